@@ -198,7 +198,7 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
 
     ``frame`` is H×W×3 uint8 RGB, and ``path`` the file to write without suffix. Return the written file.
     """
-    file = source.file(index) if isinstance(source, ImageFrames) and source.levels is None else None
+    file = source.file(index) if source.levels is None else None
     path = path.with_name(f"{path.name}{'.jpg' if file is None else file.suffix}")
     with atomic_path(path) as temporary:
         if file is None:

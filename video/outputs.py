@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -262,7 +262,7 @@ class AnnotationFile(Output):
         annotations.add_attributes(self.context.classes.attributes)
         stated_length = None if source.length_is_estimate else source.length
         length = max(max(annotations.frames) + 1, stated_length or 0)
-        info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
+        info = replace(VideoInfo.from_source(source), length=length, counter=None)
         self.writer.write(self.path, annotations, info)
 
     def discard(self) -> None:

@@ -267,7 +267,9 @@ def test_videos_are_merged_and_split_to_coco(tmp_path):
 def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     videos, out = tmp_path / "videos", tmp_path / "set"
     for name, status in (("a", "accepted"), ("b", "corrected"), ("c", "in progress"), ("d", "rejected")):
-        session = open_session(draw_folder(videos / name))
+        video = draw_folder(videos / name)
+        Image.new("RGB", (WIDTH, HEIGHT), (ord(name), 0, 0)).save(video / "00011.png")  # no copies
+        session = open_session(video)
         draw(session, 2, 1, 2)
         editing.change_object(session.document, 2, class_name="dish")
         if status != "in progress":
@@ -297,7 +299,18 @@ def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
         change_record(results / name, fingerprint=compute_fingerprint(tmp_path / "videos" / name))
     line = [str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]
     assert main([*line, "--split", "0.7"]) == 2
-    assert "a and b: results of the same video" in capsys.readouterr().err
+    assert "a and b: the same video, of which one copy" in capsys.readouterr().err
+    assert main(line) == 0
+
+
+def test_copies_of_an_annotated_video_stay_in_one_part(tmp_path, capsys):
+    for name in "ab":
+        with closing(open_session(draw_folder(tmp_path / "videos" / name))) as session:
+            draw(session, 2, 1)
+            session.document.set_status("accepted", "")
+    line = [str(tmp_path / "videos"), str(tmp_path / "set"), "--to", "coco", "--merge"]
+    assert main([*line, "--split", "0.5"]) == 2
+    assert "a and b: the same video" in capsys.readouterr().err
     assert main(line) == 0
 
 

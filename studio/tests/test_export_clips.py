@@ -11,6 +11,7 @@ from PIL import Image
 
 from aotlab import InputError, open_frames, read_mask, sdk
 from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
+from aotlab.video.job_file import find_masks_beside
 from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -22,7 +23,16 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.clips import describe_document
 from aotlab_studio.session.session import Session
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square, truth
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    draw_folder,
+    open_session,
+    square,
+    truth,
+    write_video,
+)
 from studio.tests.annotation.results import change_record, open_clip, write_results
 
 
@@ -208,6 +218,20 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
     found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
     assert (found.mask(0) == truth(0)).all()
     assert found.class_names.get(2) == (None if outputs == "masks" else "fish")
+
+
+def test_job_list_finds_exported_masks_of_video_files(tmp_path, capsys):
+    video, line = tmp_path / "a.mp4", [str(tmp_path), "--write", "masks"]
+    write_video(video)
+    with closing(open_session(video)) as session:
+        draw(session, 0, 1, 2)
+        session.document.set_status("accepted", "")
+    assert main(line) == 0
+    (masks,) = find_masks_beside(str(video))
+    assert masks.value == str(tmp_path / "a.masks")
+    video.with_suffix(".mov").touch()
+    assert main(line) == 1
+    assert "a.mp4: other videos are exported to a.masks too; rename them" in capsys.readouterr().err
 
 
 def test_copied_batch_finds_its_videos(batch, tmp_path):

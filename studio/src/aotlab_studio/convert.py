@@ -15,15 +15,8 @@ import click
 from click import UsageError
 
 from aotlab import InputError, open_frames, sdk
+from aotlab_studio import files
 from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
-from aotlab_studio.files import (
-    ExportRecord,
-    list_files,
-    move_entries,
-    read_json,
-    restore_replaced,
-    write_json,
-)
 from aotlab_studio.session.clips import find_clips, list_results
 
 RECORD = ".aotlab-convert.json"
@@ -77,7 +70,7 @@ def main(
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
-    restore_replaced(output.parent)
+    files.restore_replaced(output.parent)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
         if video is None:
@@ -88,8 +81,8 @@ def main(
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
             if path.is_dir():
-                write_json(path / RECORD, {"files": sorted(list_files(path))}, indent=1)
-        move_entries(Path(folder), output.parent)
+                files.write_json(path / RECORD, {"files": sorted(files.list_files(path))}, indent=1)
+        files.move_entries(Path(folder), output.parent)
     print(f"{output}: {result}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -105,8 +98,8 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
     if replaced := next((path for path in inputs if path.resolve().is_relative_to(target)), None):
         raise InputError(f"{output}: the output would replace the input {replaced}; give another name")
     if output.is_dir() and not suffix:
-        written = read_json(output / RECORD, ExportRecord).files | {RECORD}
-        if other := next((name for name in list_files(output) if name not in written), ""):
+        written = files.read_json(output / RECORD, files.ExportRecord).files | {RECORD}
+        if other := next((name for name in files.list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")
     sdk.require_new_output(output, *filter(None, [suffix]), force=force)

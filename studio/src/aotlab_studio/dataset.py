@@ -22,6 +22,8 @@ class VideoMasks(NamedTuple):
     name: str
     source: sdk.FrameSource
     annotations: sdk.Annotations
+    samples: str
+    """digest of samples of the video's content; empty: unknown"""
 
 
 def merge_clips(
@@ -43,12 +45,11 @@ def merge_clips(
     # of all clips, so that one that is left out does not change the part of another
     val_names = choose_val([clip.name for clip in clips], train_share)
     first_names = dict[str, str]()
-    for clip in clips:
-        if clip.name in names and (samples := clip.job.fingerprint.get("samples")):
-            first = first_names.setdefault(samples, clip.name)
-            if (first in val_names) != (clip.name in val_names):
-                problem = "results of the same video, of which one is for train and one for val"
-                raise InputError(f"{first} and {clip.name}: {problem}; delete one, or omit --split")
+    for video in videos:
+        first = first_names.setdefault(video.samples or video.name, video.name)
+        if (first in val_names) != (video.name in val_names):
+            problem = "the same video, of which one copy is for train and one for val"
+            raise InputError(f"{first} and {video.name}: {problem}; delete one, or omit --split")
     parts = {"train": [video for video in videos if video.name not in val_names]}
     if train_share < 1:
         parts["val"] = [video for video in videos if video.name in val_names]
@@ -140,13 +141,14 @@ def read_masks(clip: BatchClip) -> VideoMasks:
     info = sdk.VideoInfo.from_source(source)
     annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
     annotations.classes = load_job_masks(job, info).classes | annotations.classes
-    return VideoMasks(clip.name, source, annotations)
+    fingerprint = sdk.compute_fingerprint(video) if clip.is_video else job.fingerprint
+    return VideoMasks(clip.name, source, annotations, fingerprint.get("samples", ""))
 
 
 def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
     """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
     objects = {}
-    for name, source, masks in videos:
+    for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
         stems: dict[int, list[str]] = {key: [] for key in masks.objects()}
@@ -158,10 +160,10 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
 
 
 def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
-    """Write one COCO file, in which ids are unique, and its images."""
+    """Write one COCO file and its images. All ids are unique but those of objects, which are unique in a video."""
     merged: dict[str, Any] = {"info": {}, "categories": [], "videos": [], "images": [], "annotations": []}
     images, annotations = merged["images"], merged["annotations"]
-    for video_id, (name, source, masks) in enumerate(videos, start=1):
+    for video_id, (name, source, masks, _) in enumerate(videos, start=1):
         paths = store_images(source, masks, output / part / "images" / name)
         info = sdk.VideoInfo(name, source.size, source.length, str(source.rate))
         tree, ids = sdk.format_coco(masks, info), {}
@@ -179,7 +181,7 @@ def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> 
 
 def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
     """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
-    for name, source, masks in videos:
+    for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "images" / name)
         masks.frame_names = {frame: f"{name}/{masks.frame_name(frame)}" for frame in masks.frames}
         for file, text in format_labels(masks).items():

@@ -29,7 +29,7 @@ class LeaseOwner(msgspec.Struct, frozen=True):
     token: str
     """random, of one program"""
     kernel: str
-    """id of the running operating system, within which the file lock can be trusted"""
+    """id of the running operating system, among whose programs the file lock is reliable"""
     host: str
     person: str = ""
 
@@ -82,7 +82,7 @@ class FolderLock:
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease; raise `InputError` if it is not held any more."""
+        """Write who works in the folder into the lease; raise `InputError` if the folder is not held."""
         self.check_held()
         self.owner = msgspec.structs.replace(self.owner, person=person)
         write_bytes(self._lease, msgspec.json.encode(self.owner))
@@ -116,7 +116,7 @@ class FolderLock:
         raise InputError(f"{self._folder}: in use by {owner or 'another program'}; {remedy}")
 
     def _touch_lease(self) -> bool:
-        """Touch the lease unless it is another program's; return whether it is this one's, also if it is unreadable."""
+        """Touch the lease unless it is another program's, for which return False; an unreadable one counts as held."""
         with suppress(OSError, ValueError):
             if _read_lease(self._lease).token != self.owner.token:
                 return False

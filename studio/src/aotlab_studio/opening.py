@@ -25,7 +25,7 @@ from aotlab_studio.document.folder import (
 )
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.objects import make_object
+from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.files import clean_up
 from aotlab_studio.review.output import ReviewFile, read_scores
@@ -107,22 +107,25 @@ def _import_results(document: Document, job: sdk.JobRecord) -> None:
     # a header may have stated more frames than the video has
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
+    keyframes, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in inputs.frames:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
-        masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+        keyframes[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+    digest = digest_results(document.results_folder)
+    table = results.attribute_table() | inputs.attribute_table()
+    names, classes = list_names(table), results.class_names
+    attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
     values = State(
-        objects={key: make_object(key, class_name=results.class_names.get(key, "")) for key in object_ids},
-        keyframes=masks,
-        layers={
-            layer_id: Layer(
-                object_ids, first, last, kind="import", source_digest=digest_results(document.results_folder)
-            )
+        objects={
+            key: make_object(key, names.get(key, ""), classes.get(key, ""), shared)
+            for key, (shared, _) in attributes.items()
         },
+        keyframes=keyframes,
+        layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if job_range is None else {"job": job_range, "track": job_range},
         classes=sdk.add_class_ids(results.classes, inputs.classes),
-        attributes=results.attribute_table() | inputs.attribute_table(),
+        attributes={key: varying for key, (_, varying) in attributes.items() if varying},
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
@@ -143,7 +146,8 @@ def _store_results(
     """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
     folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames)
     sdk.require_same_video(folder, job, document.frames.path)
-    results, inputs = sdk.read_annotations(folder, video), load_job_masks(job, video)
+    results = clean_classes(sdk.read_annotations(folder, video))
+    inputs = clean_classes(load_job_masks(job, video))
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*results.objects(), *inputs.objects()})
     model = f"unknown; from a job with inputs {digest_values(job.input_digests)[:16]}"

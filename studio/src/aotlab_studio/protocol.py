@@ -40,7 +40,7 @@ class LoadedMasks(Struct, frozen=True):
     step: int
     """the last entry that is not undone"""
     unchanged: list[int] = []
-    """locked and hidden objects that the file has, or would have covered"""
+    """locked and hidden objects that the file contains, or whose pixels it covers"""
 
 
 class ExportedClips(Struct, frozen=True):

@@ -24,6 +24,7 @@ from aotlab_studio import lock
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.folder import find_project
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
@@ -403,7 +404,7 @@ def test_batch_of_links_finds_projects_of_their_videos(tmp_path):
         (tmp_path / "links").mkdir(exist_ok=True)
         (tmp_path / "links" / name).symlink_to(video)
     for path in (tmp_path / "videos" / "one", tmp_path / "links" / "two"):
-        with closing(open_session(path)) as session:
+        with closing(open_session(path, project=path.with_name(f"{path.name}.aotlab"))) as session:
             draw(session, 0, 1)
     batch = Batch(tmp_path / "links", open_clip)
     assert [clip.objects for clip in batch.list_clips()] == [1, 1]
@@ -549,8 +550,24 @@ def test_masks_beside_videos_are_not_listed(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [clip.name for clip in find_clips(tmp_path)] == ["a.mp4", "b.mp4", "c"]
-    (tmp_path / "00001.png").touch()
-    assert find_clips(tmp_path) == []  # a folder of frames
+    (tmp_path / "cover.jpg").touch()
+    assert len(find_clips(tmp_path)) == 3
+    for name in ("00001.png", "00002.png"):
+        (tmp_path / name).touch()
+    assert find_clips(tmp_path) == []  # a folder of frames, as for `open_frames`
+
+
+def test_folder_of_tiff_images_is_no_batch(tmp_path):
+    for index in range(3):
+        (tmp_path / f"{index:05d}.tif").touch()
+    assert find_clips(tmp_path) == []
+
+
+def test_link_and_its_target_have_one_project(tmp_path):
+    video, link = draw_folder(tmp_path / "videos" / "one"), tmp_path / "link"
+    link.symlink_to(video)
+    with closing(open_session(link)) as session:
+        assert session.document.folder == find_project(video) == tmp_path / "videos" / "one.aotlab"
 
 
 @pytest.mark.parametrize("failure", ["undone", "fault"])

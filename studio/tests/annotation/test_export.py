@@ -198,7 +198,7 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
     first, second = other.document.snapshot.objects.values()
     other.close()
     assert (first.name, first.class_name) == ("Rex", "dog")
-    assert other.document.snapshot.state.attributes[1][0]["cut"] == "yes"
+    assert first.attributes == {"cut": "yes"}
     assert (second.name, second.class_name) == ("object 2", "")
 
 

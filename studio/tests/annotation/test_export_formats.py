@@ -69,6 +69,11 @@ def folder(session):
     return session.archive.parent
 
 
+def test_yolo_images_are_the_unchanged_frames(session, folder):
+    for image in (folder / "yolo" / "images").iterdir():
+        assert image.read_bytes() == (session.document.frames.path / image.name).read_bytes()
+
+
 def test_every_output_is_compared():
     compared = {*ID_FILES, *OUTLINES, *ALPHA_VIDEOS, "mattes", "mattes16", "alpha", "overlay", "review"}
     assert compared == set(list_outputs())

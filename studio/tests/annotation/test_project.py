@@ -19,9 +19,12 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
+from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
+    HEIGHT,
     LENGTH,
+    WIDTH,
     change_rows,
     draw,
     draw_folder,
@@ -289,6 +292,27 @@ def test_person_is_not_written_into_a_lost_lease(session):
     with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
         session.document.database.folder_lock.name_person("Ann")
     assert lease.read_bytes() == other
+
+
+@pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight"])
+def test_results_with_a_long_or_unprintable_class_are_opened(tmp_path, name):
+    results = write_results(tmp_path, ["a"]) / "a"
+    change_record(results, class_names={1: name})
+    with closing(open_document(results)) as document:
+        assert document.snapshot.objects[1].class_name == name.replace("\t", "")[:60]
+
+
+def test_attributes_of_results_are_those_of_the_object(tmp_path):
+    results = write_results(tmp_path, ["a"]) / "a"
+    info = sdk.VideoInfo("a", (HEIGHT, WIDTH), LENGTH)
+    given = sdk.read_annotations(results / "masks", info)
+    given.add_attributes({1: {0: {"name": "Rex", "cut": True}}, 2: {0: {"pose": "up"}, 3: {"pose": "down"}}})
+    sdk.find_mask_writer("coco").write(tmp_path / "given.json", given, info)
+    change_record(results, masks=[str(tmp_path / "given.json")])
+    with closing(open_document(results)) as document:
+        objects, state = document.snapshot.objects, document.snapshot.state
+        assert (objects[1].name, objects[1].attributes, objects[2].attributes) == ("Rex", {"cut": True}, {})
+        assert state.attributes == {2: {0: {"pose": "up"}, 3: {"pose": "down"}}}
 
 
 def test_classes_of_results_are_offered(tmp_path, reopen):

@@ -197,10 +197,9 @@ def test_upload_with_names_of_no_frame_is_refused(session):
         load_upload(session.document, 0, archive)
 
 
-@pytest.mark.parametrize("field", [{"id": 2**31 + 1}, {"name": "\ud800"}])
-def test_upload_that_could_not_be_read_again_is_refused(session, folder, field, reopen):
+def test_upload_that_could_not_be_read_again_is_refused(session, folder, reopen):
     tree = json.loads(coco(3))
-    tree["categories"][0] |= field
+    tree["categories"][0]["id"] = 2**31 + 1
     for region in tree["annotations"]:
         region["category_id"] = tree["categories"][0]["id"]
     with pytest.raises(InputError, match="edit: not readable"):
@@ -359,7 +358,7 @@ def test_upload_keeps_class_and_attributes_of_protected_objects(session, protect
     assert loaded.unchanged == [1]
     assert session.document.snapshot.find_object(1) == before
     assert session.document.snapshot.find_object(2).class_name == "fish"
-    assert [*session.document.snapshot.state.attributes] == [2]
+    assert session.document.snapshot.find_object(2).attributes == {"blurred": True}
 
 
 def test_loaded_class_gets_an_id_of_its_own(session):
@@ -382,6 +381,60 @@ def test_upload_behind_a_locked_object_makes_nothing_absent(session):
     load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
     assert document.snapshot.keyframe(3) == {}
     assert (document.snapshot.labels(3) == truth(3)).all()
+
+
+def test_object_covered_by_another_of_the_file_is_absent(session):
+    draw(session, 3, 1, 2)
+    document, tree = session.document, json.loads(coco(3))
+    for annotation in tree["annotations"]:
+        annotation["segmentation"] = tree["annotations"][1]["segmentation"]
+    loaded = load_upload(document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    assert loaded.unchanged == []
+    assert np.unique(document.snapshot.labels(3)).tolist() == [0, 2]
+    assert document.snapshot.mark_frame(3) == {1: "g", 2: "G"}
+
+
+def load_attributes(document, values, **options):
+    """Load a file in which object 1 has an attribute value on each of its frames, and object 2 has none."""
+    tree = json.loads(coco(*values))
+    for annotation in tree["annotations"]:
+        if annotation["track_id"] == 1:
+            annotation["attributes"] |= values[annotation["image_id"] - 1]
+    load_upload(document, 0, json.dumps(tree).encode(), **options)
+
+
+def test_constant_attributes_are_those_of_the_object(session):
+    document = session.document
+    load_attributes(
+        document, {3: {"color": "red", "cut": True, "pose": "up"}, 5: {"color": "red", "cut": True}}
+    )
+    assert document.snapshot.objects[1].attributes == {"color": "red", "cut": True}
+    assert document.snapshot.state.attributes == {1: {3: {"pose": "up"}, 5: {}}}
+    assert document.snapshot.describe_objects()[1][1][3] == {"color": "red", "cut": True, "pose": "up"}
+    editing.change_object(document, 1, attributes={"pose": "down", "size": "3"})
+    assert document.snapshot.describe_objects()[1][1][3] == {"pose": "down", "size": "3"}
+    editing.change_object(document, 1, attributes={})
+    assert not any(document.snapshot.describe_objects()[1][1].values())
+
+
+def test_attributes_of_another_file_are_added(session):
+    document = session.document
+    load_attributes(document, {3: {"color": "red", "pose": "up", "size": 3}})
+    load_attributes(document, {5: {"pose": "down"}, 6: {"pose": "up", "color": "red"}}, targets={1: 1, 2: 2})
+    assert document.snapshot.objects[1].attributes == {"size": 3}
+    assert document.snapshot.state.attributes == {1: {5: {"pose": "down"}, 6: {"pose": "up", "color": "red"}}}
+
+
+@pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight", " cat\ud800 "])
+def test_loaded_class_name_is_made_valid_with_its_id(session, name):
+    tree = json.loads(coco(3))
+    tree["categories"][0] |= {"name": name, "id": 7}
+    for annotation in tree["annotations"]:
+        annotation["category_id"] = 7
+    load_upload(session.document, 0, json.dumps(tree).encode())
+    snapshot = session.document.snapshot
+    assert snapshot.state.classes == {snapshot.objects[1].class_name: 7}
+    assert snapshot.objects[1].class_name == re.sub("[\t\ud800]", "", name).strip()[:60]
 
 
 @pytest.mark.parametrize("field", ["locked", "hidden"])

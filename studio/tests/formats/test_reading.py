@@ -1,6 +1,7 @@
 """Files as other tools write them, and what is rejected of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def read(tmp_path):
 
     def read(files, *, folder=False, video=VIDEO, **options):
         for name, content in files.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
             (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
         return read_annotations(tmp_path if folder else tmp_path / next(iter(files)), video, **options)
 
@@ -94,6 +95,29 @@ def test_mots_ignored_region_is_not_an_object(read):
     line = "0 {} {} 24 40 " + compress_rle(encode_rle(labels(0) == 3))
     found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
     assert found.objects() == [3]
+
+
+def test_mots_frames_are_numbered_as_their_images(read):
+    line = f"1 1003 1 24 40 {compress_rle(encode_rle(labels(0) == 3))}\n"
+    from_one = replace(VIDEO, stems=("000001", "000002"), length=2)  # as in MOTSChallenge
+    from_zero = replace(VIDEO, stems=("000000", "000001"), length=2)  # as in KITTI MOTS
+    for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, stems=None), 1)):
+        assert [*read({"mots.txt": line}, video=video).frames] == [frame]
+    with pytest.raises(
+        InputError, match=r"1 images are not frames of clip: '0', but the frames are '000001'"
+    ):
+        read({"mots.txt": f"0{line[1:]}"}, video=from_one)
+
+
+def test_yolo_labels_in_folders_are_read(read):
+    square = "0 .1 .1 .5 .1 .5 .5"
+    files = {"labels/train/00001.txt": square, "labels/val/00003.txt": square}
+    assert [*read(files, folder=True).frames] == [1, 3]
+    with pytest.raises(InputError, match="its images are in the folders 'train', 'val'"):
+        read({}, folder=True, video=replace(VIDEO, stems=None))
+    (first, *_) = VIDEO.stems
+    files = {f"labels/train/{name}/{first}.txt": square for name in ("clip", "other")}
+    assert [*read(files, folder=True).frames] == [0]
 
 
 def test_cvat_for_images_is_drawn_in_z_order(read):
@@ -209,12 +233,18 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
         ([task(0, result("a", [[1e300, 1], [2, 2], [3, 3]]))], "coordinate"),
         ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
         ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
-        ([task(0, result("a", PERCENT, type="rectanglelabels"))], "contains no object"),
+        ([task(0, result("a", PERCENT, type="rectanglelabels"))], "only shapes of kind rectanglelabels"),
     ],
 )
 def test_invalid_json_formats_rejected(read, tree, words):
     with pytest.raises(InputError, match=words):
         read({"a.json": tree})
+
+
+def test_label_studio_classes_apart_from_masks_are_read(read):
+    polygon = result("a", PERCENT, type="polygon", value={"points": PERCENT})
+    label = result("a", PERCENT, type="labels", value={"points": PERCENT, "labels": ["cat"]})
+    assert read({"tasks.json": [task(0, polygon, label)]}).class_names == {1: "cat"}
 
 
 def test_label_studio_region_ids_identify_objects(read):
@@ -254,7 +284,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("mots.txt", "0 1001 1 25 40 abc", "40×25"),
         ("mots.txt", "0 1001 1 24 40 abc", "run lengths"),
         ("mots.txt", "x 1001 1 24 40 abc", "not readable"),
-        ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "frame -1"),
+        ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "not frames of clip: '-1'"),
         ("mots.txt", "", "contains no object"),
         ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
@@ -322,6 +352,8 @@ def test_boxes_beside_polygons_are_named(read, caplog):
     read({"0.json": labelme(0, shape("a", SQUARE), shape("b", [[1, 1], [9, 9]], kind="rectangle"))})
     box = '<track id="1"><box frame="0" xtl="1" ytl="1"/></track>'
     read({"clip.xml": TRACK.format(more=box)})
+    read({"a.json": [task(0, result("a", PERCENT), result("b", PERCENT, type="ellipselabels"))]})
+    assert "shapes of kind ellipselabels are left out" in caplog.text
     assert "shapes of kind rectangle are left out" in caplog.text
     assert "shapes of kind box are left out" in caplog.text
     read({"clip.xml": TRACK.format(more=box.replace("box", "skeleton"))})

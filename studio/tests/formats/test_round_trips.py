@@ -287,7 +287,7 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
 
 
 def test_dropped_yolo_folder_keeps_images_of_others(tmp_path):
-    source = SimpleNamespace(name="clip", size=SIZE, rate=24, length=1)
+    source = SimpleNamespace(name="clip", size=SIZE, rate=24, length=1, levels=None, file=lambda _: None)
     output = find_output("yolo")(tmp_path / "yolo", OutputContext(source))
     prediction = StoredPrediction(np.zeros(SIZE, np.uint8), {})
     output.write("00000", TrackedFrame(0, np.zeros((*SIZE, 3), np.uint8), prediction, Fraction(0)))

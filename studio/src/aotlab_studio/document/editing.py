@@ -23,6 +23,7 @@ from aotlab_studio.document.objects import (
     Color,
     ObjectInfo,
     check_object,
+    clean_name,
     make_object,
 )
 
@@ -209,16 +210,23 @@ def change_object(
     """Set fields of an object; None: as before. Raises `InputError` for an unusable text."""
     with document.lock:
         before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
-        changes: dict[str, Any] = {
-            "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
-            "attributes": attributes,
+        fields: dict[str, Any] = {
+            "name": name, "color": color, "hidden": hidden, "locked": locked, "attributes": attributes,
+            "class_name": class_name if class_name is None else clean_name(class_name),
         }  # fmt: skip
-        new_values = {key: value for key, value in changes.items() if value is not None}
+        new_values = {key: value for key, value in fields.items() if value is not None}
         item = check_object(replace(before, **new_values))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
-        document.edit("change object", Changes(objects={object_id: item}, classes=classes))
+        removed = before.attributes.keys() - item.attributes.keys()
+        by_frame = {
+            frame: {key: value for key, value in values.items() if key not in removed}
+            for frame, values in document.snapshot.state.attributes.get(object_id, {}).items()
+        }
+        attributes_by_id = {object_id: by_frame} if by_frame else {}
+        changes = Changes({object_id: item}, classes=classes, attributes=attributes_by_id)
+        document.edit("change object", changes)
 
 
 def delete_object(document: Document, object_id: int) -> None:

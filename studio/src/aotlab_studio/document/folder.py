@@ -65,17 +65,19 @@ def read_header(database: Database) -> Header:
 
 
 def has_project(folder: Path) -> bool:
-    """Return whether a folder holds a project; an empty one is none."""
+    """Return whether a folder holds a project; an empty folder does not count."""
     return (folder / PROJECT_FILE).is_file() and not Database(folder).is_empty
 
 
 def find_project(path: Path) -> Path:
-    """Return the project folder beside a video or results; for a link, one that exists beside its target.
+    """Return the project folder beside a video or results; for a link, beside its target unless the link has one.
 
-    It has the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
+    Its name contains the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
     """
-    beside = [Path(f"{resolve(path)}{PROJECT_SUFFIX}") for resolve in (os.path.abspath, os.path.realpath)]
-    return next((folder for folder in beside if (folder / PROJECT_FILE).exists()), beside[0])
+    beside, real = (
+        Path(f"{resolve(path)}{PROJECT_SUFFIX}") for resolve in (os.path.abspath, os.path.realpath)
+    )
+    return beside if (beside / PROJECT_FILE).exists() else real
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:

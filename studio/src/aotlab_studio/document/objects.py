@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from aotlab import InputError
+from aotlab import InputError, sdk
 
 MAX_OBJECTS = 1000
 NAME_LENGTH = 60
@@ -22,7 +24,7 @@ COLORS = (
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(max_length=NAME_LENGTH)]
 Color = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
-Attributes = Annotated[dict[Text, Text], Meta(max_length=20)]
+Attributes = dict[Text, Text | bool | int | float]
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,50 @@ class ObjectInfo:
     class_name: Text = ""
     """empty: none"""
     attributes: Attributes = field(default_factory=dict)
-    """attributes on all frames"""
+    """attributes that are the same on all frames"""
 
 
 def clean_name(text: str) -> str:
     """Strip a text to a valid name; it may be empty."""
     return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
+
+
+def clean_classes(annotations: sdk.Annotations) -> sdk.Annotations:
+    """Return loaded masks with valid class names, without `NO_CLASS`."""
+    names = {object_id: clean_name(name) for object_id, name in annotations.class_names.items()}
+    classes = {clean_name(name): class_id for name, class_id in annotations.classes.items()}
+    return replace(
+        annotations,
+        class_names={key: name for key, name in names.items() if name not in ("", NO_CLASS)},
+        classes={name: class_id for name, class_id in classes.items() if name not in ("", NO_CLASS)},
+    )
+
+
+def list_names(table: sdk.AttributeTable) -> dict[int, str]:
+    """Return the names of loaded objects that have one as an attribute."""
+    first = ((object_id, next(iter(by_frame.values()))) for object_id, by_frame in table.items())
+    return {object_id: clean_name(str(values["name"])) for object_id, values in first if values.get("name")}
+
+
+def split_attributes(
+    by_frame: Mapping[int, Mapping[str, Any]],
+) -> tuple[Attributes, dict[int, dict[str, Any]]]:
+    """Return the attributes of a loaded object that are the same on all frames, and the others by frame.
+
+    Its name is neither; one that `is_attribute` refuses stays with the frames.
+    """
+    first, *others = [*by_frame.values()] or [{}]
+    shared = {
+        name: value
+        for name, value in first.items()
+        if is_attribute(name, value) and all(values.get(name) == value for values in others)
+    }
+    varying = {
+        frame: {name: value for name, value in values.items() if name not in {"name", *shared}}
+        for frame, values in by_frame.items()
+    }
+    shared.pop("name", None)
+    return shared, varying if any(varying.values()) else {}
 
 
 def require_name(person: str) -> None:
@@ -54,12 +94,14 @@ def require_name(person: str) -> None:
         raise InputError("name: type your name first; it is stored with each change")
 
 
-def make_object(object_id: int, name: str | None = None, class_name: str = "") -> ObjectInfo:
-    """Return a new object; raise `InputError` for an unusable name or an id above 65535."""
+def make_object(
+    object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}
+) -> ObjectInfo:
+    """Return a new object; raise `InputError` for an unusable text or an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
     name, color = name or class_name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]
-    return check_object(ObjectInfo(object_id, name, color, class_name=class_name))
+    return check_object(ObjectInfo(object_id, name, color, class_name=class_name, attributes={**attributes}))
 
 
 def check_object(item: ObjectInfo) -> ObjectInfo:
@@ -67,12 +109,19 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
     item = replace(item, name=item.name.strip(" "), class_name=item.class_name.strip(" "))
     if not (item.name and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
-    for text in (item.class_name, *item.attributes, *item.attributes.values()):
-        if not (text.isprintable() and len(text) <= NAME_LENGTH):
-            expected = f"expected up to {NAME_LENGTH} printable characters"
-            raise InputError(f"class or attribute {text[:80]!r}: {expected}")
+    if not (item.class_name.isprintable() and len(item.class_name) <= NAME_LENGTH):
+        raise InputError(f"class {item.class_name[:80]!r}: expected up to {NAME_LENGTH} printable characters")
     for name, value in item.attributes.items():
-        if "," in name + value or "=" in name:  # they separate attributes in the page
-            expected = "expected a name without a comma or =, and a value without a comma"
-            raise InputError(f"attribute {name!r}: {expected}")
+        if not is_attribute(name, value):
+            expected = (
+                f"{NAME_LENGTH} printable characters, a value without a comma, a name without a comma or ="
+            )
+            raise InputError(f"attribute {name[:80]!r}: expected up to {expected}")
     return item
+
+
+def is_attribute(name: str, value: str | float) -> bool:
+    """Return whether the page can show an attribute, in a list ``name=value, name=value``."""
+    fits = all(text.isprintable() and len(text) <= NAME_LENGTH for text in (name, str(value)))
+    is_finite = isinstance(value, str) or math.isfinite(value)
+    return fits and is_finite and "," not in f"{name}{value}" and "=" not in name

@@ -17,8 +17,6 @@ LEGENDS = ("legend.json", "labelmap.txt")
 MAX_ID = 65535
 
 Color = tuple[int, int, int]
-
-
 Legend = dict[Color, tuple[int, str]]
 """object id and class name of each color; id 0: background, black by default"""
 
@@ -52,16 +50,15 @@ def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[sdk.Pars
 
 def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
     """Return the objects of the colored masks of a folder, named like their frames, by its legend; None for others."""
-    regions, legend = list[sdk.ParsedRegion](), None
-    for path in sdk.order_names(folder.glob("[!.]*.png")):
-        image = read_colors(path)
-        if image is None and legend is None:  # the first one
-            return None
-        if image is None:
+    paths, regions = sdk.order_names(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
+    if not paths or read_colors(paths[0]) is None:
+        return None
+    legend = read_legend(folder)
+    for path in paths:
+        if (image := read_colors(path)) is None:
             raise InputError(f"{path}: not a readable image in colors; save it as RGB")
-        legend = legend or read_legend(folder)
         regions += [replace(region, image=path) for region in parse_colors(image, legend, size)]
-    return regions or None
+    return regions
 
 
 def read_legend(folder: Path) -> Legend:

@@ -13,16 +13,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from aotlab import sdk
+from aotlab_studio import formats
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats import (
-    ParsedFile,
-    Size,
-    encode_xml,
-    parse_numbers,
-    place_mask,
-    require_masks,
-    trace_outlines,
-)
+from aotlab_studio.formats import ParsedFile, Size
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
@@ -43,7 +36,7 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
         sdk.require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     tags = {element.tag for parent in ("track", "image") for element in root.iterfind(f".//{parent}/*")}
-    require_masks(regions, tags.difference(AREA_SHAPES, ("attribute", "tag")))
+    formats.require_masks(regions, tags.difference(AREA_SHAPES, ("attribute", "tag")))
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
     classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
     task, file = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
@@ -85,14 +78,14 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
         _add_attributes(track, dict(sorted(set(first).intersection(*others))))
     indent(root)
     text = tostring(root, encoding="unicode")
-    return encode_xml(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+    return formats.encode_xml(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
 def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
     parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
     for frame, region in annotations.regions():
-        outlines = trace_outlines(sdk.decode_rle(region.rle, annotations.size))
+        outlines = formats.trace_outlines(sdk.decode_rle(region.rle, annotations.size))
         for rank, outline in enumerate(outlines):
             points = ";".join(f"{x:.2f},{y:.2f}" for x, y in outline)
             parts[region.object_id, rank][frame] = {"points": points}, region.attributes
@@ -186,14 +179,14 @@ def _parse_images(root: Element, size: Size) -> Iterator[sdk.ParsedRegion]:
 
 def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     if shape.tag == "polygon":
-        return sdk.fill_polygons([parse_numbers(shape.attrib["points"])], size)
+        return sdk.fill_polygons([formats.parse_numbers(shape.attrib["points"])], size)
     left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
     counts = [int(count) for count in shape.attrib["rle"].split(",")]
     fits = 0 < width <= size[1] and 0 < height <= size[0]
     if not fits or min(counts) < 0 or sum(counts) != width * height:
         raise ValueError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return place_mask(inside.reshape(height, width), left, top, size)
+    return formats.place_mask(inside.reshape(height, width), left, top, size)
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> None:

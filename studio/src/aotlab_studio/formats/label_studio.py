@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile, Size, average, encode_xml
+from aotlab_studio.formats import ParsedFile, Size, average, encode_xml, require_masks
 
-RESULT_TYPES = ("brushlabels", "polygonlabels")
-"""types of results that are masks; also the keys of their class names"""
+MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
+"""types of results that are masks; the first two are also the keys of their class names"""
+OTHER_SHAPES = ("rectangle", "ellipse", "keypoint", "vector")
+"""starts of the types of shapes that are left out"""
 LOCAL_FILES_URL = "/data/local-files/?d="
 """prefix of images in Label Studio's local storage"""
 CHANNELS = 4
@@ -41,21 +43,26 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
 
     Regions whose id occurs in several tasks are one object.
     """
-    tasks = [
-        (_find_image(task["data"]), results)
+    all_tasks = [
+        (_find_image(task["data"]), _list_results(task))
         for task in (tree if isinstance(tree, list) else [tree])
-        if (results := _list_results(task)) is not None
+    ]
+    kinds = {str(result.get("type")) for _, results in all_tasks for result in results or ()}
+    tasks = [
+        (image, masks)
+        for image, results in all_tasks
+        if (masks := _list_masks(results or [])) or results == []  # not one of other shapes only
     ]
     sdk.require_different_images([image for image, _ in tasks])
-    uses = Counter(name for _, results in tasks for name in {str(result.get("id")) for result in results})
+    uses = Counter(name for _, masks in tasks for name in {str(result.get("id")) for _, result in masks})
     regions = []
-    for image, results in tasks:
-        for result in results:
-            label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
+    for image, masks in tasks:
+        for class_name, result in masks:
             name = str(result.get("id"))
             match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
             key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
-            regions.append(sdk.ParsedRegion(None, _parse_result(result, size), label, key, image))
+            regions.append(sdk.ParsedRegion(None, _parse_result(result, size), class_name, key, image))
+    require_masks(regions, [kind for kind in kinds if kind.startswith(OTHER_SHAPES)])
     return ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
 
@@ -108,12 +115,20 @@ def _find_image(data: dict[str, Any]) -> str:
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the masks of the first annotation or prediction that has results; None if the task has neither."""
+    """Return the results of the first annotation or prediction that has any; None if the task has neither."""
     versions = [*(task.get("annotations") or ()), *(task.get("predictions") or ())]
     result_lists = [version.get("result") or [] for version in versions if not version.get("was_cancelled")]
-    results: list[dict[str, Any]] = next(filter(None, result_lists), [])
-    masks = [result for result in results if result.get("type") in RESULT_TYPES]
-    return masks if masks or (result_lists and not results) else None
+    return next(filter(None, result_lists), [] if result_lists else None)
+
+
+def _list_masks(results: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the masks with their class names, which may be results of their own with the ids of the masks."""
+    labels = {
+        result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"
+    }
+    masks = [result for result in results if result.get("type") in MASK_TYPES]
+    names = (result["value"].get(result["type"]) or labels.get(result.get("id")) or () for result in masks)
+    return [(str(next(iter(name), "")), result) for name, result in zip(names, masks, strict=True)]
 
 
 def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:

@@ -1,14 +1,17 @@
-"""MOTS text, a line for each object and frame: https://www.vision.rwth-aachen.de/page/mots."""
+"""MOTS text, a line for each object and frame: https://www.vision.rwth-aachen.de/page/mots.
+
+A frame's number is that of its image, from 0 in KITTI MOTS and from 1 in MOTSChallenge (`number_frames`).
+"""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.formats import ParsedFile
 
 IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""
@@ -16,8 +19,15 @@ IGNORED = 10 * IDS_PER_CLASS
 """object of the region to ignore, where people and cars are not annotated"""
 
 
-def mots_to_coco(path: Path) -> dict[str, Any]:
-    """Return MOTS text as COCO JSON, with the class ids by name from the file beside it.
+def number_frames(video: sdk.VideoInfo) -> list[int]:
+    """Return the numbers by which the images of all frames are named; empty without any: frames count from 0."""
+    stems = video.frame_names or ()
+    numbers = [int(stem) for stem in stems if stem.isdecimal()]
+    return numbers if len({*numbers}) == len(stems) else []
+
+
+def parse_mots(path: Path, video: sdk.VideoInfo) -> ParsedFile:
+    """Return the objects of MOTS text, and the class ids by name of the file beside it.
 
     The id within its class is the object id, unless several classes use it.
     """
@@ -25,25 +35,23 @@ def mots_to_coco(path: Path) -> dict[str, Any]:
     rows = [line.split() for line in lines if line.strip()]
     if any(len(row) != 6 for row in rows):
         raise ValueError("expected lines of frame, object, class, height, width, run lengths")
-    images, annotations = dict[int, Any](), list[dict[str, Any]]()
-    uses = defaultdict[int, set[int]](set)
-    for *values, counts in rows:
-        frame, number, class_id, height, width = map(int, values)
-        if number != IGNORED:
-            object_id = number % IDS_PER_CLASS
-            uses[object_id].add(class_id)
-            images[frame] = {"id": frame, "frame_id": frame, "height": height, "width": width}
-            segmentation = {"size": [height, width], "counts": counts}
-            annotations.append({
-                "image_id": frame, "category_id": class_id, "track_id": object_id, "segmentation": segmentation,
-            })  # fmt: skip
-    for record in annotations:
-        if len(uses[record["track_id"]]) > 1:
-            record["track_id"] = f"{record['track_id']} of class {record['category_id']}"
     file = path.with_name(f"{path.stem}_classes.json")
     classes = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}
-    categories = [{"id": class_id, "name": name} for name, class_id in classes.items()]
-    return {"images": [*images.values()], "annotations": annotations, "categories": categories}
+    names = {int(class_id): str(name) for name, class_id in classes.items()}
+    images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
+    parsed = [([*map(int, values)], counts) for *values, counts in rows]
+    used_ids = {(number % IDS_PER_CLASS, class_id) for (_, number, class_id, _, _), _ in parsed}
+    uses = Counter(object_id for object_id, _ in used_ids)
+    regions = []
+    for (frame, number, class_id, height, width), counts in parsed:
+        if number != IGNORED:
+            sdk.require_size(height, width, video.size)
+            rle, object_id = sdk.parse_rle(counts, video.size), number % IDS_PER_CLASS
+            key = object_id if uses[object_id] == 1 else (object_id, class_id)
+            image = images.get(frame, str(frame)) if images else ""
+            class_name = names.setdefault(class_id, f"class {class_id}")
+            regions.append(sdk.ParsedRegion(frame, rle, class_name, key, image))
+    return ParsedFile(regions, {name: class_id for class_id, name in names.items()})
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
@@ -52,7 +60,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     By the format's rule, an object is written as 1000 times its class plus its id. A file beside it has the class ids
     by name.
     """
-    height, width = annotations.size
+    (height, width), numbers = annotations.size, number_frames(video)
     large = [object_id for object_id in annotations.objects() if object_id >= IDS_PER_CLASS]
     if large:
         raise InputError(
@@ -62,8 +70,9 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     for record in sdk.format_coco(annotations, video)["annotations"]:
         if record["area"]:
             class_id, counts = record["category_id"], record["segmentation"]["counts"]
-            number = class_id * IDS_PER_CLASS + record["track_id"]
-            lines.append(f"{record['image_id'] - 1} {number} {class_id} {height} {width} {counts}\n")
+            frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
+            number = numbers[frame] if numbers else frame
+            lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from aotlab import InputError, sdk
@@ -15,9 +14,9 @@ from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colo
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
-from aotlab_studio.formats.mots import mots_to_coco
-from aotlab_studio.formats.yolo import parse_yolo
-from aotlab_studio.formats.youtube_vis import youtube_vis_to_coco
+from aotlab_studio.formats.mots import parse_mots
+from aotlab_studio.formats.yolo import list_label_files, parse_yolo
+from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
 def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
@@ -36,7 +35,7 @@ def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
 def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
     suffix, size = path.suffix.lower(), video.size
     if path.is_dir():
-        if any((path / "labels").glob("[!.]*.txt")):
+        if list_label_files(path):
             return parse_yolo(path, size)
         has_legend = any((path / name).is_file() for name in LEGENDS)
         if has_legend and (regions := parse_color_folder(path, size)) is not None:
@@ -57,21 +56,16 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
         return parse_cvat(root, size)
     if suffix == ".txt":
-        return parse_coco(mots_to_coco(path), video)
+        return parse_mots(path, video)
     if suffix == ".json":
         tree = json.loads(path.read_bytes())
         if is_label_studio(tree):
             return parse_label_studio(tree, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
-            return parse_coco(youtube_vis_to_coco(tree, video), video)
+            return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path)
     return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent), size))
-
-
-def parse_coco(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
-    """Return the objects and class ids of COCO JSON."""
-    return ParsedFile(sdk.parse_coco(tree, video), sdk.parse_classes(tree))
 
 
 def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

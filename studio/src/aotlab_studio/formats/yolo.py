@@ -15,14 +15,14 @@ from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks
 
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:
-    """Return the objects of ``labels/*.txt`` and class ids, one more than in the files, by class name.
+    """Return the objects of a folder of labels and class ids, one more than in the files, by class name.
 
     A class is one object if no frame has it twice.
     """
-    files = sdk.order_names(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
     names, regions, boxes = _read_names(folder / "data.yaml"), list[sdk.ParsedRegion](), set[str]()
-    for path in files:
-        regions.append(sdk.ParsedRegion(None, None, image=path))
+    for path in list_label_files(folder):
+        image = path.relative_to(folder / "labels").as_posix()  # its folder may be named after the video
+        regions.append(sdk.ParsedRegion(None, None, image=image))
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if not line.strip():
                 continue
@@ -36,11 +36,16 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
             elif values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
                 regions.append(
-                    sdk.ParsedRegion(None, sdk.fill_polygons([points], size), class_name, image=path)
+                    sdk.ParsedRegion(None, sdk.fill_polygons([points], size), class_name, image=image)
                 )
     if boxes:
         require_masks(regions, boxes)
     return ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
+
+
+def list_label_files(folder: Path) -> list[Path]:
+    """Return the files of ``labels`` and its folders, such as ``labels/train``, in natural order."""
+    return sdk.order_names(path for path in (folder / "labels").rglob("[!.]*.txt") if path.is_file())
 
 
 def format_labels(annotations: sdk.Annotations) -> dict[str, str]:

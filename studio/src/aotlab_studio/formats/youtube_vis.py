@@ -7,14 +7,14 @@ from typing import Any
 
 from aotlab import sdk
 from aotlab_studio.files import write_json
-from aotlab_studio.formats import average
+from aotlab_studio.formats import ParsedFile, average
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """fields of an annotation with a value for each frame, and the fields of COCO with these values"""
 
 
-def youtube_vis_to_coco(tree: Any, video: sdk.VideoInfo) -> dict[str, Any]:
-    """Return YouTube-VIS JSON as COCO JSON, with an annotation for each frame of a track."""
+def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
+    """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
     lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
     annotations = []
     for index, record in enumerate(tree["annotations"]):
@@ -38,7 +38,8 @@ def youtube_vis_to_coco(tree: Any, video: sdk.VideoInfo) -> dict[str, Any]:
             }
             for place in range(lengths[stored["id"]])
         ]  # fmt: skip
-    return {**tree, "images": images, "annotations": annotations}
+    coco = {**tree, "images": images, "annotations": annotations}
+    return ParsedFile(sdk.parse_coco(coco, video), sdk.parse_classes(coco))
 
 
 def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> dict[str, Any]:

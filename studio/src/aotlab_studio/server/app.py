@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -113,11 +113,11 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
         except AmbiguousObjectsError as error:
-            return JSONResponse(msgspec.to_builtins(error.objects), 409)
+            return respond_json(error.objects, 409)
         except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)
         session.runner.schedule()
-        return JSONResponse(msgspec.to_builtins(loaded, str_keys=True))
+        return respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
         """Store edits and statuses: messages, in order. Return an `Answer` or a `Failure` for each.
@@ -133,7 +133,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         session, actor, targets = find_session(request), Actor(read_person(request)), Targets()
         thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
         answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
-        return Response(encode_json(answers), media_type="application/json")
+        return respond_json(answers)
 
     def get_archive(request: Request) -> Response:
         """Return the last export."""
@@ -319,6 +319,11 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
     # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def respond_json(value: Any, status: int = 200) -> Response:
+    """Return a response of JSON; see `encode_json`."""
+    return Response(encode_json(value), status, media_type="application/json")
 
 
 def parse_index(request: Request) -> int:

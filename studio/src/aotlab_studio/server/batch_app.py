@@ -9,14 +9,14 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab_studio.document.objects import require_name
-from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
+from aotlab_studio.server import app
 from aotlab_studio.session.batch import Batch
 
 
@@ -24,41 +24,40 @@ def sets_status_only(body: bytes) -> bool:
     """Return whether all edits are statuses, which the list may set while another person has the clip open."""
     try:
         messages = msgspec.json.decode(body, type=list[dict[str, Any]])
-    except (msgspec.DecodeError, RecursionError):  # which the clip's application answers
+    except (msgspec.DecodeError, RecursionError):  # malformed: the clip's application reports it
         return True
     return all(message.get("do") == "set_status" for message in messages)
 
 
 def build_batch_app(batch: Batch) -> Starlette:
     """Return the application of a batch, without its guard."""
-    clip_app = build_app(lambda connection: connection.scope["session"])
+    clip_app = app.build_app(lambda connection: connection.scope["session"])
 
     def get_clips(request: Request) -> Response:
-        return JSONResponse(msgspec.to_builtins(batch.list_clips()))
+        return app.respond_json(batch.list_clips())
 
     def track_all(request: Request) -> Response:
-        require_name(person := read_person(request))
-        return JSONResponse(batch.track_all(person))
+        require_name(person := app.read_person(request))
+        return app.respond_json(batch.track_all(person))
 
     async def export_all(request: Request) -> Response:
-        require_name(person := read_person(request))
-        outputs = msgspec.json.decode(await read_body(request), type=list[str])
-        exported = await run_in_threadpool(batch.export_all, outputs, person)
-        return JSONResponse(msgspec.to_builtins(exported))
+        require_name(person := app.read_person(request))
+        outputs = msgspec.json.decode(await app.read_body(request), type=list[str])
+        return app.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
 
     def get_thumbnail(request: Request) -> Response:
         """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""
         content = batch.draw_thumbnail(request.path_params["name"])
-        headers = CACHE_HEADERS if request.query_params.get("digest") else None
+        headers = app.CACHE_HEADERS if request.query_params.get("digest") else None
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the application of a clip."""
-        name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
+        name, person = scope["path_params"]["clip"], app.read_person(HTTPConnection(scope))
         connected = scope["type"] == "websocket"
         scope, page = {**scope}, True
         if not connected and scope["path"].endswith("/edits"):
-            scope["body"] = await read_body(Request(scope, receive))
+            scope["body"] = await app.read_body(Request(scope, receive))
             page = not sets_status_only(scope["body"])
         use, cleanup = batch.use(name, person, page=page, connected=connected), ExitStack()
         try:
@@ -73,7 +72,7 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     return Starlette(
         routes=[
-            *make_page_routes("batch.html"),
+            *app.make_page_routes("batch.html"),
             Route("/clips", get_clips),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_all, methods=["POST"]),

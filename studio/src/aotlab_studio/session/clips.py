@@ -28,8 +28,9 @@ class BatchClip:
 
     @property
     def results(self) -> Path:
-        """Folder of its corrected masks."""
-        return self.path.with_name(f"{self.name}.masks") if self.is_video else self.path
+        """Folder of its corrected masks; of a video, where ``aotlab track --jobs`` looks for its masks."""
+        name = self.name if self.path.is_dir() else self.path.stem
+        return self.path.with_name(f"{name}.masks") if self.is_video else self.path
 
     @cached_property
     def file_stats(self) -> list[tuple[int, int]]:
@@ -119,7 +120,9 @@ def find_clips(folder: Path) -> list[BatchClip]:
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in sdk.IMAGE_SUFFIXES}
     if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
         return results
-    if not images <= {f"{path.stem}.png" for path in videos}:  # frames of one video, not masks
+    files = {path.name for path in videos if path.is_file()} - images
+    frames = images.difference(f"{path.stem}.png" for path in videos)  # without masks beside videos
+    if len(frames) > len(files):  # one video, as for `open_frames`
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
 

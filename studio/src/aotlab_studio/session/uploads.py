@@ -12,6 +12,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from aotlab import InputError, sdk
@@ -19,7 +20,14 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT_RECORD
 from aotlab_studio.document.log import Changes, Entry
 from aotlab_studio.document.masks import decode_png
-from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
+from aotlab_studio.document.objects import (
+    MAX_OBJECTS,
+    ObjectInfo,
+    clean_classes,
+    list_names,
+    make_object,
+    split_attributes,
+)
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -83,7 +91,8 @@ def load_upload(
     with document.lock:
         if (loaded := _find_loaded(document)) is not None:  # sent twice at once
             return loaded
-        snapshot, names = document.snapshot, _list_names(annotations)
+        snapshot, table = document.snapshot, annotations.attribute_table()
+        names = annotations.class_names | list_names(table)
         if targets is None:
             chosen = chosen if chosen in snapshot.objects else None
             targets = _match_objects(snapshot, annotations, names, chosen)
@@ -93,23 +102,12 @@ def load_upload(
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
-        ids, objects = _find_objects(document, annotations, targets, names)
-        if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
-            raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        new = {item.class_name: None for item in objects.values()} | annotations.classes
-        new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
-        classes = sdk.add_class_ids(snapshot.state.classes, new)
-        attributes = {key: {**by_frame} for key, by_frame in snapshot.state.attributes.items()}
-        table = annotations.attribute_table()
-        for file_id in sorted(ids.keys() & table.keys()):
-            for frame, texts in table[file_id].items():
-                unnamed = {key: text for key, text in texts.items() if key != "name"}
-                attributes.setdefault(ids[file_id], {})[frame] = unnamed
+        ids, changes = _find_objects(document, annotations, targets, names, table)
         keyframes, new_pngs, losses = _draw_masks(document, annotations, ids)
         unchanged |= protected_ids & losses.keys()
         losses = {key: count for key, count in losses.items() if key not in protected_ids}
-        values = Changes(objects=objects, keyframes=keyframes, classes=classes, attributes=attributes)
-        document.edit_masks("load masks", values, min(annotations.frames), new_pngs)
+        changes = msgspec.structs.replace(changes, keyframes=keyframes)
+        document.edit_masks("load masks", changes, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
 
 
@@ -119,15 +117,6 @@ def _find_loaded(document: Document) -> LoadedMasks | None:
     if not isinstance(stored, Entry):
         return None
     return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
-
-
-def _list_names(annotations: sdk.Annotations) -> dict[int, str]:
-    """Return the name of each object in a file, or its class; empty if neither is stated."""
-    names = {file_id: name for file_id, name in annotations.class_names.items() if name != NO_CLASS}
-    for file_id, by_frame in annotations.attribute_table().items():
-        stated = [str(values["name"]) for values in by_frame.values() if values.get("name")]
-        names |= {file_id: stated[0]} if stated else {}
-    return names
 
 
 def _match_objects(
@@ -162,23 +151,32 @@ def _find_objects(
     annotations: sdk.Annotations,
     targets: Mapping[int, int | None],
     names: Mapping[int, str],
-) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
-    """Return the object of each id in ``targets``, and those that are new or get a class."""
-    ids, changed = dict[int, int](), dict[int, ObjectInfo]()
+    table: sdk.AttributeTable,
+) -> tuple[dict[int, int], Changes]:
+    """Return the object of each id in ``targets``, and the changes of objects, classes and attributes."""
+    snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
+    attributes = {**snapshot.state.attributes}
     for file_id, target in targets.items():
-        class_name = clean_name(annotations.class_names.get(file_id, ""))
-        class_name = "" if class_name == NO_CLASS else class_name
+        class_name = annotations.class_names.get(file_id, "")
+        shared, varying = split_attributes(table.get(file_id, {}))
         if target is None:
             free_id = 1 if annotations.objects() == [BINARY_ID] else file_id
-            if free_id in document.log.used_objects or free_id in changed:
-                free_id = document.make_object_id({*changed, *annotations.objects()})
-            changed[free_id] = item = make_object(free_id, clean_name(names.get(file_id, "")), class_name)
+            if free_id in document.log.used_objects or free_id in objects:
+                free_id = document.make_object_id({*objects, *annotations.objects()})
+            item = make_object(free_id, names.get(file_id, ""), class_name)
         else:
-            item = document.snapshot.find_object(target)
-            if class_name and not item.class_name:
-                changed[item.id] = replace(item, class_name=class_name)
+            item = objects.get(target) or snapshot.find_object(target)
+        varied = set[str]().union(*varying.values())
+        own = {name: value for name, value in item.attributes.items() if name not in varied}
         ids[file_id] = item.id
-    return ids, changed
+        objects[item.id] = replace(item, class_name=item.class_name or class_name, attributes=own | shared)
+        if varying:
+            attributes[item.id] = {**attributes.get(item.id, {}), **varying}
+    if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
+        raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
+    new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes
+    classes = sdk.add_class_ids(snapshot.state.classes, new)
+    return ids, Changes(objects, classes=classes, attributes=attributes)
 
 
 def _draw_masks(
@@ -189,19 +187,15 @@ def _draw_masks(
     keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
     for frame in annotations.frames:
         loaded, before = annotations.mask(frame), snapshot.labels(frame)
-        drawn = snapshot.keyframe_labels(frame)
-        areas = Counter[int]()
-        for region in annotations.frames[frame]:
-            if region.object_id in ids:
-                areas[ids[region.object_id]] += region.area
-        for target, area in areas.items():
-            mask = np.isin(loaded, [file_id for file_id in ids if ids[file_id] == target])
+        drawn, regions = snapshot.keyframe_labels(frame), annotations.frames[frame]
+        for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
+            mask = np.isin(loaded, [key for key in ids if ids[key] == target])
             losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
-            mask &= ~np.isin(before, snapshot.protected_ids)
-            if mask.any() or not area:  # absent
+            free = mask & ~np.isin(before, snapshot.protected_ids)
+            if free.any() or not mask.any():  # absent, or covered by another object of the file
                 keyframes[frame][target] = ""
                 drawn[drawn == target] = 0
-                drawn[mask] = target
+                drawn[free] = target
         for object_id in keyframes[frame]:
             keyframes[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
     return keyframes, new_pngs, dict(losses)
@@ -214,7 +208,7 @@ def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotat
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
             image = path.suffix.lower() == ".png"
-            annotations = sdk.read_annotations(path, video, frame=index if image else None)
+            annotations = clean_classes(sdk.read_annotations(path, video, frame=index if image else None))
             pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
             binary = image and pixels.ndim == 2 and set(np.unique(pixels)) <= {0, BINARY_ID}
         except InputError as error:
@@ -249,7 +243,8 @@ def _unpack(content: bytes, folder: Path) -> Path:
         paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
-    yolo = {path.parents[1] for path in paths if path.match("labels/*.txt")}
+    labels = (path for path in paths if path.suffix == ".txt")
+    yolo = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
     if len(yolo) == 1:
         return yolo.pop()
     for suffixes in MASK_SUFFIXES:
