@@ -115,7 +115,7 @@ def test_yolo_labels_in_folders_are_read(read):
     assert [*read(files, folder=True).frames] == [1, 3]
     with pytest.raises(InputError, match="its images are in the folders 'train', 'val'"):
         read({}, folder=True, video=replace(VIDEO, stems=None))
-    (first, *_) = VIDEO.stems
+    (first, *_) = VIDEO.frame_names
     files = {f"labels/train/{name}/{first}.txt": square for name in ("clip", "other")}
     assert [*read(files, folder=True).frames] == [0]
 
