@@ -97,7 +97,7 @@ ALWAYS_REFUSED = ("0.tif", "masks.json", "a.safetensors", "a.pth")
 @pytest.mark.parametrize(
     ("name", "write", "read", "count", "max_changes"), FILES, ids=[case[0] for case in FILES]
 )
-def test_damaged_file_is_read_or_named(tmp_path, name, write, read, count, max_changes):
+def test_damaged_file_is_read_or_reported(tmp_path, name, write, read, count, max_changes):
     path = tmp_path / name
     write(path)
     assert not read_error(read, path)

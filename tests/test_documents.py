@@ -161,7 +161,7 @@ def test_links_resolve(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_named_files_exist(page):
+def test_mentioned_files_exist(page):
     for name, inside in OWN_FILE.findall(page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), f"no file {name}"
         assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"

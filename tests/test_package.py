@@ -157,7 +157,7 @@ def test_links_of_the_description_are_absolute(distributions):
 
 
 @pytest.mark.slow
-def test_source_distribution_ships_no_tests(distributions):
+def test_source_distribution_omits_tests(distributions):
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as archive:  # they need the whole checkout
         files = [name.split("/", 1)[-1] for name in archive.getnames()]
     assert "src/aotlab/media/video.py" in files
@@ -166,7 +166,7 @@ def test_source_distribution_ships_no_tests(distributions):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["studio", "runtime"])
-def test_other_packages_ship_licenses_and_no_tests(checkout, package, tmp_path):
+def test_other_packages_ship_licenses_and_omit_tests(checkout, package, tmp_path):
     build(checkout / package, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
         (license_file,) = (name for name in archive.namelist() if name.endswith("licenses/LICENSE"))
@@ -268,7 +268,7 @@ def test_parameters_have_types_that_callers_can_get():
         assert hidden == set() or name in returned, name  # callers do not make what is returned to them
 
 
-def test_names_of_the_sdk_load_no_torch(tmp_path):
+def test_names_of_the_sdk_do_not_load_torch(tmp_path):
     code = "import sys; from aotlab.sdk import *; assert 'Region' in dir() and 'torch' not in sys.modules"
     done = run(sys.executable, "-c", code, cwd=tmp_path, path=ROOT / "src")
     assert done.returncode == 0, done.stderr

@@ -161,7 +161,7 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
         ("memorize", 2, stripes(range(1, 25))),
     ],
 )
-def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
+def test_failed_step_leaves_the_state_unchanged(tracker, monkeypatch, name, call, mask):
     frames, other, calls = clip(4), tracker.fresh(), []
     for same_tracker in (tracker, other):
         same_tracker.step(frames[0], stripes(range(1, 13)))

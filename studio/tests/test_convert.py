@@ -76,7 +76,7 @@ def test_yolo_images_are_copied_or_written(video, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["coco", "label_studio", "youtube_vis"])
-def test_images_are_named_as_their_files(tmp_path, form):
+def test_converted_images_have_the_names_of_their_files(tmp_path, form):
     masks, out, clip = (tmp_path / name for name in ("masks", "o.json", "clip"))
     write_mask(masks / "shot.7.png", np.eye(8, dtype=np.uint8))
     clip.mkdir()
@@ -237,7 +237,7 @@ def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
         ("photos", ["--to", "coco"]),
     ],
 )
-def test_force_replaces_no_file_of_another_kind(tmp_path, out, more):
+def test_force_keeps_files_of_another_kind(tmp_path, out, more):
     results = write_results(tmp_path, ["a", "b"])
     source = (
         [str(results)] if "--merge" in more else [str(results / "a"), "--video", str(tmp_path / "videos/a")]

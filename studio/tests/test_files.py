@@ -39,7 +39,7 @@ def move_until_killed(source, target, renames):
 
 
 @pytest.mark.parametrize("renames", range(6))
-def test_replacement_that_was_killed_loses_nothing(tmp_path, renames):
+def test_killed_replacement_keeps_old_or_new_files(tmp_path, renames):
     for folder, text in (("made", "new"), ("out", "old")):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)
@@ -66,7 +66,7 @@ IN_USE = r"made/b: cannot be moved \(in use\); close programs that use it"
     ("error", "raised"),
     [(OSError(errno.EACCES, "in use"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
-def test_failed_replacement_changes_nothing(tmp_path, monkeypatch, error, raised, moved):
+def test_failed_replacement_keeps_the_old_files(tmp_path, monkeypatch, error, raised, moved):
     for folder, text in (("made", "new"), ("out", "old")):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)

@@ -111,7 +111,7 @@ def test_cut_video_ends_with_an_error(tmp_path, suffix):
     ("name", "codec", "unit"),
     [("a.ts", "mpeg2video", 188), ("b.ts", "libx264", 188), ("a.m2ts", "libx264", 192)],
 )
-def test_transport_stream_cut_within_a_frame_is_named(tmp_path, name, codec, unit):
+def test_transport_stream_cut_within_a_frame_is_reported(tmp_path, name, codec, unit):
     path = write_texture(tmp_path / name, codec)
     assert read_all(path) == (40, None)
     with av.open(str(path)) as container:
@@ -235,7 +235,7 @@ def test_path_without_frames_rejected(tmp_path, name, write, words):
 
 
 @pytest.mark.parametrize("name", ["", "inside", "folder"])
-def test_closed_folder_is_named(closed_folder, name):
+def test_error_names_the_closed_folder(closed_folder, name):
     with pytest.raises((InputError, OSError), match="closed"):
         open_frames(closed_folder / name)
 

@@ -72,7 +72,7 @@ def test_clips_of_a_batch_do_not_see_each_other(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_unused_identities_change_nothing(name):
+def test_unused_identities_leave_logits_unchanged(name):
     model, image, object_masks = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
     few, _ = track(model, image, object_masks)
     all_planes, _ = track(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))
@@ -229,6 +229,6 @@ def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     ("msdeaot", [(16, 1), (8, 1), (4, 1)], "the last stage of msdeaot must have depth 0"),
     ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth 0"),
 ])  # fmt: skip
-def test_stages_of_no_paper_rejected(method, stages, message):
+def test_unpublished_stages_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):
         ModelConfig(method, stages=[StageConfig(*stage) for stage in stages])

@@ -79,7 +79,7 @@ def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
+def test_file_system_without_locks_warns(tmp_path, monkeypatch, caplog):
     def refuse(*_args, **_settings):
         raise OSError(errno.ENOLCK, "no locks available")
 

@@ -124,7 +124,7 @@ def test_signal_stops_a_silent_source(tmp_path):
     assert read_outputs(tmp_path) == ([0, 1, 2], 3)
 
 
-def test_second_interrupt_leaves_no_half_video(tmp_path):
+def test_second_interrupt_removes_the_unfinished_video(tmp_path):
     half_videos = []
 
     def interrupt_twice():
@@ -198,7 +198,7 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
     ({"video": "digest"}, {}, "results of run_job"),
     (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
 ])  # fmt: skip
-def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
+def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:
         write_job_record(tmp_path, JobRecord("a", input_digests=digest))
     for name, content in files.items():
@@ -209,7 +209,7 @@ def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_failed_first_frame_leaves_nothing(tmp_path):
+def test_failed_first_frame_removes_the_output(tmp_path):
     def fail():
         raise InputError("fake: damaged")
 
@@ -269,7 +269,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({0: MASK * 0}, None, "frame 0: mask is empty"),
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
-def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
+def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words):
     tracker = RepeatingTracker()
     with pytest.raises(InputError, match=words):
         track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)

@@ -144,7 +144,7 @@ def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
         None,
     ],
 )
-def test_damaged_record_is_named(video, project, content):
+def test_error_names_the_damaged_record(video, project, content):
     if content is None:
         change_rows(project, "DELETE FROM records WHERE id = 1")
     else:
@@ -232,7 +232,7 @@ def test_result_that_cannot_be_read_again_is_not_stored(session):
     assert [*again.open(1).frames] == [1]
 
 
-def test_exports_while_tracking_keep_no_results_in_memory(session, monkeypatch):
+def test_frozen_results_in_memory_are_bounded(session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.document.masks.MAX_FROZEN_LAYERS", 3)
     results = ResultStore(session.document.database, (40, 60), LENGTH)
     for last_row in range(1, 9):
@@ -248,7 +248,7 @@ def test_order_of_objects_is_not_part_of_a_state():
     assert repr(states[0]) == repr(states[1])
 
 
-def test_backup_has_no_results_and_reuses_no_id(folder, session, reopen):
+def test_backup_omits_results_and_keeps_row_ids_unique(folder, session, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.save_version("tracked")
@@ -324,7 +324,7 @@ def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatc
     assert Document.read(folder.with_name("clip.aotlab")).log.size == 0
 
 
-def test_failed_opening_leaves_no_project(folder, monkeypatch):
+def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
@@ -376,7 +376,7 @@ def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
     assert not [*project.glob("*.new*")]
 
 
-def test_full_disk_is_named(video, project):
+def test_full_disk_is_reported(video, project):
     with closing(open_document(video)) as document:
         document.database.query("PRAGMA max_page_count = 1")
         full = r"cannot be written \(database or disk is full\); free space"
@@ -431,7 +431,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
         b"GIF89a",
     ],
 )
-def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, reopen):
+def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, content, reopen):
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)
     start_job(session, 0).wait()
@@ -464,7 +464,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, 
     assert (document.snapshot.labels(4) == truth(4)).all()
 
 
-def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder, session, reopen):
+def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.close()

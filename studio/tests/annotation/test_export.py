@@ -202,7 +202,7 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
     assert (second.name, second.class_name) == ("object 2", "")
 
 
-def test_outdated_frames_are_named_in_the_export(session, long_pause):
+def test_export_error_lists_outdated_frames(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, outline_message(1, 1, square(50, 2, 6)))

@@ -135,7 +135,7 @@ def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
         open_session(folder)
 
 
-def test_missing_video_of_a_project_is_named(folder, session, tmp_path):
+def test_error_names_the_missing_video_of_a_project(folder, session, tmp_path):
     editing.add_object(session.document)
     session.close()
     folder.rename(tmp_path / "other")

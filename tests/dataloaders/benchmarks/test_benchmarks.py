@@ -161,7 +161,7 @@ def test_list_file_marks_unseen_videos(tmp_path):
     assert [video.seen for video in open_dataset("lvosv1", tmp_path)] == [None, None]
 
 
-def test_metadata_that_is_missing_or_wrong_is_named(tmp_path):
+def test_error_names_missing_or_wrong_metadata(tmp_path):
     miniatures.make_lvos(tmp_path)
     path, span = tmp_path / "valid" / "valid_meta.json", {"start": 1, "end": 9, "frame_nums": 2}
     path.write_text(json.dumps({"videos": {"7K7WVzGG": {"objects": {"1": {"frame_range": span}}}}}))

@@ -31,7 +31,7 @@ def export_until(place, folder, calls=1, replace=False):
     export_empty(folder, replace)
 
 
-def test_killed_export_leaves_nothing(tmp_path):
+def test_next_export_removes_files_of_a_killed_one(tmp_path):
     folder = tmp_path / "export"
     for place in ("aotlab.engine.export.export.sha256", "os.replace"):
         assert not ends_in_process(export_until, place, folder)

@@ -103,7 +103,7 @@ def empty_graphs(monkeypatch):
     monkeypatch.setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
-def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
+def test_failed_export_removes_its_files(monkeypatch, tmp_path):
     def fail(graph):
         raise OSError(28, "No space left on device")
 

@@ -39,7 +39,7 @@ def test_frames_of_similar_colors_are_not_a_cut():
     assert not is_cut(first, second)
 
 
-def test_asking_for_a_cut_changes_nothing(model):
+def test_cut_detection_leaves_the_state_unchanged(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))
     predicted = tracker.predict(frames[1])

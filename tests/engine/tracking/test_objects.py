@@ -119,7 +119,7 @@ def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
     assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}
 
 
-def test_object_without_a_pixel_in_the_network_is_named(caplog):
+def test_object_without_a_pixel_in_the_network_is_logged(caplog):
     tracker, mask = Tracker(*build("aott", "input.scale=0.5")), stripes([2])
     mask[1, 1] = 7
     tracker.step(clip(1)[0], mask)

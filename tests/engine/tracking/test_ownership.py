@@ -139,7 +139,7 @@ def test_unstored_reassignment_is_not_a_claim():
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
 
-def test_prediction_of_another_frame_changes_no_claim():
+def test_prediction_of_another_frame_keeps_claims():
     rules = TrackerRules(RulesConfig(ownership=True))
     rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
@@ -165,7 +165,7 @@ def test_prediction_of_another_size_clears_positions():
     assert [history.areas for history in rule.objects.values()] == [[2 * 24 * 24], []]
 
 
-def test_forgotten_object_claims_nothing():
+def test_forgotten_object_makes_no_claim():
     rule = started(*TWO)
     rule.forget(2)
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []

@@ -114,7 +114,7 @@ def test_corrected_mask_replaces_one_object(models):
     assert tracker.ids == (1, 2)
 
 
-def test_all_zero_mask_changes_nothing(models):
+def test_all_zero_mask_is_ignored(models):
     frames = clip(3)
     plain = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2])})
     nothing = np.zeros((HEIGHT, WIDTH), np.uint8)

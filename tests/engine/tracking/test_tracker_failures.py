@@ -47,7 +47,7 @@ def fail_call(monkeypatch, owner, name, call, error):
 
 
 @pytest.mark.parametrize("name", ["encode", "propagate", "assign_identities", "memorize"])
-def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
+def test_failed_first_step_does_not_start_a_video(restricted, monkeypatch, name):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
         fail_call(patch, tracker.model, name, 1, KeyboardInterrupt())

@@ -114,7 +114,7 @@ def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     assert prediction.ids == tuple(int(number) for number in np.unique(mask) if number)
 
 
-def test_read_only_frames_give_no_warning(models, recwarn):
+def test_read_only_frames_do_not_warn(models, recwarn):
     frame = np.ascontiguousarray(clip(1)[0])
     frame.setflags(write=False)  # as NumPy's view of an image is
     torch.set_warn_always(True)

@@ -84,7 +84,7 @@ def test_damaged_state_is_rejected_until_deleted(recipe):
     assert_equal(expected, load_file(run(config).checkpoint))
 
 
-def test_settings_that_resuming_cannot_change_are_named(recipe):
+def test_error_names_settings_that_resuming_cannot_change(recipe):
     run(recipe("run", phase(steps=1)))
     for message, override in (
         ("train.freeze_encoder_stages=2", "train.freeze_encoder_stages=1"),
@@ -109,7 +109,7 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
     assert [line["step"] for line in log_lines(config)] == [1, 2]
 
 
-def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
+def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
     run(recipe("run", phase(steps=1)))
     changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
     changed += ["memory.every_in_training=7"]

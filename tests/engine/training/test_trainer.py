@@ -195,7 +195,7 @@ def test_each_step_draws_other_identities(recipe):
     assert draws[0] == draws[2] != draws[1]
 
 
-def test_ignored_pixels_have_no_identity():
+def test_ignored_pixels_get_no_identity():
     config = SimpleNamespace(max_objects=3, ignore_plane=False)
     model = SimpleNamespace(config=config, assign_identities=lambda masks: [masks])
     labels, options = torch.tensor([[[0, 1, 3, 255]]]), ClipOptions(torch.tensor([[0, 3, 1, 2]]), 1, False)

@@ -114,7 +114,7 @@ def test_concurrent_programs_download_and_convert_once(file_server, tmp_path, ao
     assert left == ["aott.safetensors", "aott.safetensors.sha256"]
 
 
-def test_file_placed_by_hand_needs_no_network(aott):
+def test_file_placed_by_hand_is_not_downloaded(aott):
     folder = weights_folder()
     folder.mkdir(parents=True)
     (folder / "AOTT_PRE_YTB_DAV.pth").write_bytes(aott.path.read_bytes())
