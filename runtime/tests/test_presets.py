@@ -19,7 +19,7 @@ from aotlab.engine.export.quantize import read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.zoo import load_model
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import draw_texture, stripes
 
 PRESETS = (
     "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
@@ -113,7 +113,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     )
     assign = runtime._assign_identities
     equal, ids = [], set()
-    for index, frame in enumerate(clip(9, 129, 161)):
+    for index, frame in enumerate(draw_texture(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = pytorch_tracker.step(frame, mask).labels
         assign_expected = partial(lambda labels, group, _: assign(group, labels), expected)

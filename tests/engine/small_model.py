@@ -84,7 +84,7 @@ def amplify(model):
     return model
 
 
-def clip(length=4, height=HEIGHT, width=WIDTH, seed=0):
+def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
     """Frames T×H×W×3 of coarse random texture that slides."""
     rng = np.random.default_rng(seed)
     tiles = rng.integers(0, 256, (height // 8 + 2, (width + length) // 8 + 2, 3), dtype=np.uint8)
@@ -101,7 +101,7 @@ def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     return mask
 
 
-def run(tracker, frames, masks):
+def run_tracker(tracker, frames, masks):
     return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
 
 
@@ -111,15 +111,15 @@ def assert_resumes(model, config, frames, masks, split, folder):
     Returns:
         The second tracker's predictions.
     """
-    whole = run(Tracker(model, config), frames, masks)
+    whole = run_tracker(Tracker(model, config), frames, masks)
     first, second = Tracker(model, config), Tracker(model, config)
-    run(first, frames[:split], masks)
+    run_tracker(first, frames[:split], masks)
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert second.ids == first.ids
     policies = ([group.memory.policy for group in tracker.state.groups] for tracker in (first, second))
     assert next(policies) == next(policies)
-    rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
+    rest = run_tracker(second, frames[split:], {index - split: mask for index, mask in masks.items()})
     for expected, found in zip(whole[split:], rest, strict=True):
         assert found.ids == expected.ids
         assert torch.equal(found.logits, expected.logits)

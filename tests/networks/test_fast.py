@@ -23,7 +23,7 @@ from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.engine.small_model import ROUNDING
 from tests.marks import slow
-from tests.networks.method_models import CASES, images, masks, small, track
+from tests.networks.method_models import CASES, images, masks, match_second_frame, small
 
 CPU = torch.device("cpu")
 SAMPLE = ROOT / "datasets" / "sample"
@@ -99,8 +99,8 @@ def test_optimized_model_equals_the_plain_one(name, trained):
     model, image, object_masks = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
     if trained:
         optimize_training(model)
-    expected, _ = track(model, image, object_masks)
-    actual, _ = track(optimize(model, precision="float32"), image, object_masks)
+    expected, _ = match_second_frame(model, image, object_masks)
+    actual, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
     torch.testing.assert_close(actual, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
 
 

@@ -29,7 +29,7 @@ from aotlab.video.results import require_inputs_outside
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import draw_texture, stripes
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
 from tests.repeating_tracker import RepeatingTracker
@@ -238,7 +238,7 @@ def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
 
 
 def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
-    write_images(tmp_path / "in", clip(6))
+    write_images(tmp_path / "in", draw_texture(6))
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
     options = JobOptions(write=("masks", "objects"), progress=False)
     tracker = Tracker(*models["aott"])

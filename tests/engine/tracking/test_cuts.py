@@ -7,7 +7,7 @@ import torch
 from aotlab.engine.rules.cuts import is_cut, make_thumbnail
 from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import assert_resumes, build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, build, draw_texture, run_tracker, stripes
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def model():
 
 def shots(length=3):
     """Two shots: bright texture, then dark texture in other places."""
-    first, second = clip(length) // 2 + 128, clip(length, seed=1) // 2
+    first, second = draw_texture(length) // 2 + 128, draw_texture(length, seed=1) // 2
     return np.concatenate([first, second])
 
 
@@ -50,14 +50,16 @@ def test_cut_detection_leaves_the_state_unchanged(model):
 
 def test_frames_after_cut_ignore_short_term_memory(model):
     frames, mask = shots(), {0: stripes([1, 2])}
-    after = run(Tracker(*model), frames, mask)
+    after = run_tracker(Tracker(*model), frames, mask)
     other = frames.copy()
     other[2] = frames[1]  # short-term memory of another frame, the same reference
-    changed = run(Tracker(*model), other, mask)
+    changed = run_tracker(Tracker(*model), other, mask)
     assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
     assert not torch.equal(after[2].logits, changed[2].logits)
     without_stored = build("aott", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
-    after, changed = (run(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other))
+    after, changed = (
+        run_tracker(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other)
+    )
     for one, two in zip(after[3:], changed[3:], strict=True):
         assert torch.equal(one.logits, two.logits)
 
@@ -67,7 +69,7 @@ def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     monkeypatch.setattr(
         TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or []
     )
-    run(Tracker(*model), frames, {0: stripes([1, 2])})
+    run_tracker(Tracker(*model), frames, {0: stripes([1, 2])})
     assert np.array_equal(searched, frames[[0, 1, 2, 4, 5]])
 
 

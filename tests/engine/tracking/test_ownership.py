@@ -14,7 +14,7 @@ from aotlab.engine.rules.ownership import (
 )
 from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
-from tests.engine.small_model import assert_resumes, build, clip, stripes
+from tests.engine.small_model import assert_resumes, build, draw_texture, stripes
 
 SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -203,4 +203,4 @@ def test_swapped_logits_agree_with_channels():
 
 def test_tracker_with_ownership_resumes(tmp_path):
     model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    assert_resumes(*model, clip(6), {0: stripes([4, 9])}, 3, tmp_path)
+    assert_resumes(*model, draw_texture(6), {0: stripes([4, 9])}, 3, tmp_path)

@@ -57,7 +57,7 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
     return load_config(str(write_recipe(folder, data, output, *phases)), overrides)
 
 
-def run(config: Config, *, restart: bool = False) -> TrainResult:
+def run_recipe(config: Config, *, restart: bool = False) -> TrainResult:
     return train(config, ALONE, restart=restart)
 
 
