@@ -32,7 +32,7 @@ from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 
 @pytest.fixture
@@ -457,7 +457,7 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
     session.document.set_status("accepted", "")
     session.close()
     place = "aotlab." if function.startswith("sdk") else "aotlab_studio."
-    assert not ends_in_process(export_until_killed, results, place + function)
+    assert not completes_in_subprocess(export_until_killed, results, place + function)
     assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
     assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
 

@@ -43,7 +43,7 @@ from studio.tests.annotation.clips import (
 from studio.tests.annotation.results import write_results
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -203,7 +203,7 @@ def open_until_killed(path, function):
 )
 def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
     project = tmp_path / "clip.aotlab"
-    assert not ends_in_process(open_until_killed, video, f"aotlab_studio.{function}")
+    assert not completes_in_subprocess(open_until_killed, video, f"aotlab_studio.{function}")
     assert (project / PROJECT_FILE).is_file()
     assert locate_project(video) == (video, project)
     assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None

@@ -34,7 +34,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from tests.limits import limit_file_size
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 
 def track_part(session):
@@ -67,7 +67,7 @@ def export_until_killed(folder):
 
 
 def test_files_of_a_killed_export_are_removed_at_opening(folder):
-    assert not ends_in_process(export_until_killed, folder)
+    assert not completes_in_subprocess(export_until_killed, folder)
     with closing(open_session(folder)) as session:
         assert not list(session.document.folder.rglob("*.png"))
 

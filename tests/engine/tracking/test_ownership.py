@@ -20,7 +20,7 @@ SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
 
 
-def draw(*squares):
+def draw_squares(*squares):
     """Draw squares of 12 pixels: labels H×W and a frame, from (object id, row, column, color)."""
     labels, frame = np.zeros(SIZE, np.int32), np.full((*SIZE, 3), 90, np.uint8)
     for object_id, row, column, color in squares:
@@ -29,19 +29,19 @@ def draw(*squares):
     return labels, frame
 
 
-def started(*squares, frames=3):
+def start_rule(*squares, frames=3):
     """A rule that has seen the squares as given masks."""
     rule = ComponentOwnership()
-    labels, frame = draw(*squares)
+    labels, frame = draw_squares(*squares)
     for index in range(frames):
         annotated = [square[0] for square in squares] if index == 0 else []
         rule.update(labels, frame, annotated)
     return rule
 
 
-def step(rule, *squares):
+def apply_rule(rule, *squares):
     """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
-    labels, frame = draw(*squares)
+    labels, frame = draw_squares(*squares)
     reassigned = rule.find_reassignments(labels, frame)
     for move in reassigned:
         labels[move.pixels] = move.target
@@ -77,32 +77,32 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_detached_part_goes_to_the_lost_object_that_it_fits(case):
     annotated, predicted, expected = CASES[case]
-    assert step(started(*annotated), *predicted) == expected
+    assert apply_rule(start_rule(*annotated), *predicted) == expected
 
 
 def test_component_is_given_away_once():
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    rule = start_rule((1, 20, 10, GREEN), (2, 20, 40, RED))
     parts = (1, 20, 40, RED), (1, 20, 10, GREEN), (1, 20, 70, GREEN)
-    rule.main_labels = draw((1, 20, 40, RED))[0]  # the red component continues object 1
-    assert step(rule, *parts) == [(1, 2, 40)]
+    rule.main_labels = draw_squares((1, 20, 40, RED))[0]  # the red component continues object 1
+    assert apply_rule(rule, *parts) == [(1, 2, 40)]
 
 
 def test_claimed_component_becomes_the_main_one():
-    rule = started(*LOW)
-    assert step(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
+    rule = start_rule(*LOW)
+    assert apply_rule(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
     assert np.nonzero(rule.main_labels == 2)[1].min() == 56
 
 
 def test_small_part_stays():
-    rule = started(*TWO)
-    labels, frame = draw((1, 20, 10, RED))
+    rule = start_rule(*TWO)
+    labels, frame = draw_squares((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
     assert rule.find_reassignments(labels, frame) == []
 
 
 def test_usual_area_is_that_of_the_last_frames():
-    rule = started(*TWO, frames=AREA_HISTORY)
-    labels, frame = draw(*TWO)
+    rule = start_rule(*TWO, frames=AREA_HISTORY)
+    labels, frame = draw_squares(*TWO)
     labels[26:] = 0  # half of each square
     for _ in range(AREA_HISTORY):
         rule.update(labels, frame)
@@ -111,27 +111,27 @@ def test_usual_area_is_that_of_the_last_frames():
 
 def test_claim_is_undone_when_the_object_shows_up():
     between, own = (217, 30, 30), (230, 30, 30)
-    rule = started((1, 20, 10, RED), (2, 20, 40, own))
+    rule = start_rule((1, 20, 10, RED), (2, 20, 40, own))
     claimed = (1, 20, 10, RED), (1, 20, 44, between)
-    assert step(rule, *claimed) == [(1, 2, 44)]
-    assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
-    assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
+    assert apply_rule(rule, *claimed) == [(1, 2, 44)]
+    assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
+    assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
     assert rule.objects[1].claim_streak == 0  # it claimed nothing
     for _ in range(UNDO_FRAMES):
-        assert step(rule, *claimed) == []
-    assert step(rule, *claimed) == [(1, 2, 44)]
+        assert apply_rule(rule, *claimed) == []
+    assert apply_rule(rule, *claimed) == [(1, 2, 44)]
 
 
 def test_claims_end_after_a_limit():
-    rule = started(*TWO)
-    claims = [step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) for _ in range(MAX_CLAIMS + 1)]
+    rule = start_rule(*TWO)
+    claims = [apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) for _ in range(MAX_CLAIMS + 1)]
     assert all(claims[:-1])
     assert not claims[-1]
 
 
 def test_unstored_reassignment_is_not_a_claim():
-    rule = started(*TWO)
-    labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
+    rule = start_rule(*TWO)
+    labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 44, RED))
     reassigned = rule.find_reassignments(labels, frame)
     assert [move.target for move in reassigned] == [2]
     # as with the mean of an ensemble, which has not reassigned it
@@ -141,8 +141,8 @@ def test_unstored_reassignment_is_not_a_claim():
 
 def test_prediction_of_another_frame_keeps_claims():
     rules = TrackerRules(RulesConfig(ownership=True))
-    rules.ownership = started(*TWO)
-    claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
+    rules.ownership = start_rule(*TWO)
+    claimed, other = draw_squares((1, 20, 10, RED), (1, 20, 44, RED)), draw_squares(*TWO)
     indices = torch.from_numpy(claimed[0]).long()
     reassignments = rules.find_reassignments(claimed[1], indices, (1, 2))
     rules.find_reassignments(other[1], torch.from_numpy(other[0]).long(), (1, 2))
@@ -152,13 +152,13 @@ def test_prediction_of_another_frame_keeps_claims():
 
 
 def test_nothing_is_claimed_after_a_cut():
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     rule.clear_positions()
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
 def test_prediction_of_another_size_clears_positions():
-    rule, (labels, frame) = started(*TWO), draw(TWO[0], (1, 20, 44, RED))
+    rule, (labels, frame) = start_rule(*TWO), draw_squares(TWO[0], (1, 20, 44, RED))
     twice = labels.repeat(2, 0).repeat(2, 1)
     assert rule.find_reassignments(twice, frame) == []
     rule.update(twice, frame)
@@ -166,29 +166,29 @@ def test_prediction_of_another_size_clears_positions():
 
 
 def test_forgotten_object_makes_no_claim():
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     rule.forget(2)
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
 def test_reused_object_id_has_no_history():
     """Of two parts, the larger one is the main component of a new object, not the one where the old object was."""
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     rule.forget(1)
-    labels, frame = draw((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO[1])
+    labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO[1])
     for annotated in ([1], []):
         rule.update(labels, frame, annotated)
     assert rule.objects[1].center[1] > 80
 
 
 def test_restored_rule_decides_the_same(tmp_path):
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     torch.save(rule.state_dict(), tmp_path / "state.pt")
     other = ComponentOwnership()
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(2):
         squares = (1, 20, 10, RED), (1, 20, 44, RED)
-        assert step(other, *squares) == step(rule, *squares)
+        assert apply_rule(other, *squares) == apply_rule(rule, *squares)
 
 
 def test_swapped_logits_agree_with_channels():

@@ -5,16 +5,12 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, draw_texture, stripes
+from tests.engine.small_model import build, draw_texture, run_tracker, stripes
 
 
-def track(*overrides, count=2):
-    model, config = build("aott", "model.max_objects=3", *overrides)
-    tracker = Tracker(model, config)
-    first = stripes(range(1, count + 1))
-    return [
-        tracker.step(frame, first if index == 0 else None) for index, frame in enumerate(draw_texture())
-    ], tracker
+def track_texture(*overrides, count=2):
+    tracker = Tracker(*build("aott", "model.max_objects=3", *overrides))
+    return run_tracker(tracker, draw_texture(), {0: stripes(range(1, count + 1))}), tracker
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -24,8 +20,8 @@ def test_half_precision_is_close_to_float32(precision, count):
 
     What is remembered of them makes later frames differ more.
     """
-    half, tracker = track(f"compute.precision={precision}", count=count)
-    full, _ = track(count=count)
+    half, tracker = track_texture(f"compute.precision={precision}", count=count)
+    full, _ = track_texture(count=count)
     for actual, exact in zip(half[1:], full[1:], strict=True):
         assert actual.logits.dtype == torch.float32
         assert not actual.logits.isnan().any()

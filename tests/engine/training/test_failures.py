@@ -26,7 +26,7 @@ from tests.engine.training.tiny_recipes import (
     tiny_recipe,
 )
 from tests.limits import limit_file_size
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
@@ -222,14 +222,15 @@ def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
     uninterrupted, config = (
         tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY) for name in ("whole", "killed")
     )
-    assert ends_in_process(run_in_process, uninterrupted)  # like the killed ones: sums depend on the threads
+    # like the killed ones: sums depend on the threads
+    assert completes_in_subprocess(run_in_process, uninterrupted)
     for last_file in (1, 2, 5, 4, 3, 2):  # logs, states and weights
         before = list_states(config)
-        assert not ends_in_process(run_in_process, config, last_file)
+        assert not completes_in_subprocess(run_in_process, config, last_file)
         assert not before or list_states(config), "a kill lost all states"
         for state in list_states(config):
             torch.load(state, weights_only=True)
-    assert ends_in_process(run_in_process, config)
+    assert completes_in_subprocess(run_in_process, config)
     whole = load_file(Path(uninterrupted.train.output) / "second.safetensors")
     killed = load_file(Path(config.train.output) / "second.safetensors")
     assert [key for key, tensor in whole.items() if not torch.equal(tensor, killed[key])] == []
