@@ -68,7 +68,7 @@ def temporary_folder():
 
 @pytest.fixture(autouse=True, scope="session")
 def tiny_encoder():
-    """The encoder of the small models, by the name ``tiny``, if a test module imported it, because it imports PyTorch."""
+    """The encoder of the small models, by the name ``tiny``, if a test module imported them, which import PyTorch."""
     with pytest.MonkeyPatch.context() as patch:
         if (module := sys.modules.get("tests.engine.small_model")) is not None:
             module.register_encoder(patch)
