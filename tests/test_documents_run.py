@@ -27,6 +27,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS
+from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
 from tests.drawn_clips import (
     draw_moving_clip,
@@ -38,7 +39,6 @@ from tests.drawn_clips import (
 )
 from tests.published import to_published
 
-SAMPLE = ROOT / "datasets" / "sample"
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
     *sorted((ROOT / "docs" / "howto").glob("*.md")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +13,9 @@ from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
-from tests import miniatures
+from tests import SAMPLE, miniatures
 from tests.engine.small_model import build, draw_texture, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
-
-SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
 
 
 def build_with_prompts(*overrides):

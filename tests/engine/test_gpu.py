@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.tracker import Tracker
@@ -14,6 +13,7 @@ from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.utils.devices import autocast
+from tests import SAMPLE
 from tests.engine.small_model import build, clip_batch, draw_texture, run_tracker, stripes
 from tests.marks import METHOD_PRESETS
 
@@ -33,7 +33,7 @@ def exact(monkeypatch):
 
 def track_pond(*overrides, device="cpu"):
     """Labels T×H×W of the bundled clip."""
-    (pond,) = open_dataset("davis2017", ROOT / "datasets" / "sample")
+    (pond,) = open_dataset("davis2017", SAMPLE)
     tracker = Tracker.from_pretrained(device=device, overrides=overrides)
     frames, mask = [read_image(path) for path in pond.frames[:FRAMES]], read_mask(pond.annotations[0])
     labels, predictions = LabelPipeline(tracker.device), []

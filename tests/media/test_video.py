@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.files import ROOT
 from aotlab.media.decoding import has_variable_rate, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from tests import SAMPLE
 from tests.marks import slow
 from tests.media.video_files import (
     CONTAINERS,
@@ -29,7 +29,7 @@ from tests.media.video_files import (
 from tests.numbered_videos import cut_end
 from tests.processes import run_python
 
-RABBIT = ROOT / "datasets" / "sample" / "rabbit.mp4"
+RABBIT = SAMPLE / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
 ROUNDED = [(1 << 16) - 1, 1, 0, -1, (1 << 16) - 1, 0, 0, 0, 1 << 30]
 

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import resnet18
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
@@ -21,12 +21,12 @@ from aotlab.networks.fast.convolutions import FusedConv2d, fuse_encoders
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
+from tests import SAMPLE
 from tests.engine.small_model import ROUNDING
 from tests.marks import slow
 from tests.networks.method_models import CASES, images, masks, match_second_frame, small
 
 CPU = torch.device("cpu")
-SAMPLE = ROOT / "datasets" / "sample"
 
 
 def randomize_norms(encoder):

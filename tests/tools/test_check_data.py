@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.media.masks import write_mask
 from aotlab.tools.check_data import main
-from tests import miniatures
-
-SAMPLE = ROOT / "datasets" / "sample"
+from tests import SAMPLE, miniatures
 
 
 def test_shipped_sample_is_clean(capsys):

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
 from aotlab.engine.benchmark.scoring import has_annotations
@@ -15,7 +14,7 @@ from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
-from tests import miniatures
+from tests import SAMPLE, miniatures
 
 SCORED = {name: miniatures.scored_split(name) for name, dataset in DATASETS.items() if not dataset.hota}
 """data set to a split whose annotations are public"""
@@ -84,7 +83,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 def test_folder_without_frames_rejected():
     with pytest.raises(InputError, match="JPEGImages: no frames; expected"):
-        list_frames(ROOT / "datasets" / "sample" / "JPEGImages")
+        list_frames(SAMPLE / "JPEGImages")
 
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
