@@ -3,6 +3,7 @@
 from contextlib import closing
 from fractions import Fraction
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -81,9 +82,7 @@ def test_clock_jump_keeps_every_frame(tmp_path, suffix, jump):
 
 
 def test_full_disk_is_reported_and_the_file_removed(tmp_path):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
     writer.write(draw_smooth(48, 64)[0])
     real, writer._container = writer._container, SimpleNamespace(mux=full)

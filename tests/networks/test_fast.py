@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from itertools import islice
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -53,9 +54,7 @@ def test_fused_encoder_equals_the_plain_one(name):
 
 @torch.no_grad()
 def test_processor_without_bfloat16_in_onednn_convolves(monkeypatch):
-    def fail(*_):
-        raise RuntimeError("mkldnn_convolution_pointwise: bf16 path needs avx512")
-
+    fail = Mock(side_effect=RuntimeError("mkldnn_convolution_pointwise: bf16 path needs avx512"))
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", fail)
     fused, image = FusedConv2d(3, 4, 3).bfloat16(), images(1, 9, 9).bfloat16()

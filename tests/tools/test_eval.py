@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import tempfile
+from unittest.mock import Mock
 
 import pytest
 
@@ -104,9 +105,7 @@ def test_invalid_line_is_rejected_before_loading(tmp_path, loaded, run_expecting
 
 def test_read_only_output_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
     # root may write anywhere, so the refusal of the file system is simulated
-    def fail(dir):
-        raise OSError(30, os.strerror(30))
-
+    fail = Mock(side_effect=OSError(30, os.strerror(30)))
     dataset_options = make("folder", tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", fail)
     line = run_expecting_error(tool.main, *dataset_options, "--output", tmp_path / "out")

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -237,9 +238,7 @@ def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
                 spill.append(array)
             assert all((spill[index] == arrays[index]).all() for index in (1, 0))
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     with SpillFile(tmp_path, compress=False) as spill:
         spill._file.close()
         spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()

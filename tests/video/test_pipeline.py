@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -210,9 +211,7 @@ def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
 
 
 def test_failed_first_frame_removes_the_output(tmp_path):
-    def fail():
-        raise InputError("fake: damaged")
-
+    fail = Mock(side_effect=InputError("fake: damaged"))
     folder = tmp_path / "out"
     with pytest.raises(InputError, match="fake: damaged"):
         track(RepeatingTracker(), Source(at={0: fail}), {0: MASK}, folder, QUIET)

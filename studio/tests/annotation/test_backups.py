@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -489,11 +490,11 @@ def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
     draw(session, 0, 1)
     document = Document.read(session.document.folder)
 
-    def fail(*_):
-        raise InputError(
+    fail = Mock(
+        side_effect=InputError(
             "project.sqlite: cannot be read (database is locked); close the program that uses it"
         )
-
+    )
     monkeypatch.setattr(document.database, "read_content", fail)
     with pytest.raises(InputError, match=r"^frame 0: project\.sqlite: cannot be read"):
         document.snapshot.labels(0)

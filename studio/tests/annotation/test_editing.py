@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 from operator import attrgetter
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -213,9 +214,7 @@ def test_failed_write_leaves_the_document_unchanged(session, monkeypatch, part):
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
     before, titles = session.document.snapshot.labels(0), list_titles(session.document)
 
-    def fail(*_, **__):
-        raise InputError("full")
-
+    fail = Mock(side_effect=InputError("full"))
     with monkeypatch.context() as patch:
         patch.setattr(getattr(session.document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing, suppress
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -208,9 +209,7 @@ def test_project_of_a_project_rejected(folder, session, tmp_path):
 
 
 def test_project_on_another_drive_is_opened(folder, tmp_path, monkeypatch):
-    def fail(*_):
-        raise ValueError("path is on mount 'D:', start on mount 'C:'")
-
+    fail = Mock(side_effect=ValueError("path is on mount 'D:', start on mount 'C:'"))
     monkeypatch.setattr(os.path, "relpath", fail)
     open_session(folder, project=tmp_path / "project").close()
     with closing(open_session(tmp_path / "project")) as session:

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -198,9 +199,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message, actor):
-        raise ValueError("unexpected")
-
+    fail = Mock(side_effect=ValueError("unexpected"))
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text

@@ -3,6 +3,7 @@
 import threading
 from contextlib import nullcontext
 from itertools import count
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -757,9 +758,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
 
-    def fail():
-        raise InputError("no model")
-
+    fail = Mock(side_effect=InputError("no model"))
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.runner.job.status == "failed")

@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -104,9 +105,7 @@ def empty_graphs(monkeypatch):
 
 
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):
-    def fail(graph):
-        raise OSError(28, "No space left on device")
-
+    fail = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(export, "_convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)

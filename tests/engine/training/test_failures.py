@@ -5,6 +5,7 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,7 +19,6 @@ from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import register_encoder
 from tests.engine.training.tiny_recipes import (
     before_step,
-    fail,
     list_states,
     log_lines,
     phase,
@@ -186,9 +186,9 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
     settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: drawn}]"]
     config = recipe("run", phase(steps=3), overrides=settings)
     if function == "validate":
-        monkeypatch.setattr(trainer, "validate", lambda *_: fail(error)())
+        monkeypatch.setattr(trainer, "validate", Mock(side_effect=error))
     else:
-        before_step(monkeypatch, 3, fail(error))
+        before_step(monkeypatch, 3, Mock(side_effect=error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run_recipe(config)
 
@@ -198,7 +198,7 @@ def test_failure_with_averaged_weights_restores_the_raw_ones():
     average = EMA(model, 9, 1.0)
     raw = {name: parameter.detach().add_(1).clone() for name, parameter in model.named_parameters()}
     with pytest.raises(InputError), average.applied(model):
-        fail(InputError("clip: gone"))()
+        raise InputError("clip: gone")
     torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 

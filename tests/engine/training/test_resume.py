@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,7 +14,6 @@ from aotlab.engine.training.state import list_saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
     before_step,
-    fail,
     list_states,
     log_lines,
     phase,
@@ -41,7 +41,7 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted
     config, expected = uninterrupted
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
     with monkeypatch.context() as patch:
-        before_step(patch, stop + 1, fail(KeyboardInterrupt()))
+        before_step(patch, stop + 1, Mock(side_effect=KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run_recipe(parts)
     assert_equal(expected, load_file(run_recipe(parts).checkpoint))

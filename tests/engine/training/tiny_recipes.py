@@ -78,15 +78,6 @@ def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
     monkeypatch.setattr(trainer, "train_step", train_step)
 
 
-def fail(error: BaseException) -> Callable[[], None]:
-    """Return a function that raises an error."""
-
-    def act() -> None:
-        raise error
-
-    return act
-
-
 def read_log(folder: Path | str) -> list[dict]:
     """The lines of the log that steps left."""
     with open(f"{folder}/log.jsonl") as file:

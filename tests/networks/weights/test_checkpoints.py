@@ -1,6 +1,7 @@
 """Our checkpoints and the published ones: round trips, and one sentence for a file that does not match."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -260,9 +261,7 @@ def test_presets_with_equal_keys_differ_by_file_name(tmp_path):
 def test_file_without_permission_is_not_called_damaged(name, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(b"weights")
 
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
-
+    refuse = Mock(side_effect=PermissionError(13, "Permission denied"))
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match=r"not readable \(Permission denied\)"):
         load_checkpoint(tmp_path / name)

@@ -4,7 +4,7 @@ import shutil
 import threading
 from functools import partial
 from types import SimpleNamespace
-from unittest.mock import create_autospec
+from unittest.mock import Mock, create_autospec
 
 import pytest
 import torch
@@ -82,9 +82,7 @@ def test_source_of_stored_weights_is_ignored_with_a_warning(aott, caplog):
 def test_google_drive_failure_is_reported_in_one_sentence(home, monkeypatch, module, error, words):
     gdown, errors = pytest.importorskip("gdown", reason="needs gdown"), pytest.importorskip(module)
 
-    def fail(**_):
-        raise getattr(errors, error)("Cannot retrieve the public link.\nToo many users")
-
+    fail = Mock(side_effect=getattr(errors, error)("Cannot retrieve the public link.\nToo many users"))
     monkeypatch.setattr(gdown, "download", fail)
     with pytest.raises(InputError, match=words) as refusal:
         download_weights("aott")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -94,9 +95,7 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
 
 
 def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys, monkeypatch):
-    def fail(*args):
-        raise InputError("summary.csv: cannot be written")
-
+    fail = Mock(side_effect=InputError("summary.csv: cannot be written"))
     monkeypatch.setattr("aotlab.video.batch.write_summary", fail)
     assert run(clips) == 1
     (clips / "c.png").write_bytes(b"no mask")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -352,9 +353,7 @@ def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
 
 
 def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, tracker, monkeypatch):
-    def fail(*_):
-        raise InputError("unreadable")
-
+    fail = Mock(side_effect=InputError("unreadable"))
     monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", fail)
