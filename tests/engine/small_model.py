@@ -105,6 +105,12 @@ def run_tracker(tracker, frames, masks):
     return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
 
 
+def assert_same(found, expected):
+    """Compare predictions of the same frames bit by bit."""
+    for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert torch.equal(one.logits, other.logits), f"prediction {index} differs"
+
+
 def assert_resumes(model, config, frames, masks, split, folder):
     """Stop before frame ``split``, store the state in a file and continue in a second tracker, as a whole run does.
 
@@ -117,12 +123,11 @@ def assert_resumes(model, config, frames, masks, split, folder):
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert second.ids == first.ids
-    policies = ([group.memory.policy for group in tracker.state.groups] for tracker in (first, second))
-    assert next(policies) == next(policies)
+    resumed, saved = ([group.memory.policy for group in each.state.groups] for each in (second, first))
+    assert resumed == saved
     rest = run_tracker(second, frames[split:], {index - split: mask for index, mask in masks.items()})
-    for expected, found in zip(whole[split:], rest, strict=True):
-        assert found.ids == expected.ids
-        assert torch.equal(found.logits, expected.logits)
+    assert [prediction.ids for prediction in rest] == [prediction.ids for prediction in whole[split:]]
+    assert_same(rest, whole[split:])
     return rest
 
 

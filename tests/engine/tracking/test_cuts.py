@@ -7,7 +7,7 @@ import torch
 from aotlab.engine.rules.cuts import is_cut, make_thumbnail
 from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import assert_resumes, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,7 @@ def test_frames_after_cut_ignore_short_term_memory(model):
     after, changed = (
         run_tracker(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other)
     )
-    for one, two in zip(after[3:], changed[3:], strict=True):
-        assert torch.equal(one.logits, two.logits)
+    assert_same(after[3:], changed[3:])
 
 
 def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):

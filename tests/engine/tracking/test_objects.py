@@ -13,7 +13,7 @@ from aotlab.engine.tracking.groups import (
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import ROUNDING, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import ROUNDING, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.mark.parametrize("name", ["aott", "three_objects"])
@@ -77,7 +77,7 @@ def test_no_objects_left_ends_tracking_and_memory(models):
     assert not tracker.step(frames[2]).labels.any()
     again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
     fresh = run_tracker(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(again, fresh, strict=True))
+    assert_same(again, fresh)
 
 
 def test_empty_group_is_dropped(models):

@@ -9,7 +9,7 @@ import torch
 from aotlab.engine.export.export import resolve_export_config
 from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import HEIGHT, WIDTH, assert_resumes, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +37,19 @@ def test_smallest_first_object_sets_video_scale(model, small_and_large):
 
 
 def test_large_objects_are_not_scaled_up(model):
-    frames, mask = draw_texture(3), np.ones((HEIGHT, WIDTH), np.int64)
+    frames, mask = draw_texture(3), np.ones_like(stripes([]))
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None)))
     expected, found = (
         run_tracker(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model))
     )
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+    assert_same(found, expected)
 
 
 def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
     frames, tracker = draw_texture(2), Tracker(*model)
     run_tracker(tracker, frames, {0: small_and_large})
     tracker.reset()
-    large = np.ones((HEIGHT, WIDTH), np.int64)
+    large = np.ones_like(stripes([]))
     expected, found = (
         run_tracker(Tracker(*model), frames, {0: large}),
         run_tracker(tracker, frames, {0: large}),

@@ -9,7 +9,7 @@ import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_resumes, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
 
 LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 
@@ -64,7 +64,7 @@ def test_saved_state_is_independent_of_tracker(bounded, policy):
     state = tracker.state_dict()
     expected = run_tracker(tracker, frames[4:], {})
     found = run_tracker(resumed(*bounded[policy], state), frames[4:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+    assert_same(found, expected)
 
 
 def test_states_without_mask_or_with_forgotten_objects_resume(bounded, tmp_path):
@@ -158,4 +158,4 @@ def test_rejected_state_leaves_tracker_unchanged(bounded):
             tracker.load_state_dict(state)
     assert tracker.ids == other.ids
     expected, found = run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+    assert_same(found, expected)

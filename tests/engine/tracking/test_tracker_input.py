@@ -128,18 +128,17 @@ def test_read_only_frames_do_not_warn(models, recwarn):
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_default_dtype_has_no_effect(preset):
     model, config = small_model.build(preset)
-    frames = small_model.clip(3)
+    frames = small_model.draw_texture(3)
     masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
-    expected = small_model.run(Tracker(model, config), frames, masks)
+    expected = small_model.run_tracker(Tracker(model, config), frames, masks)
     forget_constants()
     try:
         torch.set_default_dtype(torch.float64)
-        found = small_model.run(Tracker(model, config), frames, masks)
+        found = small_model.run_tracker(Tracker(model, config), frames, masks)
     finally:
         torch.set_default_dtype(torch.float32)
-    for one, other in zip(found, expected, strict=True):
-        assert one.logits.dtype == torch.float32
-        assert torch.equal(one.logits, other.logits)
+    small_model.assert_same(found, expected)
+    assert {prediction.logits.dtype for prediction in found} == {torch.float32}
 
 
 def test_fused_model_runs_as_it_is():
