@@ -1,6 +1,7 @@
 """Evaluation runs with a tracker that only repeats its reference mask."""
 
 from functools import partial
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import temporary_name
 from tests.drawn_clips import draw_box
 from tests.miniatures import make_folder, make_lvos, make_youtubevos
 from tests.repeating_tracker import RepeatingTracker
@@ -67,6 +69,16 @@ def test_tracker_is_reset_for_each_video(tmp_path):
     )
     assert tracker.resets == 2
     assert tracker.annotated_ids == [[0, 1], None, None, [0, 1], None]
+
+
+@pytest.mark.parametrize("name", ["a", "a[1]"])
+def test_temporary_record_of_a_killed_run_is_removed(tmp_path, name):
+    records = tmp_path / "out" / ".finished"
+    records.mkdir(parents=True)
+    for other in (name, "b"):
+        (records / temporary_name(Path(f"{other}.json"))).touch()
+    run_videos([make_video(tmp_path, name)], tmp_path / "out", origin={"models": []})
+    assert [path.name[:3] for path in records.glob(".*.part.json")] == [".b."]
 
 
 def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
