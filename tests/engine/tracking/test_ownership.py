@@ -11,6 +11,7 @@ from aotlab.engine.rules.ownership import (
     UNDO_FRAMES,
     ComponentOwnership,
     Reassignment,
+    measure_colors,
 )
 from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
@@ -69,6 +70,16 @@ CASES = {
     "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
     "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
     "color decides for the third": (THREE, [UNLIKE[0], (1, 20, 52, BLUE)], [(1, 3, 52)]),
+    "main component is as similar": (
+        TWO,
+        [(1, 20, 12, (188, 30, 30)), (1, 20, 44, (190, 30, 30))],
+        [(1, 2, 44)],
+    ),
+    "main component is less similar": (
+        TWO,
+        [(1, 20, 12, (187, 30, 30)), (1, 20, 44, (190, 30, 30))],
+        [(1, 2, 12)],
+    ),
     "largest id costs no memory": (LARGE_ID, [TWO[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
 }
 """squares given, squares predicted on the next frame, and what is reassigned"""
@@ -120,6 +131,22 @@ def test_claim_is_undone_when_the_object_shows_up():
     for _ in range(UNDO_FRAMES):
         assert apply_rule(rule, *claimed) == []
     assert apply_rule(rule, *claimed) == [(1, 2, 44)]
+
+
+@pytest.mark.parametrize(("frames", "undone"), [(UNDO_FRAMES, [(2, 1, 44)]), (UNDO_FRAMES + 1, [])])
+def test_claim_is_undone_within_a_limit(frames, undone):
+    rule = start_rule((1, 20, 10, RED), (2, 20, 40, BLUE))
+    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, (60, 30, 170))) == [(1, 2, 44)]
+    following = (1, 20, 10, RED), (2, 20, 44, (60, 30, 170))
+    for _ in range(frames - 1):
+        assert apply_rule(rule, *following) == []
+    assert apply_rule(rule, *following, (2, 20, 70, BLUE)) == undone
+
+
+def test_colors_are_measured_on_a_frame_of_another_size():
+    labels, frame = draw_squares(*UNLIKE)
+    large = frame.repeat(3, 0).repeat(2, 1)
+    assert measure_colors(labels == 1, large) == measure_colors(labels == 1, frame) == [*GREEN, 0, 0, 0]
 
 
 def test_claims_end_after_a_limit():
