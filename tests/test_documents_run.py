@@ -37,7 +37,7 @@ from tests.drawn_clips import (
     write_list,
     write_youtube_meta,
 )
-from tests.published import to_published
+from tests.engine.small_model import to_published
 
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),

@@ -12,6 +12,12 @@ from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.weights.published_keys import (
+    COMPUTED_BUFFER,
+    PROMPT_PREFIX,
+    map_published_names,
+    to_published_name,
+)
 
 HEIGHT, WIDTH = 33, 49
 ROUNDING = 1e-4
@@ -136,3 +142,12 @@ def clip_batch(frames, masks, objects):
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
     return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])
+
+
+def to_published(model):
+    """The state dict under the names of the published code, all contiguous and without the prompt network."""
+    own = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
+    state = {name: own[key].contiguous() for key, name in map_published_names(own).items()}
+    buffers = [(key, tensor) for key, tensor in model.named_buffers() if key.endswith(COMPUTED_BUFFER)]
+    computed = {to_published_name(key): tensor for key, tensor in buffers}
+    return state | computed

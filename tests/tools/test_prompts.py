@@ -23,8 +23,7 @@ from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions
-from tests.drawn_clips import draw_two_squares, write_images
-from tests.segment_by_color import segment_by_color
+from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.tools.track.runs import Repeater
 
 LENGTH = 6

@@ -21,12 +21,11 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import tiny_settings
+from tests.engine.small_model import tiny_settings, to_published
 from tests.golden import filler
 from tests.golden.references import golden_table, has_golden
 from tests.limits import limit_file_size
 from tests.marks import one_of_each_method
-from tests.published import to_published
 
 LAYOUTS = {
     "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},

@@ -26,9 +26,9 @@ from aotlab.networks.weights.zoo import (
 )
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import to_published
 from tests.limits import limit_file_size
 from tests.marks import slow
-from tests.published import to_published
 
 CONTENT = bytes(range(256)) * 4000
 
