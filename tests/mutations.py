@@ -70,7 +70,7 @@ def mutate_tree(tree, random):
 
 
 def read_error(read, path, errors=InputError):
-    """Return the message of ``read(path)``, which has to be one sentence that names the file; "" if the file is read."""
+    """Return the message of ``read(path)``, which has to be one sentence with the file's name; "": it is read."""
     try:
         read(path)
     except errors as error:
