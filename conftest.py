@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # In memory if there is room: tests sync and remove many small files.
-MEMORY = "/dev/shm"
-if os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 8 * 2**30:
-    tempfile.tempdir = os.environ.setdefault("TMPDIR", MEMORY)
+RAM_FOLDER = "/dev/shm"
+if os.path.isdir(RAM_FOLDER) and shutil.disk_usage(RAM_FOLDER).free > 8 * 2**30:
+    tempfile.tempdir = os.environ.setdefault("TMPDIR", RAM_FOLDER)
 
 NOBODY = 65534
 
@@ -68,7 +68,7 @@ def temporary_folder():
 
 @pytest.fixture(autouse=True, scope="session")
 def tiny_encoder():
-    """The encoder of the small models, by the name ``tiny``, if a test module uses them; they import PyTorch."""
+    """The encoder of the small models, by the name ``tiny``, if a test module imported them, which import PyTorch."""
     with pytest.MonkeyPatch.context() as patch:
         if (module := sys.modules.get("tests.engine.small_model")) is not None:
             module.register_encoder(patch)
@@ -101,7 +101,7 @@ def run_expecting_error(read_error_line):
 
 @pytest.fixture
 def closed_folder():
-    """A folder that this process may not enter, with a file and a folder in it; root becomes nobody meanwhile."""
+    """A folder that this process may not enter, with a file and a folder in it; root drops to nobody for the test."""
     if not hasattr(os, "geteuid"):
         pytest.skip("this system has no users that a folder can be closed to")
     base = Path(tempfile.mkdtemp())

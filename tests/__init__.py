@@ -1,0 +1,6 @@
+"""Tests of the framework."""
+
+from pathlib import Path
+
+SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
+"""clips that ship with the project"""

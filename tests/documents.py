@@ -1,8 +1,24 @@
-"""Code blocks and command lines of the documents."""
+"""Code blocks and command lines of the documents, and whether the programs take these."""
 
 import re
+import shlex
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import patch
+
+from click import Context
+
+from aotlab.configs.files import ROOT
+from aotlab.configs.load import load_config
+from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath
+from aotlab.tools.main import main
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OTHERS = {
+    "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
+    "uv", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
+}  # fmt: skip
+"""programs whose command lines are not checked"""
 
 
 def split_blocks(page, *languages):
@@ -19,3 +35,64 @@ def split_commands(text):
     """Return the command lines of a shell block, without comments."""
     lines = text.replace("\\\n", " ").splitlines()
     return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+
+
+def split_words(text):
+    """Commands of a shell block, split into words, without variables and pipes."""
+    found = []
+    for line in split_commands(text):
+        for part in re.split(r"\s(?:\||&&)\s", line):
+            words = shlex.split(part)
+            while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
+                words.pop(0)
+            if words:
+                found.append(words)
+    return found
+
+
+def check_command(words):
+    """Fail unless the program of a command line exists and takes its options."""
+    program, *arguments = words
+    if "-m" in arguments and Path(program).name in ("python", "torchrun"):
+        module, *arguments = arguments[arguments.index("-m") + 1 :]
+        if module == "aotlab":
+            return check_options(arguments[0], arguments[1:])
+        if module.startswith("research."):
+            file = ROOT / module.replace(".", "/")
+            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
+    elif program == "aotlab":
+        check_options(arguments[0], arguments[1:])
+    elif program == "bash":
+        assert (ROOT / arguments[0]).is_file(), f"no script {arguments[0]}"
+    else:
+        assert Path(program).name.startswith("python") or program in OTHERS, f"unknown program {program}"
+    for word in arguments:
+        if re.fullmatch(r"(scripts|tools|tests)/.+\.(sh|py)", word):
+            assert (ROOT / word).is_file(), f"no file {word}"
+    return None
+
+
+def check_options(command, arguments):
+    """Fail unless a command takes the options and settings."""
+    if command.startswith("-"):
+        return
+    found = main.get_command(Context(main), command)
+    if not {"-h", "--help"} & set(arguments):
+        with ExitStack() as unchecked:  # files of the documents do not exist
+            for kind, name, value in (
+                (Checkpoint, "read", Path),
+                (ConfigFile, "read", str),
+                (ExistingPath, "exists", False),
+                (ExistingFolder, "exists", False),
+            ):
+                unchecked.enter_context(patch.object(kind, name, value))
+            given = found.make_context(command, arguments).params
+        check_settings(given)
+
+
+def check_settings(given):
+    """Fail unless the settings of a command line exist."""
+    if given.get("overrides"):
+        config = given.get("config")
+        config = config[0] if isinstance(config, tuple) and config else config
+        load_config(config or "aott", given["overrides"])

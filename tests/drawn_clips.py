@@ -1,4 +1,4 @@
-"""Drawn clips, and the layouts of data sets to write them in."""
+"""Drawn clips, the layouts of data sets to write them in, and a segmenter of them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -195,3 +195,23 @@ def draw_two_squares(index):
 def square(top, left, side=20):
     """A mask 60×80 uint8 of a square."""
     return draw_box((60, 80), (top, top + side), (left, left + side))
+
+
+def segment_by_color(frame, prompts):
+    """Segment the color under a click or scribble, and in a box all colors but that of the frame's corner."""
+    labels = np.zeros(frame.shape[:2], np.uint16)
+    for number, prompt in prompts.items():
+        prompt.crop_box(frame.shape[:2])
+        found = np.zeros(labels.shape, bool) if prompt.mask is None else prompt.mask > 0.5
+        if prompt.box is not None:
+            x, y, width, height = map(int, prompt.box)
+            inside = np.s_[max(0, y) : y + height, max(0, x) : x + width]
+            found[inside] = (frame[inside] != frame[-1, 0]).any(2)
+        for points, value in (
+            ((*prompt.positive_points, *prompt.scribble), True),
+            (prompt.negative_points, False),
+        ):
+            for column, row in points:
+                found[(frame == frame[int(row), int(column)]).all(2)] = value
+        labels[found] = number
+    return labels

@@ -70,7 +70,7 @@ def mutate_tree(tree, random):
 
 
 def read_error(read, path, errors=InputError):
-    """Return the error of ``read(path)``, which has to be one plain sentence that names the file; "": it is read."""
+    """Return the message of ``read(path)``, which has to be one sentence with the file's name; "": it is read."""
     try:
         read(path)
     except errors as error:

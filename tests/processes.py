@@ -37,8 +37,8 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
     return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}
 
 
-def ends_in_process(work: Callable[..., object], *args: object) -> bool:
-    """Run ``work`` in a new process, which may call `die_before`; return whether it came to its end."""
+def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
+    """Run ``work`` in a new process, which may call `die_before`; return whether it completed."""
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
         context.set_forkserver_preload([work.__module__])

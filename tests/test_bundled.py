@@ -1,14 +1,12 @@
 """The bundled model on the bundled clips."""
 
-from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from research.bundled.clicks import jaccard
-
-SAMPLE = ROOT / "datasets" / "sample"
+from tests import SAMPLE
 
 
 def test_bundled_model_follows_the_bundled_clips():

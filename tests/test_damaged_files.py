@@ -16,11 +16,11 @@ from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from tests.drawn_clips import write_noise
+from tests.engine.small_model import to_published
 from tests.media import sample
 from tests.media.image_files import DEEP, FORMATS, READERS, write_png
 from tests.media.video_files import CONTAINERS, write_texture
 from tests.mutations import corrupt_bytes, read_error
-from tests.published import to_published
 
 tifffile, OpenEXR = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -97,7 +97,7 @@ ALWAYS_REFUSED = ("0.tif", "masks.json", "a.safetensors", "a.pth")
 @pytest.mark.parametrize(
     ("name", "write", "read", "count", "max_changes"), FILES, ids=[case[0] for case in FILES]
 )
-def test_damaged_file_is_read_or_named(tmp_path, name, write, read, count, max_changes):
+def test_damaged_file_is_read_or_reported(tmp_path, name, write, read, count, max_changes):
     path = tmp_path / name
     write(path)
     assert not read_error(read, path)

@@ -6,41 +6,36 @@ import inspect
 import json
 import re
 import shlex
-from contextlib import ExitStack
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 import yaml
-from click import Context
 
 import aotlab
 from aotlab.configs.files import ROOT
-from aotlab.configs.load import load_config
-from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath
-from aotlab.tools.main import main
-from tests.documents import BLOCK, split_blocks, split_commands
+from tests.documents import BLOCK, check_command, split_blocks, split_words
 
-LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
-PAGES = sorted(page for page in ROOT.rglob("*.md") if not {*page.relative_to(ROOT).parts[:-1]} & {*LEFT_OUT})
+LEFT_OUT = {
+    ".venv", ".venv-lowest", "build", "dist", "shared", "results", "runs", ".git", ".pytest_cache", "node_modules",
+}  # fmt: skip
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - LEFT_OUT
+PAGES = sorted(
+    page
+    for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
+    for page in ROOT.glob(pattern)
+    if LEFT_OUT.isdisjoint(page.relative_to(ROOT).parts)
+)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
+# users put their data into `datasets`
 OWN_FILE = re.compile(
-    r"`((?:configs|dataloaders|demo|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
-    r"/[\w./]*\w[/\w])(?::(\w+))?`"
+    rf"`((?:{'|'.join(map(re.escape, FOLDERS - {'datasets'}))})/[\w./]*\w[/\w])(?::(\w+))?`"
 )
 """a file or folder of the checkout between backticks, perhaps with a name in it"""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
 SITE = "https://aotlab.github.io/aotlab/"
-OTHERS = {
-    "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
-}  # fmt: skip
-"""programs whose command lines are not checked"""
-
-
 TEST_FOLDERS = ("tests", "studio/tests", "runtime/tests", "research/tests", "demo/tests")
 
 
@@ -53,75 +48,14 @@ def blocks(*languages):
     ]
 
 
-def commands(text):
-    """Commands of a shell block, split into words, without variables and pipes."""
-    found = []
-    for line in split_commands(text):
-        for part in re.split(r"\s(?:\||&&)\s", line):
-            words = shlex.split(part)
-            while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
-                words.pop(0)
-            if words:
-                found.append(words)
-    return found
-
-
 REGISTERED = {"spread": "restricted", "model.method=gated": "model.method=aot"}
 """what tutorials register, and what stands in its place here"""
 
 
 @pytest.mark.parametrize("text", blocks("sh", "bash", "shell", "console"))
 def test_documented_commands_parse(text):
-    for words in commands(text):
+    for words in split_words(text):
         check_command([REGISTERED.get(word, word) for word in words])
-
-
-def check_command(words):
-    """Fail unless the program of a command line exists and takes its options."""
-    program, *arguments = words
-    if "-m" in arguments and Path(program).name in ("python", "torchrun"):
-        module, *arguments = arguments[arguments.index("-m") + 1 :]
-        if module == "aotlab":
-            return check_options(arguments[0], arguments[1:])
-        if module.startswith("research."):
-            file = ROOT / module.replace(".", "/")
-            assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
-    elif program == "aotlab":
-        check_options(arguments[0], arguments[1:])
-    elif program == "bash":
-        assert (ROOT / arguments[0]).is_file(), f"no script {arguments[0]}"
-    else:
-        assert Path(program).name.startswith("python") or program in OTHERS, f"unknown program {program}"
-    for word in arguments:
-        if re.fullmatch(r"(scripts|tools|tests)/.+\.(sh|py)", word):
-            assert (ROOT / word).is_file(), f"no file {word}"
-    return None
-
-
-def check_options(command, arguments):
-    """Fail unless a command takes the options and settings."""
-    if command.startswith("-"):
-        return
-    found = main.get_command(Context(main), command)
-    if not {"-h", "--help"} & set(arguments):
-        with ExitStack() as unchecked:  # files of the documents do not exist
-            for kind, name, value in (
-                (Checkpoint, "read", Path),
-                (ConfigFile, "read", str),
-                (ExistingPath, "exists", False),
-                (ExistingFolder, "exists", False),
-            ):
-                unchecked.enter_context(patch.object(kind, name, value))
-            given = found.make_context(command, arguments).params
-        check_settings(given)
-
-
-def check_settings(given):
-    """Fail unless the settings of a command line exist."""
-    if given.get("overrides"):
-        config = given.get("config")
-        config = config[0] if isinstance(config, tuple) and config else config
-        load_config(config or "aott", given["overrides"])
 
 
 def parse_ini(text):
@@ -161,7 +95,7 @@ def test_links_resolve(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_named_files_exist(page):
+def test_mentioned_files_exist(page):
     for name, inside in OWN_FILE.findall(page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), f"no file {name}"
         assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"
@@ -272,8 +206,8 @@ def test_notebook_runs(page, cells, image, text, monkeypatch):
     assert any(text in output.get("text", "") for output in printed)
 
 
-def test_readme_of_the_tests_names_each_helper():
+def test_readme_of_the_tests_lists_each_helper():
     text = (ROOT / "tests" / "README.md").read_text()
     modules = {path.name for folder in TEST_FOLDERS for path in (ROOT / folder).rglob("*.py")}
     helpers = {name for name in modules if not name.startswith(("test_", "conftest", "__init__"))}
-    assert {name for name in helpers if name not in text} == set()
+    assert helpers - {Path(name).name for name in re.findall(r"`([\w/]+\.py)`", text)} == set()

@@ -70,12 +70,12 @@ def test_breach_is_found(package, source, breach):
     assert find_breaches(source, package) == {breach}
 
 
-def test_evaluation_imports_no_torch():
+def test_evaluation_does_not_import_torch():
     for path in sources("evaluation"):
         assert not [name for name in list_imports(path.read_text(), "evaluation") if name.startswith("torch")]
 
 
-def test_one_function_opens_images_of_others():
+def test_one_function_opens_user_images():
     opening = [path for package in ALLOWED for path in sources(package) if "Image.open(" in path.read_text()]
     opening += [path for path in sources("studio/src") if "Image.open(" in path.read_text()]
     assert opening == [ROOT / "media/images.py"]

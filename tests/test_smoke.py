@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +13,9 @@ from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
-from tests import miniatures
-from tests.engine.small_model import build, clip, stripes
+from tests import SAMPLE, miniatures
+from tests.engine.small_model import build, draw_texture, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
-
-SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
 
 
 def build_with_prompts(*overrides):
@@ -40,7 +37,7 @@ def checkpoint(tmp_path_factory):
 def video(tmp_path_factory):
     """A folder of four frames."""
     folder = tmp_path_factory.mktemp("video")
-    for index, frame in enumerate(clip(4)):
+    for index, frame in enumerate(draw_texture(4)):
         Image.fromarray(frame).save(folder / f"{index:05d}.png")
     return folder
 
@@ -68,7 +65,7 @@ def aotlab(tmp_path, monkeypatch):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_tracker_takes_masks_prompts_and_saved_states(policy):
     model, config = build_with_prompts(f"memory.policy={policy}", "memory.frames=2", "model.max_objects=2")
-    frames, tracker = clip(7), Tracker(model, config)
+    frames, tracker = draw_texture(7), Tracker(model, config)
     assert (tracker.step(frames[0], stripes([4, 9])).labels == stripes([4, 9])).all()
     tracker.step(frames[1], prompts={5: Prompt(box=(3, 3, 20, 20))})
     assert tracker.ids == (4, 9, 5)

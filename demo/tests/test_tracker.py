@@ -14,7 +14,7 @@ from aotlab.engine.export.export import export_model
 from aotlab_runtime import Prompt, Tracker
 from aotlab_runtime.prompts import find_pixels_far_from_points
 from tests.drawn_clips import draw_parts
-from tests.engine.small_model import build, clip, stripes
+from tests.engine.small_model import build, draw_texture, stripes
 
 DEMO = Path(__file__).parents[1]
 HEIGHT, WIDTH = 120, 160
@@ -60,7 +60,7 @@ def exported(tmp_path_factory):
 @pytest.mark.slow
 def test_masks_equal_runtime(exported, tmp_path):
     folder = exported
-    frames, mask = clip(20, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
+    frames, mask = draw_texture(20, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
     prompts = [
         make_prompt(box=[30.5, 20, 60, 70]),
         make_prompt(positive=[[100, 60], [20.25, 30]], negative=[[80, 100]]),
@@ -117,7 +117,7 @@ def test_damaged_models_rejected(exported, tmp_path, case):
     damage, message = DAMAGED_MODELS[case]
     shutil.copytree(exported, tmp_path / "export")
     damage(tmp_path / "export")
-    frames, mask = clip(1, HEIGHT, WIDTH), stripes([1], HEIGHT, WIDTH)
+    frames, mask = draw_texture(1, HEIGHT, WIDTH), stripes([1], HEIGHT, WIDTH)
     with pytest.raises(subprocess.CalledProcessError) as raised:
         track_in_node(tmp_path / "export", frames, mask, [], tmp_path / "output.bin")
     assert raised.value.stderr.startswith(message)

@@ -9,7 +9,7 @@ import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
@@ -32,7 +32,7 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     runtime, pytorch_tracker = pair
-    for index, frame in enumerate(clip(length, *masks[0].shape)):
+    for index, frame in enumerate(draw_texture(length, *masks[0].shape)):
         actual, expected = (
             runtime.step(frame, masks.get(index)),
             pytorch_tracker.step(frame, masks.get(index)),
@@ -56,7 +56,7 @@ OTHER_OBJECT = stripes([7, 0, 0])
 
 
 def assert_equal_prompted_masks(pair):
-    frame, results = clip(1)[0], []
+    frame, results = draw_texture(1)[0], []
     for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True):
         prompts = {object_id: package.Prompt(**prompt) for object_id, prompt in PROMPTS.items()}
         labels = tracker.fresh().step(frame, OTHER_OBJECT, prompts=prompts).labels

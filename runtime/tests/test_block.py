@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from runtime.tests.exports import MASKS
-from tests.engine.small_model import clip
+from tests.engine.small_model import draw_texture
 
 
 def propagate(block, x, size, memory):
@@ -122,7 +122,7 @@ def norm(layer, x):
 
 def test_block_in_numpy_equals_graphs(exported):
     _, runtime, pytorch_tracker = exported
-    tracker, model, frames = runtime.fresh(), pytorch_tracker.model, clip(4)
+    tracker, model, frames = runtime.fresh(), pytorch_tracker.model, draw_texture(4)
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
     tracker.step(frames[2])

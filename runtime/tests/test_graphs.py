@@ -20,7 +20,7 @@ import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import EXPORT
 from aotlab.utils.versioned_files import unwrap, wrap
-from tests.engine.small_model import clip
+from tests.engine.small_model import draw_texture
 
 SOURCE = Path(aotlab_runtime.__file__).parent
 
@@ -158,7 +158,7 @@ def test_readme_lists_missing_names(exported):
     listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
     names = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
-        objects = tracker, tracker.fresh().step(clip(1)[0]), package.Prompt(points=(1, 1))
+        objects = tracker, tracker.fresh().step(draw_texture(1)[0]), package.Prompt(points=(1, 1))
         # attributes of the instances too, such as those of vars(tracker)
         names.append([{name for name in dir(item) if name[0] != "_"} for item in objects])
     for kind, own, framework in zip(("Tracker", "Prediction", "Prompt"), *names, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,7 +18,8 @@ from aotlab.engine.export.quantize import read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.zoo import load_model
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
-from tests.engine.small_model import clip, stripes
+from tests import SAMPLE
+from tests.engine.small_model import draw_texture, stripes
 
 PRESETS = (
     "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
@@ -49,8 +49,7 @@ def test_bundled_model_on_sample_equals_pytorch(tmp_path):
     export_model(model, config, tmp_path / "export", video=(480, 854))
     runtime = aotlab_runtime.Tracker.from_export(tmp_path / "export", threads=1)
     pytorch_tracker = Tracker(model, resolve_export_config(config))
-    sample = Path(__file__).resolve().parents[2] / "datasets/sample"
-    frames = read_clip(sample / "JPEGImages/480p/pond", sample / "Annotations/480p/pond", 20)
+    frames = read_clip(SAMPLE / "JPEGImages/480p/pond", SAMPLE / "Annotations/480p/pond", 20)
     box = (150, 2, 310, 410)
     pairs = [
         (runtime.prompt(frames[0][0], {1: aotlab_runtime.Prompt(box=box)}).labels,
@@ -113,7 +112,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     )
     assign = runtime._assign_identities
     equal, ids = [], set()
-    for index, frame in enumerate(clip(9, 129, 161)):
+    for index, frame in enumerate(draw_texture(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = pytorch_tracker.step(frame, mask).labels
         assign_expected = partial(lambda labels, group, _: assign(group, labels), expected)

@@ -17,18 +17,18 @@ from aotlab_runtime import prompts
 from aotlab_runtime.prompts import find_pixels_far_from_points
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import draw_texture, stripes
 
 
 def test_pair_is_a_point_and_ids_are_integers(tracker):
-    prediction = tracker.prompt(clip(1)[0], {np.uint8(1): (20, 16), 2: np.array([40, 16])})
+    prediction = tracker.prompt(draw_texture(1)[0], {np.uint8(1): (20, 16), 2: np.array([40, 16])})
     assert prediction.ids == (1, 2)
     assert json.dumps(prediction.confidence)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
 def test_prompts_with_a_mask_of_any_integers(exported, dtype):
-    frame, mask = clip(1)[0], stripes([1]).astype(dtype)
+    frame, mask = draw_texture(1)[0], stripes([1]).astype(dtype)
     results = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         tracker = tracker.fresh()
@@ -46,7 +46,7 @@ def test_prompted_masks_with_pytorchs_network_equal_pytorch(exported):
 
 def test_prompts_on_few_pixels_equal_pytorch(exported):
     logits = [
-        tracker.prompt(clip(1)[0][:2, :2], {1: package.Prompt(box=(0, 0, 2, 2))}).logits
+        tracker.prompt(draw_texture(1)[0][:2, :2], {1: package.Prompt(box=(0, 0, 2, 2))}).logits
         for tracker, package in zip([x.fresh() for x in exported[1:]], (aotlab_runtime, aotlab), strict=True)
     ]
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
@@ -97,7 +97,7 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
 def test_bad_prompts_rejected(exported, prompt, message):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         with pytest.raises(package.InputError, match=message) as raised:
-            tracker.prompt(clip(1)[0], {1: package.Prompt(**prompt)})
+            tracker.prompt(draw_texture(1)[0], {1: package.Prompt(**prompt)})
         assert len(str(raised.value)) < 160
         assert "\n" not in str(raised.value)
 
@@ -201,14 +201,14 @@ def test_pixels_far_from_few_parts_equal_framework(parts, point):
 def test_prompts_without_ids_rejected(tracker, prompts):
     errors, message = (InputError, aotlab_runtime.InputError), "dict of prompts by object id from 1"
     with pytest.raises(errors, match=message):
-        tracker.step(clip(1)[0], prompts=prompts)
+        tracker.step(draw_texture(1)[0], prompts=prompts)
     with pytest.raises(errors, match=message):
-        tracker.prompt(clip(1)[0], prompts)
+        tracker.prompt(draw_texture(1)[0], prompts)
     assert tracker.ids == ()
 
 
 def test_step_without_prompts_tracks_and_prompt_needs_one(tracker):
-    frames = clip(2)
+    frames = draw_texture(2)
     tracker.step(frames[0], stripes([1]))
     assert tracker.step(frames[1], prompts={}).ids == (1,)
     with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
@@ -220,4 +220,4 @@ def test_prompt_of_the_other_package_rejected(tracker):
     is_runtime = isinstance(tracker, aotlab_runtime.Tracker)
     package, other = (aotlab_runtime, aotlab) if is_runtime else (aotlab, aotlab_runtime)
     with pytest.raises(package.InputError, match=f"import Prompt from {package.__name__}$"):
-        tracker.prompt(clip(1)[0], {1: other.Prompt(points=(5, 5))})
+        tracker.prompt(draw_texture(1)[0], {1: other.Prompt(points=(5, 5))})

@@ -11,11 +11,11 @@ from torch.utils import _pytree as pytree
 
 import aotlab_runtime
 from runtime.tests.exports import MASKS
-from tests.engine.small_model import clip
+from tests.engine.small_model import draw_texture
 
 
 def test_resumed_tracker_gives_equal_masks(tracker):
-    frames = clip(5)
+    frames = draw_texture(5)
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
     other = tracker.fresh()
@@ -27,7 +27,7 @@ def test_resumed_tracker_gives_equal_masks(tracker):
 def test_state_is_saved_by_numpy(exported):
     runtime = exported[1].fresh()
     runtime.reset(9)
-    runtime.step(clip(1)[0], MASKS[0])
+    runtime.step(draw_texture(1)[0], MASKS[0])
     file = io.BytesIO()
     np.savez(file, **runtime.state_dict())
     file.seek(0)
@@ -60,14 +60,14 @@ DAMAGED_STATES = {
 def test_damaged_states_rejected(exported, case):
     runtime, other = exported[1].fresh(), exported[1].fresh()
     for same_tracker in (runtime, other):
-        same_tracker.step(clip(2)[0], MASKS[0])
-    expected = other.step(clip(2)[1]).logits
+        same_tracker.step(draw_texture(2)[0], MASKS[0])
+    expected = other.step(draw_texture(2)[1]).logits
     state = {name: np.array(value) for name, value in runtime.state_dict().items()}
     DAMAGED_STATES[case](state)
     with pytest.raises(aotlab_runtime.InputError, match="tracker state: invalid") as raised:
         runtime.load_state_dict(state)
     assert "\n" not in str(raised.value)
-    assert np.array_equal(runtime.step(clip(2)[1]).logits, expected)  # unchanged
+    assert np.array_equal(runtime.step(draw_texture(2)[1]).logits, expected)  # unchanged
 
 
 @pytest.mark.parametrize("state", [None, [], {}, "state.npz", {"header": np.array("{}")}])
@@ -85,7 +85,7 @@ def test_state_of_the_other_package_rejected(exported):
 
 
 def test_changes_of_a_state_do_not_reach_its_trackers(tracker):
-    frames, other = clip(3), tracker.fresh()
+    frames, other = draw_texture(3), tracker.fresh()
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
     state = tracker.state_dict()
@@ -111,7 +111,7 @@ def test_state_of_another_export_rejected(exported, monkeypatch):
 @pytest.mark.parametrize("part", ["header", "long_key"])
 def test_damaged_state_file_rejected(exported, part):
     runtime = exported[1].fresh()
-    runtime.step(clip(1)[0], MASKS[0])
+    runtime.step(draw_texture(1)[0], MASKS[0])
     state, file = runtime.state_dict(), io.BytesIO()
     np.savez(file, **state)
     (content,) = (array.tobytes() for name, array in state.items() if part in name)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from runtime.tests.exports import MASKS, assert_equal_masks
-from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_masks_equal_pytorch(exported, masks):
 
 
 def test_background_before_the_first_mask(tracker):
-    prediction = tracker.step(clip(1)[0])
+    prediction = tracker.step(draw_texture(1)[0])
     assert prediction.ids == ()
     assert prediction.labels.shape == (HEIGHT, WIDTH)
     assert not prediction.labels.any()
 
 
 def test_images_tensors_and_views_are_accepted(tracker):
-    frame, mask = clip(1)[0], MASKS[0].astype(np.uint8)
+    frame, mask = draw_texture(1)[0], MASKS[0].astype(np.uint8)
     for convert in (Image.fromarray, torch.from_numpy, np.asfortranarray, np.ma.masked_array):
         prediction = tracker.fresh().step(convert(frame), convert(mask))
         assert np.array_equal(prediction.labels, mask)
@@ -46,7 +46,7 @@ def test_images_tensors_and_views_are_accepted(tracker):
 
 
 def test_trackers_in_threads_share_graphs(tracker):
-    frames = clip(4)
+    frames = draw_texture(4)
 
     def track(other):
         other.step(frames[0], MASKS[0])
@@ -59,7 +59,9 @@ def test_trackers_in_threads_share_graphs(tracker):
 
 
 def test_prediction_is_printed_in_one_line(tracker):
-    assert repr(tracker.step(clip(1)[0], MASKS[0])).startswith("Prediction(ids=[1, 2], height=33, width=49")
+    assert repr(tracker.step(draw_texture(1)[0], MASKS[0])).startswith(
+        "Prediction(ids=[1, 2], height=33, width=49"
+    )
 
 
 def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
@@ -83,7 +85,7 @@ def test_stretched_frames_logged_once_a_video(exported, caplog, size, count):
 
 
 def test_reset_starts_another_video(tracker):
-    tracker.step(clip(1)[0], MASKS[0])
+    tracker.step(draw_texture(1)[0], MASKS[0])
     tracker.reset()
     assert tracker.ids == ()
     tracker.step(np.zeros((65, 97, 3), np.uint8), stripes([7], 65, 97))
@@ -91,13 +93,13 @@ def test_reset_starts_another_video(tracker):
 
 
 def test_fresh_tracker_has_no_objects(tracker):
-    tracker.step(clip(1)[0], MASKS[0])
+    tracker.step(draw_texture(1)[0], MASKS[0])
     assert tracker.fresh().ids == ()
     assert tracker.ids == (1, 2)
 
 
 def test_forgotten_object_has_no_pixel(tracker):
-    frames = clip(3)
+    frames = draw_texture(3)
     tracker.step(frames[0], MASKS[0])
     tracker.forget(np.uint8(1))
     prediction = tracker.step(frames[1])
@@ -117,7 +119,7 @@ def test_forgotten_object_has_no_pixel(tracker):
 def test_masks_after_forgetting_equal_pytorch(exported):
     masks, labels = {0: stripes(range(1, 13)), 3: stripes([20, 2])}, []
     for tracker in (tracker.fresh() for tracker in exported[1:]):
-        for index, frame in enumerate(clip(5)):
+        for index, frame in enumerate(draw_texture(5)):
             prediction = tracker.step(frame, masks.get(index))
             if index in (0, 1):
                 tracker.forget(1 + 10 * index)  # of the first group, then of the second
@@ -128,7 +130,7 @@ def test_masks_after_forgetting_equal_pytorch(exported):
 
 @pytest.mark.parametrize("object_id", [0, -1, 3, 2**70, True, 1.0, "1", None, np.ones((3, 3))])
 def test_object_that_is_not_tracked_cannot_be_forgotten(tracker, object_id):
-    tracker.step(clip(1)[0], MASKS[0])
+    tracker.step(draw_texture(1)[0], MASKS[0])
     with pytest.raises(ValueError, match=r"^forget: object .* is not tracked$"):
         tracker.forget(object_id)
     assert tracker.ids == (1, 2)
@@ -137,7 +139,7 @@ def test_object_that_is_not_tracked_cannot_be_forgotten(tracker, object_id):
 @pytest.mark.parametrize("length", [None, 1, np.int64(9)])
 def test_length_of_a_video_accepted(tracker, length):
     tracker.reset(length)
-    assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
+    assert tracker.step(draw_texture(1)[0], MASKS[0]).ids == (1, 2)
 
 
 @pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True, "1\n"])
@@ -161,8 +163,8 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
         ("memorize", 2, stripes(range(1, 25))),
     ],
 )
-def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
-    frames, other, calls = clip(4), tracker.fresh(), []
+def test_failed_step_leaves_the_state_unchanged(tracker, monkeypatch, name, call, mask):
+    frames, other, calls = draw_texture(4), tracker.fresh(), []
     for same_tracker in (tracker, other):
         same_tracker.step(frames[0], stripes(range(1, 13)))
         same_tracker.step(frames[1])
@@ -200,18 +202,21 @@ class BrokenArray:
         (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: .*float64"),
         (None, MASKS[0], "frame: .*NoneType"),
         ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
-        (clip(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
-        (clip(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
+        (draw_texture(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
+        (draw_texture(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
         (
-            Image.fromarray(clip(1)[0]).convert("YCbCr"),
+            Image.fromarray(draw_texture(1)[0]).convert("YCbCr"),
             MASKS[0],
             "frame: expected H×W×3 uint8 RGB, got Image",
         ),
-        *((clip(1)[0], mask, "mask: ") for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])),
-        (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
-        (clip(1)[0], -MASKS[0], "mask: .*-2"),
-        (clip(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
-        (clip(1)[0], 0 * MASKS[0], "mask is empty"),
+        *(
+            (draw_texture(1)[0], mask, "mask: ")
+            for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])
+        ),
+        (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
+        (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),
+        (draw_texture(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
+        (draw_texture(1)[0], 0 * MASKS[0], "mask is empty"),
     ],
 )
 def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
@@ -226,6 +231,6 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
 
 
 def test_frame_of_another_size_rejected_in_a_video(tracker):
-    tracker.step(clip(1)[0], MASKS[0])
+    tracker.step(draw_texture(1)[0], MASKS[0])
     with pytest.raises(ValueError, match="65×33, but the video began with 49×33; call reset"):
         tracker.step(np.zeros((33, 65, 3), np.uint8))

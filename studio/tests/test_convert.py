@@ -32,7 +32,7 @@ from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_yolo_images_are_copied_or_written(video, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["coco", "label_studio", "youtube_vis"])
-def test_images_are_named_as_their_files(tmp_path, form):
+def test_converted_images_have_the_names_of_their_files(tmp_path, form):
     masks, out, clip = (tmp_path / name for name in ("masks", "o.json", "clip"))
     write_mask(masks / "shot.7.png", np.eye(8, dtype=np.uint8))
     clip.mkdir()
@@ -237,7 +237,7 @@ def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
         ("photos", ["--to", "coco"]),
     ],
 )
-def test_force_replaces_no_file_of_another_kind(tmp_path, out, more):
+def test_force_keeps_files_of_another_kind(tmp_path, out, more):
     results = write_results(tmp_path, ["a", "b"])
     source = (
         [str(results)] if "--merge" in more else [str(results / "a"), "--video", str(tmp_path / "videos/a")]
@@ -470,7 +470,7 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
     session.document.set_status("accepted", "")
     session.close()
     place = "aotlab." if function.startswith("sdk") else "aotlab_studio."
-    assert not ends_in_process(export_until_killed, results, place + function)
+    assert not completes_in_subprocess(export_until_killed, results, place + function)
     assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
     assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
 

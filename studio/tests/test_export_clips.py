@@ -196,7 +196,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     assert "<annotations>" in (batch / "a" / "cvat.xml").read_text()
 
 
-def test_export_of_videos_without_an_output_writes_nothing(tmp_path, capsys):
+def test_export_of_videos_without_an_output_rejected(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
         session.set_status("accepted")

@@ -22,7 +22,7 @@ from aotlab_studio.files import (
     write_bytes,
 )
 from aotlab_studio.session.export import replace_export
-from tests.processes import KILLED, die_before, ends_in_process
+from tests.processes import KILLED, completes_in_subprocess, die_before
 
 
 def move_until_killed(source, target, renames):
@@ -39,12 +39,12 @@ def move_until_killed(source, target, renames):
 
 
 @pytest.mark.parametrize("renames", range(6))
-def test_replacement_that_was_killed_loses_nothing(tmp_path, renames):
+def test_killed_replacement_keeps_old_or_new_files(tmp_path, renames):
     for folder, text in (("made", "new"), ("out", "old")):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)
             (tmp_path / folder / name / "mask.png").write_text(text)
-    assert not ends_in_process(move_until_killed, tmp_path / "made", tmp_path / "out", renames)
+    assert not completes_in_subprocess(move_until_killed, tmp_path / "made", tmp_path / "out", renames)
     out = tmp_path / "out"
     kept = [path.read_text() for path in out.glob(f"{REPLACED}*/*/mask.png")]
     assert kept == ["old"] * min(renames, 2) * (renames < 5)  # the end of a whole one removes them
@@ -66,7 +66,7 @@ IN_USE = r"made/b: cannot be moved \(in use\); close programs that use it"
     ("error", "raised"),
     [(OSError(errno.EACCES, "in use"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
-def test_failed_replacement_changes_nothing(tmp_path, monkeypatch, error, raised, moved):
+def test_failed_replacement_keeps_the_old_files(tmp_path, monkeypatch, error, raised, moved):
     for folder, text in (("made", "new"), ("out", "old")):
         for name in ("a", "b"):
             (tmp_path / folder / name).mkdir(parents=True)
@@ -104,7 +104,7 @@ def export_until_killed(out, name, renames):
 def test_export_after_a_killed_one_replaces_both(tmp_path, renames, kind):
     out = tmp_path / "out"
     export(out, "masks/0.png", "masks/1.png", "cvat.xml")
-    ends_in_process(export_until_killed, out, kind, renames)
+    completes_in_subprocess(export_until_killed, out, kind, renames)
     assert (out / "export.json").exists() or renames == 3  # the last one set aside, the first one replaced
     clean_up(out, "export.json")
     assert not list(out.glob(f"{REPLACED}*"))  # which would mean that a later export was moved in part

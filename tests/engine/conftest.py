@@ -1,22 +1,8 @@
-"""Models and trackers that the tests of the engine share."""
+"""Data and settings of training runs that the tests of the engine share."""
 
 import pytest
 
-from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build
 from tests.engine.training.tiny_recipes import draw_sets, tiny_recipe
-
-
-@pytest.fixture(scope="module")
-def models():
-    """Each model and its settings, made once."""
-    three_objects = build("aott", "model.max_objects=3")
-    return {"aott": build(), "aotl": build("aotl", "memory.every=2"), "three_objects": three_objects}
-
-
-@pytest.fixture
-def tracker(models):
-    return Tracker(*models["aott"])
 
 
 @pytest.fixture(scope="module")

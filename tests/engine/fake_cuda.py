@@ -24,7 +24,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
-from tests.engine.small_model import clip
+from tests.engine.small_model import draw_texture
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
@@ -133,5 +133,5 @@ def record_transfers(
             return to(tensor, *args, non_blocking=non_blocking, **options)
 
         monkeypatch.setattr(torch.Tensor, "to", copy)
-        run(tracker, clip(3))
+        run(tracker, draw_texture(3))
     return events

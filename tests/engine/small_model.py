@@ -12,6 +12,12 @@ from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.weights.published_keys import (
+    COMPUTED_BUFFER,
+    PROMPT_PREFIX,
+    map_published_names,
+    to_published_name,
+)
 
 HEIGHT, WIDTH = 33, 49
 ROUNDING = 1e-4
@@ -84,7 +90,7 @@ def amplify(model):
     return model
 
 
-def clip(length=4, height=HEIGHT, width=WIDTH, seed=0):
+def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
     """Frames T×H×W×3 of coarse random texture that slides."""
     rng = np.random.default_rng(seed)
     tiles = rng.integers(0, 256, (height // 8 + 2, (width + length) // 8 + 2, 3), dtype=np.uint8)
@@ -101,8 +107,14 @@ def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     return mask
 
 
-def run(tracker, frames, masks):
+def run_tracker(tracker, frames, masks):
     return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
+
+
+def assert_same(found, expected):
+    """Compare predictions of the same frames bit by bit."""
+    for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert torch.equal(one.logits, other.logits), f"prediction {index} differs"
 
 
 def assert_resumes(model, config, frames, masks, split, folder):
@@ -111,18 +123,17 @@ def assert_resumes(model, config, frames, masks, split, folder):
     Returns:
         The second tracker's predictions.
     """
-    whole = run(Tracker(model, config), frames, masks)
+    whole = run_tracker(Tracker(model, config), frames, masks)
     first, second = Tracker(model, config), Tracker(model, config)
-    run(first, frames[:split], masks)
+    run_tracker(first, frames[:split], masks)
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert second.ids == first.ids
-    policies = ([group.memory.policy for group in tracker.state.groups] for tracker in (first, second))
-    assert next(policies) == next(policies)
-    rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
-    for expected, found in zip(whole[split:], rest, strict=True):
-        assert found.ids == expected.ids
-        assert torch.equal(found.logits, expected.logits)
+    resumed, saved = ([group.memory.policy for group in each.state.groups] for each in (second, first))
+    assert resumed == saved
+    rest = run_tracker(second, frames[split:], {index - split: mask for index, mask in masks.items()})
+    assert [prediction.ids for prediction in rest] == [prediction.ids for prediction in whole[split:]]
+    assert_same(rest, whole[split:])
     return rest
 
 
@@ -131,3 +142,12 @@ def clip_batch(frames, masks, objects):
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
     return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])
+
+
+def to_published(model):
+    """The state dict under the names of the published code, all contiguous and without the prompt network."""
+    own = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
+    state = {name: own[key].contiguous() for key, name in map_published_names(own).items()}
+    buffers = [(key, tensor) for key, tensor in model.named_buffers() if key.endswith(COMPUTED_BUFFER)]
+    computed = {to_published_name(key): tensor for key, tensor in buffers}
+    return state | computed

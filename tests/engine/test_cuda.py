@@ -19,7 +19,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, record_transfers, tracker_on_cuda
-from tests.engine.small_model import clip, stripes, tiny_settings
+from tests.engine.small_model import draw_texture, stripes, tiny_settings
 from tests.marks import slow
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
@@ -85,7 +85,7 @@ def watch_host(monkeypatch):
 )
 def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
     fetched = watch_host(monkeypatch)
-    *frames, last = clip(6)
+    *frames, last = draw_texture(6)
     with fake_cuda(), OperationRecorder() as recorder:
         tracker = tracker_on_cuda((load_tiny_settings if tiny else load_settings)(preset, *WITHOUT_RULES))
         masks = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
@@ -110,7 +110,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         tracker = tracker_on_cuda(
             load_tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)
         )
-        for index, frame in enumerate(clip(3)):
+        for index, frame in enumerate(draw_texture(3)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
         key = tracker.state.groups[0].memory.read()[0].long.key
         assert key.dtype == getattr(torch, precision)
@@ -127,7 +127,7 @@ def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
     with fake_cuda():
         tracker = tracker_on_cuda(load_tiny_settings("aotl", *overrides))
         counts = []
-        for index, frame in enumerate(clip(5)):
+        for index, frame in enumerate(draw_texture(5)):
             before = len(fetched)
             tracker.step(frame, stripes([1, 2, 3, 4]) if index == 0 else None)
             counts.append(len(fetched) - before)
@@ -140,7 +140,7 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
         config = load_tiny_settings()
         branches = build_branches(on_cuda(config), config, scales=(1.5,), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
-        for index, frame in enumerate(clip(2)):
+        for index, frame in enumerate(draw_texture(2)):
             prediction = together.step(frame, {0: stripes([1, 2]), 1: stripes([0, 3])}.get(index))
             assert prediction.logits.device == prediction.indices.device == CUDA
 
@@ -180,7 +180,7 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
     )  # fake tensors have no values
     with fake_cuda():
         tracker = tracker_on_cuda(config)
-        for index, frame in enumerate(clip(3)):
+        for index, frame in enumerate(draw_texture(3)):
             tracker.step(frame, stripes([1, 2]) if index == 0 else None)
         there, back = build_bank(config.memory), build_bank(config.memory)
         there.load_state_dict(tracker.state.groups[0].memory.state_dict(), torch.device("cpu"))
@@ -221,12 +221,12 @@ def test_constant_on_cpu_is_detected(monkeypatch):
         tracker = tracker_on_cuda(load_tiny_settings())
         monkeypatch.setattr("aotlab.networks.preprocess._mean_and_std", lambda *_: torch.ones(2, 3, 1, 1))
         with pytest.raises(RuntimeError, match="device"):
-            tracker.step(clip(1)[0], stripes([1]))
+            tracker.step(draw_texture(1)[0], stripes([1]))
 
 
 def test_host_value_is_detected():
     with fake_cuda():
         tracker = tracker_on_cuda(load_tiny_settings())
-        prediction = tracker.step(clip(1)[0], stripes([1]))
+        prediction = tracker.step(draw_texture(1)[0], stripes([1]))
         with pytest.raises(NEEDS_HOST):
             bool(prediction.logits.any())

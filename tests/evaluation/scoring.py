@@ -26,7 +26,7 @@ def boundary(mask):
     return edges
 
 
-def near(contour, radius):
+def dilate(contour, radius):
     """Pixels with one of the contour in their disk, which is off the middle by the radius's fraction."""
     size = math.ceil(2 * radius + 1)
     middle = size // 2
@@ -43,10 +43,10 @@ def near(contour, radius):
     return reach
 
 
-def plain_f(truth, prediction, radius):
+def brute_force_f(truth, prediction, radius):
     true, found = boundary(truth), boundary(prediction)
     if not true.any() or not found.any():
         return float(true.any() == found.any())
-    precision = (found & near(true, radius)).sum() / found.sum()
-    recall = (true & near(found, radius)).sum() / true.sum()
+    precision = (found & dilate(true, radius)).sum() / found.sum()
+    recall = (true & dilate(found, radius)).sum() / true.sum()
     return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)

@@ -83,7 +83,7 @@ def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
         score_folder(paths, tmp_path / "found")
 
 
-def test_prediction_of_another_size_is_named(tmp_path):
+def test_error_names_the_prediction_of_another_size(tmp_path):
     paths = write_sequence(tmp_path / "truth", draw_square())
     write_sequence(tmp_path / "found", draw_square(height=48, width=64))
     with pytest.raises(InputError, match=r"00001\.png: 64×48, but its annotation is 32×24"):

@@ -9,7 +9,7 @@ from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, make_row, plan_sequ
 from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.labeled_video import ObjectInfo, Video
 from tests.drawn_clips import draw_disc, write_masks
-from tests.evaluation.scoring import plain_f, score_sequence
+from tests.evaluation.scoring import brute_force_f, score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 """of frames; the first two have a tolerance without a fraction"""
@@ -22,9 +22,9 @@ def reference_measures(truth, prediction):
     widest = 0.008 * float(np.linalg.norm(truth.shape))
     wanted = math.ceil(0.1 * math.sqrt(truth.sum())) if truth.any() else math.inf
     if wanted < widest:
-        narrow, wide = (plain_f(truth, prediction, radius) for radius in (wanted, math.ceil(widest)))
+        narrow, wide = (brute_force_f(truth, prediction, radius) for radius in (wanted, math.ceil(widest)))
         return [region, narrow, wide, 0.0]
-    full = plain_f(truth, prediction, widest)
+    full = brute_force_f(truth, prediction, widest)
     return [region, full, full, float(not truth.any())]
 
 

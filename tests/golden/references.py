@@ -31,16 +31,12 @@ SHIPPED_NAMES = {
 }  # fmt: skip
 
 
-def has_golden(name: str) -> bool:
-    """Whether a reference file, such as ``keys/aott.json``, is here."""
-    return name in SHIPPED_NAMES or (SHARED_GOLDEN / name).is_file()
-
-
 def golden_file(name: str) -> Path:
     """A reference file from the repository, or else an external one; skips the test if that is missing."""
-    if not has_golden(name):
+    path = (SHIPPED_GOLDEN if name in SHIPPED_NAMES else SHARED_GOLDEN) / name
+    if not path.is_file():
         pytest.skip(f"the reference output {name} is not shipped, and ../shared/golden lacks it")
-    return (SHIPPED_GOLDEN if name in SHIPPED_NAMES else SHARED_GOLDEN) / name
+    return path
 
 
 def golden_arrays(name: str) -> dict[str, np.ndarray]:

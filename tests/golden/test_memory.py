@@ -19,7 +19,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
-from tests.golden.references import golden_arrays, golden_table, has_golden, memory_model
+from tests.golden.references import golden_arrays, golden_table, memory_model
 from tests.golden.tensors import LOGITS, assert_close, planes, tokens
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
@@ -38,10 +38,7 @@ def reference_name(preset_name: str) -> str:
 
 def cases() -> list[tuple[str, dict]]:
     return [
-        (policy, case)
-        for policy, name in CASES.items()
-        if has_golden(f"memory/{name}.json")
-        for case in golden_table(f"memory/{name}")["cases"]
+        (policy, case) for policy, name in CASES.items() for case in golden_table(f"memory/{name}")["cases"]
     ]
 
 

@@ -204,7 +204,7 @@ def test_empty_mask_of_a_folder_is_kept(tmp_path):
     assert (found.mask(3) == labels(3)).all()
 
 
-def test_file_of_another_video_is_named(tmp_path, caplog):
+def test_file_of_another_video_is_reported(tmp_path, caplog):
     path = tmp_path / "bear.json"
     path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="bear"))))
     read_annotations(path, VIDEO)

@@ -150,7 +150,7 @@ def test_invalid_coco_rejected(tree, read, change, words):
         read(tree | change)
 
 
-def test_boxes_without_segmentation_are_named(tree, read, caplog):
+def test_boxes_without_segmentation_are_reported(tree, read, caplog):
     del tree["annotations"][-1]["segmentation"]
     assert (read(tree).mask(0) == labels(0)).all()
     assert "1 annotations have a box and no segmentation; they are left out" in caplog.text

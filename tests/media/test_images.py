@@ -136,7 +136,7 @@ def test_invalid_levels_rejected(text):
 
 
 @pytest.mark.parametrize("options", [{"levels": "auto"}, {"rate": 5}])
-def test_missing_folder_is_named_before_its_options(tmp_path, options):
+def test_missing_folder_is_reported_before_its_options(tmp_path, options):
     with pytest.raises(InputError, match="gone: no such file or folder"):
         open_frames(tmp_path / "gone", **options)
 
@@ -159,7 +159,7 @@ def test_deep_image_without_levels_rejected(pngs):
     (CLIP[2], r"2\.png: values are uint8, but uint16 on the first frame"),
     (DEEP[2][:20], r"2\.png: 32×20, but the first frame is 32×24"),
 ])  # fmt: skip
-def test_frame_of_another_depth_or_size_is_named(pngs, values, words):
+def test_error_names_the_frame_of_another_depth_or_size(pngs, values, words):
     write_png(pngs / "2.png", values)
     with pytest.raises(InputError, match=words):
         read_frames(pngs)
@@ -258,7 +258,7 @@ def test_masks_beside_equally_many_frames_are_not_frames(tmp_path, monkeypatch, 
     assert "0.png has a palette, like a mask; ignored" in caplog.text
 
 
-def test_orientation_is_named_once(tmp_path, caplog):
+def test_exif_orientation_is_reported_once(tmp_path, caplog):
     exif = Image.Exif()
     exif[0x0112] = 6
     for index in range(2):
@@ -310,7 +310,7 @@ def test_truncated_jpeg_rejected(tmp_path, progressive, damage):
         read_image(path)
 
 
-def test_unreadable_frame_is_named_when_stored(tmp_path):
+def test_error_names_the_unreadable_frame_to_store(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     source = open_frames(tmp_path)
     (tmp_path / "0.png").unlink()

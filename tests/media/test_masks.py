@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, resize_labels, write_mask
+from aotlab.media.masks import (
+    PALETTE,
+    is_blurred,
+    is_void,
+    list_ids,
+    palette_index,
+    read_mask,
+    resize_labels,
+    write_mask,
+)
 from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
 from tests.media.image_files import write_gray_png
@@ -93,6 +102,14 @@ def test_turned_tiff_rejected(tmp_path):
     Image.fromarray(np.ones((4, 6), np.uint8)).save(tmp_path / "mask.tif", tiffinfo={0x0112: 3})
     with pytest.raises(InputError, match=r"mask\.tif: .*save it upright"):
         read_mask(tmp_path / "mask.tif")
+
+
+def test_lines_of_single_pixels_are_a_blurred_edge():
+    lines = np.full((24, 30), 255, np.uint8)
+    lines[:10] = np.arange(10, 250, 24)[:, None]
+    assert is_blurred(lines)
+    assert is_blurred(lines.T)
+    assert not is_blurred(lines.repeat(2, 0))
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -77,7 +77,7 @@ def test_ids_are_drawn_where_objects_are_widest():
     assert (sevens != eights).any()
 
 
-def test_ids_of_single_pixels_and_of_no_object_are_drawn():
+def test_single_pixels_and_ids_of_no_object_are_drawn():
     labels = np.zeros((60, 80), np.uint16)
     frame = np.zeros((60, 80, 3), np.uint8)
     assert (draw_ids(frame, labels) == frame).all()

@@ -50,13 +50,19 @@ def test_points_of_the_first_pixels_are_points():
 
 def test_fractions_of_the_image_are_rejected():
     remedy = "not in pixels; multiply fractions of the image by its width and height"
-    for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
+    for boxes, points in (
+        ((), ["0.5,0.5"]),
+        ((), ["0,0.5"]),
+        (["0.1,0.1,0.5,0.5"], ()),
+        (["0.1:0.1-0.5:0.5"], ()),
+    ):
         with pytest.raises(InputError, match=remedy):
             group_prompts(boxes, points)
 
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
+    ({"points": [(-1.5, 5)]}, "point -1.5,5: outside the image of 60×40"),
     ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
     ({"mask": np.ones((40, 61))}, "does not match"),
     ({"mask": np.ones((40, 60, 3))}, "does not match"),
@@ -65,6 +71,16 @@ def test_fractions_of_the_image_are_rejected():
 def test_prompt_outside_the_frame_rejected(options, words):
     with pytest.raises(InputError, match=words):
         Prompt(**options).crop_box((40, 60))
+
+
+@pytest.mark.parametrize(("box", "expected", "warns"), [
+    ((0, 0, 60, 40), (0, 0, 60, 40), False),
+    ((-2, 5, 20, 36), (0, 5, 18, 35), False),
+    ((40, 20, 40, 10), (40, 20, 20, 10), True),
+])  # fmt: skip
+def test_box_is_cropped_to_the_frame(box, expected, warns, caplog):
+    assert Prompt(box=box, points=[(-1, 40)]).crop_box((40, 60)).box == expected
+    assert ("extends beyond the image (60×40)" in caplog.text) == warns
 
 
 def test_box_holds_all_pixels_of_an_object():

@@ -37,7 +37,7 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, file_server):
         source.read(0)
 
 
-def test_missing_address_is_named_without_its_password(file_server):
+def test_error_names_the_address_without_its_password(file_server):
     address = file_server.url.replace("http://", "http://me:secret@")
     with pytest.raises(InputError, match=r"none\.mkv: not readable") as caught:
         open_frames(f"{address}/none.mkv")
@@ -108,7 +108,7 @@ def test_garbage_rejected(tmp_path, file_server):
     pytest.param("/dev/null", r"/dev/null: not readable \(Inappropriate ioctl", marks=needs_posix),
     ("63", "camera 63: not readable"),
 ])  # fmt: skip
-def test_missing_camera_is_named(tmp_path, monkeypatch, source, words):
+def test_error_names_the_missing_camera(tmp_path, monkeypatch, source, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):
         open_frames(source)

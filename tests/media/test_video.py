@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.files import ROOT
 from aotlab.media.decoding import has_variable_rate, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from tests import SAMPLE
 from tests.marks import slow
 from tests.media.video_files import (
     CONTAINERS,
@@ -29,7 +29,7 @@ from tests.media.video_files import (
 from tests.numbered_videos import cut_end
 from tests.processes import run_python
 
-RABBIT = ROOT / "datasets" / "sample" / "rabbit.mp4"
+RABBIT = SAMPLE / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
 ROUNDED = [(1 << 16) - 1, 1, 0, -1, (1 << 16) - 1, 0, 0, 0, 1 << 30]
 
@@ -127,7 +127,7 @@ def test_damage_that_hides_the_rest_of_a_file_is_named(tmp_path):
     ("name", "codec", "unit"),
     [("a.ts", "mpeg2video", 188), ("b.ts", "libx264", 188), ("a.m2ts", "libx264", 192)],
 )
-def test_transport_stream_cut_within_a_frame_is_named(tmp_path, name, codec, unit):
+def test_transport_stream_cut_within_a_frame_is_reported(tmp_path, name, codec, unit):
     path = write_texture(tmp_path / name, codec)
     assert read_all(path) == (40, None)
     with av.open(str(path)) as container:
@@ -251,7 +251,7 @@ def test_path_without_frames_rejected(tmp_path, name, write, words):
 
 
 @pytest.mark.parametrize("name", ["", "inside", "folder"])
-def test_closed_folder_is_named(closed_folder, name):
+def test_error_names_the_closed_folder(closed_folder, name):
     with pytest.raises((InputError, OSError), match="closed"):
         open_frames(closed_folder / name)
 

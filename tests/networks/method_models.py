@@ -61,7 +61,7 @@ def masks(count: int, planes: int, height: int, width: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def track(
+def match_second_frame(
     model: VOSModel, image: torch.Tensor, object_masks: torch.Tensor
 ) -> tuple[torch.Tensor, MemoryBank]:
     """Begin with the first image of each clip and match the second: logits and the bank with both."""

@@ -18,7 +18,7 @@ def swin():
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
-def test_norms_hold_no_parameters_and_do_not_change_in_training(name):
+def test_norms_are_frozen_and_hold_no_parameters(name):
     encoder = build_encoder(name)
     assert not any("norm" in key or ".bn" in key for key, _ in encoder.named_parameters())
     before = {key: tensor.clone() for key, tensor in encoder.named_buffers()}

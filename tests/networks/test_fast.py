@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from itertools import islice
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from torchvision.models import resnet18
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
@@ -21,12 +22,12 @@ from aotlab.networks.fast.convolutions import FusedConv2d, fuse_encoders
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
+from tests import SAMPLE
 from tests.engine.small_model import ROUNDING
 from tests.marks import slow
-from tests.networks.method_models import CASES, images, masks, small, track
+from tests.networks.method_models import CASES, images, masks, match_second_frame, small
 
 CPU = torch.device("cpu")
-SAMPLE = ROOT / "datasets" / "sample"
 
 
 def randomize_norms(encoder):
@@ -53,9 +54,7 @@ def test_fused_encoder_equals_the_plain_one(name):
 
 @torch.no_grad()
 def test_processor_without_bfloat16_in_onednn_convolves(monkeypatch):
-    def fail(*_):
-        raise RuntimeError("mkldnn_convolution_pointwise: bf16 path needs avx512")
-
+    fail = Mock(side_effect=RuntimeError("mkldnn_convolution_pointwise: bf16 path needs avx512"))
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", fail)
     fused, image = FusedConv2d(3, 4, 3).bfloat16(), images(1, 9, 9).bfloat16()
@@ -99,8 +98,8 @@ def test_optimized_model_equals_the_plain_one(name, trained):
     model, image, object_masks = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
     if trained:
         optimize_training(model)
-    expected, _ = track(model, image, object_masks)
-    actual, _ = track(optimize(model, precision="float32"), image, object_masks)
+    expected, _ = match_second_frame(model, image, object_masks)
+    actual, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
     torch.testing.assert_close(actual, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
 
 

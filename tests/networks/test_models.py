@@ -19,7 +19,7 @@ from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.multiscale import Transition
 from aotlab.utils.errors import InputError
-from tests.networks.method_models import CASES, DIM, images, masks, model_config, small, track
+from tests.networks.method_models import CASES, DIM, images, masks, match_second_frame, model_config, small
 
 
 def grid(height: int, width: int, stride: int) -> tuple[int, int]:
@@ -32,7 +32,7 @@ def grid(height: int, width: int, stride: int) -> tuple[int, int]:
 )
 def test_every_model_runs_at_every_size(name, align_corners, height, width):
     model = small(name, align_corners=align_corners)
-    logits, bank = track(model, images(4, height, width), masks(2, 4, height, width))
+    logits, bank = match_second_frame(model, images(4, height, width), masks(2, 4, height, width))
     stages = model.config.stages
     stride = 4 if len(stages) == 1 else stages[-1].stride
     assert logits.shape == (2, 11, *grid(height, width, stride))
@@ -64,18 +64,18 @@ def test_clips_of_a_batch_do_not_see_each_other(name):
         images(4, 33, 49).double(),
         masks(2, 4, 33, 49).double(),
     )
-    both, _ = track(model, image, object_masks)
+    both, _ = match_second_frame(model, image, object_masks)
     for clip in range(2):
-        alone, _ = track(model, image[clip::2], object_masks[clip : clip + 1])
+        alone, _ = match_second_frame(model, image[clip::2], object_masks[clip : clip + 1])
         torch.testing.assert_close(both[clip], alone[0], atol=1e-9, rtol=0)
     assert (both[0] - both[1]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_unused_identities_change_nothing(name):
+def test_unused_identities_leave_logits_unchanged(name):
     model, image, object_masks = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
-    few, _ = track(model, image, object_masks)
-    all_planes, _ = track(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))
+    few, _ = match_second_frame(model, image, object_masks)
+    all_planes, _ = match_second_frame(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))
     torch.testing.assert_close(few, all_planes, atol=1e-3, rtol=1e-4)  # random weights amplify rounding
 
 
@@ -229,6 +229,6 @@ def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     ("msdeaot", [(16, 1), (8, 1), (4, 1)], "the last stage of msdeaot must have depth 0"),
     ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth 0"),
 ])  # fmt: skip
-def test_stages_of_no_paper_rejected(method, stages, message):
+def test_unpublished_stages_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):
         ModelConfig(method, stages=[StageConfig(*stage) for stage in stages])

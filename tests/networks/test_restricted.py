@@ -11,7 +11,7 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
-from tests.published import to_published
+from tests.engine.small_model import to_published
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]

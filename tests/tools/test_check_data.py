@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.media.masks import write_mask
 from aotlab.tools.check_data import main
-from tests import miniatures
-
-SAMPLE = ROOT / "datasets" / "sample"
+from tests import SAMPLE, miniatures
 
 
 def test_shipped_sample_is_clean(capsys):
@@ -47,7 +44,7 @@ def test_benchmark_is_checked_through_its_reader(name, tmp_path, capsys):
     assert int(rows["objects"]) >= int(rows["videos"])
 
 
-def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
+def test_faults_of_a_benchmark_are_listed(tmp_path, capsys):
     miniatures.make_sav(tmp_path)
     folder = tmp_path / "sav_val"
     write_mask(folder / "Annotations_6fps/sav_000001/001/00008.png", np.ones((5, 7)))

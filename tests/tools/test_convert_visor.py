@@ -120,7 +120,7 @@ def test_second_conversion_extends_the_lists(source):
     assert list(json.loads((source.output / "val_data_mapping.json").read_text())) == names
 
 
-def test_broken_files_are_named_and_skipped(source, capsys):
+def test_broken_files_are_reported_and_skipped(source, capsys):
     next((source.images / "P01_107").glob("*140.jpg")).unlink()
     (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')
     assert source.convert() == 1

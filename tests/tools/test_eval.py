@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import tempfile
+from unittest.mock import Mock
 
 import pytest
 
@@ -104,9 +105,7 @@ def test_invalid_line_is_rejected_before_loading(tmp_path, loaded, run_expecting
 
 def test_read_only_output_is_rejected_before_loading(tmp_path, loaded, run_expecting_error, monkeypatch):
     # root may write anywhere, so the refusal of the file system is simulated
-    def fail(dir):
-        raise OSError(30, os.strerror(30))
-
+    fail = Mock(side_effect=OSError(30, os.strerror(30)))
     dataset_options = make("folder", tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", fail)
     line = run_expecting_error(tool.main, *dataset_options, "--output", tmp_path / "out")
@@ -114,7 +113,7 @@ def test_read_only_output_is_rejected_before_loading(tmp_path, loaded, run_expec
     assert loaded == []
 
 
-def test_missing_data_set_and_output_are_named(run_expecting_error):
+def test_error_names_missing_data_set_and_output(run_expecting_error):
     assert "--dataset and --output: give both" in run_expecting_error(tool.main)
 
 
@@ -198,7 +197,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
 
 
 @pytest.mark.parametrize("earlier", [False, True])  # of another sequence
-def test_results_of_others_are_never_replaced(data, tmp_path, loaded, run_expecting_error, earlier):
+def test_foreign_files_are_never_replaced(data, tmp_path, loaded, run_expecting_error, earlier):
     if earlier:
         assert tool.main(options(data, tmp_path, "--sequence", "clip1")) == 0
     (tmp_path / "clip0").mkdir()

@@ -13,7 +13,7 @@ from aotlab.tools import track
 from aotlab.video import resume
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 pytestmark = pytest.mark.slow
 TOOLS = {"track": track.main, "eval": evaluation.main}
@@ -30,13 +30,13 @@ def run_tool(tool, output, arguments, last_file=0):
 
 def run_killed(tool, folder, *arguments):
     """Return the results of an undisturbed and of a killed run, by path."""
-    assert ends_in_process(run_tool, tool, folder / "undisturbed", arguments)
+    assert completes_in_subprocess(run_tool, tool, folder / "undisturbed", arguments)
     ends = [
-        ends_in_process(run_tool, tool, folder / "killed", arguments, last_file)
+        completes_in_subprocess(run_tool, tool, folder / "killed", arguments, last_file)
         for last_file in (1, 2, 3, 8, 13, 5)
     ]
     assert ends.count(False) >= 4
-    assert ends_in_process(run_tool, tool, folder / "killed", arguments)
+    assert completes_in_subprocess(run_tool, tool, folder / "killed", arguments)
     assert not [path for path in (folder / "killed").rglob("*") if ".part" in path.name]
     return [
         {

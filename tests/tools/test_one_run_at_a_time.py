@@ -4,13 +4,12 @@ import os
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.engine.export import export
 from aotlab.tools.main import main
 from aotlab.utils.locks import locked, locked_output
+from tests import SAMPLE
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
-SAMPLE = ROOT / "datasets" / "sample"
 VIDEO = str(SAMPLE / "rabbit.mp4")
 COMMANDS = {
     "train": ["train", "--config", "RECIPE"],

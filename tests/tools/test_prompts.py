@@ -23,8 +23,7 @@ from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions
-from tests.drawn_clips import draw_two_squares, write_images
-from tests.segment_by_color import segment_by_color
+from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.tools.track.runs import Repeater
 
 LENGTH = 6
@@ -116,7 +115,7 @@ def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, run_expect
     assert words in run_expecting_error(lambda line: run(*line), *options)
 
 
-def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, read_error_line):
+def test_prompt_without_a_pixel_does_not_make_the_folder(run, tmp_path, monkeypatch, read_error_line):
     nothing = staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
     monkeypatch.setattr(Repeater, "segmenter", nothing)
     assert "object 1: no pixel found there" in read_error_line(run("--point", "10,10"))
@@ -233,7 +232,7 @@ def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, run_expecti
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
 
 
-def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, run_expecting_error):
+def test_mask_command_replaces_both_outputs_or_neither(video, tmp_path, run_expecting_error):
     write_mask(tmp_path / "x.mask.png", LABELS)
     (tmp_path / "x.overlay.jpg").mkdir()
     line = [video, "--box", "3,3,14,14", "--output", tmp_path / "x.mask.png", "--force"]

@@ -81,7 +81,7 @@ MISSING_PATHS = [
 ]
 
 
-def test_help_and_mistyped_paths_import_nothing_heavy(tmp_path):
+def test_help_and_mistyped_paths_skip_heavy_imports(tmp_path):
     lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS)), *map(str.split, MISSING_PATHS)]
     run(tmp_path, RUN_LINES, json.dumps(lines), *HEAVY)
 

@@ -109,7 +109,7 @@ def test_palettes_are_standardized(mose):
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_invalid_masks_are_listed_and_nothing_written(mose, run_expecting_error, caplog):
+def test_invalid_masks_are_listed_and_rejected(mose, run_expecting_error, caplog):
     first, second = (mose.results / name for name in (FIRST, SECOND))
     (first / "00000.png").unlink()
     Image.new("RGB", (64, 48)).save(first / "00001.png")

@@ -170,7 +170,7 @@ def test_missing_published_file_names_its_download(tmp_path, monkeypatch):
     )
 
 
-def test_missing_file_without_a_source_is_named(small):
+def test_missing_file_without_a_source_is_listed(small):
     small.write_text(small.read_text().replace("get: the shop\n", ""))
     table = load_table(small)
     (line,) = list_missing(table, table.rows[0])

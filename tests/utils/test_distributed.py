@@ -51,7 +51,7 @@ def test_taken_port_rejected(monkeypatch):
             join(monkeypatch, {**TWO, "MASTER_PORT": port})
 
 
-def test_single_process_needs_no_environment(monkeypatch):
+def test_single_process_runs_without_environment(monkeypatch):
     join(monkeypatch, {})
     join(monkeypatch, {"WORLD_SIZE": "1"})
 

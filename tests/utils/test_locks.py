@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock, Timeout
@@ -79,10 +80,8 @@ def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
-    def refuse(*_args, **_settings):
-        raise OSError(errno.ENOLCK, "no locks available")
-
+def test_file_system_without_locks_warns(tmp_path, monkeypatch, caplog):
+    refuse = Mock(side_effect=OSError(errno.ENOLCK, "no locks available"))
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     with locked_output(tmp_path / "out"):
         pass

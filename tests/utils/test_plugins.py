@@ -80,7 +80,7 @@ def test_no_reader_is_asked_for_tracked_masks(tmp_path, monkeypatch):
     assert read_annotations(tmp_path, VideoInfo("clip", (32, 32), 1)).objects() == [5]
 
 
-def test_broken_plugin_without_a_package_is_named():
+def test_error_names_the_broken_plugin_without_a_package():
     with pytest.raises(aotlab.InputError, match=r"box: nowhere:read does not load \(No module"):
         plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READER_PLUGINS))
 

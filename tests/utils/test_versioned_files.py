@@ -83,7 +83,7 @@ def write_huge(path):
      "written by another program or another version of this one"),
     (write_huge, "larger than 64 MB"),
 ])  # fmt: skip
-def test_unusable_record_is_named(tmp_path, write, words, caplog):
+def test_unusable_record_is_logged(tmp_path, write, words, caplog):
     write(tmp_path / "file.json")
     assert read_versioned(tmp_path / "file.json", JOB_KIND, dict) is None
     assert words in caplog.text

@@ -90,21 +90,21 @@ def test_closed_job_folder_is_a_failed_job(closed_folder):
     assert batch.run(job, StopFlag()).error
 
 
-def test_two_jobs_with_one_folder_are_refused(output, jobs):
+def test_two_jobs_with_one_folder_rejected(output, jobs):
     (output / "run").mkdir()
     (output / "b").symlink_to("run")
     with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
         Batch(jobs, output, TrackerOptions(), JobOptions()).track(StopFlag())
 
 
-def test_folder_of_frames_is_no_output_of_a_list(tmp_path):
+def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
     jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
     with pytest.raises(InputError, match="is the input folder"):
         Batch(jobs, tmp_path / "a", TrackerOptions(), JobOptions()).track(StopFlag())
 
 
-def test_circular_link_in_an_output_folder_is_no_internal_error(output, jobs):
+def test_circular_link_in_an_output_folder_rejected(output, jobs):
     (output / "run").symlink_to("run")
     record = Batch(jobs, output, TrackerOptions(), JobOptions()).track(StopFlag())["run"]
     assert "internal error" not in record.error
@@ -120,7 +120,7 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
-def test_file_of_others_is_no_file_of_a_list(output, jobs, name):
+def test_foreign_file_named_like_one_of_a_list_rejected(output, jobs, name):
     (output / name).write_text("mine")
     batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
     with pytest.raises(InputError, match=f"already contains a {name} that was edited or is not of aotlab"):
@@ -129,7 +129,7 @@ def test_file_of_others_is_no_file_of_a_list(output, jobs, name):
 
 
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
-def test_job_named_like_a_file_of_the_list_is_refused(output, name):
+def test_job_named_like_a_file_of_the_list_rejected(output, name):
     with pytest.raises(InputError, match=f"job {name}: this name is reserved"):
         Batch([Job(name, "a.mp4")], output, TrackerOptions(), JobOptions())
 
@@ -163,7 +163,7 @@ def test_only_files_of_the_run_are_removed(output):
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
-def test_nothing_outside_the_folder_is_removed(tmp_path, output, name):
+def test_files_outside_the_folder_are_kept(tmp_path, output, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "00000.png").write_text("x")
     (output / "other").write_text("kept")
@@ -199,7 +199,7 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
 
 
 @pytest.mark.parametrize("tracked", [False, True])
-def test_summary_of_other_jobs_is_refused(output, jobs, tracked):
+def test_summary_of_other_jobs_rejected(output, jobs, tracked):
     if tracked:
         write_job_record(output / "other", JobRecord("other", "other.mp4"))
     (output / "summary.csv").write_text("mine")

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab.video.directions import TimedTracker, track_both_directions, weigh_directions
 from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile, merge_predictions
-from tests.engine.small_model import clip, run, stripes
+from tests.engine.small_model import draw_texture, run_tracker, stripes
 from tests.repeating_tracker import RepeatingTracker
 
 
@@ -40,7 +41,7 @@ def track_both(tracker, frames, masks, folder, stop=None, removals=None):
 @pytest.fixture(scope="module")
 def annotated_clip(models, tmp_path_factory):
     """Frames, masks of frames 2 and 6 of 9, and predictions of both directions."""
-    frames, masks = clip(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
+    frames, masks = draw_texture(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
     return frames, masks, results
 
@@ -55,8 +56,8 @@ def test_frames_come_once_and_annotated_ones_as_given(annotated_clip):
 
 def test_one_direction_outside_the_annotations(models, annotated_clip):
     frames, masks, results = annotated_clip
-    backward = run(Tracker(*models["aott"]), frames[2::-1], {0: masks[2]})
-    forward = run(Tracker(*models["aott"]), frames[6:], {0: masks[6]})
+    backward = run_tracker(Tracker(*models["aott"]), frames[2::-1], {0: masks[2]})
+    forward = run_tracker(Tracker(*models["aott"]), frames[6:], {0: masks[6]})
     for index in (0, 1):
         # probabilities are kept in steps of 1/255, which may turn a pixel that is in doubt
         assert (results[index][2].labels == backward[2 - index].labels).mean() > 0.99
@@ -67,14 +68,14 @@ def test_one_direction_outside_the_annotations(models, annotated_clip):
 def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
     model, config = models["aott"]
     tracker = Tracker(model, replace(config, confidence_temperature=2.0))
-    results = track_both(tracker, clip(3), {1: stripes([4, 9])}, tmp_path)
+    results = track_both(tracker, draw_texture(3), {1: stripes([4, 9])}, tmp_path)
     assert [prediction.temperature for *_, prediction in results] == [2.0] * 3
 
 
 def test_directions_are_weighted_by_distance(models, annotated_clip):
     frames, masks, results = annotated_clip
-    forward = run(Tracker(*models["aott"]), frames[2:6], {0: masks[2]})
-    backward = run(Tracker(*models["aott"]), frames[6:2:-1], {0: masks[6]})
+    forward = run_tracker(Tracker(*models["aott"]), frames[2:6], {0: masks[2]})
+    backward = run_tracker(Tracker(*models["aott"]), frames[6:2:-1], {0: masks[6]})
     for index, weight in ((3, 0.25), (4, 0.5), (5, 0.75)):
         earlier, later = forward[index - 2].probabilities, backward[6 - index].probabilities
         assert results[index][2].ids == (4, 9, 7)
@@ -98,9 +99,9 @@ def test_object_of_one_mask_keeps_its_direction():
 
 @pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
 def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
-    frames, masks = clip(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
+    frames, masks = draw_texture(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
-    forward = run(Tracker(*models["aott"]), frames, masks)
+    forward = run_tracker(Tracker(*models["aott"]), frames, masks)
     assert {4, 9, 5} <= {*np.unique(results[3][2].labels)}
     for index in range(3, 6 if last else 7):
         assert results[index][2].ids == (4, 9, 5)
@@ -109,7 +110,7 @@ def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
 
 
 def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
-    frames, masks = clip(7), {0: stripes([4, 9]), 5: stripes([4, 9])}
+    frames, masks = draw_texture(7), {0: stripes([4, 9]), 5: stripes([4, 9])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9], 6: [4]})
     shown = [{*np.unique(prediction.labels).tolist()} for _, _, prediction in results]
     assert [9 in ids for ids in shown[:6]] == [True, True, True, False, False, True]
@@ -117,9 +118,9 @@ def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
 
 
 def test_masks_of_all_but_a_removed_object_reset_the_memory(models, tmp_path):
-    frames, masks = clip(5), {0: stripes([4, 9]), 3: stripes([4])}
+    frames, masks = draw_texture(5), {0: stripes([4, 9]), 3: stripes([4])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9]})
-    forward = run(Tracker(*models["aott"]), frames[3:], {0: masks[3]})
+    forward = run_tracker(Tracker(*models["aott"]), frames[3:], {0: masks[3]})
     assert [prediction.ids for _, _, prediction in results[3:]] == [(4,), (4,)]
     assert torch.equal(results[4][2].logits, forward[1].logits)
 
@@ -143,16 +144,16 @@ def test_stored_predictions_have_steps_of_a_level(tmp_path):
 
 
 def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):
-    frames, masks = clip(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
+    frames, masks = draw_texture(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     assert [index for index, _, _ in results] == [0, 1, 2]
     assert (results[1][2].labels == masks[1]).all()
-    forward = run(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
+    forward = run_tracker(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
     assert torch.equal(results[2][2].logits, forward[1].logits)
 
 
 def test_broken_source_is_tracked_forward(models, tmp_path):
-    frames = clip(4)
+    frames = draw_texture(4)
 
     def read_until_damage():
         yield from enumerate(frames[:3])
@@ -162,7 +163,7 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
     timed, stop = TimedTracker(Tracker(*models["aott"])), threading.Event()
     with pytest.raises(InputError, match="frame 3"):
         found.extend(track_both_directions(timed, read_until_damage(), masks, {}, tmp_path, stop))
-    forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
+    forward = run_tracker(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
     assert torch.equal(found[2][2].logits, forward[2].logits)
 
@@ -178,7 +179,11 @@ def test_stop_ends_at_once(models, tmp_path):
             return super().step(frame, mask)
 
     track_both(
-        CountingTracker(*models["aott"]), clip(12), {0: stripes([1]), 11: stripes([1])}, tmp_path, stop
+        CountingTracker(*models["aott"]),
+        draw_texture(12),
+        {0: stripes([1]), 11: stripes([1])},
+        tmp_path,
+        stop,
     )
     assert len(steps) == 4
 
@@ -193,7 +198,7 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SpillFile, "append", append)
     masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
-    track_both(Tracker(*models["aott"]), clip(12), masks, tmp_path)
+    track_both(Tracker(*models["aott"]), draw_texture(12), masks, tmp_path)
     assert {compress for compress, _ in sizes} == {True, False}
     assert max(count for _, count in sizes) == 2
     assert list(tmp_path.iterdir()) == []
@@ -233,9 +238,7 @@ def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
                 spill.append(array)
             assert all((spill[index] == arrays[index]).all() for index in (1, 0))
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     with SpillFile(tmp_path, compress=False) as spill:
         spill._file.close()
         spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()

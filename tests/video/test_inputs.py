@@ -262,7 +262,7 @@ def test_job_takes_class_names_by_object_id():
     assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
 
 
-def test_header_with_too_few_frames_hides_none(tmp_path):
+def test_frames_missing_from_the_header_are_read(tmp_path):
     path = write_texture(tmp_path / "v.avi", "mpeg4", count=10)
     state_frames(path, 5)
     video = open_frames(path)
@@ -285,7 +285,7 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
         load_masks([tmp_path / "masks"], VideoInfo.from_source(video))
 
 
-def test_mask_named_like_another_frame_is_warned_of(source, video, masks, tmp_path, caplog):
+def test_mask_named_like_another_frame_warns(source, video, masks, tmp_path, caplog):
     stem = source.frame_name(3)
     Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
     assert list(load_masks([str(tmp_path / f"{stem}.png")], video).annotations.frames) == [0]

@@ -150,7 +150,7 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
     assert str(raised.value).count(name) <= 1
 
 
-def test_all_wrong_lines_are_named(tmp_path):
+def test_error_names_all_wrong_lines(tmp_path):
     (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\n,m,\nd,m,-1\n")
     with pytest.raises(InputError, match=r"line 2: start x: .*; also invalid: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
@@ -186,7 +186,7 @@ def test_masks_of_capital_suffixes_are_found(tmp_path):
     assert [Path(job.masks[0].value).name for job in jobs] == ["b.PNG", "c.MASKS"]
 
 
-def test_name_of_masks_beside_a_video_is_no_frame(tmp_path, monkeypatch):
+def test_name_of_masks_beside_a_video_is_not_a_frame(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("1=a.png").touch()
     (job,) = list_video_jobs(["1=a.mp4"])
@@ -208,7 +208,7 @@ def test_unreadable_list_rejected(tmp_path):
             read_jobs(tmp_path / f"{name}.csv")
 
 
-def test_closed_folder_is_named(closed_folder):
+def test_error_names_the_closed_folder(closed_folder):
     for path in (closed_folder, closed_folder.parent, closed_folder / "a.csv"):
         with pytest.raises((InputError, OSError), match="closed"):
             read_jobs(path)
@@ -223,7 +223,7 @@ def test_current_folder_has_a_name(tmp_path, monkeypatch):
     assert (job.name, job.masks) == ("clip", (parse_mask(tmp_path / "clip.png"),))
 
 
-def test_folders_are_named_with_their_suffix(tmp_path):
+def test_jobs_of_folders_keep_the_suffix(tmp_path):
     for name in ("shot.v1", "shot.v2"):
         write_plain(tmp_path / "videos" / name, 1)
         save(tmp_path / "videos" / f"{name}.png", 1)

@@ -22,14 +22,14 @@ from aotlab.video.outputs import LostObjects, OutputContext, TrackedFrame, find_
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
-from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 
 EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    source = open_frames(write_images(tmp_path_factory.mktemp("in") / "in", clip(4), "f{}.png"))
+    source = open_frames(write_images(tmp_path_factory.mktemp("in") / "in", draw_texture(4), "f{}.png"))
     source.rate = Fraction(12)
     return source
 

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from aotlab.video.results import require_inputs_outside
 from aotlab.video.run import track
 from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import draw_texture, stripes
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
 from tests.repeating_tracker import RepeatingTracker
@@ -124,7 +125,7 @@ def test_signal_stops_a_silent_source(tmp_path):
     assert read_outputs(tmp_path) == ([0, 1, 2], 3)
 
 
-def test_second_interrupt_leaves_no_half_video(tmp_path):
+def test_second_interrupt_removes_the_unfinished_video(tmp_path):
     half_videos = []
 
     def interrupt_twice():
@@ -198,7 +199,7 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
     ({"video": "digest"}, {}, "results of run_job"),
     (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
 ])  # fmt: skip
-def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
+def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:
         write_job_record(tmp_path, JobRecord("a", input_digests=digest))
     for name, content in files.items():
@@ -209,10 +210,8 @@ def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_failed_first_frame_leaves_nothing(tmp_path):
-    def fail():
-        raise InputError("fake: damaged")
-
+def test_failed_first_frame_removes_the_output(tmp_path):
+    fail = Mock(side_effect=InputError("fake: damaged"))
     folder = tmp_path / "out"
     with pytest.raises(InputError, match="fake: damaged"):
         track(RepeatingTracker(), Source(at={0: fail}), {0: MASK}, folder, QUIET)
@@ -238,7 +237,7 @@ def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
 
 
 def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
-    write_images(tmp_path / "in", clip(6))
+    write_images(tmp_path / "in", draw_texture(6))
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
     options = JobOptions(write=("masks", "objects"), progress=False)
     tracker = Tracker(*models["aott"])
@@ -269,7 +268,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({0: MASK * 0}, None, "frame 0: mask is empty"),
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not among the frames to track, 0 to 5"),
 ])  # fmt: skip
-def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
+def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words):
     tracker = RepeatingTracker()
     with pytest.raises(InputError, match=words):
         track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)

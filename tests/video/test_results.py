@@ -69,7 +69,7 @@ def try_action(folder, record, **options):
     (replace(OTHER, files=(MASK, CORRECTED_FILE)), "refuse", "refuse"),
     (Earlier(files=(MASK, JOB_RECORD)), "refuse", "refuse"),
 ])  # fmt: skip
-def test_results_are_reused_resumed_replaced_or_refused(tmp_path, earlier, action, forced_action):
+def test_results_are_reused_resumed_replaced_or_rejected(tmp_path, earlier, action, forced_action):
     earlier.write(tmp_path)
     assert try_action(tmp_path, WANTED) == action
     assert try_action(tmp_path, WANTED, force=True) == forced_action
@@ -97,7 +97,7 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     (replace(OTHER, record=replace(OTHER.record, input_digests={"recording": "c"})), "different recording"),
     (UNKNOWN, "unknown"),
 ])  # fmt: skip
-def test_changed_inputs_are_named(tmp_path, earlier, words):
+def test_error_names_the_changed_inputs(tmp_path, earlier, words):
     earlier.write(tmp_path)
     with pytest.raises(InputError, match=rf"results of other inputs \({words}\); choose another output, or"):
         choose_action(tmp_path, WANTED)
@@ -109,7 +109,7 @@ def test_results_without_a_digest_are_not_reused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["masks", "linked"])
-def test_folder_of_input_images_is_no_output(tmp_path, name):
+def test_folder_of_input_images_rejected_as_output(tmp_path, name):
     images = tmp_path / "masks"
     images.mkdir()
     (images / "00000.png").touch()

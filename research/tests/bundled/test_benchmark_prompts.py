@@ -20,8 +20,7 @@ from research.bundled.benchmark_prompts import (
 )
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_settings import PromptSource
-from tests.drawn_clips import square
-from tests.segment_by_color import segment_by_color
+from tests.drawn_clips import segment_by_color, square
 
 
 def drawn(truth):

@@ -6,7 +6,7 @@ from PIL import Image
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from research.speed import endurance
 from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run_trial
-from tests.engine.small_model import build, clip
+from tests.engine.small_model import build, draw_texture
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def trial(tmp_path_factory):
     def make(policy="first_frame", frames=17):
         bounded = () if policy in ("first_frame", "every_nth") else ("memory.frames=4",)
         text = ",".join([policy, "memory.every=2", *bounded])
-        return Trial(text, checkpoint, (), "cpu", list(clip(4)), frames)
+        return Trial(text, checkpoint, (), "cpu", list(draw_texture(4)), frames)
 
     return make
 

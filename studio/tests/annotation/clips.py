@@ -23,8 +23,7 @@ from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
-from tests.drawn_clips import draw_two_squares
-from tests.segment_by_color import segment_by_color
+from tests.drawn_clips import draw_two_squares, segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 WAIT_SECONDS = 90

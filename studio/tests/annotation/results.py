@@ -15,7 +15,7 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, image, truth
-from tests.segment_by_color import segment_by_color
+from tests.drawn_clips import segment_by_color
 
 
 def change_record(results, **changes):

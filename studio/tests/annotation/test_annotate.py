@@ -130,7 +130,7 @@ def test_page_is_served_before_pytorch_is_loaded(video):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_page_is_small_and_loads_no_other_host():
+def test_page_is_small_and_loads_from_its_server_only():
     files = sorted(PAGE.iterdir())
     assert sum(path.stat().st_size for path in files) < 300_000
     for path in files:
@@ -240,14 +240,14 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
         ({"video": "/gone"}, "its video is missing, at /gone and next to the results"),
     ],
 )
-def test_unusable_results_leave_no_project(tmp_path, changes, words):
+def test_unusable_results_do_not_create_a_project(tmp_path, changes, words):
     folder = write_job(tmp_path, **changes)
     with pytest.raises(InputError, match=words):
         open_document(folder)
     assert not (tmp_path / "out" / "clip.aotlab").exists()
 
 
-def test_unusable_results_keep_a_folder_of_others(tmp_path):
+def test_unusable_results_keep_a_foreign_folder(tmp_path):
     folder = write_job(tmp_path, "yolo")
     notes = folder.with_name(f"{folder.name}.aotlab") / "notes.txt"
     notes.parent.mkdir()

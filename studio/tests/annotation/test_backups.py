@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ from studio.tests.annotation.clips import (
 from studio.tests.annotation.results import write_results
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -144,7 +145,7 @@ def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
         None,
     ],
 )
-def test_damaged_record_is_named(video, project, content):
+def test_error_names_the_damaged_record(video, project, content):
     if content is None:
         change_rows(project, "DELETE FROM records WHERE id = 1")
     else:
@@ -203,7 +204,7 @@ def open_until_killed(path, function):
 )
 def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
     project = tmp_path / "clip.aotlab"
-    assert not ends_in_process(open_until_killed, video, f"aotlab_studio.{function}")
+    assert not completes_in_subprocess(open_until_killed, video, f"aotlab_studio.{function}")
     assert (project / PROJECT_FILE).is_file()
     assert locate_project(video) == (video, project)
     assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None
@@ -232,7 +233,7 @@ def test_result_that_cannot_be_read_again_is_not_stored(session):
     assert [*again.open(1).frames] == [1]
 
 
-def test_exports_while_tracking_keep_no_results_in_memory(session, monkeypatch):
+def test_frozen_results_in_memory_are_bounded(session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.document.masks.MAX_FROZEN_LAYERS", 3)
     results = ResultStore(session.document.database, (40, 60), LENGTH)
     for last_row in range(1, 9):
@@ -248,7 +249,7 @@ def test_order_of_objects_is_not_part_of_a_state():
     assert repr(states[0]) == repr(states[1])
 
 
-def test_backup_has_no_results_and_reuses_no_id(folder, session, reopen):
+def test_backup_omits_results_and_keeps_row_ids_unique(folder, session, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.save_version("tracked")
@@ -324,7 +325,7 @@ def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatc
     assert Document.read(folder.with_name("clip.aotlab")).log.size == 0
 
 
-def test_failed_opening_leaves_no_project(folder, monkeypatch):
+def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
@@ -376,7 +377,7 @@ def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
     assert not [*project.glob("*.new*")]
 
 
-def test_full_disk_is_named(video, project):
+def test_full_disk_is_reported(video, project):
     with closing(open_document(video)) as document:
         document.database.query("PRAGMA max_page_count = 1")
         full = r"cannot be written \(database or disk is full\); free space"
@@ -431,7 +432,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
         b"GIF89a",
     ],
 )
-def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, reopen):
+def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, content, reopen):
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)
     start_job(session, 0).wait()
@@ -464,7 +465,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, session, content, 
     assert (document.snapshot.labels(4) == truth(4)).all()
 
 
-def test_damaged_tracked_mask_is_named_and_can_be_tracked_again(folder, session, reopen):
+def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, reopen):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.close()
@@ -489,11 +490,11 @@ def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
     draw(session, 0, 1)
     document = Document.read(session.document.folder)
 
-    def fail(*_):
-        raise InputError(
+    fail = Mock(
+        side_effect=InputError(
             "project.sqlite: cannot be read (database is locked); close the program that uses it"
         )
-
+    )
     monkeypatch.setattr(document.database, "read_content", fail)
     with pytest.raises(InputError, match=r"^frame 0: project\.sqlite: cannot be read"):
         document.snapshot.labels(0)

@@ -122,7 +122,7 @@ def test_documented_program_accepts_all_clips(batch, served_list):
     assert {clip.author for clip in batch.list_clips()} == {"Ann"}
 
 
-def test_change_without_a_name_is_refused_in_a_list(batch, served_list):
+def test_change_without_a_name_is_rejected_in_a_list(batch, served_list):
     talk = served_list.open(path="clip/b/socket")
     assert "type your name" in talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)["error"]
     assert statuses(batch)["b"] == "open"
@@ -138,7 +138,7 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
     talk.socket.close()
 
 
-def test_refused_page_logs_no_error(served_list, caplog):
+def test_rejected_page_does_not_log_an_error(served_list, caplog):
     talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
     with pytest.raises(InvalidStatus):
@@ -147,7 +147,7 @@ def test_refused_page_logs_no_error(served_list, caplog):
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_second_person_is_refused_and_released_later(batch, served_list):
+def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
     talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     talk.do("describe")
     bob = {"cookie": False, "Cookie": f"{served_list.cookie}; aotlab_person=Bob"}
@@ -174,7 +174,7 @@ def test_invalid_status_rejected(served_list):
     assert post(content=b"[]").status_code == 403
 
 
-def test_half_sent_status_is_no_internal_error(batch, served_list, caplog):
+def test_incomplete_status_request_does_not_log_an_error(batch, served_list, caplog):
     request = f"POST /clip/b/edits HTTP/1.1\r\nHost: {served_list.host}\r\nOrigin: {served_list.address}\r\n"
     with socket.create_connection(served_list.host.split(":"), timeout=60) as client:
         client.sendall(f"{request}Cookie: {served_list.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
@@ -230,7 +230,7 @@ def test_clip_requested_twice_is_opened_once(results):
     batch.close()
 
 
-def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
+def test_clip_without_a_mask_is_repaired_in_place(results, batch):
     change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
@@ -369,7 +369,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
         assert all((session.document.snapshot.labels(each) == truth(each)).all() for each in (0, 9))
 
 
-def test_import_after_a_canceled_request_is_no_edit(results):
+def test_import_after_a_canceled_request_is_not_an_edit(results):
     document = open_document(results / "a")
     document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
     assert document.cancel(document.log.head)
@@ -446,7 +446,7 @@ def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
     assert "tracked again" in clip.sentences[0]
 
 
-def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served_list):
+def test_status_of_masks_that_changed_since_is_rejected(results, batch, served_list):
     def accept():
         return post_status(served_list, "a", "Ann", status="accepted", digest=digest)
 
@@ -495,7 +495,7 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path):
         assert list_titles(session.document) == titles
 
 
-def test_export_problem_names_no_folder_of_the_server(results, batch):
+def test_export_error_hides_the_servers_folders(results, batch):
     set_status(batch, "a", "Ann", "accepted")
     (results / "a" / "coco.json").unlink(missing_ok=True)
     (results / "a" / "coco.json").mkdir()
@@ -606,7 +606,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     batch.close()
 
 
-def test_status_that_waits_for_corrections_blocks_nobody(batch):
+def test_status_waiting_for_corrections_does_not_block_others(batch):
     request = batch.use("a", "Ann")
     waits, corrected = threading.Event(), threading.Event()
     request.__enter__().runner.wait = lambda *_: (waits.set(), corrected.wait(60))
@@ -663,7 +663,7 @@ def test_folder_without_batch_rejected(tmp_path):
         Batch(draw_folder(tmp_path / "clip"), open_clip)
 
 
-def test_list_writes_no_file_for_clips_that_are_open_here(batch, monkeypatch):
+def test_list_does_not_write_to_clips_open_here(batch, monkeypatch):
     with batch.use("a", "Ann"):
         monkeypatch.setattr("aotlab_studio.lock.tempfile.NamedTemporaryFile", lambda **_: 1 / 0)
         assert [clip.holder for clip in batch.list_clips() if clip.holder] == [f"Ann on {platform.node()}"]
@@ -772,7 +772,7 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
 
 
 @pytest.mark.parametrize("foreign", [True, False], ids=["foreign", "damaged"])
-def test_foreign_or_damaged_record_revokes_no_status(results, batch, foreign):
+def test_foreign_or_damaged_record_keeps_the_status(results, batch, foreign):
     with batch.use("a", "Ada") as session:
         editing.change_object(session.document, 1, name="bear")
     set_status(batch, "a", "Ada", "accepted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 from operator import attrgetter
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_names_and_classes_are_stripped(session):
         editing.change_object(session.document, 1, name="  ")
 
 
-def test_stroke_that_changes_no_pixel_does_nothing(session):
+def test_stroke_without_an_effect_rejected(session):
     draw(session, 0, 1)
     run_action(session, {"do": "track", "frame": 0})
     session.runner.job.wait()
@@ -108,7 +109,7 @@ def test_locked_object_survives_reset_delete_and_merge(session):
     assert [*session.document.snapshot.objects] == [1, 2]
 
 
-def test_reset_frame_covers_no_locked_object(session):
+def test_reset_frame_does_not_cover_a_locked_object(session):
     document = session.document
     draw(session, 0, 1, 2)
     for object_id, width in ((1, 20), (2, 10)):  # the second over half of the first
@@ -131,7 +132,7 @@ def test_reset_frame_covers_no_locked_object(session):
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
-def test_box_that_finds_nothing_changes_nothing(session):
+def test_empty_suggestion_rejected(session):
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
     before = list_titles(session.document)
@@ -190,7 +191,7 @@ def test_scribble_makes_an_object(session):
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
 
 
-def test_segmenter_is_told_pixels_of_other_objects(session):
+def test_segmenter_gets_pixels_of_other_objects(session):
     prompts = []
 
     def segment(frame, by_object):
@@ -221,14 +222,12 @@ def test_part_of_another_object_is_reassigned(session):
 
 
 @pytest.mark.parametrize("part", ["masks", "log"])
-def test_failed_write_changes_nothing(session, monkeypatch, part):
+def test_failed_write_leaves_the_document_unchanged(session, monkeypatch, part):
     draw(session, 0, 1)
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
     before, titles = session.document.snapshot.labels(0), list_titles(session.document)
 
-    def fail(*_, **__):
-        raise InputError("full")
-
+    fail = Mock(side_effect=InputError("full"))
     with monkeypatch.context() as patch:
         patch.setattr(getattr(session.document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
@@ -353,7 +352,7 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
 
 
 @pytest.mark.parametrize("given", [1, 2])
-def test_merging_given_with_tracked_loses_no_pixel(session, given):
+def test_merging_given_with_tracked_keeps_all_pixels(session, given):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     editing.paint(session.document, 5, given, [(30, 38)], radius=2)
@@ -387,7 +386,7 @@ def test_prompt_names_who_lost_tracked_pixels(session):
     assert ((session.document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
 
 
-def test_drawing_takes_no_pixels_of_hidden_objects(session):
+def test_drawing_does_not_overwrite_hidden_objects(session):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     editing.change_object(session.document, 2, hidden=True)
@@ -408,7 +407,7 @@ def test_reset_frame_keeps_masks_of_hidden_objects(session):
 
 
 @pytest.mark.parametrize("field", ["locked", "hidden"])
-def test_upload_replaces_no_mask_of_a_protected_object(session, field):
+def test_upload_keeps_masks_of_a_protected_object(session, field):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, **{field: True})
     labels = truth(4)
@@ -420,7 +419,7 @@ def test_upload_replaces_no_mask_of_a_protected_object(session, field):
         load_upload(session.document, 0, png(np.where(labels == 1, 1, 0)))
 
 
-def test_upload_needs_no_cache_of_its_masks(session):
+def test_upload_larger_than_the_mask_cache_is_stored(session):
     session.document.masks._cache = LRUCache(1, attrgetter("nbytes"))
     labels = np.zeros((40, 60), np.uint16)
     labels[:10], labels[10:20], labels[20:30] = 1, 2, 3
@@ -454,7 +453,7 @@ def test_check_mark_is_removed_from_a_frame_without_masks(session):
         editing.set_checked(document, 3, checked=True)
 
 
-def test_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
+def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     before = session.document.snapshot.labels(5)

@@ -34,7 +34,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from tests.limits import limit_file_size
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 
 def track_part(session):
@@ -67,7 +67,7 @@ def export_until_killed(folder):
 
 
 def test_files_of_a_killed_export_are_removed_at_opening(folder):
-    assert not ends_in_process(export_until_killed, folder)
+    assert not completes_in_subprocess(export_until_killed, folder)
     with closing(open_session(folder)) as session:
         assert not list(session.document.folder.rglob("*.png"))
 
@@ -202,7 +202,7 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
     assert (second.name, second.class_name) == ("object 2", "")
 
 
-def test_outdated_frames_are_named_in_the_export(session, long_pause):
+def test_export_error_lists_outdated_frames(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, outline_message(1, 1, square(50, 2, 6)))

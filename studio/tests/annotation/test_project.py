@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing, suppress
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -138,7 +139,7 @@ def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
         open_session(folder)
 
 
-def test_missing_video_of_a_project_is_named(folder, session, tmp_path):
+def test_error_names_the_missing_video_of_a_project(folder, session, tmp_path):
     editing.add_object(session.document)
     session.close()
     folder.rename(tmp_path / "other")
@@ -211,9 +212,7 @@ def test_project_of_a_project_rejected(folder, session, tmp_path):
 
 
 def test_project_on_another_drive_is_opened(folder, tmp_path, monkeypatch):
-    def fail(*_):
-        raise ValueError("path is on mount 'D:', start on mount 'C:'")
-
+    fail = Mock(side_effect=ValueError("path is on mount 'D:', start on mount 'C:'"))
     monkeypatch.setattr(os.path, "relpath", fail)
     open_session(folder, project=tmp_path / "project").close()
     with closing(open_session(tmp_path / "project")) as session:

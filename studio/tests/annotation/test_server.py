@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_token_becomes_a_strict_cookie(served):
 @pytest.mark.parametrize(
     "path", ["/", "/?token=wrong", "/?token=", "/frame/0", "/labels/0", "/page/main.js", "/export.zip"]
 )
-def test_nothing_is_served_without_the_token(served, path):
+def test_request_without_the_token_rejected(served, path):
     answer = served.get(path, cookie=False)
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
@@ -161,7 +162,7 @@ def test_tracker_settings_are_chosen_and_announced(folder):
     served.close()
 
 
-def test_idle_connections_block_nobody(served):
+def test_idle_connections_do_not_block_others(served):
     address = ("127.0.0.1", int(served.host.split(":")[1]))
     idle = [socket.create_connection(address) for _ in range(130)]
     idle[-1].sendall(b"GET / HTTP/1.1\r\nHost: ")
@@ -198,9 +199,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message, actor):
-        raise ValueError("unexpected")
-
+    fail = Mock(side_effect=ValueError("unexpected"))
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
     assert "internal error" in talk.do("describe")["error"]
     assert "unexpected" in caplog.text
@@ -346,7 +345,7 @@ def test_unusable_message_ends_only_its_connection(served, content):
     assert "result" in served.open().do("describe")
 
 
-def test_clients_that_leave_cause_no_traceback(served, caplog):
+def test_disconnected_clients_do_not_log_a_traceback(served, caplog):
     host, port = served.host.split(":")
     head = f"Host: {served.host}\r\nOrigin: {served.address}\r\nCookie: {served.cookie}\r\n"
     with socket.create_connection((host, int(port))) as client:  # leaves in mid-upload
@@ -386,7 +385,7 @@ def test_page_that_reconnects_keeps_its_steps(served):
     assert last.do("undo")["result"]["title"] == "outline"
 
 
-def test_statuses_that_wait_block_no_request(served):
+def test_waiting_statuses_do_not_block_requests(served):
     waiting, go_on = threading.Semaphore(0), threading.Event()
 
     def wait(*_):
@@ -492,7 +491,7 @@ def test_target_of_a_removed_object_is_its_successor(served, send_all):
     assert served.session.document.snapshot.labels(0)[8, [5, 44]].tolist() == [0, 10]
 
 
-def test_message_without_an_object_creates_none(send_all):
+def test_message_needs_the_object_it_targets(send_all):
     add, note = {"do": "add_object", "target": 5}, {"do": "set_note", "frame": 0, "text": "ear", "target": 5}
     results = send_all(note, add, note, {"do": "delete_object", "object_id": None, "target": 5})
     assert [result is None for result in results] == [True, False, True, True]

@@ -79,7 +79,7 @@ def test_acceptance_resumes_paused_tracking(session):
 
 
 @pytest.mark.parametrize("outdated", ["ask", "wait"])
-def test_acceptance_of_masks_that_nobody_saw_rejected(session, outdated):
+def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
     draw(session, 0, 1)
     status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
     draw(session, 1, 1)

@@ -35,7 +35,7 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert document.snapshot.scores(5)[1].confidence == 1
 
 
-def test_opening_measures_no_drawn_frame_and_blocks_nobody(folder, session, monkeypatch, reopen):
+def test_opening_skips_drawn_frames_and_does_not_block(folder, session, monkeypatch, reopen):
     draw(session, 0, 1, 2)
     start_job(session, 0, last=5).wait()
     set_mask(session.document, 5, 1, truth(5) == 1)
@@ -226,7 +226,7 @@ def test_drawing_and_its_entry_are_stored_together(folder, session, statement, r
     assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
 
 
-def test_mask_of_a_refused_edit_is_not_stored(session):
+def test_mask_of_a_rejected_edit_is_not_stored(session):
     draw(session, 0, 1)
     session.document.shared = True
     with pytest.raises(InputError, match="type your name first"):

@@ -3,6 +3,7 @@
 import threading
 from contextlib import nullcontext
 from itertools import count
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     assert list_visible_frames(session) == list(range(9))
 
 
-def test_job_that_cannot_start_changes_nothing(session):
+def test_job_that_cannot_start_leaves_the_document_unchanged(session):
     draw(session, 0, 1)
     run(session, 0)
     head = session.document.log.head
@@ -164,7 +165,7 @@ def test_job_that_cannot_start_changes_nothing(session):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_request_that_fails_after_another_edit_outdates_nothing(session):
+def test_failed_request_after_an_edit_keeps_results_current(session):
     draw(session, 0, 1)
 
     def make_tracker():
@@ -245,7 +246,7 @@ def test_frame_stored_during_a_stop_counts(session, monkeypatch):
 
 
 @pytest.mark.parametrize("loading", [True, False])
-def test_stop_before_the_first_frame_leaves_no_step(session, loading):
+def test_stop_before_the_first_frame_removes_the_step(session, loading):
     tracker, loads, loaded = TruthTracker(), threading.Event(), threading.Event()
 
     def make_tracker():
@@ -436,7 +437,7 @@ def test_dropping_results_spares_locked_objects(session):
     assert (session.document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
-def test_preview_of_a_click_changes_no_mask(served):
+def test_preview_of_a_click_leaves_masks_unchanged(served):
     answer = served.open().do("preview", frame=0, positive=[[10, 10]])
     assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
     assert not served.session.document.snapshot.labels(0).any()
@@ -529,7 +530,7 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
     assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
 
 
-def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
+def test_undo_at_the_end_of_a_job_does_not_deadlock(session, monkeypatch):
     draw(session, 0, 1)
     undo, holds = session.document.undo, threading.Event()
 
@@ -550,7 +551,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     assert not page.is_alive()
 
 
-def test_correction_propagates_over_keyframes_of_others(session, short_pause):
+def test_correction_propagates_over_other_objects_keyframes(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
@@ -622,7 +623,7 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_merged_drawings_outdate_nothing(session, long_pause):
+def test_merged_drawings_keep_results_current(session, long_pause):
     draw(session, 0, 1, 2)
     run(session, 0)
     draw(session, 5, 1)
@@ -753,7 +754,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     assert list_titles(session.document)[0] == "brush"
 
 
-def test_undone_correction_waits_no_more_until_it_is_redone(session, long_pause):
+def test_undone_correction_waits_again_after_redo(session, long_pause):
     draw(session, 0, 1)
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
@@ -777,9 +778,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
     draw(session, 0, 1)
     run(session, 0)
 
-    def fail():
-        raise InputError("no model")
-
+    fail = Mock(side_effect=InputError("no model"))
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.runner.job.status == "failed")
@@ -787,7 +786,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
 
-def test_correction_undone_while_it_starts_stops_no_other(session, short_pause, monkeypatch):
+def test_correction_undone_at_its_start_keeps_others_running(session, short_pause, monkeypatch):
     draw(session, 0, 1)
     run(session, 0)
     list_corrections, document = session.runner.list_corrections, session.document
@@ -897,7 +896,7 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
 
 
 @pytest.mark.parametrize("stopped", [True, False])
-def test_tracking_nothing_keeps_what_can_be_redone(folder, session, stopped, reopen):
+def test_failed_or_stopped_tracking_keeps_redo(folder, session, stopped, reopen):
     draw(session, 0, 1)
     draw(session, 3, 1)
     session.document.undo()
@@ -953,7 +952,7 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     [{"do": "delete_object", "object_id": 1}, {"do": "clear_tracking", "frame": 0}],
     ids=lambda edit: edit["do"],
 )
-def test_request_that_nothing_needs_stops(session, edit):
+def test_unneeded_request_stops(session, edit):
     draw(session, 0, 1)
     hold(session, 3)
     job = start_job(session, 0)
@@ -1000,7 +999,7 @@ def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
     assert scores[1].confidence == max(parts.values(), key=lambda score: score.area).confidence
 
 
-def test_second_object_changes_no_frame_of_the_first(session, short_pause):
+def test_second_object_keeps_frames_of_the_first(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = list_labels(session.document)

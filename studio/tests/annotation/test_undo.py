@@ -26,7 +26,7 @@ from studio.tests.annotation.clips import (
 )
 
 
-def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder, session):
+def test_undo_while_tracking_removes_object_and_name(folder, session):
     hold(session, 5)
     run_action(session, {"do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})

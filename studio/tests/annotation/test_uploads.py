@@ -191,13 +191,13 @@ def test_archive_of_yolo_labels_is_loaded(session, names):
     assert session.document.snapshot.labels(3)[HEIGHT // 2, WIDTH // 3] == 1
 
 
-def test_upload_with_names_of_no_frame_is_refused(session):
+def test_upload_that_matches_no_frame_rejected(session):
     archive = zip_files({f"mask_{index}.png": png(truth(index)) for index in (3, 5)})
     with pytest.raises(InputError, match=r"are not frames of clip: 'mask_3\.png', 'mask_5\.png'"):
         load_upload(session.document, 0, archive)
 
 
-def test_upload_that_could_not_be_read_again_is_refused(session, folder, reopen):
+def test_upload_that_could_not_be_read_again_rejected(session, folder, reopen):
     tree = json.loads(coco(3))
     tree["categories"][0]["id"] = 2**31 + 1
     for region in tree["annotations"]:
@@ -301,7 +301,7 @@ def test_labelme_files_are_matched_by_image_name(session):
     assert [item.name for item in session.document.snapshot.objects.values()] == ["box"]
 
 
-def test_upload_for_missing_frames_changes_nothing(session):
+def test_upload_for_missing_frames_rejected_whole(session):
     content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
         load_upload(session.document, 0, content)
@@ -373,7 +373,7 @@ def test_loaded_class_gets_an_id_of_its_own(session):
     assert (folder / "yolo" / "data.yaml").read_text().count('"dog"') == 1
 
 
-def test_upload_behind_a_locked_object_makes_nothing_absent(session):
+def test_upload_covered_by_a_locked_object_is_not_absent(session):
     draw(session, 0, 1, 2)
     document = session.document
     start_job(session, 0).wait()
@@ -438,7 +438,7 @@ def test_loaded_class_name_is_made_valid_with_its_id(session, name):
 
 
 @pytest.mark.parametrize("field", ["locked", "hidden"])
-def test_upload_takes_no_pixels_of_a_protected_object(session, field):
+def test_upload_does_not_overwrite_a_protected_object(session, field):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, **{field: True})
     loaded = load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})

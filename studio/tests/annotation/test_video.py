@@ -85,7 +85,7 @@ def test_missing_frame_rejected(video, index):
         FrameStore(video).read(index)
 
 
-def test_broken_frame_is_named_and_others_are_read(tmp_path, folder):
+def test_error_names_the_broken_frame_and_others_are_read(tmp_path, folder):
     (folder / "00003.png").write_bytes(b"broken")
     store = FrameStore(folder)
     with pytest.raises(InputError, match=r"00003\.png"):
@@ -94,6 +94,6 @@ def test_broken_frame_is_named_and_others_are_read(tmp_path, folder):
 
 
 @pytest.mark.parametrize("address", ["rtsp://localhost:1/live", "/dev/null"])
-def test_streams_are_refused_with_a_remedy(address, capsys):
+def test_streams_rejected_with_a_remedy(address, capsys):
     assert cli.main([address, "--no-browser"]) == 2
     assert "a stream; record it to a file first, or track it with aotlab track" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def scores(page, frames):
     return [iou(page.labels(index) == 1, true_mask(index, NUMBER)) for index in frames]
 
 
-def test_reload_and_kill_lose_nothing(context, clip):
+def test_reload_and_kill_keep_every_edit(context, clip):
     program = Program(clip)
     page = Page(context, program.url)
     page.key("b")

@@ -58,7 +58,7 @@ def coco_segment(frame, object_id):
     [("</task>", "</task><source>bear.mp4</source>"), ("</task>", "<source>bear.mp4</source></task>"),
      ("</task></meta>", "</task><job><source>bear.mp4</source></job></meta>")],
 )  # fmt: skip
-def test_cvat_of_another_video_is_named(read, caplog, before, after):
+def test_cvat_of_another_video_is_reported(read, caplog, before, after):
     text = TRACK.format(more="").replace(before, after, 1)
     assert read({"clip.xml": text}).video == "bear"
     assert "clip.xml: belongs to video bear, not clip" in caplog.text
@@ -348,7 +348,7 @@ def test_invalid_legend_rejected(colored, legend, words):
         read_annotations(colored, VIDEO)
 
 
-def test_boxes_beside_polygons_are_named(read, caplog):
+def test_boxes_beside_polygons_are_reported(read, caplog):
     read({"0.json": labelme(0, shape("a", SQUARE), shape("b", [[1, 1], [9, 9]], kind="rectangle"))})
     box = '<track id="1"><box frame="0" xtl="1" ytl="1"/></track>'
     read({"clip.xml": TRACK.format(more=box)})
@@ -374,7 +374,7 @@ def test_masks_beside_a_broken_file_are_read(tmp_path, name, folder):
     assert (read_annotations(tmp_path, VIDEO).mask(2) > 0).tolist() == (labels(2) == 3).tolist()
 
 
-def test_broken_file_without_masks_is_named(tmp_path):
+def test_error_names_the_broken_file(tmp_path):
     (tmp_path / "notes.json").write_text("[1,2")
     with pytest.raises(InputError, match=r"notes\.json: not readable"):
         read_annotations(tmp_path, VIDEO)

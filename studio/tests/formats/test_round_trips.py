@@ -248,7 +248,7 @@ def test_names_that_xml_cannot_hold_are_written(name, tmp_path):
     assert len(found.objects()) == 2
 
 
-def test_gaps_of_yolo_classes_are_named(tmp_path):
+def test_gaps_in_yolo_classes_get_names(tmp_path):
     annotations = tracked()
     annotations.classes = {"ball": 3, "person": 1}
     path = write("yolo", tmp_path, annotations)
@@ -286,7 +286,7 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
     assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]
 
 
-def test_dropped_yolo_folder_keeps_images_of_others(tmp_path):
+def test_dropped_yolo_folder_keeps_foreign_images(tmp_path):
     source = SimpleNamespace(name="clip", size=SIZE, rate=24, length=1, levels=None, file=lambda _: None)
     output = find_output("yolo")(tmp_path / "yolo", OutputContext(source))
     prediction = StoredPrediction(np.zeros(SIZE, np.uint8), {})

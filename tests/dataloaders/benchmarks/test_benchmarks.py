@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
 from aotlab.engine.benchmark.scoring import has_annotations
@@ -15,7 +14,7 @@ from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
-from tests import miniatures
+from tests import SAMPLE, miniatures
 
 SCORED = {name: miniatures.scored_split(name) for name, dataset in DATASETS.items() if not dataset.hota}
 """data set to a split whose annotations are public"""
@@ -84,7 +83,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 def test_folder_without_frames_rejected():
     with pytest.raises(InputError, match="JPEGImages: no frames; expected"):
-        list_frames(ROOT / "datasets" / "sample" / "JPEGImages")
+        list_frames(SAMPLE / "JPEGImages")
 
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
@@ -161,7 +160,7 @@ def test_list_file_marks_unseen_videos(tmp_path):
     assert [video.seen for video in open_dataset("lvosv1", tmp_path)] == [None, None]
 
 
-def test_metadata_that_is_missing_or_wrong_is_named(tmp_path):
+def test_error_names_missing_or_wrong_metadata(tmp_path):
     miniatures.make_lvos(tmp_path)
     path, span = tmp_path / "valid" / "valid_meta.json", {"start": 1, "end": 9, "frame_nums": 2}
     path.write_text(json.dumps({"videos": {"7K7WVzGG": {"objects": {"1": {"frame_range": span}}}}}))

@@ -81,7 +81,7 @@ def test_folder_without_root_asks_for_one(monkeypatch):
         open_dataset("folder")
 
 
-def test_unknown_data_set_is_named():
+def test_error_lists_data_sets_and_suggests_one():
     with pytest.raises(
         InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"
     ):

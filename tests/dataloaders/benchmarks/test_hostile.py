@@ -139,7 +139,7 @@ def test_data_set_without_readable_sequence_rejected(root):
 
 
 @pytest.mark.parametrize("dataset", MINIATURES)
-def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
+def test_error_names_the_closed_root(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
         with pytest.raises(PermissionError, match="closed"):
             open_dataset(dataset, folder)

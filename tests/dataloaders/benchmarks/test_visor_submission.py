@@ -96,7 +96,7 @@ def name_objects(text):
     (name_objects("[]"), "not readable"),
     (name_objects("{}"), f"is not an object of {NAME}"),
 ])  # fmt: skip
-def test_errors_are_one_sentence_and_write_nothing(source, damage, sentence, capsys):
+def test_errors_are_one_sentence_and_leave_the_folder_empty(source, damage, sentence, capsys):
     damage(source)
     assert source.submit() == 2
     (line,) = capsys.readouterr().err.splitlines()

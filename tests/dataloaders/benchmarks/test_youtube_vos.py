@@ -79,7 +79,7 @@ def test_training_categories_are_seen(root):
     (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE}: not readable"),
     (lambda root: list_objects(root, {}), f"no object of the video {LATE}"),
 ])  # fmt: skip
-def test_missing_files_are_named(root, corrupt, message):
+def test_error_names_missing_files(root, corrupt, message):
     corrupt(root)
     with pytest.raises(InputError, match=message):
         require_readable(open_dataset("youtubevos2019", root))

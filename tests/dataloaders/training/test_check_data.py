@@ -113,7 +113,7 @@ CORRUPTED = {
 }  # fmt: skip
 
 
-def test_names_of_other_letter_case_are_named(root):
+def test_names_in_another_letter_case_are_reported(root):
     (root / "Annotations" / "a").rename(root / "Annotations" / "A")
     findings = "\n".join(str(finding) for finding in check_folder(root, "video").findings)
     assert "Annotations/A: masks without frames in a folder of this name (letter case counts)" in findings
@@ -128,7 +128,7 @@ def test_fault_is_one_line_with_its_remedy(root, case):
     assert re.match(wanted, findings[0]), findings[0]
 
 
-def test_nothing_to_train_on_is_an_error(root):
+def test_folder_without_training_data_is_an_error(root):
     for path in (root / "Annotations").rglob("*.png"):
         path.unlink()
     report = check_folder(root, "video")

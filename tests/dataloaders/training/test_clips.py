@@ -84,7 +84,7 @@ def test_merging_pastes_second_clip_over_first():
     assert (merged.labels[:, :15, 15:] == 0).all()
 
 
-def test_object_covered_by_merging_is_no_longer_counted():
+def test_object_covered_by_merging_is_not_counted():
     below = np.zeros((1, 30, 30), np.uint8)
     below[:, :15] = 1
     merged = merge_clips(labeled(below), labeled(below), rng(), max_objects=10)

@@ -138,7 +138,7 @@ def test_only_videos_that_can_be_scored_are_held_back(folder):
 
 
 @pytest.mark.parametrize(("frames", "count"), [((0,), 2), ((0, 1, 2), 0)])
-def test_short_validation_video_is_named(folder, frames, count):
+def test_error_names_the_short_validation_video(folder, frames, count):
     root = folder(3)
     clear_masks(root, "clip01", *frames)
     message = (

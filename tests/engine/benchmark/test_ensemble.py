@@ -12,7 +12,7 @@ from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 from tests.drawn_clips import draw_box
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, run_tracker, stripes
 
 SCALES = (1.0, 1.5)
 VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]
@@ -44,14 +44,14 @@ def make_tracker(model: tuple[VOSModel, Config], scale: float) -> Tracker:
 def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
     """Probabilities of a whole clip from one view alone, flipped back."""
     flipped = [flip_array(frame, flip) for frame in frames]
-    steps = run(make_tracker(model, scale), flipped, {0: flip_array(mask, flip)})
+    steps = run_tracker(make_tracker(model, scale), flipped, {0: flip_array(mask, flip)})
     return [flip_maps(step.probabilities, flip) for step in steps]
 
 
 def test_ensemble_averages_views_with_separate_memory(model):
-    frames, mask = clip(5), stripes([3, 7])
+    frames, mask = draw_texture(5), stripes([3, 7])
     views = [track_view(model, *view, frames, mask) for view in VIEWS]
-    steps = run(ensemble(model), frames, {0: mask})
+    steps = run_tracker(ensemble(model), frames, {0: mask})
     for step, *parts in list(zip(steps, *views, strict=True))[1:]:
         mean = torch.stack(parts).mean(0)
         torch.testing.assert_close(step.probabilities, mean, atol=1e-6, rtol=0)  # sums in another order
@@ -65,7 +65,7 @@ def test_branches_store_their_own_or_the_fused_masks(model, fused):
     late = draw_box((HEIGHT, WIDTH), (0, 10), (5, 20), 3, np.int64)
     masks, together = {0: stripes([1, 2]), 3: late}, ensemble(model, fused=fused)
     views = [(make_tracker(model, scale), flip) for scale, flip in VIEWS]
-    for index, frame in enumerate(clip(6)):
+    for index, frame in enumerate(draw_texture(6)):
         mask = masks.get(index)
         view_masks = [None if mask is None else flip_array(mask, flip) for _, flip in views]
         predictions = [
@@ -91,7 +91,7 @@ def test_branches_store_their_own_or_the_fused_masks(model, fused):
 @pytest.mark.parametrize("size", [None, (9, 20), (2 * HEIGHT, 2 * WIDTH)])
 def test_single_branch_ensemble_equals_tracker(model, fused, size):
     tracker, one = Tracker(*model), Ensemble(build_branches(*model), fused_feedback=fused)
-    for index, frame in enumerate(clip(5)):
+    for index, frame in enumerate(draw_texture(5)):
         mask = {0: stripes([4, 2]), 2: stripes([2, 9])}.get(index)
         step, plain = one.step(frame, mask, size=size), tracker.step(frame, mask, size=size)
         np.testing.assert_array_equal(step.labels, plain.labels)
@@ -101,10 +101,12 @@ def test_single_branch_ensemble_equals_tracker(model, fused, size):
 
 
 def test_models_of_other_groups_and_weights_are_averaged(model):
-    three_objects, frames, mask = build("aott", "model.max_objects=3"), clip(4), stripes(range(1, 6))
+    three_objects, frames, mask = build("aott", "model.max_objects=3"), draw_texture(4), stripes(range(1, 6))
     together = Ensemble([Branch(Tracker(*model), weight=3), Branch(Tracker(*three_objects), weight=1)])
-    steps = run(together, frames, {0: mask})
-    parts = [run(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, three_objects)]
+    steps = run_tracker(together, frames, {0: mask})
+    parts = [
+        run_tracker(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, three_objects)
+    ]
     expected = 0.75 * parts[0] + 0.25 * parts[1]
     # the ensemble stores logarithms of the mean
     torch.testing.assert_close(steps[-1].probabilities, expected, atol=1e-6, rtol=0)

@@ -1,6 +1,7 @@
 """Evaluation runs with a tracker that only repeats its reference mask."""
 
 from functools import partial
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import temporary_name
 from tests.drawn_clips import draw_box
 from tests.miniatures import make_folder, make_lvos, make_youtubevos
 from tests.repeating_tracker import RepeatingTracker
@@ -36,13 +38,13 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def run(videos, output, tracker=None, **options):
+def run_videos(videos, output, tracker=None, **options):
     options = EvaluationOptions(progress=False, **options)
     return evaluate(tracker or RepeatingTracker(), videos, output, options)
 
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
-    report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
+    report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
     assert report.finished == ["a", "b"]
     stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
     assert names(tmp_path / "out") == stems
@@ -53,31 +55,45 @@ def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
 
 def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
     videos, again = [make_video(tmp_path, "a"), make_video(tmp_path, "b")], {"origin": {"models": []}}
-    run(videos, tmp_path / "out", **again)
+    run_videos(videos, tmp_path / "out", **again)
     content = bytearray(videos[0].frames[1].read_bytes())
     content[len(content) // 2] ^= 1
     videos[0].frames[1].write_bytes(content)
-    assert run(videos, tmp_path / "out", **again).resumed == ["b"]
+    assert run_videos(videos, tmp_path / "out", **again).resumed == ["b"]
 
 
 def test_tracker_is_reset_for_each_video(tmp_path):
     tracker = RepeatingTracker()
-    run([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)
+    run_videos(
+        [make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker
+    )
     assert tracker.resets == 2
     assert tracker.annotated_ids == [[0, 1], None, None, [0, 1], None]
+
+
+@pytest.mark.parametrize("name", ["a", "a[1]"])
+def test_temporary_record_of_a_killed_run_is_removed(tmp_path, name):
+    records = tmp_path / "out" / ".finished"
+    records.mkdir(parents=True)
+    for other in (name, "b"):
+        (records / temporary_name(Path(f"{other}.json"))).touch()
+    run_videos([make_video(tmp_path, name)], tmp_path / "out", origin={"models": []})
+    assert [path.name[:3] for path in records.glob(".*.part.json")] == [".b."]
 
 
 def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
     stop = Event()
     tracker = RepeatingTracker(lambda _: stop.set() if len(tracker.annotated_ids) == 3 else None)
-    report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop)
+    report = run_videos(
+        [make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop
+    )
     assert (report.finished, report.stopped) == (["a"], True)
 
 
 def test_first_result_is_the_given_mask(tmp_path):
     tracker = RepeatingTracker()
     tracker.step = lambda frame, *_, **__: SimpleNamespace(labels=np.zeros(frame.shape[:2], np.int64))
-    run([make_video(tmp_path, "a")], tmp_path / "out", tracker)
+    run_videos([make_video(tmp_path, "a")], tmp_path / "out", tracker)
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
     assert not read_mask(tmp_path / "out/a/00001.png").any()
 
@@ -88,7 +104,7 @@ def test_merged_videos_have_one_object(tmp_path, ids):
     reference[8:12, 10:20] = ids[1]
     tracker = RepeatingTracker()
     video = make_video(tmp_path, "a", reference=reference, merge_ids=True)
-    report = run([video], tmp_path / "out", tracker)
+    report = run_videos([video], tmp_path / "out", tracker)
     assert tracker.annotated_ids[0] == [0, 1]
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
     assert score_finished([video], report)["a"].region.tolist() == [[1.0, 1.0]]
@@ -101,13 +117,13 @@ def test_merged_videos_have_one_object(tmp_path, ids):
 def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
     video = make_video(tmp_path, "a")
     write_mask(video.reference_masks[0], mask)
-    assert message in run([video], tmp_path / "out").failures["a"]
+    assert message in run_videos([video], tmp_path / "out").failures["a"]
 
 
 def test_object_255_is_written_in_16_bits(tmp_path):
     video = make_video(tmp_path, "a")
     write_mask(video.reference_masks[0], square(255), max_id=255)
-    assert run([video], tmp_path / "out").finished == ["a"]
+    assert run_videos([video], tmp_path / "out").finished == ["a"]
     for path in (tmp_path / "out" / "a").iterdir():
         np.testing.assert_array_equal(read_mask(path), square(255, np.uint16), strict=True)
 
@@ -121,13 +137,13 @@ def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypat
         now[0] += 100 if tracker.labels is None else 0.25
 
     tracker = RepeatingTracker(advance_clock)
-    report = run([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker)
+    report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker)
     assert (report.timed_frames, report.fps) == (6, 4.0)
 
 
 def test_video_that_cannot_be_scored_joins_the_failures(tmp_path):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
-    report = run(videos, tmp_path / "out")
+    report = run_videos(videos, tmp_path / "out")
     write_mask(videos[0].annotations[1], np.ones((5, 6), np.uint8))
     assert list(score_finished(videos, report)) == ["b"]
     assert "6×5" in report.failures["a"]
@@ -138,28 +154,28 @@ def test_data_set_is_never_overwritten(tmp_path, folder):
     video = make_video(tmp_path, "a")
     before = {path: path.read_bytes() for path in (*video.frames, *video.annotations)}
     with pytest.raises(InputError, match="part of the data set"):
-        run([video], tmp_path / folder)
+        run_videos([video], tmp_path / folder)
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_objects_are_given_on_metadata_frame(tmp_path):
     make_youtubevos(tmp_path)
     tracker = RepeatingTracker()
-    assert run(open_dataset("youtubevos2019", tmp_path)[:1], tmp_path / "out", tracker).failures == {}
+    assert run_videos(open_dataset("youtubevos2019", tmp_path)[:1], tmp_path / "out", tracker).failures == {}
     assert tracker.annotated_ids == [[0, 2, 5], None, [0, 3], None, None, None]
 
 
 def test_new_ids_without_metadata_are_new_objects(tmp_path):
     make_folder(tmp_path)
     tracker = RepeatingTracker()
-    run(open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "out", tracker)
+    run_videos(open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "out", tracker)
     assert tracker.annotated_ids == [[0, 1], None, [0, 2], None, None, None]
 
 
 def test_frames_before_the_first_object_are_background(tmp_path):
     make_lvos(tmp_path)
     (video,) = open_dataset("lvosv2", tmp_path)[1:]
-    run([video], tmp_path / "out")
+    run_videos([video], tmp_path / "out")
     results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.results]
     assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
     np.testing.assert_array_equal(results[2], read_mask(video.reference_masks[2]))
@@ -168,6 +184,6 @@ def test_frames_before_the_first_object_are_background(tmp_path):
 def test_only_requested_frames_are_written(tmp_path):
     make_youtubevos(tmp_path)
     tracker, video = RepeatingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
-    run([video], tmp_path / "out", tracker)
+    run_videos([video], tmp_path / "out", tracker)
     assert len(tracker.annotated_ids) == len(video.frames) > len(video.results)
     assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.results)

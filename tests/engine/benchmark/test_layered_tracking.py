@@ -14,7 +14,7 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
-from tests.engine.small_model import clip, run, stripes
+from tests.engine.small_model import draw_texture, run_tracker, stripes
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (24, 32)
@@ -59,11 +59,11 @@ def test_late_object_over_another_gets_its_own_layer():
 
 
 def test_fresh_ensemble_is_independent(models):
-    tracker, frames, masks = Tracker(*models["aott"]), clip(3), (stripes([1]), stripes([0, 2]))
+    tracker, frames, masks = Tracker(*models["aott"]), draw_texture(3), (stripes([1]), stripes([0, 2]))
     first = Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
     expected = []
     for mask in masks:
-        expected.append([prediction.labels for prediction in run(first, frames, {0: mask})])
+        expected.append([prediction.labels for prediction in run_tracker(first, frames, {0: mask})])
         first.reset()
     both = (first, first.fresh())
     for index, frame in enumerate(frames):
@@ -82,8 +82,8 @@ def sav(tmp_path):
 
 
 def test_separate_objects_get_a_folder_each(sav, tmp_path):
-    videos, run = sav
-    assert run().finished == ["sav_000001", "sav_000002"]
+    videos, evaluate_sav = sav
+    assert evaluate_sav().finished == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].results:
         assert np.array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)
@@ -92,15 +92,15 @@ def test_separate_objects_get_a_folder_each(sav, tmp_path):
 
 
 def test_video_without_all_separate_masks_is_tracked_again(sav, tmp_path):
-    _, run = sav
-    run()
-    assert run().resumed == ["sav_000001", "sav_000002"]
+    _, evaluate_sav = sav
+    evaluate_sav()
+    assert evaluate_sav().resumed == ["sav_000001", "sav_000002"]
     (tmp_path / "out" / "sav_000001" / "001" / "00008.png").unlink()
-    assert run().resumed == ["sav_000002"]
+    assert evaluate_sav().resumed == ["sav_000002"]
     assert (tmp_path / "out" / "sav_000001" / "001" / "00008.png").is_file()
 
 
 def test_separate_masks_of_the_data_set_are_never_overwritten(sav):
-    _, run = sav
+    _, evaluate_sav = sav
     with pytest.raises(InputError, match="part of the data set"):
-        run("SA-V/sav_val/Annotations_6fps")
+        evaluate_sav("SA-V/sav_val/Annotations_6fps")

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.engine.export.export import WEIGHTS_FILE, export_model
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
 pytestmark = pytest.mark.slow  # six graphs are converted; runtime/tests track with such ones
 
@@ -42,7 +42,7 @@ def test_exported_graphs_suit_openvino(exported):
 def test_int8_graphs_are_near_float32(exported, monkeypatch):
     monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
     folder, mask = exported[0], stripes([1, 2])
-    recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
+    recorded = record_inputs(folder, [(frame, mask) for frame in draw_texture(5)])
     assert recorded.keys() >= {"encode", *QUANTIZED_GRAPHS}
     for name in ("encode", *QUANTIZED_GRAPHS):
         calls = recorded[name]

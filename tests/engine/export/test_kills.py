@@ -8,7 +8,7 @@ import aotlab_runtime
 from aotlab.engine.export import export
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, register_encoder
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 pytestmark = pytest.mark.slow
 
@@ -31,13 +31,13 @@ def export_until(place, folder, calls=1, replace=False):
     export_empty(folder, replace)
 
 
-def test_killed_export_leaves_nothing(tmp_path):
+def test_next_export_removes_files_of_a_killed_one(tmp_path):
     folder = tmp_path / "export"
     for place in ("aotlab.engine.export.export.sha256", "os.replace"):
-        assert not ends_in_process(export_until, place, folder)
+        assert not completes_in_subprocess(export_until, place, folder)
         assert not folder.exists()
         assert [path for path in tmp_path.iterdir() if ".part" in path.name]
-    assert ends_in_process(export_small, folder)
+    assert completes_in_subprocess(export_small, folder)
     aotlab_runtime.Tracker.from_export(folder)
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
 
@@ -50,12 +50,12 @@ def check_second_export_refused(folder):
 @pytest.mark.parametrize("calls", [1, 2])
 def test_export_killed_while_replacing_keeps_the_earlier_one(tmp_path, calls):
     folder = tmp_path / "export"
-    assert ends_in_process(export_empty, folder)
+    assert completes_in_subprocess(export_empty, folder)
     before = (folder / "export.json").read_bytes()
-    assert not ends_in_process(export_until, "os.replace", folder, calls, True)
-    assert ends_in_process(check_second_export_refused, folder)
+    assert not completes_in_subprocess(export_until, "os.replace", folder, calls, True)
+    assert completes_in_subprocess(check_second_export_refused, folder)
     assert (folder / "export.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".part", ".lock")] == ["export"]
-    assert ends_in_process(export_empty, folder, True)
+    assert completes_in_subprocess(export_empty, folder, True)
     assert (folder / "export.json").read_bytes() != before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]

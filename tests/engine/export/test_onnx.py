@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -24,14 +25,14 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_texture, run_tracker, stripes
 
 VIDEO = (HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (70, 65), (33, 200)])
 def test_resizing_in_the_graph_equals_pytorch(size):
-    frame = torch.from_numpy(clip(1)[0]).permute(2, 0, 1).float()
+    frame = torch.from_numpy(draw_texture(1)[0]).permute(2, 0, 1).float()
     (expected,) = F.interpolate(frame[None], size, mode="bicubic")
     # values up to 255 in float32, weights computed in another order
     torch.testing.assert_close(resize_bicubic(frame, size), expected, atol=2e-3, rtol=0)
@@ -71,9 +72,9 @@ def test_first_frame_policy_is_unchanged_by_the_bound():
     model, config = build("aott", "memory.frames=3")
     masks = {0: stripes([1, 2]), 3: stripes([2, 1]), 4: stripes([1, 2, 3])}
     configs = config, resolve_export_config(config)
-    plain, bounded = (run(Tracker(model, config), clip(7), masks) for config in configs)
+    plain, bounded = (run_tracker(Tracker(model, config), draw_texture(7), masks) for config in configs)
     assert config.memory.policy == "first_frame"
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(plain, bounded, strict=True))
+    assert_same(bounded, plain)
 
 
 def test_graphs_compute_in_float32():
@@ -103,10 +104,8 @@ def empty_graphs(monkeypatch):
     monkeypatch.setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
-def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
-    def fail(graph):
-        raise OSError(28, "No space left on device")
-
+def test_failed_export_removes_its_files(monkeypatch, tmp_path):
+    fail = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(export, "_convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
@@ -189,7 +188,9 @@ def test_nan_on_any_frame_is_the_difference(monkeypatch, damaged):
 
     runtime = SimpleNamespace(step=step)
     monkeypatch.setattr("aotlab_runtime.Tracker.from_export", lambda *_, **options: runtime)
-    agreement = verify_export(model, config, None, clip=[(frame, stripes([1, 2])) for frame in clip(4)])
+    agreement = verify_export(
+        model, config, None, clip=[(frame, stripes([1, 2])) for frame in draw_texture(4)]
+    )
     assert math.isnan(agreement.difference)
     with pytest.raises(RunStopped, match="logits differ from PyTorch's by nan"):
         require_agreement(agreement, "export", half=False, max_loss=None)

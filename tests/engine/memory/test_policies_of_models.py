@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
 from aotlab.networks.attention import Attention
 from aotlab.networks.model import KeyValue, PropagatedFrame
-from tests.engine.small_model import build, clip, run, stripes
+from tests.engine.small_model import build, draw_texture, run_tracker, stripes
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
 PRESETS = {"aot_rmem": "r50_aotl_ermu", "deaot_rmem": "r50_deaotl_ermu"}
@@ -29,11 +29,11 @@ def small(method, frames=3, **memory):
 
 
 def test_bounded_policies_below_capacity_equal_every_nth():
-    frames, mask = clip(6), stripes([1, 2])
+    frames, mask = draw_texture(6), stripes([1, 2])
     results = []
     for policy in ("every_nth", *BOUNDED):
         tracker = Tracker(*build("aott", f"memory.policy={policy}", "memory.every=2"))
-        results.append([prediction.logits for prediction in run(tracker, frames, {0: mask})])
+        results.append([prediction.logits for prediction in run_tracker(tracker, frames, {0: mask})])
     for others in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
 
@@ -41,7 +41,7 @@ def test_bounded_policies_below_capacity_equal_every_nth():
 @pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_training_updates_restricted_memory_layers(method):
     model, config = small(method)
-    frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
+    frames = torch.from_numpy(draw_texture(5)).movedim(-1, 1)[:, None] / 255
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
     bank = MemoryBank(build_policy(config.memory, training=True), training=True)

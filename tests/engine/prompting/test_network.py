@@ -220,7 +220,7 @@ def test_step_with_prompts_equals_step_with_masks(tracker):
     assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
 
 
-def test_prompt_takes_no_pixel_drawn_for_others(tracker):
+def test_prompt_keeps_pixels_drawn_for_others(tracker):
     tracker.reset()
     mask = np.zeros((90, 120), int)
     mask[:30] = 7

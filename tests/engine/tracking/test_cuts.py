@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.rules.cuts import is_cut, make_thumbnail
+from aotlab.engine.rules.cuts import correlate, is_cut, make_thumbnail
 from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import assert_resumes, build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def model():
 
 def shots(length=3):
     """Two shots: bright texture, then dark texture in other places."""
-    first, second = clip(length) // 2 + 128, clip(length, seed=1) // 2
+    first, second = draw_texture(length) // 2 + 128, draw_texture(length, seed=1) // 2
     return np.concatenate([first, second])
 
 
@@ -39,7 +39,20 @@ def test_frames_of_similar_colors_are_not_a_cut():
     assert not is_cut(first, second)
 
 
-def test_asking_for_a_cut_changes_nothing(model):
+@pytest.mark.parametrize(("channel", "other"), [(0, 1), (0, 2), (1, 2)])
+def test_dark_colors_of_two_channels_are_a_cut(channel, other):
+    first, second = np.zeros((2, 54, 96, 3), np.uint8)
+    first[:, :48, channel], second[:, 48:, other] = 32, 32  # half of both is black
+    assert is_cut(first, second)
+
+
+def test_correlation_of_equal_and_opposite_images():
+    image = np.arange(54 * 96 * 3).reshape(54, 96, 3) % 251
+    assert correlate(image, image) == pytest.approx(1)
+    assert correlate(image, 250 - image) == pytest.approx(-1)
+
+
+def test_cut_detection_leaves_the_state_unchanged(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))
     predicted = tracker.predict(frames[1])
@@ -50,16 +63,17 @@ def test_asking_for_a_cut_changes_nothing(model):
 
 def test_frames_after_cut_ignore_short_term_memory(model):
     frames, mask = shots(), {0: stripes([1, 2])}
-    after = run(Tracker(*model), frames, mask)
+    after = run_tracker(Tracker(*model), frames, mask)
     other = frames.copy()
     other[2] = frames[1]  # short-term memory of another frame, the same reference
-    changed = run(Tracker(*model), other, mask)
+    changed = run_tracker(Tracker(*model), other, mask)
     assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
     assert not torch.equal(after[2].logits, changed[2].logits)
     without_stored = build("aott", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
-    after, changed = (run(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other))
-    for one, two in zip(after[3:], changed[3:], strict=True):
-        assert torch.equal(one.logits, two.logits)
+    after, changed = (
+        run_tracker(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other)
+    )
+    assert_same(after[3:], changed[3:])
 
 
 def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
@@ -67,7 +81,7 @@ def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     monkeypatch.setattr(
         TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or []
     )
-    run(Tracker(*model), frames, {0: stripes([1, 2])})
+    run_tracker(Tracker(*model), frames, {0: stripes([1, 2])})
     assert np.array_equal(searched, frames[[0, 1, 2, 4, 5]])
 
 

@@ -13,14 +13,14 @@ from aotlab.engine.tracking.groups import (
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import ROUNDING, build, clip, run, stripes
+from tests.engine.small_model import ROUNDING, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.mark.parametrize("name", ["aott", "three_objects"])
 def test_forgotten_object_leaves_other_ids_unchanged(models, name):
-    frames, ids = clip(5), [4, 7, 9, 300, 12][: 3 if name == "aott" else 5]
+    frames, ids = draw_texture(5), [4, 7, 9, 300, 12][: 3 if name == "aott" else 5]
     tracker = Tracker(*models[name])
-    before = run(tracker, frames[:3], {0: stripes(ids)})[-1]
+    before = run_tracker(tracker, frames[:3], {0: stripes(ids)})[-1]
     forgotten = int(np.bincount(before.labels[before.labels > 0]).argmax())
     tracker.forget(forgotten)
     left = tuple(sorted(set(ids) - {forgotten}))
@@ -35,10 +35,10 @@ def test_forgotten_object_leaves_other_ids_unchanged(models, name):
 
 
 def test_pixels_of_forgotten_object_go_to_next_likely(models):
-    frames, mask = clip(3), stripes([1, 2, 3])
+    frames, mask = draw_texture(3), stripes([1, 2, 3])
     kept, forgot = Tracker(*models["aott"]), Tracker(*models["aott"])
-    plain = run(kept, frames, {0: mask})[2]
-    run(forgot, frames[:2], {0: mask})
+    plain = run_tracker(kept, frames, {0: mask})[2]
+    run_tracker(forgot, frames[:2], {0: mask})
     forgot.forget(2)
     expected = plain.logits.clone()
     expected[2] = -torch.inf
@@ -48,14 +48,14 @@ def test_pixels_of_forgotten_object_go_to_next_likely(models):
 
 
 def test_forgotten_id_given_again_is_new_object(models):
-    frames, again = clip(5), np.zeros((33, 49), np.int64)
+    frames, again = draw_texture(5), np.zeros((33, 49), np.int64)
     again[20:30, 5:15] = 2
     tracker = Tracker(*models["aott"])
-    run(tracker, frames[:2], {0: stripes([1, 2, 3])})
+    run_tracker(tracker, frames[:2], {0: stripes([1, 2, 3])})
     tracker.forget(2)
     second = Tracker(*models["aott"])
     second.load_state_dict(tracker.state_dict())
-    run(second, frames[2:3], {})
+    run_tracker(second, frames[2:3], {})
     expected = np.where(again > 0, 2, second.step(frames[3]).labels)
     tracker.step(frames[2])
     prediction = tracker.step(frames[3], again)
@@ -66,9 +66,9 @@ def test_forgotten_id_given_again_is_new_object(models):
 
 
 def test_no_objects_left_ends_tracking_and_memory(models):
-    frames = clip(5)
+    frames = draw_texture(5)
     tracker = Tracker(*models["aott"])
-    run(tracker, frames[:2], {0: stripes([1, 2])})
+    run_tracker(tracker, frames[:2], {0: stripes([1, 2])})
     for number in (1, 2):
         tracker.forget(number)
     assert (tracker.ids, tracker.state.groups) == ((), [])
@@ -76,15 +76,15 @@ def test_no_objects_left_ends_tracking_and_memory(models):
         tracker.step(np.zeros((33, 65, 3), np.uint8))
     assert not tracker.step(frames[2]).labels.any()
     again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
-    fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(again, fresh, strict=True))
+    fresh = run_tracker(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
+    assert_same(again, fresh)
 
 
 def test_empty_group_is_dropped(models):
-    frames, late = clip(4), stripes([0, 0, 0, 0, 6, 7])
+    frames, late = draw_texture(4), stripes([0, 0, 0, 0, 6, 7])
     late[:20] = 0
     tracker, other = (Tracker(*models["three_objects"]) for _ in range(2))
-    run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
+    run_tracker(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
     assert len(tracker.state.groups) == 2
     for number in (1, 2, 3):
         tracker.forget(number)
@@ -119,17 +119,17 @@ def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
     assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}
 
 
-def test_object_without_a_pixel_in_the_network_is_named(caplog):
+def test_object_without_a_pixel_in_the_network_is_logged(caplog):
     tracker, mask = Tracker(*build("aott", "input.scale=0.5")), stripes([2])
     mask[1, 1] = 7
-    tracker.step(clip(1)[0], mask)
+    tracker.step(draw_texture(1)[0], mask)
     assert [record.message for record in caplog.records] == [
         "object 7: too small to be tracked; raise input.scale"
     ]
 
 
 def test_objects_beyond_existing_groups_get_new_group(models):
-    tracker, frames = Tracker(*models["three_objects"]), clip(4)
+    tracker, frames = Tracker(*models["three_objects"]), draw_texture(4)
     tracker.step(frames[0], stripes([1, 2]))
     tracker.step(frames[1])
     tracker.step(frames[2], stripes([0, 0, 0, 50, 60]))
@@ -139,10 +139,10 @@ def test_objects_beyond_existing_groups_get_new_group(models):
 
 
 def test_each_group_has_the_logits_of_a_separate_tracker(models):
-    frames, mask = clip(4), stripes(range(1, 7))
-    together = run(Tracker(*models["three_objects"]), frames, {0: mask})
+    frames, mask = draw_texture(4), stripes(range(1, 7))
+    together = run_tracker(Tracker(*models["three_objects"]), frames, {0: mask})
     first, second = (
-        run(Tracker(*models["three_objects"]), frames[:2], {0: np.where(own, mask, 0)})
+        run_tracker(Tracker(*models["three_objects"]), frames[:2], {0: np.where(own, mask, 0)})
         for own in (mask < 4, mask > 3)
     )
     probabilities = [one[1].probabilities for one in (first, second)]
@@ -157,5 +157,7 @@ def test_image_is_encoded_once_per_frame(models, monkeypatch):
     model, config = models["three_objects"]
     calls, original = [], model.encode
     monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))
-    run(Tracker(model, config), clip(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])})
+    run_tracker(
+        Tracker(model, config), draw_texture(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])}
+    )
     assert calls == [1, 1, 1]

@@ -11,16 +11,17 @@ from aotlab.engine.rules.ownership import (
     UNDO_FRAMES,
     ComponentOwnership,
     Reassignment,
+    measure_colors,
 )
 from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
-from tests.engine.small_model import assert_resumes, build, clip, stripes
+from tests.engine.small_model import assert_resumes, build, draw_texture, stripes
 
 SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
 
 
-def draw(*squares):
+def draw_squares(*squares):
     """Draw squares of 12 pixels: labels H×W and a frame, from (object id, row, column, color)."""
     labels, frame = np.zeros(SIZE, np.int32), np.full((*SIZE, 3), 90, np.uint8)
     for object_id, row, column, color in squares:
@@ -29,19 +30,19 @@ def draw(*squares):
     return labels, frame
 
 
-def started(*squares, frames=3):
+def start_rule(*squares, frames=3):
     """A rule that has seen the squares as given masks."""
     rule = ComponentOwnership()
-    labels, frame = draw(*squares)
+    labels, frame = draw_squares(*squares)
     for index in range(frames):
         annotated = [square[0] for square in squares] if index == 0 else []
         rule.update(labels, frame, annotated)
     return rule
 
 
-def step(rule, *squares):
+def apply_rule(rule, *squares):
     """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
-    labels, frame = draw(*squares)
+    labels, frame = draw_squares(*squares)
     reassigned = rule.find_reassignments(labels, frame)
     for move in reassigned:
         labels[move.pixels] = move.target
@@ -69,6 +70,16 @@ CASES = {
     "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
     "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
     "color decides for the third": (THREE, [UNLIKE[0], (1, 20, 52, BLUE)], [(1, 3, 52)]),
+    "main component is as similar": (
+        TWO,
+        [(1, 20, 12, (188, 30, 30)), (1, 20, 44, (190, 30, 30))],
+        [(1, 2, 44)],
+    ),
+    "main component is less similar": (
+        TWO,
+        [(1, 20, 12, (187, 30, 30)), (1, 20, 44, (190, 30, 30))],
+        [(1, 2, 12)],
+    ),
     "largest id costs no memory": (LARGE_ID, [TWO[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
 }
 """squares given, squares predicted on the next frame, and what is reassigned"""
@@ -77,32 +88,32 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_detached_part_goes_to_the_lost_object_that_it_fits(case):
     annotated, predicted, expected = CASES[case]
-    assert step(started(*annotated), *predicted) == expected
+    assert apply_rule(start_rule(*annotated), *predicted) == expected
 
 
 def test_component_is_given_away_once():
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    rule = start_rule((1, 20, 10, GREEN), (2, 20, 40, RED))
     parts = (1, 20, 40, RED), (1, 20, 10, GREEN), (1, 20, 70, GREEN)
-    rule.main_labels = draw((1, 20, 40, RED))[0]  # the red component continues object 1
-    assert step(rule, *parts) == [(1, 2, 40)]
+    rule.main_labels = draw_squares((1, 20, 40, RED))[0]  # the red component continues object 1
+    assert apply_rule(rule, *parts) == [(1, 2, 40)]
 
 
 def test_claimed_component_becomes_the_main_one():
-    rule = started(*LOW)
-    assert step(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
+    rule = start_rule(*LOW)
+    assert apply_rule(rule, LOW[0], (2, 57, 40, RED), (1, 48, 56, RED)) == [(1, 2, 56)]
     assert np.nonzero(rule.main_labels == 2)[1].min() == 56
 
 
 def test_small_part_stays():
-    rule = started(*TWO)
-    labels, frame = draw((1, 20, 10, RED))
+    rule = start_rule(*TWO)
+    labels, frame = draw_squares((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
     assert rule.find_reassignments(labels, frame) == []
 
 
 def test_usual_area_is_that_of_the_last_frames():
-    rule = started(*TWO, frames=AREA_HISTORY)
-    labels, frame = draw(*TWO)
+    rule = start_rule(*TWO, frames=AREA_HISTORY)
+    labels, frame = draw_squares(*TWO)
     labels[26:] = 0  # half of each square
     for _ in range(AREA_HISTORY):
         rule.update(labels, frame)
@@ -111,27 +122,43 @@ def test_usual_area_is_that_of_the_last_frames():
 
 def test_claim_is_undone_when_the_object_shows_up():
     between, own = (217, 30, 30), (230, 30, 30)
-    rule = started((1, 20, 10, RED), (2, 20, 40, own))
+    rule = start_rule((1, 20, 10, RED), (2, 20, 40, own))
     claimed = (1, 20, 10, RED), (1, 20, 44, between)
-    assert step(rule, *claimed) == [(1, 2, 44)]
-    assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
-    assert step(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
+    assert apply_rule(rule, *claimed) == [(1, 2, 44)]
+    assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
+    assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
     assert rule.objects[1].claim_streak == 0  # it claimed nothing
     for _ in range(UNDO_FRAMES):
-        assert step(rule, *claimed) == []
-    assert step(rule, *claimed) == [(1, 2, 44)]
+        assert apply_rule(rule, *claimed) == []
+    assert apply_rule(rule, *claimed) == [(1, 2, 44)]
+
+
+@pytest.mark.parametrize(("frames", "undone"), [(UNDO_FRAMES, [(2, 1, 44)]), (UNDO_FRAMES + 1, [])])
+def test_claim_is_undone_within_a_limit(frames, undone):
+    rule = start_rule((1, 20, 10, RED), (2, 20, 40, BLUE))
+    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, (60, 30, 170))) == [(1, 2, 44)]
+    following = (1, 20, 10, RED), (2, 20, 44, (60, 30, 170))
+    for _ in range(frames - 1):
+        assert apply_rule(rule, *following) == []
+    assert apply_rule(rule, *following, (2, 20, 70, BLUE)) == undone
+
+
+def test_colors_are_measured_on_a_frame_of_another_size():
+    labels, frame = draw_squares(*UNLIKE)
+    large = frame.repeat(3, 0).repeat(2, 1)
+    assert measure_colors(labels == 1, large) == measure_colors(labels == 1, frame) == [*GREEN, 0, 0, 0]
 
 
 def test_claims_end_after_a_limit():
-    rule = started(*TWO)
-    claims = [step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) for _ in range(MAX_CLAIMS + 1)]
+    rule = start_rule(*TWO)
+    claims = [apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) for _ in range(MAX_CLAIMS + 1)]
     assert all(claims[:-1])
     assert not claims[-1]
 
 
 def test_unstored_reassignment_is_not_a_claim():
-    rule = started(*TWO)
-    labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
+    rule = start_rule(*TWO)
+    labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 44, RED))
     reassigned = rule.find_reassignments(labels, frame)
     assert [move.target for move in reassigned] == [2]
     # as with the mean of an ensemble, which has not reassigned it
@@ -139,10 +166,10 @@ def test_unstored_reassignment_is_not_a_claim():
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
 
-def test_prediction_of_another_frame_changes_no_claim():
+def test_prediction_of_another_frame_keeps_claims():
     rules = TrackerRules(RulesConfig(ownership=True))
-    rules.ownership = started(*TWO)
-    claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
+    rules.ownership = start_rule(*TWO)
+    claimed, other = draw_squares((1, 20, 10, RED), (1, 20, 44, RED)), draw_squares(*TWO)
     indices = torch.from_numpy(claimed[0]).long()
     reassignments = rules.find_reassignments(claimed[1], indices, (1, 2))
     rules.find_reassignments(other[1], torch.from_numpy(other[0]).long(), (1, 2))
@@ -152,43 +179,43 @@ def test_prediction_of_another_frame_changes_no_claim():
 
 
 def test_nothing_is_claimed_after_a_cut():
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     rule.clear_positions()
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
 def test_prediction_of_another_size_clears_positions():
-    rule, (labels, frame) = started(*TWO), draw(TWO[0], (1, 20, 44, RED))
+    rule, (labels, frame) = start_rule(*TWO), draw_squares(TWO[0], (1, 20, 44, RED))
     twice = labels.repeat(2, 0).repeat(2, 1)
     assert rule.find_reassignments(twice, frame) == []
     rule.update(twice, frame)
     assert [history.areas for history in rule.objects.values()] == [[2 * 24 * 24], []]
 
 
-def test_forgotten_object_claims_nothing():
-    rule = started(*TWO)
+def test_forgotten_object_makes_no_claim():
+    rule = start_rule(*TWO)
     rule.forget(2)
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 
 def test_reused_object_id_has_no_history():
     """Of two parts, the larger one is the main component of a new object, not the one where the old object was."""
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     rule.forget(1)
-    labels, frame = draw((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO[1])
+    labels, frame = draw_squares((1, 20, 10, RED), (1, 20, 80, RED), (1, 28, 80, RED), TWO[1])
     for annotated in ([1], []):
         rule.update(labels, frame, annotated)
     assert rule.objects[1].center[1] > 80
 
 
 def test_restored_rule_decides_the_same(tmp_path):
-    rule = started(*TWO)
+    rule = start_rule(*TWO)
     torch.save(rule.state_dict(), tmp_path / "state.pt")
     other = ComponentOwnership()
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(2):
         squares = (1, 20, 10, RED), (1, 20, 44, RED)
-        assert step(other, *squares) == step(rule, *squares)
+        assert apply_rule(other, *squares) == apply_rule(rule, *squares)
 
 
 def test_swapped_logits_agree_with_channels():
@@ -203,4 +230,4 @@ def test_swapped_logits_agree_with_channels():
 
 def test_tracker_with_ownership_resumes(tmp_path):
     model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    assert_resumes(*model, clip(6), {0: stripes([4, 9])}, 3, tmp_path)
+    assert_resumes(*model, draw_texture(6), {0: stripes([4, 9])}, 3, tmp_path)

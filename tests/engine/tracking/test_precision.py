@@ -5,14 +5,12 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, clip, stripes
+from tests.engine.small_model import build, draw_texture, run_tracker, stripes
 
 
-def track(*overrides, count=2):
-    model, config = build("aott", "model.max_objects=3", *overrides)
-    tracker = Tracker(model, config)
-    first = stripes(range(1, count + 1))
-    return [tracker.step(frame, first if index == 0 else None) for index, frame in enumerate(clip())], tracker
+def track_texture(*overrides, count=2):
+    tracker = Tracker(*build("aott", "model.max_objects=3", *overrides))
+    return run_tracker(tracker, draw_texture(), {0: stripes(range(1, count + 1))}), tracker
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -22,8 +20,8 @@ def test_half_precision_is_close_to_float32(precision, count):
 
     What is remembered of them makes later frames differ more.
     """
-    half, tracker = track(f"compute.precision={precision}", count=count)
-    full, _ = track(count=count)
+    half, tracker = track_texture(f"compute.precision={precision}", count=count)
+    full, _ = track_texture(count=count)
     for actual, exact in zip(half[1:], full[1:], strict=True):
         assert actual.logits.dtype == torch.float32
         assert not actual.logits.isnan().any()
@@ -36,12 +34,12 @@ def test_tracker_does_not_change_its_model():
     model, config = build("aott")
     before = model.state_dict().keys()
     tracker = Tracker(model, config)
-    first = tracker.step(clip()[0], stripes([1, 2])).labels
+    first = tracker.step(draw_texture()[0], stripes([1, 2])).labels
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
     tracker.reset()
-    assert (tracker.step(clip()[0], stripes([1, 2])).labels == first).all()
+    assert (tracker.step(draw_texture()[0], stripes([1, 2])).labels == first).all()
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert model.state_dict().keys() == before
@@ -50,7 +48,7 @@ def test_tracker_does_not_change_its_model():
 def test_unoptimized_tracker_runs_the_model_itself():
     model, config = build("aott", "compute.precision=bfloat16")
     tracker = Tracker(model, config, optimize=False)
-    frames = clip()
+    frames = draw_texture()
     tracker.step(frames[0], stripes([1, 2]))
     tracker.commit(tracker.predict(frames[1]))
     assert tracker.model is model

@@ -9,7 +9,7 @@ import torch
 from aotlab.engine.export.export import resolve_export_config
 from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import HEIGHT, WIDTH, assert_resumes, build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.fixture(scope="module")
@@ -30,30 +30,35 @@ def test_smallest_first_object_sets_video_scale(model, small_and_large):
     assert find_smallest_area(small_and_large) == 100
     tracker = Tracker(*model)
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None, scale=2.0)))
-    frames = clip(5)
+    frames = draw_texture(5)
     for index, frame in enumerate(frames):
         mask = small_and_large if index == 0 else stripes([0, 0, 5]) if index == 2 else None
         assert torch.equal(tracker.step(frame, mask).logits, plain.step(frame, mask).logits)
 
 
 def test_large_objects_are_not_scaled_up(model):
-    frames, mask = clip(3), np.ones((HEIGHT, WIDTH), np.int64)
+    frames, mask = draw_texture(3), np.ones_like(stripes([]))
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None)))
-    expected, found = (run(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model)))
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+    expected, found = (
+        run_tracker(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model))
+    )
+    assert_same(found, expected)
 
 
 def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
-    frames, tracker = clip(2), Tracker(*model)
-    run(tracker, frames, {0: small_and_large})
+    frames, tracker = draw_texture(2), Tracker(*model)
+    run_tracker(tracker, frames, {0: small_and_large})
     tracker.reset()
-    large = np.ones((HEIGHT, WIDTH), np.int64)
-    expected, found = run(Tracker(*model), frames, {0: large}), run(tracker, frames, {0: large})
+    large = np.ones_like(stripes([]))
+    expected, found = (
+        run_tracker(Tracker(*model), frames, {0: large}),
+        run_tracker(tracker, frames, {0: large}),
+    )
     assert torch.equal(expected[1].logits, found[1].logits)
 
 
 def test_resumed_video_keeps_its_size(model, small_and_large, tmp_path):
-    assert_resumes(*model, clip(5), {0: small_and_large}, 2, tmp_path)
+    assert_resumes(*model, draw_texture(5), {0: small_and_large}, 2, tmp_path)
 
 
 def test_exported_graphs_have_one_size(model):

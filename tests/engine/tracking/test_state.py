@@ -9,7 +9,7 @@ import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_resumes, build, clip, run, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
 
 LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 
@@ -40,7 +40,7 @@ def resumed(model, config, state):
 )
 def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
-        assert_resumes(*bounded[policy], clip(9), LATE, split, tmp_path)
+        assert_resumes(*bounded[policy], draw_texture(9), LATE, split, tmp_path)
 
 
 def test_length_of_the_video_is_stored(bounded, tmp_path):
@@ -51,28 +51,28 @@ def test_length_of_the_video_is_stored(bounded, tmp_path):
 
 
 def test_pickled_tracker_continues_equally(bounded):
-    frames, tracker = clip(5), Tracker(*bounded["restricted"])
-    run(tracker, frames[:3], {0: stripes([4, 9])})
+    frames, tracker = draw_texture(5), Tracker(*bounded["restricted"])
+    run_tracker(tracker, frames[:3], {0: stripes([4, 9])})
     other = pickle.loads(pickle.dumps(tracker))
     assert all(torch.equal(tracker.step(frame).logits, other.step(frame).logits) for frame in frames[3:])
 
 
 @pytest.mark.parametrize("policy", ["bounded_fifo", "restricted"])
 def test_saved_state_is_independent_of_tracker(bounded, policy):
-    frames, tracker = clip(8), Tracker(*bounded[policy])
-    run(tracker, frames[:4], {0: stripes([4, 9])})
+    frames, tracker = draw_texture(8), Tracker(*bounded[policy])
+    run_tracker(tracker, frames[:4], {0: stripes([4, 9])})
     state = tracker.state_dict()
-    expected = run(tracker, frames[4:], {})
-    found = run(resumed(*bounded[policy], state), frames[4:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+    expected = run_tracker(tracker, frames[4:], {})
+    found = run_tracker(resumed(*bounded[policy], state), frames[4:], {})
+    assert_same(found, expected)
 
 
 def test_states_without_mask_or_with_forgotten_objects_resume(bounded, tmp_path):
-    frames = clip(5)
+    frames = draw_texture(5)
     first = Tracker(*bounded["every_nth"])
     first.step(frames[0])
     second = resumed(*bounded["every_nth"], stored(first, tmp_path / "state.pt"))
-    run(second, frames[1:3], LATE)
+    run_tracker(second, frames[1:3], LATE)
     second.forget(4)
     third = resumed(*bounded["every_nth"], stored(second, tmp_path / "state.pt"))
     assert third.ids == (9,)
@@ -150,12 +150,12 @@ def changed(tree, change):
 
 
 def test_rejected_state_leaves_tracker_unchanged(bounded):
-    frames, tracker, other = clip(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
+    frames, tracker, other = draw_texture(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
     for each in (tracker, other):
-        run(each, frames[:3], {0: stripes([4, 9])})
+        run_tracker(each, frames[:3], {0: stripes([4, 9])})
     for state in damaged(other.state_dict()):
         with pytest.raises(InputError, match="tracker state: "):
             tracker.load_state_dict(state)
     assert tracker.ids == other.ids
-    expected, found = run(other, frames[3:], {}), run(tracker, frames[3:], {})
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+    expected, found = run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {})
+    assert_same(found, expected)

@@ -14,7 +14,7 @@ from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, clip, stripes
+from tests.engine.small_model import build, draw_texture, stripes
 
 FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
 
@@ -47,8 +47,8 @@ def fail_call(monkeypatch, owner, name, call, error):
 
 
 @pytest.mark.parametrize("name", ["encode", "propagate", "assign_identities", "memorize"])
-def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
-    frames, tracker = clip(2), Tracker(*restricted)
+def test_failed_first_step_does_not_start_a_video(restricted, monkeypatch, name):
+    frames, tracker = draw_texture(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
         fail_call(patch, tracker.model, name, 1, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -59,7 +59,7 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
 
 @pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
 def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask):
-    frames = clip(6)
+    frames = draw_texture(6)
     tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
@@ -77,7 +77,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
 
 
 def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
-    frames, tracker = clip(2), Tracker(*restricted)
+    frames, tracker = draw_texture(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
         fail_call(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
         with pytest.raises(RuntimeError):
@@ -90,7 +90,7 @@ def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
 
 
 def test_failed_resize_of_a_stored_frame_requires_reset(restricted, monkeypatch):
-    frames = clip(2)
+    frames = draw_texture(2)
     tracker = Tracker(*restricted)
     tracker.step(frames[0], FIRST)
     with monkeypatch.context() as patch:
@@ -104,7 +104,7 @@ def test_failed_resize_of_a_stored_frame_requires_reset(restricted, monkeypatch)
 
 
 def test_failed_rule_requires_reset(monkeypatch):
-    frames, tracker = clip(4), Tracker(*build("aott", "rules.ownership=true"))
+    frames, tracker = draw_texture(4), Tracker(*build("aott", "rules.ownership=true"))
     tracker.step(frames[0], FIRST)
     state = copy.deepcopy(tracker.state_dict())
     with monkeypatch.context() as patch:
@@ -121,7 +121,7 @@ def test_failed_rule_requires_reset(monkeypatch):
 
 
 def test_fresh_trackers_in_threads_are_independent(restricted):
-    frames, first = clip(5), Tracker(*restricted)
+    frames, first = draw_texture(5), Tracker(*restricted)
     found: dict[int, list[torch.Tensor]] = {}
 
     def work(number, tracker):
@@ -150,7 +150,7 @@ def test_trackers_leave_the_autocast_of_other_threads(restricted):
 
 
 def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
-    frames = clip(6)
+    frames = draw_texture(6)
     tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
     decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
 
@@ -172,7 +172,7 @@ def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
 
 
 def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
-    frames, tracker = clip(3), Tracker(*restricted)
+    frames, tracker = draw_texture(3), Tracker(*restricted)
     tracker.step(frames[0], FIRST)
     predicted = tracker.predict(frames[1])
     tracker.forget(1)

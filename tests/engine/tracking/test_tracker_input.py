@@ -15,7 +15,7 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
 from tests.engine.fake_cuda import forget_constants
-from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 
 
 @pytest.mark.parametrize(("mask", "words"), [
@@ -30,7 +30,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
     (stripes([1]).astype("timedelta64[s]"), ""),
 ])  # fmt: skip
 def test_invalid_mask_leaves_tracker_unchanged(models, mask, words):
-    frames, tracker, second = clip(3), Tracker(*models["aott"]), Tracker(*models["aott"])
+    frames, tracker, second = draw_texture(3), Tracker(*models["aott"]), Tracker(*models["aott"])
     with pytest.raises(InputError, match=f"mask: .*{words}"):
         tracker.step(frames[0], mask)
     assert tracker.ids == ()
@@ -53,7 +53,7 @@ def test_invalid_mask_leaves_tracker_unchanged(models, mask, words):
 def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
     with pytest.raises(InputError, match=rf"frame: expected .*, got {words}"):
         tracker.step(frame, stripes([1]))
-    assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
+    assert tracker.step(draw_texture(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
 @pytest.mark.filterwarnings("error")
@@ -64,7 +64,7 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
 )  # fmt: skip
 def test_invalid_output_size_rejected(tracker, size):
     with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole|inhomogeneous"):
-        tracker.step(clip(1)[0], stripes([1]), size=size)
+        tracker.step(draw_texture(1)[0], stripes([1]), size=size)
     assert tracker.ids == ()
 
 
@@ -75,7 +75,7 @@ def test_invalid_output_size_rejected(tracker, size):
     (lambda frame: np.flip(np.flip(frame, 1).copy(), 1), lambda mask: mask > 0),  # not contiguous, boolean
 ], ids=["images", "tensors", "lists", "views"])  # fmt: skip
 def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, make_mask):
-    frames, mask = clip(2), stripes([1]).astype(np.uint8)
+    frames, mask = draw_texture(2), stripes([1]).astype(np.uint8)
     plain, other = Tracker(*models["aott"]), Tracker(*models["aott"])
     plain.step(frames[0], mask)
     assert (other.step(make_frame(frames[0]), make_mask(mask)).labels == mask).all()
@@ -83,7 +83,7 @@ def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, m
 
 
 def test_predict_and_is_cut_check_frames_as_step(models):
-    frames, mask, (model, config) = clip(2), stripes([1]), models["aott"]
+    frames, mask, (model, config) = draw_texture(2), stripes([1]), models["aott"]
     tracker = Tracker(model, replace(config, rules=RulesConfig(cuts=True)))
     predicted = tracker.predict(Image.fromarray(frames[0]), torch.from_numpy(mask))
     assert (tracker.commit(predicted).labels == mask).all()
@@ -107,15 +107,15 @@ def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     tracker = Tracker(*models["aott"])
     if not mask.any():
         with pytest.raises(InputError, match="mask is empty: give ids"):
-            tracker.step(clip(1)[0], mask)
+            tracker.step(draw_texture(1)[0], mask)
         return
-    prediction = tracker.step(clip(1)[0], mask)
+    prediction = tracker.step(draw_texture(1)[0], mask)
     assert (prediction.labels.astype(np.uint64) == mask.astype(np.uint64)).all()
     assert prediction.ids == tuple(int(number) for number in np.unique(mask) if number)
 
 
-def test_read_only_frames_give_no_warning(models, recwarn):
-    frame = np.ascontiguousarray(clip(1)[0])
+def test_read_only_frames_do_not_warn(models, recwarn):
+    frame = np.ascontiguousarray(draw_texture(1)[0])
     frame.setflags(write=False)  # as NumPy's view of an image is
     torch.set_warn_always(True)
     try:
@@ -128,18 +128,17 @@ def test_read_only_frames_give_no_warning(models, recwarn):
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_default_dtype_has_no_effect(preset):
     model, config = small_model.build(preset)
-    frames = small_model.clip(3)
+    frames = small_model.draw_texture(3)
     masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
-    expected = small_model.run(Tracker(model, config), frames, masks)
+    expected = small_model.run_tracker(Tracker(model, config), frames, masks)
     forget_constants()
     try:
         torch.set_default_dtype(torch.float64)
-        found = small_model.run(Tracker(model, config), frames, masks)
+        found = small_model.run_tracker(Tracker(model, config), frames, masks)
     finally:
         torch.set_default_dtype(torch.float32)
-    for one, other in zip(found, expected, strict=True):
-        assert one.logits.dtype == torch.float32
-        assert torch.equal(one.logits, other.logits)
+    small_model.assert_same(found, expected)
+    assert {prediction.logits.dtype for prediction in found} == {torch.float32}
 
 
 def test_fused_model_runs_as_it_is():

@@ -14,7 +14,7 @@ from aotlab.engine.training.trainer import train
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.training.tiny_recipes import ALONE, phase, run
+from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 
 
 def test_card_lists_phases_beside_half_weights(recipe):
@@ -34,10 +34,10 @@ def test_card_lists_phases_beside_half_weights(recipe):
 
 
 def test_card_names_the_weights_that_training_begins_with(recipe):
-    before = run(recipe("before", phase("one", steps=1))).checkpoint
+    before = run_recipe(recipe("before", phase("one", steps=1))).checkpoint
     started, warm = (
         load_card(
-            run(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint
+            run_recipe(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint
         ).phases
         for key in ("start_from", "warm_start")
     )
@@ -47,7 +47,7 @@ def test_card_names_the_weights_that_training_begins_with(recipe):
 
 def test_card_has_last_scores(recipe):
     config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
-    (record,) = load_card(run(config).checkpoint).phases
+    (record,) = load_card(run_recipe(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
     assert load_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
 

@@ -5,6 +5,7 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,15 +19,14 @@ from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import register_encoder
 from tests.engine.training.tiny_recipes import (
     before_step,
-    fail,
     list_states,
     log_lines,
     phase,
-    run,
+    run_recipe,
     tiny_recipe,
 )
 from tests.limits import limit_file_size
-from tests.processes import die_before, ends_in_process
+from tests.processes import completes_in_subprocess, die_before
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
@@ -64,7 +64,7 @@ def corrupt(monkeypatch):
 def expected(tmp_path_factory, data):
     """Weights of a run of four steps that nothing stops."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "run", phase(steps=4))
-    return load_file(run(config).checkpoint)
+    return load_file(run_recipe(config).checkpoint)
 
 
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
@@ -74,12 +74,12 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, monkeyp
     name = "loss" if loss else "gradient"
     message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
-        run(config)
+        run_recipe(config)
     saved = torch.load(list_states(config)[0], weights_only=True)
     assert saved["step"] == 2
     assert_finite(saved["model"])
     monkeypatch.undo()
-    resumed = load_file(run(config).checkpoint)
+    resumed = load_file(run_recipe(config).checkpoint)
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
     assert len(list_states(config)) == 2  # train.keep
 
@@ -92,7 +92,7 @@ def test_non_finite_steps_are_skipped_on_request(recipe, corrupt, caplog, monkey
         journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
     )
     with caplog.at_level(logging.WARNING):
-        assert_finite(load_file(run(config).checkpoint))
+        assert_finite(load_file(run_recipe(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 3]
     with open(f"{config.train.output}/log.jsonl") as file:
         events = [(line["event"], line["step"]) for line in map(json.loads, file) if "event" in line]
@@ -105,15 +105,17 @@ def test_stopped_run_resumes_past_the_bad_clip(recipe, corrupt):
     config = recipe("run", phase(steps=3))
     corrupt(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
-        run(config)
-    assert run(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
+        run_recipe(config)
+    assert run_recipe(
+        recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])
+    ).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
 def test_float16_overflow_lowers_the_scale(recipe, corrupt):
     config = recipe("run", phase(steps=2), overrides=["train.precision=float16"])
     corrupt(1)
-    assert_finite(load_file(run(config).checkpoint))
+    assert_finite(load_file(run_recipe(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
     assert torch.load(list_states(config)[0], weights_only=True)["scaler"]["scale"] < 65536
 
@@ -137,11 +139,11 @@ def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, new
     config = recipe("run", phase(steps=4), overrides=["train.save_every=1", "train.keep=9"])
     disk = fill_disk(step)
     with pytest.raises(RunStopped, match=f"File too large.*resumes from {newest}"):
-        run(config)
+        run_recipe(config)
     assert len(list_states(config)) == step - 1
     assert leftovers(config) == []
     disk.close()
-    run(config)
+    run_recipe(config)
     assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
 
 
@@ -155,11 +157,11 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
 
         monkeypatch.setattr(trainer, "save_checkpoint", save)
         with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
-            run(config)
+            run_recipe(config)
     assert len(list_states(config)) == 1
     assert leftovers(config) == []
     monkeypatch.undo()
-    assert run(config).checkpoint.is_file()
+    assert run_recipe(config).checkpoint.is_file()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
@@ -169,10 +171,10 @@ def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, monkeypatc
     disk = fill_disk(1, size=600)
     before_step(monkeypatch, 3, lambda: reached.append(3))
     with pytest.raises(RunStopped, match=r"File too large.*resumes from"):  # by the state after the last step
-        run(config)
+        run_recipe(config)
     assert reached
     disk.close()
-    assert run(config).checkpoint.is_file()
+    assert run_recipe(config).checkpoint.is_file()
 
 
 @pytest.mark.parametrize(("function", "error", "reason"), [
@@ -184,11 +186,11 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
     settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: drawn}]"]
     config = recipe("run", phase(steps=3), overrides=settings)
     if function == "validate":
-        monkeypatch.setattr(trainer, "validate", lambda *_: fail(error)())
+        monkeypatch.setattr(trainer, "validate", Mock(side_effect=error))
     else:
-        before_step(monkeypatch, 3, fail(error))
+        before_step(monkeypatch, 3, Mock(side_effect=error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
-        run(config)
+        run_recipe(config)
 
 
 def test_failure_with_averaged_weights_restores_the_raw_ones():
@@ -196,7 +198,7 @@ def test_failure_with_averaged_weights_restores_the_raw_ones():
     average = EMA(model, 9, 1.0)
     raw = {name: parameter.detach().add_(1).clone() for name, parameter in model.named_parameters()}
     with pytest.raises(InputError), average.applied(model):
-        fail(InputError("clip: gone"))()
+        raise InputError("clip: gone")
     torch.testing.assert_close(model.state_dict(), raw, rtol=0, atol=0)
 
 
@@ -211,7 +213,7 @@ def run_in_process(config, last_file=0):
     register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     die_before("os.replace", last_file)
-    run(config)
+    run_recipe(config)
 
 
 @pytest.mark.slow
@@ -220,14 +222,15 @@ def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
     uninterrupted, config = (
         tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY) for name in ("whole", "killed")
     )
-    assert ends_in_process(run_in_process, uninterrupted)  # like the killed ones: sums depend on the threads
+    # like the killed ones: sums depend on the threads
+    assert completes_in_subprocess(run_in_process, uninterrupted)
     for last_file in (1, 2, 5, 4, 3, 2):  # logs, states and weights
         before = list_states(config)
-        assert not ends_in_process(run_in_process, config, last_file)
+        assert not completes_in_subprocess(run_in_process, config, last_file)
         assert not before or list_states(config), "a kill lost all states"
         for state in list_states(config):
             torch.load(state, weights_only=True)
-    assert ends_in_process(run_in_process, config)
+    assert completes_in_subprocess(run_in_process, config)
     whole = load_file(Path(uninterrupted.train.output) / "second.safetensors")
     killed = load_file(Path(config.train.output) / "second.safetensors")
     assert [key for key, tensor in whole.items() if not torch.equal(tensor, killed[key])] == []

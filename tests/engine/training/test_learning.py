@@ -9,7 +9,7 @@ from aotlab.dataloaders.training.phases import open_validation_videos
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.evaluation.davis import score_labels
 from tests.drawn_clips import draw_disc, write_images, write_list, write_masks
-from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
+from tests.engine.training.tiny_recipes import log_lines, phase, run_recipe, tiny_recipe
 
 
 def write_disc(root, name, seed, frames=5, size=80):
@@ -44,7 +44,7 @@ def test_short_run_learns_to_track(tmp_path):
     (video,) = open_validation_videos(config.data)
     truth = [frame.read_mask() for frame in list_frame_pairs(video)]
     copied = 100 * score_labels(truth, [truth[0]] * len(truth)).region.mean()
-    run(config)
+    run_recipe(config)
     losses = [line["loss"] for line in log_lines(config)]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
     with open(f"{config.train.output}/log.jsonl") as file:

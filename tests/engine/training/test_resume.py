@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,11 +14,10 @@ from aotlab.engine.training.state import list_saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
     before_step,
-    fail,
     list_states,
     log_lines,
     phase,
-    run,
+    run_recipe,
     tiny_recipe,
 )
 
@@ -33,7 +33,7 @@ def assert_equal(weights, others):
 def uninterrupted(tmp_path_factory, data):
     """Settings and weights of an uninterrupted run of `PHASES`."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "whole", *PHASES, overrides=EVERY)
-    return config, load_file(run(config).checkpoint)
+    return config, load_file(run_recipe(config).checkpoint)
 
 
 @pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 2)])
@@ -41,22 +41,22 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted
     config, expected = uninterrupted
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
     with monkeypatch.context() as patch:
-        before_step(patch, stop + 1, fail(KeyboardInterrupt()))
+        before_step(patch, stop + 1, Mock(side_effect=KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
-            run(parts)
-    assert_equal(expected, load_file(run(parts).checkpoint))
+            run_recipe(parts)
+    assert_equal(expected, load_file(run_recipe(parts).checkpoint))
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
 
 
 def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     config = recipe("run", phase(steps=1))
-    first = load_file(run(config).checkpoint)
+    first = load_file(run_recipe(config).checkpoint)
     assert "already finished" not in caplog.text
-    assert_equal(first, load_file(run(config).checkpoint))
+    assert_equal(first, load_file(run_recipe(config).checkpoint))
     assert "already finished, nothing to train; --restart starts over" in caplog.text
     best = Path(config.train.output) / "best.safetensors"
     best.write_bytes(b"of the earlier run")
-    run(config, restart=True)
+    run_recipe(config, restart=True)
     assert [line["step"] for line in log_lines(config)] == [1]
     assert not best.exists()
 
@@ -71,21 +71,21 @@ def test_states_of_a_later_phase_are_newer(tmp_path):
 
 def test_damaged_state_is_rejected_until_deleted(recipe):
     config = recipe("run", phase(steps=2), overrides=EVERY)
-    expected = load_file(run(config).checkpoint)
+    expected = load_file(run_recipe(config).checkpoint)
     newest = list_states(config)[0]
     whole = newest.read_bytes()
     torch.save({"step": 3}, newest)
     for content in (newest.read_bytes(), whole[:1000], b"", b"weights"):
         newest.write_bytes(content)
         with pytest.raises(InputError, match=f"^{newest}: not readable .*; delete it") as error:
-            run(config)
+            run_recipe(config)
         assert "\n" not in str(error.value)
     newest.unlink()
-    assert_equal(expected, load_file(run(config).checkpoint))
+    assert_equal(expected, load_file(run_recipe(config).checkpoint))
 
 
-def test_settings_that_resuming_cannot_change_are_named(recipe):
-    run(recipe("run", phase(steps=1)))
+def test_error_names_settings_that_resuming_cannot_change(recipe):
+    run_recipe(recipe("run", phase(steps=1)))
     for message, override in (
         ("train.freeze_encoder_stages=2", "train.freeze_encoder_stages=1"),
         ("train.encoder_lr_ratio=0.1", "train.encoder_lr_ratio=1.0"),
@@ -94,27 +94,27 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
         ("model.stages.0.depth=1", "model.stages.0.depth=2"),
     ):
         with pytest.raises(InputError, match=f"was saved with {message}; give another train.output"):
-            run(recipe("run", phase(steps=2), overrides=[override]))
+            run_recipe(recipe("run", phase(steps=2), overrides=[override]))
 
 
 def test_state_without_a_newer_setting_is_resumed(recipe):
     config = recipe("run", phase(steps=1))
-    run(config)
+    run_recipe(config)
     (path,) = list_states(config)
     content = torch.load(path, weights_only=True)
     model = content["config"]["model"]
     del model["prompt_blocks"], model["stages"][0]["shared"]
     torch.save(content, path)
-    run(recipe("run", phase(steps=2)))
+    run_recipe(recipe("run", phase(steps=2)))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
 
 
-def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
-    run(recipe("run", phase(steps=1)))
+def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
+    run_recipe(recipe("run", phase(steps=1)))
     changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
     changed += ["memory.every_in_training=7"]
-    run(recipe("run", phase(steps=2), overrides=changed))
-    weights = run(recipe("run", phase(steps=3), overrides=changed)).checkpoint
+    run_recipe(recipe("run", phase(steps=2), overrides=changed))
+    weights = run_recipe(recipe("run", phase(steps=3), overrides=changed)).checkpoint
     assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
     assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
     assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text
@@ -128,7 +128,7 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
     monkeypatch.setattr(trainer, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
     for steps, videos in ((1, "{path: drawn}"), (2, "{path: drawn}, {path: drawn}")):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
-        run(config)
+        run_recipe(config)
     assert "resumed at step 1 with validation=2 videos (" in caplog.text
     assert [phase.steps for phase in load_card(Path(config.train.output, "best.safetensors")).phases] == [2]
 
@@ -138,18 +138,18 @@ def test_validation_skipped_by_a_stop_runs_on_resume(recipe, monkeypatch):
     with monkeypatch.context() as patch:
         before_step(patch, 1, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
-            run(config)
+            run_recipe(config)
     assert caught.value.signal_number == signal.SIGINT
     best = Path(config.train.output) / "best.safetensors"
     assert not best.exists()
-    run(config)
+    run_recipe(config)
     assert best.exists()
 
 
 def test_state_of_a_skipped_phase_rejected(recipe):
-    run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[first]"]))
+    run_recipe(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[first]"]))
     with pytest.raises(InputError, match="holds a state of phase first"):
-        run(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[second]"]))
+        run_recipe(recipe("run", phase("first", steps=1), phase("second"), overrides=["train.run=[second]"]))
 
 
 def test_best_validation_keeps_its_weights(recipe, monkeypatch):
@@ -162,5 +162,5 @@ def test_best_validation_keeps_its_weights(recipe, monkeypatch):
         return dict.fromkeys(("J&F", "J", "F"), next(scores))
 
     monkeypatch.setattr(trainer, "validate", validate)
-    run(config)
+    run_recipe(config)
     assert_equal(load_file(f"{config.train.output}/best.safetensors"), kept[1])

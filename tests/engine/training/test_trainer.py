@@ -26,7 +26,7 @@ from tests.engine.training.tiny_recipes import (
     assert_same_steps,
     log_lines,
     phase,
-    run,
+    run_recipe,
     steady_phase,
     tiny_recipe,
 )
@@ -36,7 +36,7 @@ BANK = "identity_bank.weight"
 
 def weights(config):
     """Of the last phase of a run."""
-    return load_file(run(config).checkpoint)
+    return load_file(run_recipe(config).checkpoint)
 
 
 def first_weights(config):
@@ -48,7 +48,7 @@ def first_weights(config):
 def one_step(tmp_path_factory, data):
     """A run of one step: its settings, its checkpoint, and the weights before and after it."""
     config = tiny_recipe(tmp_path_factory.mktemp("one"), data, "run", phase(steps=1))
-    begin, checkpoint = first_weights(config), run(config).checkpoint
+    begin, checkpoint = first_weights(config), run_recipe(config).checkpoint
     return SimpleNamespace(config=config, checkpoint=checkpoint, begin=begin, weights=load_file(checkpoint))
 
 
@@ -73,7 +73,7 @@ def test_run_logs_losses_rates_and_times(recipe, monkeypatch, ratio):
 
     monkeypatch.setattr(trainer, "train_step", train_step)
     config = recipe("run", phase(steps=3), overrides=[f"train.encoder_lr_ratio={ratio}"])
-    run(config)
+    run_recipe(config)
     lines = log_lines(config)
     assert [(line["phase"], line["step"]) for line in lines] == [("video", 1), ("video", 2), ("video", 3)]
     for line in lines:
@@ -100,7 +100,7 @@ def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
 
     monkeypatch.setattr(trainer, "PhaseState", begin)
     config = recipe("run", phase("first", steps=1), phase("second", steps=1))
-    assert run(config).checkpoint.name == "second.safetensors"
+    assert run_recipe(config).checkpoint.name == "second.safetensors"
     first = load_file(f"{config.train.output}/first.safetensors")
     assert all(torch.equal(tensor, begun[1][key]) for key, tensor in first.items())
     assert any(not torch.equal(tensor, begun[0][key]) for key, tensor in first.items())
@@ -145,7 +145,7 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     assert all(torch.equal(tensor, start[key]) for key, tensor in one_step.weights.items())
     config = recipe("third", phase(), overrides=[before, "model.stages.0.window=9"])
     with pytest.raises(InputError, match=r"does not fit .* size mismatch"):
-        run(config)
+        run_recipe(config)
 
 
 @pytest.mark.parametrize(("overrides", "words"), [
@@ -160,7 +160,7 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
 ])  # fmt: skip
 def test_bad_settings_rejected(recipe, overrides, words):
     with pytest.raises(InputError, match=words) as error:
-        run(recipe("run", phase(), overrides=overrides))
+        run_recipe(recipe("run", phase(), overrides=overrides))
     assert "\n" not in str(error.value)
 
 
@@ -168,7 +168,7 @@ def test_batch_of_a_later_phase_is_checked_before_training(recipe):
     phases = phase("first", batch=2), phase("second", batch=3)
     config = recipe("run", *phases, overrides=["train.accumulate=2"])
     with pytest.raises(InputError, match=r"train\.phases\.batch=3 of second: cannot be split evenly"):
-        run(config)
+        run_recipe(config)
     assert not Path(config.train.output, "log.jsonl").exists()
 
 
@@ -195,7 +195,7 @@ def test_each_step_draws_other_identities(recipe):
     assert draws[0] == draws[2] != draws[1]
 
 
-def test_ignored_pixels_have_no_identity():
+def test_ignored_pixels_get_no_identity():
     config = SimpleNamespace(max_objects=3, ignore_plane=False)
     model = SimpleNamespace(config=config, assign_identities=lambda masks: [masks])
     labels, options = torch.tensor([[[0, 1, 3, 255]]]), ClipOptions(torch.tensor([[0, 3, 1, 2]]), 1, False)
@@ -233,8 +233,8 @@ def test_accumulated_parts_equal_the_whole_batch(recipe):
         recipe(f"run{count}", steady_phase(steps=1), overrides=[*EXACT, f"train.accumulate={count}"])
         for count in (1, 2)
     )
-    run(whole)
-    run(parts)
+    run_recipe(whole)
+    run_recipe(parts)
     assert_same_steps(log_lines(parts), log_lines(whole))
 
 
@@ -246,7 +246,7 @@ def test_clips_have_at_most_max_objects(tmp_path):
     write_masks(tmp_path / "crowd" / "Annotations" / "one", [ids] * 3)
     wide = phase(steps=1, short_edge=65, merge=1.0, sources=[{"path": "crowd", "max_gap": 1}])
     config = tiny_recipe(tmp_path, tmp_path, "run", wide, overrides=[f"model.max_objects={identities}"])
-    run(config)
+    run_recipe(config)
     (line,) = log_lines(config)
     assert np.isfinite(line["loss"])
     (mixture,) = open_phases(resolve_training(config)).mixtures.values()

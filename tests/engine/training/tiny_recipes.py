@@ -57,7 +57,7 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
     return load_config(str(write_recipe(folder, data, output, *phases)), overrides)
 
 
-def run(config: Config, *, restart: bool = False) -> TrainResult:
+def run_recipe(config: Config, *, restart: bool = False) -> TrainResult:
     return train(config, ALONE, restart=restart)
 
 
@@ -76,15 +76,6 @@ def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
         return original(*args)
 
     monkeypatch.setattr(trainer, "train_step", train_step)
-
-
-def fail(error: BaseException) -> Callable[[], None]:
-    """Return a function that raises an error."""
-
-    def act() -> None:
-        raise error
-
-    return act
 
 
 def read_log(folder: Path | str) -> list[dict]:

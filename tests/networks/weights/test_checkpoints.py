@@ -1,6 +1,7 @@
 """Our checkpoints and the published ones: round trips, and one sentence for a file that does not match."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -20,12 +21,11 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import tiny_settings
+from tests.engine.small_model import tiny_settings, to_published
 from tests.golden import filler
-from tests.golden.references import golden_table, has_golden
+from tests.golden.references import golden_table
 from tests.limits import limit_file_size
 from tests.marks import one_of_each_method
-from tests.published import to_published
 
 LAYOUTS = {
     "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
@@ -122,9 +122,7 @@ def test_published_file_gives_the_same_logits(tmp_path, aott, layout):
     assert torch.equal(logits(loaded), logits(aott))
 
 
-@pytest.mark.parametrize(
-    "variant", one_of_each_method(name for name in list_presets() if has_golden(f"keys/{name}.json"))
-)
+@pytest.mark.parametrize("variant", one_of_each_method(list_presets()))
 def test_published_keys_round_trip(variant):
     keys = golden_table(f"keys/{variant}")
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
@@ -260,9 +258,7 @@ def test_presets_with_equal_keys_differ_by_file_name(tmp_path):
 def test_file_without_permission_is_not_called_damaged(name, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(b"weights")
 
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
-
+    refuse = Mock(side_effect=PermissionError(13, "Permission denied"))
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match=r"not readable \(Permission denied\)"):
         load_checkpoint(tmp_path / name)

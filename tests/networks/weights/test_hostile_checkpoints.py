@@ -10,9 +10,8 @@ from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import tiny_settings
+from tests.engine.small_model import tiny_settings, to_published
 from tests.mutations import BOMB
-from tests.published import to_published
 
 TINY = tiny_settings("aott")
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")

@@ -4,7 +4,7 @@ import shutil
 import threading
 from functools import partial
 from types import SimpleNamespace
-from unittest.mock import create_autospec
+from unittest.mock import Mock, create_autospec
 
 import pytest
 import torch
@@ -26,9 +26,9 @@ from aotlab.networks.weights.zoo import (
 )
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import to_published
 from tests.limits import limit_file_size
 from tests.marks import slow
-from tests.published import to_published
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -82,9 +82,7 @@ def test_source_of_stored_weights_is_ignored_with_a_warning(aott, caplog):
 def test_google_drive_failure_is_reported_in_one_sentence(home, monkeypatch, module, error, words):
     gdown, errors = pytest.importorskip("gdown", reason="needs gdown"), pytest.importorskip(module)
 
-    def fail(**_):
-        raise getattr(errors, error)("Cannot retrieve the public link.\nToo many users")
-
+    fail = Mock(side_effect=getattr(errors, error)("Cannot retrieve the public link.\nToo many users"))
     monkeypatch.setattr(gdown, "download", fail)
     with pytest.raises(InputError, match=words) as refusal:
         download_weights("aott")
@@ -114,7 +112,7 @@ def test_concurrent_programs_download_and_convert_once(file_server, tmp_path, ao
     assert left == ["aott.safetensors", "aott.safetensors.sha256"]
 
 
-def test_file_placed_by_hand_needs_no_network(aott):
+def test_file_placed_by_hand_is_not_downloaded(aott):
     folder = weights_folder()
     folder.mkdir(parents=True)
     (folder / "AOTT_PRE_YTB_DAV.pth").write_bytes(aott.path.read_bytes())

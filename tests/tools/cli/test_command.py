@@ -269,7 +269,7 @@ def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
 
 
 @pytest.mark.parametrize("name", ["annotate", "convert"])
-def test_missing_studio_is_named(name, run_expecting_error, monkeypatch):
+def test_error_names_the_missing_studio(name, run_expecting_error, monkeypatch):
     monkeypatch.setattr("aotlab.tools.main.list_plugins", lambda group: {})
     expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install ./studio in a checkout"
     assert run_expecting_error(main, name, "video.mp4") == expected

@@ -96,7 +96,7 @@ def test_full_standard_output_is_reported_in_one_sentence(program, lines):
 
 @needs_posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_signal_leaves_no_half_written_file(program, tmp_path, name):
+def test_signal_removes_the_unfinished_file(program, tmp_path, name):
     process = start_python(program, "write_file", tmp_path / "out" / "file.txt")
     assert process.stdout.readline() == "begun\n"
     process.send_signal(getattr(signal, name))
@@ -166,7 +166,7 @@ sys.exit(main())
 
 
 @needs_posix
-def test_several_interrupts_show_no_traceback():
+def test_several_interrupts_hide_the_traceback():
     process = start_python("-c", IMPORTING)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -94,9 +95,7 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
 
 
 def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys, monkeypatch):
-    def fail(*args):
-        raise InputError("summary.csv: cannot be written")
-
+    fail = Mock(side_effect=InputError("summary.csv: cannot be written"))
     monkeypatch.setattr("aotlab.video.batch.write_summary", fail)
     assert run(clips) == 1
     (clips / "c.png").write_bytes(b"no mask")
@@ -155,7 +154,7 @@ class Report(Output):
         self.path.write_text("report")
 
 
-def test_package_installed_later_repeats_nothing(clips, out, tracker, monkeypatch):
+def test_package_installed_later_keeps_finished_results(clips, out, tracker, monkeypatch):
     assert run(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", Report)
@@ -179,7 +178,7 @@ def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys,
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
 @pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",), ("--summarize",)])
-def test_files_of_others_named_like_those_of_a_list_stay(clips, out, read_error_line, name, option):
+def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert run(clips) == 0
     (out / name).write_text("mine")
     assert f"already contains a {name} that was edited or is not of aotlab" in read_error_line(
@@ -209,7 +208,7 @@ def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsy
     assert "not finished: a;" in output.err
 
 
-def test_shard_summarizes_a_refused_video_as_a_plain_run(clips, out):
+def test_shard_summarizes_a_rejected_video_as_a_plain_run(clips, out):
     assert run(clips) == 0
     save(clips / "b.png", 5)
     for args in ((), ("--shard", "0/1")):
@@ -219,7 +218,7 @@ def test_shard_summarizes_a_refused_video_as_a_plain_run(clips, out):
         assert "results of other inputs" in error
 
 
-def test_refused_video_leaves_the_record_of_unfinished_results(clips, out, tracker, monkeypatch):
+def test_rejected_video_keeps_the_record_of_unfinished_results(clips, out, tracker, monkeypatch):
     run_until(clips, monkeypatch, 1)
     before = read_job_record(out / "a")
     jobs = write_jobs(clips, "name,video,masks", "a,b,b.png")
@@ -229,7 +228,7 @@ def test_refused_video_leaves_the_record_of_unfinished_results(clips, out, track
     assert tracker.steps == 9
 
 
-def test_masks_moved_behind_a_link_are_finished(clips, out, tracker):
+def test_masks_moved_to_a_link_are_finished(clips, out, tracker):
     assert run(clips) == 0
     shutil.move(out / "a" / "masks", out / "disk")
     (out / "a" / "masks").symlink_to(out / "disk")
@@ -237,7 +236,7 @@ def test_masks_moved_behind_a_link_are_finished(clips, out, tracker):
     assert tracker.steps == 9
 
 
-def test_single_video_is_refused_in_the_folder_of_a_list(clips, out, capsys):
+def test_single_video_in_the_folder_of_a_list_rejected(clips, out, capsys):
     assert run(clips) == 0
     line = [str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]
     for args in ([], ["--force"], ["--dry-run"]):
@@ -297,7 +296,7 @@ def test_several_videos_use_masks_beside_them(clips, out):
     ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
     ("e", "e: no such file or folder"),
 ])  # fmt: skip
-def test_wrong_second_video_writes_nothing(clips, out, run_expecting_error, second, message):
+def test_wrong_second_video_rejected_before_any_output(clips, out, run_expecting_error, second, message):
     (clips / "a.json").write_text("{}")
     write_plain(clips / "d", 3)
     before = sorted(clips.parent.rglob("*"))
@@ -528,7 +527,7 @@ def test_results_never_replace_videos_and_masks(clips, capsys, args):
     assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
 
 
-def test_failed_video_leaves_no_record_among_other_files(clips, out):
+def test_failed_video_does_not_write_a_record(clips, out):
     (out / "photos").mkdir(parents=True)
     (out / "photos" / "own.jpg").write_text("mine")
     (clips / "list.csv").write_text(f"name,video,masks\nphotos,{clips / 'a'},missing.png\n")
@@ -624,7 +623,7 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
 @pytest.mark.parametrize(
     "args", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
-def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, args):
+def test_options_that_exclude_each_other_rejected(clips, tracker, read_error_line, args):
     words = "error: --shard, --summarize and --dry-run: give only one of them"
     assert words in read_error_line(run(clips, *args))
 
@@ -642,7 +641,7 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_err
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
-def test_shard_of_single_video_refused(clips, run_expecting_error, option):
+def test_shard_of_single_video_rejected(clips, run_expecting_error, option):
     assert "give --jobs" in run_expecting_error(
         cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option
     )

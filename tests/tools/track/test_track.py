@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, fo
     ("0", "camera0.tracked"),
     ("-", "stdin.tracked"),
 ])  # fmt: skip
-def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, expected):
+def test_default_output_has_the_name_of_the_video(tmp_path, monkeypatch, source, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips" / "frames.v1").mkdir(parents=True)
     assert str(default_output(source)) == expected
@@ -187,7 +188,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[-40:])
-def test_invalid_line_is_refused_before_loading(
+def test_invalid_line_is_rejected_before_loading(
     video, mask, tmp_path, run_expecting_error, tracker, monkeypatch, line, words
 ):
     monkeypatch.chdir(tmp_path)
@@ -205,7 +206,7 @@ def test_invalid_line_is_refused_before_loading(
     ("ranks", "words"),
     [("2", "torchrun distributes several videos only"), ("x", "WORLD_SIZE=x: not a whole number")],
 )
-def test_one_video_is_refused_by_several_ranks(
+def test_one_video_is_rejected_by_several_ranks(
     video, mask, tmp_path, read_error_line, tracker, monkeypatch, ranks, words
 ):
     monkeypatch.setenv("WORLD_SIZE", ranks)
@@ -272,7 +273,7 @@ def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):
     assert values(tmp_path) == dict.fromkeys(NAMES, 3)
 
 
-def test_other_file_beside_a_video_is_no_reason_to_give_up(video, tmp_path, run_expecting_error):
+def test_unknown_file_beside_a_video_is_reported(video, tmp_path, run_expecting_error):
     video.with_suffix(".json").write_text("{}")
     message = run_expecting_error(main, str(video), "--output", str(tmp_path / "out"), "--dry-run")
     assert message.startswith("error: masks next to the video: ")
@@ -340,7 +341,7 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert list(values(tmp_path)) == NAMES[:2]
 
 
-def test_masks_of_prompts_replace_no_files_of_others(video, tmp_path, capsys):
+def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
     photo = tmp_path / "out" / "prompt_masks" / "00000.png"
     photo.parent.mkdir(parents=True)
     photo.write_text("mine")
@@ -351,10 +352,8 @@ def test_masks_of_prompts_replace_no_files_of_others(video, tmp_path, capsys):
     assert photo.read_text() == "mine"
 
 
-def test_run_that_failed_on_its_first_frame_leaves_nothing(video, mask, tmp_path, tracker, monkeypatch):
-    def fail(*_):
-        raise InputError("unreadable")
-
+def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, tracker, monkeypatch):
+    fail = Mock(side_effect=InputError("unreadable"))
     monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", fail)
@@ -433,7 +432,7 @@ def test_cut_video_tracked_both_ways_keeps_its_masks(mask, tmp_path, capsys):
     assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
 
 
-def test_mask_of_others_after_the_end_of_a_stream_stays(mask, tmp_path, capsys):
+def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
     make_pipe(tmp_path / "pipe")
     content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
     save(mask, 1, (48, 64))
@@ -483,7 +482,7 @@ def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT)
 
 
 @pytest.mark.parametrize("args", [["--write", "overlay"], ["--write", "masks,prores"], ["--both-directions"]])
-def test_run_without_progress_promises_no_resuming(video, mask, tmp_path, monkeypatch, capsys, args):
+def test_run_without_progress_does_not_offer_to_resume(video, mask, tmp_path, monkeypatch, capsys, args):
     interrupt(monkeypatch, video, tmp_path, mask, args=args)
     assert "interrupted: " in (error := capsys.readouterr().err)
     assert "resumes" not in error
@@ -608,7 +607,7 @@ def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
 
 
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
-def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tracker, write):
+def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, tracker, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
     line = ["--write", "masks,objects"]
     assert run(numbered, tmp_path, mask, args=line) == 0
@@ -627,7 +626,7 @@ def test_files_of_others_in_folders_of_results_stay(numbered, mask, tmp_path, tr
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
-def test_mask_of_others_on_a_new_frame_stays(video, mask, tmp_path, capsys, args):
+def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args):
     assert run(video, tmp_path, mask, args=["--end", "1"]) == 0
     own = save(tmp_path / "out" / "masks" / "00003.png", 9)
     assert run(video, tmp_path, mask, args=["--force", *args]) == 2
@@ -747,7 +746,7 @@ def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelli
         assert digest_job(replace(job, **other)) != before
 
 
-def test_file_as_output_is_named(video, mask, run_expecting_error):
+def test_error_names_the_file_given_as_output(video, mask, run_expecting_error):
     assert "first.png: a file; give a folder" in run_expecting_error(
         main, video, "--mask", mask, "--output", mask
     )

@@ -1,0 +1,19 @@
+"""Models and trackers that the tests of the engine and of `aotlab.video` share."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Each model and its settings, made once."""
+    from tests.engine.small_model import build  # imports PyTorch
+
+    three_objects = build("aott", "model.max_objects=3")
+    return {"aott": build(), "aotl": build("aotl", "memory.every=2"), "three_objects": three_objects}
+
+
+@pytest.fixture
+def tracker(models):
+    from aotlab.engine.tracking.tracker import Tracker
+
+    return Tracker(*models["aott"])
