@@ -228,7 +228,7 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
 
 
 @needs_browser
-def test_older_list_does_not_replace_a_newer_one(clock_context, served_list):
+def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab = open_list(clock_context, served_list, fixed_clock=True)
     tab.wait_for_selector("#clips tr")
     held, answer = hold_first_answer()

@@ -426,10 +426,10 @@ def test_new_objects_get_the_smallest_id_that_was_never_used(session):
 def test_check_mark_is_removed_from_a_frame_without_masks(session):
     document = session.document
     document.edit("mark as checked", Changes(checked={3: document.snapshot.digest_frame(3)}))
-    editing.toggle_checked(document, 3)
+    editing.set_checked(document, 3, False)
     assert document.snapshot.checked_frames == []
     with pytest.raises(InputError, match="no mask to check"):
-        editing.toggle_checked(document, 3)
+        editing.set_checked(document, 3, True)
 
 
 def test_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):

@@ -520,8 +520,8 @@ def test_edits_sent_again_have_the_same_answer(served):
     draw(served.session, 0, 1)
     start_job(served.session, 0).wait()
     talk = served.open()
-    for number, name in enumerate(("drop_results", "toggle_checked", "clear")):
-        fields = {"object_id": 1} if name == "clear" else {}
+    actions = {"drop_results": {}, "set_checked": {"checked": True}, "clear": {"object_id": 1}}
+    for number, (name, fields) in enumerate(actions.items()):
         message = json.dumps({"id": 2**40 + number, "do": name, "frame": 5 - number, **fields})
         first, again = talk.raw(message), talk.raw(message)
         assert "error" not in first

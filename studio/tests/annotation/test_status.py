@@ -174,7 +174,7 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
-        run_action(session, {"do": "toggle_checked", "frame": frame})
+        run_action(session, {"do": "set_checked", "frame": frame, "checked": True})
     assert {*session.describe().checked} == listed
     assert session.review() == []
     start_job(session, 0).wait()

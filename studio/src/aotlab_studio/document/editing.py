@@ -266,11 +266,10 @@ def set_note(document: Document, frame: int, text: Text) -> None:
     document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 
 
-def toggle_checked(document: Document, frame: int) -> None:
+def set_checked(document: Document, frame: int, checked: bool) -> None:
     """Mark the masks of a frame as checked, or remove the mark; raise `InputError` if there is no mask to mark."""
     with document.lock:
         snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
-        checked = frame not in snapshot.checked_frames
         if checked and frame not in snapshot.annotated_frames:
             raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
@@ -306,6 +305,6 @@ MASK_EDITS: Sequence[Callable[..., Any]] = (
 )  # fmt: skip
 EDITS: Sequence[Callable[..., Any]] = (
     *MASK_EDITS, add_object, change_object, delete_object, merge_objects, set_note, set_range, drop_results,
-    toggle_checked, Document.restore_version,
+    set_checked, Document.restore_version,
 )  # fmt: skip
 """actions of the page that change the document"""

@@ -3,8 +3,9 @@
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import {
-  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError,
+  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo,
 } from './dom.js';
+import { showError } from './messages.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -45,14 +46,13 @@ export class Timeline {
     this.handleIndex = -1; // index of the pressed handle of the range to track, or -1
     this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false }; // `moved`: sideways since
     this.thumbnails = new Thumbnails(app);
-    this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // number of frames in view; Infinity: all
     this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
-    this.hatching = createHatching(this.context, this.getColor('outdated'));
+    this.hatching = createHatching(this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());
     const observer = new ResizeObserver(() => this.draw());
     for (const target of elements('strips', 'thumbnails')) observer.observe(target);
@@ -126,7 +126,7 @@ export class Timeline {
 
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
   findHandle(event) {
-    if (event.offsetY > RULER_HEIGHT) return -1;
+    if (this.eventToRow(event) >= 0) return -1;
     return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
 
@@ -186,9 +186,15 @@ export class Timeline {
     return Math.min(this.count - 1, Math.max(0, Math.floor(this.eventToPosition(event))));
   }
 
+  /** Return the index of the row under the pointer; -1: the ruler, which covers rows. @param {MouseEvent} event */
+  eventToRow({ offsetY }) {
+    if (offsetY - element('rows').scrollTop <= RULER_HEIGHT) return -1;
+    return Math.floor((offsetY - RULER_HEIGHT) / ROW_HEIGHT);
+  }
+
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   findObject(event) {
-    return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
+    return this.app.objects[this.eventToRow(event)];
   }
 
   pressPointer(/** @type {PointerEvent} */ event) {
@@ -231,61 +237,95 @@ export class Timeline {
 
   scrollToRow(/** @type {number} */ index) {
     this.fitHeight();
-    const top = RULER_HEIGHT + index * ROW_HEIGHT;
-    scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
+    const top = index * ROW_HEIGHT;
+    scrollTo(element('rows'), top, top + RULER_HEIGHT + ROW_HEIGHT);
   }
 
   drawNow() {
     const height = this.fitHeight();
-    const { context, first, span, canvas, canvas: { clientWidth: width } } = this;
-    canvas.width = Math.round(width * devicePixelRatio);
-    canvas.height = Math.round(height * devicePixelRatio);
-    context.scale(devicePixelRatio, devicePixelRatio);
-    const tops = this.app.objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
-    context.textBaseline = 'middle';
-    this.app.objects.forEach((object, index) => this.drawName(object, tops[index] + ROW_HEIGHT / 2 - 1));
-    context.save();
-    context.beginPath();
-    context.rect(NAMES_WIDTH, 0, width, height);
-    context.clip();
-    this.drawTicks();
-    this.app.objects.forEach((object, index) => this.drawRow(object, tops[index]));
-    const { checked, editable_range: [firstEditable, lastEditable] } = this.app.state;
-    context.fillStyle = this.getColor('accepted');
-    for (const frame of checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
-    const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
-    context.fillStyle = this.getColor('empty');
-    context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, height);
-    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
-    context.globalAlpha = 1;
-    context.fillStyle = this.getColor('text');
-    for (const frame of this.app.review.markedFrames) {
-      context.beginPath();
-      const x = this.frameToX(frame + 0.5);
-      context.moveTo(x - 4, 12);
-      context.lineTo(x + 4, 12);
-      context.lineTo(x, 20);
-      context.fill();
-    }
-    context.restore();
-    this.drawHandles(height);
+    const { first, span, canvas: { clientWidth: width } } = this;
+    this.drawRows(this.startCanvas(this.canvas, height), height);
+    this.drawRuler(this.startCanvas(element('ruler'), RULER_HEIGHT));
     this.showCurrentFrame();
     this.thumbnails.show({ left: NAMES_WIDTH, width: width - NAMES_WIDTH, first, span });
   }
 
-  /** Draw the handles of the range to track. @param {number} height */
-  drawHandles(height) {
-    const { context, canvas: { clientWidth: width } } = this;
-    context.fillStyle = this.getColor('accent');
-    this.handlePositions.forEach((position, index) => {
-      if (position < NAMES_WIDTH - 1 || position > width + 1) return;
-      const x = Math.min(position, width - 1);
-      context.fillRect(x - 1, 0, 2, height);
-      context.beginPath(); // a flag that points into the range
-      context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
-      context.fill();
+  /** Clear a canvas of the timeline; return its context. @param {HTMLCanvasElement} canvas @param {number} height */
+  startCanvas(canvas, height) {
+    canvas.width = Math.round(this.canvas.clientWidth * devicePixelRatio);
+    canvas.height = Math.round(height * devicePixelRatio);
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    context.scale(devicePixelRatio, devicePixelRatio);
+    context.textBaseline = 'middle';
+    return context;
+  }
+
+  /** Draw names and rows, and the lines of the range to track. */
+  drawRows(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
+    const { objects } = this.app;
+    const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
+    objects.forEach((object, index) => this.drawName(context, object, tops[index] + ROW_HEIGHT / 2 - 1));
+    context.save();
+    this.clipNames(context, height);
+    objects.forEach((object, index) => this.drawRow(context, object, tops[index]));
+    this.dimMargins(context, height);
+    context.restore();
+    this.drawHandles(context, (x) => context.rect(x - 1, 0, 2, height));
+  }
+
+  /** Draw numbers of frames, checked frames, frames to check and the handles of the range to track. */
+  drawRuler(/** @type {CanvasRenderingContext2D} */ context) {
+    context.save();
+    this.clipNames(context, RULER_HEIGHT);
+    this.drawTicks(context);
+    context.fillStyle = this.getColor('accepted');
+    for (const frame of this.app.state.checked) {
+      context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
+    }
+    this.dimMargins(context, RULER_HEIGHT);
+    context.fillStyle = this.getColor('text');
+    for (const frame of this.app.review.markedFrames) {
+      const x = this.frameToX(frame + 0.5);
+      context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
+    }
+    context.restore();
+    this.drawHandles(context, (x, isEnd) => { // a line, and a flag that points into the range
+      context.rect(x - 1, 0, 2, RULER_HEIGHT);
+      context.roundRect(isEnd ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, isEnd ? [4, 0, 0, 4] : [0, 4, 4, 0]);
     });
+  }
+
+  /** Draw beside the column of names only. */
+  clipNames(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
+    context.beginPath();
+    context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, height);
+    context.clip();
+  }
+
+  /** Dim the frames that cannot be changed. */
+  dimMargins(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
+    const [first, last] = this.app.state.editable_range;
+    const end = this.frameToX(Math.min(this.count, last + 1));
+    context.fillStyle = this.getColor('empty');
+    context.globalAlpha = 0.75;
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(first) - NAMES_WIDTH, height);
+    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
+    context.globalAlpha = 1;
+  }
+
+  /**
+   * Draw the handles of the range to track.
+   * @param {CanvasRenderingContext2D} context
+   * @param {(x: number, isEnd: boolean) => void} trace adds a handle to the path
+   */
+  drawHandles(context, trace) {
+    const width = this.canvas.clientWidth;
+    context.fillStyle = this.getColor('accent');
+    for (const [index, x] of this.handlePositions.entries()) {
+      context.beginPath();
+      if (x >= NAMES_WIDTH - 1 && x <= width + 1) trace(Math.min(x, width - 1), index === 1);
+      context.fill();
+    }
   }
 
   /** The current frame, whether it is checked, and how the selected object is on it. */
@@ -310,9 +350,8 @@ export class Timeline {
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
-  /** @param {Item} object @param {number} y center of its row */
-  drawName({ id, name, color }, y) {
-    const { context } = this;
+  /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y center of its row */
+  drawName(context, { id, name, color }, y) {
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.getColor('text');
@@ -322,8 +361,8 @@ export class Timeline {
     context.fillText(text, 14, y);
   }
 
-  drawTicks() {
-    const { context, first, span, columnWidth } = this;
+  drawTicks(/** @type {CanvasRenderingContext2D} */ context) {
+    const { first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
     context.fillStyle = this.getColor('text');
     context.font = '10px system-ui, sans-serif';
@@ -336,9 +375,9 @@ export class Timeline {
     }
   }
 
-  /** @param {Item} object @param {number} y top of its row */
-  drawRow({ id, color }, y) {
-    const { context, columnWidth } = this;
+  /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y top of its row */
+  drawRow(context, { id, color }, y) {
+    const { columnWidth } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const row = this.marks.get(id) || [];
@@ -362,12 +401,12 @@ export class Timeline {
   }
 }
 
-/** Return a pattern of slanted lines. @param {CanvasRenderingContext2D} context @param {string} color */
-function createHatching(context, color) {
+/** Return a pattern of slanted lines. @param {string} color */
+function createHatching(color) {
   const tile = createElement('canvas', { width: 6, height: 6 });
   const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'));
   pen.strokeStyle = color;
   pen.lineWidth = 1.5;
   pen.stroke(new Path2D('M -3 3 L 3 -3 M -3 9 L 9 -3 M 3 9 L 9 3'));
-  return /** @type {CanvasPattern} */ (context.createPattern(tile, 'repeat'));
+  return /** @type {CanvasPattern} */ (pen.createPattern(tile, 'repeat'));
 }
