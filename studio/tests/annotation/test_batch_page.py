@@ -245,3 +245,15 @@ def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
     tab.wait_for_selector("#clips .accepted")
     tab.close()
+
+
+@needs_browser
+def test_list_is_filtered_by_name_and_status(context, served_list):
+    tab = open_list(context, served_list)
+    tab.wait_for_selector("#clips tr:nth-child(3)")
+    tab.fill("#search", "B")
+    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert tab.inner_text("#clips tr").startswith("b")
+    tab.select_option("#filter", "accepted")
+    tab.wait_for_selector("#summary >> text=No clip matches")
+    tab.close()

@@ -248,3 +248,18 @@ def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
     )
     assert inside
     idle_page.key("Escape")
+
+
+@pytest.mark.parametrize(("code", "typed"), [("KeyQ", "/"), ("KeyQ", "ב")])
+def test_letters_of_hebrew_follow_their_place(page, session, one_object, code, typed):
+    press(page, code, typed)
+    page.wait_until(lambda: session.describe().checked == [0])
+
+
+def test_save_key_shows_that_all_is_saved(idle_page):
+    idle_page.key("Control+s")
+    idle_page.wait_status("All changes are saved")
+    assert idle_page.tab.evaluate(
+        """() => !document.body.dispatchEvent(
+            new KeyboardEvent('keydown', { key: 's', code: 'KeyS', ctrlKey: true, bubbles: true, cancelable: true }))"""
+    )

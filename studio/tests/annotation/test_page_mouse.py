@@ -451,3 +451,18 @@ def test_object_that_takes_pixels_stays_selected(new_page, session):
     new_page.wait_objects(2)
     new_page.settle()
     assert "object 2" not in new_page.tab.inner_text("#objects [aria-pressed=true]")
+
+
+@pytest.mark.parametrize("tool", ["g", "o"])
+def test_double_click_splits_or_reassigns_once(page, session, two_objects, tool):
+    labels = truth(0).copy()
+    labels[5:8, 40:50] = 1
+    set_mask(session.document, 0, 1, labels == 1)
+    page.wait_until(lambda: session.document.snapshot.labels(0)[6, 45] == 1)
+    page.key("1" if tool == "g" else "2", tool)
+    with page.done():
+        page.tab.mouse.dblclick(*page.at(45, 6))
+    page.wait_until(lambda: session.document.snapshot.labels(0)[6, 45] == (3 if tool == "g" else 2))
+    page.settle()
+    page.wait_idle()
+    assert not page.tab.is_visible("#status.error")

@@ -350,3 +350,84 @@ def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, tex
     new_page.wait_idle()
     assert session.document.snapshot.state.notes == stored
     assert len(wire.list_sent("set_note")) == len({*texts})
+
+
+@pytest.mark.parametrize("field", ["class", "note"])
+def test_text_of_another_person_can_be_restored(page, session, one_object, field):
+    def store(text):
+        if field == "class":
+            editing.change_object(session.document, 1, class_name=text)
+        else:
+            editing.set_note(session.document, 0, text)
+
+    def read():
+        snapshot = session.document.snapshot
+        return snapshot.objects[1].class_name if field == "class" else snapshot.state.notes[0]
+
+    page.tab.focus(f"#{field}")
+    page.tab.keyboard.type("car")
+    store("truck")
+    page.tab.wait_for_selector(".class >> text=truck" if field == "class" else "#notes >> text=truck")
+    page.key("Tab")
+    page.tab.wait_for_selector(".toast >> text=“truck”, typed in another window, was replaced")
+    assert read() == "car"
+    page.tab.click(".toast >> text=Restore")
+    page.wait_until(lambda: read() == "truck")
+    page.tab.focus(f"#{field}")  # a visit changes nothing
+    store("bus")
+    page.key("Tab")
+    page.wait_until(lambda: page.tab.input_value(f"#{field}") == "bus")
+    assert read() == "bus"
+
+
+def test_attribute_given_twice_is_refused(page, session, one_object):
+    page.tab.fill("#attributes", "k=1, k=2")
+    page.tab.press("#attributes", "Enter")
+    page.wait_status("“k” is given twice")
+    assert page.tab.input_value("#attributes") == "k=1, k=2"
+    assert session.document.snapshot.objects[1].attributes == {}
+
+
+def test_dropped_file_of_masks_is_loaded(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    content = [*(tmp_path / "masks.png").read_bytes()]
+    canceled = page.tab.evaluate(
+        """(content) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([new Uint8Array(content)], 'masks.png'));
+            return ['dragover', 'drop'].map((kind) => !document.getElementById('view').dispatchEvent(
+                new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true })));
+        }""",
+        content,
+    )
+    assert canceled == [True, True]
+    page.wait_status("Masks loaded on frame 0")
+    assert (page.labels(0) == truth(0)).all()
+
+
+def test_keys_act_on_an_object_on_its_way(new_page, session):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.wait_until(lambda: wire.held)
+    session.document.listeners.clear()  # the page learns of the object by the answer
+    new_page.key("j", "i", "F2")
+    new_page.wait_status("The new object is being saved")
+    with new_page.done():
+        wire.release()
+    new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
+    item = session.document.snapshot.objects[1]
+    assert (item.locked, item.hidden) == (True, True)
+
+
+def test_second_j_before_the_answer_unlocks_again(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "change_object")
+    session.document.listeners.clear()  # the page learns of changes by answers
+    new_page.key("1", "j", "j")
+    new_page.tab.wait_for_selector("#objects [name=locked1][aria-pressed=false]")
+    for _ in range(2):
+        new_page.wait_until(lambda: wire.held)
+        wire.release()
+    new_page.wait_idle()
+    assert [message["locked"] for message in wire.list_sent("change_object")] == [True, False]
+    assert not session.document.snapshot.objects[1].locked

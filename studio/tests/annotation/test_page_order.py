@@ -420,3 +420,39 @@ def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     page.wait_idle()
     assert page.labels(0)[30, 15] == 1
     assert list_titles(session.document)[0] == "brush"
+
+
+@pytest.mark.parametrize("key", ["e", "ArrowRight", "n", "t"])
+def test_key_during_a_stroke_finishes_it(page, key):
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(20, 10), steps=3)
+    with page.done():
+        page.key(key)
+        page.tab.mouse.move(*page.at(20, 30), steps=3)
+        page.tab.mouse.up()
+    page.wait_until(lambda: page.labels(0)[10, 15] == 1)
+    assert not page.labels(0)[30].any()
+
+
+def test_escape_cancels_a_box_on_its_way(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    tracker = hold(session, 2)
+    job = start_job(session, 0)
+    new_page.tab.wait_for_selector("#job-text >> text=running")
+    new_page.key("x")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.wait_until(lambda: wire.held)
+    new_page.stroke((20, 2), (35, 15))  # not sent yet
+    new_page.key("Escape")
+    wire.release()
+    new_page.wait_until(lambda: [*session.document.snapshot.objects] == [1])
+    new_page.wait_idle()
+    assert (len(wire.list_sent("suggest")), job.stop_mode) == (1, None)
+    assert not new_page.tab.is_visible("#status.error")
+    new_page.wait_objects(1)
+    new_page.key("Escape")
+    tracker.allow()
+    job.wait()
+    assert wire.list_sent("stop")

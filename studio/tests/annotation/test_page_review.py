@@ -26,6 +26,7 @@ from studio.tests.annotation.clips import (
     draw,
     hold,
     hold_review,
+    list_titles,
     refresh_review,
     start_job,
     truth,
@@ -564,3 +565,38 @@ def test_versions_that_cannot_be_listed_show_an_error(new_page, monkeypatch):
     new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
     new_page.settle()
     assert not new_page.tab.is_visible("#versions-dialog")
+
+
+def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
+    draw(session, 3, 1)
+    wire = Wire(new_page)
+    send, held = wire.send, []
+    wire.send = lambda server, text: (
+        held.append((server, text)) if "set_checked" in text else send(server, text)
+    )
+    new_page.seek(3)
+    new_page.key("q", "q")
+    new_page.wait_until(lambda: held)
+    wire.send = send
+    send(*held.pop())
+    new_page.wait_until(
+        lambda: len(wire.list_sent("set_checked")) == 2 and len(wire.answers) == len(wire.sent)
+    )
+    new_page.wait_idle()
+    assert session.describe().checked == [3]
+    assert new_page.tab.locator(".toast span").all_inner_texts() == ["Frame 3 marked as checked"]
+
+
+def test_frame_checked_by_two_people_stays_checked(page, context, served, session):
+    draw(session, 0, 1)
+    other = Page(context, served.url)
+    with served.session.document.lock:  # neither sees the other's mark
+        for each in (page, other):
+            each.tab.focus("#view")
+            each.key("q")
+            each.settle()
+    for each in (page, other):
+        each.tab.wait_for_selector("#checked[aria-pressed=true]")
+        each.wait_idle()
+    assert session.describe().checked == [0]
+    assert list_titles(session.document)[0] == "mark as checked"

@@ -426,3 +426,60 @@ def test_task_runs_again_after_a_failure(idle_page):
         return runs;
     }""")
     assert runs == 2
+
+
+def test_hanging_request_leaves_the_shown_frame_usable(page):
+    held = []
+    page.answer(re.compile(r"/labels/5\?"), lambda route: held.append(route))
+    page.tab.fill("#frame", "5")
+    page.tab.press("#frame", "Enter")
+    page.wait_until(lambda: held)
+    page.key("ArrowRight")
+    page.wait_frame(6)
+    page.key("ArrowLeft")
+    page.wait_until(lambda: held[1:])
+    page.tab.fill("#frame", "6")
+    page.tab.press("#frame", "Enter")
+    page.drag((10, 10), (20, 10))
+    assert page.labels(6)[10, 15] == 1
+
+
+def test_failed_request_is_repeated_and_named(page):
+    failed = []
+
+    def fail(route):
+        failed.append(route)
+        if len(failed) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.answer(re.compile(r"/frame/5\?video=[0-9a-f]+$"), fail)
+    page.answer(re.compile(r"/frame/7\?video=[0-9a-f]+$"), lambda route: route.abort())
+    page.seek(5)
+    assert len(failed) == 2
+    page.tab.fill("#frame", "7")
+    page.tab.press("#frame", "Enter")
+    page.wait_status("did not answer a request")
+    page.wait_frame(5)
+    assert "Reconnecting" not in page.tab.inner_text("#status")
+
+
+def test_ruler_stays_above_the_rows_that_scroll(page, session):
+    for _ in range(14):
+        editing.add_object(session.document)
+    page.wait_objects(14)
+    page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
+    rows, ruler = (page.tab.locator(name).bounding_box() for name in ("#rows", "#ruler"))
+    assert 0 <= ruler["y"] - rows["y"] <= 1
+    assert page.tab.evaluate(
+        """() => {
+            const { width, height } = document.getElementById('ruler');
+            const { data } = document.getElementById('ruler').getContext('2d').getImageData(0, 0, width, height);
+            return data.some((value) => value);
+        }"""
+    )
+    page.seek(3)
+    page.tab.mouse.click(ruler["x"] + ruler["width"] - 2, ruler["y"] + 5)  # a handle, not the row under it
+    page.wait_frame(LENGTH - 1)
+    assert page.tab.get_attribute("#objects [name=select1]", "aria-pressed") == "true"

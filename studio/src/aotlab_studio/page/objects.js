@@ -109,7 +109,8 @@ export class ObjectPanel {
   }
 
   async addObject() {
-    const { queue, selection, selection: { id: previousId } } = this.app;
+    const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
+    toolbox.finishDrag();
     selection.selectByUser(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);
