@@ -126,9 +126,10 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 @needs_browser
 def test_list_says_who_has_a_clip_open(context, served_list, batch):
-    with batch.use("a", "Ann", page=True):
+    with batch.use("b", "", page=True), batch.use("a", "Ann", page=True):
         tab = open_list(context, served_list)
-        tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
+        for user in ("Ann on", "this program"):
+            tab.wait_for_selector(f"#clips td:last-child >> text=in use by {user}")
         tab.close()
 
 

@@ -187,8 +187,7 @@ export class App {
 
   escape() {
     this.commands.drop();
-    if (this.toolbox.isCancelable) this.toolbox.cancelInput();
-    else this.tracking.stop();
+    if (!this.toolbox.cancelInput()) this.tracking.stop();
   }
 
   handleEvent(/** @type {ServerEvent} */ event) {

@@ -11,11 +11,12 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
  * @typedef {{readonly id: number, hidden?: boolean, locked?: boolean}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
+ * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet
+ * @typedef {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
+ *   previous?: Promise<unknown>) => Promise<T>} RunTask
  */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
-
-/** @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
 
 /** @param {any} message @param {Target} [target] object of a message without one */
 const addObjectId = (message, target) => (
@@ -57,27 +58,15 @@ export class EditQueue {
     if (wasBusy !== this.requestCount > 0) element('view').ariaBusy = String(this.requestCount > 0);
   }
 
-  /**
-   * Run after the answers to the earlier edits, and before the later ones.
-   * @template {{error?: Error}} T
-   * @param {PendingAction} pending
-   * @param {(id: number) => Promise<T>} task uses `send`, as `edit` would wait for it
-   * @returns {Promise<T>}
-   */
+  /** Run `task`, which uses `send`, after the earlier edits, and before the later ones. @type {RunTask} */
   runInOrder(pending, task) {
-    const answer = this.runAfter(this.previousEdits, pending, task);
+    const answer = this.run(pending, task, this.previousEdits);
     this.previousEdits = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 
-  /**
-   * Run a task after a promise; its answer clears an error shown before.
-   * @template {{error?: Error}} T
-   * @param {Promise<unknown>} previous
-   * @param {PendingAction} pending
-   * @param {(id: number) => Promise<T>} task
-   */
-  runAfter(previous, pending, task) {
+  /** Run a task after a promise; its answer clears an error shown before. @type {RunTask} */
+  run(pending, task, previous = Promise.resolve()) {
     const id = this.app.connection.createId();
     this.actions.set(id, pending);
     return clearErrorAfter(previous.then(() => task(id))).finally(() => this.actions.delete(id));
@@ -92,8 +81,8 @@ export class EditQueue {
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
     const previous = Promise.all([seen, this.previousStatuses]);
-    this.previousStatuses = this.runAfter(previous, { action: 'set_status', message }, (id) => (
-      this.send('set_status', message, undefined, id)));
+    const task = (/** @type {number} */ id) => this.send('set_status', message, undefined, id);
+    this.previousStatuses = this.run({ action: 'set_status', message }, task, previous);
     return this.previousStatuses;
   }
 

@@ -2,9 +2,8 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import {
-  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo,
-} from './dom.js';
+import { CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo }
+  from './dom.js';
 import { showError } from './messages.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -46,6 +45,7 @@ export class Timeline {
     this.handleIndex = -1; // index of the pressed handle of the range to track, or -1
     this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false }; // `moved`: sideways since
     this.thumbnails = new Thumbnails(app);
+    this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // number of frames in view; Infinity: all
     this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
@@ -243,68 +243,31 @@ export class Timeline {
 
   drawNow() {
     const height = this.fitHeight();
-    const { first, span, canvas: { clientWidth: width } } = this;
-    this.drawRows(this.startCanvas(this.canvas, height), height);
-    this.drawRuler(this.startCanvas(element('ruler'), RULER_HEIGHT));
+    const { app: { objects }, context, first, span, canvas, canvas: { clientWidth: width } } = this;
+    canvas.width = Math.round(width * devicePixelRatio);
+    canvas.height = Math.round(height * devicePixelRatio);
+    context.scale(devicePixelRatio, devicePixelRatio);
+    context.textBaseline = 'middle';
+    const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
+    objects.forEach((object, index) => this.drawName(object, tops[index] + ROW_HEIGHT / 2 - 1));
+    context.save();
+    context.beginPath();
+    context.rect(NAMES_WIDTH, 0, width, height);
+    context.clip();
+    this.drawTicks();
+    objects.forEach((object, index) => this.drawRow(object, tops[index]));
+    this.dimMargins(height);
+    this.drawReview();
+    context.restore();
+    this.drawHandles(height);
+    this.copyRuler();
     this.showCurrentFrame();
     this.thumbnails.show({ left: NAMES_WIDTH, width: width - NAMES_WIDTH, first, span });
   }
 
-  /** Clear a canvas of the timeline; return its context. @param {HTMLCanvasElement} canvas @param {number} height */
-  startCanvas(canvas, height) {
-    canvas.width = Math.round(this.canvas.clientWidth * devicePixelRatio);
-    canvas.height = Math.round(height * devicePixelRatio);
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    context.scale(devicePixelRatio, devicePixelRatio);
-    context.textBaseline = 'middle';
-    return context;
-  }
-
-  /** Draw names and rows, and the lines of the range to track. */
-  drawRows(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
-    const { objects } = this.app;
-    const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
-    objects.forEach((object, index) => this.drawName(context, object, tops[index] + ROW_HEIGHT / 2 - 1));
-    context.save();
-    this.clipNames(context, height);
-    objects.forEach((object, index) => this.drawRow(context, object, tops[index]));
-    this.dimMargins(context, height);
-    context.restore();
-    this.drawHandles(context, (x) => context.rect(x - 1, 0, 2, height));
-  }
-
-  /** Draw numbers of frames, checked frames, frames to check and the handles of the range to track. */
-  drawRuler(/** @type {CanvasRenderingContext2D} */ context) {
-    context.save();
-    this.clipNames(context, RULER_HEIGHT);
-    this.drawTicks(context);
-    context.fillStyle = this.getColor('accepted');
-    for (const frame of this.app.state.checked) {
-      context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
-    }
-    this.dimMargins(context, RULER_HEIGHT);
-    context.fillStyle = this.getColor('text');
-    for (const frame of this.app.review.markedFrames) {
-      const x = this.frameToX(frame + 0.5);
-      context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
-    }
-    context.restore();
-    this.drawHandles(context, (x, isEnd) => { // a line, and a flag that points into the range
-      context.rect(x - 1, 0, 2, RULER_HEIGHT);
-      context.roundRect(isEnd ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, isEnd ? [4, 0, 0, 4] : [0, 4, 4, 0]);
-    });
-  }
-
-  /** Draw beside the column of names only. */
-  clipNames(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
-    context.beginPath();
-    context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, height);
-    context.clip();
-  }
-
-  /** Dim the frames that cannot be changed. */
-  dimMargins(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
-    const [first, last] = this.app.state.editable_range;
+  /** Dim the frames that cannot be changed. @param {number} height */
+  dimMargins(height) {
+    const { context, app: { state: { editable_range: [first, last] } } } = this;
     const end = this.frameToX(Math.min(this.count, last + 1));
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
@@ -313,19 +276,38 @@ export class Timeline {
     context.globalAlpha = 1;
   }
 
-  /**
-   * Draw the handles of the range to track.
-   * @param {CanvasRenderingContext2D} context
-   * @param {(x: number, isEnd: boolean) => void} trace adds a handle to the path
-   */
-  drawHandles(context, trace) {
-    const width = this.canvas.clientWidth;
-    context.fillStyle = this.getColor('accent');
-    for (const [index, x] of this.handlePositions.entries()) {
-      context.beginPath();
-      if (x >= NAMES_WIDTH - 1 && x <= width + 1) trace(Math.min(x, width - 1), index === 1);
-      context.fill();
+  /** Mark checked frames and frames to check on the ruler. */
+  drawReview() {
+    const { context, app: { review, state } } = this;
+    context.fillStyle = this.getColor('accepted');
+    for (const frame of state.checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
+    context.fillStyle = this.getColor('text');
+    for (const frame of review.markedFrames) {
+      const x = this.frameToX(frame + 0.5);
+      context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
     }
+  }
+
+  /** Copy the ruler to a canvas that stays in view while the rows scroll. */
+  copyRuler() {
+    const ruler = element('ruler');
+    ruler.width = this.canvas.width;
+    ruler.height = Math.round(RULER_HEIGHT * devicePixelRatio);
+    ruler.getContext('2d')?.drawImage(this.canvas, 0, 0);
+  }
+
+  /** Draw the handles of the range to track. @param {number} height */
+  drawHandles(height) {
+    const { context, canvas: { clientWidth: width } } = this;
+    context.fillStyle = this.getColor('accent');
+    this.handlePositions.forEach((position, index) => {
+      if (position < NAMES_WIDTH - 1 || position > width + 1) return;
+      const x = Math.min(position, width - 1);
+      context.fillRect(x - 1, 0, 2, height);
+      context.beginPath(); // a flag that points into the range
+      context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
+      context.fill();
+    });
   }
 
   /** The current frame, whether it is checked, and how the selected object is on it. */
@@ -350,8 +332,9 @@ export class Timeline {
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y center of its row */
-  drawName(context, { id, name, color }, y) {
+  /** @param {Item} object @param {number} y center of its row */
+  drawName({ id, name, color }, y) {
+    const { context } = this;
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.getColor('text');
@@ -361,8 +344,8 @@ export class Timeline {
     context.fillText(text, 14, y);
   }
 
-  drawTicks(/** @type {CanvasRenderingContext2D} */ context) {
-    const { first, span, columnWidth } = this;
+  drawTicks() {
+    const { context, first, span, columnWidth } = this;
     const step = TICK_STEPS.find((frames) => frames * columnWidth >= MIN_TICK_DISTANCE) || 1e6;
     context.fillStyle = this.getColor('text');
     context.font = '10px system-ui, sans-serif';
@@ -375,9 +358,9 @@ export class Timeline {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Item} object @param {number} y top of its row */
-  drawRow(context, { id, color }, y) {
-    const { columnWidth } = this;
+  /** @param {Item} object @param {number} y top of its row */
+  drawRow({ id, color }, y) {
+    const { context, columnWidth } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
     const row = this.marks.get(id) || [];

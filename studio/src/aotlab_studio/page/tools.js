@@ -161,16 +161,13 @@ export class Toolbox {
     this.dropPoints();
   }
 
-  /** Whether `cancelInput` has an effect. */
-  get isCancelable() {
-    return this.hasUnfinishedInput || this.pendingPrompts.size > 0;
-  }
-
-  /** Drop unfinished input, and undo the prompts on their way. */
+  /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
   cancelInput() {
+    if (!this.hasUnfinishedInput && !this.pendingPrompts.size) return false;
     for (const pressed of this.pendingPrompts) pressed.isCanceled = true;
     this.pendingPrompts.clear();
     this.cancel();
+    return true;
   }
 
   /** Drop unfinished input; a polygon can be restored. */
@@ -371,10 +368,9 @@ export class Toolbox {
   }
 
   /**
-   * Offer to take pixels of other objects, or to add a new object to the previous one.
-   * @param {import('./connection.js').ActionAnswer<'suggest'>} answer
-   * @param {number} previousId
-   * @param {(changes: Prompts) => unknown} repeat undoes the step, and sends the prompt with these changes
+   * Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
+   * @type {(answer: import('./connection.js').ActionAnswer<'suggest'>, previousId: number,
+   *   repeat: (changes: Prompts) => unknown) => void}
    */
   offerChanges({ result: { object_id: id, protected_pixels: protectedPixels }, step }, previousId, repeat) {
     const { app, app: { history } } = this;

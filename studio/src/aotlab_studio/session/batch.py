@@ -258,7 +258,8 @@ class Batch:
             error = str(problem)
         sentences = self._describe_tracking(name) or shown.sentences
         lock = opened.session.document.database.folder_lock if opened is not None else None
-        holder = str(lock.owner if lock is not None else read_owner(clip.project) or "")
+        owner = lock.owner if lock is not None else read_owner(clip.project)
+        holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
         return msgspec.structs.replace(shown, holder=holder, error=error, sentences=sentences)
 
     def draw_thumbnail(self, name: str) -> bytes:
