@@ -42,7 +42,7 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     await this.app.queue.edit('set_range', range);
-    this.showRange();
+    if (this.app.timeline.handleIndex < 0) this.showRange(); // a dragged one will be stored
   }
 
   setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
