@@ -160,7 +160,7 @@ class Page:
         """Let a handler answer requests; returns when Chromium intercepts them, which begins with a delay."""
         self.tab.route(address, handler)
         self.tab.route("**/intercepted", lambda route: route.fulfill(body="yes"))
-        self.until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
+        self.wait_until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
 
     def at(self, x: float, y: float) -> list[float]:
         """Return the window position of a frame's pixel while the whole frame is shown."""
@@ -188,33 +188,38 @@ class Page:
         """The size of the brush."""
         return float(self.tab.inner_text("#tools output").removesuffix(" px"))
 
-    def selected(self, name: str) -> None:
+    def wait_selected(self, name: str) -> None:
         """Wait until an object is selected."""
         self.tab.wait_for_selector(f"#objects [aria-pressed=true] .name >> text='{name}'")
 
-    def objects(self, count: int) -> None:
+    def wait_objects(self, count: int) -> None:
         """Wait until the list has so many objects."""
         self.tab.wait_for_function(
             "count => document.querySelectorAll('#objects li').length === count", arg=count
         )
 
-    def shows(self, *names: str) -> None:
+    def wait_shown(self, *names: str) -> None:
         """Wait until the masks of these objects, and no others, are drawn."""
         text = f"Masks: {', '.join(names)}" if names else "No masks"
         self.tab.wait_for_selector(f"#view[aria-description='{text}']")
 
-    def until(self, condition: Callable[[], object]) -> None:
+    def wait_until(self, condition: Callable[[], object]) -> None:
         """Wait until something holds."""
         end = time.monotonic() + WAIT_SECONDS
         while not condition():
             assert time.monotonic() < end, (self.tab.inner_text("#status"), self.requests[-9:])
             self.tab.wait_for_timeout(30)
 
-    def status(self, words: str) -> None:
-        """Wait until the status line says this."""
+    def wait_status(self, words: str) -> None:
+        """Wait until the status line contains these words."""
+        assert words, "every line contains an empty text; call wait_no_status"
         self.tab.wait_for_function(
             "words => document.getElementById('status').textContent.includes(words)", arg=words
         )
+
+    def wait_no_status(self) -> None:
+        """Wait until the status line is empty."""
+        self.tab.wait_for_selector("#status:empty", state="attached")
 
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Press at the first point, move over the others, lift at the last; wait for the answer."""
@@ -233,6 +238,22 @@ class Page:
         """Click, without waiting for answers."""
         for point in points:
             self.tab.mouse.click(*self.at(*point))
+
+    def click_done(self, x: float, y: float, **options: Any) -> None:
+        """Click and wait for the answer; options as of Playwright."""
+        with self.done():
+            self.tab.mouse.click(*self.at(x, y), **options)
+
+    def move_cursor(self, x: int, y: int) -> None:
+        """Move the keyboard's cursor to a pixel."""
+        for _ in range(1000):
+            at = re.findall(r"\d+", self.tab.inner_text("#status"))
+            dx, dy = x - int(at[0]), y - int(at[1])
+            if dx == dy == 0:
+                return
+            key, distance = ("d" if dx > 0 else "a", abs(dx)) if dx else ("s" if dy > 0 else "w", abs(dy))
+            self.key(key if distance >= 8 else f"Shift+{key}")
+        pytest.fail("the cursor did not arrive")
 
     def done(self) -> Counted:
         """Waits, at the end of the block, for the answer of what was done in it."""

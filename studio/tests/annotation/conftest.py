@@ -14,7 +14,7 @@ from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, Page
-from studio.tests.annotation.clips import WAIT_SECONDS, draw_folder, open_session
+from studio.tests.annotation.clips import WAIT_SECONDS, draw, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
 
@@ -150,6 +150,20 @@ def page(new_page):
     new_page.open()
     new_page.key("b")
     return new_page
+
+
+@pytest.fixture
+def one_object(page, session):
+    """Object 1, drawn on frame 0 and listed in the page."""
+    draw(session, 0, 1)
+    page.wait_objects(1)
+
+
+@pytest.fixture
+def two_objects(page, session):
+    """Objects 1 and 2, drawn on frame 0 and listed in the page."""
+    draw(session, 0, 1, 2)
+    page.wait_objects(2)
 
 
 @pytest.fixture

@@ -76,9 +76,9 @@ class PageSocket:
 
     def do(self, action, **values):
         self.count += 1
-        return self.raw(json.dumps({"id": self.count, "do": action, **values}))
+        return self.send_text(json.dumps({"id": self.count, "do": action, **values}))
 
-    def raw(self, text):
+    def send_text(self, text):
         self.socket.send(text)
         while True:
             answer = json.loads(self.socket.recv(timeout=WAIT_SECONDS))
@@ -86,7 +86,7 @@ class PageSocket:
                 return answer
             self.events.append(answer)
 
-    def until(self, wanted):
+    def wait_event(self, wanted):
         while not (self.events and wanted(self.events[-1])):
             answer = json.loads(self.socket.recv(timeout=WAIT_SECONDS))
             if "event" in answer:

@@ -89,17 +89,19 @@ def test_clip_is_served_below_its_name(served_list):
     assert b"main.js" in served_list.get("/clip/b/").content
     assert served_list.get("/clip/b/page/main.js").status_code == 200
     assert served_list.get("/clip/b/labels/0").status_code == 200
-    talk = served_list.open(path="clip/b/socket")
-    described = talk.do("describe")["result"]
+    connection = served_list.open(path="clip/b/socket")
+    described = connection.do("describe")["result"]
     assert described["name"] == "b"
     assert "no such clip" in served_list.get("/clip/x/").text
-    talk.socket.close()
+    connection.socket.close()
 
 
 def test_first_edit_and_finishing_set_the_status(batch, served_list):
-    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Zo%C3%AB")
+    connection = served_list.open(
+        path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Zo%C3%AB"
+    )
     assert statuses(batch)["b"] == "open"
-    talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
+    connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
     assert clip.author == "Zoë"
@@ -107,11 +109,11 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
     assert "error" not in post_status(served_list, "b", "Zo%C3%AB", status="rejected", note="blurred")
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("rejected", "blurred")
-    assert [version["title"] for version in talk.do("list_versions")["result"]] == ["rejected: blurred"]
-    talk.do("undo")
+    assert [version["title"] for version in connection.do("list_versions")["result"]] == ["rejected: blurred"]
+    connection.do("undo")
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("in progress", "")  # the note was another person's
-    talk.socket.close()
+    connection.socket.close()
 
 
 def test_documented_program_accepts_all_clips(batch, served_list):
@@ -123,33 +125,34 @@ def test_documented_program_accepts_all_clips(batch, served_list):
 
 
 def test_change_without_a_name_is_rejected_in_a_list(batch, served_list):
-    talk = served_list.open(path="clip/b/socket")
-    assert "type your name" in talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)["error"]
+    connection = served_list.open(path="clip/b/socket")
+    answer = connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
+    assert "type your name" in answer["error"]
     assert statuses(batch)["b"] == "open"
-    talk.socket.close()
+    connection.socket.close()
 
 
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
-    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
-    talk.do("describe")
+    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection.do("describe")
     set_status(batch, "b", "Bob", "accepted")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
     assert (clip.status, clip.author) == ("accepted", "Bob")
-    talk.socket.close()
+    connection.socket.close()
 
 
 def test_rejected_page_does_not_log_an_error(served_list, caplog):
-    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
-    talk.do("describe")
+    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection.do("describe")
     with pytest.raises(InvalidStatus):
         served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Bob")
-    talk.socket.close()
+    connection.socket.close()
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
-    talk = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
-    talk.do("describe")
+    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection.do("describe")
     bob = {"cookie": False, "Cookie": f"{served_list.cookie}; aotlab_person=Bob"}
     refused = served_list.get("/clip/b/", **bob)
     assert refused.status_code == 409
@@ -158,7 +161,7 @@ def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
     assert (edits.status_code, "Ann has it open" in edits.text) == (409, True)
     status = [{"do": "set_status", "value": "rejected", "note": "dark"}]
     assert post_as(served_list, "Bob", "/clip/b/edits", status).status_code == 200
-    talk.socket.close()
+    connection.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
     assert served_list.get("/clip/b/", **bob).status_code == 200
 

@@ -126,9 +126,10 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 @needs_browser
 def test_list_says_who_has_a_clip_open(context, served_list, batch):
-    with batch.use("a", "Ann", page=True):
+    with batch.use("b", "", page=True), batch.use("a", "Ann", page=True):
         tab = open_list(context, served_list)
-        tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
+        for user in ("Ann on", "this program"):
+            tab.wait_for_selector(f"#clips td:last-child >> text=in use by {user}")
         tab.close()
 
 
@@ -228,7 +229,7 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
 
 
 @needs_browser
-def test_older_list_does_not_replace_a_newer_one(clock_context, served_list):
+def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab = open_list(clock_context, served_list, fixed_clock=True)
     tab.wait_for_selector("#clips tr")
     held, answer = hold_first_answer()
@@ -244,4 +245,16 @@ def test_older_list_does_not_replace_a_newer_one(clock_context, served_list):
         route.fulfill(response=response)
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
     tab.wait_for_selector("#clips .accepted")
+    tab.close()
+
+
+@needs_browser
+def test_list_is_filtered_by_name_and_status(context, served_list):
+    tab = open_list(context, served_list)
+    tab.wait_for_selector("#clips tr:nth-child(3)")
+    tab.fill("#search", "B")
+    tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
+    assert tab.inner_text("#clips tr").startswith("b")
+    tab.select_option("#filter", "accepted")
+    tab.wait_for_selector("#summary >> text=No clip matches")
     tab.close()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 
-from aotlab import Prediction
+from aotlab import InputError, Prediction
 from aotlab_studio.document import editing
+from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Entry, VersionRecord
 from aotlab_studio.review.checks import Check
-from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
+from aotlab_studio.session import actions
+from studio.tests.annotation.browser import (
+    Page,
+    Wire,
+    choose_status,
+    needs_browser,
+)
 from studio.tests.annotation.clips import (
     LENGTH,
     WAIT_SECONDS,
@@ -18,6 +26,7 @@ from studio.tests.annotation.clips import (
     draw,
     hold,
     hold_review,
+    list_titles,
     refresh_review,
     start_job,
     truth,
@@ -25,6 +34,11 @@ from studio.tests.annotation.clips import (
 )
 
 pytestmark = needs_browser
+
+JOB = {
+    "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
+    "overwritten_pixels": 0, "problem": None,
+}  # fmt: skip
 
 
 def test_review_lists_each_frame_once_worst_first(page, session, checks):
@@ -40,39 +54,37 @@ def test_review_lists_each_frame_once_worst_first(page, session, checks):
     for frame, selected in ((7, 2), (3, 1), (7, 2)):
         page.key(".")
         page.wait_frame(frame)
-        page.selected(f"object {selected}")
+        page.wait_selected(f"object {selected}")
 
 
-def test_objects_added_during_a_review_stay(page, session, monkeypatch):
-    draw(session, 0, 1, 2)
-    page.objects(2)
+def test_objects_added_during_a_review_stay(page, session, monkeypatch, two_objects):
     begun, release = hold_review(monkeypatch)
     refresh_review(session)
-    page.until(begun.is_set)
+    page.wait_until(begun.is_set)
     editing.add_object(session.document)
     page.key("1")
     release.set()
     page.tab.wait_for_selector("#review li")
-    page.objects(3)
-    page.selected("object 1")
+    page.wait_objects(3)
+    page.wait_selected("object 1")
 
 
-def test_end_of_tracking_leaves_an_error(page, session):
+def test_error_stays_at_the_end_of_tracking(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
     start_job(session, 0)
     page.tab.wait_for_selector("#job:not([hidden])")
     page.tab.set_input_files("#load", __file__)
-    page.status("not readable")
+    page.wait_status("not readable")
     tracker.allow()
     page.tab.wait_for_selector(".toast >> text=Tracking done:")
-    page.status("not readable")
+    page.wait_status("not readable")
 
 
 def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
-    page.objects(1)
+    page.wait_objects(1)
     job = start_job(session, 0)
     page.wait_frame(3)
     page.tab.mouse.move(*page.at(40, 5))
@@ -138,7 +150,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, checks):
     assert any(url.startswith(address) for url in page.requests)
     draw(session, 7, 2)
     editing.add_object(session.document)
-    page.objects(3)  # events arrive in order
+    page.wait_objects(3)  # events arrive in order
     assert page.tab.query_selector("#review .done") is None
     del checks[:2]
     draw(session, 7, 1)
@@ -162,7 +174,7 @@ def test_correction_propagates_without_a_key(page, session):
     page.key("x")
     page.drag((37, 22), (53, 38))
     page.seek(8)
-    page.shows("object 1", "object 2")
+    page.wait_shown("object 1", "object 2")
     assert (page.labels(8) == truth(8)).all()
     assert page.tab.is_enabled("#track")
     page.key_done("Control+z")
@@ -198,7 +210,7 @@ def test_undo_of_tracking_brings_a_correction_back(page, session):
     page.key("2", "b")
     page.seek(4)
     page.drag((50, 3), (54, 3))
-    page.until(lambda: (page.labels(8) != before).any())
+    page.wait_until(lambda: (page.labels(8) != before).any())
     assert session.runner.wait(WAIT_SECONDS)
     corrected = page.labels(8)
     session.runner.make_tracker = TruthTracker
@@ -212,7 +224,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     draw(session, 0, 1, 2)
     with page.tracked():
         start_job(session, 0)
-    page.objects(2)
+    page.wait_objects(2)
     page.key("1", "b")
     page.seek(5)
     page.drag((45, 30), (45, 30))
@@ -225,15 +237,15 @@ def test_undo_key_ends_the_tracking_it_started(page, session):
     hold(session, 4)
     page.drag((8, 8), (12, 12))
     page.key("t")
-    page.until(lambda: session.runner.job is not None and session.runner.job.done >= 2)
+    page.wait_until(lambda: session.runner.job is not None and session.runner.job.done >= 2)
     page.key_done("Control+z")
     page.key_done("Control+z")
     page.tab.wait_for_selector("#job", state="hidden")
-    page.objects(0)
-    page.shows()
+    page.wait_objects(0)
+    page.wait_shown()
     page.seek(0)
     page.drag((30, 30), (36, 30))
-    page.shows("object 2")  # the id is not used again
+    page.wait_shown("object 2")  # the id is not used again
     assert not any(page.labels(index).any() for index in range(1, LENGTH))
 
 
@@ -246,7 +258,7 @@ def test_box_beside_a_tracked_object_leaves_it(page, session):
     page.seek(5)
     page.key("x")
     page.drag((37, 22), (53, 38))
-    page.until(lambda: (page.labels(LENGTH - 1) == 2).any())
+    page.wait_until(lambda: (page.labels(LENGTH - 1) == 2).any())
     assert session.runner.wait(WAIT_SECONDS)
     assert all(((page.labels(index) == 1) == (truth(index) == 1)).all() for index in range(LENGTH))
 
@@ -269,7 +281,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
         page.wait_idle()
         assert not page.tab.is_visible("#status.error")
         assert page.tab.inner_text("#clip-status") == ("accepted" if choice else "in progress")
-    page.until(lambda: session.document.log.status is not None)
+    page.wait_until(lambda: session.document.log.status is not None)
     assert session.document.log.status.outdated == [(1, 3), (5, 11)]
     page.key("Shift+E")
     for choice in ("", "proceed"):
@@ -297,34 +309,34 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, che
     page.key("q")
     page.tab.wait_for_selector("#checked[aria-pressed=true]")
     page.tab.wait_for_selector("#strips[aria-valuetext^='Frame 3, checked;']")
-    page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
+    page.wait_until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
-    page.status("No frames left to check")
+    page.wait_status("No frames left to check")
 
 
-def test_impossible_range_is_not_exported(new_page):
+def test_impossible_range_of_an_export_is_refused(new_page):
     wire = Wire(new_page)
     new_page.key("Shift+E")
     for first in ("5.5", "3"):
         new_page.tab.fill("#export-first", first)
         new_page.tab.press("#export-first", "Enter")
-    new_page.until(lambda: wire.list_sent("export"))
+    new_page.wait_until(lambda: wire.list_sent("export"))
     assert [message["first"] for message in wire.list_sent("export")] == [3]
 
 
 def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     draw(session, 0, 1)
     choose_status(page.tab, "rejected", note="ear missing")
-    page.until(lambda: session.document.status[:2] == ("rejected", "ear missing"))
+    page.wait_until(lambda: session.document.status[:2] == ("rejected", "ear missing"))
     page.tab.click("#clip-status >> text=rejected: ear missing")
     page.key("End")
     page.tab.keyboard.type(", tail")
     page.key("Enter")
     page.tab.wait_for_selector("#clip-status >> text=rejected: ear missing, tail")
     choose_status(page.tab, "open", note="")
-    page.until(lambda: session.document.status[:2] == ("open", ""))
+    page.wait_until(lambda: session.document.status[:2] == ("open", ""))
     choose_status(page.tab, "rejected")
-    page.until(lambda: session.document.status[:2] == ("rejected", ""))
+    page.wait_until(lambda: session.document.status[:2] == ("rejected", ""))
     versions = session.document.list_versions()
     assert [version.title for version in versions] == [
         "rejected",
@@ -339,14 +351,12 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     assert page.tab.input_value("#note") == ""
     page.tab.click("#notes button")
     page.wait_frame(3)
-    page.until(lambda: page.tab.input_value("#note") == "shadow in the mask")
+    page.wait_until(lambda: page.tab.input_value("#note") == "shadow in the mask")
     page.key("Control+z")
     page.tab.wait_for_selector("#notes li", state="detached")
 
 
-def test_version_is_kept_and_restored(page, session):
-    draw(session, 0, 1)
-    page.objects(1)
+def test_version_is_kept_and_restored(page, one_object):
     page.tab.click("#open-versions")
     page.tab.fill("#version-title", "first")
     page.tab.click("#version-save")
@@ -359,38 +369,34 @@ def test_version_is_kept_and_restored(page, session):
     assert (page.labels(0) == (truth(0) == 1)).all()
 
 
-def test_accepted_masks_are_in_progress_after_an_edit(page, session):
-    draw(session, 0, 1)
-    page.objects(1)
-    page.until(lambda: page.tab.inner_text("#clip-status") == "in progress")
+def test_accepted_masks_are_in_progress_after_an_edit(page, session, one_object):
+    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "in progress")
     assert not page.tab.is_visible("#next-clip")
     with page.done():
         choose_status(page.tab, "accepted")
-    page.until(lambda: page.tab.inner_text("#clip-status") == "accepted")
+    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "accepted")
     assert session.document.status.value == "accepted"
     page.key_done("m")
-    page.until(lambda: page.tab.inner_text("#clip-status") == "in progress")
+    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "in progress")
 
 
-def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch):
-    draw(session, 0, 1)
-    page.objects(1)
+def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monkeypatch, one_object):
     with monkeypatch.context() as patch:
         patch.setattr(session.document, "emit", lambda event: None)
         draw(session, 1, 1)
     choose_status(page.tab, "accepted")
-    page.status("clip: changed meanwhile; look at it, then set the status again")
+    page.wait_status("clip: changed meanwhile; look at it, then set the status again")
     assert session.document.status.value == "in progress"
 
 
-def test_frame_without_a_mask_cannot_be_checked(page, session):
+def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.key("q")
-    page.status("frame 0: no mask to check")
+    page.wait_status("frame 0: no mask to check")
     assert session.document.status.value == "open"
     draw(session, 0, 1)
-    page.objects(1)
+    page.wait_objects(1)
     page.key(".")
-    page.status("Nothing is tracked yet")
+    page.wait_status("Nothing is tracked yet")
 
 
 def test_only_the_object_of_a_correction_is_outdated(page, session, long_pause):
@@ -429,3 +435,168 @@ def test_times_are_in_the_zone_of_the_browser(browser, session, served):
         page.tab.click("#open-versions")
         page.tab.wait_for_selector("#versions >> text=1: untitled · Ann · Jan 3, 2026, 5:00")
         page.tab.wait_for_selector("#versions >> text=2: untitled · Ann · unknown time")
+
+
+def send_job(wire, **changes):
+    wire.socket.send(json.dumps({"event": "job", "job": {**JOB, **changes}}))
+
+
+def test_tracking_leaves_the_files_of_the_page(new_page):
+    wire = Wire(new_page)
+    new_page.requests.clear()
+    for done in range(1, 51):
+        send_job(wire, done=done, total=60)
+    new_page.tab.wait_for_selector("#job-text >> text=50 of 60")
+    new_page.settle()
+    assert not [url for url in new_page.requests if "/page/" in url]
+
+
+def test_live_review_requests_checks_of_changed_frames_only(new_page, session, checks):
+    draw(session, 0, 1)
+    checks.append(Check(7, 1, "lost", 1.0))
+    wire = Wire(new_page)
+    new_page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
+    new_page.settle()
+    new_page.requests.clear()
+    strips, reviews = (len(wire.list_sent(action)) for action in ("timeline", "review"))
+
+    def has_refreshed():
+        send_job(wire)
+        return len(wire.list_sent("review")) >= reviews + 2
+
+    new_page.wait_until(has_refreshed)
+    new_page.settle()
+    assert len(wire.list_sent("timeline")) == strips
+    assert not [url for url in new_page.requests if "/frame/7?" in url]
+    # in one call: a late review may replace the entry between two
+    new_page.tab.evaluate("document.querySelector('#review li').scrollIntoView()")
+    session.document.emit(FrameEvent(7, session.document.revision + 1, {1: "-"}))
+    new_page.wait_until(lambda: any("/frame/7?" in url for url in new_page.requests))
+
+
+def test_review_grows_while_tracking_runs(new_page, session, checks):
+    draw(session, 0, 1)
+    wire = Wire(new_page)
+    new_page.wait_until(lambda: wire.list_sent("review") and len(wire.answers) == len(wire.sent))
+    checks.append(Check(7, 1, "jump", 0.9))
+
+    def is_listed():
+        send_job(wire)
+        return new_page.tab.query_selector("#review li")
+
+    new_page.wait_until(is_listed)
+    assert new_page.tab.is_visible("#job")
+
+
+def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    draw(session, 9, 2)
+
+    def find(*_):
+        return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects else []
+
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find)
+    refresh_review(session)
+    page.tab.wait_for_selector("#review li")
+    page.key("2")
+    page.key_done("Delete")
+    page.tab.wait_for_selector("#review li", state="detached")
+    page.key("Shift+E")
+    page.tab.click("#export-annotated")
+    assert page.tab.input_value("#export-last") == "0"
+    page.key("Escape", "Control+z")
+    page.tab.wait_for_selector("#review li")
+
+
+def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch, one_object):
+    begun, release = hold_review(monkeypatch)
+    refresh_review(session)
+    page.wait_until(begun.is_set)
+    draw(session, 5, 1)
+    release.set()
+    page.tab.wait_for_selector("#review li")
+    page.key("Shift+E")
+    page.tab.click("#export-annotated")
+    assert page.tab.input_value("#export-last") == "5"
+
+
+def test_refused_status_shows_the_stored_one(page, session, monkeypatch):
+    def refuse(*_):
+        raise InputError("disk: full")
+
+    monkeypatch.setattr(session.document, "set_status", refuse)
+    choose_status(page.tab, "corrected")
+    page.wait_status("disk: full")
+    assert page.tab.inner_text("#clip-status") == "open"
+
+
+def test_refused_export_says_so_in_its_dialog(page):
+    page.key("Shift+E")
+    page.tab.fill("#export-first", "99")
+    page.tab.click("#export-start")
+    page.tab.wait_for_selector("#export-missing:has-text('99')")
+    assert page.tab.inner_text("#status") == ""
+    assert page.tab.is_visible("#export-dialog")
+    assert page.tab.is_enabled("#export-start")
+    page.tab.fill("#export-first", "-5")
+    page.tab.click("#export-dialog [value=close]")
+    page.tab.wait_for_selector("#export-dialog", state="hidden")
+
+
+def test_refused_version_says_so_in_its_dialog(page, session):
+    draw(session, 0, 1)
+    page.tab.click("#open-versions")
+    page.tab.fill("#version-title", "first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(actions.ACTIONS, "save_version")
+        page.tab.press("#version-title", "Enter")
+        page.tab.wait_for_selector("#versions-dialog [role=alert] >> text=no such action")
+    assert page.tab.input_value("#version-title") == "first"
+    page.tab.press("#version-title", "Enter")
+    page.tab.wait_for_selector("#versions li >> text=first")
+    assert not page.tab.inner_text("#versions-dialog [role=alert]")
+
+
+def test_versions_that_cannot_be_listed_show_an_error(new_page, monkeypatch):
+    wire = Wire(new_page)
+    monkeypatch.delitem(actions.ACTIONS, "list_versions")
+    new_page.tab.click("#open-versions")
+    new_page.wait_status("no such action")
+    new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
+    new_page.settle()
+    assert not new_page.tab.is_visible("#versions-dialog")
+
+
+def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
+    draw(session, 3, 1)
+    wire = Wire(new_page)
+    send, held = wire.send, []
+    wire.send = lambda server, text: (
+        held.append((server, text)) if "set_checked" in text else send(server, text)
+    )
+    new_page.seek(3)
+    new_page.key("q", "q")
+    new_page.wait_until(lambda: held)
+    wire.send = send
+    send(*held.pop())
+    new_page.wait_until(
+        lambda: len(wire.list_sent("set_checked")) == 2 and len(wire.answers) == len(wire.sent)
+    )
+    new_page.wait_idle()
+    assert session.describe().checked == [3]
+    assert new_page.tab.locator(".toast span").all_inner_texts() == ["Frame 3 marked as checked"]
+
+
+def test_frame_checked_by_two_people_stays_checked(page, context, served, session):
+    draw(session, 0, 1)
+    other = Page(context, served.url)
+    with served.session.document.lock:  # neither sees the other's mark
+        for each in (page, other):
+            each.tab.focus("#view")
+            each.key("q")
+            each.settle()
+    for each in (page, other):
+        each.tab.wait_for_selector("#checked[aria-pressed=true]")
+        each.wait_idle()
+    assert session.describe().checked == [0]
+    assert list_titles(session.document)[0] == "mark as checked"

@@ -6,8 +6,16 @@ import re
 from fractions import Fraction
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
-from studio.tests.annotation.clips import LENGTH, draw
+from studio.tests.annotation.browser import (
+    VIEWPORT,
+    Page,
+    Wire,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    LENGTH,
+    draw,
+)
 
 pytestmark = needs_browser
 
@@ -34,31 +42,31 @@ class HeldFrames:
 def test_queued_keys_act_on_their_own_frames(page, session):
     for index in range(4):
         draw(session, index, 1)
-    page.objects(1)
+    page.wait_objects(1)
     slow = HeldFrames(page, 1, 2)
     page.key("ArrowRight", "m", "ArrowRight", "ArrowRight", "m")
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True] * 4
     with page.done():
         slow.release()
     page.wait_frame(3)
-    page.shows()
+    page.wait_shown()
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True, False, True, False]
 
 
-def test_nothing_is_drawn_on_a_loading_frame(page):
+def test_stroke_on_a_loading_frame_is_refused(page):
     slow = HeldFrames(page, 5)
     with page.tab.expect_response("**/frame/5?near=1"):
         page.tab.fill("#frame", "5")
         page.tab.press("#frame", "Enter")
     page.stroke((10, 10), (30, 10))
-    page.status("Frame 5 has not loaded yet")
+    page.wait_status("Frame 5 has not loaded yet")
     slow.release()
     page.wait_frame(5)
     page.drag((10, 10), (30, 10))
     assert [page.labels(index).any() for index in (0, 5)] == [False, True]
 
 
-def test_nothing_is_drawn_without_an_image(new_page):
+def test_stroke_without_an_image_is_refused(new_page):
     new_page.open()
     new_page.answer(re.compile("/frame/0"), lambda route: route.fulfill(status=404, body="broken"))
     new_page.open()
@@ -66,18 +74,16 @@ def test_nothing_is_drawn_without_an_image(new_page):
     new_page.tab.mouse.move(*new_page.at(10, 10))
     new_page.tab.mouse.down()
     new_page.tab.mouse.up()
-    new_page.status("Frame 0 has not loaded yet")
+    new_page.wait_status("Frame 0 has not loaded yet")
     assert not new_page.labels(0).any()
 
 
-def test_failed_frame_drops_its_queued_keys(page, session):
-    draw(session, 0, 1)
-    page.objects(1)
+def test_failed_frame_drops_its_queued_keys(page, session, one_object):
     slow = HeldFrames(page, 1)
     page.key("ArrowRight", "m")
-    page.until(lambda: slow.held)
+    page.wait_until(lambda: slow.held)
     slow.release(status=404, body="broken")
-    page.status("broken")
+    page.wait_status("broken")
     page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
     assert set(session.document.snapshot.keyframe(1)) == set()
@@ -88,12 +94,12 @@ def test_failed_frame_drops_its_queued_keys(page, session):
 def test_escape_drops_the_keys_before_it_only(page, session):
     for index in range(2):
         draw(session, index, 1)
-    page.objects(1)
+    page.wait_objects(1)
     slow = HeldFrames(page, 1)
     page.key("ArrowRight", "m", "Escape", "i")
     slow.release()
     page.wait_frame(1)
-    page.until(lambda: session.document.snapshot.objects[1].hidden)
+    page.wait_until(lambda: session.document.snapshot.objects[1].hidden)
     assert (page.labels(1) == 1).any()
 
 
@@ -130,11 +136,11 @@ def test_space_plays_after_a_button_was_clicked(page, session):
 def test_click_on_a_timeline_row_selects_its_object(page, session):
     for _ in range(20):
         editing.add_object(session.document)
-    page.objects(20)
+    page.wait_objects(20)
     box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
     page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
-    page.selected("object 20")
+    page.wait_selected("object 20")
     page.wait_frame(5)
     assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
 
@@ -143,7 +149,7 @@ def test_finger_scrolls_the_rows_and_a_tap_selects(page, session):
     page.tab.set_viewport_size({"width": 390, "height": 844})
     for _ in range(20):
         editing.add_object(session.document)
-    page.objects(20)
+    page.wait_objects(20)
     box = page.tab.locator("#rows").bounding_box()
     x, y = box["x"] + 0.5 * box["width"], box["y"] + box["height"] - 10
 
@@ -220,9 +226,7 @@ def test_enter_in_the_frame_field_returns_to_the_frame(page):
     assert page.labels(3)[10, 15] == 1
 
 
-def test_range_is_dragged_on_the_timeline_and_kept(page, session):
-    draw(session, 0, 1, 2)
-    page.objects(2)
+def test_range_is_dragged_on_the_timeline_and_kept(page, session, two_objects):
     box = page.tab.locator("#strips").bounding_box()
     column = (box["width"] - 96) / LENGTH
 
@@ -233,14 +237,14 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
 
     drag(0, 3)
     drag(LENGTH - 0.05, 9)
-    page.until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
-    page.until(lambda: session.document.snapshot.state.ranges == {"track": (3, 8)})
+    page.wait_until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
+    page.wait_until(lambda: session.document.snapshot.state.ranges == {"track": (3, 8)})
     page.tab.wait_for_selector("#strips[aria-valuetext$='tracking range 3 to 8']")
     page.key("ArrowUp")
     page.seek(5)
     page.open(page.tab.url)
     page.wait_frame(5)
-    page.selected("object 1")
+    page.wait_selected("object 1")
     assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
     drag(9, LENGTH)
     assert page.tab.input_value("#last") == ""
@@ -249,7 +253,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
 def test_untouched_field_shows_the_range_of_another_page(page, session):
     page.tab.focus("#first")
     editing.set_range(session.document, 2, 8)
-    page.until(lambda: page.tab.input_value("#last") == "8")
+    page.wait_until(lambda: page.tab.input_value("#last") == "8")
     assert page.tab.input_value("#first") == "2"
 
 
@@ -257,10 +261,10 @@ def test_unchanged_range_is_shown_as_it_is_stored(page):
     with page.done():
         page.tab.fill("#first", "0")
         page.tab.press("#first", "Enter")
-    page.until(lambda: page.tab.input_value("#first") == "")
+    page.wait_until(lambda: page.tab.input_value("#first") == "")
 
 
-def test_impossible_range_is_not_tracked(new_page, session):
+def test_impossible_range_of_tracking_is_refused(new_page, session):
     wire = Wire(new_page)
     with new_page.done():
         new_page.tab.fill("#last", "8")
@@ -268,22 +272,22 @@ def test_impossible_range_is_not_tracked(new_page, session):
     for first in ("5.5", "-3", "99", "9"):
         new_page.tab.fill("#first", first)
         new_page.tab.press("#first", "Enter")
-        new_page.status("must be frames from 0 to 11")
+        new_page.wait_status("must be frames from 0 to 11")
         new_page.tab.click("#track")
     new_page.key_done("n")
     assert wire.list_sent("track") == []
     session.document.shared = True
     new_page.tab.fill("#first", "3")
     new_page.tab.press("#first", "Enter")
-    new_page.status("type your name first")
-    new_page.until(lambda: new_page.tab.input_value("#first") == "")
+    new_page.wait_status("type your name first")
+    new_page.wait_until(lambda: new_page.tab.input_value("#first") == "")
     assert new_page.tab.input_value("#last") == "8"
 
 
 def test_selected_object_is_in_view(page, session):
     for _ in range(15):
         editing.add_object(session.document)
-    page.objects(15)
+    page.wait_objects(15)
     visible = """() => {
         const [list, rows] = ['objects', 'rows'].map((id) => document.getElementById(id));
         const [outer, line] = [list, list.querySelector('.selected')].map((node) => node.getBoundingClientRect());
@@ -294,15 +298,15 @@ def test_selected_object_is_in_view(page, session):
     }"""
     for key in (*["ArrowDown"] * 15, *["ArrowUp"] * 15):
         page.key(key)
-    page.selected("object 1")
-    page.until(lambda: page.tab.evaluate(visible))
+    page.wait_selected("object 1")
+    page.wait_until(lambda: page.tab.evaluate(visible))
     page.key_done("n")
-    page.selected("object 16")
-    page.until(lambda: page.tab.evaluate(visible))
+    page.wait_selected("object 16")
+    page.wait_until(lambda: page.tab.evaluate(visible))
     page.tab.set_viewport_size({"width": 390, "height": 844})
     page.key("1")
     page.tab.click("#panels")
-    page.until(lambda: page.tab.evaluate(visible))
+    page.wait_until(lambda: page.tab.evaluate(visible))
 
 
 def test_evicted_images_can_still_be_drawn(idle_page):
@@ -322,18 +326,18 @@ def test_evicted_images_can_still_be_drawn(idle_page):
 def test_thumbnails_show_masks_and_numbers(page, session):
     draw(session, 0, 1)
     page.tab.set_viewport_size({"width": 1280, "height": 900})
-    page.until(lambda: page.tab.inner_text("#thumbnails").split()[:3] == ["0", "1", "2"])
+    page.wait_until(lambda: page.tab.inner_text("#thumbnails").split()[:3] == ["0", "1", "2"])
     look = """() => {
         const context = document.createElement('canvas').getContext('2d');
         context.drawImage(document.querySelector('#thumbnails img'), 0, 0);
         return [...context.getImageData(10, 10, 1, 1).data];
     }"""
-    page.until(lambda: 0 < page.tab.evaluate(look)[0] < 150)
+    page.wait_until(lambda: 0 < page.tab.evaluate(look)[0] < 150)
     editing.mark_absent(session.document, 0, 1)
-    page.until(lambda: page.tab.evaluate(look)[0] > 200)
+    page.wait_until(lambda: page.tab.evaluate(look)[0] > 200)
 
 
-def test_right_button_on_the_timeline_does_not_seek(idle_page):
+def test_right_button_on_the_timeline_is_ignored(idle_page):
     box = idle_page.tab.locator("#strips").bounding_box()
     idle_page.tab.mouse.click(box["x"] + box["width"] - 20, box["y"] + 5, button="right")
     idle_page.settle()
@@ -341,14 +345,141 @@ def test_right_button_on_the_timeline_does_not_seek(idle_page):
     assert idle_page.tab.get_attribute("#previous", "aria-keyshortcuts") == "ArrowLeft"
 
 
-def test_playback_does_not_wait_for_each_mask(page):
+def test_playback_loads_masks_ahead(page):
     held, released = [], []
     page.answer(
         re.compile(r"/labels/[0-9]+\?"), lambda route: route.continue_() if released else held.append(route)
     )
     page.key("Space")
-    page.until(lambda: len(held) > 1)
+    page.wait_until(lambda: len(held) > 1)
     released.append(True)
     for route in held:
         route.continue_()
     page.wait_frame(LENGTH - 1)
+
+
+def test_playback_stops_at_a_broken_frame(page):
+    page.answer(re.compile("/frame/3"), lambda route: route.fulfill(status=404, body="broken"))
+    page.key("Space")
+    page.wait_status("broken")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
+    page.wait_frame(2)
+
+
+def test_seek_stops_playback(idle_page):
+    label = idle_page.tab.evaluate("""() => {
+        document.getElementById('play').click();
+        const field = document.getElementById('frame');
+        field.value = '7';
+        field.dispatchEvent(new Event('change'));
+        return document.getElementById('play').ariaLabel;
+    }""")
+    assert label == "Play"
+    idle_page.wait_frame(7)
+
+
+def test_second_play_keeps_the_rate(clock_context, served):
+    page = Page(clock_context, served.url, opened=False)
+    served.session.document.frames.rate = Fraction(1, 20)
+    page.tab.clock.install()
+    page.open()
+    page.requests.clear()
+    page.key("Space")
+    page.wait_frame(1)
+    page.key("Space", "Space")
+    page.wait_frame(2)
+    page.tab.clock.run_for(25_000)
+    page.wait_frame(3)
+    page.settle()
+    assert page.tab.get_attribute("#strips", "aria-valuenow") == "3"
+
+
+def test_undo_stops_playback(page, session):
+    session.document.frames.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
+    draw(session, 0, 1)
+    page.open()
+    page.key("Space")
+    page.wait_frame(1)
+    page.key("Control+z")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
+    page.wait_frame(0)
+    page.wait_shown()
+
+
+def test_sixty_seconds_are_a_minute(page, session):
+    session.document.frames.rate = Fraction(1000, 59996)
+    page.open()
+    page.seek(1)
+    assert "1:00.00" in page.tab.inner_text("#time")
+
+
+def test_task_runs_again_after_a_failure(idle_page):
+    runs = idle_page.tab.evaluate("""async () => {
+        const { CoalescedTask } = await import('./page/dom.js');
+        let runs = 0;
+        const task = new CoalescedTask(async () => {
+            runs += 1;
+            if (runs === 1) throw new Error('broken');
+        });
+        await task.run().catch(() => {});
+        await task.run();
+        return runs;
+    }""")
+    assert runs == 2
+
+
+def test_hanging_request_leaves_the_shown_frame_usable(page):
+    held = []
+    page.answer(re.compile(r"/labels/5\?"), lambda route: held.append(route))
+    page.tab.fill("#frame", "5")
+    page.tab.press("#frame", "Enter")
+    page.wait_until(lambda: held)
+    page.key("ArrowRight")
+    page.wait_frame(6)
+    page.key("ArrowLeft")
+    page.wait_until(lambda: held[1:])
+    page.tab.fill("#frame", "6")
+    page.tab.press("#frame", "Enter")
+    page.drag((10, 10), (20, 10))
+    assert page.labels(6)[10, 15] == 1
+
+
+def test_failed_request_is_repeated_and_named(page):
+    failed = []
+
+    def fail(route):
+        failed.append(route)
+        if len(failed) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.answer(re.compile(r"/frame/5\?video=[0-9a-f]+$"), fail)
+    page.answer(re.compile(r"/frame/7\?video=[0-9a-f]+$"), lambda route: route.abort())
+    page.seek(5)
+    assert len(failed) == 2
+    page.tab.fill("#frame", "7")
+    page.tab.press("#frame", "Enter")
+    page.wait_status("did not answer a request")
+    page.wait_frame(5)
+    assert "Reconnecting" not in page.tab.inner_text("#status")
+
+
+def test_ruler_stays_above_the_rows_that_scroll(page, session):
+    for _ in range(14):
+        editing.add_object(session.document)
+    page.wait_objects(14)
+    page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
+    rows, ruler = (page.tab.locator(name).bounding_box() for name in ("#rows", "#ruler"))
+    assert 0 <= ruler["y"] - rows["y"] <= 1
+    assert page.tab.evaluate(
+        """() => {
+            const { width, height } = document.getElementById('ruler');
+            const { data } = document.getElementById('ruler').getContext('2d').getImageData(0, 0, width, height);
+            return data.some((value) => value);
+        }"""
+    )
+    page.seek(3)
+    page.tab.mouse.click(ruler["x"] + ruler["width"] - 2, ruler["y"] + 5)  # a handle, not the row under it
+    page.wait_frame(LENGTH - 1)
+    assert page.tab.get_attribute("#objects [name=select1]", "aria-pressed") == "true"

@@ -111,20 +111,20 @@ def test_request_paths_stay_out_of_the_file_system(served, path):
 
 
 def test_painting_tracking_and_undo_over_the_socket(served):
-    talk = served.open()
-    assert talk.do("describe")["result"]["frames"] == LENGTH
-    assert talk.do("add_object")["result"]["object_id"] == 1
-    talk.do("fill_polygon", frame=0, object_id=1, points=square(5, 5, 10))
-    assert "error" not in talk.do("track", frame=0, direction="forward")
-    talk.until(lambda event: event["event"] == "job" and event["job"]["status"] == "done")
-    frames = [event for event in talk.events if event["event"] == "frame"]
+    connection = served.open()
+    assert connection.do("describe")["result"]["frames"] == LENGTH
+    assert connection.do("add_object")["result"]["object_id"] == 1
+    connection.do("fill_polygon", frame=0, object_id=1, points=square(5, 5, 10))
+    assert "error" not in connection.do("track", frame=0, direction="forward")
+    connection.wait_event(lambda event: event["event"] == "job" and event["job"]["status"] == "done")
+    frames = [event for event in connection.events if event["event"] == "frame"]
     assert frames[-1]["frame"] == LENGTH - 1
     assert frames[-1]["marks"] == {"1": "9"}
-    assert talk.do("timeline")["result"]["marks"] == {"1": "G" + "9" * (LENGTH - 1)}
-    undone = talk.do("undo")["result"]
+    assert connection.do("timeline")["result"]["marks"] == {"1": "G" + "9" * (LENGTH - 1)}
+    undone = connection.do("undo")["result"]
     assert (undone["title"], undone["frame"]) == ("tracking", None)
-    assert talk.do("timeline")["result"]["marks"] == {"1": "G" + "-" * (LENGTH - 1)}
-    assert talk.do("export", names=["masks"])["result"] == {
+    assert connection.do("timeline")["result"]["marks"] == {"1": "G" + "-" * (LENGTH - 1)}
+    assert connection.do("export", names=["masks"])["result"] == {
         "archive": "clip.zip",
         "missing": LENGTH - 1,
         "unclassed": 1,
@@ -149,7 +149,7 @@ def test_tracker_settings_are_chosen_and_announced(folder):
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["model"] == "bundled"
     first.do("set_model", name="other")
-    second.until(lambda event: event["event"] == "model")
+    second.wait_event(lambda event: event["event"] == "model")
     assert second.events[-1]["model"] == "other"
     for name, words in (
         ("/etc/passwd", "not offered"),
@@ -196,12 +196,12 @@ def test_small_frame_shows_masks_of_visible_objects(served):
 
 
 def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
-    talk = served.open()
-    assert "not a JSON object" in talk.raw("{")["error"]
+    connection = served.open()
+    assert "not a JSON object" in connection.send_text("{")["error"]
 
     fail = Mock(side_effect=ValueError("unexpected"))
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
-    assert "internal error" in talk.do("describe")["error"]
+    assert "internal error" in connection.do("describe")["error"]
     assert "unexpected" in caplog.text
 
 
@@ -214,13 +214,13 @@ def test_slow_page_is_disconnected(served, session, monkeypatch):
 
     monkeypatch.setattr(web, "MAX_QUEUED_EVENTS", 3)
     monkeypatch.setattr(WebSocket, "send_text", send_later)
-    talk = served.open()
+    connection = served.open()
     wait_until(lambda: session.document.listeners)
     for _ in range(6):
         refresh_review(session)
     released.set()
     with pytest.raises(ConnectionClosed) as closed:
-        talk.until(lambda event: False)
+        connection.wait_event(lambda event: False)
     assert closed.value.rcvd.code == 1013
 
 
@@ -317,12 +317,12 @@ def test_page_contains_its_icons(served):
 def test_invalid_message_rejected(served, message, words):
     draw(served.session, 0, 1)
     before = served.session.document.snapshot.labels(0).copy()
-    talk = served.open()
-    answer = talk.raw(json.dumps({"id": 7, **message}))
+    connection = served.open()
+    answer = connection.send_text(json.dumps({"id": 7, **message}))
     assert answer["id"] == 7
     assert words in answer["error"]
     assert (served.session.document.snapshot.labels(0) == before).all()
-    assert talk.do("describe")["result"]["objects"][0]["name"] == "object 1"
+    assert connection.do("describe")["result"]["objects"][0]["name"] == "object 1"
 
 
 @pytest.mark.parametrize(
@@ -331,17 +331,17 @@ def test_invalid_message_rejected(served, message, words):
      '{"id":1,"do":"paint","frame":1e999}'],
 )  # fmt: skip
 def test_malformed_message_keeps_the_connection(served, text):
-    talk = served.open()
-    assert "error" in talk.raw(text)
-    assert "result" in talk.do("describe")
+    connection = served.open()
+    assert "error" in connection.send_text(text)
+    assert "result" in connection.do("describe")
 
 
 @pytest.mark.parametrize("content", ["x" * (web.MAX_MESSAGE_BYTES + 10), b"\x00\x01"])
 def test_unusable_message_ends_only_its_connection(served, content):
-    talk = served.open()
-    talk.socket.send(content)
+    connection = served.open()
+    connection.socket.send(content)
     with pytest.raises(ConnectionClosed):
-        talk.socket.recv(timeout=60)
+        connection.socket.recv(timeout=60)
     assert "result" in served.open().do("describe")
 
 
@@ -423,12 +423,14 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     ]
     for _ in range(2):
         served = Served(open_session(folder))
-        talk = served.open()
+        connection = served.open()
         for _ in range(2):
-            first, second, third, fourth = (talk.raw(json.dumps(message))["result"] for message in messages)
+            first, second, third, fourth = (
+                connection.send_text(json.dumps(message))["result"] for message in messages
+            )
             assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
-        assert talk.do("describe")["result"]["history"][0]["title"] == "note"
+        assert connection.do("describe")["result"]["history"][0]["title"] == "note"
         served.close()
     session = reopen(folder)
     session.document.undo()
@@ -451,8 +453,10 @@ def send_all(served, request):
 
     def send_all(*messages):
         if request.param == "socket":
-            talk = served.open()
-            answers = [talk.raw(json.dumps({"id": n, **message})) for n, message in enumerate(messages)]
+            connection = served.open()
+            answers = [
+                connection.send_text(json.dumps({"id": n, **message})) for n, message in enumerate(messages)
+            ]
         else:
             content = json.dumps(messages).encode()
             answers = served.get("/edits", "POST", Origin=served.address, content=content).json()
@@ -518,10 +522,10 @@ def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
 def test_edits_sent_again_have_the_same_answer(served):
     draw(served.session, 0, 1)
     start_job(served.session, 0).wait()
-    talk = served.open()
+    connection = served.open()
     actions = {"clear_tracking": {}, "set_checked": {"checked": True}, "mark_absent": {"object_id": 1}}
     for number, (name, fields) in enumerate(actions.items()):
         message = json.dumps({"id": 2**40 + number, "do": name, "frame": 5 - number, **fields})
-        first, again = talk.raw(message), talk.raw(message)
+        first, again = connection.send_text(message), connection.send_text(message)
         assert "error" not in first
         assert first["result"] == again["result"]

@@ -400,15 +400,17 @@ def test_refining_click_changes_the_existing_mask(served):
     draw(session, 0, 1, 2)
     merged = truth(0) > 0
     set_mask(session.document, 0, 1, merged)
-    talk = served.open()
-    answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], separate=True)
+    connection = served.open()
+    answer = connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], separate=True)
     assert "error" not in answer
     labels = session.document.snapshot.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
-    assert "give a box" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
-    assert "extend" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
+    assert "give a box" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
+    assert (
+        "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
+    )
     both = {"positive": [[10, 10]], "negative": [[45, 30]], "separate": True}
-    assert "give either" in talk.do("suggest", frame=0, object_id=1, **both)["error"]
+    assert "give either" in connection.do("suggest", frame=0, object_id=1, **both)["error"]
 
 
 def test_results_are_dropped_from_a_frame_on_in_one_step(session):

@@ -1,11 +1,10 @@
 /** List of the clips of a batch, the most urgent first. */
 
-import { fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
+import { connectUser, fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
-import {
-  addIcons, CANCELED, CoalescedTask, connectUser, createElement, element, formatCount, onSubmit, RowList, sendOrAsk,
-  showError, showMessage,
-} from './dom.js';
+import { addIcons, CoalescedTask, createElement, element, formatCount } from './dom.js';
+import { onSubmit, RowList } from './fields.js';
+import { CANCELED, sendOrAsk, showError, showMessage } from './messages.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -20,7 +19,7 @@ const fetchTask = new CoalescedTask(fetchList);
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
 element('filter').append(...STATUSES.map((status) => new Option(status)));
-element('filter').onchange = showClips;
+element('filter').onchange = element('search').oninput = showClips;
 element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);
@@ -50,9 +49,13 @@ function showClips() {
   const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
   const advice = clips.some((clip) => clip.objects)
     ? 'Most urgent first.' : 'Open a clip and draw an object, then press Track all.';
-  element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
+  const filter = element('filter').value;
+  const words = element('search').value.trim().toLowerCase();
+  const shown = clips.filter((clip) => [clip.status, ''].includes(filter) && clip.name.toLowerCase().includes(words));
+  const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
+  element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.untracked);
-  table.show(clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
+  table.show(shown);
 }
 
 /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */

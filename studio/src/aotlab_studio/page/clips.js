@@ -1,10 +1,13 @@
-/** Clips of a batch: list from the server, status, next clip. */
+/** Clips of a batch: list from the server, status, next clip; the user's name. */
 
 import { fetchOrThrow } from './connection.js';
-import { ask, createElement, element, elements, showError, showMessage } from './dom.js';
+import { createElement, element, elements } from './dom.js';
+import { ask, showError, showMessage } from './messages.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
+
+const NAME_COOKIE = 'aotlab_person';
 
 /** @type {ClipStatus[]} */
 export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'rejected'];
@@ -20,6 +23,19 @@ export function findNext(/** @type {Clip[]} */ clips, name = '') {
   const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (
     clip.name !== name && !clip.holder && clip.status !== 'accepted'));
   return others.find((clip) => clip.status !== 'corrected') ?? others[0];
+}
+
+/** Show the user's name in its field, and store it when it changes. @param {() => void} onChange */
+export function connectUser(onChange) {
+  const field = element('person');
+  const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
+  field.value = new URLSearchParams(stored).get(NAME_COOKIE) || ''; // decodes any text
+  field.onchange = () => {
+    const name = encodeURIComponent(field.value.trim());
+    document.cookie = `${NAME_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
+    field.blur(); // the next key is a shortcut again
+    onChange();
+  };
 }
 
 /** Button that shows a status, and asks for another one. @template {{status: ClipStatus, note: string}} V */

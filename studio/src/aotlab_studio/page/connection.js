@@ -14,10 +14,16 @@
  */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
+const NO_ANSWER = 'The program did not answer a request. Is it still running?';
+const RETRY_DELAY = 500; // milliseconds after which a request without an answer is repeated
 
-/** Request an address; throw that there is no connection, or the server's error unless it has an expected status. */
+/** Request an address; throw that there is no answer, or the server's error unless it has an expected status. */
 export async function fetchOrThrow(/** @type {string} */ url, /** @type {RequestInit} */ options = {}, expected = 0) {
-  const answer = await fetch(url, options).catch(() => { throw new Error(NO_CONNECTION); });
+  const answer = await fetch(url, options).catch(async () => {
+    if (options.method) throw new Error(NO_ANSWER); // it may have arrived
+    await new Promise((resolve) => { setTimeout(resolve, RETRY_DELAY); });
+    return fetch(url, options).catch(() => { throw new Error(NO_ANSWER); });
+  });
   if (answer.ok || answer.status === expected) return answer;
   throw new Error(await answer.text());
 }
@@ -75,9 +81,10 @@ export class Connection {
   }
 
   async explainDisconnect() {
-    const { status } = await fetchOrThrow('page/main.js', { cache: 'no-store' }, 403);
-    if (status !== 403) throw new Error(NO_CONNECTION);
-    throw new Error('This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
+    const answer = await fetch('page/main.js', { cache: 'no-store' }).catch(() => null);
+    if (!answer || answer.ok) throw new Error(NO_CONNECTION);
+    throw new Error(answer.status !== 403 ? await answer.text()
+      : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
   }
 
   receive(/** @type {ServerEvent | Answer | Failure} */ message, /** @type {WebSocket} */ socket) {

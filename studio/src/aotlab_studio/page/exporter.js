@@ -1,6 +1,8 @@
 /** Dialog that exports the masks. */
 
-import { CANCELED, createElement, element, formatCount, onSubmit, readNumber, showMessage, showToast } from './dom.js';
+import { createElement, element, formatCount } from './dom.js';
+import { onSubmit, readNumber } from './fields.js';
+import { CANCELED, showMessage, showToast } from './messages.js';
 
 /** Outputs that are selected together. @type {Record<string, string[]>} */
 const PRESETS = {
@@ -22,7 +24,7 @@ export class Exporter {
       element('export-first').value = String(frames[0] ?? '');
       element('export-last').value = String(frames.pop() ?? '');
     };
-    element('export-cancel').onclick = () => app.request('cancel_export', { key: this.key });
+    element('export-cancel').onclick = () => app.queue.send('cancel_export', { key: this.key });
   }
 
   /** @param {Record<string, string>} outputs descriptions by name */
@@ -44,7 +46,7 @@ export class Exporter {
     this.key = this.app.connection.createId();
     this.setRunning(true);
     await this.app.queue.previousEdits; // later ones do not wait for an export
-    const answer = await this.app.request('export', { names, first, last, key: this.key });
+    const answer = await this.app.queue.send('export', { names, first, last, key: this.key });
     this.setRunning(false);
     if (answer.error) {
       element('export-missing').textContent = answer.error === CANCELED ? '' : answer.error.message;

@@ -55,7 +55,7 @@ export class FrameCache {
     for (const address of this.images.keys()) if (this.images.size > maxCount) this.images.delete(address);
   }
 
-  /** Set the revision of all frames, whose masks or colors changed. @param {number} revision */
+  /** Set the revision of all frames after masks or colors changed. @param {number} revision */
   setRevision(revision) {
     this.revision = revision;
     for (const [frame, newest] of this.revisions) if (newest <= revision) this.revisions.delete(frame);
@@ -76,10 +76,10 @@ export class FrameCache {
     return fetchImage(`frame/${index}?near=1`);
   }
 
-  /** @param {number} index @returns {Promise<Labels>} the browser keeps the answer of the server */
-  async fetchLabels(index) {
+  /** @param {number} index @param {AbortSignal} [signal] @returns {Promise<Labels>} kept by the browser */
+  async fetchLabels(index, signal) {
     const address = `labels/${index}?video=${this.video}&masks=${this.getRevision(index)}`;
-    return decodeRuns(await (await fetchOrThrow(address)).arrayBuffer());
+    return decodeRuns(await (await fetchOrThrow(address, { signal })).arrayBuffer());
   }
 }
 

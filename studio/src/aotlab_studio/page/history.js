@@ -1,6 +1,8 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
 
-import { CANCELED, createElement, element, elements, formatCount, onSubmit, showHint, showToast } from './dom.js';
+import { createElement, element, elements, formatCount } from './dom.js';
+import { onSubmit } from './fields.js';
+import { CANCELED, showHint, showToast } from './messages.js';
 
 /** Return title, author and local time of a step. @param {import('./protocol.js').Step} step */
 function formatStep({ title, author, time }) {
@@ -63,15 +65,15 @@ export class EditHistory {
   async undoOrRedo(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
-    const { frame } = playback.destination;
+    const { frame } = playback.wanted;
     const answer = await queue.runInOrder({ action }, async () => {
       const { app: { objects }, id, target } = selection;
       const message = getMessage();
       if (!message) return { error: CANCELED };
-      const { error, result: step } = await queue.sendNow(action, message, target);
+      const { error, result: step } = await queue.send(action, message, target);
       if (error) return { error };
-      selection.selectAfterMove(id, objects);
-      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.mayChangeFrame(each))) {
+      selection.selectAfterUndo(id, objects);
+      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.userIsStillOn(each))) {
         this.shownFrame = step.frame;
         playback.seek(step.frame);
       }

@@ -1,18 +1,16 @@
 /** Main application: connects the parts of the page, sends actions, and shows the server's events.
 
- `EditQueue` sends edits, undo, redo and prompts one after the other, through `App.request`, which shows errors.
+ `EditQueue` sends edits, undo, redo and prompts one after the other, and shows errors.
  `App.state` is a copy of the server's state. `Selection` stores the selected object, `Playback` the frame, `Toolbox`
  unfinished input, `Tracking` the job. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
-import { ClipHeader } from './clips.js';
+import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import {
-  addIcons, clearErrorAfter, connectUser, createElement, element, elements, returnFocus, scrollTo, sendOrAsk, showError,
-  showHint, showMessage,
-} from './dom.js';
+import { addIcons, createElement, element, elements, returnFocus, scrollTo } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
+import { clearErrorAfter, showError, showHint, showMessage } from './messages.js';
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
 import { bindPointers } from './pointers.js';
@@ -26,8 +24,7 @@ import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @import { ActionAnswer, ShownError } from './connection.js' */
-/** @import { Actions, Description, DocumentState, ServerEvent } from './protocol.js' */
+/** @import { Description, DocumentState, ServerEvent } from './protocol.js' */
 
 export class App {
   constructor() {
@@ -35,7 +32,6 @@ export class App {
     history.replaceState(null, '', location.pathname);
     this.name = '';
     this.project = ''; // id of the project
-    this.pendingCount = 1; // number of pending answers; the first one describes the session
     /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history'>} */
     this.state = {
       revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
@@ -68,17 +64,17 @@ export class App {
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
-      this.flush(true);
+      this.saveBeforeClose(true);
       if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
-    addEventListener('pagehide', () => this.flush(false));
+    addEventListener('pagehide', () => this.saveBeforeClose(false));
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
       if (document.hidden) this.queue.sendOnClose(true);
     });
     this.connection = new Connection(this);
   }
 
-  /** Show the session, or why there is no connection. @param {boolean} isOpen */
+  /** Show the session, or the reason for the lost connection. @param {boolean} isOpen */
   async showConnection(isOpen) {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
@@ -88,7 +84,7 @@ export class App {
     }
   }
 
-  /** Fetch the state of the program, which may have been restarted. @returns {Promise<Description>} */
+  /** Fetch the session's state; a newer event repeats the request. @returns {Promise<Description>} */
   async fetchSession() {
     this.latestRevision = 0;
     this.frames.revisions.clear();
@@ -117,9 +113,9 @@ export class App {
     element('problems').replaceChildren(...state.problems.map((text) => createElement('li', {}, text)));
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
-    await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.destination.frame);
+    await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.wanted.frame);
     this.review.fetchTask.run();
-    if (isFirst) this.countPending(-1);
+    if (isFirst) this.queue.countRequests(-1);
   }
 
   /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
@@ -136,13 +132,13 @@ export class App {
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     const last = this.objects[this.objects.length - 1];
     // an edit on its way selects the object that it creates
-    if (wasEmpty && last && !this.selection.item && !this.queue.pendingCount) this.selection.setSelected(last.id);
+    if (wasEmpty && last && !this.selection.item && !this.queue.hasEdits) this.selection.setSelected(last.id);
     else this.renderObjects();
   }
 
   /** Whether closing the page may lose something. */
   get hasUnsentWork() {
-    return this.name && (this.pendingCount || this.queue.actions.size || this.toolbox.hasUnfinishedInput);
+    return this.name && (this.queue.requestCount || this.queue.actions.size || this.toolbox.hasUnfinishedInput);
   }
 
   get objects() {
@@ -174,35 +170,11 @@ export class App {
     this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.lastScrolledId));
   }
 
-  /**
-   * Send an action at once, and show its error.
-   * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message'], id?: number)
-   *   => Promise<ActionAnswer<A> | ShownError>}
-   */
-  async request(action, message, id) {
-    const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
-    this.countPending(count);
-    try {
-      const answer = await sendOrAsk((choice) => this.connection.call(action, { ...message, ...choice }, id));
-      if (!answer.error) await this.playback.refresh(answer.revision);
-      return answer;
-    } finally {
-      this.countPending(-count);
-    }
-  }
-
   /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */
-  flush(userMayStay) {
+  saveBeforeClose(userMayStay) {
     const field = document.activeElement;
     if (field instanceof HTMLInputElement) field.blur();
     this.queue.sendOnClose(userMayStay);
-  }
-
-  /** Count pending answers; the page is busy while there are any. @param {number} by */
-  countPending(by) {
-    const wasBusy = this.pendingCount > 0;
-    this.pendingCount += by;
-    if (wasBusy !== this.pendingCount > 0) element('view').ariaBusy = String(this.pendingCount > 0);
   }
 
   findObject(/** @type {number} */ id) {
@@ -215,8 +187,7 @@ export class App {
 
   escape() {
     this.commands.drop();
-    if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
-    else this.tracking.stop();
+    if (!this.toolbox.cancelInput()) this.tracking.stop();
   }
 
   handleEvent(/** @type {ServerEvent} */ event) {
@@ -224,7 +195,7 @@ export class App {
     if (event.event === 'frame') {
       frames.revisions.set(event.frame, event.revision);
       timeline.setFrameMarks(event.frame, event.marks);
-      if (event.frame === playback.destination.frame) playback.refresh(event.revision);
+      if (event.frame === playback.wanted.frame) playback.refresh(event.revision);
       review.refreshFrame(event.frame);
     } else if (event.event === 'document') this.showDocument(event.state);
     else if (event.event === 'results') {

@@ -1,10 +1,9 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { fetchOrThrow } from './connection.js';
-import {
-  ask, createElement, createIcon, element, elements, RowList, setIcon, showError, showHint, showMessage,
-  TextField,
-} from './dom.js';
+import { createElement, createIcon, element, elements, setIcon } from './dom.js';
+import { RowList, TextField } from './fields.js';
+import { ask, showError, showHint, showMessage } from './messages.js';
 
 /** @import { ActionAnswer, ShownError } from './connection.js' */
 /** @import { Actions, FileObject, LoadedMasks } from './protocol.js' */
@@ -27,9 +26,9 @@ function createObjectRow(id, app) {
   const category = createElement('span', { className: 'class' });
   const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
   button.onclick = () => app.selection.selectByUser(id);
-  button.ondblclick = focusName;
+  button.ondblclick = () => focusName(app);
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
-    className: 'small', name: `${key}${id}`, onclick: () => app.objectPanel.toggleSwitch(key, id),
+    className: 'small', name: `${key}${id}`, onclick: () => app.objectPanel.toggleSwitch(key, { id }),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
   line.onkeydown = ({ key, ctrlKey, metaKey }) => {
@@ -52,7 +51,12 @@ function createObjectRow(id, app) {
   return { line, show };
 }
 
-export function focusName() {
+/** Focus the name of the selected object. @param {App} app */
+export function focusName({ queue, selection }) {
+  if (!selection.item) {
+    showMessage(queue.hasEdits ? 'The new object is being saved; rename it then.' : 'Select an object first.', true);
+    return;
+  }
   element('object-name').focus();
   element('object-name').select();
 }
@@ -63,12 +67,27 @@ export class ObjectPanel {
     /** @type {RowList<Item>} */
     this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
-    this.name = new TextField(name, async (id, text) => (text ? this.changeObject(id, { name: text }) : {}));
-    this.className = new TextField(className, (id, text) => this.changeObject(id, { class_name: text }));
-    this.attributes = new TextField(attributes, (id, text) => (
-      this.changeObject(id, { attributes: readAttributes(text) })));
+    this.name = new TextField(name, (id) => app.findObject(id)?.name ?? '', async (id, text) => (
+      text ? this.changeObject(id, { name: text }) : {}));
+    this.className = new TextField(className, (id) => app.findObject(id)?.class_name ?? '', (id, text) => (
+      this.changeObject(id, { class_name: text })));
+    this.attributes = new TextField(attributes, (id) => formatAttributes(app.findObject(id)), async (id, text) => {
+      const names = splitAttributes(text).map(([key]) => key);
+      const repeated = names.find((key, index) => names.indexOf(key) !== index);
+      if (repeated) return showError(new Error(`“${repeated}” is given twice; an attribute has one value.`));
+      return this.changeObject(id, { attributes: Object.fromEntries(splitAttributes(text)) });
+    });
     element('merge').onclick = () => app.commands.add(() => openMerge(app), true);
-    element('load').onchange = () => loadMasks(app).catch(showError);
+    element('load').onchange = () => {
+      const file = element('load').files?.[0];
+      element('load').value = '';
+      loadMasks(app, file).catch(showError);
+    };
+    document.addEventListener('dragover', (event) => event.preventDefault()); // or the browser opens the file
+    document.addEventListener('drop', (event) => {
+      event.preventDefault();
+      loadMasks(app, event.dataTransfer?.files[0]).catch(showError);
+    });
   }
 
   show() {
@@ -76,10 +95,7 @@ export class ObjectPanel {
     this.list.show(objects);
     element('object-fields').hidden = !item;
     if (!item) return;
-    this.name.show(item.id, item.name);
-    this.className.show(item.id, item.class_name);
-    const pairs = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`);
-    this.attributes.show(item.id, pairs.join(', '));
+    for (const field of [this.name, this.className, this.attributes]) field.show(item.id);
   }
 
   /**
@@ -93,7 +109,8 @@ export class ObjectPanel {
   }
 
   async addObject() {
-    const { queue, selection, selection: { id: previousId } } = this.app;
+    const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
+    toolbox.finishDrag();
     selection.selectByUser(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);
@@ -111,18 +128,27 @@ export class ObjectPanel {
     return this.app.queue.edit('change_object', { object_id: id, ...changes });
   }
 
-  toggleSwitch(/** @type {'hidden' | 'locked'} */ key, /** @type {number} */ id = this.app.selection.id) {
-    const item = this.app.findObject(id);
-    if (item) this.changeObject(id, { [key]: !item[key] });
+  /** @param {'hidden' | 'locked'} key @param {import('./queue.js').Target} target the selected one by default */
+  async toggleSwitch(key, target = this.app.selection.target) {
+    const { app, app: { queue } } = this;
+    const item = app.findObject(target.id) ?? target; // it may not exist yet
+    item[key] = !item[key]; // the next press may come before the answer
+    app.renderObjects();
+    const message = /** @type {any} */ ({ object_id: null, [key]: item[key] });
+    if ((await queue.edit('change_object', message, target)).error) item[key] = !item[key];
+    app.renderObjects();
   }
 }
 
-/** Return typed attributes; one alone has the value “true”. @param {string} text @returns {Record<string, string>} */
-function readAttributes(text) {
+/** Return names and values of typed attributes; a name alone has the value “true”. @param {string} text */
+function splitAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
   const attributes = pairs.map(([name, ...value]) => [name.trim(), value.length ? value.join('=').trim() : 'true']);
-  return Object.fromEntries(attributes.filter(([name]) => name));
+  return attributes.filter(([name]) => name);
 }
+
+const formatAttributes = (/** @type {Item | undefined} */ item) => (
+  Object.entries(item?.attributes ?? {}).map(([name, value]) => `${name}=${value}`).join(', '));
 
 /** Merge the selected object into another one. @param {App} app */
 async function openMerge(app) {
@@ -139,10 +165,8 @@ async function openMerge(app) {
   app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
-/** Load the masks of the chosen file. @param {App} app */
-async function loadMasks(app) {
-  const file = element('load').files?.[0];
-  element('load').value = '';
+/** Load the masks of a file. @param {App} app @param {File | undefined} file */
+async function loadMasks(app, file) {
   if (!file) return;
   showMessage('Loading masks…');
   const { playback, playback: { frame } } = app;
@@ -159,16 +183,16 @@ async function loadMasks(app) {
   const names = unchanged.map((id) => app.getName(id)).join(', ');
   showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
-  if (playback.mayChangeFrame(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
+  if (playback.userIsStillOn(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
 async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
   const send = async (/** @type {string} */ targets) => {
-    app.countPending(1);
+    app.queue.countRequests(1);
     return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-    }).finally(() => app.countPending(-1));
+    }).finally(() => app.queue.countRequests(-1));
   };
   const answer = await send('');
   if (answer.status !== UNMATCHED) return { result: await answer.json() };

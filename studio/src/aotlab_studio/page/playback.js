@@ -1,8 +1,10 @@
 /** Current frame: seeking, playing, refreshing its masks. */
 
-import { CoalescedTask, element, elements, setIcon, showError, showHint } from './dom.js';
+import { CoalescedTask, element, elements, setIcon } from './dom.js';
+import { showError, showHint } from './messages.js';
 
 const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
+const UNWANTED_DELAY = 1000; // milliseconds after which a frame is abandoned if the user has requested another one
 const PREFETCH_FRAMES = 6;
 
 export class Playback {
@@ -10,13 +12,12 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
-    this.frame = 0; // frame that shows
-    this.revision = 0; // of its masks
-    this.destination = { frame: 0, revision: 0 }; // requested frame and revision
+    this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
+    this.wanted = { frame: 0, revision: 0, byUser: false }; // `byUser`: until the frame shows, nothing is changed
     this.isFollowing = true; // whether frames show as they are tracked, until the user draws or goes to another one
-    this.isUserWaiting = false; // whether the user waits for the requested frame; until it shows, nothing is changed
-    this.loadTask = new CoalescedTask(() => this.loadDestination());
-    this.playingRun = /** @type {object | null} */ (null); // loop that plays; null: stopped
+    this.loadTask = new CoalescedTask(() => this.loadWanted());
+    this.abandonUnwanted = () => {}; // stops loading unless it is of the requested frame
+    this.playToken = /** @type {object | null} */ (null); // of the loop that plays; null: stopped
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -25,23 +26,27 @@ export class Playback {
     field.onblur = () => this.showPosition();
   }
 
-  /** Whether the current frame can be changed. */
-  get isReady() {
-    const { image, placeholder } = this.app.viewer;
-    return !this.isUserWaiting && image !== null && !placeholder;
+  /** Frame that shows. */
+  get frame() {
+    return this.shown.frame;
   }
 
-  /** Whether an answer may show another frame: the user is still on this one, and not drawing. @param {number} frame */
-  mayChangeFrame(frame) {
-    return frame === this.destination.frame && !this.app.toolbox.isDrawing;
+  /** Whether the current frame can be changed. */
+  get isReady() {
+    return !this.wanted.byUser && this.app.viewer.image !== null;
+  }
+
+  /** Return whether the page may leave a frame by itself: the user is still on it, and not drawing. */
+  userIsStillOn(/** @type {number} */ frame) {
+    return frame === this.wanted.frame && !this.app.toolbox.isDrawing;
   }
 
   /** @param {import('./protocol.js').Description} description */
   setVideo({ frames, rate, revision }) {
     this.count = frames;
     this.rate = rate;
-    this.destination.revision = revision;
-    this.revision = -1; // it may be of an earlier run of the program
+    this.wanted.revision = revision;
+    this.shown.revision = -1; // revisions of an earlier run of the program do not count
     this.app.timeline.draw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
@@ -49,60 +54,68 @@ export class Playback {
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
     this.stop();
-    this.isUserWaiting = true;
+    this.wanted.byUser = true;
     return this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
-    this.destination.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (this.destination.frame !== this.frame) this.app.toolbox.cancel();
+    this.wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (this.wanted.frame !== this.frame) this.app.toolbox.endInput();
+    else this.abandonUnwanted();
     return this.loadTask.run();
   }
 
   /** Show masks of a revision, or later ones; resolve then, unless another frame loads. @param {number} revision */
   async refresh(revision) {
-    this.destination.revision = Math.max(this.destination.revision, revision);
-    const shown = this.loadTask.run();
-    if (this.destination.frame === this.frame) await shown;
+    this.wanted.revision = Math.max(this.wanted.revision, revision);
+    const load = this.loadTask.run();
+    if (this.wanted.frame === this.frame) await load;
   }
 
   /** Load what is requested; then run the commands that wait for it. */
-  async loadDestination() {
-    const { app, destination, destination: { frame, revision } } = this;
+  async loadWanted() {
+    const { app, shown, wanted, wanted: { frame, revision } } = this;
+    const load = new AbortController();
+    this.abandonUnwanted = () => { if (frame !== wanted.frame) load.abort(); };
+    const timer = setInterval(() => { if (wanted.byUser) this.abandonUnwanted(); }, UNWANTED_DELAY);
     try {
-      if (frame !== this.frame || revision > this.revision) await this.loadFrame(frame, revision);
+      if (frame !== shown.frame || revision > shown.revision) await this.loadFrame(frame, revision, load.signal);
     } catch (error) {
-      showError(error);
-      app.commands.drop();
-      if (frame === this.frame) this.revision = revision; // the next change tries again
-      if (frame === destination.frame) {
-        this.isUserWaiting = false;
-        this.cancelSeek();
-      }
+      if (!load.signal.aborted) this.showFailure(error, frame, revision);
     }
+    clearInterval(timer);
     app.viewer.placeholder = null;
     app.viewer.draw();
     if (this.loadTask.isRequested) return;
-    this.isUserWaiting = false;
+    wanted.byUser = false;
     app.commands.runReady();
   }
 
-  /** Load and show a frame with masks. @param {number} frame @param {number} revision */
-  async loadFrame(frame, revision) {
+  /** Stay at the visible frame if another one cannot be loaded. */
+  showFailure(/** @type {unknown} */ error, /** @type {number} */ frame, /** @type {number} */ revision) {
+    showError(error);
+    this.app.commands.drop();
+    if (frame === this.frame) this.shown.revision = revision; // the next change tries again
+    if (frame !== this.wanted.frame) return;
+    this.wanted.byUser = false;
+    this.cancelSeek();
+  }
+
+  /** Load and show a frame with masks. @param {number} frame @param {number} revision @param {AbortSignal} signal */
+  async loadFrame(frame, revision, signal) {
     const { frames, viewer } = this.app;
-    const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame)]);
-    let hasArrived = false;
+    const abort = new Promise((_, reject) => { signal.onabort = reject; });
+    const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame, signal)]);
+    let hasEnded = false;
     const showNear = async () => {
-      const near = hasArrived ? null : await frames.fetchNearImage(frame).catch(() => null);
-      if (near && !hasArrived) viewer.placeholder = near;
+      const near = hasEnded ? null : await frames.fetchNearImage(frame).catch(() => null);
+      if (near && !hasEnded) viewer.placeholder = near;
       viewer.draw();
     };
-    if (this.isUserWaiting || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
-    const [image, labels] = await answer.finally(() => { hasArrived = true; });
-    if (frame !== this.frame && this.destination.frame === this.frame) return; // the user stays where they are
-    this.frame = frame;
-    this.revision = revision;
+    if (this.wanted.byUser || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
+    const [image, labels] = await Promise.race([answer, abort]).finally(() => { hasEnded = true; });
+    this.shown = { frame, revision };
     viewer.show(image, labels);
     this.app.toolbox.show();
     this.showPosition();
@@ -123,48 +136,49 @@ export class Playback {
   }
 
   async step(/** @type {number} */ by) {
-    await this.seek(this.destination.frame + by);
+    await this.seek(this.wanted.frame + by);
     showHint(this.app.timeline.frameDescription);
   }
 
-  /** Stay at the visible frame, unless the user waits for another one: stop playing, and drop the one that loads. */
+  /** Stay at the visible frame, unless the user waits for another one: stop playing, and abandon the one that loads. */
   cancelSeek() {
-    if (this.isUserWaiting) return;
+    if (this.wanted.byUser) return;
     this.stop();
-    this.destination.frame = this.frame;
+    this.wanted.frame = this.frame;
+    this.abandonUnwanted();
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
   /** Stop playing, and following the tracking. */
   stop() {
     this.isFollowing = false;
-    this.setRun(null);
+    this.setPlaying(null);
   }
 
-  /** @param {object | null} run null: stop */
-  setRun(run) {
-    this.playingRun = run;
-    setIcon(element('play'), run ? 'pause' : 'play');
-    element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
+  /** @param {object | null} token null: stop */
+  setPlaying(token) {
+    this.playToken = token;
+    setIcon(element('play'), token ? 'pause' : 'play');
+    element('play').setAttribute('aria-label', token ? 'Stop' : 'Play');
   }
 
   async togglePlay() {
-    const { app: { frames }, destination } = this;
-    const run = this.playingRun ? null : {};
-    this.setRun(run);
-    if (!run) return;
-    this.isFollowing = this.isUserWaiting = false;
-    if (destination.frame >= this.count - 1) await this.goTo(0);
-    let [due, prefetched] = [performance.now(), destination.frame];
-    while (this.playingRun === run && destination.frame < this.count - 1) {
-      while (prefetched < Math.min(this.count - 1, destination.frame + PREFETCH_FRAMES)) {
+    const { app: { frames }, wanted } = this;
+    const token = this.playToken ? null : {};
+    this.setPlaying(token);
+    if (!token) return;
+    this.isFollowing = wanted.byUser = false;
+    if (wanted.frame >= this.count - 1) await this.goTo(0);
+    let [due, prefetched] = [performance.now(), wanted.frame];
+    while (this.playToken === token && wanted.frame < this.count - 1) {
+      while (prefetched < Math.min(this.count - 1, wanted.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
         Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
       }
-      await this.goTo(destination.frame + 1);
+      await this.goTo(wanted.frame + 1);
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.playingRun === run) this.stop();
+    if (this.playToken === token) this.stop();
   }
 }

@@ -2,7 +2,8 @@
 
  One pointer draws; two fingers or the middle button pan. */
 
-import { CoalescedTask, showMessage, getWheelFactor } from './dom.js';
+import { CoalescedTask, getWheelFactor } from './dom.js';
+import { showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5;
@@ -14,10 +15,10 @@ export function bindPointers(viewer, toolbox) {
   const touches = /** @type {Map<number, {x: number, y: number}>} */ (new Map());
   let activeId = /** @type {number | null} */ (null); // id of the pointer that draws or pans
   /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
-  let lastPan = null;
+  let panStart = null;
   /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
   let pendingPress = null;
-  let isSecondClick = false; // whether the last press is the second of a double click
+  let isDoubleClick = false; // whether the last press is the second of a double click
   let clickedId = 0; // visible object under the first one
 
   /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
@@ -28,7 +29,7 @@ export function bindPointers(viewer, toolbox) {
 
   canvas.addEventListener('pointerdown', (event) => {
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
-    isSecondClick = false;
+    isDoubleClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
@@ -39,7 +40,7 @@ export function bindPointers(viewer, toolbox) {
     pendingPress = null;
     if (isTouch) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isPan = touches.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
-    lastPan = isPan ? measurePan(event) : null;
+    panStart = isPan ? measurePan(event) : null;
     if (isPan) {
       if (toolbox.isDown) toolbox.cancel();
       event.preventDefault();
@@ -50,18 +51,18 @@ export function bindPointers(viewer, toolbox) {
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
     if (toolbox.tool.release) toolbox.press(point, subtract);
-    else pendingPress = () => toolbox.press(point, subtract, isSecondClick);
+    else pendingPress = () => { if (!isDoubleClick) toolbox.press(point, subtract); };
   });
 
   canvas.addEventListener('pointermove', (event) => {
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = event.pointerId === activeId;
-    if (lastPan && (isActive || touches.has(event.pointerId))) {
+    if (panStart && (isActive || touches.has(event.pointerId))) {
       const now = measurePan(event);
-      viewer.pan(now.x - lastPan.x, now.y - lastPan.y);
+      viewer.pan(now.x - panStart.x, now.y - panStart.y);
       const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
-      if (now.spread && lastPan.spread) viewer.zoomBy(now.spread / lastPan.spread, center);
-      lastPan = now;
+      if (now.spread && panStart.spread) viewer.zoomBy(now.spread / panStart.spread, center);
+      panStart = now;
       return;
     }
     if (activeId !== null && !isActive) return;
@@ -81,15 +82,15 @@ export function bindPointers(viewer, toolbox) {
 
   const endPress = (/** @type {PointerEvent} */ event) => {
     if (!touches.delete(event.pointerId) && event.pointerId !== activeId) return;
-    if (lastPan && touches.size) {
-      lastPan = measurePan(event);
+    if (panStart && touches.size) {
+      panStart = measurePan(event);
       return;
     }
     activeId = null;
-    if (lastPan) lastPan = null;
+    if (panStart) panStart = null;
     else if (event.type === 'pointercancel') toolbox.cancel();
     else if (pendingPress) pendingPress();
-    else toolbox.release(isSecondClick);
+    else toolbox.release(isDoubleClick);
     pendingPress = null;
   };
   canvas.addEventListener('pointerup', endPress);
@@ -103,8 +104,8 @@ export function bindPointers(viewer, toolbox) {
   });
   // between pointerdown and pointerup; after both for a finger
   canvas.addEventListener('mousedown', (event) => {
-    isSecondClick = event.detail > 1;
-    if (!isSecondClick) clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
+    isDoubleClick = event.detail > 1;
+    if (!isDoubleClick) clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
     pendingPress?.();
     pendingPress = null;
   });
@@ -144,7 +145,7 @@ export function moveCursor(app, name) {
 /** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.corners && app.toolbox.points.length) app.toolbox.close();
+  if (!cursor && app.toolbox.tool.takesCorners && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor, shift);

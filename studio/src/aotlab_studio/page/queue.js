@@ -1,21 +1,24 @@
-/** Edits on their way to the server, in order. */
+/** Actions on their way to the server: edits in order, and those that do not wait. */
 
-import { clearErrorAfter } from './dom.js';
+import { element } from './dom.js';
+import { clearErrorAfter, sendOrAsk } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
 /**
- * Handle of an object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
- * @typedef {{readonly id: number}} ObjectRef
- * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: ObjectRef, id?: number)
+ * Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it. Until they are
+ * stored, it keeps its switches.
+ * @typedef {{readonly id: number, hidden?: boolean, locked?: boolean}} Target
+ * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
+ * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet
+ * @typedef {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
+ *   previous?: Promise<unknown>) => Promise<T>} RunTask
  */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 
-/** @typedef {{action: keyof Actions | 'load', message?: object, target?: ObjectRef}} QueuedAction not answered yet */
-
-/** @param {any} message @param {ObjectRef} [target] object of a message without one */
+/** @param {any} message @param {Target} [target] object of a message without one */
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
@@ -38,73 +41,91 @@ export class EditQueue {
     this.app = app;
     this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
     this.previousEdits = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
-    this.pendingCount = 0; // unanswered edits
     this.previousStatuses = /** @type {Promise<any>} */ (Promise.resolve()); // settles after all statuses
-    this.actions = /** @type {Map<number, QueuedAction>} */ (new Map()); // unanswered ones by id of the message
+    this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
+    this.requestCount = 1; // number of pending answers; the first one describes the session
   }
 
-  /**
-   * Run after the answers to the earlier edits, and before the later ones.
-   * @template {{error?: Error}} T
-   * @param {QueuedAction} queued
-   * @param {(id: number) => Promise<T>} task uses `sendNow`, as `edit` would wait for it
-   * @returns {Promise<T>}
-   */
-  runInOrder(queued, task) {
-    this.pendingCount += 1;
-    const answer = this.keep(queued, (id) => this.previousEdits.then(() => task(id))).finally(() => {
-      this.pendingCount -= 1;
-    });
+  /** Whether edits are not answered yet. */
+  get hasEdits() {
+    return [...this.actions.values()].some(({ action }) => action !== 'set_status');
+  }
+
+  /** Count pending answers; the page is busy while there are any. @param {number} by */
+  countRequests(by) {
+    const wasBusy = this.requestCount > 0;
+    this.requestCount += by;
+    if (wasBusy !== this.requestCount > 0) element('view').ariaBusy = String(this.requestCount > 0);
+  }
+
+  /** Run `task`, which uses `send`, after the earlier edits, and before the later ones. @type {RunTask} */
+  runInOrder(pending, task) {
+    const answer = this.run(pending, task, this.previousEdits);
     this.previousEdits = answer.catch(() => {}); // the caller handles it
     return answer;
   }
 
-  /**
-   * Keep an action until its answer, which clears an error shown before.
-   * @template {{error?: Error}} T
-   * @param {QueuedAction} queued
-   * @param {(id: number) => Promise<T>} send
-   */
-  keep(queued, send) {
+  /** Run a task after a promise; its answer clears an error shown before. @type {RunTask} */
+  run(pending, task, previous = Promise.resolve()) {
     const id = this.app.connection.createId();
-    this.actions.set(id, queued);
-    return clearErrorAfter(send(id)).finally(() => this.actions.delete(id));
+    this.actions.set(id, pending);
+    return clearErrorAfter(previous.then(() => task(id))).finally(() => this.actions.delete(id));
   }
 
   /** Send an action after the earlier edits, and before the later ones. @type {SendAction} */
   edit(action, message, target) {
-    return this.runInOrder({ action, message, target }, (id) => this.sendNow(action, message, target, id));
+    return this.runInOrder({ action, message, target }, (id) => this.send(action, message, target, id));
   }
 
   /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
     const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
     const previous = Promise.all([seen, this.previousStatuses]);
-    this.previousStatuses = this.keep({ action: 'set_status', message }, (id) => (
-      previous.then(() => this.sendNow('set_status', message, undefined, id))));
+    const task = (/** @type {number} */ id) => this.send('set_status', message, undefined, id);
+    this.previousStatuses = this.run({ action: 'set_status', message }, task, previous);
     return this.previousStatuses;
   }
 
   /**
-   * Send an action at once; `target` is the object of a message without one. If the action creates or removes it, later
-   * edits go to the created object, to the one that has its pixels now, or to a new one.
+   * Send an action at once, and show its error; `target` is the object of a message without one. If the action creates
+   * or removes it, later edits go to the created object, to the one that has its pixels now, or to a new one.
    * @type {SendAction}
    */
-  async sendNow(action, message, target, id) {
+  async send(action, message, target, id) {
     const { app } = this;
     const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
-    const answer = /** @type {any} */ (await app.request(action, fullMessage, resendId));
-    app.history.reportLosses(answer);
-    if (!answer.error && target && !app.findObject(target.id)) {
-      app.selection.resolve(target, answer.result?.object_id || fullMessage.into || 0);
+    const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
+    this.countRequests(count);
+    try {
+      const answer = /** @type {any} */ (await sendOrAsk((choice) => (
+        app.connection.call(action, { ...fullMessage, ...choice }, resendId))));
+      if (answer.error) return answer;
+      await app.playback.refresh(answer.revision);
+      app.history.reportLosses(answer);
+      if (target && !app.findObject(target.id)) {
+        app.selection.resolve(target, answer.result?.object_id || fullMessage.into || 0);
+      }
+      return answer;
+    } finally {
+      this.countRequests(-count);
     }
-    return answer;
   }
 
   /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. */
   sendOnClose(/** @type {boolean} */ userMayStay) {
-    const promptedTargets = /** @type {Set<ObjectRef | undefined>} */ (new Set()); // objects that prompts may create
+    const messages = this.listUnanswered(userMayStay);
+    const count = countKeepalive(messages);
+    const post = (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
+      if (part.length) fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive }).catch(() => {});
+    };
+    post(messages.slice(0, count), true);
+    post(messages.slice(count), false);
+  }
+
+  /** Return the messages of `sendOnClose`. @param {boolean} userMayStay */
+  listUnanswered(userMayStay) {
+    const promptedTargets = /** @type {Set<Target | undefined>} */ (new Set()); // objects that prompts may create
     /** Their places name the objects, of which the server knows which are created or removed. */
     const targets = [...this.actions.values()].map(({ target }) => target);
     const messages = [];
@@ -117,11 +138,6 @@ export class EditQueue {
         messages.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
       }
     }
-    const count = countKeepalive(messages);
-    const post = (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
-      if (part.length) fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive }).catch(() => {});
-    };
-    post(messages.slice(0, count), true);
-    post(messages.slice(count), false);
+    return messages;
   }
 }

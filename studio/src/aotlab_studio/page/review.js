@@ -1,8 +1,8 @@
 /** Review: frames to check, ranked; notes on frames. */
 
-import {
-  CoalescedTask, createElement, element, formatCount, RowList, setLabel, showError, showHint, showMessage, TextField,
-} from './dom.js';
+import { CoalescedTask, createElement, element, formatCount, setLabel } from './dom.js';
+import { RowList, TextField } from './fields.js';
+import { showError, showHint, showMessage } from './messages.js';
 import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
@@ -25,13 +25,14 @@ export class Review {
       const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
       return { line: createElement('li', {}, button), show };
     });
-    this.note = new TextField(element('note'), (frame, text) => app.queue.edit('set_note', { frame, text }));
+    this.note = new TextField(element('note'), (frame) => app.state.notes[frame] ?? '', (frame, text) => (
+      app.queue.edit('set_note', { frame, text })));
   }
 
   /** Show the note on the frame, and whether it is checked. */
   showFrame() {
-    const { state: { notes, checked }, playback: { frame } } = this.app;
-    this.note.show(frame, notes[frame] ?? '');
+    const { state: { checked }, playback: { frame } } = this.app;
+    this.note.show(frame);
     element('checked').ariaPressed = String(checked.includes(frame));
   }
 
@@ -54,7 +55,7 @@ export class Review {
   show() {
     this.app.timeline.draw();
     element('review-summary').textContent = this.summary;
-    this.list.show(this.entries.slice(0, MAX_LISTED));
+    this.list.show(this.uncheckedEntries.slice(0, MAX_LISTED));
     this.noteList.show(Object.entries(this.app.state.notes));
     setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
   }
@@ -77,8 +78,13 @@ export class Review {
     return { line: createElement('li', {}, button), show };
   }
 
+  /** Entries of frames that are not marked as checked since. */
+  get uncheckedEntries() {
+    return this.entries.filter(({ frame }) => !this.app.state.checked.includes(frame));
+  }
+
   get openEntries() {
-    return this.entries.filter((entry) => !this.isCorrected(entry));
+    return this.uncheckedEntries.filter((entry) => !this.isCorrected(entry));
   }
 
   get summary() {
@@ -107,7 +113,8 @@ export class Review {
 
   showNext() {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
-    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isCorrected(candidate));
+    const { openEntries } = this;
+    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => openEntries.includes(candidate));
     if (entry) this.goTo(entry);
     else showMessage(this.summary);
   }
@@ -121,14 +128,14 @@ export class Review {
     return app.playback.seek(frame);
   }
 
-  /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
+  /** Mark this frame as checked, and go to the next one to check; remove the mark if it shows. */
   async toggleChecked() {
-    const { playback, playback: { frame }, queue, history } = this.app;
-    const answer = await queue.edit('set_checked', { frame, checked: !this.app.state.checked.includes(frame) });
+    const { playback, playback: { frame }, queue, history, state } = this.app;
+    const checked = !state.checked.includes(frame);
+    const answer = await queue.edit('set_checked', { frame, checked });
     if (answer.error) return;
-    await this.fetchTask.run();
-    const isChecked = this.app.state.checked.includes(frame);
-    history.offerUndo(answer, `Frame ${frame} ${isChecked ? '' : 'no longer '}marked as checked`);
-    if (isChecked && this.openEntries.length && playback.mayChangeFrame(frame)) this.showNext();
+    history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
+    this.fetchTask.run();
+    if (checked && this.openEntries.length && playback.userIsStillOn(frame)) this.showNext();
   }
 }

@@ -1,14 +1,14 @@
 /** Selected object, which receives edits and may be isolated. */
 
-import { showHint } from './dom.js';
+import { showHint } from './messages.js';
 
 export class Selection {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    /** Reference to the selected object. @type {import('./queue.js').ObjectRef} */
+    /** The selected object. @type {import('./queue.js').Target} */
     this.target = { id: 0 };
     this.recentIds = /** @type {number[]} */ ([]); // objects in the order of their selection, the latest first
-    this.isolatedId = 0; // id of the only object that is drawn; 0: all are drawn
+    this.isolatedId = 0; // id of the isolated object; 0: all are drawn
   }
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
@@ -24,7 +24,7 @@ export class Selection {
   /** Return the object for the next edit: a new one if another page has deleted it. */
   ensureTarget() {
     const { target, app: { queue } } = this;
-    if (target.id && !this.item && !queue.pendingCount) this.target = { id: 0 };
+    if (target.id && !this.item && !queue.hasEdits) this.target = { id: 0 };
     return this.target;
   }
 
@@ -35,9 +35,9 @@ export class Selection {
     this.app.renderObjects();
   }
 
-  /** Select an object, and drop unfinished input for another. @param {number} id */
+  /** Select an object, and end the input for another. @param {number} id */
   selectByUser(id) {
-    if (id !== this.id) this.app.toolbox.cancel();
+    if (id !== this.id) this.app.toolbox.endInput();
     this.setSelected(id);
   }
 
@@ -54,7 +54,7 @@ export class Selection {
   }
 
   /** If undo or redo removed the selected object, or restored one, select the last selected one that is there. */
-  selectAfterMove(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
+  selectAfterUndo(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
     const isRestored = this.app.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
     const recentId = this.recentIds.find((candidate) => this.app.findObject(candidate));
     if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);

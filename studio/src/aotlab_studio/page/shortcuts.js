@@ -1,15 +1,17 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, focusView, showKey } from './dom.js';
+import { showHint } from './messages.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
 
 /**
- * Keys, and buttons that do the same, one for each key or one for all; `waitsForFrame`: until the requested one shows.
- * @typedef {{keys: string[], text: string, run: (key: string) => unknown, waitsForFrame: boolean,
- *   buttons?: (keyof import('./protocol.js').Elements)[]}} Binding
+ * Keys and what they do; `waitsForFrame`: until the requested frame shows; `repeats`: while it is held.
+ * @typedef {{keys: string[], text: string, run: (key: string) => unknown, waitsForFrame: boolean, repeats: boolean,
+ *   buttons: (keyof import('./protocol.js').Elements)[]}} Binding
+ * `buttons`: that do the same, one for each key or one for all
  */
 
 /** @type {Record<string, string>} */
@@ -23,15 +25,16 @@ const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
-/** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
-function getKeyName({ key: typed, code, ctrlKey, metaKey, shiftKey }) {
-  const control = ctrlKey || metaKey;
-  const letter = /^Key([A-Z])$/.exec(code)?.[1];
-  let key = KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
-  if (letter && /^[^ -~]$/.test(typed)) key = letter; // a keyboard without Latin letters
-  else if (!control && typed !== '+') key = KEYS_BY_POSITION[code] || key;
-  const shift = shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key));
-  return (control ? 'Ctrl+' : '') + (shift ? 'Shift+' : '') + key;
+/** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event @param {string} key */
+function getKeyName({ ctrlKey, metaKey, shiftKey }, key) {
+  const hasCase = key.length > 1 || key.toLowerCase() !== key.toUpperCase() || '←→↑↓'.includes(key);
+  return (ctrlKey || metaKey ? 'Ctrl+' : '') + (shiftKey && hasCase ? 'Shift+' : '') + key;
+}
+
+/** Return the key that was typed. @param {KeyboardEvent} event */
+function getTypedKey({ key: typed, code, ctrlKey, metaKey }) {
+  if (!ctrlKey && !metaKey && typed !== '+' && code in KEYS_BY_POSITION) return KEYS_BY_POSITION[code];
+  return KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
 }
 
 /** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
@@ -63,7 +66,7 @@ export function connectShortcuts(app) {
   const groups = createBindings(app);
   const bindings = /** @type {Map<string, Binding>} */ (new Map());
   for (const binding of Object.values(groups).flat()) {
-    const { keys, run, waitsForFrame, buttons = [] } = binding;
+    const { keys, run, waitsForFrame, buttons } = binding;
     for (const key of keys) bindings.set(key, binding);
     for (const [index, button] of elements(...buttons).entries()) {
       button.onclick = () => app.commands.add(() => run(keys[index]), waitsForFrame);
@@ -71,34 +74,38 @@ export function connectShortcuts(app) {
     }
   }
   document.addEventListener('keydown', (event) => {
-    const key = readShortcut(event);
+    if (!isShortcut(event)) return;
+    const typed = getKeyName(event, getTypedKey(event));
+    const letter = getKeyName(event, event.code.replace('Key', ''));
+    const name = (/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[typed]) || typed;
+    const key = bindings.has(name) ? name : letter; // the position, on keyboards without Latin letters
     const binding = bindings.get(key);
     if (!binding) return;
     event.preventDefault();
-    if (event.repeat && !/[←→↑↓WASD+[\]-]$|^Page/.test(key)) return; // only keys that move or resize act while held
+    if (event.repeat && !binding.repeats) return;
     if (key === 'Escape') binding.run(key); // drops the queued commands
     else app.commands.add(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }
 
-/** Return the name of a key press, empty while a dialog is open or text is being typed. @param {KeyboardEvent} event */
-function readShortcut(event) {
+/** Whether a key press is a shortcut: no dialog is open, and it does not belong to a field or button. */
+function isShortcut(/** @type {KeyboardEvent} */ event) {
   const target = /** @type {HTMLInputElement} */ (event.target);
-  if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return '';
-  const pressed = getKeyName(event);
-  const name = (target.role === 'slider' && SLIDER_KEYS[pressed]) || pressed;
-  if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete|Backspace)$/.test(name)) return '';
+  const { key } = event;
+  const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), event.ctrlKey || event.metaKey];
+  if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return false;
+  if ((key.length === 1 || isDelete) && !hasControl && loadSettings().singleKeys === false) return false;
   if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
-    if (name === 'Escape') {
+    if (key === 'Escape') {
       if (target.type === 'number') target.value = target.defaultValue;
       target.blur();
     }
-    if (name === 'Enter' && target.matches('input')) focusView();
-    return '';
+    if (key === 'Enter' && target.matches('input')) focusView();
+    return false;
   }
-  if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return '';
-  return target.matches('input') && /Delete|Backspace/.test(name) ? '' : name;
+  if (target.matches('button, input, a') && [' ', 'Enter'].includes(key)) return false;
+  return !(target.matches('input') && isDelete);
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
@@ -116,15 +123,17 @@ function showKeys(groups) {
 const PAN_KEYS = { 'Ctrl+←': [80, 0], 'Ctrl+→': [-80, 0], 'Ctrl+↑': [0, 80], 'Ctrl+↓': [0, -80] };
 
 /**
- * Return a binding of keys separated by spaces; `bindChange`: one that changes masks and waits for the frame.
+ * Return a binding of keys separated by spaces; `bindChange`: one that changes masks; `bindHeld`: one that repeats.
  * @type {(keys: string, text: string, run: Binding['run'], buttons?: string) => Binding}
  */
 const bind = (keys, text, run, buttons) => ({
-  keys: keys.split(' '), text, run, waitsForFrame: false,
-  buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ')),
+  keys: keys.split(' '), text, run, waitsForFrame: false, repeats: false,
+  buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ') ?? []),
 });
 /** @type {typeof bind} */
 const bindChange = (...values) => ({ ...bind(...values), waitsForFrame: true });
+/** @type {typeof bind} */
+const bindHeld = (...values) => ({ ...bind(...values), repeats: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
@@ -133,25 +142,28 @@ function createBindings(app) {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
-      bind('[ ]', 'smaller, larger brush', (key) => toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2), 'smaller larger'),
+      bindHeld('[ ]', 'smaller, larger brush', (key) => (
+        toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2)), 'smaller larger'),
       bindChange('Backspace', 'remove the last corner or click', () => toolbox.undoLastInput()),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
-      bind('Escape', 'cancel unfinished input; stop tracking', () => app.escape()),
+      bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', () => app.escape()),
       bind('Ctrl+Z', 'undo', () => toolbox.removeLastPoint() || history.undo(), 'undo'),
+      bind('Ctrl+S', 'show whether all changes are saved', () => (
+        showHint(app.hasUnsentWork ? 'Changes are being saved.' : 'All changes are saved.'))),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [
-      bind('W A S D', 'move the cursor', (key) => moveCursor(app, key)),
-      bind('Shift+W Shift+A Shift+S Shift+D', 'move the cursor by one pixel', (key) => moveCursor(app, key)),
+      bindHeld('W A S D', 'move the cursor', (key) => moveCursor(app, key)),
+      bindHeld('Shift+W Shift+A Shift+S Shift+D', 'move the cursor by one pixel', (key) => moveCursor(app, key)),
       bindChange('Enter', 'use the tool at the cursor, or close the polygon', () => pressCursor(app, false)),
       bindChange('Shift+Enter', 'use the tool at the cursor to remove', () => pressCursor(app, true)),
     ],
     Objects: [
       bindChange('N', 'new object', () => objectPanel.addObject(), 'add'),
-      bind('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
+      bindHeld('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
-      bind('F2', 'rename the object', focusName),
+      bind('F2', 'rename the object', () => focusName(app)),
       bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
@@ -161,13 +173,13 @@ function createBindings(app) {
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [
-      bind('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),
-      bind('Shift+← Shift+→', 'ten frames back or forward', (key) => playback.step(key === 'Shift+←' ? -10 : 10)),
+      bindHeld('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),
+      bindHeld('Shift+← Shift+→', 'ten frames back or forward', (key) => playback.step(key === 'Shift+←' ? -10 : 10)),
       bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1)),
       bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
-      bind('+ - PageUp PageDown', 'zoom at the pointer',
+      bindHeld('+ - PageUp PageDown', 'zoom at the pointer',
         (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
-      bind(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
+      bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
       bind('0', 'show the whole frame', () => viewer.fit()),
       bind('V', 'show or hide the fill', () => element('fill').click()),
     ],

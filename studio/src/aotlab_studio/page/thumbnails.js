@@ -1,6 +1,7 @@
 /** Strip of small images of frames with their masks above the timeline. */
 
-import { CoalescedTask, createElement, element, RowList } from './dom.js';
+import { CoalescedTask, createElement, element } from './dom.js';
+import { RowList } from './fields.js';
 
 const THUMBNAIL_WIDTH = 68; // width of a thumbnail in CSS pixels
 const THUMBNAIL_DELAY = 300; // milliseconds between a change and the requests for thumbnails

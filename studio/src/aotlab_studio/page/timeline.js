@@ -2,9 +2,9 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import {
-  CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo, showError,
-} from './dom.js';
+import { CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo }
+  from './dom.js';
+import { showError } from './messages.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -52,7 +52,7 @@ export class Timeline {
     this.fetchTask = new CoalescedTask(() => (
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
-    this.hatching = createHatching(this.context, this.getColor('outdated'));
+    this.hatching = createHatching(this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());
     const observer = new ResizeObserver(() => this.draw());
     for (const target of elements('strips', 'thumbnails')) observer.observe(target);
@@ -126,7 +126,7 @@ export class Timeline {
 
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
   findHandle(event) {
-    if (event.offsetY > RULER_HEIGHT) return -1;
+    if (this.eventToRow(event) >= 0) return -1;
     return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
 
@@ -186,9 +186,15 @@ export class Timeline {
     return Math.min(this.count - 1, Math.max(0, Math.floor(this.eventToPosition(event))));
   }
 
+  /** Return the index of the row under the pointer; -1: the ruler, which covers rows. @param {MouseEvent} event */
+  eventToRow({ offsetY }) {
+    if (offsetY - element('rows').scrollTop <= RULER_HEIGHT) return -1;
+    return Math.floor((offsetY - RULER_HEIGHT) / ROW_HEIGHT);
+  }
+
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   findObject(event) {
-    return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
+    return this.app.objects[this.eventToRow(event)];
   }
 
   pressPointer(/** @type {PointerEvent} */ event) {
@@ -231,47 +237,63 @@ export class Timeline {
 
   scrollToRow(/** @type {number} */ index) {
     this.fitHeight();
-    const top = RULER_HEIGHT + index * ROW_HEIGHT;
-    scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
+    const top = index * ROW_HEIGHT;
+    scrollTo(element('rows'), top, top + RULER_HEIGHT + ROW_HEIGHT);
   }
 
   drawNow() {
     const height = this.fitHeight();
-    const { context, first, span, canvas, canvas: { clientWidth: width } } = this;
+    const { app: { objects }, context, first, span, canvas, canvas: { clientWidth: width } } = this;
     canvas.width = Math.round(width * devicePixelRatio);
     canvas.height = Math.round(height * devicePixelRatio);
     context.scale(devicePixelRatio, devicePixelRatio);
-    const tops = this.app.objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
     context.textBaseline = 'middle';
-    this.app.objects.forEach((object, index) => this.drawName(object, tops[index] + ROW_HEIGHT / 2 - 1));
+    const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
+    objects.forEach((object, index) => this.drawName(object, tops[index] + ROW_HEIGHT / 2 - 1));
     context.save();
     context.beginPath();
     context.rect(NAMES_WIDTH, 0, width, height);
     context.clip();
     this.drawTicks();
-    this.app.objects.forEach((object, index) => this.drawRow(object, tops[index]));
-    const { checked, editable_range: [firstEditable, lastEditable] } = this.app.state;
-    context.fillStyle = this.getColor('accepted');
-    for (const frame of checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
-    const end = this.frameToX(Math.min(this.count, lastEditable + 1)); // frames that cannot be changed are dimmed
-    context.fillStyle = this.getColor('empty');
-    context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(firstEditable) - NAMES_WIDTH, height);
-    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
-    context.globalAlpha = 1;
-    context.fillStyle = this.getColor('text');
-    for (const frame of this.app.review.markedFrames) {
-      context.beginPath();
-      const x = this.frameToX(frame + 0.5);
-      context.moveTo(x - 4, 12);
-      context.lineTo(x + 4, 12);
-      context.lineTo(x, 20);
-      context.fill();
-    }
+    objects.forEach((object, index) => this.drawRow(object, tops[index]));
+    this.dimMargins(height);
+    this.drawReview();
     context.restore();
     this.drawHandles(height);
+    this.copyRuler();
     this.showCurrentFrame();
     this.thumbnails.show({ left: NAMES_WIDTH, width: width - NAMES_WIDTH, first, span });
+  }
+
+  /** Dim the frames that cannot be changed. @param {number} height */
+  dimMargins(height) {
+    const { context, app: { state: { editable_range: [first, last] } } } = this;
+    const end = this.frameToX(Math.min(this.count, last + 1));
+    context.fillStyle = this.getColor('empty');
+    context.globalAlpha = 0.75;
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(first) - NAMES_WIDTH, height);
+    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
+    context.globalAlpha = 1;
+  }
+
+  /** Mark checked frames and frames to check on the ruler. */
+  drawReview() {
+    const { context, app: { review, state } } = this;
+    context.fillStyle = this.getColor('accepted');
+    for (const frame of state.checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
+    context.fillStyle = this.getColor('text');
+    for (const frame of review.markedFrames) {
+      const x = this.frameToX(frame + 0.5);
+      context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
+    }
+  }
+
+  /** Copy the ruler to a canvas that stays in view while the rows scroll. */
+  copyRuler() {
+    const ruler = element('ruler');
+    ruler.width = this.canvas.width;
+    ruler.height = Math.round(RULER_HEIGHT * devicePixelRatio);
+    ruler.getContext('2d')?.drawImage(this.canvas, 0, 0);
   }
 
   /** Draw the handles of the range to track. @param {number} height */
@@ -362,12 +384,12 @@ export class Timeline {
   }
 }
 
-/** Return a pattern of slanted lines. @param {CanvasRenderingContext2D} context @param {string} color */
-function createHatching(context, color) {
+/** Return a pattern of slanted lines. @param {string} color */
+function createHatching(color) {
   const tile = createElement('canvas', { width: 6, height: 6 });
   const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'));
   pen.strokeStyle = color;
   pen.lineWidth = 1.5;
   pen.stroke(new Path2D('M -3 3 L 3 -3 M -3 9 L 9 -3 M 3 9 L 9 3'));
-  return /** @type {CanvasPattern} */ (context.createPattern(tile, 'repeat'));
+  return /** @type {CanvasPattern} */ (pen.createPattern(tile, 'repeat'));
 }

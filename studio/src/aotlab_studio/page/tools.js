@@ -1,6 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, formatCount, showHint, showKey, showMessage, showToast } from './dom.js';
+import { createElement, createIcon, element, formatCount, showKey } from './dom.js';
+import { CANCELED, showHint, showMessage, showToast } from './messages.js';
 import { toPairs } from './viewer.js';
 
 /** @import { Actions } from './protocol.js' */
@@ -16,11 +17,11 @@ import { toPairs } from './viewer.js';
  * @property {boolean} [usesBrush] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
- * @property {(toolbox: Toolbox, point: Point, isSecondClick: boolean) => unknown} [press]
+ * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
- * @property {(toolbox: Toolbox, isSecondClick: boolean) => unknown} [release] ends a drag; without it, a press acts
- * @property {boolean} [closed] whether the outline of its input is drawn closed
- * @property {boolean} [corners] whether its input is corners, which are drawn, and is closed by a click or a key
+ * @property {(toolbox: Toolbox, isDoubleClick: boolean) => unknown} [release] ends a drag; without it, a press acts
+ * @property {boolean} [isClosedShape] whether the outline of its input is drawn closed
+ * @property {boolean} [takesCorners] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input
  */
 
@@ -34,22 +35,22 @@ export const TOOLS = [
   {
     name: 'box', key: 'X', icon: 'square-dashed',
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
-    makesPrompts: true, closed: true,
+    makesPrompts: true, isClosedShape: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: (toolbox, isSecondClick) => toolbox.sendBox(isSecondClick),
+    release: (toolbox, isDoubleClick) => toolbox.sendBox(isDoubleClick),
     shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
     makesPrompts: true,
-    press: (toolbox, point, isSecondClick) => toolbox.click(point, isSecondClick),
+    press: (toolbox, point) => toolbox.click(point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
-    release: (toolbox, isSecondClick) => toolbox.sendScribble(isSecondClick),
+    release: (toolbox, isDoubleClick) => toolbox.sendScribble(isDoubleClick),
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
@@ -61,14 +62,13 @@ export const TOOLS = [
   },
   {
     name: 'lasso', key: 'L', icon: 'lasso', help: 'Lasso: drag around the object; Shift to remove.',
-    closed: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.dropPoints()),
+    isClosedShape: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.dropPoints()),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    corners: true,
-    press: (toolbox, point, isSecondClick) => (
-      toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point, isSecondClick)),
+    takesCorners: true,
+    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point)),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -91,20 +91,22 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
-/** @typedef {{frame: number, target: import('./queue.js').ObjectRef}} Pressed */
+/** @typedef {{frame: number, target: import('./queue.js').Target, isCanceled?: boolean}} Pressed by the user */
 
 export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.viewer = app.viewer;
     this.tool = TOOLS[0];
-    this.drawingTool = this.tool; // last tool other than pan, which keeps the points of this one
+    this.drawingTool = this.tool; // last tool except pan, which keeps the points of this one
     this.radius = 12;
     this.points = /** @type {Point[]} */ ([]);
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
     this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.pressed = { frame: 0, target: app.selection.target }; // frame and object at the last press
+    this.pendingPrompts = /** @type {Set<Pressed>} */ (new Set());
+    /** Frame and object at the last press. @type {Pressed} */
+    this.pressed = { frame: 0, target: app.selection.target };
     this.isSubtracting = false; // whether the unfinished or last input removes
     this.subtractByDefault = false; // whether tools remove unless Shift is held, for pens and touch
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
@@ -124,7 +126,8 @@ export class Toolbox {
 
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
-    if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.dropPoints();
+    this.finishDrag();
+    if (![PAN, this.drawingTool].includes(tool)) this.dropPoints();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     showHint(tool.help);
@@ -141,10 +144,30 @@ export class Toolbox {
     this.showButtons();
   }
 
+  /** Send a drag as it is; it would be lost with its frame, object or tool. */
+  finishDrag() {
+    if (this.isDown) this.release();
+  }
+
+  /** End the input for this frame and object: finish a drag, drop corners, and hide sent input. */
+  endInput() {
+    this.finishDrag();
+    this.cancel();
+  }
+
   /** Drop unfinished input and hide sent input. */
   cancel() {
     this.pendingSketches = [];
     this.dropPoints();
+  }
+
+  /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
+  cancelInput() {
+    if (!this.hasUnfinishedInput && !this.pendingPrompts.size) return false;
+    for (const pressed of this.pendingPrompts) pressed.isCanceled = true;
+    this.pendingPrompts.clear();
+    this.cancel();
+    return true;
   }
 
   /** Drop unfinished input; a polygon can be restored. */
@@ -152,7 +175,7 @@ export class Toolbox {
     const { drawingTool: tool, input } = this;
     this.points = [];
     this.show();
-    if (tool.corners && input.points.length > 2) this.offerRestore(tool, input);
+    if (tool.takesCorners && input.points.length > 2) this.offerRestore(tool, input);
   }
 
   /** Offer to restore a polygon. @param {Tool} tool @param {Toolbox['input']} input */
@@ -214,18 +237,18 @@ export class Toolbox {
     return true;
   }
 
-  /** @param {Point} point @param {boolean} subtract as with Shift @param {boolean} [isSecondClick] of a double click */
-  press(point, subtract, isSecondClick = false) {
+  /** @param {Point} point @param {boolean} subtract as with Shift */
+  press(point, subtract) {
     if (this.tool !== PAN) this.app.playback.cancelSeek();
     if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.destination.frame} has not loaded yet; nothing was drawn.`, true);
+      showMessage(`Frame ${this.app.playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
     this.pressed = { frame: this.app.playback.frame, target: this.app.selection.ensureTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
-    this.tool.press?.(this, point, isSecondClick);
+    this.tool.press?.(this, point);
     this.show();
   }
 
@@ -239,19 +262,19 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag. @param {boolean} [isSecondClick] whether its press is the second of a double click */
-  async release(isSecondClick = false) {
-    if (this.isDown) await this.tool.release?.(this, isSecondClick);
+  /** End a drag. @param {boolean} [isDoubleClick] whether its press is the second of a double click */
+  async release(isDoubleClick = false) {
+    if (this.isDown) await this.tool.release?.(this, isDoubleClick);
   }
 
   close() {
-    return this.tool.corners && this.points.length > 2 ? this.send() : undefined;
+    return this.tool.takesCorners && this.points.length > 2 ? this.send() : undefined;
   }
 
-  /** Add a corner, unless the last press did. @param {Point} point @param {boolean} isSecondClick of a double click */
-  addCorner(point, isSecondClick) {
+  /** Add a corner, unless it equals the last one. @param {Point} point */
+  addCorner(point) {
     const last = this.points[this.points.length - 1];
-    if (!isSecondClick && (last?.x !== point.x || last.y !== point.y)) this.points.push(point);
+    if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
   }
 
   /** Return whether a corner closes the polygon. @param {Point} point */
@@ -265,15 +288,15 @@ export class Toolbox {
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
     const answer = tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target);
-    await this.showWhilePending(answer);
+    await this.showUntilAnswered(answer);
   }
 
-  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isSecondClick */
-  async sendBox(isSecondClick) {
+  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isDoubleClick */
+  async sendBox(isDoubleClick) {
     const [first, last = first] = this.points;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
     if (Math.min(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
-      await this.click(first, isSecondClick);
+      await this.click(first, isDoubleClick);
     } else if (this.isSubtracting) {
       this.dropPoints();
       showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
@@ -282,21 +305,21 @@ export class Toolbox {
     }
   }
 
-  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isSecondClick */
-  async sendScribble(isSecondClick) {
+  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isDoubleClick */
+  async sendScribble(isDoubleClick) {
     const { points, viewer: { size: { width, height } } } = this;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
-    if (line.length < 2) await this.click(points[0], isSecondClick);
+    if (line.length < 2) await this.click(points[0], isDoubleClick);
     else if (!this.isSubtracting) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
-  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isSecondClick] */
-  async click(point, isSecondClick = false) {
+  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isDoubleClick] */
+  async click(point, isDoubleClick = false) {
     const { app, viewer } = this;
     const positive = !this.isSubtracting;
     this.points = [];
-    if (isSecondClick) return;
+    if (isDoubleClick) return;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
       app.selection.selectByUser(other);
@@ -308,58 +331,76 @@ export class Toolbox {
 
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
-    const { app: { queue }, pressed } = this;
-    const task = () => this.requestMask(pressed, { ...prompts, separate: true }, click);
-    const answer = queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
-    return this.showWhilePending(answer, click);
+    const { pressed, pendingPrompts } = this;
+    pendingPrompts.add(pressed);
+    const answer = this.queuePrompt(pressed, { ...prompts, separate: true }, click);
+    return this.showUntilAnswered(answer.finally(() => pendingPrompts.delete(pressed)), click);
+  }
+
+  /** Request a mask after the earlier edits. */
+  queuePrompt(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+    const task = () => this.requestMask(pressed, prompts, click);
+    return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
   async requestMask(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+    if (pressed.isCanceled) return { error: CANCELED };
     const { frame, target } = pressed;
-    const { app, app: { history, queue, selection } } = this;
+    const { queue, selection } = this.app;
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.sendNow('suggest', { ...prompts, frame, object_id: null }, target);
+    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
-    const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
+    if (pressed.isCanceled) return queue.send('undo', { step: answer.step }, target);
+    const { result: { object_id: id }, step } = answer;
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
-    const isSeparate = previousId > 0 && id !== previousId;
-    if (isSeparate && selection.id === previousId) selection.setSelected(id);
-    const repeat = async (/** @type {Prompts} */ changes) => {
+    if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
+    this.offerChanges(answer, previousId, async (changes) => {
       const wasSelected = selection.target === target;
-      if ((await history.undo(step)).error) return;
+      if ((await this.app.history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
-      const task = () => this.requestMask(again, { ...prompts, ...changes }, click);
-      await queue.runInOrder({ action: 'suggest', target: again.target }, task);
+      await this.queuePrompt(again, { ...prompts, ...changes }, click);
       this.show();
-    };
-    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
-      'Take them': () => repeat({ overwrite: true }),
-    }, step);
-    if (isSeparate) showToast(`Created ${app.getName(id)}`, {
-      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
-      Undo: () => history.undo(step),
-    }, step);
+    });
     return answer;
   }
 
+  /**
+   * Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
+   * @type {(answer: import('./connection.js').ActionAnswer<'suggest'>, previousId: number,
+   *   repeat: (changes: Prompts) => unknown) => void}
+   */
+  offerChanges({ result: { object_id: id, protected_pixels: protectedPixels }, step }, previousId, repeat) {
+    const { app, app: { history } } = this;
+    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
+      'Take them': () => repeat({ overwrite: true }),
+    }, step);
+    if (previousId > 0 && id !== previousId) showToast(`Created ${app.getName(id)}`, {
+      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
+      Undo: () => history.undo(step),
+    }, step);
+  }
+
   /** Show sent input until it is answered; a refused polygon can be sent again. */
-  async showWhilePending(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
+  async showUntilAnswered(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
     const { tool, input } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
     this.pendingSketches.push(sketch);
-    const result = await answer;
-    const isCanceled = !this.pendingSketches.includes(sketch);
+    const { error } = await answer;
+    const isHidden = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    const canResend = !isCanceled && tool === this.drawingTool && tool.corners && !this.points.length;
-    if (result.error && canResend) this.points = input.points;
-    else if (result.error && tool.corners) this.offerRestore(tool, input);
+    if (error && tool.takesCorners) this.restoreRefused(tool, input, isHidden);
     this.show();
-    return result;
+  }
+
+  /** Restore a refused polygon; offer it if the user has gone on. */
+  restoreRefused(/** @type {Tool} */ tool, /** @type {Toolbox['input']} */ input, /** @type {boolean} */ isHidden) {
+    if (isHidden || tool !== this.drawingTool || this.points.length) this.offerRestore(tool, input);
+    else this.points = input.points;
   }
 
   createSketch() {

@@ -1,8 +1,8 @@
 /** Tracking: buttons, range, progress, model. */
 
-import {
-  CANCELED, element, elements, formatCount, readNumber, setIcon, setLabel, showHint, showMessage, showToast,
-} from './dom.js';
+import { element, elements, formatCount, setIcon, setLabel } from './dom.js';
+import { readNumber } from './fields.js';
+import { CANCELED, showHint, showMessage, showToast } from './messages.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -42,7 +42,7 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     await this.app.queue.edit('set_range', range);
-    this.showRange();
+    if (this.app.timeline.handleIndex < 0) this.showRange(); // a dragged one will be stored
   }
 
   setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
@@ -101,12 +101,13 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.cancelSeek();
+    toolbox.finishDrag();
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
       if (!range) return { error: CANCELED };
       if (playback.frame === frame) toolbox.cancel();
-      return queue.sendNow('track', { frame, direction, ...range });
+      return queue.send('track', { frame, direction, ...range });
     });
     if (!error) showHint('');
   }
@@ -120,11 +121,11 @@ export class Tracking {
   }
 
   stop() {
-    if (this.job) this.app.request('stop', {});
+    if (this.job) this.app.queue.send('stop', {});
   }
 
   togglePause() {
-    if (this.job) this.app.request(this.job.status === 'paused' ? 'resume' : 'pause', {});
+    if (this.job) this.app.queue.send(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }
 

@@ -217,9 +217,9 @@ export class Viewer {
       context.stroke();
       context.globalAlpha = 1;
     } else if (positions.length) {
-      if (tool.closed) context.closePath();
+      if (tool.isClosedShape) context.closePath();
       strokeWithOutline(context, 1.5);
-      if (tool.corners) for (const position of positions) drawDisc(context, position, 3);
+      if (tool.takesCorners) for (const position of positions) drawDisc(context, position, 3);
     }
     for (const click of clicks) this.drawClick(click);
   }

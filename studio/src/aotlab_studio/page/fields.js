@@ -1,0 +1,104 @@
+/** Number and text fields, forms, lists of rows. */
+
+import { createElement, element } from './dom.js';
+import { showToast } from './messages.js';
+
+/** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
+export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
+
+/** Handle a form's main button and Enter, if all is valid. @param {HTMLButtonElement} button @param {() => void} run */
+export function onSubmit(button, run) {
+  button.onclick = (event) => {
+    event.preventDefault();
+    if (button.form?.reportValidity()) run();
+  };
+}
+
+/** List that reuses the elements of its rows, so that focus and presses survive an update. @template T */
+export class RowList {
+  /**
+   * @param {HTMLElement} list
+   * @param {(item: T) => number | string} getKey
+   * @param {(item: T) => {line: HTMLElement, show: (item: T) => void}} createRow
+   */
+  constructor(list, getKey, createRow) {
+    this.list = list;
+    this.getKey = getKey;
+    this.createRow = createRow;
+    this.rows = /** @type {Map<number | string, ReturnType<typeof createRow>>} */ (new Map());
+  }
+
+  show(/** @type {T[]} */ items) {
+    const { list, rows } = this;
+    this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
+    const newRows = [...this.rows.values()];
+    for (const row of rows.values()) if (!newRows.includes(row)) row.line.remove();
+    for (const [index, { line, show }] of newRows.entries()) {
+      show(items[index]);
+      if (line.contains(document.activeElement)) { // moving it would end its focus
+        while (list.children[index] !== line) list.append(list.children[index]);
+      } else if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
+    }
+  }
+}
+
+/** Text field that keeps unsaved and refused text with its frame or object. */
+export class TextField {
+  /**
+   * @param {HTMLInputElement} input
+   * @param {(subject: number) => string} getStored stored text of a frame or object
+   * @param {(subject: number, text: string) => Promise<{error?: Error}>} store
+   */
+  constructor(input, getStored, store) {
+    this.input = input;
+    this.getStored = getStored;
+    this.store = store;
+    this.shown = { subject: 0, text: '' }; // frame or object whose text the field shows, and its stored text then
+    this.nextSubject = 0; // frame or object to show when the user does not type
+    this.drafts = /** @type {Map<number, {text: string, error: string}>} */ (new Map()); // unstored, by frame or object
+    this.problem = createElement('p', { className: 'problem', role: 'alert' });
+    (input.closest('label') ?? input).after(this.problem);
+    input.onblur = () => this.commit();
+    input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.savedText; };
+  }
+
+  /** Text that was sent last and not refused, or is stored. */
+  get savedText() {
+    const { subject, text } = this.shown;
+    const draft = this.drafts.get(subject);
+    return draft && !draft.error ? draft.text : text;
+  }
+
+  /** Show the stored text of a frame or object unless the user is typing. @param {number} subject */
+  show(subject) {
+    this.nextSubject = subject;
+    if (document.activeElement === this.input) return;
+    const text = this.getStored(subject);
+    this.shown = { subject, text };
+    if (this.drafts.get(subject)?.text === text) this.drafts.delete(subject);
+    const draft = this.drafts.get(subject);
+    this.input.value = draft?.text ?? text;
+    this.problem.textContent = draft?.error ?? '';
+  }
+
+  async commit() {
+    const { shown, shown: { subject }, drafts, savedText } = this;
+    const draft = { text: this.input.value.trim(), error: '' };
+    if (draft.text !== savedText) {
+      const replaced = this.getStored(subject);
+      drafts.set(subject, draft);
+      const { error } = await this.store(subject, draft.text);
+      if (error) draft.error = error.message;
+      else {
+        if (drafts.get(subject) === draft) drafts.delete(subject);
+        if (this.shown.subject === subject) this.shown = { subject, text: draft.text };
+        if (replaced && ![shown.text, savedText, draft.text].includes(replaced)) {
+          showToast(`“${replaced}”, typed in another window, was replaced`, {
+            Restore: () => this.store(subject, replaced),
+          });
+        }
+      }
+    } else if (drafts.get(subject)?.error) drafts.delete(subject);
+    this.show(this.nextSubject);
+  }
+}

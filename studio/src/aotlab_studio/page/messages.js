@@ -1,0 +1,110 @@
+/** Messages in the header and on the frame, dialogs that ask. */
+
+import { createElement, createIcon, element } from './dom.js';
+
+/** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
+export function showMessage(text, isError = false) {
+  element('status').replaceChildren(text, ...(isError ? [createCloseButton(() => showMessage(''))] : []));
+  element('status').className = isError ? 'error' : '';
+  element('status').role = isError ? 'alert' : 'status';
+}
+
+/** Show advice, unless an error is shown. @param {string} text */
+export function showHint(text) {
+  if (!element('status').className) showMessage(text);
+}
+
+/** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
+export async function clearErrorAfter(action) {
+  const shown = element('status').firstChild;
+  const answer = await action;
+  const { className, firstChild } = element('status');
+  if (className && firstChild === shown && !/** @type {any} */ (answer)?.error) showMessage('');
+  return answer;
+}
+
+/** Show an error, and return it as an answer. @param {any} error @returns {import('./connection.js').ShownError} */
+export function showError(error) {
+  showMessage(error.message, true);
+  return { error };
+}
+
+const createCloseButton = (/** @type {() => void} */ onclick) => (
+  createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
+
+const TOAST_SECONDS = 12;
+const MAX_TOASTS = 3;
+
+/**
+ * Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
+ * @param {string} text
+ * @param {Record<string, () => void>} [buttons] by label
+ * @param {number} [step] of the history, which the buttons undo
+ */
+export function showToast(text, buttons = {}, step) {
+  const close = () => box.remove();
+  const actions = Object.entries(buttons).map(([label, run]) => (
+    createElement('button', { onclick: () => { close(); run(); } }, label)));
+  const box = createElement('div', { className: 'toast' },
+    createElement('span', {}, text), ...actions, createCloseButton(close));
+  if (step) box.dataset.step = String(step);
+  const isSame = (/** @type {Element} */ other) => step && other.outerHTML === box.outerHTML;
+  [...element('toasts').children].find(isSame)?.remove(); // of a key that was pressed twice
+  element('toasts').append(box);
+  const boxes = [...element('toasts').children];
+  // what a button does may not be possible in another way
+  if (boxes.length > MAX_TOASTS) (boxes.find((each) => !each.querySelector('button:not(.small)')) ?? boxes[0]).remove();
+  const expire = () => {
+    if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
+    else close();
+  };
+  if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
+}
+
+/**
+ * Ask in a dialog; return the value of the pressed button, empty if canceled.
+ * @template {string} T
+ * @param {string} title
+ * @param {Node} content
+ * @param {T[]} values labels of the buttons besides Cancel, the main one first, which Enter presses
+ * @returns {Promise<T | ''>}
+ */
+export async function ask(title, content, ...values) {
+  const buttons = values.map((value, index) => (
+    createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
+  const form = createElement('form', { method: 'dialog' }, createElement('h2', {}, title), content,
+    createElement('div', { className: 'row' }, ...buttons, createElement('button', { value: '' }, 'Cancel')));
+  form.onkeydown = (event) => { if (event.repeat && event.key === 'Enter') event.preventDefault(); };
+  const dialog = createElement('dialog', { ariaLabel: title }, form);
+  document.body.append(dialog);
+  dialog.showModal();
+  const { submitter } = await new Promise((resolve) => {
+    dialog.onclose = resolve;
+    form.onsubmit = (event) => { event.preventDefault(); resolve(event); }; // at once: the page may close next
+  });
+  dialog.close(); // restores the focus
+  dialog.remove();
+  return submitter?.value ?? '';
+}
+
+/** Error of a request that the user canceled, which is not shown. */
+export const CANCELED = new Error('Canceled.');
+
+/** @typedef {import('./protocol.js').Failure['choices'][number]} OutdatedChoice */
+
+/**
+ * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
+ * @template T
+ * @param {(choice?: {outdated: OutdatedChoice}) => Promise<T>} send
+ * @param {{outdated: OutdatedChoice}} [choice]
+ * @returns {Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
+ */
+export async function sendOrAsk(send, choice) {
+  try {
+    return /** @type {any} */ (await send(choice));
+  } catch (/** @type {any} */ error) {
+    if (!error.choices?.length) return showError(error);
+    const outdated = await ask('Outdated frames', createElement('p', {}, error.message), ...error.choices);
+    return outdated ? sendOrAsk(send, { outdated }) : { error: CANCELED };
+  }
+}

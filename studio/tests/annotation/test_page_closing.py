@@ -1,0 +1,264 @@
+"""The page in a browser: what is stored when a page closes or is hidden."""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab_studio.session import actions
+from studio.tests.annotation.browser import (
+    Page,
+    Wire,
+    choose_status,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    draw,
+    list_titles,
+    start_job,
+    truth,
+    wait_until,
+)
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+LATE_CLOSE = """() => Object.defineProperty(HTMLDialogElement.prototype, 'onclose', {
+    set(run) { this.addEventListener('close', (event) => setTimeout(run, 2000, event)); }
+})"""
+"""Lets dialogs say late that they are closed, as on a busy machine."""
+
+
+MOVE = """([x, y]) => {
+    for (let step = 0; step < 3000; step += 1) {
+        const values = { pointerId: 1, clientX: x + 100.37 * (step % 2), clientY: y };
+        document.getElementById('view').dispatchEvent(new PointerEvent('pointermove', values));
+    }
+}"""
+"""Moves the mouse to and fro 3000 times; the mouse of the browser would take a minute."""
+
+
+def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
+    wire = Wire(new_page, "paint")
+    assert new_page.may_leave()
+    new_page.stroke((10, 10), (20, 10))
+    new_page.wait_until(lambda: wire.held)
+    assert not new_page.may_leave()
+    with new_page.done():
+        wire.release()
+    assert new_page.may_leave()
+
+
+def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    held = []
+    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.wait_until(lambda: held)
+    assert not page.may_leave()
+    with page.done():
+        held[0].continue_()
+    page.wait_status("Masks loaded on frame 0")
+
+
+def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
+    paint = actions.ACTIONS["paint"]
+    closed = threading.Event()
+
+    @functools.wraps(paint)
+    def slow(*args, **values):
+        closed.wait(60)
+        return paint(*args, **values)
+
+    monkeypatch.setitem(actions.ACTIONS, "paint", slow)
+    for name in ("EDITS", "DOCUMENT_ACTIONS"):
+        monkeypatch.setattr(actions, name, [*getattr(actions, name), slow])
+    page = Page(context, served.url)
+    page.tab.evaluate(LATE_CLOSE)
+    page.key("b")
+    for column in range(8, 56, 8):
+        page.stroke((column, 10), (column, 30))
+    page.key("m")
+    choose_status(page.tab, "rejected", note="ear missing")
+    page.tab.wait_for_selector("dialog[open]", state="detached")
+    page.leave()
+    closed.set()
+    document = served.session.document
+    wait_until(lambda: document.status.note == "ear missing")
+    served.close()  # after all requests
+    assert (document.take_snapshot(6).labels(0)[20, 8:56:8] == 1).all()
+    assert document.snapshot.keyframe(0) == {1: ""}
+    assert (len(document.log.entries), [*document.snapshot.objects]) == (7, [1])
+    assert document.status[:2] == ("rejected", "ear missing")
+
+
+@pytest.mark.parametrize("field", ["note", *slow("class", "attributes", "name")])
+def test_text_typed_before_a_close_is_stored(context, served, field):
+    document = served.session.document
+    draw(served.session, 0, 1)
+    page = Page(context, served.url)
+    page.wait_objects(1)
+    if field == "name":
+        page.key("F2")
+        page.tab.keyboard.type("fish")
+    else:
+        page.tab.focus(f"#{field}")
+        page.tab.keyboard.type("fish")
+    page.leave()
+
+    def stored():
+        item = document.snapshot.objects[1]
+        found = {
+            "note": document.snapshot.state.notes.get(0), "class": item.class_name, "name": item.name,
+            "attributes": ",".join(item.attributes),
+        }  # fmt: skip
+        return found[field] == "fish"
+
+    wait_until(stored)
+
+
+def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
+    session, begun, released = served.session, threading.Event(), threading.Event()
+    segment, document = session.segmenter, session.document
+
+    def wait_and_segment(*values):
+        begun.set()
+        released.wait(60)
+        return segment(*values)
+
+    session.segmenter = wait_and_segment
+    page = Page(context, served.url)
+    rows, columns = np.nonzero(truth(0) == 1)
+    page.key("x")
+    page.stroke((columns.min() - 1, rows.min() - 1), (columns.max() + 2, rows.max() + 2))
+    page.wait_until(begun.is_set)
+    page.key("b")
+    page.stroke((5, 38), (15, 38))
+    page.tab.focus("#note")
+    page.tab.keyboard.type("late")
+    page.leave()
+    wait_until(lambda: document.snapshot.state.notes)
+    released.set()
+    wait_until(lambda: document.snapshot.keyframes)
+    served.close()  # after all requests
+    assert [*document.snapshot.objects] == [1]
+
+
+@pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), ("q", "mark as checked")])
+def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, title):
+    document = served.session.document
+    draw(served.session, 0, 1)
+    start_job(served.session, 0).wait()
+    page = Page(context, served.url, opened=False)
+    wire = Wire(page, "paint")
+    page.seek(4)
+    page.stroke((35, 35), (40, 35))
+    page.wait_until(lambda: wire.held)
+    page.key(key)
+    page.leave()
+    wait_until(lambda: list_titles(document)[0] == title)
+
+
+def test_hidden_page_sends_strokes_on_their_way(new_page, session):
+    wire = Wire(new_page)
+    wire.send = lambda server, text: None
+    new_page.stroke((40, 10), (40, 30))
+    new_page.tab.evaluate("""() => {
+        Object.defineProperty(document, 'hidden', { value: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }""")
+    new_page.wait_until(lambda: len(session.document.log.entries) == 1)
+    assert session.document.snapshot.labels(0)[20, 40] == 1
+
+
+def test_undo_keeps_its_place_if_the_user_stays(new_page):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("Control+z")
+    new_page.stroke((10, 30), (20, 30))
+    with new_page.tab.expect_response("**/edits"):
+        assert not new_page.may_leave()
+    wire.actions = ()
+    wire.release()
+    new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
+    new_page.wait_idle()
+    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
+    wire = Wire(new_page)
+    new_page.drag((10, 10), (20, 10))
+    send, held = wire.send, []
+    wire.send = lambda server, text: held.append((server, text)) if "undo" in text else send(server, text)
+    new_page.key("Control+z")
+    new_page.wait_until(lambda: held)
+    new_page.stroke((10, 30), (20, 30))
+    with new_page.tab.expect_response("**/edits"):
+        new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
+    send(*held.pop())
+    new_page.wait_status("something else was done since")
+    new_page.wait_idle()
+    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [True, True]
+
+
+def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "paint")
+    new_page.key("1")
+    new_page.wait_selected("object 1")
+    new_page.stroke((10, 30), (20, 30))
+    new_page.wait_until(lambda: wire.held)
+    for _ in range(3):
+        new_page.tab.mouse.move(*new_page.at(10, 10))
+        new_page.tab.mouse.down()
+        new_page.tab.evaluate(MOVE, new_page.at(10, 10))
+        new_page.tab.mouse.up()
+    new_page.tab.evaluate("""() => {
+        window.parts = [];
+        window.fetch = async (_, { body, keepalive }) => { parts.push([JSON.parse(body), body.length, keepalive]); };
+        dispatchEvent(new Event('pagehide'));
+    }""")
+    parts = new_page.tab.evaluate("parts")
+    assert sum(size for _, size, _ in parts) > 65536
+    assert [keepalive for *_, keepalive in parts] == [True, False]
+    assert len(parts[0][0]) > 1
+    assert parts[0][1] < 60000
+    ids = [message["id"] for messages, *_ in parts for message in messages]
+    assert ids == sorted(ids)
+    assert len(ids) == 4
+
+
+@pytest.mark.parametrize("action", ["delete", *slow("merge")])
+def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, action):
+    draw(served.session, 0, 1)
+    document, page = served.session.document, Page(context, served.url, opened=False)
+    wire = Wire(page, "add_object")
+    page.key("n")
+    page.wait_until(lambda: wire.held)
+    page.wait_objects(2)
+    page.stroke((5, 5), (20, 5))
+    page.key("1")
+    page.wait_selected("object 1")
+    page.tab.click(f"#{action}")
+    if action == "merge":
+        page.tab.click("dialog[open] .main")
+    page.stroke((5, 35), (20, 35))
+    page.leave()
+    wait_until(lambda: document.snapshot.labels(0)[35, 15])
+    assert document.snapshot.labels(0)[5, 15] == 2
+    assert document.snapshot.labels(0)[35, 15] == (3 if action == "delete" else 2)
+    assert 1 not in document.snapshot.objects
+
+
+def test_range_typed_before_a_close_is_stored(context, served):
+    page = Page(context, served.url)
+    page.tab.focus("#last")
+    page.tab.keyboard.type("5")
+    page.leave()
+    wait_until(lambda: served.session.document.snapshot.state.ranges.get("track") == (0, 5))

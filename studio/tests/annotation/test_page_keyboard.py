@@ -1,0 +1,265 @@
+"""The page in a browser: keyboard and focus."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotlab_studio.document import editing
+from aotlab_studio.document.events import FrameEvent
+from aotlab_studio.review.checks import Check
+from studio.tests.annotation.browser import (
+    iou,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    LENGTH,
+    draw,
+    refresh_review,
+    start_job,
+    truth,
+)
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+
+def press(page, code, key, **how):
+    page.tab.evaluate(
+        """([code, key, how]) => document.getElementById('view').dispatchEvent(
+            new KeyboardEvent('keydown', { code, key, bubbles: true, cancelable: true, ...how }))""",
+        [code, key, how],
+    )
+
+
+def test_page_works_with_the_keyboard_only(page):
+    page.tab.focus("#view")
+    page.key("x", "w")
+    page.move_cursor(2, 2)
+    page.key("Enter")
+    page.move_cursor(18, 18)
+    page.key_done("Enter")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+    page.track("t", last=4)
+    assert (page.labels(4) == 1).any()
+    page.key("?")
+    assert page.tab.is_visible("#help-dialog")
+    page.key("Escape", "End")
+    page.wait_frame(LENGTH - 1)
+    page.key("Home", "ArrowRight")
+    page.wait_status("Frame 1; object 1 tracked")
+    page.key_done("m")
+    assert not (page.labels(1) == 1).any()
+    page.key_done("Control+z")
+    assert (page.labels(1) == 1).any()
+
+
+@pytest.mark.parametrize("field", ["note", "frame", "last"])
+def test_escape_discards_what_was_typed(page, session, field):
+    before = page.tab.input_value(f"#{field}")
+    page.tab.focus(f"#{field}")
+    page.key("7", "Escape")
+    page.key_done("n")
+    assert page.tab.input_value(f"#{field}") == before
+    state = session.document.snapshot.state
+    assert (state.notes, state.ranges) == ({}, {})
+    page.wait_frame(0)
+
+
+def test_backspace_removes_corners_before_objects(page):
+    page.drag((10, 10), (14, 10))
+    page.key("p")
+    page.click((20, 20), (40, 20), (40, 35), (20, 35))
+    page.key("Backspace", "Control+z")
+    page.wait_objects(1)
+    assert (page.labels(0) == 1).any()
+    page.key("Backspace", "Backspace", "Backspace", "Backspace")
+    with page.done():
+        page.key("f")
+    page.wait_objects(1)
+    page.key_done("Delete")
+    page.wait_objects(0)
+
+
+@pytest.mark.parametrize("key", ["Shift+Delete", "Shift+Backspace"])
+def test_both_delete_keys_clear_tracking(page, session, key):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    assert session.document.snapshot.labels(5).any()
+    page.seek(5)
+    page.key_done(key)
+    assert not session.document.snapshot.labels(5).any()
+
+
+def test_keys_act_on_the_frame_after_a_slider_was_used(idle_page):
+    idle_page.tab.click("#opacity")
+    idle_page.key("ArrowRight")
+    idle_page.wait_frame(1)
+
+
+def test_control_that_is_changed_by_key_keeps_the_focus(page):
+    for control, key in (("opacity", "ArrowDown"), ("fill", "Space")):
+        page.tab.focus(f"#{control}")
+        page.key(key)
+        page.settle()
+        assert page.tab.evaluate("document.activeElement.id") == control
+
+
+def test_brackets_follow_their_place_and_letters_the_print(idle_page):
+    press(idle_page, "KeyZ", "w")
+    idle_page.wait_status("Cursor at 30, 12")
+    press(idle_page, "KeyQ", "a")
+    idle_page.wait_status("Cursor at 22, 12")
+    radius = idle_page.radius()
+    press(idle_page, "BracketRight", "*")
+    press(idle_page, "BracketLeft", "ü")
+    press(idle_page, "BracketLeft", "^")
+    assert idle_page.radius() < radius
+    zoom = idle_page.place()[2]
+    press(idle_page, "BracketRight", "+")
+    idle_page.wait_until(lambda: idle_page.place()[2] > zoom)
+    with idle_page.done():
+        press(idle_page, "KeyW", "z", ctrlKey=True)  # undo goes by what is printed
+
+
+def test_letters_follow_their_place_without_latin_letters(idle_page):
+    press(idle_page, "KeyB", "и")
+    assert idle_page.tool() == "brush"
+    press(idle_page, "KeyX", "ч")
+    assert idle_page.tool() == "box"
+
+
+def test_keys_zoom_at_the_cursor_and_pan(idle_page):
+    assert idle_page.tab.get_attribute("#readout", "aria-live") == "off"  # not read out with each move
+    idle_page.tab.focus("#view")
+    idle_page.key("w", "a")
+    idle_page.wait_until(lambda: idle_page.place()[:2] == [22, 12])
+    before = idle_page.place()[2]
+    idle_page.key("+", "PageUp")
+    idle_page.settle()
+    assert idle_page.place()[2] > 1.5 * before
+    zoom = idle_page.place()[2]
+    assert idle_page.place()[:2] == [22, 12]
+    idle_page.key("Control+ArrowRight", "Control+ArrowUp")
+    idle_page.wait_until(lambda: idle_page.place()[1] != 12)
+    assert idle_page.place() == pytest.approx([22 + 8000 / zoom, 12 - 8000 / zoom, zoom], abs=1)
+
+
+def test_keys_without_ctrl_can_be_turned_off(page):
+    page.drag((10, 10), (20, 10))
+    page.key("?")
+    page.tab.click("#single-keys")
+    page.key("Escape", "e", "m", "?", "Space", "Delete", "Backspace", "Shift+Delete")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
+    assert page.tool() == "brush"
+    assert not page.tab.is_visible("#help-dialog")
+    assert page.labels(0).any()
+    page.key_done("Control+z")
+    page.key("ArrowRight")
+    page.wait_frame(1)
+
+
+def test_delete_in_a_field_keeps_the_object(page, one_object):
+    for field in ("#objects [type=color]", "#fill", "#opacity", "#note", "#frame"):
+        page.tab.focus(field)
+        page.key("Delete", "Backspace", "Shift+Delete")
+    page.tab.focus("#view")
+    page.key_done("n")
+    page.wait_objects(2)
+
+
+def test_escape_keeps_the_status(page, session):
+    page.tab.click("#clip-status")
+    page.tab.keyboard.type("dark")
+    page.key("Escape")
+    page.key_done("n")
+    assert session.document.log.status is None
+
+
+def test_held_key_acts_once_unless_it_moves(page):
+    for _ in range(3):
+        page.tab.keyboard.down("n")  # as while it is held
+        page.tab.keyboard.down("ArrowRight")
+    page.wait_frame(3)
+    page.wait_objects(1)
+
+
+def test_enter_in_a_dialog_presses_its_main_button(page, one_object):
+    page.tab.click("#open-versions")
+    page.tab.fill("#version-title", "first")
+    page.tab.press("#version-title", "Enter")
+    page.tab.wait_for_selector("#versions li:has-text('first')")
+    page.key("Escape", "Shift+E")
+    page.tab.fill("#export-last", "3")
+    page.tab.press("#export-last", "Enter")
+    page.tab.wait_for_selector("#download:not([hidden])")
+
+
+@pytest.mark.parametrize(("key", "code", "tool"), [("e", "KeyD", "eraser"), *slow(("o", "KeyS", "reassign"))])
+def test_letters_of_dvorak_choose_tools(page, key, code, tool):
+    page.tab.evaluate(
+        "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))",
+        [key, code],
+    )
+    assert page.tool() == tool
+
+
+@pytest.mark.parametrize("source", ["#note", *slow("#object-name")])
+def test_click_on_a_field_keeps_the_focus(page, source, one_object):
+    page.tab.click(source)
+    page.tab.keyboard.type("abc")
+    with page.done():
+        page.tab.click("#class")
+    assert page.tab.evaluate("document.activeElement.id") == "class"
+
+
+def test_refresh_of_the_review_keeps_the_focus(page, session, checks):
+    draw(session, 0, 1)
+    checks.append(Check(7, 1, "lost", 1.0))
+    refresh_review(session)
+    page.tab.focus("#review button")
+    checks.append(Check(3, 1, "unsure", 0.5))
+    editing.add_object(session.document)
+    page.tab.wait_for_selector("#review li + li")
+    assert page.tab.evaluate("document.activeElement.textContent").startswith("7")
+
+
+def test_press_in_a_list_survives_its_refresh(page, session, checks):
+    draw(session, 0, 1)
+    checks.append(Check(7, 1, "lost", 1.0))
+    refresh_review(session)
+    page.tab.hover("#review button")
+    page.tab.mouse.down()
+    checks.append(Check(3, 1, "unsure", 0.5))
+    refresh_review(session)
+    page.tab.wait_for_selector("#review li + li")
+    revision = session.document.revision + 1
+    session.document.emit(FrameEvent(7, revision, {1: "5"}))
+    page.wait_until(lambda: page.tab.query_selector(f"#review img[src$='masks={revision}']"))
+    page.tab.mouse.up()
+    page.wait_frame(7)
+
+
+def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
+    assert "After tracking" in idle_page.tab.inner_text("#review-summary")
+    idle_page.key("?")
+    inside = idle_page.tab.evaluate(
+        """() => [...document.querySelectorAll('#keys li')].map((line) => line.getBoundingClientRect())
+            .every((box) => box.height && box.top >= 0 && box.bottom <= innerHeight)"""
+    )
+    assert inside
+    idle_page.key("Escape")
+
+
+@pytest.mark.parametrize(("code", "typed"), [("KeyQ", "/"), ("KeyQ", "ב")])
+def test_letters_of_hebrew_follow_their_place(page, session, one_object, code, typed):
+    press(page, code, typed)
+    page.wait_until(lambda: session.describe().checked == [0])
+
+
+def test_save_key_shows_that_all_is_saved(idle_page):
+    idle_page.key("Control+s")
+    idle_page.wait_status("All changes are saved")
+    assert idle_page.tab.evaluate(
+        """() => !document.body.dispatchEvent(
+            new KeyboardEvent('keydown', { key: 's', code: 'KeyS', ctrlKey: true, bubbles: true, cancelable: true }))"""
+    )

@@ -1,0 +1,272 @@
+"""The page in a browser: layout, contrast, messages, accessibility."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from studio.tests.annotation.browser import (
+    VIEWPORT,
+    Page,
+    find_violations,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    draw,
+    hold,
+    start_job,
+)
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+CONTRASTS = """() => {
+    const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+    const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+    const back = (node) => {
+        for (; node; node = node.parentElement) {
+            const color = parse(getComputedStyle(node).backgroundColor);
+            if (color.length === 3 || color[3] === 1) return color;
+        }
+        return [255, 255, 255];
+    };
+    return [...document.querySelectorAll('button:not(:disabled), label, h1, h2, span, p, #status, [placeholder]')]
+        .filter((node) => node.offsetParent && node.id !== 'empty' && (node.placeholder || node.textContent.trim()))
+        .map((node) => {
+            const style = getComputedStyle(node, node.placeholder ? '::placeholder' : null);
+            const both = [light(parse(style.color)), light(back(node))].sort((x, y) => y - x);
+            return [(both[0] + 0.05) / (both[1] + 0.05), node.placeholder || node.textContent.trim().slice(0, 20)];
+        });
+}"""
+
+
+def test_controls_have_names_and_the_page_fits(page):
+    page.drag((15, 10), (20, 12))
+    unnamed = page.tab.evaluate(
+        """[...document.querySelectorAll('button, input, select, canvas[tabindex], a[href]')].filter((control) =>
+            !(control.getAttribute('aria-label') || control.textContent.trim() || control.title
+              || (control.labels && control.labels.length))).map((control) => control.outerHTML)"""
+    )
+    assert unnamed == []
+    sides = page.tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+    assert sides == list(VIEWPORT.values())
+
+
+def test_focus_is_visible_on_every_kind_of_control(page, one_object):
+    page.tab.mouse.move(2, 2)
+    controls = (
+        "#view", "#subtract", "#frame", "#load", "#fill", "#strips", "#objects [type=color]",
+        "#objects [name=select1]",
+    )  # fmt: skip
+    for control in controls:
+        page.tab.evaluate("document.activeElement.blur()")
+        before = page.tab.screenshot()
+        page.tab.locator(control).evaluate("control => control.focus({ focusVisible: true })")
+        assert page.tab.screenshot() != before, control
+
+
+def test_text_contrast_is_aa_in_light_and_dark(page):
+    page.drag((15, 10), (20, 12))
+    for scheme in ("light", "dark"):
+        page.tab.emulate_media(color_scheme=scheme)
+        ratios = page.tab.evaluate(CONTRASTS)
+        assert len(ratios) > 20
+        assert min(ratios)[0] >= 4.5, (scheme, min(ratios))
+
+
+def test_help_opens_at_its_top(idle_page):
+    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
+    idle_page.key("?")
+    assert idle_page.tab.evaluate("document.getElementById('help-dialog').scrollTop") == 0
+    idle_page.key("Escape")
+
+
+def test_subtract_is_in_view_on_a_phone(idle_page):
+    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
+    box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))
+    assert box["y"] + box["height"] <= bar["y"] + bar["height"]
+
+
+def test_message_with_a_button_stays_until_it_is_closed(clock_context, served, session):
+    draw(session, 0, 1)
+    page = Page(clock_context, served.url, opened=False)
+    page.tab.clock.install()
+    page.open()
+    page.key("Delete")
+    page.tab.wait_for_selector(".toast >> text=Undo")
+    page.tab.clock.run_for(600_000)
+    page.tab.click(".toast [aria-label='Close this message']")
+    page.tab.wait_for_selector(".toast", state="detached")
+
+
+def test_error_stays_until_it_is_closed(idle_page):
+    tab = idle_page.tab
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 844})
+        idle_page.key("g")
+        tab.mouse.click(*idle_page.at(10, 10))
+        tab.wait_for_selector("#status.error")
+        error = tab.inner_text("#status")
+        idle_page.key("x")  # its help is no reason to go
+        assert tab.inner_text("#status") == error
+        if width == 390:
+            tab.click("#panels")
+        tab.click("#status.error [aria-label='Close this message']")
+        assert tab.inner_text("#status") == ""
+    tab.click("#panels")
+
+
+def test_error_disappears_with_the_next_success(page):
+    before = page.at(10, 10)
+    page.answer(re.compile("/frame/3"), lambda route: route.fulfill(status=404, body="x " * 400))
+    page.tab.fill("#frame", "3")
+    page.tab.press("#frame", "Enter")
+    page.wait_status("x x x")
+    assert page.at(10, 10) == before
+    page.drag((10, 10), (20, 10))
+    assert page.tab.inner_text("#status") == ""
+
+
+def test_message_is_above_the_panels_of_a_narrow_window(page, one_object):
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.tab.click("#panels")
+    page.tab.click("#delete")
+    page.tab.click(".toast button >> text='Undo'")
+    page.wait_shown("object 1")
+
+
+def test_help_of_a_tool_shows_in_a_narrow_window(idle_page):
+    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
+    before = idle_page.at(10, 10)
+    idle_page.key("e")
+    idle_page.tab.wait_for_selector("#status >> text=Eraser: remove pixels")
+    assert idle_page.tab.is_visible("#status")
+    assert idle_page.at(10, 10) == before
+
+
+@pytest.mark.parametrize("width", [620, 1001, 1281, *slow(800, 1024, 1280, 1366, 1440)])
+def test_help_of_a_tool_fits(idle_page, width):
+    idle_page.tab.set_viewport_size({"width": width, "height": 700})
+    for tool in "xczbelpogh":
+        idle_page.key(tool)
+        idle_page.tab.wait_for_selector("#status:not(:empty)")
+        assert idle_page.tab.evaluate(
+            """() => [document.getElementById('status')].every((line) => (
+                line.scrollWidth <= line.clientWidth && line.scrollHeight <= line.clientHeight))"""
+        ), idle_page.tab.inner_text("#status")
+
+
+def test_long_message_fits(idle_page):
+    idle_page.tab.set_viewport_size({"width": 1024, "height": 768})
+    status = idle_page.tab.locator("#status")
+    status.evaluate("line => { line.textContent = 'word '.repeat(40); }")
+    assert status.evaluate("line => line.scrollHeight <= line.clientHeight")
+    status.evaluate("line => { line.textContent = ''; }")
+
+
+@pytest.mark.parametrize("size", [(844, 390), (640, 345), (320, 256), (320, 844)], ids=str)
+def test_small_window_shows_the_frame(idle_page, size):
+    width, height = size
+    idle_page.tab.set_viewport_size({"width": width, "height": height})
+    assert idle_page.tab.locator("#view").bounding_box()["height"] > 0.4 * height
+    assert idle_page.tab.evaluate("document.body.scrollWidth") <= width
+
+
+def test_forced_colors_show_the_tool_and_the_frame(idle_page):
+    idle_page.tab.emulate_media(forced_colors="active")
+    style = "(node, name) => getComputedStyle(node)[name]"
+    assert idle_page.tab.locator("[data-tool=brush]").evaluate(style, "outlineStyle") == "solid"
+    for mark in ("#frame-mark", ".legend .lost"):
+        assert idle_page.tab.locator(mark).evaluate(style, "forcedColorAdjust") == "none"
+    idle_page.tab.emulate_media(forced_colors="none")
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1440, 900), *slow(((768, 1024),), ((1024, 640),))], ids=str)
+def test_image_has_most_of_the_width(idle_page, size):
+    width, height = size
+    idle_page.tab.set_viewport_size({"width": width, "height": height})
+    assert idle_page.tab.locator("#view").bounding_box()["width"] > 0.61 * width
+    if width <= 1000:
+        assert not idle_page.tab.is_visible("#objects")
+        idle_page.tab.click("#panels")
+    assert idle_page.tab.is_visible("#add")
+    assert idle_page.tab.locator("button.main:visible").all_inner_texts() == ["Track"]
+    track = idle_page.tab.locator("#track").bounding_box()
+    assert 0 <= track["x"] <= width - track["width"]
+    assert track["y"] <= height - track["height"]
+    if width <= 1000:
+        idle_page.tab.click("#panels")
+
+
+def test_page_has_no_accessibility_violation(page, one_object):
+    assert find_violations(page.tab) == []
+    for dialog in ("#help", "#export", "#open-versions"):
+        page.tab.click(dialog)
+        page.tab.wait_for_selector("dialog[open]")
+        assert find_violations(page.tab) == [], dialog
+        page.tab.keyboard.press("Escape")
+        page.tab.wait_for_selector("dialog[open]", state="detached")
+
+
+def test_running_tracking_can_be_stopped_in_every_window(page, session, one_object):
+    for width, height in ((390, 700), (1000, 700), (1280, 560)):
+        tracker = hold(session, 2)
+        page.tab.set_viewport_size({"width": width, "height": height})
+        before = page.at(30, 20)
+        job = start_job(session, 0)
+        page.tab.wait_for_selector("#progress")
+        assert page.at(30, 20) == before  # a stroke continues at the same position
+        stop = page.tab.locator("#stop").bounding_box()
+        assert stop["y"] + stop["height"] <= height
+        page.tab.click("#stop")
+        tracker.allow()
+        job.wait()
+        page.tab.wait_for_selector("#job", state="hidden")
+
+
+def test_resized_frame_keeps_its_image(idle_page):
+    color = idle_page.tab.evaluate(
+        """() => new Promise((end) => {
+            const view = document.getElementById('view');
+            let isFirst = true;
+            new ResizeObserver(() => {
+                const { width, height } = view;
+                if (isFirst) document.querySelector('main').style.marginRight = '50px';
+                else end([...view.getContext('2d').getImageData(width / 2, height / 2, 1, 1).data]);
+                isFirst = false;
+            }).observe(view);
+        })"""
+    )
+    idle_page.tab.evaluate("document.querySelector('main').style.marginRight = ''")
+    assert color[3] == 255
+
+
+def test_header_of_a_rejected_clip_fits(page, session):
+    session.document.set_status("rejected", note="the ear is missing on most of the frames after 100")
+    for width in (390, 620, 720, 1280):
+        page.tab.set_viewport_size({"width": width, "height": 844})
+        page.tab.wait_for_selector("#clip-status >> text=rejected: the ear")
+        right = "[...document.querySelectorAll('header *')].map((node) => node.getBoundingClientRect().right)"
+        assert page.tab.evaluate(f"Math.max(...{right})") <= width
+
+
+def test_fourth_message_leaves_the_one_that_restores(page):
+    page.key("p")
+    page.click((10, 10), (30, 10), (30, 30))
+    page.key("b")
+    page.tab.evaluate("""async () => {
+        const { showToast } = await import('./page/messages.js');
+        for (const text of ['one', 'two', 'three']) showToast(text);
+    }""")
+    assert page.tab.locator(".toast span").all_inner_texts() == ["Polygon dropped", "two", "three"]
+
+
+def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
+    idle_page.tab.set_viewport_size({"width": 640, "height": 345})
+    style = "getComputedStyle(document.querySelector('.transport')).maskImage"
+    assert "gradient" in idle_page.tab.evaluate(style)
+    idle_page.tab.evaluate("document.querySelector('.transport').scrollLeft = 1e6")
+    bar, last = (idle_page.tab.locator(name).bounding_box() for name in (".transport", "#zoom-out"))
+    assert last["x"] + last["width"] <= bar["x"] + bar["width"] - 24

@@ -1,0 +1,468 @@
+"""The page in a browser: boxes, clicks, scribbles, strokes and polygons with the mouse."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from aotlab_studio.document import editing
+from studio.tests.annotation.browser import (
+    VIEWPORT,
+    Page,
+    Wire,
+    iou,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    draw,
+    set_mask,
+    start_job,
+    truth,
+)
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+
+def test_subtract_button_erases(page):
+    page.drag((15, 10), (20, 12))
+    page.tab.click("#subtract")
+    page.drag((15, 10), (20, 12))
+    assert not page.labels(0).any()
+
+
+def test_box_that_removes_is_refused(page, one_object):
+    page.tab.click("#subtract")
+    page.key("x")
+    page.stroke((5, 5), (30, 30))
+    page.wait_status("A box only adds")
+    assert (page.labels(0) == truth(0) * (truth(0) == 1)).all()
+
+
+@pytest.mark.parametrize("tool", ["x", "c"])
+def test_double_click_beside_the_objects_makes_one_object(page, session, tool, one_object):
+    rows = iter((4, 20, 36))
+
+    def segment(frame, prompts):  # each time another mask, not at the click
+        labels = np.zeros(frame.shape[:2], np.uint8)
+        labels[next(rows) :][:3, 50:58] = max(prompts)
+        return labels
+
+    session.segmenter = segment
+    page.key(tool)
+    with page.done():
+        page.tab.mouse.dblclick(*page.at(45, 30))
+    page.wait_objects(2)
+    page.settle()
+    assert len(session.document.snapshot.objects) == 2
+
+
+def test_focus_ring_is_hidden_while_the_mouse_draws(page):
+    style = "getComputedStyle(document.getElementById('view')).outlineStyle"
+    page.tab.focus("#view")
+    page.key("w")
+    assert page.tab.evaluate(style) != "none"
+    page.drag((10, 10), (20, 10))
+    assert page.tab.evaluate(style) == "none"
+    page.key("w")
+    assert page.tab.evaluate(style) != "none"
+
+
+def test_clicks_refine_a_box_with_either_tool(page):
+    for tool in ("x", "c"):
+        page.key("x")
+        page.drag((2, 2), (56, 38))
+        assert (page.labels(0) == 1)[26:34, 41:49].all()
+        if tool == "c":
+            page.key("c")
+        page.click_done(45, 30, button="right")
+        assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+        page.key_done("r")
+
+
+def test_marks_are_those_of_the_last_click(page, session):
+    shapes = truth(0) > 0
+    shapes[30:36, 5:11] = True
+    editing.add_object(session.document)
+    editing.edit_mask(session.document, 0, 1, lambda _: shapes, "shapes")
+    page.wait_shown("object 1")
+    session.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
+
+    def wait_marks(count):
+        points = ((45, 30), (8, 33))
+        page.wait_until(lambda: sum(page.pixel(*point)[:3] == [0, 0, 0] for point in points) == count)
+
+    page.key("c")
+    page.click_done(45, 30, button="right")
+    wait_marks(1)
+    editing.change_object(session.document, 1, name="fish")
+    wait_marks(0)
+    page.key_done("Control+z")
+    assert not (page.labels(0) == 1)[30, 45]
+    wait_marks(1)
+    page.seek(1)
+    wait_marks(0)
+    page.seek(0)
+    wait_marks(1)
+    page.click_done(8, 33, button="right")
+    wait_marks(2)
+    page.tab.click("#undo")
+    wait_marks(1)
+    page.key_done("Backspace")
+    wait_marks(0)
+    assert (page.labels(0) == shapes).all()
+    page.key_done("Control+Shift+z")
+    wait_marks(1)
+
+
+def test_scribble_makes_and_corrects_a_mask(page):
+    page.key("z")
+    page.click_done(10, 10)  # a short one
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
+    page.key_done("Control+z")
+    page.drag((7, 7), (12, 12))
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
+    page.key_done("Control+z")
+    page.key("x")
+    page.drag((2, 2), (56, 38))
+    assert (page.labels(0) > 0)[26:34, 41:49].all()
+    page.key("z")
+    page.tab.keyboard.down("Shift")
+    page.drag((42, 27), (47, 32))
+    page.tab.keyboard.up("Shift")
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
+
+
+def test_negative_click_needs_a_mask(page, session):
+    page.key("c")
+    page.tab.mouse.click(*page.at(45, 30), button="right")
+    page.wait_status("click on the object first")
+    page.key("Escape")
+    draw(session, 0, 1, 2)
+    page.wait_shown("object 1", "object 2")
+    editing.merge_objects(session.document, 2, 1)
+    page.wait_objects(1)
+    page.wait_shown("object 1")
+    page.click_done(45, 30, button="right")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+def test_enter_or_the_first_corner_closes_a_polygon(page):
+    page.key("p")
+    for last in ("Enter", "Shift+Enter", None):
+        for removes in (False, True):
+            if removes:
+                page.tab.keyboard.down("Shift")
+            page.click((10, 10), (30, 10), (30, 30))
+            page.tab.keyboard.up("Shift")
+            with page.done():
+                if last:
+                    page.key(last)
+                else:
+                    page.click((10, 10))
+            assert (page.labels(0) > 0)[14, 20:28].any() != removes
+        page.key_done("Control+z")
+        page.key_done("Control+z")
+        assert not page.labels(0).any()
+
+
+def test_pan_keeps_the_corners_of_a_polygon(page):
+    page.key("p")
+    page.click((10, 10), (30, 10))
+    page.key("h")
+    cursor = "getComputedStyle(document.getElementById('view')).cursor"
+    assert page.tab.evaluate(cursor) == "grab"
+    page.tab.mouse.dblclick(*page.at(50, 35))
+    page.key("p")
+    assert page.tab.evaluate(cursor) == "crosshair"
+    page.click((30, 30))
+    page.key_done("Enter")
+    assert (page.labels(0) > 0)[14, 20:28].all()
+    page.click((50, 5))
+    page.key("h", "b", "p")
+    page.settle()
+    assert page.pixel(50, 5)[:3] != [255, 255, 255]
+
+
+def test_pointer_previews_the_mask_of_a_click(idle_page):
+    before = idle_page.pixel(7, 7)
+    idle_page.key("c")
+    idle_page.tab.mouse.move(*idle_page.at(10, 10))
+    idle_page.wait_until(lambda: idle_page.pixel(7, 7) != before)
+    assert min(idle_page.pixel(7, 7)) > min(before)
+    idle_page.key("b")
+    idle_page.tab.mouse.move(*idle_page.at(30, 30))
+    idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
+
+
+def test_pointer_shows_that_a_preview_is_slow(page, session):
+    released = threading.Event()
+    segment = session.segmenter
+
+    def wait_and_segment(frame, prompts):
+        released.wait(60)
+        return segment(frame, prompts)
+
+    session.segmenter = wait_and_segment
+    page.key("c")
+    page.tab.mouse.move(*page.at(10, 10))
+    cursor = "getComputedStyle(document.getElementById('view')).cursor"
+    page.wait_until(lambda: page.tab.evaluate(cursor) == "progress")
+    released.set()
+    page.wait_until(lambda: page.tab.evaluate(cursor) == "crosshair")
+
+
+def test_preview_of_a_click_goes_with_its_object(page):
+    page.key("c")
+    page.key_done("n")  # masks that arrive later would drop the preview
+    page.tab.mouse.move(*page.at(10, 10))
+    page.wait_until(lambda: page.pixel(10, 10)[1] > 100)
+    page.key_done("Control+z")
+    page.wait_until(lambda: page.pixel(10, 10)[1] < 100)
+
+
+def test_click_is_previewed_if_it_adds(new_page):
+    wire = Wire(new_page)
+    new_page.key("c", "u")
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.key_done("n")
+    assert wire.list_sent("preview") == []
+    new_page.key("u")
+    new_page.tab.mouse.click(*new_page.at(45, 30), button="right")
+    new_page.wait_status("click on the object first")
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.wait_until(lambda: wire.list_sent("preview"))
+
+
+def test_box_away_from_the_object_makes_a_new_one(page):
+    page.key("x")
+    page.drag((2, 2), (18, 18))
+    page.drag((37, 22), (53, 38))
+    found = page.labels(0)
+    assert iou(found == 1, truth(0) == 1) > 0.9
+    assert iou(found == 2, truth(0) == 2) > 0.9
+    page.wait_selected("object 2")
+    page.tab.click("text=Add to object 1 instead")
+    page.wait_until(lambda: (page.labels(0) == (found > 0)).all())
+    page.wait_objects(1)
+    page.wait_selected("object 1")
+
+
+def test_box_around_the_object_replaces_its_mask(page):
+    page.drag((6, 8), (13, 8))
+    page.key("x")
+    page.drag((2, 2), (18, 18))
+    found = page.labels(0)
+    assert set(np.unique(found)) == {0, 1}
+    assert iou(found == 1, truth(0) == 1) > 0.9
+
+
+def test_click_away_adds_and_click_on_a_mask_selects(page):
+    page.key("x")
+    page.drag((2, 2), (18, 18))
+    page.key("c")
+    page.click_done(45, 30)
+    page.wait_selected("object 2")
+    before = page.labels(0)
+    page.click((10, 10))
+    page.wait_selected("object 1")
+    assert (page.labels(0) == before).all()
+
+
+def test_double_click_isolates_an_object(page, session):
+    draw(session, 0, 1, 2)
+    page.wait_shown("object 1", "object 2")
+    page.key("c")
+    before = page.labels(0)
+    for shown in (["object 2"], ["object 1", "object 2"]):
+        page.tab.mouse.dblclick(*page.at(45, 30))
+        page.wait_shown(*shown)
+    page.wait_selected("object 2")
+    assert (page.labels(0) == before).all()
+
+
+def test_double_click_on_nothing_keeps_all_objects(page, session):
+    draw(session, 0, 2)
+    page.wait_shown("object 2")
+    page.key("c")
+    page.tab.mouse.move(*page.at(10, 10))
+    for count in (1, 2):
+        page.tab.mouse.down(click_count=count)
+        page.tab.mouse.up(click_count=count)
+        page.tab.wait_for_selector("#view[aria-description*='object 1']")
+    page.wait_shown("object 1", "object 2")
+
+
+def test_dropped_polygon_is_restored_by_its_button(page):
+    page.drag((10, 10), (14, 10))
+    for key in ("ArrowRight", "b", "n", "t"):
+        page.key("p")
+        page.click((20, 20), (40, 20), (40, 35), (20, 35))
+        assert not page.may_leave(), key
+        page.key(key)
+        page.tab.click("text=Restore")
+        page.wait_frame(0)
+        page.key_done("Control+Enter")
+        assert page.labels(0)[25, 30] == 1, key
+        page.key_done("Control+z")
+        assert page.labels(0)[25, 30] == 0, key
+
+
+def test_restored_polygon_keeps_a_newer_one(page):
+    page.key("p")
+    page.click((10, 10), (30, 10), (30, 30))
+    page.key("Escape")
+    page.click((40, 20), (55, 20), (55, 35), (40, 35))
+    for x, y in ((28, 12), (50, 30)):
+        page.tab.click(".toast >> text=Restore")
+        page.key_done("Control+Enter")
+        assert page.labels(0)[y, x]
+
+
+def test_restored_polygon_of_a_new_object_selects_it(page):
+    page.key("p")
+    page.click((10, 10), (30, 10), (30, 30))
+    page.key("b")
+    page.tab.click(".toast >> text=Restore")
+    page.settle()
+    page.key_done("Control+Enter")
+    page.wait_objects(1)
+    page.settle()
+    assert page.tab.locator("#objects [aria-pressed=true].select").count() == 1
+
+
+@pytest.mark.parametrize("way", ["double click", *slow("Enter")])
+def test_equal_corners_count_once(page, way):
+    page.key("p")
+    page.click((10, 10))
+    if way == "double click":
+        page.tab.mouse.dblclick(*page.at(30, 10))
+    else:
+        page.tab.focus("#view")
+        page.key("w", "Enter", "Enter")
+    page.settle()
+    assert not page.labels(0).any()
+    page.click((30, 30))
+    page.key_done("Control+Enter")
+    assert (page.labels(0) == 1)[14, 22:28].all()
+
+
+def test_dense_screen_uses_css_pixels(browser, served):
+    context = browser.new_context(viewport=VIEWPORT, device_scale_factor=2)
+    page = Page(context, served.url)
+    page.key("p")
+    corners = [page.at(10, 10), page.at(30, 10), page.at(30, 30)]
+    for corner in corners:
+        page.tab.mouse.click(*corner)
+    page.tab.mouse.click(corners[0][0] + 11, corners[0][1])  # 11 CSS pixels away: another corner
+    assert not page.labels(0).any()
+    page.key("Backspace")
+    with page.done():
+        page.tab.mouse.click(corners[0][0] + 5, corners[0][1])
+    assert (page.labels(0) == 1)[14, 20:28].all()
+    assert page.problems == []
+    context.close()
+
+
+def test_pointer_fits_after_a_change_of_density(page):
+    metrics = {"width": 1280, "height": 720, "deviceScaleFactor": 2, "mobile": False}
+    page.devtools.send("Emulation.setDeviceMetricsOverride", metrics)
+    page.tab.wait_for_function("devicePixelRatio === 2")
+    page.settle()
+    page.drag((10, 10), (20, 10))
+    assert page.labels(0)[10, 15] == 1
+
+
+def test_click_reassigns_a_part(page, session):
+    draw(session, 0, 1, 2)
+    swapped = truth(0).copy()
+    swapped[25:35, 40:50] = 1
+    page.wait_shown("object 1", "object 2")
+    editing.edit_mask(session.document, 0, 1, lambda _: swapped == 1, "wrong")
+    page.wait_shown("object 1")
+    page.key("2", "o")
+    page.click_done(45, 30)
+    assert (page.labels(0) == truth(0)).all()
+    assert "object 2 took 100 pixels from object 1" in page.tab.inner_text("#toasts")
+    with page.done():
+        page.tab.click(".toast >> text=Undo")
+    assert (page.labels(0) == swapped).all()
+
+
+def test_prompt_message_names_who_lost_pixels(page, session):
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    page.seek(4)
+    session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
+    page.key("n", "x")
+    page.wait_objects(2)
+    page.drag((10, 3), (26, 17))
+    page.tab.wait_for_selector(".toast >> text=object 2 took 100 pixels from object 1")
+    with page.done():
+        page.tab.click(".toast:has-text('took 100 pixels') >> text=Undo")
+    assert ((page.labels(4) == 1) == (truth(4) == 1)).all()
+
+
+def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
+    draw(session, 0, 1)
+    session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
+    page.wait_objects(1)
+    page.key("n", "x")
+    page.wait_objects(2)
+    page.drag((2, 2), (56, 38))
+    assert ((page.labels(0) == 1) == (truth(0) == 1)).all()
+    page.tab.wait_for_selector(".toast >> text=100 pixels kept by other objects")
+    page.tab.click(".toast >> text=Take them")
+    page.wait_until(lambda: (page.labels(0) == 2).all())
+
+
+def test_jitter_when_zoomed_out_is_a_click(page, session):
+    prompts = []
+    session.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[
+        1
+    ]
+    page.key("x")
+    page.key(*["-"] * 20)
+    x, y = page.at(30, 20)
+    with page.done():
+        page.tab.mouse.move(x, y)
+        page.tab.mouse.down()
+        page.tab.mouse.move(x + 2, y + 2)
+        page.tab.mouse.up()
+    assert [prompt.box for prompt in prompts] == [None]
+
+
+def test_object_that_takes_pixels_stays_selected(new_page, session):
+    draw(session, 0, 1, 2)
+    half = truth(0) == 2
+    half[:, 45:] = False
+    set_mask(session.document, 0, 2, half)
+    new_page.open()
+    new_page.key("1")
+    new_page.key_done("Delete")
+    new_page.wait_objects(1)
+    new_page.key("c")
+    new_page.click_done(48, 30)
+    new_page.wait_objects(2)
+    with new_page.done():
+        new_page.tab.click("text=Take them")
+    new_page.wait_objects(2)
+    new_page.settle()
+    assert "object 2" not in new_page.tab.inner_text("#objects [aria-pressed=true]")
+
+
+@pytest.mark.parametrize("tool", ["g", "o"])
+def test_double_click_splits_or_reassigns_once(page, session, two_objects, tool):
+    labels = truth(0).copy()
+    labels[5:8, 40:50] = 1
+    set_mask(session.document, 0, 1, labels == 1)
+    page.wait_until(lambda: session.document.snapshot.labels(0)[6, 45] == 1)
+    page.key("1" if tool == "g" else "2", tool)
+    with page.done():
+        page.tab.mouse.dblclick(*page.at(45, 6))
+    page.wait_until(lambda: session.document.snapshot.labels(0)[6, 45] == (3 if tool == "g" else 2))
+    page.settle()
+    page.wait_idle()
+    assert not page.tab.is_visible("#status.error")

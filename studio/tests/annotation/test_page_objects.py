@@ -1,0 +1,433 @@
+"""The page in a browser: list of objects, their names and locks, deleting, merging, loaded masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab_studio.document import editing
+from studio.tests.annotation.browser import (
+    Page,
+    Wire,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    draw,
+    truth,
+)
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+
+def test_masks_are_loaded_from_a_file(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.wait_status("Masks loaded on frame 0")
+    assert (page.labels(0) == truth(0)).all()
+    for name, content in (("$&.json", "{}"), ("x.png", "x"), ("y.zip", "PK")):
+        (tmp_path / name).write_text(content)
+        page.tab.set_input_files("#load", tmp_path / name)
+        page.wait_status(f"{name}: not ")
+
+
+def test_page_asks_which_object_a_loaded_mask_is(page, tmp_path, two_objects):
+    page.tab.click("#objects [name=select2]")
+    Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
+    page.seek(3)
+    page.tab.set_input_files("#load", tmp_path / "mask.png")
+    page.tab.wait_for_selector("dialog[open]")
+    assert page.tab.input_value("dialog[open] select") == "1"
+    page.tab.select_option("dialog[open] select", "2")
+    page.tab.click("dialog[open] .main")
+    page.wait_status("Masks loaded on frame 3")
+    assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
+
+
+def test_frame_stays_in_place_when_objects_are_added(page):
+    places = []
+    for _ in range(3):
+        page.key_done("n")
+        places.append(page.at(30, 20))
+    assert places[0] == places[1] == places[2]
+
+
+def test_undo_of_a_new_object_selects_the_one_before(page, one_object):
+    for tool in ("n", "x", "g"):
+        if tool == "g":
+            page.key("b")
+            page.drag((30, 5), (34, 5))
+        page.key(tool)
+        if tool == "x":
+            page.drag((37, 22), (53, 38))
+        elif tool == "g":
+            page.click_done(32, 5)
+        page.wait_objects(2)
+        page.tab.wait_for_selector("#objects li:last-child.selected")
+        page.key_done("Control+z")
+        page.wait_objects(1)
+        page.wait_selected("object 1")
+        assert not page.tab.is_visible("#empty")
+    page.key("b")
+    page.drag((10, 10), (20, 10))
+    page.wait_objects(1)
+
+
+def test_page_says_when_a_stroke_starts_an_object(page, session):
+    assert "a new object" in page.tab.inner_text("#empty")
+    page.drag((10, 10), (20, 10))
+    assert not page.tab.is_visible("#empty")
+    page.key_done("Control+z")
+    page.wait_objects(0)
+    assert page.tab.is_visible("#empty")
+    for _ in range(2):
+        editing.add_object(session.document)
+    page.wait_objects(2)
+    page.key_done("Delete")
+    page.wait_objects(1)
+    assert page.tab.is_visible("#empty")
+
+
+def test_list_updates_while_a_color_has_the_focus(page, session, one_object):
+    page.tab.focus("#objects [type=color]")
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, name="fish", color="#123456")
+    page.wait_objects(2)
+    page.tab.wait_for_selector("#objects .name >> text=fish")
+    swatch = page.tab.locator("#objects [type=color]:focus")
+    assert swatch.input_value() == "#123456"
+    assert swatch.get_attribute("aria-label") == "Color of fish"
+    editing.delete_object(session.document, 1)
+    page.wait_objects(1)
+
+
+def test_message_offers_undo_of_the_last_step_only(page, session, one_object):
+    page.key_done("Delete")
+    with page.done():
+        page.tab.click(".toast >> text=Undo")
+    assert [*session.document.snapshot.objects] == [1]
+    page.key_done("Delete")
+    page.tab.wait_for_selector(".toast")
+    editing.add_object(session.document)
+    page.tab.wait_for_selector(".toast", state="detached")
+
+
+@pytest.mark.parametrize("way", ["F2", *slow("double click")])
+def test_typed_name_leaves_the_masks(page, session, way, two_objects):
+    if way == "F2":
+        page.tab.click("#objects .name >> text='object 1'")
+        page.key("F2")
+    else:
+        page.tab.dblclick("#objects .name >> text='object 1'")
+    page.tab.wait_for_selector("#object-name:focus")
+    editing.change_object(session.document, 2, color="#123456")  # as by another window
+    page.wait_until(lambda: page.tab.input_value("#objects li:last-child [type=color]") == "#123456")
+    page.tab.keyboard.type("Rem")
+    page.key_done("Enter")
+    assert session.document.snapshot.objects[1].name == "Rem"
+    assert (page.labels(0) == truth(0)).all()
+    page.key("F2")
+    page.tab.keyboard.type("mistake")
+    page.key("Escape")
+    assert page.tab.input_value("#object-name") == "Rem"
+
+
+def test_second_delete_keeps_the_other_objects(page, session, two_objects):
+    page.key_done("Delete")
+    page.wait_objects(1)
+    page.key("Delete")
+    assert page.tab.is_disabled("#delete")
+    page.key_done("n")
+    assert [*session.document.snapshot.objects] == [2, 3]
+
+
+def test_undo_of_a_deletion_selects_the_object(page, two_objects):
+    page.key("2")
+    page.key_done("Delete")
+    page.key_done("Control+z")
+    page.wait_objects(2)
+    page.wait_selected("object 2")
+
+
+def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_path):
+    draw(session, 0, 1, 2)
+    ring = truth(0) == 2
+    ring[28:32, 43:47] = False
+    editing.edit_mask(session.document, 0, 2, lambda _: ring, "ring")
+    editing.edit_mask(session.document, 0, 1, lambda mask: mask | ((truth(0) == 2) & ~ring), "inside")
+    before = page.labels(0)
+    page.wait_objects(2)
+    page.key("2")
+    Image.fromarray(2 * (truth(0) == 2).astype(np.uint8)).save(tmp_path / "mask.png")
+    for taker in ("object 2", "The loaded masks"):
+        if taker == "object 2":
+            page.key("f")
+        else:
+            page.tab.set_input_files("#load", tmp_path / "mask.png")
+        page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels from object 1")
+        assert (page.labels(0) == truth(0)).all()
+        with page.done():
+            page.tab.click(f".toast:has-text('{taker} took') >> text=Undo")
+        assert (page.labels(0) == before).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["delete", "merge"])
+def test_buttons_delete_and_merge_are_undone_by_a_key(page, action, two_objects):
+    page.key("2")
+    page.tab.click(f"#{action}")
+    if action == "merge":
+        page.tab.click("dialog[open] .main")
+        page.wait_selected("object 1")
+    page.wait_objects(1)
+    page.key_done("Control+z")
+    page.wait_objects(2)
+    page.wait_shown("object 1", "object 2")
+    assert (page.labels(0) == truth(0)).all()
+
+
+def test_class_and_attributes_are_typed_for_the_object(page, session, one_object):
+    for field, text in (("#class", "fish"), ("#attributes", "color=red, big, note=")):
+        page.tab.fill(field, text)
+        page.tab.press(field, "Enter")
+        page.tab.evaluate("document.activeElement.blur()")
+    page.wait_until(
+        lambda: session.document.snapshot.objects[1].attributes == {"color": "red", "big": "true", "note": ""}
+    )
+    assert session.document.snapshot.state.classes == {"fish": 1}
+    page.tab.wait_for_selector("#objects .class >> text=fish")
+    assert page.tab.get_attribute("#classes option", "value") == "fish"
+
+
+def test_selection_of_another_object_ends_isolation(page, session):
+    draw(session, 0, 1, 2)
+    page.wait_shown("object 1", "object 2")
+    for key in ("1", "n"):
+        page.key("x")
+        page.tab.mouse.dblclick(*page.at(45, 30))
+        page.wait_shown("object 2")
+        page.key(key)
+        page.wait_shown("object 1", "object 2")
+    page.wait_objects(3)
+
+
+def test_click_on_an_invisible_mask_keeps_the_selection(page, session, two_objects):
+    page.key("1")
+    editing.change_object(session.document, 2, hidden=True)
+    page.wait_shown("object 1")
+    page.key("c")
+    page.tab.mouse.dblclick(*page.at(45, 30))
+    page.wait_idle()
+    assert page.tab.get_attribute("#objects [name=select2]", "aria-pressed") == "false"
+    page.tab.focus("#view")
+    page.key("w")
+    page.move_cursor(45, 30)
+    assert "object 2" not in page.tab.inner_text("#status")
+
+
+def test_delete_removes_the_object_of_the_focused_row(page, session, two_objects):
+    page.key("1")
+    page.tab.focus("#objects [name=select2]")
+    page.key_done("Delete")
+    assert [*session.document.snapshot.objects] == [1]
+    page.tab.focus("#objects [name=select1]")
+    page.key_done("Meta+Backspace")
+    assert not session.document.snapshot.objects
+
+
+def test_redo_selects_the_object_that_was_selected(page, one_object):
+    page.key_done("n")
+    page.wait_selected("object 2")
+    page.key_done("n")
+    page.wait_selected("object 3")
+    for key, name in (("z", 2), ("z", 1), ("y", 2), ("y", 3)):
+        page.key_done(f"Control+{key}")
+        page.wait_selected(f"object {name}")
+
+
+def test_stroke_on_a_deleted_object_is_refused(page, session, one_object):
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    editing.delete_object(session.document, 1)
+    page.wait_objects(0)
+    page.tab.mouse.move(*page.at(20, 10), steps=3)
+    page.tab.mouse.up()
+    page.wait_status("object 1: no such object")
+    assert not session.document.snapshot.objects
+    page.drag((10, 30), (20, 30))
+    assert page.labels(0)[30, 15] == 2
+
+
+def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    new_page.key("1", "x")
+    new_page.wait_selected("object 1")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("F2")
+    new_page.tab.keyboard.type("Rem")
+    wire.release()
+    new_page.tab.wait_for_selector(".toast >> text=Created object 2")
+    new_page.key_done("Enter")
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["Rem", "object 2"]
+
+
+def test_class_goes_to_the_object_it_is_typed_for(page, session, two_objects):
+    page.key("1")
+    page.wait_selected("object 1")
+    page.tab.focus("#class")
+    page.tab.keyboard.type("fish")
+    box = page.tab.locator("#strips").bounding_box()
+    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # selects object 2 before the field loses the focus
+    page.wait_until(lambda: session.document.snapshot.objects[1].class_name == "fish")
+    page.wait_selected("object 2")
+    assert session.document.snapshot.objects[2].class_name == ""
+    assert page.tab.input_value("#class") == ""
+
+
+def test_late_prompt_leaves_a_typed_class(new_page, session):
+    wire = Wire(new_page, "suggest")
+    draw(session, 0, 1)
+    new_page.wait_objects(1)
+    new_page.key("1", "x")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.wait_until(lambda: wire.held)
+    new_page.tab.click("#class")
+    new_page.tab.keyboard.type("cat")
+    wire.release()
+    new_page.wait_selected("object 2")
+    new_page.key_done("Enter")
+    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", ""]
+
+
+@pytest.mark.parametrize("field", ["note", "class", *slow("name")])
+def test_refused_text_stays_in_its_field(context, served, field):
+    document = served.session.document
+    draw(served.session, 0, 1)
+    document.shared = True
+    page = Page(context, served.url)
+    page.wait_objects(1)
+    selector = "#object-name" if field == "name" else f"#{field}"
+    page.tab.fill(selector, "fish")
+    page.tab.press(selector, "Enter")
+    page.wait_status("type your name first")
+    page.tab.wait_for_selector(".problem >> text=type your name first")
+    page.tab.fill("#person", "Ann")
+    page.tab.press("#person", "Enter")
+    page.wait_no_status()  # connected again
+    page.seek(3)
+    page.seek(0)
+    assert page.tab.input_value(selector) == "fish"
+    page.tab.focus(selector)
+    page.tab.press(selector, "End")
+    page.tab.keyboard.type("es")
+    page.tab.press(selector, "Enter")
+
+    def stored():
+        return {
+            "note": document.snapshot.state.notes.get(0), "name": document.snapshot.objects[1].name,
+            "class": document.snapshot.objects[1].class_name,
+        }[field]  # fmt: skip
+
+    page.wait_until(lambda: stored() == "fishes")
+    page.tab.wait_for_selector(".problem:not(:empty)", state="detached")
+    page.tab.close()
+
+
+@pytest.mark.parametrize(("texts", "stored"), [(["first", ""], {}), (["first", "first"], {0: "first"})])
+def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, texts, stored):
+    wire = Wire(new_page)
+    send, held = wire.send, []
+    wire.send = lambda server, text: held.append((server, text)) if "set_note" in text else send(server, text)
+    for text in texts:
+        new_page.tab.fill("#note", text)
+        new_page.tab.press("#note", "Enter")
+    new_page.wait_until(lambda: held)
+    wire.send = send
+    send(*held.pop())
+    new_page.wait_idle()
+    assert session.document.snapshot.state.notes == stored
+    assert len(wire.list_sent("set_note")) == len({*texts})
+
+
+@pytest.mark.parametrize("field", ["class", "note"])
+def test_text_of_another_person_can_be_restored(page, session, one_object, field):
+    def store(text):
+        if field == "class":
+            editing.change_object(session.document, 1, class_name=text)
+        else:
+            editing.set_note(session.document, 0, text)
+
+    def read():
+        snapshot = session.document.snapshot
+        return snapshot.objects[1].class_name if field == "class" else snapshot.state.notes[0]
+
+    page.tab.focus(f"#{field}")
+    page.tab.keyboard.type("car")
+    store("truck")
+    page.tab.wait_for_selector(".class >> text=truck" if field == "class" else "#notes >> text=truck")
+    page.key("Tab")
+    page.tab.wait_for_selector(".toast >> text=“truck”, typed in another window, was replaced")
+    assert read() == "car"
+    page.tab.click(".toast >> text=Restore")
+    page.wait_until(lambda: read() == "truck")
+    page.tab.focus(f"#{field}")  # a visit changes nothing
+    store("bus")
+    page.key("Tab")
+    page.wait_until(lambda: page.tab.input_value(f"#{field}") == "bus")
+    assert read() == "bus"
+
+
+def test_attribute_given_twice_is_refused(page, session, one_object):
+    page.tab.fill("#attributes", "k=1, k=2")
+    page.tab.press("#attributes", "Enter")
+    page.wait_status("“k” is given twice")
+    assert page.tab.input_value("#attributes") == "k=1, k=2"
+    assert session.document.snapshot.objects[1].attributes == {}
+
+
+def test_dropped_file_of_masks_is_loaded(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    content = [*(tmp_path / "masks.png").read_bytes()]
+    canceled = page.tab.evaluate(
+        """(content) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([new Uint8Array(content)], 'masks.png'));
+            return ['dragover', 'drop'].map((kind) => !document.getElementById('view').dispatchEvent(
+                new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true })));
+        }""",
+        content,
+    )
+    assert canceled == [True, True]
+    page.wait_status("Masks loaded on frame 0")
+    assert (page.labels(0) == truth(0)).all()
+
+
+def test_keys_act_on_an_object_on_its_way(new_page, session):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.wait_until(lambda: wire.held)
+    session.document.listeners.clear()  # the page learns of the object by the answer
+    new_page.key("j", "i", "F2")
+    new_page.wait_status("The new object is being saved")
+    with new_page.done():
+        wire.release()
+    new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
+    item = session.document.snapshot.objects[1]
+    assert (item.locked, item.hidden) == (True, True)
+
+
+def test_second_j_before_the_answer_unlocks_again(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "change_object")
+    session.document.listeners.clear()  # the page learns of changes by answers
+    new_page.key("1", "j", "j")
+    new_page.tab.wait_for_selector("#objects [name=locked1][aria-pressed=false]")
+    for _ in range(2):
+        new_page.wait_until(lambda: wire.held)
+        wire.release()
+    new_page.wait_idle()
+    assert [message["locked"] for message in wire.list_sent("change_object")] == [True, False]
+    assert not session.document.snapshot.objects[1].locked

@@ -1,0 +1,458 @@
+"""The page in a browser: edits in order while answers are late, refused or missing."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab_studio.document import editing
+from aotlab_studio.review.checks import Check
+from studio.tests.annotation.browser import (
+    Wire,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    draw,
+    hold,
+    list_titles,
+    refresh_review,
+    start_job,
+    truth,
+)
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+
+def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
+    draw(session, 0, 1)
+    tracker, held = hold(session, 4), []
+    page.wait_objects(1)
+    page.answer(re.compile(r"/frame/4\?video=[0-9a-f]+$"), lambda route: held.append(route))
+    job = start_job(session, 0)
+    page.wait_frame(3)
+    tracker.allow(1)
+    page.wait_until(lambda: held)
+    page.tab.mouse.move(*page.at(40, 5))
+    page.tab.mouse.down()
+    for route in held:
+        route.continue_()
+    page.tab.wait_for_function(
+        "() => performance.getEntriesByType('resource').some(({ name }) => /frame.4.video=[^&]*$/.test(name))"
+    )
+    page.settle()
+    with page.done():
+        page.tab.mouse.move(*page.at(50, 5), steps=3)
+        page.tab.mouse.up()
+    job.stop()
+    tracker.allow()
+    assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
+
+
+def test_stroke_right_after_undo_is_kept(page):
+    held = []
+    page.key("b")
+    page.drag((40, 5), (50, 5))
+    page.answer(re.compile(r"/labels/0\?"), lambda route: held.append(route))
+    with page.done():
+        page.key("Control+z")
+        page.wait_until(lambda: held)
+        held.pop().continue_()
+    page.stroke((10, 35), (20, 35))
+    page.wait_until(lambda: held)
+    with page.done():
+        held.pop().continue_()
+    assert [bool(page.labels(0)[y, x]) for x, y in ((45, 5), (15, 35))] == [False, True]
+
+
+def test_refused_polygon_can_be_sent_again(page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
+    page.key("p")
+    page.click((10, 10), (30, 10), (30, 30))
+    page.key_done("Enter")
+    page.wait_status("locked")
+    page.key_done("j")
+    page.key_done("Enter")
+    assert (page.labels(0) == 1)[14, 20:28].all()
+
+
+def test_pending_polygon_is_sent_once(new_page):
+    wire = Wire(new_page, "fill_polygon")
+    new_page.key("p")
+    new_page.click((10, 10), (30, 10), (30, 30))
+    new_page.key("Enter")
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("Enter")
+    new_page.click((50, 30))
+    with new_page.done():
+        wire.release()
+    new_page.click((50, 35))
+    new_page.click((40, 35))
+    with new_page.done():
+        new_page.key("Enter")
+        new_page.wait_until(lambda: wire.held)
+        wire.release()
+    assert [len(message["points"]) for message in wire.list_sent("fill_polygon")] == [3, 3]
+    assert new_page.labels(0)[33, 48] == 1
+
+
+def test_tracking_starts_at_the_frame_of_the_key(new_page):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((8, 8), (12, 12))
+    new_page.key("t")
+    new_page.seek(3)
+    new_page.wait_until(lambda: wire.held)
+    wire.release()
+    new_page.wait_until(lambda: wire.list_sent("track"))
+    assert wire.list_sent("track")[0]["frame"] == 0
+
+
+@pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])
+@pytest.mark.parametrize("action", ["seek", "draw"])
+def test_late_answer_leaves_the_frame(new_page, session, checks, key, action):
+    draw(session, 0, 1)
+    if key == "Control+y":
+        session.document.undo()
+    checks.extend([Check(frame, 1, "lost", 1.0) for frame in (3, 7)])
+    wire = Wire(new_page, "undo", "redo", "set_checked")
+    new_page.tab.wait_for_selector("#review li")
+    new_page.seek(3)
+    new_page.key(key)
+    new_page.wait_until(lambda: wire.held)
+    if action == "seek":
+        new_page.seek(5)
+        with new_page.done():
+            wire.release()
+    else:
+        new_page.tab.mouse.move(*new_page.at(40, 5))
+        new_page.tab.mouse.down()
+        wire.release()
+        new_page.wait_idle()
+        with new_page.done():
+            new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
+            new_page.tab.mouse.up()
+        assert new_page.labels(3)[5, 45]
+    new_page.settle()
+    new_page.wait_frame(5 if action == "seek" else 3)
+
+
+def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp_path):
+    mask = (truth(0) == 1).astype(np.uint8) * 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    wire = Wire(new_page, "paint")
+    new_page.stroke((40, 30), (45, 30))
+    new_page.wait_until(lambda: wire.held)
+    new_page.tab.set_input_files("#load", tmp_path / "mask.png")
+    new_page.wait_status("Loading masks")
+    draw(session, 6, 2)
+    new_page.wait_objects(2)
+    new_page.key("2")
+    new_page.wait_selected("object 2")
+    new_page.seek(4)
+    wire.release()
+    new_page.wait_status("Masks loaded on frame 0")
+    new_page.settle()
+    new_page.wait_frame(4)
+    assert (new_page.labels(0) == (truth(0) == 1)).all()
+
+
+def test_undo_removes_the_stroke_before_it(new_page):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("Control+z")
+    new_page.stroke((10, 30), (20, 30))
+    wire.actions = ()
+    wire.release()
+    new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
+    new_page.wait_idle()
+    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
+
+
+def test_backspace_removes_clicks_only(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    new_page.key("1", "c")
+    new_page.click((45, 30))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("Backspace", "Backspace")
+    wire.actions = ("undo",)
+    wire.release()
+    new_page.wait_until(lambda: wire.held)
+    with new_page.done():
+        wire.release()
+    new_page.key_done("m")
+    assert len(wire.list_sent("undo")) == 1
+    assert [*session.document.snapshot.objects] == [1]
+
+
+def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
+    editing.set_note(session.document, 0, "ear")
+    wire = Wire(new_page, "undo")
+    new_page.key("Control+z")
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("f")
+    wire.release()
+    new_page.wait_status("select an object first")
+
+
+def test_refused_polygon_leaves_another_tool(new_page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "fill_polygon")
+    new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
+    new_page.key("p")
+    new_page.click((10, 10), (30, 10), (30, 30))
+    new_page.key("Enter")
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("b")
+    with new_page.done():
+        wire.release()
+    new_page.key("Control+z")
+    new_page.wait_until(lambda: wire.list_sent("undo"))
+
+
+def test_strokes_before_the_first_answer_share_an_object(new_page, session):
+    wire = Wire(new_page, "paint")
+    draw(session, 0, 1, 2)
+    new_page.wait_objects(2)
+    new_page.key("2")
+    new_page.key_done("Delete")  # none is selected
+    new_page.wait_objects(1)
+    for y in (10, 20):
+        new_page.stroke((10, y), (20, y))
+    new_page.wait_until(lambda: wire.held)
+    new_page.tab.mouse.move(*new_page.at(10, 30))
+    new_page.tab.mouse.down()
+    wire.release()
+    new_page.wait_until(lambda: wire.held)
+    new_page.tab.mouse.move(*new_page.at(20, 30), steps=3)
+    new_page.tab.mouse.up()
+    wire.release()
+    new_page.wait_until(lambda: wire.held)
+    with new_page.done():
+        wire.release()
+    assert [new_page.labels(0)[y, 15] for y in (10, 20, 30)] == [3, 3, 3]
+    new_page.wait_objects(2)
+
+
+def test_message_undoes_its_own_step_only(new_page, session):
+    draw(session, 0, 1, 2)
+    wire, held, released = Wire(new_page), [], threading.Event()
+    new_page.key("2")
+    new_page.answer(
+        re.compile(r"/labels/0\?"),
+        lambda route: route.continue_() if released.is_set() else held.append(route),
+    )
+    new_page.key("Delete")
+    new_page.wait_until(lambda: held)
+    editing.add_object(session.document)
+    refresh_review(session)
+    new_page.wait_until(lambda: wire.answers[-1]["step"] == session.document.log.head)
+    new_page.settle()
+    released.set()
+    for route in held:
+        route.continue_()
+    new_page.tab.click(".toast >> text=Undo")
+    new_page.wait_status("something else was done since")
+
+
+def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "add_object", "paint")
+    new_page.key("n")
+    for y in (20, 30):
+        new_page.stroke((30, y), (36, y))
+    new_page.key("1")
+    new_page.wait_selected("object 1")
+    for _ in range(3):
+        new_page.wait_until(lambda: wire.held)
+        wire.release()
+    new_page.wait_idle()
+    assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
+    new_page.wait_selected("object 1")
+
+
+def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    wire = Wire(new_page, "paint")
+    new_page.stroke((5, 5), (20, 5))
+    new_page.wait_until(lambda: wire.held)
+    new_page.stroke((5, 30), (20, 30))
+    new_page.tab.set_input_files("#load", tmp_path / "masks.png")
+    new_page.wait_status("Loading masks")
+    new_page.settle()
+    wire.actions = ()
+    wire.release()
+    new_page.wait_status("Masks loaded on frame 0")
+    new_page.wait_idle()
+    assert (new_page.labels(0) == truth(0)).all()
+
+
+def test_second_undo_shows_its_frame_too(new_page):
+    wire = Wire(new_page, "undo")
+    for frame in (0, 5):
+        new_page.seek(frame)
+        new_page.drag((8, 10), (12, 10))
+    new_page.seek(8)
+    new_page.key("Control+z", "Control+z")
+    for _ in range(2):
+        new_page.wait_until(lambda: wire.held)
+        wire.release()
+    new_page.tab.wait_for_selector("#strips[aria-valuenow='0']")
+
+
+def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
+    draw(session, 0, 1, 2)
+    wire = Wire(new_page, "merge_objects")
+    new_page.wait_objects(2)
+    new_page.key("2")
+    new_page.tab.click("#merge")
+    new_page.tab.click("dialog[open] .main")
+    new_page.wait_until(lambda: wire.held)
+    new_page.stroke((5, 5), (20, 5))
+    wire.release()
+    new_page.wait_until(lambda: new_page.labels(0)[5, 15])
+    assert new_page.labels(0)[5, 15] == 1
+    new_page.wait_selected("object 1")
+
+
+def test_pause_overtakes_a_box(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    tracker = hold(session, 2)
+    start_job(session, 0)
+    new_page.tab.wait_for_selector("#job-text >> text=running")
+    new_page.key("x")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("k")
+    new_page.wait_until(lambda: wire.list_sent("pause"))
+    wire.release()
+    new_page.key("Escape")
+    tracker.allow()
+
+
+def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((5, 5), (20, 5))
+    new_page.key("Delete")
+    new_page.stroke((5, 35), (20, 35))
+    for _ in range(2):
+        new_page.wait_until(lambda: wire.held)
+        wire.release()
+    new_page.wait_until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
+    assert [*session.document.snapshot.objects] == [2]
+    assert not new_page.labels(0)[5].any()
+    assert new_page.labels(0)[35, 15] == 2
+
+
+@pytest.mark.parametrize("later", ["n", *slow("Control+z", "t", "q")])
+def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
+    draw(session, 0, 1)
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "paint")
+    new_page.wait_objects(2)
+    new_page.key("1")
+    new_page.stroke((10, 10), (20, 10))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key(later)
+    wire.release()
+    new_page.wait_status("locked")
+    action = {"n": "add_object", "Control+z": "undo", "t": "track", "q": "set_checked"}[later]
+    new_page.wait_until(lambda: wire.list_sent(action) and len(wire.answers) == len(wire.sent))
+    new_page.wait_idle()
+    new_page.settle()
+    assert "locked" in new_page.tab.inner_text("#status.error")
+
+
+def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
+    wire = Wire(new_page, "paint")
+    new_page.stroke((8, 10), (12, 10))
+    new_page.wait_until(lambda: wire.held)
+    new_page.key("Control+z")
+    new_page.seek(8)
+    wire.release()
+    new_page.wait_status("undone")
+    new_page.wait_idle()
+    new_page.settle()
+    assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
+
+
+def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    wire = Wire(new_page, "fill_polygon")
+    new_page.wait_objects(1)
+    new_page.key("p")
+    new_page.click((10, 10), (30, 10), (30, 30))
+    new_page.key("Enter")
+    new_page.wait_until(lambda: wire.held)
+    new_page.seek(3)
+    wire.release()
+    new_page.wait_status("locked")
+    wire.actions = ()
+    new_page.key_done("j")
+    new_page.tab.click(".toast >> text=Restore")
+    new_page.wait_frame(0)
+    new_page.key_done("Control+Enter")
+    assert (new_page.labels(0) == 1)[14, 20:28].all()
+
+
+def test_undo_waits_for_loaded_masks(page, session, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    page.drag((10, 30), (20, 30))
+    held = []
+    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.wait_until(lambda: held)
+    page.key("Control+z")
+    page.settle()
+    held.pop().continue_()
+    page.wait_status("undone")
+    page.wait_idle()
+    assert page.labels(0)[30, 15] == 1
+    assert list_titles(session.document)[0] == "brush"
+
+
+@pytest.mark.parametrize("key", ["e", "ArrowRight", "n", "t"])
+def test_key_during_a_stroke_finishes_it(page, key):
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(20, 10), steps=3)
+    with page.done():
+        page.key(key)
+        page.tab.mouse.move(*page.at(20, 30), steps=3)
+        page.tab.mouse.up()
+    page.wait_until(lambda: page.labels(0)[10, 15] == 1)
+    assert not page.labels(0)[30].any()
+
+
+def test_escape_cancels_a_box_on_its_way(new_page, session):
+    draw(session, 0, 1)
+    wire = Wire(new_page, "suggest")
+    tracker = hold(session, 2)
+    job = start_job(session, 0)
+    new_page.tab.wait_for_selector("#job-text >> text=running")
+    new_page.key("x")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.wait_until(lambda: wire.held)
+    new_page.stroke((20, 2), (35, 15))  # not sent yet
+    new_page.key("Escape")
+    wire.release()
+    new_page.wait_until(lambda: [*session.document.snapshot.objects] == [1])
+    new_page.wait_idle()
+    assert (len(wire.list_sent("suggest")), job.stop_mode) == (1, None)
+    assert not new_page.tab.is_visible("#status.error")
+    new_page.wait_objects(1)
+    new_page.key("Escape")
+    tracker.allow()
+    job.wait()
+    assert wire.list_sent("stop")

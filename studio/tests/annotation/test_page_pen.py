@@ -1,0 +1,125 @@
+"""The page in a browser: pen, fingers and other buttons of the mouse."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.tests.annotation.browser import (
+    iou,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    truth,
+)
+
+pytestmark = needs_browser
+
+
+def send_touch(page, kind, *points):
+    """Put fingers on pixels of the frame, move or lift them."""
+    places = [dict(zip(("x", "y"), page.at(*point), strict=True)) for point in points]
+    points = [{**place, "id": number} for number, place in enumerate(places)]
+    page.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def pen(page, kind, point, **values):
+    x, y = page.at(*point)
+    pressed = {"button": "left", "buttons": 1, "pointerType": "pen", "force": 0.5, "clickCount": 1} | values
+    page.devtools.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pressed})
+
+
+def test_one_finger_draws_and_two_pan_and_zoom(page):
+    with page.done():
+        send_touch(page, "touchStart", (10, 10))
+        send_touch(page, "touchMove", (16, 12))
+        send_touch(page, "touchMove", (22, 14))
+        send_touch(page, "touchEnd")
+    drawn = page.labels(0)
+    assert drawn[12, 16] == 1
+    before = page.place()
+    send_touch(page, "touchStart", (20, 20))
+    send_touch(page, "touchStart", (20, 20), (40, 20))
+    send_touch(page, "touchMove", (15, 22), (45, 22))
+    send_touch(page, "touchMove", (10, 24), (50, 24))
+    send_touch(page, "touchEnd")
+    page.wait_until(lambda: page.place()[-1] > 1.2 * before[-1])
+    assert (page.labels(0) == drawn).all()
+
+
+def test_tap_clicks_and_two_fingers_pan(page):
+    page.key("c")
+    send_touch(page, "touchStart", (20, 20))
+    send_touch(page, "touchStart", (20, 20), (40, 20))
+    send_touch(page, "touchMove", (18, 20), (42, 20))
+    send_touch(page, "touchEnd")
+    assert not page.labels(0).any()
+    page.key("0")
+    with page.done():
+        send_touch(page, "touchStart", (10, 10))
+        send_touch(page, "touchEnd")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+def test_pen_draws_and_its_second_button_erases(page):
+    page.tab.evaluate(
+        """window.kinds = new Set();
+        document.addEventListener('pointerdown', (event) => kinds.add(event.pointerType));"""
+    )
+    for button, left in (({}, True), ({"button": "right", "buttons": 2}, False)):
+        with page.done():
+            pen(page, "mousePressed", (15, 10), **button)
+            pen(page, "mouseMoved", (20, 12), **button)
+            pen(page, "mouseReleased", (20, 12), **button)
+        assert (page.labels(0) == 1).any() == left
+    assert page.tab.evaluate("[...kinds]") == ["pen"]
+
+
+def test_back_button_of_the_mouse_is_ignored(page):
+    before = page.pixel(17, 10)
+    for kind, x in (("mousePressed", 15), ("mouseMoved", 20)):  # its release goes back
+        pen(page, kind, (x, 10), button="back", buttons=8, pointerType="mouse")
+    page.settle()
+    assert page.pixel(17, 10) == before
+
+
+def test_palm_beside_the_pen_is_ignored(page):
+    with page.done():
+        pen(page, "mousePressed", (10, 10))
+        pen(page, "mouseMoved", (15, 10))
+        send_touch(page, "touchStart", (40, 30))
+        send_touch(page, "touchMove", (42, 30))
+        pen(page, "mouseMoved", (20, 10))
+        send_touch(page, "touchEnd")
+        pen(page, "mouseReleased", (20, 10))
+    drawn = page.labels(0)
+    assert [drawn[10, 12], drawn[10, 18]] == [1, 1]
+    assert not drawn[25:].any()
+
+
+def test_third_finger_is_ignored(idle_page):
+    fingers = (10, 10), (20, 10), (30, 30)
+    before = idle_page.pixel(30, 30)
+    for count in (1, 2, 3):
+        send_touch(idle_page, "touchStart", *fingers[:count])
+    send_touch(idle_page, "touchEnd")
+    idle_page.tab.mouse.move(*idle_page.at(5, 35))
+    idle_page.settle()
+    assert idle_page.pixel(30, 30) == before
+
+
+def test_lifted_finger_leaves_the_view(idle_page):
+    idle_page.tab.evaluate(
+        "document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })"
+    )
+    send_touch(idle_page, "touchStart", (10, 10))
+    send_touch(idle_page, "touchStart", (10, 10), (40, 10))
+    send_touch(idle_page, "touchMove", (11, 10), (41, 10))
+    # the protocol lifts all fingers at once only
+    idle_page.tab.evaluate(
+        "document.getElementById('view').dispatchEvent(new PointerEvent('pointerup', { pointerId: newest }))"
+    )
+    send_touch(idle_page, "touchMove", (12, 10), (41, 10))
+    send_touch(idle_page, "touchEnd")
+    idle_page.tab.mouse.move(*idle_page.at(30, 20))
+    idle_page.wait_until(lambda: len(idle_page.place()) == 3)
+    assert idle_page.place()[:2] == pytest.approx([28, 20], abs=1)

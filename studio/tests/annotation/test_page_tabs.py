@@ -1,0 +1,332 @@
+"""The page in a browser: several tabs and people, reloads, restarts, lost connections."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from aotlab import TrackerOptions
+from aotlab_studio.document import editing
+from aotlab_studio.document.events import DocumentEvent
+from aotlab_studio.files import encode_json
+from aotlab_studio.opening import open_document
+from aotlab_studio.session.session import Session
+from aotlab_studio.tracking.models import TrackerLoader
+from studio.tests.annotation.browser import (
+    Page,
+    Wire,
+    choose_status,
+    hold_first_answer,
+    needs_browser,
+)
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    draw_folder,
+    open_session,
+    refresh_review,
+)
+from studio.tests.annotation.served import TOKEN, Served
+from tests.marks import slow
+
+pytestmark = needs_browser
+
+JOB = {
+    "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
+    "overwritten_pixels": 0, "problem": None,
+}  # fmt: skip
+
+
+def serve_other_session(served, session, token):
+    """Serve another session at the same address."""
+    served.close()
+    return Served(session(), port=int(served.host.split(":")[1]), token=token)
+
+
+def test_two_tabs_share_changes_and_one_host(page, served):
+    other = Page(page.tab.context, served.url)
+    page.drag((15, 10), (20, 12))
+    other.wait_shown("object 1")
+    other.key_done("Control+z")
+    other.wait_status("made in another window")
+    page.key_done("Control+z")
+    other.wait_shown()
+    assert all(url.startswith((served.address, "data:", "blob:")) for url in page.requests + other.requests)
+    assert other.problems == []
+
+
+def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
+    monkeypatch.setattr(type(session.document), "conflict", "the clip was tracked again")
+    page.tab.reload()
+    page.wait_status("tracked again")
+    page.drag((15, 10), (20, 12))
+    assert "tracked again" in page.tab.inner_text("#problems")
+
+
+def test_model_is_chosen_in_the_page(context, folder):
+    loader = TrackerLoader(TrackerOptions(), [folder / "other.safetensors"])
+    served = Served(Session(open_document(folder), TruthTracker, loader=loader))
+    page = Page(context, served.url)
+    with page.done():
+        page.tab.select_option("#model", "other")
+    assert loader.chosen == "other"
+    assert page.problems == []
+    served.close()
+
+
+def test_reload_keeps_frame_tool_brush_and_look(page):
+    page.seek(7)
+    page.key("e", "]", "v")
+    radius = page.radius()
+    page.tab.fill("#opacity", "0.8")
+    page.open(page.tab.url)
+    page.wait_frame(7)
+    assert [page.tool(), page.radius()] == ["eraser", radius]
+    assert [page.tab.is_checked("#fill"), page.tab.is_checked("#outline")] == [False, True]
+    assert page.tab.input_value("#opacity") == "0.8"
+
+
+def test_page_of_earlier_run_shows_message_and_reconnects(page, served, folder):
+    other = serve_other_session(served, lambda: open_session(folder), "another")
+    page.wait_status("This page belongs to an earlier run")
+    page.stroke((15, 10), (20, 12))
+    Page(page.tab.context, other.url)
+    page.wait_shown("object 1")
+    other.close()
+
+
+def test_other_video_at_the_same_address_starts_afresh(page, served, tmp_path):
+    page.tab.fill("#first", "3")
+    page.tab.press("#first", "Enter")
+    page.wait_until(lambda: served.session.document.snapshot.state.ranges == {"track": (3, LENGTH - 1)})
+    page.seek(5)
+    address = page.tab.url
+    page.tab.goto("about:blank")  # or it may reconnect, at this frame, before it is loaded again
+    other = serve_other_session(served, lambda: open_session(draw_folder(tmp_path / "other")), TOKEN)
+    page.open(address)
+    assert page.tab.inner_text("#name") == "other"
+    values = [page.tab.input_value(field) for field in ("#first", "#last", "#frame")]
+    assert values == ["", "", "0"]
+    page.tab.close()
+    other.close()
+
+
+def test_requests_after_a_lost_server_show_an_error(page, served):
+    served.server.should_exit = True
+    served.thread.join(60)
+    page.key("ArrowRight", "m", "t", "Shift+Delete")
+    page.tab.wait_for_selector("#status.error")
+    page.tab.evaluate(
+        """() => {
+            const status = document.getElementById('status');
+            window.said = [];
+            new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true });
+        }"""
+    )  # the next attempt to connect replaces a message
+    page.tab.set_input_files("#load", __file__)
+    page.wait_until(lambda: any("did not answer" in text for text in page.tab.evaluate("window.said")))
+
+
+def test_upload_without_a_connection_shows_an_error(page):
+    page.answer(re.compile("/masks/"), lambda route: route.abort())
+    page.tab.set_input_files("#load", __file__)
+    page.wait_status("did not answer a request")
+
+
+def test_shared_project_takes_changes_of_named_people_only(new_page, browser, served):
+    document, page = served.session.document, new_page
+    document.shared = True
+    page.open()
+    page.key("b")
+    page.drag((15, 10), (20, 12))
+    page.wait_status("type your name first")
+    assert not page.labels(0).any()
+    page.tab.fill("#person", "Ann")
+    page.tab.press("#person", "Enter")
+    page.wait_no_status()  # connected again
+    page.drag((15, 10), (20, 12))
+    assert page.labels(0).any()
+    assert [entry.author for entry in document.log.entries.values()] == ["Ann"]
+    assert page.tab.get_attribute("#undo", "title").startswith("Undo (Ctrl+Z): brush · Ann · ")
+    context = browser.new_context()
+    context.add_cookies([{"name": "aotlab_person", "value": "50%", "url": served.address}])
+    other = Page(context, served.url)
+    choose_status(other.tab, "accepted")
+    page.wait_until(lambda: page.tab.inner_text("#clip-status") == "accepted")
+    assert document.log.status.author == "50%"  # as it is, not percent-encoded
+    context.close()
+
+
+def test_undo_of_a_step_of_another_window_is_disabled(page, session, context, served):
+    other = Page(context, served.url)
+    other.key("b")
+    other.drag((10, 10), (14, 10))
+    page.tab.wait_for_selector("#undo[title$='made in another window']:disabled", state="attached")
+    assert other.tab.is_enabled("#undo")
+    other.tab.close()
+    page.tab.wait_for_selector("#undo[title$='brush']:enabled")
+
+
+def test_reconnected_page_shows_the_jobs_that_run(new_page):
+    wire = Wire(new_page)
+    wire.change = lambda result: result.update(job={**JOB, "background": True, "done": 4})
+    wire.socket.send(json.dumps({"event": "job", "job": JOB}))
+    new_page.tab.wait_for_selector("#job:not([hidden])")
+    wire.socket.close()
+    new_page.tab.wait_for_selector("#correction >> text=Correction: 4 of 10 frames")
+    assert not new_page.tab.is_visible("#job")
+    assert new_page.tab.is_enabled("#track")
+    wire.change = lambda result: None
+    wire.socket.close()
+    new_page.tab.wait_for_selector("#correction:empty", state="attached")
+
+
+def test_places_of_several_projects_are_kept(page, session):
+    page.tab.evaluate("localStorage.aotlabother = JSON.stringify({ frame: 3 })")
+    page.open()
+    keys = page.tab.evaluate("Object.keys(localStorage)")
+    assert sorted(keys) == sorted(["aotlab", "aotlabother", f"aotlab{session.document.header.id}"])
+
+
+def test_message_about_a_loss_ends_with_the_reconnection(new_page):
+    wire, held = Wire(new_page), []
+    new_page.answer(re.compile("page/main.js$"), lambda route: held.append(route))
+    wire.socket.close()
+    new_page.wait_until(lambda: held and not new_page.tab.inner_text("#status"))  # connected again
+    held[0].fulfill(body="")
+    new_page.settle()
+    assert new_page.tab.inner_text("#status") == ""
+    wire.refuses = True
+    wire.socket.close()
+    new_page.wait_until(lambda: held[1:])
+    held[1].fulfill(status=409, body="clip: Ann has it open")
+    new_page.wait_status("Ann has it open")
+
+
+def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
+    wire = Wire(new_page, "paint")
+    send = wire.send
+    new_page.key("b")
+
+    new_page.stroke((10, 10), (10, 30))
+    new_page.wait_until(lambda: wire.held)  # stored; the answer is lost
+    wire.actions = ()
+    wire.socket.close()
+    new_page.wait_until(lambda: wire.list_sent("paint")[1:])
+    new_page.wait_shown("object 1")
+
+    def lose(server, text):
+        if json.loads(text)["do"] == "paint":
+            wire.send = send
+            wire.socket.close()
+        else:
+            send(server, text)
+
+    wire.send = lose
+    new_page.stroke((40, 10), (40, 30))  # never arrives
+    new_page.wait_until(lambda: len(session.document.log.entries) == 2)
+    new_page.wait_idle()
+    assert (new_page.labels(0)[20, [10, 40]] == 1).all()
+    assert len(session.document.log.entries) == 2
+
+
+def test_choices_of_an_export_survive_a_reconnection(new_page):
+    wire = Wire(new_page)
+    new_page.key("Shift+E")
+    new_page.tab.check("#outputs input[name=cvat]")
+    wire.socket.close()
+    new_page.wait_until(lambda: wire.list_sent("describe")[1:])
+    new_page.wait_until(lambda: wire.list_sent("review")[1:])
+    new_page.settle()
+    assert new_page.tab.is_checked("#outputs input[name=cvat]")
+
+
+def test_prompt_survives_a_changed_name(new_page, session):
+    draw(session, 0, 1)
+    session.document.shared = True
+    wire = Wire(new_page, "suggest")
+    new_page.wait_objects(1)
+    new_page.tab.fill("#person", "Ann")
+    new_page.tab.press("#person", "Enter")
+    new_page.wait_until(lambda: wire.list_sent("describe")[1:])
+    new_page.wait_idle()
+    socket = wire.socket
+    new_page.key("1", "x")
+    new_page.wait_selected("object 1")
+    new_page.stroke((37, 22), (53, 38))
+    new_page.wait_until(lambda: wire.held)
+    new_page.tab.fill("#person", "Bob")
+    new_page.tab.press("#person", "Enter")
+    new_page.wait_until(lambda: wire.list_sent("describe")[2:])
+    socket.send(wire.held.pop())
+    new_page.wait_selected("object 2")
+    new_page.key_done("m")
+    assert [entry.author for entry in session.document.log.entries.values()][-2:] == ["Ann", "Bob"]
+
+
+@pytest.mark.parametrize("field", ["#note", *slow("#last", "#class")])
+def test_late_events_keep_what_is_typed(page, session, field, one_object):
+    page.tab.click(field)
+    page.tab.keyboard.type("1")
+    editing.set_range(session.document, 1, 8)
+    editing.set_note(session.document, 0, "other")
+    editing.change_object(session.document, 1, class_name="cat")
+    page.tab.wait_for_selector("#objects .class >> text=cat")
+    page.settle()
+    assert page.tab.evaluate("['#' + document.activeElement.id, document.activeElement.value]") == [
+        field,
+        "1",
+    ]
+
+
+@pytest.mark.parametrize("action", ["describe", "timeline"])
+def test_newer_marks_survive_a_late_answer(new_page, session, action):
+    draw(session, 0, 1)
+    wire = Wire(new_page)
+    new_page.wait_objects(1)
+    new_page.settle()
+    wire.actions = (action,)
+    if action == "describe":
+        wire.socket.close()
+    else:
+        refresh_review(session)
+    new_page.wait_until(lambda: wire.held)
+    wire.actions = ()
+    draw(session, 5, 1)
+    new_page.settle()
+    wire.release()
+    editing.set_note(session.document, 0, "later")
+    new_page.tab.wait_for_selector("#notes button >> text=later")
+    new_page.settle()
+    new_page.key("Shift+E")
+    new_page.tab.click("#export-annotated")
+    assert new_page.tab.input_value("#export-last") == "5"
+
+
+def test_newer_state_survives_a_late_one(new_page, session):
+    wire = Wire(new_page)
+    draw(session, 0, 1)
+    late = encode_json(DocumentEvent(session.document.describe_state())).decode()
+    draw(session, 0, 2)
+    new_page.wait_objects(2)
+    wire.socket.send(late)
+    wire.socket.send(json.dumps({"event": "export", "done": 1, "total": 2}))
+    new_page.wait_until(
+        lambda: new_page.tab.evaluate("document.getElementById('export-progress').value") == 0.5
+    )
+    assert new_page.tab.locator("#objects li").count() == 2
+
+
+def test_masks_that_change_while_they_load_are_loaded_again(page, session):
+    held, answer = hold_first_answer()
+    page.answer(re.compile(r"/labels/0\?"), answer)
+    draw(session, 0, 1)
+    page.wait_until(lambda: held)
+    draw(session, 0, 2)
+    page.wait_objects(2)
+    route, response = held[0]
+    route.fulfill(response=response)
+    page.wait_shown("object 1", "object 2")
