@@ -35,6 +35,7 @@ CHROMIUM = next(
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
+    "--renderer-process-limit=1",  # the start of a process takes longer than the page
 ]  # fmt: skip
 VIEWPORT = {"width": 1280, "height": 690}
 """too low for thumbnails above the timeline, which take a third of the time to load a page"""
