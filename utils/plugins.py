@@ -14,6 +14,10 @@ COMMAND_PLUGINS = "aotlab.commands"
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
+STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "youtube_vis", "review")
+"""formats and outputs of the package aotlab-studio"""
+STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
+"""end of the message about a missing command or output"""
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:

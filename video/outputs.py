@@ -21,9 +21,16 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import require_choice
+from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import atomic_path, remove
-from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
+from aotlab.utils.plugins import (
+    OUTPUT_PLUGINS,
+    STUDIO_NEEDED,
+    STUDIO_OUTPUTS,
+    list_mask_formats,
+    list_plugins,
+    load_plugin,
+)
 from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
@@ -329,16 +336,22 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    require_choice(name, list_outputs(), "write (--write)")
+    names = list_outputs()
+    if name in STUDIO_OUTPUTS and name not in names:
+        raise InputError(f"output {name}: {STUDIO_NEEDED}")
+    require_choice(name, names, "write (--write)")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
         return plugin
-    writer = find_mask_writer(name)
-    attributes = {"writer": writer, "file_name": writer.file_name, "description": writer.description}
-    return type("FormatFile", (AnnotationFile,), attributes)
+    found = find_mask_writer(name)
+
+    class FormatFile(AnnotationFile):
+        writer, file_name, description = found, found.file_name, found.description
+
+    return FormatFile
 
 
 class Outputs:

@@ -18,13 +18,14 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import prefix_errors, sibling_path
+from aotlab.utils.locks import locked_output
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.digest import digest_inputs
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
-from aotlab.video.results import Action, choose_action
+from aotlab.video.results import EARLIER, Action, choose_action, restore_earlier
 from aotlab.video.track import JobOptions, group_removals
 
 log = logging.getLogger(__name__)
@@ -83,8 +84,8 @@ def plan_job(
         options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
-        in_list: the job is of a list: a stream is tracked once instead of each time, and masks of another video are
-            refused, as lines may be mixed up.
+        in_list: the job comes from a list: a stream is tracked once instead of each time, and masks of another video
+            are refused, as lines may be mixed up.
 
     Raises:
         InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
@@ -124,6 +125,9 @@ def plan_job(
         record.input_digests = digest_inputs(job, settings, record)
     else:
         record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
+    if (folder / EARLIER).is_dir():  # left by a killed process
+        with locked_output(folder):
+            restore_earlier(folder)
     action, earlier = choose_action(folder, record, job.input_paths, force=force)
     if action == "reuse":
         record = earlier

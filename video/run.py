@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,11 @@ from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import (
-    JOB_RECORD,
-    PROMPT_MASKS,
-    UNFINISHED,
-    JobRecord,
-    remove_results,
-    write_job_record,
-)
-from aotlab.media.masks import write_mask
+from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, already_contains, require
 from aotlab.utils.files import prefix_errors, remove
-from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
+from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import shorten
@@ -36,12 +30,12 @@ from aotlab.video.inputs import FrameSelection
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
 from aotlab.video.plan import JobRun, describe_frames, plan_job
-from aotlab.video.results import choose_action
-from aotlab.video.resume import STATE_FILE, ResumingTracker
+from aotlab.video.results import STATE_FILE, Replacement, choose_action, is_complete, restore_earlier
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.video.directions import TimedTracker
 
     LoadTracker = Callable[[tuple[str, ...]], Tracker]
 
@@ -70,6 +64,10 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
+    require(
+        isinstance(job, Job),
+        f"job: expected a Job, got {shorten(repr(job), 80)}; pass Job(name, video, masks)",
+    )
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     return track_job(
@@ -86,7 +84,7 @@ def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
 
 def track(
     tracker: Tracker,
-    source: FrameSource,
+    source: FrameSource | str | Path,
     masks: Mapping[int, np.ndarray],
     output: str | Path,
     options: JobOptions | None = None,
@@ -100,6 +98,7 @@ def track(
 
     Args:
         tracker: a `Tracker`, which forgets earlier videos first.
+        source: the video; a path or address is opened as `open_frames` does.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
         output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
         options: outputs and how to track; None: the defaults.
@@ -115,7 +114,11 @@ def track(
     from aotlab.video.directions import TimedTracker
 
     options, folder = options or JobOptions(), Path(output)
-    is_mapping = isinstance(masks, Mapping) and len(masks) > 0
+    if isinstance(source, str | Path):
+        source = open_frames(source, timeout=options.timeout)
+    is_mapping = (
+        isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
+    )
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
     for index, mask in masks.items():
@@ -133,13 +136,14 @@ def track(
         **describe_frames(source, frames),
     )  # fmt: skip
     with locked_output(folder):
+        restore_earlier(folder)
         _, earlier = choose_action(folder, record, force=True)
         if earlier.input_digests:
             raise already_contains(folder, "results of run_job")
-        with _replace_results(folder, record, earlier) as begin:
+        with Replacement(folder, record, earlier) as replacement:
             tracker.reset(frames.count)
             result = track_frames(
-                TimedTracker(tracker), context, frames, masks, removals, folder, options, on_first_frame=begin
+                TimedTracker(tracker), context, frames, masks, removals, folder, options, replacement
             )
         _record_result(folder, record, result, earlier)
     return result
@@ -162,19 +166,16 @@ def track_job(
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import TimedTracker  # loads PyTorch
+    from aotlab.video.resume import ResumingTracker  # loads PyTorch
 
-    job, folder, options, record, source = run.job, run.folder, run.options, run.record, run.source
+    folder, options, record, source = run.folder, run.options, run.record, run.source
     if run.action == "reuse":
         files = {name: output.file_name for name, output in options.outputs.items()}
         written = {name: folder / file for name, file in files.items() if file in record.written}
         return TrackResult(record.frames, record.seconds, written, reused=True)
     with locked_output(folder):
-        # again, as another process may have written to it
-        action, earlier = choose_action(folder, record, job.input_paths, force=run.force)
-        if action == "reuse":
-            raise InUseError(f"{folder}: another process has finished it; run the command again")
-        tracker, segmenter = _load_models(run, load_tracker)
+        restore_earlier(folder)
+        tracker, segmenter, earlier, resumed = _prepare_tracker(run, load_tracker)
         on_start()
         prompt_files = {}
         if segmenter is not None:
@@ -183,24 +184,16 @@ def track_job(
                 require_pixels(labels, prompts)
                 run.masks.add(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.stem(index)}.png"] = labels
-        timed, resuming, resumed = TimedTracker(tracker), None, False
-        if job.is_resumable(options):
-            confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            resuming = ResumingTracker(timed, folder, source.stem, run.frames.first, confidence=confidence)
-            resumed = action == "resume" and resuming.load()
-        if not resumed:
-            tracker.reset(run.frames.count)
         classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
         context = OutputContext(source, classes, run.frames.number)
-        with _replace_results(folder, record, earlier, prompt_files, resumed=resumed) as begin:
+        with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
-                resuming or timed, context, run.frames, run.masks, run.removals, folder, options,
-                on_first_frame=begin, stop=stop,
-            )  # fmt: skip
-        if resuming is not None:
+                tracker, context, run.frames, run.masks, run.removals, folder, options, replacement, stop=stop
+            )
+        if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:
-                resuming.save_stopped(result.frames)
-            result = replace(result, restored_frames=resuming.num_restored, resumable=True)
+                tracker.save_stopped(result.frames)
+            result = replace(result, restored_frames=tracker.num_restored, resumable=True)
         _record_result(folder, record, result, earlier)
     return result
 
@@ -209,16 +202,40 @@ def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
     """Raise what `track_job` would raise before the first frame; write nothing."""
     if run.action != "reuse":
         with locked_output(run.folder):
-            _load_models(run, load_tracker)
+            _prepare_tracker(run, load_tracker)
 
 
-def _load_models(run: JobRun, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
-    """Return the tracker, and the segmenter if there are prompts."""
+def _prepare_tracker(
+    run: JobRun, load_tracker: LoadTracker
+) -> tuple[TimedTracker, PromptSegmenter | None, JobRecord, bool]:
+    """Return the tracker, the segmenter of prompts, the record of earlier results, and whether these are resumed.
+
+    Raises:
+        InputError: since the plan, another process has written to the locked folder; a model cannot be loaded; or the
+            checkpoint does not restore a mask that was edited.
+    """
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
+    from aotlab.video.directions import TimedTracker
+    from aotlab.video.resume import ResumingTracker
 
+    job, options = run.job, run.options
+    choose = partial(choose_action, run.folder, run.record, job.input_paths, force=run.force)
+    action, earlier = choose()
+    if action == "reuse":
+        raise InUseError(f"{run.folder}: another process has finished it; run the command again")
     reserve_cores(HELPER_THREADS)
-    tracker = load_tracker(run.job.overrides)
-    return tracker, open_segmenter(run.job.segmenter, tracker) if run.prompts else None
+    model = load_tracker(job.overrides)
+    segmenter = open_segmenter(job.segmenter, model) if run.prompts else None
+    tracker, restored = TimedTracker(model), list[str]()
+    if job.is_resumable(options):
+        confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
+        tracker = ResumingTracker(model, run.folder, run.source.stem, run.frames.first, confidence=confidence)
+        restored = tracker.load() if action == "resume" else []
+    if action == "resume":
+        choose(restored=restored)
+    if not restored:
+        model.reset(run.frames.count)
+    return tracker, segmenter, earlier, bool(restored)
 
 
 def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
@@ -228,52 +245,6 @@ def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> Pro
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-@contextmanager
-def _replace_results(
-    folder: Path,
-    record: JobRecord,
-    earlier: JobRecord,
-    prompt_files: Mapping[Path, np.ndarray] | None = None,
-    *,
-    resumed: bool = False,
-) -> Iterator[Callable[[], None]]:
-    """Yield a function that replaces the results in a locked folder by those of the block, as unfinished ones.
-
-    The block calls it with the first tracked frame; if it fails before, the earlier results stay.
-
-    Args:
-        folder: output folder.
-        record: record of the new results, which are removed if the block raises `InputError`.
-        earlier: record of the earlier results.
-        prompt_files: masks of prompts to write, by path.
-        resumed: keep the earlier results, as the block resumes them.
-    """
-    begun = False
-
-    def begin() -> None:
-        nonlocal begun
-        begun = True
-        inner_folders = (path for name in earlier.outputs for path in (folder / name).glob("**/"))
-        for path in (folder, *inner_folders):
-            remove_leftovers(path)
-        if not resumed:
-            remove(folder / STATE_FILE)
-            # in case it is killed while removing them
-            write_job_record(folder, replace(earlier, error=UNFINISHED))
-            remove_results(folder, earlier)
-        write_job_record(folder, record)
-        for path, mask in (prompt_files or {}).items():
-            write_mask(path, mask)
-
-    try:
-        yield begin
-    except InputError:
-        if begun and not resumed:
-            remove_results(folder, record)
-            remove(folder / JOB_RECORD)
-        raise
-
-
 def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier: JobRecord) -> None:
     """Record the result of a run that has ended; without a frame, earlier results keep their record."""
     record.frames, record.seconds = result.frames, round(result.seconds, 3)
@@ -281,7 +252,7 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier
     if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
         record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     masks = {PROMPT_MASKS} & {*record.written}
-    record.written = sorted(masks.union(path.name for path in result.written.values()))
+    record.written = sorted(masks.union(path.name for path in result.written.values() if is_complete(path)))
     # on a full disk, the run's error says more than that of its record, which stays unfinished
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:

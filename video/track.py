@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from aotlab.video.directions import FrameResult, TimedTracker
-    from aotlab.video.resume import ResumingTracker
+    from aotlab.video.results import Replacement
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,10 @@ class JobOptions:
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require(self.timeout in POSITIVE, f"timeout must be finite and {POSITIVE}, got {self.timeout}")
+        require(
+            self.timeout in POSITIVE,
+            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+        )
         require(
             not (self.both_directions and self.realtime),
             "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
@@ -132,29 +135,29 @@ class TrackResult:
 
 
 def track_frames(
-    timed: TimedTracker | ResumingTracker,
+    tracker: TimedTracker,
     context: OutputContext,
     frames: FrameSelection,
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     folder: Path,
     options: JobOptions,
+    replacement: Replacement,
     *,
-    on_first_frame: Callable[[], None],
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
     Args:
-        timed: a tracker that was reset, or restored.
+        tracker: a tracker that was reset, or restored.
         context: the video.
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
         removals: ids of the objects to remove, by frame index, of `group_removals`.
-        on_first_frame: called once the first frame is tracked, before it is written.
+        replacement: replacement of the results in the folder; begins with the first tracked frame.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
+    from aotlab.video.directions import track_both_directions  # loads PyTorch
 
     source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
@@ -165,16 +168,20 @@ def track_frames(
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             predictions: Generator[FrameResult, None, None]
             if options.both_directions:
-                assert isinstance(timed, TimedTracker)  # such runs do not resume
-                predictions = track_both_directions(timed, items, masks, removals, folder, stop)
+                predictions = track_both_directions(tracker, items, masks, removals, folder, stop)
             else:
-                predictions = track_forward(timed, items, masks, removals)
+                predictions = track_forward(tracker, items, masks, removals)
             with closing(predictions):
                 for position, (index, frame, prediction) in enumerate(predictions):
                     if position == 0:
-                        on_first_frame()
+                        replacement.begin()
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
+
+        def write(tracked: TrackedFrame) -> None:
+            outputs.write(tracked)
+            if outputs.frames == 1:
+                replacement.commit()
 
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(
@@ -184,7 +191,7 @@ def track_frames(
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        error = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
+        error = _write_frames(stream(reader, track_items, write), outputs, bar)
     if isinstance(error, StallError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
@@ -192,7 +199,7 @@ def track_frames(
         raise error
     return TrackResult(
         outputs.frames,
-        timed.seconds,
+        tracker.seconds,
         outputs.written,
         tuple(outputs.summaries),
         dropped_frames=reader.dropped,
@@ -227,14 +234,14 @@ def _write_frames(
 
 
 def track_forward(
-    timed: TimedTracker | ResumingTracker,
+    tracker: TimedTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
 ) -> Generator[FrameResult, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
-        yield index, frame, timed.step(frame, masks.get(index), removals.get(index, ()))
+        yield index, frame, tracker.step(frame, masks.get(index), removals.get(index, ()))
 
 
 def group_removals(

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, remove_results, write_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
@@ -17,6 +17,7 @@ from aotlab.video.batch import Batch
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.plan import make_record, plan_job
+from aotlab.video.results import remove_results
 from aotlab.video.run import track_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images, write_masks
@@ -123,7 +124,7 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 def test_file_of_others_is_no_file_of_a_list(output, jobs, name):
     (output / name).write_text("mine")
     batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
-    with pytest.raises(InputError, match=f"already contains a {name} that was edited or is not of aotlab"):
+    with pytest.raises(InputError, match=f"already contains a {name} that aotlab did not write"):
         batch.track(StopFlag())
     assert (output / name).read_text() == "mine"
 

@@ -196,7 +196,7 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
 
 @pytest.mark.parametrize(("digest", "files", "words"), [
     ({"video": "digest"}, {}, "results of run_job"),
-    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
+    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which aotlab did not write"),
 ])  # fmt: skip
 def test_results_of_others_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:
@@ -289,9 +289,9 @@ def test_removals_are_pairs_of_numbers(removals):
 
 def test_timeout_is_a_number():
     assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
-    with pytest.raises(InputError, match="timeout must be finite and above 0, got inf"):
+    with pytest.raises(InputError, match=r"timeout: expected seconds above 0, got .*inf"):
         JobOptions(timeout=np.float32("inf"))
-    with pytest.raises(InputError, match="timeout must be finite and above 0, got a"):
+    with pytest.raises(InputError, match="timeout: expected seconds above 0, got 'a'"):
         JobOptions(timeout="a")
 
 
