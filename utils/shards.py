@@ -51,7 +51,7 @@ class Shard:
         """Return the part of this process of torchrun; the shard itself without torchrun."""
         ranks = count_ranks()
         rank = read_count("RANK") if ranks > 1 else 0
-        return Shard(self.index * ranks + rank, self.count * ranks)
+        return Shard(self.index + rank * self.count, self.count * ranks)
 
 
 def _read_scheduler() -> str:

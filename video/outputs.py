@@ -21,15 +21,13 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.plugins import (
     OUTPUT_PLUGINS,
-    STUDIO_NEEDED,
-    STUDIO_OUTPUTS,
     list_mask_formats,
     list_plugins,
     load_plugin,
+    require_output_name,
 )
 from aotlab.video.classes import ObjectClasses
 
@@ -336,10 +334,7 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    names = list_outputs()
-    if name in STUDIO_OUTPUTS and name not in names:
-        raise InputError(f"output {name}: {STUDIO_NEEDED}")
-    require_choice(name, names, "write (--write)")
+    require_output_name(name, list_outputs(), "write (--write)")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)

@@ -50,7 +50,7 @@ def run_job(
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
-    Inputs are checked before the model is loaded, and results are replaced only once the first frame is tracked. A run
+    Inputs are checked before the model is loaded, and results are replaced only once the first frame is written. A run
     that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if
     its inputs are the same and `TrackResult.resumable`; any other starts over.
 
@@ -116,6 +116,10 @@ def track(
     options, folder = options or JobOptions(), Path(output)
     if isinstance(source, str | Path):
         source = open_frames(source, timeout=options.timeout)
+    is_source = isinstance(source, FrameSource)
+    require(
+        is_source, f"source: expected frames or a path, got {shorten(repr(source))}; pass open_frames(...)"
+    )
     is_mapping = (
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )

@@ -145,12 +145,18 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
 
 
 def test_only_files_of_the_run_are_removed(output):
-    for name in ("masks/00000.png", "stereo/left/00000.png"):
+    for name in ("masks/00000.png", "stereo/left/00000.png", "stereo/right/00000.png"):
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         (output / name).write_text("x")
     kept = [
         output / name
-        for name in ("masks/00000.txt", "masks/data.yaml", "masks/9/00000.png", "stereo/notes.txt")
+        for name in (
+            "masks/00000.txt",
+            "stereo/left/00000.bak",
+            "masks/data.yaml",
+            "masks/9/00000.png",
+            "stereo/notes.txt",
+        )
     ]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +166,7 @@ def test_only_files_of_the_run_are_removed(output):
     remove_results(output, read_job_record(output))
     assert {path for path in output.rglob("*") if path.is_file()} == {*kept, output / JOB_RECORD}
     assert (output / "masks" / "mine").is_dir()
-    assert not (output / "stereo" / "left").exists()
+    assert not (output / "stereo" / "right").exists()
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
