@@ -129,9 +129,8 @@ def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.video.digest import result_settings
-    from aotlab.video.plan import plan_job
-    from aotlab.video.run import check_run, track_job
+    from aotlab.video.results import result_settings
+    from aotlab.video.run import check_run, plan_job, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from aotlab.video.directions import FrameResult, TimedTracker
-    from aotlab.video.results import Replacement
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,9 @@ def track_frames(
     removals: Mapping[int, Sequence[int]],
     folder: Path,
     options: JobOptions,
-    replacement: Replacement,
     *,
+    begin: Callable[[], None],
+    commit: Callable[[], None],
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
@@ -154,7 +154,8 @@ def track_frames(
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
         removals: ids of the objects to remove, by frame index, of `group_removals`.
-        replacement: replacement of the results in the folder; begins with the first tracked frame.
+        begin: called once the first frame is tracked, before it is written.
+        commit: called once the first frame is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import track_both_directions  # loads PyTorch
@@ -174,14 +175,14 @@ def track_frames(
             with closing(predictions):
                 for position, (index, frame, prediction) in enumerate(predictions):
                     if position == 0:
-                        replacement.begin()
+                        begin()
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
 
         def write(tracked: TrackedFrame) -> None:
             outputs.write(tracked)
             if outputs.frames == 1:
-                replacement.commit()
+                commit()
 
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(

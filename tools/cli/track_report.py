@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
     from aotlab.video.job import Job
-    from aotlab.video.plan import JobRun
+    from aotlab.video.run import JobRun
     from aotlab.video.track import TrackResult
 
 MAX_LISTED = 20
@@ -108,7 +108,7 @@ def report_plan(
         folder: output folder.
         row_errors: error of each wrong line of the list; the other lines are the jobs.
     """
-    from aotlab.video.plan import JobRun
+    from aotlab.video.run import JobRun
 
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
