@@ -129,7 +129,7 @@ class Batch:
         """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
         self._check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            with prefix_errors(job.title):
+            with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         # known before hours of tracking other videos

@@ -107,7 +107,7 @@ class Job:
         )
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """Name and line of a list, for messages."""
         return f"{self.name} ({self.list_line})" if self.list_line else self.name
 

@@ -295,7 +295,7 @@ def _index_prompts(
     if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
-    subject = job.title if job.list_line else source.name
+    subject = job.label if job.list_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
         suggestion = object_hint(number if 1 in by_object else None)
@@ -319,7 +319,7 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
     log.warning(
         "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
-        job.title if job.list_line else source.name,
+        job.label if job.list_line else source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
         object_hint(number) if number in unnamed else "",
