@@ -26,7 +26,7 @@ from aotlab.media.matching import image_stem, list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
@@ -34,6 +34,7 @@ from aotlab.utils.plugins import (
     list_mask_formats,
     list_plugins,
     load_plugin,
+    require_output_name,
 )
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     """
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
-    require_choice(name, list_mask_formats(), "format")
+    require_output_name(name, list_mask_formats(), "format")
     writer: MaskWriter = load_plugin(list_plugins(MASK_WRITER_PLUGINS)[name])
     return writer
 

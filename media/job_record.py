@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from aotlab.media.matching import SUFFIXES
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name, remove
+from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
@@ -30,7 +31,9 @@ UNFINISHED = "not finished"
 FRAME_PNGS = {MASKS_FOLDER: "*.png", PROMPT_MASKS: "*.png", "alpha": "*.png"} | dict.fromkeys(
     ("objects", "mattes", "mattes16"), "[0-9]*/*.png"
 )
-"""patterns of the files in the folders of built-in outputs; formats and plug-ins may use any suffix and folder"""
+"""files of frames in the folders of built-in outputs"""
+FRAME_SUFFIXES = (*SUFFIXES, ".xml", ".csv", ".npy", ".npz")
+"""suffixes of files of frames in the folders of formats and plug-ins"""
 DATASET_FILE = "data.yaml"
 """name of the only file in the folder of a format that belongs to no frame"""
 
@@ -89,13 +92,15 @@ class JobRecord:
         return int(name) >= self.first_frame and (last is None or int(name) <= last)
 
 
-def read_job_record(folder: Path) -> JobRecord | None:
+def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged.
+
+    ``warn``: log a warning if it is damaged.
 
     Its video and masks have their present paths if they were moved together with the folder, or the video lies next to
     it.
     """
-    record = read_versioned(folder / JOB_RECORD, JOB_KIND, lambda content: JobRecord(**content))
+    record = read_versioned(folder / JOB_RECORD, JOB_KIND, lambda content: JobRecord(**content), warn=warn)
     if record is None:
         return None
     values = map(parse_frame_object, record.masks)
@@ -117,17 +122,6 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
     write_versioned(folder / JOB_RECORD, JOB_KIND, asdict(record))
 
 
-def remove_results(folder: Path, record: JobRecord) -> None:
-    """Remove all results that a run has written into a folder; its record and other files stay."""
-    for path in (folder / name for name in record.outputs):
-        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
-        for file in files:
-            remove(file)
-        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
-            with suppress(OSError):
-                emptied.rmdir()  # if it is empty
-
-
 def list_output_files(path: Path, record: JobRecord) -> list[Path]:
     """Return the files of an output, a file or a folder, that its run has written."""
     if not path.is_dir() or path.is_symlink():
@@ -138,7 +132,12 @@ def list_output_files(path: Path, record: JobRecord) -> list[Path]:
             file for file in frames if file.parent == path or file.parent.name.isdecimal()
         ]  # not 1_backup
     files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
-    return [file for file in files if record.has_frame(file.stem) or file.name == DATASET_FILE]
+    return [
+        file
+        for file in files
+        if file.name == DATASET_FILE
+        or (record.has_frame(file.stem) and file.suffix.lower() in FRAME_SUFFIXES)
+    ]
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:

@@ -58,7 +58,7 @@ def open_frames(
         InputError: there is no such source, it is not a video, or its first frame cannot be read; ``timeout``,
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
-    require(timeout in POSITIVE, f"timeout must be {POSITIVE}, got {timeout}")
+    require(timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {timeout!r}")
     require(str(source) != "", "source: empty; give a path, a URL, or a camera")
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from aotlab import __version__
 from aotlab.tools.cli.command import EXIT_CODES, CommandGroup
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
+from aotlab.utils.plugins import COMMAND_PLUGINS, STUDIO_NEEDED, list_plugins, load_plugin
 
 COMMON_COMMANDS = {
     "track": "Track objects in a video.",
@@ -75,9 +75,7 @@ class AotlabGroup(CommandGroup):
             command = load_plugin(plugins[name])
             return command
         if name in STUDIO_COMMANDS:
-            raise InputError(
-                f"aotlab {cmd_name}: needs the package aotlab-studio; pip install ./studio in a checkout"
-            )
+            raise InputError(f"aotlab {cmd_name}: {STUDIO_NEEDED}")
         names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
         raise click.UsageError(
             f"{cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}", ctx

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from aotlab.video.job import Job
     from aotlab.video.track import JobOptions
 
+MAX_WAIT = timedelta(days=30)
+"""longest time that a process of torchrun waits for the others"""
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 SINGLE_VIDEO_OPTIONS = {
@@ -108,16 +112,16 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def read_job_options(values: dict[str, Any]) -> JobOptions:
-    """Return the outputs and how to track, removed from the values of the command's options."""
+def make_job_options(values: Mapping[str, Any]) -> JobOptions:
+    """Return the outputs and how to track, from the values of the command's options."""
     from aotlab.video.track import JobOptions
 
-    outputs = dict.fromkeys((*(values.pop("write") or JobOptions.write), *["review"] * values.pop("review")))
-    if values.pop("no_overlay"):
+    outputs = dict.fromkeys((*(values["write"] or JobOptions.write), *["review"] * values["review"]))
+    if values["no_overlay"]:
         outputs.pop("overlay", None)
     return JobOptions(
-        write=tuple(outputs), removals=values.pop("remove"), by_name=values.pop("frame_numbers") == "file",
-        **{name: values.pop(name) for name in ("both_directions", "realtime", "timeout")},
+        write=tuple(outputs), removals=values["remove"], by_name=values["frame_numbers"] == "file",
+        **{name: values[name] for name in ("both_directions", "realtime", "timeout")},
     )  # fmt: skip
 
 
@@ -125,9 +129,8 @@ def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.video.digest import result_settings
-    from aotlab.video.plan import plan_job
-    from aotlab.video.run import check_run, track_job
+    from aotlab.video.results import result_settings
+    from aotlab.video.run import check_run, plan_job, track_job
 
     if count_ranks() > 1:
         name = strip_credentials(job.video)
@@ -196,7 +199,7 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
     from aotlab.utils.processes import stop_flag
 
     if count_ranks() > 1:
-        shard = shard or Shard(read_count("RANK"), count_ranks())
+        shard = shard or Shard().divide()
     with stop_flag() as stop:
         records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
@@ -208,7 +211,17 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
         remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
-    return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
+    return share_status(status)
+
+
+def share_status(status: int) -> int:
+    """Return the largest exit code of the processes of torchrun, which stops all of them once one has failed."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return status
+    from aotlab.utils.distributed import join_process_group
+
+    with join_process_group("cpu", timeout=MAX_WAIT) as world:
+        return max(world.gather(status))
 
 
 @command(
@@ -346,11 +359,16 @@ def main(
     from aotlab.video.job import Job
     from aotlab.video.job_file import find_masks_beside
 
-    options = read_job_options(inputs)  # the rest are arguments of Job
+    options = make_job_options(inputs)
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
-        job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
+        name = folder.name if is_file_name(folder.name) else "video"
+        job = Job(
+            name,
+            video[0],
+            **{field.name: inputs[field.name] for field in fields(Job) if field.name in inputs},
+        )
         if not job.has_objects:
             job = replace(job, masks=find_masks_beside(video[0]))
         return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)

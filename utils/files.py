@@ -195,7 +195,7 @@ def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = M
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal digits; raises `InputError` if it cannot be read."""
-    require_file(path, "give another")
+    require_file(path, "give another file")
     total = hashlib.sha256()
     with reading(path, "check its permissions"), path.open("rb") as file:
         while block := file.read(2**20):

@@ -65,8 +65,10 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
     write_text(path, json.dumps(wrap(kind, content), indent=1) + "\n")
 
 
-def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content | None:
-    """Return ``make(content)`` for a file from `write_versioned`; None if missing, or damaged, which is logged."""
+def read_versioned(
+    path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content], *, warn: bool = True
+) -> Content | None:
+    """Return ``make(content)`` for a file from `write_versioned`; None if missing, or damaged, with a warning."""
     try:
         if not path.exists():
             return None
@@ -74,5 +76,5 @@ def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], 
         with reading(path, kind.remedy):
             return make(unwrap(kind, content))
     except (InputError, OSError) as error:
-        log.warning("%s", error)
+        log.log(logging.WARNING if warn else logging.DEBUG, "%s", error)
         return None

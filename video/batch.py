@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,28 +11,28 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, UNFINISHED, JobRecord, read_job_record
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, require
-from aotlab.utils.files import make_folder, prefix_errors
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
+from aotlab.media.video import compute_fingerprint
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, already_contains, is_out_of_memory, require
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
-from aotlab.video.classes import CLASSES
-from aotlab.video.digest import digest_settings, result_settings
+from aotlab.video.classes import CLASSES, read_class_ids
 from aotlab.video.job import Job
-from aotlab.video.plan import JobRun, make_record, plan_job
 from aotlab.video.results import (
-    LIST_FILES,
+    describe_difference,
+    digest_inputs,
+    digest_settings,
     list_job_folders,
     read_corrected,
     record_failure,
-    require_list_files,
-    require_list_folder,
-    write_summary,
+    resolve_links,
+    result_settings,
 )
-from aotlab.video.run import check_run, track_job
+from aotlab.video.run import JobRun, check_run, make_record, plan_job, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ LOCK_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
 MAX_LISTED = 10
 """largest number of jobs in a warning"""
+SUMMARY_FILE = "summary.csv"
+SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
+LIST_FILES = (SUMMARY_FILE, CLASSES)
+"""files in the folder of a list, beside the folders of its jobs"""
 
 
 class Batch:
@@ -101,9 +106,10 @@ class Batch:
         with self._locked():
             self._start(jobs, f" in shard {shard}")
         records = self._run_until_stopped(jobs, stop)
-        with self._locked():
-            ended = self._add_stored(records)
-            if len(ended) == len(self._jobs):
+        ended = self._add_stored(records)
+        if len(ended) == len(self._jobs):
+            ended = self._fail_changed_jobs(ended) | records
+            with self._locked():
                 self._write_summary(ended)
         return records
 
@@ -114,13 +120,17 @@ class Batch:
         except InputError as error:
             self.summary_error = str(error)
 
+    def _check(self) -> None:
+        """Check the device, the settings of all jobs and the locked output folder."""
+        self._tracker.check()
+        _require_list_folder(self._output, self._jobs)
+
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
-        self._tracker.check()
+        self._check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
-            with prefix_errors(job.title):
+            with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
-        require_list_folder(self._output, self._jobs)
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         # known before hours of tracking other videos
         for job in jobs:
@@ -133,7 +143,7 @@ class Batch:
     def _has_other_settings(self, job: Job) -> bool:
         """Return whether the results of a job, if there are any, are of other settings than this list's."""
         folder = self._output / job.name
-        if (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
+        if (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder, warn=False)) is None:
             return False
         return record.input_digests.get("settings") not in (None, digest_settings(job, self._read_settings()))
 
@@ -149,6 +159,35 @@ class Batch:
         )
         return {name: record for name, record in stored if record and record.error != UNFINISHED}
 
+    def _fail_changed_jobs(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
+        """Return the records of ended jobs by name, as failed ones if a run would refuse results of other inputs."""
+        checked = {**records}
+        for job in self._jobs:
+            if (record := records.get(job.name)) is not None and record.error is None:
+                checked[job.name] = replace(record, error=self._describe_change(job, record))
+        return checked
+
+    def _describe_change(self, job: Job, record: JobRecord) -> str | None:
+        """Return why a run would refuse the results of a job; None if they are of its present inputs, or corrected.
+
+        If its files are missing, only the settings are compared.
+        """
+        folder, path = self._output / job.name, Path(job.video)
+        if (folder / CORRECTED_FILE).exists():
+            return None
+        try:
+            if job.describe_missing_files():
+                difference = "different settings" if self._has_other_settings(job) else ""
+            else:
+                if job.is_stored:
+                    name = path.resolve().name if path.is_dir() else path.stem
+                    record = replace(record, video_name=name, fingerprint=compute_fingerprint(path))
+                difference = describe_difference(record, digest_inputs(job, self._read_settings(), record))
+        except InputError as error:
+            return str(error)
+        content = f"results of other inputs ({difference})"
+        return str(already_contains(folder, content, forceable=True)) if difference else None
+
     def summarize(self) -> dict[str, JobRecord]:
         """Write the summary of a list that was tracked in shards; return the records of ended jobs by name.
 
@@ -161,21 +200,21 @@ class Batch:
                 f"{self._output}: no results of these jobs; give the folder that they were tracked into"
             )
         with self._locked():
-            require_list_files(self._output)
-            records = self._add_stored({})
+            _require_list_files(self._output)
+            records = self._fail_changed_jobs(self._add_stored({}))
             write_summary(self._output, self._jobs, records)
         return records
 
     def preview(self) -> Iterator[JobRun | JobRecord | InputError]:
         """Yield the planned run of each job, the record of corrected masks, which are kept, or why it would fail.
 
-        Everything is checked that `track` would refuse; nothing is written.
+        Everything is checked that `track` would refuse, the settings of single jobs with each job; nothing is written.
 
         Raises:
             InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
-            require_list_folder(self._output, self._jobs)
+            self._check()
             for job in self._jobs:
                 try:
                     run = self._read_corrected(job) or self._plan(job)
@@ -247,3 +286,66 @@ class Batch:
         if not isinstance(error, InUseError):  # the other process writes the record
             record_failure(self._output / job.name, record)
         return record
+
+
+def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
+    """Raise `InputError` if a list would replace files that aotlab did not write, or inputs of its jobs."""
+    if (output / JOB_RECORD).exists():
+        raise already_contains(output, "results of a single video")
+    _require_list_files(output)
+    has_results = bool(list_job_folders(output))
+    target = resolve_links(output)
+    folders: dict[Path, Job] = {}
+    for job in jobs:
+        other = folders.setdefault(resolve_links(output / job.name), job)
+        if other is not job:
+            raise InputError(
+                f"{job.name}: its folder of results is a link to that of {other.name}; remove the link"
+            )
+    for job in jobs:
+        for path in map(resolve_links, job.input_paths):
+            if path == target:
+                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
+            if not has_results and path.is_file() and path.parent == target:
+                raise already_contains(output, f"the video or mask {path.name}")
+            owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
+            if owner is not job:
+                raise InputError(
+                    f"{job.name}: {path} belongs to the results of {owner.name}, which this list may replace; "
+                    "copy it elsewhere"
+                )
+
+
+def _require_list_files(output: Path) -> None:
+    """Raise `InputError` if a folder has another file with the name of a file of a list."""
+    for name in LIST_FILES:
+        if (output / name).exists() and not _is_list_file(output / name):
+            raise already_contains(output, f"a {name} that aotlab did not write")
+
+
+def _is_list_file(path: Path) -> bool:
+    """Return whether the content of a file is that of a file of a list."""
+    try:
+        if path.name == SUMMARY_FILE:
+            with path.open(encoding="utf-8-sig", errors="replace") as file:
+                return file.readline().strip() == ",".join(SUMMARY_COLUMNS)
+        read_class_ids(path)
+    except (InputError, OSError):
+        return False
+    return path.is_file()
+
+
+def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
+    """Write ``summary.csv`` of a list from the records by job; jobs without one are waiting."""
+    with (
+        atomic_path(folder / SUMMARY_FILE) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SUMMARY_COLUMNS)
+        for job in jobs:
+            if (record := records.get(job.name)) is None:
+                writer.writerow((job.name, "waiting", "", "", ""))
+            else:
+                status = "failed" if record.error else "done"
+                writer.writerow((job.name, status, record.frames, record.error, record.video))

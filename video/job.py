@@ -19,7 +19,6 @@ from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.video.inputs import parse_mask
-from aotlab.video.resume import RESUME_OUTPUT
 from aotlab.video.track import JobOptions
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
@@ -108,7 +107,7 @@ class Job:
         )
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """Name and line of a list, for messages."""
         return f"{self.name} ({self.list_line})" if self.list_line else self.name
 
@@ -151,7 +150,7 @@ class Job:
     def is_resumable(self, options: JobOptions) -> bool:
         """Return whether a run saves checkpoints and resumes after an interruption."""
         resumable = all(output.resumable for output in options.outputs.values())
-        resumable = resumable and not options.both_directions and RESUME_OUTPUT in options.write
+        resumable = resumable and not options.both_directions and "masks" in options.write
         return resumable and self.is_repeatable(options)
 
 

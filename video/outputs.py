@@ -21,9 +21,14 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import require_choice
 from aotlab.utils.files import atomic_path, remove
-from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
+from aotlab.utils.plugins import (
+    OUTPUT_PLUGINS,
+    list_mask_formats,
+    list_plugins,
+    load_plugin,
+    require_output_name,
+)
 from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
@@ -329,16 +334,19 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    require_choice(name, list_outputs(), "write (--write)")
+    require_output_name(name, list_outputs(), "write (--write)")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
         return plugin
-    writer = find_mask_writer(name)
-    attributes = {"writer": writer, "file_name": writer.file_name, "description": writer.description}
-    return type("FormatFile", (AnnotationFile,), attributes)
+    found = find_mask_writer(name)
+
+    class FormatFile(AnnotationFile):
+        writer, file_name, description = found, found.file_name, found.description
+
+    return FormatFile
 
 
 class Outputs:

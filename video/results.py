@@ -1,25 +1,31 @@
-"""Folders of results, and what a run may do with those that it finds.
+"""Folders of results: what a run may do with earlier results, and how it replaces them.
 
 The folder of a video belongs to the inputs in its record: video, masks, settings and outputs.
 
 * Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
-* Finished results that lack a file, failed ones with edited masks, and all results of other inputs, are replaced only
-  with ``force``.
-* Corrected masks, files that no record lists, and inputs are never replaced.
-
-The folder of a list contains the folders of its videos, so it is not the folder of a video.
+* `FolderState.list_refusals` lists what is replaced only with ``force``, and what is never replaced.
+* A run moves earlier results into the folder `EARLIER` and removes them once its first frame is written. If it fails
+  before, or is killed, they are moved back.
 """
 
 from __future__ import annotations
 
-import csv
+import glob
+import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.annotations import SIDECAR_FILES
+from aotlab.media.frames import parse_rate
+from aotlab.media.high_bit_depth import parse_levels
+from aotlab.media.images import list_images
 from aotlab.media.job_record import (
     CORRECTED_FILE,
     JOB_RECORD,
@@ -30,25 +36,112 @@ from aotlab.media.job_record import (
     read_job_record,
     write_job_record,
 )
+from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
+from aotlab.media.prompt import group_prompts
 from aotlab.utils.errors import InputError, already_contains
-from aotlab.utils.files import atomic_path
-from aotlab.video.classes import CLASSES, read_class_ids
-from aotlab.video.resume import STATE_FILE
+from aotlab.utils.files import make_folder, remove, sha256, temporary_name, writing
+from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.text import strip_credentials
+from aotlab.video.job import Job
+from aotlab.video.track import JobOptions
 
 if TYPE_CHECKING:
-    from aotlab.video.job import Job
+    import numpy as np
+    from typing_extensions import Self
+
+    from aotlab.engine.tracking.tracker import Tracker
 
 Action = Literal["track", "resume", "reuse"]
 """track from the first frame, resume, or reuse finished results"""
-SUMMARY_FILE = "summary.csv"
-SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
-LIST_FILES = (SUMMARY_FILE, CLASSES)
-"""files in the folder of a list, beside the folders of its jobs"""
+STATE_FILE = ".track.state"
+"""name of the checkpoint in a folder of results"""
+UNKNOWN_FRAME = -1
+"""first frame if file names number the frames, which are not read"""
+EARLIER = ".earlier"
+"""name of the folder with earlier results, until the first frame of the run that replaces them is written"""
+
+
+@dataclass(frozen=True)
+class FolderState:
+    """Contents of a folder of results, as far as a run depends on them."""
+
+    folder: Path
+    record: JobRecord
+    """record of the run before its first frame"""
+    earlier: JobRecord
+    """record of the earlier results; empty without a record"""
+    restored: Collection[str] | None
+    """names of the frames that the checkpoint restores; None: it has not been loaded yet"""
+
+    @property
+    def action(self) -> Action:
+        """What the run does unless it is refused."""
+        if not self.difference and self.earlier.error is None and not self.missing:
+            return "reuse"
+        resumable = (self.folder / STATE_FILE).is_file() if self.restored is None else self.restored
+        return "resume" if resumable and not self.difference else "track"
+
+    def list_refusals(self) -> Iterator[tuple[str, bool]]:
+        """Yield contents that the run must not replace, and whether it may with ``force``."""
+        if not (self.folder / JOB_RECORD).exists() and list_job_folders(self.folder):
+            yield "results of a list of videos", False
+        if (self.folder / CORRECTED_FILE).exists():
+            yield "corrected masks", False
+        if unknown := self._find_unknown():
+            yield f"{unknown}, which aotlab did not write", False
+        if any(_has_content(self.folder / name) for name in self.earlier.outputs):
+            if self.difference:
+                yield f"results of other inputs ({self.difference})", True
+            elif self.earlier.error is None:
+                yield f"results without {self.missing}", True
+            elif self.earlier.error != UNFINISHED and self._has_edited_masks():
+                yield "masks that were edited after its run failed", True
+
+    @cached_property
+    def difference(self) -> str:
+        """Inputs that differ from those of the earlier results; empty if they are the same."""
+        return describe_difference(self.earlier, self.record.input_digests)
+
+    @cached_property
+    def missing(self) -> str:
+        """Name of a missing output that an earlier run has completed, or how many masks are missing; else empty."""
+        for name in self.earlier.written:
+            if not is_complete(self.folder / name):
+                return name
+        if MASKS_FOLDER in self.earlier.written:
+            masks = (self.folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
+            stems = [path.stem for path in masks if is_complete(path)]
+            missing = self.earlier.frames - sum(map(self.earlier.has_frame, stems))
+            return f"{missing} of {self.earlier.frames} masks" if missing > 0 else ""
+        return ""
+
+    def _has_edited_masks(self) -> bool:
+        """Return whether a mask that the run replaces is newer than the record, which a run writes last."""
+        if self.action == "resume" and self.restored is None:
+            return False  # asked again once it is known which masks the checkpoint restores
+        time, restored = (self.folder / JOB_RECORD).stat().st_mtime_ns, self.restored or ()
+        masks = (path for path in (self.folder / MASKS_FOLDER).glob("*.png") if path.stem not in restored)
+        return any(path.stat().st_mtime_ns > time for path in masks)
+
+    def _find_unknown(self) -> str:
+        """Return the name of an output or file that the run would replace, and that no run recorded; else empty."""
+        for name in self.record.outputs:
+            path = self.folder / name
+            if name not in self.earlier.outputs and _has_content(path):
+                return name
+            if files := {*list_output_files(path, self.record)} - {*list_output_files(path, self.earlier)}:
+                return min(files).relative_to(self.folder).as_posix()
+        return ""
 
 
 def choose_action(
-    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
+    folder: Path,
+    record: JobRecord,
+    inputs: Sequence[Path] = (),
+    *,
+    force: bool = False,
+    restored: Collection[str] | None = None,
 ) -> tuple[Action, JobRecord]:
     """Return what to do with existing results, and their record, which is empty without results.
 
@@ -57,67 +150,33 @@ def choose_action(
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
+        restored: names of the frames that the checkpoint restores; None: it has not been loaded yet.
 
     Raises:
         InputError: the folder contains what this run must not replace.
     """
-    earlier = read_job_record(folder)
-    if earlier is None:
-        if list_job_folders(folder):
-            raise already_contains(folder, "results of a list of videos")
-        earlier = JobRecord(record.name, error=UNFINISHED)
-    same_inputs = bool(record.input_digests) and record.input_digests == earlier.input_digests
-    missing = _find_missing(folder, earlier)
-    if same_inputs and earlier.error is None and not missing:
+    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
+    state = FolderState(folder, record, earlier, restored)
+    if state.action == "reuse":
         return "reuse", earlier
-    if (folder / CORRECTED_FILE).exists():
-        raise already_contains(folder, "corrected masks")
-    if unrecorded := _find_unrecorded(folder, record, earlier):
-        raise already_contains(folder, f"{unrecorded}, which no record lists")
-    action: Action = "resume" if same_inputs and (folder / STATE_FILE).is_file() else "track"
-    if not force and any(_has_content(folder / name) for name in earlier.outputs):
-        if not same_inputs:
-            digests = record.input_digests
-            changed = [part for part, digest in earlier.input_digests.items() if digests.get(part) != digest]
-            difference = f"different {', '.join(changed)}" if changed else "unknown"
-            raise already_contains(folder, f"results of other inputs ({difference})", forceable=True)
-        if earlier.error is None:
-            raise already_contains(folder, f"results without {missing}", forceable=True)
-        if earlier.error != UNFINISHED and action == "track" and _has_edited_masks(folder):
-            raise already_contains(folder, "masks that were edited after its run failed", forceable=True)
+    for content, forceable in state.list_refusals():
+        if not (force and forceable):
+            raise already_contains(folder, content, forceable=forceable)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return action, earlier
+    return state.action, earlier
 
 
-def _find_missing(folder: Path, record: JobRecord) -> str:
-    """Return the name of an output that a run has completed and that is missing, or how many masks are; else empty."""
-    for name in record.written:
-        if not _has_content(folder / name):
-            return name
-    if MASKS_FOLDER in record.written:
-        masks = (folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
-        # a program that was killed may leave an empty file
-        stems = [path.stem for path in masks if path.is_file() and path.stat().st_size]
-        missing = record.frames - sum(map(record.has_frame, stems))
-        return f"{missing} of {record.frames} masks" if missing > 0 else ""
-    return ""
+def describe_difference(earlier: JobRecord, digests: Mapping[str, str]) -> str:
+    """Return which inputs of earlier results differ from those with these digests; empty if they are the same."""
+    if digests and digests == earlier.input_digests:
+        return ""
+    changed = [part for part, digest in earlier.input_digests.items() if digests.get(part) != digest]
+    return f"different {', '.join(changed)}" if changed else "unknown"
 
 
-def _has_edited_masks(folder: Path) -> bool:
-    """Return whether a mask is newer than the record, which a run writes last."""
-    time = (folder / JOB_RECORD).stat().st_mtime_ns
-    return any(path.stat().st_mtime_ns > time for path in (folder / MASKS_FOLDER).glob("*.png"))
-
-
-def _find_unrecorded(folder: Path, record: JobRecord, earlier: JobRecord) -> str:
-    """Return the name of an output or file that a run would replace, and that no earlier run recorded; else empty."""
-    for name in record.outputs:
-        path = folder / name
-        if name not in earlier.outputs and _has_content(path):
-            return name
-        if files := {*list_output_files(path, record)} - {*list_output_files(path, earlier)}:
-            return min(files).relative_to(folder).as_posix()
-    return ""
+def is_complete(path: Path) -> bool:
+    """Return whether a file or folder is not empty; a program that was killed may leave an empty file."""
+    return _has_content(path) and not (path.is_file() and not path.stat().st_size)
 
 
 def _has_content(path: Path) -> bool:
@@ -125,24 +184,131 @@ def _has_content(path: Path) -> bool:
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
+class Replacement:
+    """Replacement of the results in a locked folder by those of a run.
+
+    A context manager: unless `commit` is called in the block, the earlier results are restored at its end.
+
+    Args:
+        folder: output folder.
+        record: record of the run.
+        earlier: record of the earlier results.
+        prompt_files: masks of prompts to write, by path.
+        resumed: the run resumes the earlier results, which stay.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        record: JobRecord,
+        earlier: JobRecord,
+        prompt_files: Mapping[Path, np.ndarray] | None = None,
+        *,
+        resumed: bool = False,
+    ) -> None:
+        self._folder, self._record, self._earlier = folder, record, earlier
+        self._prompt_files, self._resumed = prompt_files or {}, resumed
+        self._replaces = (folder / JOB_RECORD).exists() and not resumed
+        self._open = False  # whether it has begun and may be undone
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._open:
+            return
+        if self._replaces:
+            restore_earlier(self._folder)
+        else:
+            remove_results(self._folder, self._record)
+            remove(self._folder / JOB_RECORD)
+
+    def begin(self) -> None:
+        """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
+        inner_folders = (path for name in self._earlier.outputs for path in (self._folder / name).glob("**/"))
+        for path in (self._folder, *inner_folders):
+            remove_leftovers(path)
+        self._open = not self._resumed
+        if self._replaces:
+            _move_outputs(self._folder, self._earlier, self._folder / EARLIER)
+        write_job_record(self._folder, self._record)
+        for path, mask in self._prompt_files.items():
+            write_mask(path, mask)
+
+    def commit(self) -> None:
+        """Remove the earlier results; called once the first frame is written."""
+        self._open, aside = False, self._folder / EARLIER
+        if self._replaces:
+            leftover = aside.with_name(temporary_name(aside))  # `remove_leftovers` removes it after a kill
+            with writing(aside):
+                os.replace(aside, leftover)
+            remove(leftover)
+
+
+def restore_earlier(folder: Path) -> None:
+    """Restore the earlier results in a locked folder whose run ended before its first frame was written."""
+    aside = folder / EARLIER
+    if not aside.is_dir():
+        return
+    if (aside / JOB_RECORD).exists() and (record := read_job_record(folder)) is not None:  # all were moved
+        remove_results(folder, record)
+        remove(folder / JOB_RECORD)
+    files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
+    for path in sorted(files, key=lambda path: path == aside / JOB_RECORD):  # the record last
+        _move(path, folder / path.relative_to(aside))
+    remove(aside)
+
+
+def remove_results(folder: Path, record: JobRecord) -> None:
+    """Remove all results that a run has written into a folder; its record and other files stay."""
+    _take_outputs(folder, record, remove)
+
+
+def _move_outputs(folder: Path, record: JobRecord, target: Path) -> None:
+    """Move the results of a run, its checkpoint and then its record to a new folder."""
+    make_folder(target)
+    _take_outputs(folder, record, lambda file: _move(file, target / file.relative_to(folder)))
+    for name in (STATE_FILE, JOB_RECORD):
+        _move(folder / name, target / name)
+
+
+def _take_outputs(folder: Path, record: JobRecord, take: Callable[[Path], None]) -> None:
+    """Call a function that removes or moves a file for all results of a run, and remove the emptied folders."""
+    for path in (folder / name for name in record.outputs):
+        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
+        for file in files:
+            take(file)
+        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
+            with suppress(OSError):
+                emptied.rmdir()  # if it is empty
+
+
+def _move(path: Path, target: Path) -> None:
+    """Move a file or link, if it exists, also to another disk."""
+    if os.path.lexists(path):
+        make_folder(target.parent)
+        with writing(target):
+            shutil.move(path, target)
+
+
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
     """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input.
 
     ``inputs``: files and folders of images, which may be links.
     """
-    targets = {_resolve(folder / name) for name in names}
+    targets = {resolve_links(folder / name) for name in names}
     for path in inputs:
-        if _resolve(path) == _resolve(folder):  # masks in folders would be those of objects
+        if resolve_links(path) == resolve_links(folder):  # masks in folders would be those of objects
             raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
-            resolved = _resolve(file)
+            resolved = resolve_links(file)
             if not targets.isdisjoint((resolved, *resolved.parents)):
                 raise InputError(
                     f"output {folder}: the results would overwrite {path}; choose another folder"
                 )
 
 
-def _resolve(path: Path) -> Path:
+def resolve_links(path: Path) -> Path:
     """Return the path without links, of which `Path.resolve` refuses circular ones."""
     return Path(os.path.realpath(path))
 
@@ -153,14 +319,14 @@ def read_corrected(folder: Path) -> JobRecord | None:
 
 
 def record_failure(folder: Path, record: JobRecord) -> None:
-    """Record that the job of a list failed; results of runs that have ended, and files of others, keep their record.
+    """Record that the job of a list failed; finished and failed results, and other files, keep their record.
 
     Args:
         folder: output folder of the job.
         record: record of the job with its error, without outputs.
     """
     with suppress(InputError, OSError):
-        earlier = read_job_record(folder)
+        earlier = read_job_record(folder, warn=False)
         if earlier is None:
             is_kept = folder.is_dir() and any(folder.iterdir())
         else:  # see _has_edited_masks
@@ -177,64 +343,74 @@ def list_job_folders(output: Path) -> list[Path]:
     ]
 
 
-def require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
-    """Raise `InputError` if a list would replace files of others in a folder, or inputs of its jobs."""
-    if (output / JOB_RECORD).exists():
-        raise already_contains(output, "results of a single video")
-    require_list_files(output)
-    has_results = bool(list_job_folders(output))
-    target = _resolve(output)
-    folders: dict[Path, Job] = {}
-    for job in jobs:
-        other = folders.setdefault(_resolve(output / job.name), job)
-        if other is not job:
-            raise InputError(
-                f"{job.name}: its folder of results is a link to that of {other.name}; remove the link"
-            )
-    for job in jobs:
-        for path in map(_resolve, job.input_paths):
-            if path == target:
-                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
-            if not has_results and path.is_file() and path.parent == target:
-                raise already_contains(output, f"the video or mask {path.name}")
-            owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
-            if owner is not job:
-                raise InputError(
-                    f"{job.name}: {path} belongs to the results of {owner.name}, which this list may replace; "
-                    "copy it elsewhere"
-                )
+def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
+    """Return the outputs and all that masks depend on apart from the job, as JSON values."""
+    from aotlab.configs.load import to_yaml
+
+    if isinstance(tracker, TrackerOptions):
+        checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
+    else:
+        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
+        settings = to_yaml(tracker.config)
+    return {
+        "checkpoint": checkpoint,
+        "settings": settings,
+        "write": sorted({*options.write}),
+        "both_directions": options.both_directions,
+        "removals": [list(removal) for removal in options.removals],
+        "by_name": options.by_name,
+    }
 
 
-def require_list_files(output: Path) -> None:
-    """Raise `InputError` if a folder has another file with the name of a file of a list."""
-    for name in LIST_FILES:
-        if (output / name).exists() and not _is_list_file(output / name):
-            raise already_contains(output, f"a {name} that was edited or is not of aotlab")
+def digest_settings(job: Job, settings: Mapping[str, Any]) -> str:
+    """Return a digest of `result_settings` with the job's overrides."""
+    return _digest(settings, job.overrides)
 
 
-def _is_list_file(path: Path) -> bool:
-    """Return whether the content of a file is that of a file of a list."""
-    try:
-        if path.name == SUMMARY_FILE:
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                return file.readline().strip() == ",".join(SUMMARY_COLUMNS)
-        read_class_ids(path)
-    except (InputError, OSError):
-        return False
-    return path.is_file()
+def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> dict[str, str]:
+    """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
+
+    ``record``: has name and fingerprint of the video, which may be moved.
+    """
+    video: tuple[Any, ...] = (strip_credentials(job.video),)
+    if record.fingerprint:  # samples leave out parts of large files; archives hold whole seconds
+        path = Path(job.video)
+        files = sorted(list_images(path)) if path.is_dir() else [path]
+        times = [int(file.stat().st_mtime) for file in files]
+        video = (record.video_name, record.fingerprint, times)
+    first = job.start
+    if first is None:
+        first = UNKNOWN_FRAME if settings.get("by_name") else 0
+    masks = []
+    for frame, object_id, text in job.masks:
+        file = Path(text)
+        frame = first if frame is None and file.suffix.lower() == ".png" else frame
+        masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
+    prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
+    # other files of an ONNX file's name may have its weights
+    segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
+    levels = job.levels and (parse_levels(job.levels) or "auto")
+    rate = None if job.rate is None else parse_rate(job.rate)
+    return {
+        "video": _digest(video, levels, rate),
+        "frames": _digest(first, job.end),
+        "masks or prompts": _digest(masks, prompts, segmenter),
+        "classes": _digest(sorted(job.classes.items())),
+        "settings": digest_settings(job, settings),
+    }
 
 
-def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of a list from the records by job; jobs without one are waiting."""
-    with (
-        atomic_path(folder / SUMMARY_FILE) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SUMMARY_COLUMNS)
-        for job in jobs:
-            if (record := records.get(job.name)) is None:
-                writer.writerow((job.name, "waiting", "", "", ""))
-            else:
-                status = "failed" if record.error else "done"
-                writer.writerow((job.name, status, record.frames, record.error, record.video))
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
+    """Return names and digests of a file and its sidecars, patterns beside it, or of the visible files of a folder."""
+    if path.is_dir():
+        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name != "Thumbs.db"]
+        return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
+    stem = glob.escape(path.stem)
+    sidecar_files = {
+        file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
+    }
+    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]

@@ -8,39 +8,36 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
+
+from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, remove, write_bytes
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
+from aotlab.video.directions import TimedTracker
 from aotlab.video.outputs import StoredPrediction
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from aotlab.engine.tracking.prediction import Prediction
-    from aotlab.video.directions import TimedTracker
+from aotlab.video.results import STATE_FILE
 
 log = logging.getLogger(__name__)
 
-STATE_FILE = ".track.state"
-"""name of the file in the output folder"""
 CHECKPOINT = FileKind("progress of a tracked video", 4, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
-RESUME_OUTPUT = "masks"
-"""output that predictions are restored from"""
 
 
-class ResumingTracker:
+class ResumingTracker(TimedTracker):
     """A tracker that saves its state once a minute, and returns the stored masks of frames that an earlier run tracked.
 
     Frames come in order. A state is saved once the next frame is written, so that all files up to its frame exist.
 
     Args:
-        timed: the tracker.
-        folder: output folder with the masks.
+        folder: output folder with the masks, from which predictions are restored.
         stem: returns the name of a frame's files.
         first: index of the first frame.
         confidence: whether an output needs confidences, which take time to compute.
@@ -48,15 +45,16 @@ class ResumingTracker:
 
     def __init__(
         self,
-        timed: TimedTracker,
+        tracker: Tracker,
         folder: Path,
         stem: Callable[[int], str],
         first: int = 0,
         *,
         confidence: bool = True,
     ) -> None:
-        self._timed, self._tracker, self._has_confidence = timed, timed.tracker, confidence
-        self._path, self._masks, self._stem = folder / STATE_FILE, folder / RESUME_OUTPUT, stem
+        super().__init__(tracker)
+        self._has_confidence, self._stem = confidence, stem
+        self._path, self._masks = folder / STATE_FILE, folder / MASKS_FOLDER
         self._first, self._index, self._last = first, first - 1, first - 1
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
@@ -64,10 +62,8 @@ class ResumingTracker:
         self._unsaved: dict[str, Any] | None = None  # checkpoint whose next frame is not written yet
         self._save_time = time.monotonic()
 
-    def load(self) -> bool:
-        """Restore the tracker and all frames up to the saved one; return False if files are damaged or missing."""
-        import torch
-
+    def load(self) -> list[str]:
+        """Restore the tracker; return the names of the restored frames, none if files are damaged or missing."""
         try:
             with reading(self._path, CHECKPOINT.remedy):
                 content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
@@ -75,24 +71,19 @@ class ResumingTracker:
                 for index in confidence:
                     path = self._mask_path(index)
                     require(path.is_file(), f"{path}: no such file; {CHECKPOINT.remedy}")
-                self._tracker.load_state_dict(content["state"])
+                self.tracker.load_state_dict(content["state"])
         except InputError as error:
             log.warning("%s", error)
-            return False
+            return []
         self._last, self._confidence, self._cuts = last, confidence, cuts
-        return True
+        return [*map(self._stem, confidence)]
 
     @property
     def num_restored(self) -> int:
         """Number of frames so far that an earlier run tracked."""
         return min(self._index, self._last) + 1 - self._first
 
-    @property
-    def seconds(self) -> float:
-        """Seconds spent in the tracker, without restoring frames."""
-        return self._timed.seconds
-
-    def step(
+    def step(  # type: ignore[override]
         self, frame: np.ndarray, mask: np.ndarray | None = None, removed: Iterable[int] = ()
     ) -> Prediction | StoredPrediction:
         """Return the next frame's prediction, see `TimedTracker.step`.
@@ -107,7 +98,7 @@ class ResumingTracker:
         if self._unsaved is not None and self._mask_path(self._unsaved["last"] + 1).is_file():
             self._save(self._unsaved)
             self._unsaved = None
-        prediction = self._previous = self._timed.step(frame, mask, removed)
+        prediction = self._previous = super().step(frame, mask, removed)
         if self._unsaved is None and time.monotonic() - self._save_time >= SAVE_SECONDS:
             self._unsaved, self._save_time = self._make_checkpoint(), time.monotonic()
         return prediction
@@ -145,12 +136,10 @@ class ResumingTracker:
         self._add_previous()
         return {
             "last": self._index, "confidence": {**self._confidence}, "cuts": [*self._cuts],
-            "state": self._tracker.state_dict(),
+            "state": self.tracker.state_dict(),
         }  # fmt: skip
 
     def _save(self, checkpoint: Mapping[str, Any]) -> None:
-        import torch
-
         buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
         torch.save(wrap(CHECKPOINT, checkpoint), buffer)
         write_bytes(self._path, buffer.getbuffer())

@@ -1,13 +1,17 @@
-"""Tracking of a video into a folder of results, which are recorded."""
+"""Tracking of a video into a folder of results: checked inputs, the run, and its record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+import logging
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,35 +19,81 @@ from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.frames import FrameSource
-from aotlab.media.job_record import (
-    JOB_RECORD,
-    PROMPT_MASKS,
-    UNFINISHED,
-    JobRecord,
-    remove_results,
-    write_job_record,
-)
-from aotlab.media.masks import write_mask
+from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
+from aotlab.media.location import locate_video
+from aotlab.media.prompt import Prompt, group_prompts
+from aotlab.media.regions import VideoInfo
+from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, already_contains, require
-from aotlab.utils.files import prefix_errors, remove
-from aotlab.utils.locks import InUseError, locked_output, remove_leftovers
+from aotlab.utils.files import prefix_errors, remove, sibling_path
+from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
-from aotlab.utils.text import shorten
+from aotlab.utils.text import shorten, strip_credentials
+from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
-from aotlab.video.digest import result_settings
-from aotlab.video.inputs import FrameSelection
-from aotlab.video.job import Job
+from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
+from aotlab.video.job import MASK_SUFFIXES, Job
+from aotlab.video.job_file import find_masks_beside
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.video.plan import JobRun, describe_frames, plan_job
-from aotlab.video.results import choose_action
-from aotlab.video.resume import STATE_FILE, ResumingTracker
+from aotlab.video.results import (
+    EARLIER,
+    STATE_FILE,
+    Action,
+    Replacement,
+    choose_action,
+    digest_inputs,
+    is_complete,
+    restore_earlier,
+    result_settings,
+)
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.video.directions import TimedTracker
 
     LoadTracker = Callable[[tuple[str, ...]], Tracker]
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A run of a job: its checked inputs, and what to do about earlier results. No PyTorch is loaded for this."""
+
+    job: Job
+    folder: Path
+    """output folder"""
+    options: JobOptions
+    force: bool
+    """whether results of other inputs are replaced"""
+    action: Action
+    record: JobRecord
+    """record of the run, or of the results that are reused"""
+    source: FrameSource
+    frames: FrameSelection
+    masks: VideoMasks
+    """masks from files, with the class names of these files and `Job.classes`"""
+    prompts: Mapping[int, Mapping[int, Prompt]]
+    """prompts by frame index and object id, with boxes cropped to the frame"""
+    removals: Mapping[int, Sequence[int]]
+    """ids of the objects to remove, by frame index"""
+    objects: set[int]
+    """ids of all objects"""
+
+    def estimate_bytes(self) -> int:
+        """Return about how many bytes the results take; 0 for a stream."""
+        height, width = self.source.size
+        count = self.frames.count
+        if count is None and (length := self.source.count_frames()) is not None:
+            count = length - self.frames.first
+        bytes_per_pixel = sum(
+            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
+            for output in self.options.outputs.values()
+        )
+        return int(height * width * (count or 0) * bytes_per_pixel)
 
 
 def run_job(
@@ -56,7 +106,7 @@ def run_job(
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
-    Inputs are checked before the model is loaded, and results are replaced only once the first frame is tracked. A run
+    Inputs are checked before the model is loaded, and results are replaced only once the first frame is written. A run
     that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if
     its inputs are the same and `TrackResult.resumable`; any other starts over.
 
@@ -70,6 +120,10 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
+    require(
+        isinstance(job, Job),
+        f"job: expected a Job, got {shorten(repr(job), 80)}; pass Job(name, video, masks)",
+    )
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     return track_job(
@@ -86,7 +140,7 @@ def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
 
 def track(
     tracker: Tracker,
-    source: FrameSource,
+    source: FrameSource | str | Path,
     masks: Mapping[int, np.ndarray],
     output: str | Path,
     options: JobOptions | None = None,
@@ -100,6 +154,7 @@ def track(
 
     Args:
         tracker: a `Tracker`, which forgets earlier videos first.
+        source: the video; a path or address is opened as `open_frames` does.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
         output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
         options: outputs and how to track; None: the defaults.
@@ -115,7 +170,15 @@ def track(
     from aotlab.video.directions import TimedTracker
 
     options, folder = options or JobOptions(), Path(output)
-    is_mapping = isinstance(masks, Mapping) and len(masks) > 0
+    if isinstance(source, str | Path):
+        source = open_frames(source, timeout=options.timeout)
+    is_source = isinstance(source, FrameSource)
+    require(
+        is_source, f"source: expected frames or a path, got {shorten(repr(source))}; pass open_frames(...)"
+    )
+    is_mapping = (
+        isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
+    )
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     frames = frames or FrameSelection(source, by_name=options.by_name)
     for index, mask in masks.items():
@@ -133,16 +196,165 @@ def track(
         **describe_frames(source, frames),
     )  # fmt: skip
     with locked_output(folder):
+        restore_earlier(folder)
         _, earlier = choose_action(folder, record, force=True)
         if earlier.input_digests:
             raise already_contains(folder, "results of run_job")
-        with _replace_results(folder, record, earlier) as begin:
+        with Replacement(folder, record, earlier) as replacement:
             tracker.reset(frames.count)
             result = track_frames(
-                TimedTracker(tracker), context, frames, masks, removals, folder, options, on_first_frame=begin
+                TimedTracker(tracker),
+                context,
+                frames,
+                masks,
+                removals,
+                folder,
+                options,
+                begin=replacement.begin,
+                commit=replacement.commit,
             )
         _record_result(folder, record, result, earlier)
     return result
+
+
+def plan_job(
+    job: Job,
+    folder: Path,
+    options: JobOptions,
+    read_settings: Callable[[], Mapping[str, Any]],
+    *,
+    force: bool = False,
+    in_list: bool = False,
+) -> JobRun:
+    """Check the inputs of a run and plan it; warn of frames before the first mask. No model is loaded.
+
+    Args:
+        folder: output folder.
+        options: outputs and how to track.
+        read_settings: returns `result_settings`; called after checks that need no PyTorch.
+        force: replace results of other inputs.
+        in_list: the job comes from a list: a stream is tracked once instead of each time, and masks of another video
+            are refused, as lines may be mixed up.
+
+    Raises:
+        InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
+    """
+    if problem := job.describe_missing_files():
+        raise InputError(problem)
+    video_name = strip_credentials(job.video)
+    if not job.has_objects:
+        names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
+        raise InputError(
+            f"{video_name}: nothing to track; give a box, points or masks, or put {names} next to it"
+        )
+    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
+    # perhaps not meant as masks
+    with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
+        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+    prompts = _index_prompts(job, source, frames, masks)
+    ids: dict[int, Collection[int]] = {
+        index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
+    }
+    ids |= prompts
+    removals = group_removals(options.removals, ids, frames)
+    objects = set[int]().union(*ids.values())
+    for object_id in job.classes.keys() - objects:
+        raise InputError(
+            f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+        )
+    masks.annotations.class_names.update(job.classes)
+    settings, record = read_settings(), make_record(job, frames)
+    outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
+    record = replace(
+        record, fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
+        class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
+    )  # fmt: skip
+    if in_list or job.is_repeatable(options):
+        record.input_digests = digest_inputs(job, settings, record)
+    else:
+        record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
+    if (folder / EARLIER).is_dir():  # left by a killed process
+        with locked_output(folder):
+            restore_earlier(folder)
+    action, earlier = choose_action(folder, record, job.input_paths, force=force)
+    if action == "reuse":
+        record = earlier
+    elif (first := min(ids)) > frames.first and not options.both_directions:
+        _warn_about_empty_masks(job, source, frames, first)
+    return JobRun(
+        job, folder, options, force, action, record, source, frames, masks, prompts, removals, objects
+    )
+
+
+def _index_prompts(
+    job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
+) -> dict[int, dict[int, Prompt]]:
+    """Return the prompts by frame index and object id, cropped to the frame; reject prompts on frames with masks."""
+    by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if by_number and not job.is_stored:
+        name = strip_credentials(job.video)
+        raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
+    subject = job.label if job.list_line else source.name
+    prompts = {}
+    for number, by_object in by_number.items():
+        suggestion = object_hint(number if 1 in by_object else None)
+        index = frames.index(number, f"box or point of frame {number}{suggestion}")
+        prompts[index] = {
+            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
+            for object_id, prompt in by_object.items()
+        }
+    for index in prompts:
+        if index in masks:
+            raise InputError(
+                f"prompt of frame {frames.number(index)}: it has a mask; draw the objects there, or remove it"
+            )
+    return prompts
+
+
+def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
+    """Warn that the frames before the first mask or prompt, at index ``first``, get empty masks."""
+    start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
+    unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
+    unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
+    log.warning(
+        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
+        job.label if job.list_line else source.name,
+        f"frames {start} to {last} come" if start < last else f"frame {start} comes",
+        number,
+        object_hint(number) if number in unnamed else "",
+    )
+
+
+def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
+    """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
+
+    Args:
+        frames: frames to track, whose indices then name the frames of masks; None: unknown.
+    """
+    kind, video = locate_video(job.video)
+    is_path = kind in ("stored", "pipe") or os.path.exists(video)
+    video = os.path.abspath(video) if is_path else strip_credentials(video)
+    masks = []
+    for mask in job.masks:
+        index = mask.frame
+        if frames is not None and index is not None:
+            index = frames.index(index, f"mask {mask}")
+        elif frames is not None and frames.first and Path(mask.value).suffix.lower() == ".png":
+            index = frames.first
+        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
+    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
+
+
+def describe_frames(source: FrameSource, frames: FrameSelection) -> dict[str, Any]:
+    """Return the fields of a `JobRecord` that describe a video and its frames to track."""
+    frame_names = []
+    if source.has_names and frames.last is not None:
+        frame_names = [*map(source.frame_name, range(frames.first, frames.last + 1))]
+    return {
+        "video_name": source.name, "rate": str(source.rate), "first_frame": frames.first, "last_frame": frames.last,
+        "frame_names": frame_names,
+    }  # fmt: skip
 
 
 def track_job(
@@ -162,19 +374,16 @@ def track_job(
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import TimedTracker  # loads PyTorch
+    from aotlab.video.resume import ResumingTracker  # loads PyTorch
 
-    job, folder, options, record, source = run.job, run.folder, run.options, run.record, run.source
+    folder, options, record, source = run.folder, run.options, run.record, run.source
     if run.action == "reuse":
         files = {name: output.file_name for name, output in options.outputs.items()}
         written = {name: folder / file for name, file in files.items() if file in record.written}
         return TrackResult(record.frames, record.seconds, written, reused=True)
     with locked_output(folder):
-        # again, as another process may have written to it
-        action, earlier = choose_action(folder, record, job.input_paths, force=run.force)
-        if action == "reuse":
-            raise InUseError(f"{folder}: another process has finished it; run the command again")
-        tracker, segmenter = _load_models(run, load_tracker)
+        restore_earlier(folder)
+        tracker, segmenter, earlier, resumed = _prepare_tracker(run, load_tracker)
         on_start()
         prompt_files = {}
         if segmenter is not None:
@@ -183,26 +392,25 @@ def track_job(
                 require_pixels(labels, prompts)
                 run.masks.add(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
-        timed, resuming, resumed = TimedTracker(tracker), None, False
-        if job.is_resumable(options):
-            confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-            resuming = ResumingTracker(
-                timed, folder, source.frame_name, run.frames.first, confidence=confidence
-            )
-            resumed = action == "resume" and resuming.load()
-        if not resumed:
-            tracker.reset(run.frames.count)
         classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
         context = OutputContext(source, classes, run.frames.number)
-        with _replace_results(folder, record, earlier, prompt_files, resumed=resumed) as begin:
+        with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
-                resuming or timed, context, run.frames, run.masks, run.removals, folder, options,
-                on_first_frame=begin, stop=stop,
-            )  # fmt: skip
-        if resuming is not None:
+                tracker,
+                context,
+                run.frames,
+                run.masks,
+                run.removals,
+                folder,
+                options,
+                begin=replacement.begin,
+                commit=replacement.commit,
+                stop=stop,
+            )
+        if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:
-                resuming.save_stopped(result.frames)
-            result = replace(result, restored_frames=resuming.num_restored, resumable=True)
+                tracker.save_stopped(result.frames)
+            result = replace(result, restored_frames=tracker.num_restored, resumable=True)
         _record_result(folder, record, result, earlier)
     return result
 
@@ -211,16 +419,42 @@ def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
     """Raise what `track_job` would raise before the first frame; write nothing."""
     if run.action != "reuse":
         with locked_output(run.folder):
-            _load_models(run, load_tracker)
+            _prepare_tracker(run, load_tracker)
 
 
-def _load_models(run: JobRun, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
-    """Return the tracker, and the segmenter if there are prompts."""
+def _prepare_tracker(
+    run: JobRun, load_tracker: LoadTracker
+) -> tuple[TimedTracker, PromptSegmenter | None, JobRecord, bool]:
+    """Return the tracker, the segmenter of prompts, the record of earlier results, and whether these are resumed.
+
+    Raises:
+        InputError: since the plan, another process has written to the locked folder; a model cannot be loaded; or the
+            checkpoint does not restore a mask that was edited.
+    """
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
+    from aotlab.video.directions import TimedTracker
+    from aotlab.video.resume import ResumingTracker
 
+    job, options = run.job, run.options
+    choose = partial(choose_action, run.folder, run.record, job.input_paths, force=run.force)
+    action, earlier = choose()
+    if action == "reuse":
+        raise InUseError(f"{run.folder}: another process has finished it; run the command again")
     reserve_cores(HELPER_THREADS)
-    tracker = load_tracker(run.job.overrides)
-    return tracker, open_segmenter(run.job.segmenter, tracker) if run.prompts else None
+    model = load_tracker(job.overrides)
+    segmenter = open_segmenter(job.segmenter, model) if run.prompts else None
+    tracker, restored = TimedTracker(model), list[str]()
+    if job.is_resumable(options):
+        confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
+        tracker = ResumingTracker(
+            model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence
+        )
+        restored = tracker.load() if action == "resume" else []
+    if action == "resume":
+        choose(restored=restored)
+    if not restored:
+        model.reset(run.frames.count)
+    return tracker, segmenter, earlier, bool(restored)
 
 
 def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
@@ -230,52 +464,6 @@ def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> Pro
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-@contextmanager
-def _replace_results(
-    folder: Path,
-    record: JobRecord,
-    earlier: JobRecord,
-    prompt_files: Mapping[Path, np.ndarray] | None = None,
-    *,
-    resumed: bool = False,
-) -> Iterator[Callable[[], None]]:
-    """Yield a function that replaces the results in a locked folder by those of the block, as unfinished ones.
-
-    The block calls it with the first tracked frame; if it fails before, the earlier results stay.
-
-    Args:
-        folder: output folder.
-        record: record of the new results, which are removed if the block raises `InputError`.
-        earlier: record of the earlier results.
-        prompt_files: masks of prompts to write, by path.
-        resumed: keep the earlier results, as the block resumes them.
-    """
-    begun = False
-
-    def begin() -> None:
-        nonlocal begun
-        begun = True
-        inner_folders = (path for name in earlier.outputs for path in (folder / name).glob("**/"))
-        for path in (folder, *inner_folders):
-            remove_leftovers(path)
-        if not resumed:
-            remove(folder / STATE_FILE)
-            # in case it is killed while removing them
-            write_job_record(folder, replace(earlier, error=UNFINISHED))
-            remove_results(folder, earlier)
-        write_job_record(folder, record)
-        for path, mask in (prompt_files or {}).items():
-            write_mask(path, mask)
-
-    try:
-        yield begin
-    except InputError:
-        if begun and not resumed:
-            remove_results(folder, record)
-            remove(folder / JOB_RECORD)
-        raise
-
-
 def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier: JobRecord) -> None:
     """Record the result of a run that has ended; without a frame, earlier results keep their record."""
     record.frames, record.seconds = result.frames, round(result.seconds, 3)
@@ -283,7 +471,7 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier
     if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
         record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     masks = {PROMPT_MASKS} & {*record.written}
-    record.written = sorted(masks.union(path.name for path in result.written.values()))
+    record.written = sorted(masks.union(path.name for path in result.written.values() if is_complete(path)))
     # on a full disk, the run's error says more than that of its record, which stays unfinished
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from aotlab.video.directions import FrameResult, TimedTracker
-    from aotlab.video.resume import ResumingTracker
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,10 @@ class JobOptions:
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require(self.timeout in POSITIVE, f"timeout must be finite and {POSITIVE}, got {self.timeout}")
+        require(
+            self.timeout in POSITIVE,
+            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+        )
         require(
             not (self.both_directions and self.realtime),
             "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
@@ -132,7 +134,7 @@ class TrackResult:
 
 
 def track_frames(
-    timed: TimedTracker | ResumingTracker,
+    tracker: TimedTracker,
     context: OutputContext,
     frames: FrameSelection,
     masks: Mapping[int, np.ndarray],
@@ -140,21 +142,23 @@ def track_frames(
     folder: Path,
     options: JobOptions,
     *,
-    on_first_frame: Callable[[], None],
+    begin: Callable[[], None],
+    commit: Callable[[], None],
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
     Args:
-        timed: a tracker that was reset, or restored.
+        tracker: a tracker that was reset, or restored.
         context: the video.
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
         removals: ids of the objects to remove, by frame index, of `group_removals`.
-        on_first_frame: called once the first frame is tracked, before it is written.
+        begin: called once the first frame is tracked, before it is written.
+        commit: called once the first frame is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
+    from aotlab.video.directions import track_both_directions  # loads PyTorch
 
     source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
@@ -165,16 +169,20 @@ def track_frames(
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             predictions: Generator[FrameResult, None, None]
             if options.both_directions:
-                assert isinstance(timed, TimedTracker)  # such runs do not resume
-                predictions = track_both_directions(timed, items, masks, removals, folder, stop)
+                predictions = track_both_directions(tracker, items, masks, removals, folder, stop)
             else:
-                predictions = track_forward(timed, items, masks, removals)
+                predictions = track_forward(tracker, items, masks, removals)
             with closing(predictions):
                 for position, (index, frame, prediction) in enumerate(predictions):
                     if position == 0:
-                        on_first_frame()
+                        begin()
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
+
+        def write(tracked: TrackedFrame) -> None:
+            outputs.write(tracked)
+            if outputs.frames == 1:
+                commit()
 
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(
@@ -184,7 +192,7 @@ def track_frames(
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        error = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
+        error = _write_frames(stream(reader, track_items, write), outputs, bar)
     if isinstance(error, StallError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
@@ -192,7 +200,7 @@ def track_frames(
         raise error
     return TrackResult(
         outputs.frames,
-        timed.seconds,
+        tracker.seconds,
         outputs.written,
         tuple(outputs.summaries),
         dropped_frames=reader.dropped,
@@ -227,14 +235,14 @@ def _write_frames(
 
 
 def track_forward(
-    timed: TimedTracker | ResumingTracker,
+    tracker: TimedTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
 ) -> Generator[FrameResult, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
-        yield index, frame, timed.step(frame, masks.get(index), removals.get(index, ()))
+        yield index, frame, tracker.step(frame, masks.get(index), removals.get(index, ()))
 
 
 def group_removals(

@@ -116,7 +116,11 @@ def download_inputs(job: Job, folder: Path) -> Job:
 def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
     """Return a text that differs when the results would: the job, what is known of its files, and all inputs."""
     stamps = []
-    for path in (job.video, *(mask.value for mask in job.masks)):
+    # other files of an ONNX file's name may have its weights
+    segmenter = [
+        str(file) for path in job.segmenter or () for file in sorted(path.parent.glob(f"{path.stem}.*"))
+    ]
+    for path in (job.video, *(mask.value for mask in job.masks), *segmenter):
         if fsspec.utils.get_protocol(path) not in fsspec.available_protocols():  # a stream
             continue
         files, source = fsspec.core.url_to_fs(path)
@@ -129,7 +133,7 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
         tracker.settings_as_yaml(),
         hashlib.sha256(tracker.resolve_checkpoint().read_bytes()).hexdigest(),
     )
-    return json.dumps([repr(job), stamps, weights, settings, repr(options)])
+    return json.dumps([repr(replace(job, list_line="")), stamps, weights, settings, repr(options)])
 
 
 def read_marker(files: Any, root: str) -> tuple[str | None, set[str]]:

@@ -325,8 +325,8 @@ def test_two_iterations_keep_their_own_times(tmp_path):
 
 @pytest.mark.parametrize(("source", "timeout", "words"), [
     ("", 3, "source: empty"),
-    ("rtsp://127.0.0.1:1/a", "3", "timeout must be above 0, got 3"),
-    *(("rtsp://127.0.0.1:1", value, f"timeout must be above 0, got {value}") for value in (-1, 0, math.nan, None)),
+    ("rtsp://127.0.0.1:1/a", "3", "timeout: expected seconds above 0, got '3'"),
+    *(("rtsp://127.0.0.1:1", value, f"expected seconds above 0, got {value}") for value in (-1, 0, math.nan, None)),
 ])  # fmt: skip
 def test_invalid_source_or_timeout_rejected(source, timeout, words):
     with pytest.raises(InputError, match=words):

@@ -109,6 +109,8 @@ def no_shard(monkeypatch):
 @pytest.mark.parametrize(("values", "shard"), [
     ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)),
     (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (2, 4)),
+    (SLURM_ARRAY | {"RANK": "1", "WORLD_SIZE": "2"}, (6, 8)),
+    ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5", "RANK": "3", "WORLD_SIZE": "4"}, (3, 4)),
     ({"SLURM_PROCID": "3", "SLURM_NTASKS": "8"}, (3, 8)),
     ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5"}, (1, 5)),
 ])  # fmt: skip
@@ -116,6 +118,15 @@ def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     assert Shard.parse("auto") == Shard(*shard)
+
+
+def test_processes_of_torchrun_divide_a_shard(no_shard, monkeypatch):
+    shards = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        shards.append(Shard.parse("1/3"))
+    assert [[*range(12)[shard.index :: shard.count]] for shard in shards] == [[1, 7], [4, 10]]
 
 
 @pytest.mark.parametrize(("text", "values", "words"), [

@@ -1,6 +1,7 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,5 +91,16 @@ def test_error_names_the_broken_plugin_without_a_package():
 )
 def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    with pytest.raises(aotlab.InputError, match=f"must be one of .*coco.*, got {name}$"):
+    with pytest.raises(
+        aotlab.InputError, match=f"{name}: needs the package aotlab-studio; pip install ./studio"
+    ):
         find(name)
+    with pytest.raises(aotlab.InputError, match=r"must be one of .*coco.*, got viwer$"):
+        find("viwer")
+
+
+def test_outputs_of_the_studio_are_those_of_its_package():
+    toml = pytest.importorskip("tomllib")
+    groups = toml.loads(Path("studio/pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    names = {*groups[plugins.MASK_WRITER_PLUGINS], *groups[plugins.OUTPUT_PLUGINS]}
+    assert names == {*plugins.STUDIO_OUTPUTS}

@@ -7,17 +7,16 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, remove_results, write_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag
 from aotlab.video.batch import Batch
-from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.plan import make_record, plan_job
-from aotlab.video.run import track_job
+from aotlab.video.results import digest_inputs, remove_results
+from aotlab.video.run import make_record, plan_job, track_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
@@ -123,7 +122,7 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 def test_foreign_file_named_like_one_of_a_list_rejected(output, jobs, name):
     (output / name).write_text("mine")
     batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
-    with pytest.raises(InputError, match=f"already contains a {name} that was edited or is not of aotlab"):
+    with pytest.raises(InputError, match=f"already contains a {name} that aotlab did not write"):
         batch.track(StopFlag())
     assert (output / name).read_text() == "mine"
 
@@ -144,12 +143,18 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
 
 
 def test_only_files_of_the_run_are_removed(output):
-    for name in ("masks/00000.png", "stereo/left/00000.png"):
+    for name in ("masks/00000.png", "stereo/left/00000.png", "stereo/right/00000.png"):
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         (output / name).write_text("x")
     kept = [
         output / name
-        for name in ("masks/00000.txt", "masks/data.yaml", "masks/9/00000.png", "stereo/notes.txt")
+        for name in (
+            "masks/00000.txt",
+            "stereo/left/00000.bak",
+            "masks/data.yaml",
+            "masks/9/00000.png",
+            "stereo/notes.txt",
+        )
     ]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +164,7 @@ def test_only_files_of_the_run_are_removed(output):
     remove_results(output, read_job_record(output))
     assert {path for path in output.rglob("*") if path.is_file()} == {*kept, output / JOB_RECORD}
     assert (output / "masks" / "mine").is_dir()
-    assert not (output / "stereo" / "left").exists()
+    assert not (output / "stereo" / "right").exists()
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])

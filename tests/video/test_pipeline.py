@@ -27,7 +27,7 @@ from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.video.results import require_inputs_outside
-from aotlab.video.run import track
+from aotlab.video.run import run_job, track
 from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
 from tests.engine.small_model import draw_texture, stripes
@@ -197,7 +197,7 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
 
 @pytest.mark.parametrize(("digest", "files", "words"), [
     ({"video": "digest"}, {}, "results of run_job"),
-    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which no record lists"),
+    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which aotlab did not write"),
 ])  # fmt: skip
 def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
     if digest is not None:
@@ -263,6 +263,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: expected masks by frame index, with at least one"),
     (MASK, None, "masks: expected masks by frame index, with at least one"),
+    ({"0": MASK}, None, "masks: expected masks by frame index, with at least one"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
     ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
     ({0: MASK * 0}, None, "frame 0: mask is empty"),
@@ -273,6 +274,19 @@ def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words)
     with pytest.raises(InputError, match=words):
         track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)
     assert (tracker.annotated_ids, [*tmp_path.iterdir()]) == ([], [])
+
+
+def test_video_of_track_may_be_a_path(models, tmp_path):
+    write_images(tmp_path / "in", draw_texture(3))
+    tracker = Tracker(*models["aott"])
+    assert track(tracker, str(tmp_path / "in"), {0: stripes([4])}, tmp_path / "out", QUIET).frames == 3
+    with pytest.raises(InputError, match=r"source: expected frames or a path, got 5"):
+        track(tracker, 5, {0: stripes([4])}, tmp_path / "out", QUIET)
+
+
+def test_job_of_run_job_is_a_job(tmp_path):
+    with pytest.raises(InputError, match="job: expected a Job, got 'clip'"):
+        run_job("clip", tmp_path)
 
 
 def test_options_given_as_lists_are_hashable():
@@ -288,9 +302,9 @@ def test_removals_are_pairs_of_numbers(removals):
 
 def test_timeout_is_a_number():
     assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
-    with pytest.raises(InputError, match="timeout must be finite and above 0, got inf"):
+    with pytest.raises(InputError, match=r"timeout: expected seconds above 0, got .*inf"):
         JobOptions(timeout=np.float32("inf"))
-    with pytest.raises(InputError, match="timeout must be finite and above 0, got a"):
+    with pytest.raises(InputError, match="timeout: expected seconds above 0, got 'a'"):
         JobOptions(timeout="a")
 
 

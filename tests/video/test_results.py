@@ -8,8 +8,7 @@ import pytest
 
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
-from aotlab.video.results import choose_action, record_failure
-from aotlab.video.resume import STATE_FILE
+from aotlab.video.results import STATE_FILE, choose_action, record_failure
 
 
 @dataclass(frozen=True)

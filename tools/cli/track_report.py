@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
     from aotlab.video.job import Job
-    from aotlab.video.plan import JobRun
+    from aotlab.video.run import JobRun
     from aotlab.video.track import TrackResult
 
 MAX_LISTED = 20
@@ -108,7 +108,7 @@ def report_plan(
         folder: output folder.
         row_errors: error of each wrong line of the list; the other lines are the jobs.
     """
-    from aotlab.video.plan import JobRun
+    from aotlab.video.run import JobRun
 
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
@@ -118,7 +118,7 @@ def report_plan(
     missing_classes, num_bytes = list[str](), 0
     for job, run in zip(jobs, runs, strict=True):
         if isinstance(run, InputError):
-            print(f"error: {job.title}: {run}", file=sys.stderr)
+            print(f"error: {job.label}: {run}", file=sys.stderr)
             rows.append((job.name, "failed", "", "", "", ""))
             continue
         record, status = (run.record, STATUSES[run.action]) if isinstance(run, JobRun) else (run, "corrected")
@@ -155,8 +155,8 @@ def report_jobs(
     records: Mapping[str, JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
 ) -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if one failed, else 0."""
-    titles = {job.name: job.title for job in jobs}
-    failures = {titles[name]: record.error for name, record in records.items() if record.error is not None}
+    labels = {job.name: job.label for job in jobs}
+    failures = {labels[name]: record.error for name, record in records.items() if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
     results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
     print(f"{len(records) - len(failures)} of {count} done{results}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip install fsspec)")
-from aotlab_clusters import MARKER, run_job  # noqa: E402
+from aotlab_clusters import MARKER, identify, run_job  # noqa: E402
 from clips import OPTIONS  # noqa: E402
 
 from aotlab import Job, TrackerOptions, load_model  # noqa: E402
@@ -122,6 +122,19 @@ def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
     next(model.parameters()).data.mul_(1.01)
     save_checkpoint(weights, model, config)
     assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
+
+
+def test_identity_is_of_the_contents_of_the_segmenter_and_of_no_list_line(jobs, tmp_path):
+    encoder, decoder = tmp_path / "encoder.onnx", tmp_path / "decoder.onnx"
+    for path in (encoder, decoder):
+        path.write_bytes(b"unchanged")
+    job = replace(jobs[0], segmenter=(encoder, decoder), list_line="jobs.csv, line 2")
+    before = identify(job, TrackerOptions(), OPTIONS)
+    assert identify(replace(job, list_line="jobs.csv, line 9"), TrackerOptions(), OPTIONS) == before
+    (tmp_path / "encoder.onnx.data").write_bytes(b"weights")
+    with_weights = identify(job, TrackerOptions(), OPTIONS)
+    encoder.write_bytes(b"of another model")
+    assert len({before, with_weights, identify(job, TrackerOptions(), OPTIONS)}) == 3
 
 
 def test_bad_input_is_returned_as_error(jobs):

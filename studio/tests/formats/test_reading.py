@@ -99,9 +99,9 @@ def test_mots_ignored_region_is_not_an_object(read):
 
 def test_mots_frames_are_numbered_as_their_images(read):
     line = f"1 1003 1 24 40 {compress_rle(encode_rle(labels(0) == 3))}\n"
-    from_one = replace(VIDEO, stems=("000001", "000002"), length=2)  # as in MOTSChallenge
-    from_zero = replace(VIDEO, stems=("000000", "000001"), length=2)  # as in KITTI MOTS
-    for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, stems=None), 1)):
+    from_one = replace(VIDEO, frame_names=("000001", "000002"), length=2)  # as in MOTSChallenge
+    from_zero = replace(VIDEO, frame_names=("000000", "000001"), length=2)  # as in KITTI MOTS
+    for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, frame_names=None), 1)):
         assert [*read({"mots.txt": line}, video=video).frames] == [frame]
     with pytest.raises(
         InputError, match=r"1 images are not frames of clip: '0', but the frames are '000001'"
@@ -114,7 +114,7 @@ def test_yolo_labels_in_folders_are_read(read):
     files = {"labels/train/00001.txt": square, "labels/val/00003.txt": square}
     assert [*read(files, folder=True).frames] == [1, 3]
     with pytest.raises(InputError, match="its images are in the folders 'train', 'val'"):
-        read({}, folder=True, video=replace(VIDEO, stems=None))
+        read({}, folder=True, video=replace(VIDEO, frame_names=None))
     (first, *_) = VIDEO.frame_names
     files = {f"labels/train/{name}/{first}.txt": square for name in ("clip", "other")}
     assert [*read(files, folder=True).frames] == [0]

@@ -181,9 +181,7 @@ def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys,
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert run(clips) == 0
     (out / name).write_text("mine")
-    assert f"already contains a {name} that was edited or is not of aotlab" in read_error_line(
-        run(clips, *option)
-    )
+    assert f"already contains a {name} that aotlab did not write" in read_error_line(run(clips, *option))
     assert (out / name).read_text() == "mine"
 
 
@@ -417,6 +415,23 @@ def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
     assert streams.out.splitlines()[-1] == "5 failed"
 
 
+def test_dry_run_of_a_finished_list_checks_device_and_settings(clips, monkeypatch, capsys):
+    assert run(clips) == 0
+    monkeypatch.undo()  # the real tracker
+    for args in (["--device", "cuda:99"], ["memory.evry=2"]):
+        assert [run(clips, *args, *flags) for flags in ([], ["--dry-run"])] == [2, 2]
+        first, second = capsys.readouterr().err.splitlines()
+        assert first == second
+
+
+def test_damaged_record_is_reported_once(clips, out, caplog):
+    assert run(clips) == 0
+    (out / "a" / ".track.json").write_text("{")
+    caplog.clear()
+    assert run(clips) == 1
+    assert caplog.text.count(".track.json: not readable") == 1
+
+
 def test_dry_run_counts_objects_without_a_class(clips, capsys):
     rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
     assert run(write_jobs(clips, "video,masks,box,class", *rows), "--dry-run") == 0
@@ -558,7 +573,9 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, tracker, caps
     (out / "a" / ".track.json").write_text("{")
     for _ in range(2):
         assert run(clips, *args) == 1
-        assert "a: already contains masks, which no record lists; choose another" in capsys.readouterr().err
+        assert (
+            "a: already contains masks, which aotlab did not write; choose another" in capsys.readouterr().err
+        )
     shutil.rmtree(out / "a")
     assert run(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
@@ -593,6 +610,9 @@ def test_two_ranks_write_what_one_writes(clips, tmp_path):
     assert results(tmp_path / "two") == results(tmp_path / "one")
     rows = [(tmp_path / name / "summary.csv").read_text() for name in ("one", "two")]
     assert rows[0] == rows[1]
+    refused = run_python(*torchrun, tmp_path / "rank.py", *command, tmp_path / "two", "memory.every=7")
+    assert refused.returncode == 1
+    assert refused.stderr.count("results of other inputs (different settings)") == 3  # no process was stopped
 
 
 def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
@@ -614,10 +634,34 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
     (clips / "b.png").write_bytes(b"no mask")
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    assert run(clips) == 0  # torchrun would stop the other process
+    assert run(clips) == 1
     captured = capsys.readouterr()
     assert "0 of 1 video done in shard 1/2" in captured.out
     assert "error: b:" in captured.err
+
+
+@pytest.mark.parametrize("change", ["settings", "mask", "video", "start"])
+def test_summary_lists_results_of_other_inputs_as_failed(clips, out, capsys, change):
+    rows = ["name,video,masks,start", "a,a,a.png,", "b,b,b.png,"]
+    jobs = write_jobs(clips, *rows)
+    assert run(jobs) == 0
+    args = ["memory.every=7"] if change == "settings" else []
+    if change == "mask":
+        save(clips / "a.png", 5)
+    elif change != "settings":
+        rows[1] = "a,b,a.png," if change == "video" else "a,a,a.png,1"
+        jobs = write_jobs(clips, *rows)
+    assert run(jobs, *args, "--summarize") == 1
+    status, error = read_summary(out)["a"]
+    assert (status, "results of other inputs (different" in error) == ("failed", True)
+    assert read_summary(out)["b"][0] == ("failed" if args else "done")
+    assert f"{0 if args else 1} of 2 videos done" in capsys.readouterr().out
+
+
+def test_last_shard_lists_refused_videos_of_others_as_failed(clips, out):
+    assert run(clips) == 0
+    assert run(clips, "memory.every=7", "--shard", "0/2") == 1
+    assert {status for status, _ in read_summary(out).values()} == {"failed"}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
+import itertools
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,10 +28,10 @@ from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.video import resume
-from aotlab.video.digest import digest_inputs
-from aotlab.video.directions import TimedTracker
+from aotlab.video import results, resume
 from aotlab.video.job import Job
+from aotlab.video.outputs import BUILT_IN_OUTPUTS
+from aotlab.video.results import STATE_FILE, digest_inputs
 from aotlab.video.track import TrackResult
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
@@ -347,7 +351,7 @@ def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
     photo.write_text("mine")
     line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), "--force"]
     assert main(line) == 2
-    words = "already contains prompt_masks, which no record lists; choose another"
+    words = "already contains prompt_masks, which aotlab did not write; choose another"
     assert words in capsys.readouterr().err
     assert photo.read_text() == "mine"
 
@@ -440,7 +444,7 @@ def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
         threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
         assert run(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
         own = save(tmp_path / "out" / "masks" / "00009.png", 9)
-    assert "already contains masks/00009.png, which no record lists" in capsys.readouterr().err
+    assert "already contains masks/00009.png, which aotlab did not write" in capsys.readouterr().err
     assert read_mask(own).max() == 9
 
 
@@ -506,7 +510,7 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_pat
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert run(video, tmp_path / "calm", mask, args=WRITE) == 0
     assert files(interrupted) == files(tmp_path / "calm" / "out")
-    assert not (interrupted / resume.STATE_FILE).exists()
+    assert not (interrupted / STATE_FILE).exists()
 
 
 def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monkeypatch, capsys):
@@ -527,21 +531,21 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
 def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
     resuming, frame = (
-        resume.ResumingTracker(TimedTracker(tracker()), tmp_path, str),
+        resume.ResumingTracker(tracker(), tmp_path, str),
         np.zeros((8, 8, 3), np.uint8),
     )
     saved = []
     for index in range(4):
         resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
-        saved.append((tmp_path / resume.STATE_FILE).exists())
+        saved.append((tmp_path / STATE_FILE).exists())
         write_mask(tmp_path / "masks" / f"{max(0, index - 1)}.png", frame[..., 0])
     assert saved == [False, False, False, True]
 
 
 def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, tracker):
-    (tmp_path / resume.STATE_FILE).write_bytes(b"progress")
-    resume.ResumingTracker(TimedTracker(tracker()), tmp_path, str).save_stopped(0)
-    assert (tmp_path / resume.STATE_FILE).read_bytes() == b"progress"
+    (tmp_path / STATE_FILE).write_bytes(b"progress")
+    resume.ResumingTracker(tracker(), tmp_path, str).save_stopped(0)
+    assert (tmp_path / STATE_FILE).read_bytes() == b"progress"
 
 
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
@@ -552,7 +556,7 @@ def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, 
 
 
 def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, tracker, caplog):
-    (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
+    (interrupted / STATE_FILE).write_bytes(b"PK damaged")
     steps = tracker.steps
     assert run(video, tmp_path, mask, args=WRITE) == 0
     assert "not readable" in caplog.text
@@ -585,6 +589,52 @@ def test_run_after_a_damaged_mask_starts_over(
     steps = tracker.steps
     assert run(video, tmp_path, mask, args=WRITE) == 0
     assert tracker.steps - steps == 4
+
+
+@pytest.mark.parametrize("checkpoint", ["usable", "damaged"])
+def test_masks_edited_after_a_failure_need_force(
+    video, mask, tmp_path, monkeypatch, capsys, tracker, checkpoint
+):
+    out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
+
+    def fail_late(self, name, tracked):
+        if name == "00003":
+            raise InputError("disk full")
+        write_frame(self, name, tracked)
+
+    def wait_for_earlier_masks(self, frame, mask=None):
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("masks/*.png"))) < self.steps and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return step(self, frame, mask)
+
+    line = ["--write", "masks,objects"]
+    with monkeypatch.context() as patch:
+        patch.setattr(BUILT_IN_OUTPUTS["objects"], "write", fail_late)
+        patch.setattr(Repeater, "step", wait_for_earlier_masks)
+        patch.setattr(resume, "SAVE_SECONDS", 0)
+        patch.setattr(resume.ResumingTracker, "save_stopped", lambda *_: None)
+        assert run(video, tmp_path, mask, args=line) == 1
+    assert (out / STATE_FILE).exists()
+    edited = save(out / "masks" / NAMES[3], 7)
+    os.utime(edited, (2**32, 2**32))
+    if checkpoint == "damaged":
+        (out / "masks" / NAMES[0]).unlink()
+    capsys.readouterr()
+    for args in ([], ["--dry-run"]):
+        assert run(video, tmp_path, mask, args=[*line, *args]) == 2
+        assert "masks that were edited after its run failed; choose" in capsys.readouterr().err
+    assert read_mask(edited).max() == 7
+    assert run(video, tmp_path, mask, args=[*line, "--force"]) == 0
+    assert set(values(tmp_path).values()) == {1}
+
+
+@pytest.mark.parametrize("name", ["overlay.mp4", "masks/00001.png"])
+def test_emptied_output_is_missing(video, mask, tmp_path, capsys, name):
+    assert run(video, tmp_path, mask) == 0
+    (tmp_path / "out" / name).write_bytes(b"")
+    assert run(video, tmp_path, mask) == 2
+    assert "already contains results without " in capsys.readouterr().err
 
 
 def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, monkeypatch):
@@ -630,22 +680,80 @@ def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args
     assert run(video, tmp_path, mask, args=["--end", "1"]) == 0
     own = save(tmp_path / "out" / "masks" / "00003.png", 9)
     assert run(video, tmp_path, mask, args=["--force", *args]) == 2
-    assert "already contains masks/00003.png, which no record lists" in capsys.readouterr().err
+    assert "already contains masks/00003.png, which aotlab did not write" in capsys.readouterr().err
     assert read_mask(own).max() == 9
     own.unlink()
     assert run(video, tmp_path, mask, args=["--force", *args]) == 0
 
 
-def test_results_removed_halfway_are_not_finished(video, mask, tmp_path, monkeypatch):
-    def stop_halfway(folder, record):
-        (folder / "masks" / "00000.png").unlink()
-        raise SystemExit
+def snapshot(folder):
+    """Content and time of all files of a folder, hidden ones as well."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
-    assert run(video, tmp_path, mask) == 0
-    monkeypatch.setattr("aotlab.video.run.remove_results", stop_halfway)
-    with pytest.raises(SystemExit):
-        run(video, tmp_path, mask, args=["--end", "2", "--force"])
-    assert read_job_record(tmp_path / "out").error == "not finished"
+
+class Killed(BaseException):
+    """End of a process without any cleanup."""
+
+
+def kill_at(patch, call):
+    """Raise `Killed` at the call of this number of functions that replace results, and run no cleanup."""
+    calls = itertools.count()
+
+    def kill(original):
+        def counted(*args):
+            if next(calls) == call:
+                patch.setattr(results.Replacement, "__exit__", lambda *_: None)
+                raise Killed
+            return original(*args)
+
+        return counted
+
+    for name in ("_move", "write_job_record", "remove"):
+        patch.setattr(results, name, kill(getattr(results, name)))
+    patch.setattr(results.os, "replace", kill(os.replace))
+
+
+def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, tracker):
+    out, line = tmp_path / "out", ["--write", "masks,objects"]
+    assert run(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+    before, forced = snapshot(out), [*line, "--end", "1", "--force"]
+    found = set()
+    for call in itertools.count():
+        with monkeypatch.context() as patch, suppress(Killed):
+            kill_at(patch, call)
+            if run(video, tmp_path, mask, args=forced) == 0:
+                break
+        if run(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0:  # restored and reused
+            assert snapshot(out) == before
+            found.add("restored")
+        else:  # the first new frame was written
+            found.add("replaced")
+            shutil.rmtree(out)
+            assert run(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+            before = snapshot(out)
+    assert found == {"restored", "replaced"}
+    assert [path.name for path in sorted(out.iterdir())] == [".track.json", "masks", "objects"]
+    assert list(values(tmp_path)) == NAMES[:2]
+
+
+@pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
+def test_forced_run_on_a_full_disk_keeps_earlier_results(video, mask, tmp_path, monkeypatch, capsys, earlier):
+    out, line = tmp_path / "out", ["--write", "masks,alpha"]
+    if earlier == "interrupted":
+        interrupt(monkeypatch, video, tmp_path, mask, args=line)
+    elif earlier == "finished":
+        assert run(video, tmp_path, mask, args=line) == 0
+        (out / "masks" / "notes.txt").write_text("mine")
+    before = snapshot(out) if out.exists() else {}
+
+    def fail(*args):
+        raise InputError("alpha/00000.png: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("aotlab.video.outputs._save_png", fail)
+    assert run(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert (snapshot(out) if out.exists() else {}) == before
 
 
 def test_rate_leaves_out_reading_of_restored_masks(interrupted, video, mask, tmp_path, monkeypatch):
