@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.engine.export.export import export_model
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prompts import find_pixels_far_from_points
+from aotlab_runtime.prompting.segment import find_pixels_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
