@@ -66,7 +66,7 @@ def check_points(prompt: Prompt, size: ImageSize) -> tuple[np.ndarray, np.ndarra
     message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
     message += "; give a box as Prompt(box=...)"
     points = to_numbers(prompt.points, message, "iuf")
-    require(not points.size or (points.ndim <= 2 and points.shape[-1] == 2), message)
+    require(not points.size or (points.ndim <= 2 and points.shape[-1:] == (2,)), message)
     points = points.reshape(-1, 2)
     given = np.ones(len(points)) if prompt.labels is None else prompt.labels
     message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(given)}"
