@@ -66,11 +66,10 @@ class Prompt:
             ).reshape(-1, 2)
             for values in (self.points, self.scribble)
         )
-        labels = np.ones(len(points), int) if self.labels is None else np.array(self.labels, object, ndmin=1)
-        require(
-            labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()),
-            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(self.labels)}",
-        )
+        given = np.ones(len(points), int) if self.labels is None else self.labels
+        message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(given)}"
+        labels = np.atleast_1d(_to_numbers(given, message, "biuf"))
+        require(labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()), message)
         box = None
         if self.box is not None:
             message = (
@@ -78,11 +77,13 @@ class Prompt:
             )
             box = _to_vectors(self.box, 4, message)
             require(box.shape == (4,) and min(box[2:]) >= 2, message)
-        mask = None if self.mask is None else np.asarray(self.mask)
+        message = "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
+        mask = None if self.mask is None else _to_array(self.mask, message)
         require(
-            mask is None or (mask.dtype.kind in "biuf" and bool(((mask >= 0) & (mask <= 1)).all())),
-            "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
+            mask is None or (mask.dtype.kind in "biuf" and bool(((mask >= 0) & (mask <= 1)).all())), message
         )
+        message = "prompt: expected an array of bool as exclude"
+        exclude = None if self.exclude is None else _to_array(self.exclude, message).astype(bool)
         require(
             bool(labels.any())
             or len(scribble) > 0
@@ -92,11 +93,11 @@ class Prompt:
         )
         vars(self).update(  # the class is frozen
             points=tuple(map(tuple, points.tolist())),
-            labels=tuple(labels.tolist()),
+            labels=tuple(labels.astype(int).tolist()),
             box=None if box is None else tuple(box.tolist()),
             scribble=tuple(map(tuple, scribble.tolist())),
             mask=mask,
-            exclude=None if self.exclude is None else np.asarray(self.exclude, bool),
+            exclude=exclude,
         )
 
     @property
@@ -213,15 +214,25 @@ def find_box(mask: np.ndarray) -> Box:
 
 def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
     """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # lists of different lengths
-        raise InputError(message) from error
+    array = _to_numbers(values, message, "iuf")
     if not array.size:
         return np.empty((0, length))
-    shaped = array.shape[-1:] == (length,) and array.ndim <= 2
-    require(shaped and array.dtype.kind in "iuf" and bool(np.isfinite(array).all()), message)
+    require(array.shape[-1:] == (length,) and array.ndim <= 2, message)
+    return array
+
+
+def _to_numbers(values: Any, message: str, kinds: str) -> np.ndarray:
+    """Convert finite numbers to floats; raise `InputError` with ``message`` for others; ``kinds``: of `numpy.dtype`."""
+    array = _to_array(values, message)
+    require(not array.size or (array.dtype.kind in kinds and bool(np.isfinite(array).all())), message)
     return array.astype(float)
+
+
+def _to_array(values: Any, message: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except Exception as error:  # lists of different lengths, tensors on a GPU
+        raise InputError(message) from error
 
 
 def _parse_prompt(kind: str, value: Any) -> FramePrompt:

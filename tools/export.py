@@ -39,7 +39,7 @@ VERIFIED_FRAMES = 12
     "--precision",
     type=Choice(("float32", "int8")),
     default="float32",
-    help="int8: large convolutions and products with weights in int8, needs --calibrate",
+    help="int8: large convolutions and matrix multiplications by weights, needs --calibrate",
 )
 @option(
     "--calibrate",
@@ -55,20 +55,14 @@ VERIFIED_FRAMES = 12
 @option(
     "--max-loss",
     type=number_type(Range(0, 100)),
-    default=1,
-    help="maximum drop of J in points allowed for int8",
+    help="maximum drop of J in points that --verify allows for int8 (default: 1)",
 )
 @flag("--no-prompts", "leave out the prompt network")
 @flag(
     "--verify",
     "track a synthetic clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
 )
-@option(
-    "--provider",
-    type=Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
-    default="cpu",
-    help="execution provider for --verify",
-)
+@option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
 @option_group("output", option("--output", type=Folder, help="folder to write"), overwrite)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 @memory_options
@@ -80,7 +74,7 @@ def main(
     precision: str,
     calibrate: tuple[Path, Path] | None,
     quantize_encoder: bool,
-    max_loss: float,
+    max_loss: float | None,
     no_prompts: bool,
     verify: bool,
     provider: str,
@@ -91,8 +85,9 @@ def main(
     print_config: bool,
 ) -> int:
     """Write a model as ONNX graphs."""
+    from aotlab.engine.export.clip import read_clip
     from aotlab.engine.export.export import EXPORT_PACKAGES, export_model, resolve_export_config
-    from aotlab.engine.export.quantize import CALIBRATION_FRAMES, read_clip
+    from aotlab.engine.export.quantize import CALIBRATION_FRAMES
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -104,10 +99,13 @@ def main(
         raise UsageError("--output: missing; give a folder")
     if (precision == "int8") != (calibrate is not None):
         raise UsageError("--precision int8 and --calibrate FRAMES MASKS: give both or neither")
-    if quantize_encoder and not calibrate:
-        raise UsageError("--quantize-encoder: only with --precision int8")
-    if provider != "cpu" and not verify:
-        raise UsageError("--provider: only with --verify")
+    for name, is_given, is_used, needed in (
+        ("--quantize-encoder", quantize_encoder, calibrate, "--precision int8"),
+        ("--max-loss", max_loss is not None, calibrate and verify, "--precision int8 and --verify"),
+        ("--provider", provider != "cpu", verify, "--verify"),
+    ):
+        if is_given and not is_used:
+            raise UsageError(f"{name}: only with {needed}")
     require_extra("export", *EXPORT_PACKAGES)
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
@@ -136,12 +134,13 @@ def main(
         clip = clip[:VERIFIED_FRAMES] or list(synthetic)
         agreement = verify_export(model, export_config, output, clip=clip, provider=provider)
         print(
-            f"largest difference of logits {agreement.difference:.1e} of their spread, {agreement.equal:.4%} of the "
-            f"labels equal; J {100 * agreement.exported_region:.1f}, PyTorch {100 * agreement.pytorch_region:.1f}; "
+            f"largest difference of logits {agreement.difference:.1e} standard deviations, {agreement.equal:.4%} of "
+            f"the pixels equal; J {100 * agreement.exported_region:.1f}, PyTorch {100 * agreement.pytorch_region:.1f}; "
             f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
             f"({torch.get_num_threads()} threads)"
         )
-        require_agreement(agreement, output, half=half, max_loss=max_loss if calibrate else None)
+        accepted_loss = (1 if max_loss is None else max_loss) if calibrate else None
+        require_agreement(agreement, output, half=half, max_loss=accepted_loss)
     return 0
 
 

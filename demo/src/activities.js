@@ -2,7 +2,7 @@
 
 import { LabelStore } from './labels.js';
 import { Model } from './model.js';
-import { CANCELED, copyWork, remember, state } from './state.js';
+import { CANCELED, remember, state, takeSnapshot } from './state.js';
 import { HEIGHT, Video, WIDTH } from './video.js';
 import {
   compute, draw, element, progress, show, showError, showObjects, showProgress, showStatus, size, updateControls,
@@ -17,7 +17,7 @@ import { describeCount, describeError } from './words.js';
  * @param {Activity} name
  * @param {(signal: AbortSignal) => Promise<string>} run throws when it is aborted, returns the status
  */
-export async function perform(name, run) {
+export async function runActivity(name, run) {
   state.activity?.controller.abort();
   state.seeking.abort();
   const activity = { name, controller: new AbortController() };
@@ -59,14 +59,19 @@ export async function loadModel() {
   if (state.model !== model) return;
   state.loading = false;
   element('speed').textContent = model.backend;
-  if (problem) showStatus(`Model ${name}: cannot be loaded (${problem}); load it again${gpu ? ', or compute on the CPU' : ''}`, true);
-  else if (!state.activity && !element('status').classList.contains('error')) showStatus('Ready: drag a box around an object, or click on it');
+  const hasError = element('status').classList.contains('error');
+  if (problem) {
+    const remedy = gpu ? 'load it again, or compute on the CPU' : 'load it again';
+    showStatus(`Model ${name}: cannot be loaded (${problem}); ${remedy}`, true);
+  } else if (!state.activity && !hasError) {
+    showStatus('Ready: drag a box around an object, or click on it');
+  }
   updateControls();
 }
 
 /** @param {Blob} file @param {string} name */
 export async function openVideo(file, name) {
-  await perform('open', async (signal) => {
+  await runActivity('open', async (signal) => {
     showStatus(`Opening ${name}…`);
     const video = await Video.open(file, name);
     signal.throwIfAborted();
@@ -117,18 +122,23 @@ export async function seek(index) {
 export async function segment({ positive = [], negative = [], box = null }) {
   const { model, objectId, position, image, prompts, store } = state;
   if (!model?.backend || !state.video || state.activity) return;
-  const old = prompts.get(objectId) ?? { positive: [], negative: [], box: null };
-  const prompt = { positive: [...old.positive, ...positive], negative: [...old.negative, ...negative], box: box ?? old.box };
-  if (!prompt.positive.length && !prompt.box) {
+  const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
+  const old = prompts.get(objectId) ?? { positive: [], negative: [], box: null, mask: findMask(labels, objectId) };
+  const prompt = {
+    positive: [...old.positive, ...positive],
+    negative: [...old.negative, ...negative],
+    box: box ?? old.box,
+    mask: box ? null : old.mask, // a box marks the object again
+  };
+  if (!prompt.positive.length && !prompt.box && !prompt.mask) {
     showStatus('Mark the object first, then what does not belong to it', true);
     return;
   }
-  const work = copyWork();
+  const snapshot = takeSnapshot();
   state.prompts = new Map(prompts).set(objectId, prompt);
   draw();
-  await perform('segment', async (signal) => {
+  await runActivity('segment', async (signal) => {
     showStatus('Segmenting…');
-    const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
     const otherObjects = labels.map((label) => Number(label !== 0 && label !== objectId));
     try {
       const mask = await model.call('segment', image, prompt, otherObjects);
@@ -141,9 +151,18 @@ export async function segment({ positive = [], negative = [], box = null }) {
     } finally {
       draw();
     }
-    remember(work);
+    remember(snapshot);
     return `Object ${objectId} marked: add clicks to correct it, mark another object, or track`;
   });
+}
+
+/**
+ * Return the mask H×W of an object that has pixels in labels, else null.
+ * @param {Uint8Array} labels
+ * @param {number} objectId
+ */
+function findMask(labels, objectId) {
+  return labels.includes(objectId) ? labels.map((label) => Number(label === objectId)) : null;
 }
 
 export async function track() {
@@ -155,7 +174,7 @@ export async function track() {
     showStatus('No frame follows this one: mark an object on an earlier frame to track it', true);
     return;
   }
-  await perform('track', async (signal) => {
+  await runActivity('track', async (signal) => {
     progress.value = 0;
     showStatus('Tracking…');
     await model.call('start', image, labels);
@@ -185,7 +204,7 @@ export async function play() {
     return;
   }
   if (!video) return;
-  await perform('play', async (signal) => {
+  await runActivity('play', async (signal) => {
     let index = state.position + 1 < video.timestamps.length ? state.position : 0;
     const [begin, start] = [performance.now(), video.timestamps[index]];
     for await (const frame of video.read(index)) {

@@ -1,7 +1,7 @@
 /** Downloads of masks and of the video with overlay. */
 
 import { zipSync } from 'fflate';
-import { perform } from './activities.js';
+import { runActivity } from './activities.js';
 import { LabelStore, drawOverlay, encodePng } from './labels.js';
 import { state } from './state.js';
 import { WIDTH, encodeWebm } from './video.js';
@@ -21,7 +21,7 @@ function download(blob, suffix) {
 
 export async function saveMasks() {
   const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
-  await perform('export', async (signal) => {
+  await runActivity('export', async (signal) => {
     /** @type {Record<string, [Uint8Array, {level: 0}]>} */
     const files = {};
     for (const index of [...store.frames.keys()].sort((first, second) => first - second)) {
@@ -39,7 +39,7 @@ export async function saveMasks() {
 
 export async function saveOverlay() {
   const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
-  await perform('export', async (signal) => {
+  await runActivity('export', async (signal) => {
     const indices = [...store.frames.keys()];
     const [first, last] = [Math.min(...indices), Math.max(...indices)];
     async function* frames() {

@@ -9,8 +9,13 @@ import { labelComponents, measureDistance, round } from './images.js';
 /** @typedef {{top: number, left: number, height: number, width: number}} Crop */
 
 /**
- * Prompts for an object in pixels of a frame; the box is left, top, width, height.
- * @typedef {{positive: Point[], negative: Point[], box: [number, number, number, number] | null}} Prompt
+ * Prompts for an object in pixels of the frame; the box is left, top, width, height, the mask is an earlier one H×W of
+ * 0 and 1 to correct.
+ * @typedef {object} Prompt
+ * @property {Point[]} positive
+ * @property {Point[]} negative
+ * @property {[number, number, number, number] | null} box
+ * @property {Uint8Array | null} mask
  */
 
 /** Margin around a box, as a fraction of its sides; pixels beyond it are outliers. */
@@ -24,7 +29,7 @@ const EXCLUDED = -12;
  * Segment an object.
  * @param {Graphs} graphs
  * @param {Frame} frame
- * @param {Prompt} prompt a box or a positive point at least
+ * @param {Prompt} prompt with a box, a mask or a positive point
  * @param {Uint8Array} otherObjects H×W, pixels other than 0 belong to other objects
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
@@ -32,29 +37,33 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
   const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
   let crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
-  const coarse = await segmentCrop(graphs, frame, crop, prompt.box ? crop_edge : frame_edge, prompt);
+  const coarseEdge = prompt.box ? crop_edge : frame_edge;
+  const { logits: coarse } = await segmentCrop(graphs, frame, crop, coarseEdge, prompt, prompt.mask);
   const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
   forCrop(crop, frame.width, (pixel, index) => {
     if (!otherObjects[pixel]) rough[pixel] = sigmoid(coarse[index]);
   });
   crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
-  const refined = await segmentCrop(graphs, frame, crop, crop_edge, prompt, rough);
+  const { refined } = await segmentCrop(graphs, frame, crop, crop_edge, prompt, rough);
   const mask = new Uint8Array(frame.height * frame.width);
-  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(refined[index] > 0 && !otherObjects[pixel])));
+  forCrop(crop, frame.width, (pixel, index) => {
+    mask[pixel] = Number(refined[index] > 0 && !otherObjects[pixel]);
+  });
   removeFarFromPrompt(mask, frame, prompt);
   return mask;
 }
 
 /**
- * Return the logits h×w of an object in a crop whose longer edge becomes about `edge` pixels, in whole tokens.
+ * Return logits h×w of an object in a crop whose longer edge becomes about `edge` pixels, in whole tokens.
  * @param {Graphs} graphs
  * @param {Frame} frame
  * @param {Crop} crop
  * @param {number} edge
  * @param {Prompt} prompt
- * @param {Float32Array | null} [rough] mask H×W in 0 to 1, of which logits with outlines on edges are computed
+ * @param {ArrayLike<number> | null} rough mask H×W in 0 to 1
+ * @returns {Promise<{logits: Float32Array, refined: Float32Array}>} refined logits have outlines on edges of the frame
  */
-async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
+async function segmentCrop(graphs, frame, crop, edge, prompt, rough) {
   const { height, width } = crop;
   const { align_corners, stages: [{ stride }] } = graphs.config.model;
   const [extra, scale] = [Number(align_corners), edge / Math.max(height, width)];
@@ -67,12 +76,12 @@ async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
     for (let color = 0; color < 3; color += 1) image[3 * index + color] = frame.data[3 * pixel + color];
     if (rough) mask[index] = rough[pixel];
   });
-  const outputs = await graphs.run('prompt', {
+  const { logits, refined_logits } = await graphs.run('prompt', {
     image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
     planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, graphs.prompting.click_radius), [1, 3, ...size]),
     rough_mask: graphs.tensor(mask, [height, width]),
   });
-  return /** @type {Float32Array} */ ((rough ? outputs.refined_logits : outputs.logits).data);
+  return /** @type {any} */ ({ logits: logits.data, refined: refined_logits.data });
 }
 
 /**
@@ -165,10 +174,13 @@ export function drawPromptPlanes(prompt, crop, [height, width], radius) {
     }
   });
   if (prompt.box) {
-    const [start, end] = boxCorners(prompt.box);
-    const [left, right] = scaleSpan(start[0] - crop.left, end[0] - crop.left, scale[0], width);
-    const [top, bottom] = scaleSpan(start[1] - crop.top, end[1] - crop.top, scale[1], height);
-    for (let row = top; row < bottom; row += 1) data.fill(1, (2 * height + row) * width + left, (2 * height + row) * width + right);
+    const [first, last] = boxCorners(prompt.box);
+    const [left, right] = scaleSpan(first[0] - crop.left, last[0] - crop.left, scale[0], width);
+    const [top, bottom] = scaleSpan(first[1] - crop.top, last[1] - crop.top, scale[1], height);
+    for (let row = top; row < bottom; row += 1) {
+      const start = (2 * height + row) * width;
+      data.fill(1, start + left, start + right);
+    }
   }
   return data;
 }
@@ -188,7 +200,7 @@ function scaleSpan(start, end, scale, limit) {
 /**
  * Remove the pixels of a mask H×W far outside its box, or in components far from those with a point.
  *
- * If no component has a point, the largest one counts.
+ * Components that overlap the prompt's mask count as having a point; if none has one, the largest one counts.
  * @param {Uint8Array} mask
  * @param {{height: number, width: number}} frame
  * @param {Prompt} prompt
@@ -197,7 +209,8 @@ export function removeFarFromPrompt(mask, { height, width }, prompt) {
   if (prompt.box) {
     const [marginX, marginY] = [BOX_MARGIN * prompt.box[2], BOX_MARGIN * prompt.box[3]];
     const [[left, top], [right, bottom]] = boxCorners(prompt.box);
-    const box = boundingBox([[left - marginX, top - marginY], [right + marginX, bottom + marginY], ...prompt.positive]);
+    const corners = /** @type {Point[]} */ ([[left - marginX, top - marginY], [right + marginX, bottom + marginY]]);
+    const box = boundingBox([...corners, ...prompt.positive]);
     mask.forEach((_, pixel) => {
       const x = pixel % width;
       const y = Math.floor(pixel / width);
@@ -209,10 +222,16 @@ export function removeFarFromPrompt(mask, { height, width }, prompt) {
   if (areas.length <= 2) return;
   const kept = new Uint8Array(areas.length);
   for (const [x, y] of prompt.positive) {
-    kept[components[round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1))]] = 1;
+    const [column, row] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)];
+    kept[components[round(row) * width + round(column)]] = 1;
   }
+  prompt.mask?.forEach((value, pixel) => {
+    if (value) kept[components[pixel]] = 1;
+  });
   kept[0] = 0;
-  if (!kept.includes(1)) kept[areas.reduce((largest, area, label) => (area > areas[largest] ? label : largest), 0)] = 1;
+  if (!kept.includes(1)) {
+    kept[areas.reduce((largest, area, label) => (area > areas[largest] ? label : largest), 0)] = 1;
+  }
   const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, label) => sum + kept[label] * area, 0));
   const distance = measureDistance(Uint8Array.from(components, (label) => kept[label]), width);
   components.forEach((label, pixel) => {

@@ -1,4 +1,4 @@
-/** State of the page, and earlier work for Undo. */
+/** State of the page, and snapshots of it for Undo. */
 
 import { LabelStore } from './labels.js';
 import { HEIGHT, WIDTH } from './video.js';
@@ -10,7 +10,7 @@ import { HEIGHT, WIDTH } from './video.js';
 
 /**
  * What Undo restores.
- * @typedef {object} Work
+ * @typedef {object} Snapshot
  * @property {Video | null} video
  * @property {LabelStore} store
  * @property {number} position index of the shown frame
@@ -35,18 +35,24 @@ export const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', 
 /** Number of changes that can be undone. */
 const MAX_UNDO = 20;
 
-/** @type {Work} */
-const emptyWork = {
-  video: null, store: new LabelStore(), position: 0, image: new ImageData(WIDTH, HEIGHT), objectId: 1, objectCount: 1, prompts: new Map(),
+/** @type {Snapshot} */
+const initial = {
+  video: null,
+  store: new LabelStore(),
+  position: 0,
+  image: new ImageData(WIDTH, HEIGHT),
+  objectId: 1,
+  objectCount: 1,
+  prompts: new Map(),
 };
 
 export const state = {
-  ...emptyWork,
+  ...initial,
   /** @type {Model | null} */
   model: null,
   /** Whether the model is being loaded. */
   loading: false,
-  /** Work before each change, oldest first. @type {Work[]} */
+  /** State before each change, oldest first. @type {Snapshot[]} */
   history: [],
   /** Labels that were downloaded last. */
   downloaded: new LabelStore(),
@@ -58,13 +64,13 @@ export const state = {
   seeking: new AbortController(),
 };
 
-/** @returns {Work} */
-export function copyWork() {
+/** @returns {Snapshot} */
+export function takeSnapshot() {
   const { video, store, position, image, objectId, objectCount, prompts } = state;
   return { video, store: new LabelStore(store.frames), position, image, objectId, objectCount, prompts };
 }
 
 /** Save the state for Undo. */
-export function remember(work = copyWork()) {
-  state.history = [...state.history, work].slice(-MAX_UNDO);
+export function remember(snapshot = takeSnapshot()) {
+  state.history = [...state.history, snapshot].slice(-MAX_UNDO);
 }

@@ -479,6 +479,33 @@ def test_chosen_object_keeps_the_focus(tab):
     assert tab.locator("#objects button").count() == 1
 
 
+def test_clicks_correct_a_tracked_mask(tab, portrait):
+    tab.set_input_files("#file", portrait)
+    wait_status(tab, "6 frames")
+    drag_box(tab)
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+    masks = download_masks(tab)
+    tab.evaluate(
+        """() => {
+          model.segment = async (image, prompt) => {
+            window.prompt = prompt;
+            return prompt.mask;
+          };
+        }"""
+    )
+    tab.check("#exclude")
+    for index in (2, 3, 2):  # the second time, the mask is no longer a tracked one
+        seek(tab, index)
+        mark(tab, (355, 200))
+        assert tab.evaluate("[prompt.positive.length, prompt.negative.length]") == [0, 1]
+        assert tab.evaluate("prompt.mask.includes(1)")
+        tab.evaluate("() => { document.getElementById('status').textContent = ''; }")
+    mark(tab, (365, 210))
+    assert tab.evaluate("[prompt.negative.length, prompt.mask.includes(1)]") == [2, True]
+    assert_equal_masks(download_masks(tab), masks)
+
+
 def test_failed_model_is_loaded_again(open_page):
     tab = open_page(
         DRAWN_MODEL, PLAIN_SERVER, "model.load = async () => { throw new Error('Failed to fetch'); };"

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import aotlab
 from aotlab.engine.export.export import export_model
+from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prompts import find_pixels_far_from_points
+from aotlab_runtime.prompting.segment import find_pixels_far_from_points
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, draw_texture, stripes
 
@@ -37,8 +39,8 @@ def track_in_node(folder, frames, mask, prompts, output):
     return labels[: len(frames)], labels[len(frames) :]
 
 
-def make_prompt(positive=(), negative=(), box=None):
-    return {"positive": positive, "negative": negative, "box": box}
+def make_prompt(positive=(), negative=(), box=None, mask=None):
+    return {"positive": positive, "negative": negative, "box": box, "mask": mask}
 
 
 def segment(tracker, frame, mask, prompt):
@@ -75,6 +77,25 @@ def test_masks_equal_runtime(exported, tmp_path):
         reference = segment(tracker, frames[0], mask, prompt)
         assert reference.any()
         assert (reference == found).mean() >= 0.999
+
+
+@pytest.mark.slow
+def test_corrected_masks_equal_pytorch(exported, tmp_path):
+    """The runtime has no prompts with masks."""
+    frame, mask = clip(1, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
+    earlier = (mask == 1).astype(int)
+    prompts = [
+        make_prompt(negative=[[20, 100]], mask=earlier.ravel().tolist()),
+        make_prompt(positive=[[140, 60]], mask=earlier.ravel().tolist()),
+    ]
+    _, segmented = track_in_node(exported, frame, mask, prompts, tmp_path / "output.bin")
+    segmenter = NetworkSegmenter(build("aott", "model.prompt_blocks=1")[0].eval())
+    for prompt, found in zip(prompts, segmented, strict=True):
+        points = [*prompt["positive"], *prompt["negative"]]
+        same_prompt = aotlab.Prompt(points, [int(bool(prompt["positive"]))], mask=earlier)
+        expected = segmenter(frame[0], {9: same_prompt}, keep=np.where(mask == 2, 2, 0)) == 9
+        assert expected.any()
+        assert (expected == found).mean() >= 0.999
 
 
 def change_policy(path):

@@ -14,15 +14,10 @@ from torch.ops import aten
 
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
+from aotlab.engine.export.clip import Clip
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
-from aotlab.engine.export.quantize import (
-    QUANTIZED_GRAPHS,
-    Clip,
-    quantize,
-    record_inputs,
-    silence_exporters,
-)
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs, silence_exporters
 from aotlab.engine.export.resize import resize_antialiased
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size
@@ -91,17 +86,16 @@ def export_model(
         half: store weights in float16; the graphs compute in float32.
         prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
-        calibration: clip for int8, see `quantize`; empty for float32.
+        calibration: clip that gives the ranges of int8, see `quantize`; empty for float32.
         quantize_encoder: quantize ``encode`` too.
     """
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
+    folder = folder.resolve()
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
-        graphs = build_graphs(model, size, config.memory.frames, fused=bool(calibration))
-        if config.memory.policy != "restricted":
-            del graphs["relevance"]
+        graphs = build_graphs(model, size, config.memory, fused=bool(calibration))
         if prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
         protos = {name: _convert_to_onnx(graph) for name, graph in graphs.items()}

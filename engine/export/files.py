@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from aotlab.utils.errors import already_contains
+from aotlab.utils.errors import InputError, already_contains
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
@@ -22,31 +23,28 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """weights of all graphs, each stored once"""
-GRAPH_NAMES = (
-    "assign_identities", "decode", "encode", "memorize", "prompt", "propagate", "reference", "relevance"
-)  # fmt: skip
-EXPORTED_NAMES = {DESCRIPTION_FILE, WEIGHTS_FILE, *(f"{name}.onnx" for name in GRAPH_NAMES)}
-"""names of the files of an export"""
 MIN_SHARED_BYTES = 1024
 """smaller constants stay in the graphs"""
 
 
 @contextmanager
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder that is renamed to ``folder`` if the block succeeds.
+    """Yield a temporary folder that is renamed to ``folder``, a resolved path, if the block succeeds.
 
     ``force``: replace an earlier export, which is kept if the block fails. Raises InputError for a folder with other
     files, or that cannot be written.
     """
-    folder = folder.resolve()
     backup = folder.parent / f".{folder.name}.old.part"
     _restore(folder, backup)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
-    is_export = DESCRIPTION_FILE in names and EXPORTED_NAMES.issuperset(names)
-    if names and not is_export:
+    if not _list_exported(folder).issuperset(names):
         raise already_contains(folder, "files that are not of an export")
     if names and not force:
         raise already_contains(folder, "an export", forceable=True)
+    if names and folder == Path.cwd():
+        raise InputError(
+            f"output {folder}: the current folder cannot be replaced; run this in another folder"
+        )
     remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / temporary_name(folder)
     try:
@@ -55,10 +53,22 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             yield temporary
             if names:
                 os.replace(folder, backup)
+            elif folder == Path.cwd():  # a shell in a folder that is replaced does not see the new one
+                for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
+                    os.replace(path, folder / path.name)
+                return
             os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         _restore(folder, backup)
+
+
+def _list_exported(folder: Path) -> set[str]:
+    """Return the names of an export's files; none if the folder holds no export."""
+    try:
+        return {DESCRIPTION_FILE, *json.loads((folder / DESCRIPTION_FILE).read_text("utf-8"))["sha256"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
 
 
 def _restore(folder: Path, backup: Path) -> None:
@@ -81,7 +91,7 @@ class SharedWeights:
         """Move the large constants of a graph to the file; with ``half``, in float16 with a cast before use, except
         the scales of int8, which may be too small for float16.
 
-        Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
+        The exporter's metadata, such as stack traces, is dropped: it is most of a graph.
         """
         from onnx import TensorProto, helper, numpy_helper
         from onnx.external_data_helper import set_external_data

@@ -1,10 +1,10 @@
-"""Methods of a model as graphs of tensors, which can be exported.
+"""Methods of a model as functions of tensors, which ``torch.export`` can trace.
 
 Reference frames read no memory and have their own graph of propagate. A graph processes one group of objects. The
 video's frames may have any size, and long-term memory holds a varying number of frames, so attention needs no mask and
 is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
-of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py`` lists their shapes. Methods that you add can be
-exported if the states of their blocks are NamedTuples of tensors.
+of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can
+be exported if the states of their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting.guided_filter import guided_filter
@@ -142,7 +143,7 @@ class Graph(nn.Module):
     def __init__(
         self, model: VOSModel, method: GraphFunction, axes: FreeAxes | None = None, **arguments: Any
     ) -> None:
-        """Run the method on example arguments; those without tensors are constants of the graph.
+        """Run the method on example arguments; those without tensors become constants of the graph.
 
         ``axes``: axes of any length, by the name of the input; all others have the length of the example.
         """
@@ -166,14 +167,14 @@ class Graph(nn.Module):
 
 
 def build_graphs(
-    model: VOSModel, size: tuple[int, int], max_frames: int, *, fused: bool = False
+    model: VOSModel, size: tuple[int, int], settings: MemoryConfig, *, fused: bool = False
 ) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once, to make the examples and to fill caches with real values.
 
     Args:
-        max_frames: largest number of frames in long-term memory.
+        settings: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``.
         fused: compute attention with an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
@@ -194,27 +195,28 @@ def build_graphs(
         embeddings, states, sizes = reference.results.values()
         assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
-        memory, axes = _build_example_memory(memorize.results["memory"], max_frames)
+        memory, axes = _build_example_memory(memorize.results["memory"], settings.frames)
         decode = Graph(model, _decode, embeddings=embeddings, features=features)
-        relevance = Graph(
-            model,
-            _compute_relevance,
-            axes,
-            states=states[:1],
-            memory_0_long_key=memory[0].long.key,
-            logits=decode.results["logits"],
-            sizes=sizes,
-            tokens=memory[0].long.key.shape[1] // EXAMPLE_FRAMES,
-        )
-        return {
+        graphs = {
             "encode": encode,
             "assign_identities": assign,
             "reference": reference,
             "propagate": Graph(model, _propagate, axes, features=features, memory=memory),
             "memorize": memorize,
             "decode": decode,
-            "relevance": relevance,
         }
+        if settings.policy == "restricted":
+            graphs["relevance"] = Graph(
+                model,
+                _compute_relevance,
+                axes,
+                states=states[:1],
+                memory_0_long_key=memory[0].long.key,
+                logits=decode.results["logits"],
+                sizes=sizes,
+                tokens=memory[0].long.key.shape[1] // EXAMPLE_FRAMES,
+            )
+        return graphs
 
 
 def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[BlockMemory], FreeAxes]:

@@ -12,7 +12,8 @@ import torch
 from tqdm import tqdm
 
 from aotlab.configs.schema import Config
-from aotlab.engine.export.quantize import Clip, translate_errors
+from aotlab.engine.export.clip import Clip
+from aotlab.engine.export.quantize import translate_errors
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
@@ -42,10 +43,10 @@ class Agreement(NamedTuple):
 
 def require_provider(name: str) -> None:
     """Raise `InputError` unless the runtime has this execution provider."""
-    from aotlab_runtime import graphs
+    from aotlab_runtime import export
 
     with translate_errors():
-        graphs.require_provider(name)
+        export.require_provider(name)
 
 
 @translate_errors()
@@ -110,11 +111,11 @@ def require_agreement(agreement: Agreement, folder: Path, *, half: bool, max_los
             )
     elif half and agreement.equal < MIN_EQUAL_HALF:
         raise RunStopped(
-            f"{folder}: {agreement.equal:.2%} of the labels equal PyTorch's, expected at least "
+            f"{folder}: {agreement.equal:.2%} of the pixels equal PyTorch's, expected at least "
             f"{MIN_EQUAL_HALF:.0%}; export without --half"
         )
     elif not half and not agreement.difference <= TOLERANCE:
         raise RunStopped(
-            f"{folder}: logits differ from PyTorch's by {agreement.difference:.1e} of their spread, "
+            f"{folder}: logits differ from PyTorch's by {agreement.difference:.1e} standard deviations, "
             f"expected at most {TOLERANCE}; do not use these graphs"
         )

@@ -17,12 +17,12 @@ import click
 import numpy as np
 
 import aotlab_runtime
-from aotlab.engine.export.quantize import Clip, read_clip
+from aotlab.engine.export.clip import Clip, read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
-from aotlab_runtime.graphs import PROVIDERS
+from aotlab_runtime.export import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
 WARM_UP = 2

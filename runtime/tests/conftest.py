@@ -12,28 +12,26 @@ from filelock import FileLock
 from torch.onnx._internal.exporter._registration import onnxscript_apis
 
 import aotlab_runtime
-from aotlab.engine.export.graphs import PROMPTING, build_graphs, build_prompt_graph
+from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from aotlab_runtime.graphs import Graphs
-from runtime.tests.exports import FIFO, RESTRICTED, export_pair
+from runtime.tests.exports import RESTRICTED, export_pair
 
 
-class PartlyConvertedGraphs(Graphs):
-    """Graphs of an export; prompts and relevance run in PyTorch, as test_presets.py converts them."""
+class GraphsWithPrompts(Graphs):
+    """Graphs of an export without prompts; those of any size run in PyTorch, as converting them takes long."""
 
     def __init__(self, folder, model):
         super().__init__(folder, threads=1)
-        self.config["memory"]["policy"] = "restricted"
         self.prompting = PROMPTING
-        relevance = build_graphs(model, self.network_size, self.config["memory"]["frames"])["relevance"]
-        self._in_pytorch = {"prompt": build_prompt_graph(model), "relevance": relevance}
+        self._prompt = build_prompt_graph(model)
 
     def run(self, name, tensors):
-        if name not in self._in_pytorch:
+        if name != "prompt":
             return super().run(name, tensors)
-        graph = self._in_pytorch[name]
         with torch.inference_mode():
-            results = graph(*(torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in graph.inputs))
-        return {key: result.numpy() for key, result in zip(graph.outputs, results, strict=True)}
+            inputs = (torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in self._prompt.inputs)
+            results = self._prompt(*inputs)
+        return {key: result.numpy() for key, result in zip(self._prompt.outputs, results, strict=True)}
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +44,8 @@ def exported(tmp_path_factory):
     with FileLock(folder.parent / "lock"), pytest.MonkeyPatch.context() as patch:
         # the exporter parses the operators of onnxscript for each graph
         patch.setattr(onnxscript_apis, "get_torchlib_ops", cache(onnxscript_apis.get_torchlib_ops))
-        export_pair(folder, "aott", "model.prompt_blocks=1", *FIFO, prompts=False)
-    _, pytorch_tracker = export_pair(folder, "aott", "model.prompt_blocks=1", *RESTRICTED)
-    runtime = aotlab_runtime.Tracker(PartlyConvertedGraphs(folder, pytorch_tracker.model))
+        _, pytorch_tracker = export_pair(folder, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
+    runtime = aotlab_runtime.Tracker(GraphsWithPrompts(folder, pytorch_tracker.model))
     return folder, runtime, pytorch_tracker
 
 

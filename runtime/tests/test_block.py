@@ -1,150 +1,92 @@
-"""A block of AOT in NumPy, as the graphs compute it."""
-
-from __future__ import annotations
-
-import math
+"""The blocks of runtime/examples/block.py beside the graphs."""
 
 import numpy as np
 import torch
 
+from aotlab.engine.export.graphs import build_graphs
+from runtime.examples import block
 from runtime.tests.exports import MASKS
-from tests.engine.small_model import draw_texture
+from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture
+
+SHARES = 1e-4
+"""largest difference as a share of the largest value: float32 sums in another order"""
 
 
-def propagate(block, x, size, memory):
-    """Carry identities from memory to a frame.
-
-    Args:
-        block: PyTorch's, of which the weights are used.
-        x: the frame's tokens L×C.
-        size: (h, w) of its map in tokens, L = h·w.
-        memory: keys and values by the names of their tensors, (T·L)×C long-term, L×C short-term.
-
-    Returns:
-        Tokens L×C for the next block; then the keys and the tokens of which `memorize` makes memory.
-    """
-    attention, heads = block.self_attention, block.long_attention.heads
-    tokens = norm(block.norm1, x)
-    query = tokens + sine_position(size, x.shape[1])
-    query, key = linear(attention.query, query), linear(attention.key, query)
-    x = x + linear(attention.projection, attend(query, key, linear(attention.value, tokens), heads))
-
-    tokens = norm(block.norm2, x)
-    key = query = linear(block.query, tokens)
-    long = attend(query, memory["memory_0_long_key"], memory["memory_0_long_value"], heads)
-    short_key, short_value = memory["memory_0_short_key"], memory["memory_0_short_value"]
-    short = attend_window(query, short_key, short_value, heads, size, block.short_attention)
-    x = x + linear(block.long_projection, long) + linear(block.short_projection, short)
-
-    return x + feedforward(block.feedforward, norm(block.norm3, x), size), key, tokens
+def list_parameters(module):
+    return {name: parameter.detach().numpy() for name, parameter in module.state_dict().items()}
 
 
-def memorize(block, key, tokens, id_embedding):
-    """Return a frame's key and value L×C; identities, L×C, are in the value only."""
-    return key, linear(block.value, tokens + id_embedding)
+def assert_near(actual, expected):
+    np.testing.assert_allclose(actual, expected, atol=SHARES * np.abs(expected).max())
 
 
-def attend(query, key, value, heads):
-    """Attend to all tokens in memory: query L×C, key and value S×C to L×C."""
-    query, key, value = (split_heads(x, heads) for x in (query, key, value))
-    weights = softmax(query @ key.swapaxes(1, 2) / math.sqrt(query.shape[2]))  # heads×L×S
-    return merge_heads(weights @ value)
+def read_block_memory(memory, index):
+    """Return the arrays of a block's memory by the names of the example."""
+    prefix = f"memory_{index}_"
+    return {name.removeprefix(prefix): x[0] for name, x in memory.items() if name.startswith(prefix)}
 
 
-def attend_window(query, key, value, heads, size, attention):
-    """Attend to the window around each token, with relative positions: query, key and value L×C to L×C."""
-    (height, width), window = size, np.arange(attention.window**2)
-    query, key, value = (split_heads(x, heads) for x in (query, key, value))
-    relative_weight = attention.relative_key.weight.numpy().reshape(heads, len(window), -1)
-    relative_bias = attention.relative_key.bias.numpy().reshape(heads, 1, len(window))
-    rows, columns = np.divmod(np.arange(height * width)[:, None], width)
-    rows = rows + window // attention.window - attention.window // 2  # L×window²
-    columns = columns + window % attention.window - attention.window // 2
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    neighbors = np.where(inside, rows * width + columns, 0)
-    logits = np.einsum("hlc,hlwc->hlw", query / math.sqrt(query.shape[2]), key[:, neighbors])
-    logits += query @ relative_weight.swapaxes(1, 2) + relative_bias
-    weights = softmax(np.where(inside, logits, -np.inf))  # heads×L×window²
-    relative_value = attention.relative_value.numpy().swapaxes(1, 2)  # heads×window²×c
-    return merge_heads(np.einsum("hlw,hlwc->hlc", weights, value[:, neighbors]) + weights @ relative_value)
+def to_tokens(maps):
+    """Return the tokens L×C of a map 1×C×h×w, and its size."""
+    return maps[0].reshape(maps.shape[1], -1).T, maps.shape[2:]
 
 
-def feedforward(layer, x, size):
-    """Map L×C to L×C: GroupNorm, GELU and a depthwise convolution of the map between two linear layers."""
-    hidden = linear(layer.expand, x)
-    groups = hidden.reshape(len(x), layer.norm.num_groups, -1)
-    groups = groups - groups.mean((0, 2), keepdims=True)
-    groups /= np.sqrt(groups.var((0, 2), keepdims=True) + layer.norm.eps)
-    hidden = groups.reshape(hidden.shape) * layer.norm.weight.numpy() + layer.norm.bias.numpy()
-    hidden *= (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
-    kernel = layer.conv.weight.numpy()[:, 0]  # hidden×5×5
-    radius = kernel.shape[1] // 2
-    padded = np.pad(hidden.reshape(*size, -1), ((radius, radius), (radius, radius), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, kernel.shape[1:], axis=(0, 1)
-    )  # h×w×hidden×5×5
-    return linear(layer.reduce, np.einsum("hwcij,cij->hwc", windows, kernel).reshape(hidden.shape))
-
-
-def sine_position(size, dim):
-    """Return sines and cosines of each token's row, then of its column, L×C."""
-    (height, width), channel = size, np.arange(dim // 2)
-    period = 10000 ** (2 * (channel // 2) / len(channel))
-    phase = np.where(channel % 2, math.pi / 2, 0)  # cosines in odd channels
-    rows, columns = np.divmod(np.arange(height * width)[:, None], width)
-    angles = [2 * math.pi * rows / (height - 1), 2 * math.pi * columns / (width - 1)]
-    return np.concatenate([np.sin(angle / period + phase) for angle in angles], axis=1)
-
-
-def split_heads(x, heads):
-    """Map S×(heads·c) to heads×S×c."""
-    return x.reshape(len(x), heads, -1).swapaxes(0, 1)
-
-
-def merge_heads(x):
-    """Map heads×L×c to L×(heads·c)."""
-    return x.swapaxes(0, 1).reshape(x.shape[1], -1)
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
-
-
-def linear(layer, x):
-    return x @ layer.weight.numpy().T + layer.bias.numpy()
-
-
-def norm(layer, x):
-    normed = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + layer.eps)
-    return normed * layer.weight.numpy() + layer.bias.numpy()
-
-
-def test_block_in_numpy_equals_graphs(exported):
+def test_block_of_aot_equals_graphs(exported):
     _, runtime, pytorch_tracker = exported
     tracker, model, frames = runtime.fresh(), pytorch_tracker.model, draw_texture(4)
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
     tracker.step(frames[2])
-    (group,), run = tracker.groups, tracker.graphs.run
-    masks = (
-        MASKS[0] == np.arange(1 + tracker.graphs.max_objects)[:, None, None]
-    )  # one-hot, ids are identities
-    id_embeddings = run("assign_identities", {"masks": masks[None].astype(np.float32)})
-    features = run("encode", {"frame": frames[3]})
-    expected = run("propagate", features | group.read())
-    expected |= run("memorize", expected | id_embeddings)
+    (group,), graphs = tracker.groups, tracker.graphs
+    identities = np.arange(1 + graphs.max_objects)[:, None, None]  # equal to the ids
+    id_embeddings = graphs.assign_identities((MASKS[0] == identities)[None].astype(np.float32))
+    features = graphs.encode(frames[3])
+    propagated = graphs.propagate(features, group.read())
+    memory = graphs.memorize(propagated, id_embeddings)
 
-    projected = features["features_projected"][0]  # C×h×w
-    dim, size = len(projected), projected.shape[1:]
-    memory = {name: x[0] for name, x in group.read().items()}
-    assert len(memory["memory_0_long_key"]) == 3 * size[0] * size[1]
-    with torch.inference_mode():
-        x, *state = propagate(model.blocks[0], projected.reshape(dim, -1).T, size, memory)
-        key, value = memorize(model.blocks[0], *state, id_embeddings["id_embeddings_0"][0])
-        embedding = norm(model.norms[0], x).T.reshape(dim, *size)
-    for name, tensor in (
-        ("embeddings_1", embedding), ("states_0_key", key), ("memory_0_long_key", key), ("memory_0_long_value", value),
-    ):  # fmt: skip
-        # float32 sums in another order
-        np.testing.assert_allclose(tensor, expected[name][0], atol=1e-4 * np.abs(tensor).max(), err_msg=name)
+    x, size = to_tokens(features["features_projected"])
+    stored = read_block_memory(group.read(), 0)
+    assert len(stored["long_key"]) == 3 * len(x)
+    w = list_parameters(model.blocks[0])
+    x, key, tokens = block.propagate_aot(w, x, size, stored)
+    _, value = block.memorize_aot(w, key, tokens, id_embeddings["id_embeddings_0"][0])
+    assert_near(block.norm(list_parameters(model.norms), "0", x), to_tokens(propagated["embeddings_1"])[0])
+    assert_near(key, propagated["states_0_key"][0])
+    assert_near(key, memory["memory_0_long_key"][0])
+    assert_near(value, memory["memory_0_long_value"][0])
+
+
+def test_blocks_of_deaot_equal_graphs():
+    model, config = build("deaott", "model.stages.0.depth=2")
+    graphs = build_graphs(model, (HEIGHT, WIDTH), config.memory)
+
+    def run(name, tensors):
+        graph = graphs[name]
+        with torch.inference_mode():
+            results = graph(*(torch.from_numpy(tensors[key]) for key in graph.inputs))
+        return {key: result.numpy() for key, result in zip(graph.outputs, results, strict=True)}
+
+    frames = draw_texture(2)
+    masks = np.eye(1 + model.config.max_objects, dtype=np.float32)[MASKS[0]].transpose(2, 0, 1)[None]
+    id_embeddings = run("assign_identities", {"masks": np.ascontiguousarray(masks)})
+    reference = run("reference", run("encode", {"frame": frames[0]}) | id_embeddings)
+    memory = run("memorize", reference | id_embeddings)
+    features = run("encode", {"frame": frames[1]})
+    propagated = run("propagate", features | memory)
+    expected = run("memorize", propagated | id_embeddings)
+
+    visual, size = to_tokens(features["features_projected"])
+    identity = None
+    for index, layer in enumerate(model.blocks):
+        w = list_parameters(layer)
+        visual, identity, *state = block.propagate_deaot(
+            w, visual, identity, size, read_block_memory(memory, index)
+        )
+        key, value = block.memorize_deaot(w, *state, id_embeddings["id_embeddings_0"][0])
+        assert_near(key, expected[f"memory_{index}_long_key"][0])
+        assert_near(value, expected[f"memory_{index}_long_value"][0])
+    branches = block.normalize(np.stack([visual, identity], axis=1), (0, 2)).reshape(len(visual), -1)
+    norm = list_parameters(model.norm)
+    assert_near(
+        branches * norm["weight"] + norm["bias"], to_tokens(propagated["embeddings_0"])[0]
+    )  # a group per branch

@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import onnxruntime
 import pytest
 
@@ -89,6 +90,7 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     [
         ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
         (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
+        (np.array(["cpu", "cuda"]), "provider .'cpu' 'cuda'.: unknown; choose one of cpu, cuda, "),
         ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
     ],
 )
@@ -124,6 +126,17 @@ def test_dropped_provider_rejected(exported, monkeypatch):
         aotlab_runtime.Tracker.from_export(exported[0], provider="cuda")
 
 
+def test_tensorrt_falls_back_to_cuda_then_cpu(exported, monkeypatch):
+    session = Mock()
+    session.get_providers.return_value = ["TensorrtExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(return_value=session))
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
+    aotlab_runtime.Tracker.from_export(exported[0], provider="tensorrt")
+    assert onnxruntime.InferenceSession.call_args.kwargs["providers"] == [
+        "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RUNTIME_EXCEPTION : std::bad_alloc")])
 def test_failure_of_onnxruntime_is_not_the_exports(exported, monkeypatch, error):
     monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(side_effect=error))
@@ -133,7 +146,7 @@ def test_failure_of_onnxruntime_is_not_the_exports(exported, monkeypatch, error)
 
 
 def test_runtime_imports_numpy_and_onnxruntime_only():
-    for path in SOURCE.glob("*.py"):
+    for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []

@@ -13,7 +13,7 @@ from aotlab.engine.export.export import resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.memory import Group, score_frames
+from aotlab_runtime.group import Group, score_frames
 
 
 def build_memory(config, length=None):
@@ -55,7 +55,7 @@ def test_stored_frames_equal_framework(settings, references, seed):
             bank.add(stored, frame_relevance if bank.needs_relevance else None)
         state, memory = memory.state_dict(), build_memory(config, 60)
         memory.load_state_dict(state)
-        assert memory.is_reference.tolist() == [frame in bank.references for frame in bank.frames]
+        assert memory.long["is_reference"].tolist() == [frame in bank.references for frame in bank.frames]
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())

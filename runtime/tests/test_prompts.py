@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
 
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
+from aotlab.engine.export.export import _convert_to_onnx
+from aotlab.engine.export.graphs import build_prompt_graph
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
-from aotlab_runtime import prompts
-from aotlab_runtime.prompts import find_pixels_far_from_points
+from aotlab_runtime.prompting import segment
+from aotlab_runtime.prompting.prompt import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import draw_texture, stripes
@@ -42,6 +46,28 @@ def test_prompts_with_a_mask_of_any_integers(exported, dtype):
 
 def test_prompted_masks_with_pytorchs_network_equal_pytorch(exported):
     assert_equal_prompted_masks(exported[1:])
+
+
+def test_converted_prompt_graph_equals_pytorch(exported):
+    graph = build_prompt_graph(exported[2].model)
+    graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
+    session = onnxruntime.InferenceSession(_convert_to_onnx(graph).SerializeToString())
+    results = session.run(None, {name: tensor.numpy() for name, tensor in graph.inputs.items()})
+    for result, expected in zip(results, graph(*graph.inputs.values()), strict=True):
+        np.testing.assert_allclose(result, expected, atol=1e-3 * float(expected.std()))
+
+
+@pytest.mark.parametrize("name", ["points", "labels", "box"])
+@pytest.mark.parametrize("convert", [
+    lambda values: torch.tensor(values, device="meta"),  # like one on a GPU
+    lambda values: torch.tensor(values, dtype=torch.float).requires_grad_(),
+])  # fmt: skip
+def test_tensors_without_numpy_rejected(exported, name, convert):
+    values = {"points": [1, 1], "labels": [1], "box": [1, 1, 9, 9]}
+    prompt = values | {name: convert(values[name])}
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        with pytest.raises(package.InputError, match=rf"^{name if name == 'box' else 'prompt'}.*tensor\("):
+            tracker.prompt(draw_texture(1)[0], {1: package.Prompt(**prompt)})
 
 
 def test_prompts_on_few_pixels_equal_pytorch(exported):
@@ -117,13 +143,13 @@ def test_bad_prompts_rejected(exported, prompt, message):
 )
 def test_same_prompts_are_accepted(prompt):
     size = (33, 49)
-    assert aotlab_runtime.Prompt(**prompt).check(size)
+    assert check_prompts({1: aotlab_runtime.Prompt(**prompt)}, size)
     aotlab.Prompt(**prompt).crop_box(size)
 
 
 @pytest.mark.parametrize(("box", "count"), [((30, 10, 40, 30), 2), ((30, 10, 20, 24), 0), ((1, 1, 9, 9), 0)])
 def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
-    aotlab_runtime.Prompt(box=box).check((33, 49), 3)
+    check_prompts({3: aotlab_runtime.Prompt(box=box)}, (33, 49))
     aotlab.Prompt(box=box).crop_box((33, 49), 3)
     assert len(caplog.messages) == count
     assert len({*caplog.messages}) == count // 2
@@ -134,8 +160,8 @@ def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
     [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))],
 )
 def test_small_box_draws_a_pixel(left, top, size):
-    prompt = aotlab_runtime.Prompt(box=(left, top, *size)).check((1080, 1920))
-    plane = prompts.draw_prompt_planes(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    (prompt,) = check_prompts({1: aotlab_runtime.Prompt(box=(left, top, *size))}, (1080, 1920)).values()
+    plane = segment.draw_prompt_planes(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
     expected = draw_prompt_planes(
         aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
     )
@@ -149,13 +175,13 @@ def test_crops_equal_framework(prompt, part):
     rough_mask = np.zeros((480, 854))
     rough_mask[part] = 0.9
     expected = find_crop(aotlab.Prompt(**prompt), (480, 854), REFINE_MARGIN, rough_mask)
-    checked = aotlab_runtime.Prompt(**prompt).check((480, 854))
-    rows, columns = prompts.find_crop(checked, (480, 854), REFINE_MARGIN, MIN_CROP, rough_mask)
+    (checked,) = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854)).values()
+    rows, columns = segment.find_crop(checked, (480, 854), REFINE_MARGIN, MIN_CROP, rough_mask)
     assert (columns.start, rows.start, columns.stop, rows.stop) == expected
 
 
 def assert_same_pixels_are_far(mask, point):
-    far = find_pixels_far_from_points(mask, np.array([point]))
+    far = segment.find_pixels_far_from_points(mask, np.array([point]))
     assert np.array_equal(far, network.find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
 
 

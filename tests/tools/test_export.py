@@ -18,7 +18,7 @@ def test_int8_export_is_verified(tmp_path, capsys, save_clip):
     clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
     out = str(tmp_path / "out")
     assert main([*TINY, "--output", out, "--no-prompts", "--verify", "--max-loss", "100", *clip_args]) == 0
-    assert "% of the labels equal; J" in capsys.readouterr().out
+    assert "% of the pixels equal; J" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -105,11 +105,15 @@ def test_settings_are_shown_as_they_will_be(capsys):
     ([], "--output: missing"),
     (["--output", "out", "memory.policy=relevance_redundancy"], "add --memory bounded_fifo --memory-frames 4"),
     (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-    (["--output", "out", "--provider", "foo"], "'--provider': must be one of cpu, cuda"),
+    (["--output", "out", "--provider", "foo", "--verify"], "provider foo: unknown; choose one of cpu, cuda"),
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
     (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
     (["--output", "out", "--provider", "cuda"], "--provider: only with --verify"),
+    (["--output", "out", "--quantize-encoder"], "--quantize-encoder: only with --precision int8"),
+    (["--output", "out", "--max-loss", "2"], "--max-loss: only with --precision int8 and --verify"),
+    (["--output", "out", "--max-loss", "2", "--verify"], "--max-loss: only with --precision int8 and --verify"),
+    (["--output", "out", "--max-loss", "2", "--precision", "int8", "--calibrate", ".", "."], "--max-loss: only with"),
     (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not in this onnxruntime; install"),
 ])  # fmt: skip
 def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, args, message):

@@ -1,7 +1,5 @@
 """`InputError`, and checks of frames and masks."""
 
-from __future__ import annotations
-
 from numbers import Integral
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Prediction of a frame: logits, probabilities, ids and confidence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -1,88 +1,37 @@
 """`Tracker`: frames and masks in, masks out.
 
 AOT (Yang, Wei, Yang; NeurIPS 2021) tracks a group of up to M objects in one pass. Each object has one of M identities,
-numbered from 1; identity 0 is the background. An identity is learned: one vector per pixel position in a patch, which
-is the area of one token (section 4.1). Blocks of self-attention and of attention to earlier frames carry identities to
-the next frame (section 4.2). The graphs of an export, with x: the frame's L tokens, and E: their identity embeddings
-(`graphs.py` has the shapes):
+numbered from 1; identity 0 is the background. The steps of a frame are methods of `Graphs`:
 
-    encode(frame) → features_f4, features_f8, features_f16, features_projected
-        the encoder's maps at strides 4, 8 and 16; x, the last map projected to C channels
-    propagate(features_projected, memory_*) → embeddings_*, states_*
-        embeddings_0 = x
-        in each block N = 0, 1, …, with keys K and values V of earlier frames in memory:
-            x = x + self_attention(norm1(x))
-            tokens = norm2(x)                                               states_N_tokens
-            Q = query(tokens)                                               states_N_key
-            x = x + long_attention(Q, K_long, V_long) + short_attention(Q, K_short, V_short)
-            x = x + feedforward(norm3(x))
-            embeddings_(N+1) = norm(x)
-    decode(embeddings_*, features_f4, features_f8, features_f16) → logits
-        a feature pyramid of the embeddings and the maps
-    assign_identities(masks) → id_embeddings_*
-        E, in each token the sum of its pixels' identity vectors
-    memorize(states_*, id_embeddings_*) → memory_*
-        in each block, K = Q and V = value(tokens + E)
-    reference(features_projected, id_embeddings_*) → embeddings_*, states_*
-        propagate with the frame itself as memory: K = Q and V = value(tokens + E)
-    relevance(states_0_key, memory_0_long_key, logits) → relevance
-        each stored frame's share of the attention; only with the policy ``restricted`` (RMem)
-    prompt(image, planes, rough_mask) → logits, refined_logits
-        an object's mask from points and a box; only with a prompt network
-
-    first frame:        encode, assign_identities(mask), reference, memorize
-    other frames:       encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
-    later masks:        encode, propagate, decode, labels = argmax(logits) with the mask's objects as in the mask,
-                        assign_identities(labels), reference, memorize
-
-Attention is softmax(Q·Kᵀ/√c)·V in heads of c channels, then a projection. Self-attention projects Q, K and V from its
-input, with sine positions added for Q and K. Long-term attention reads all tokens of T frames: frames with a mask,
-and every n-th other frame. Short-term attention reads a window around the same place in an earlier frame, usually the
-last, and adds learned relative positions to its logits and values. ``runtime/tests/test_block.py`` is a block in NumPy.
-
-Adding E to the tokens marks each stored value with the objects that its patch shows, so that attention copies them to
-new frames. (The paper adds E after the projection ``value``; the published code adds it before, as here.) One
-projection, ``query``, makes queries and keys. No identity is added to keys: a token finds stored tokens that look like
-it, and receives their identities. In deeper blocks of AOT, x already carries identities. DeAOT (Yang, Yang; NeurIPS
-2022) therefore splits x into a visual and an identity branch: keys come from the visual branch, values from both. Gated
-propagation replaces heads and feedforward: the attended values are multiplied by a gate, computed from x, before a
-depthwise convolution and a projection.
+    first frame     encode, assign_identities(mask), reference, memorize
+    other frames    encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
+    later masks     encode, propagate, decode, labels = argmax(logits), overwritten by the mask,
+                    assign_identities(labels), reference, memorize
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs, Tensors
+from aotlab_runtime.group import Group
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import (
-    InputError,
-    check_frame,
-    check_mask,
-    describe_error,
-    is_integer_in,
-    require,
-    shorten,
-)
-from aotlab_runtime.memory import Group
+from aotlab_runtime.inputs import check_frame, check_mask, is_integer_in, require, shorten
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompts import Prompts, draw_prompts, has_prompts, segment_prompts
+from aotlab_runtime.prompting.prompt import Prompts
+from aotlab_runtime.prompting.segment import draw_prompts, segment_prompts
+from aotlab_runtime.state import pack_state, unpack_state
 
 log = logging.getLogger(__name__)
 
-STATE_VERSION = 12
-"""version of `Tracker.state_dict`"""
-NO_OBJECT = np.float32(-1e10)
-"""logit outside an object, on a frame with a mask: a probability of exactly 0, so that the confidence is 1"""
+LOGIT_OUTSIDE = np.float32(-1e10)
+"""logit outside an object on a frame with a mask: its probability is exactly 0, and the confidence 1"""
 
 
 class Tracker:
@@ -95,9 +44,9 @@ class Tracker:
 
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
+        is_loaded = isinstance(graphs, Graphs)
         require(
-            isinstance(graphs, Graphs),
-            f"graphs {shorten(graphs)}: expected Graphs; load a folder with Tracker.from_export",
+            is_loaded, f"graphs {shorten(graphs)}: expected Graphs; load a folder with Tracker.from_export"
         )
         self.graphs = graphs
         self.reset()
@@ -109,10 +58,8 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        require(
-            length is None or is_integer_in(length, 0),
-            f"reset: length must be a number of frames, got {shorten(length)}",
-        )
+        is_length = length is None or is_integer_in(length, 0)
+        require(is_length, f"reset: length must be a number of frames, got {shorten(length)}")
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
@@ -144,15 +91,15 @@ class Tracker:
         image = check_frame(frame, self._frame_shape)
         size = image.shape[0], image.shape[1]
         object_mask = np.zeros(size, int) if mask is None else check_mask(mask, image)
-        if has_prompts(prompts):
+        if prompts is not None:
             object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
         has_mask = object_mask.any()
-        if mask is not None and not has_mask and not self.groups:
-            raise InputError("mask is empty: give ids above 0 where the objects are")
+        needs_objects = mask is not None and not self.groups
+        require(has_mask or not needs_objects, "mask is empty: give ids above 0 where the objects are")
         if self._frame_shape is None:
             self._warn_if_stretched(image)
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
-        features = self.graphs.run("encode", {"frame": image}) if groups or has_mask else {}
+        features = self.graphs.encode(image) if groups or has_mask else {}
         decoded_frames = [self._segment_frame(group, features) for group in groups]
         logits = self._merge_logits(groups, decoded_frames, size)
         prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
@@ -166,9 +113,9 @@ class Tracker:
         return prediction
 
     def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
-        """Propagate the identities in a group's memory to a frame and decode them; return all outputs and features."""
-        propagated = features | self.graphs.run("propagate", features | group.read())
-        return propagated | self.graphs.run("decode", propagated)
+        """Propagate the identities in a group's memory to a frame and decode them; return all outputs."""
+        propagated = self.graphs.propagate(features, group.read())
+        return propagated | self.graphs.decode(propagated, features)
 
     def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
@@ -197,7 +144,7 @@ class Tracker:
             log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
         ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())
         masks = labels == np.array([0, *ids])[:, None, None]
-        logits = np.where(masks, np.float32(0), NO_OBJECT)
+        logits = np.where(masks, np.float32(0), LOGIT_OUTSIDE)
         return Prediction(ids, logits, prediction.temperature)
 
     def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
@@ -211,17 +158,17 @@ class Tracker:
         """Store a frame with a mask in the memory of every group; ``labels``: object ids H×W."""
         for group in groups:
             id_embeddings = self._assign_identities(group, labels)
-            propagated = self.graphs.run("reference", features | id_embeddings)
-            group.add_reference(self.graphs.run("memorize", propagated | id_embeddings))
+            propagated = self.graphs.reference(features, id_embeddings)
+            group.add_reference(self.graphs.memorize(propagated, id_embeddings))
 
     def _store_tracked(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
-        """Store a frame without a mask; ``decoded``: each group's outputs up to the logits, ``labels``: H×W."""
+        """Store a frame without a mask; ``decoded``: each group's outputs of `_segment_frame`, ``labels``: H×W."""
         for group, tensors in zip(groups, decoded, strict=True):
             relevance = None
             if group.needs_relevance:
-                relevance = self.graphs.run("relevance", tensors | group.read())["relevance"]
+                relevance = self.graphs.relevance(tensors, group.read())
             id_embeddings = self._assign_identities(group, labels)
-            group.add(self.graphs.run("memorize", tensors | id_embeddings), relevance)
+            group.add(self.graphs.memorize(tensors, id_embeddings), relevance)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
@@ -230,7 +177,7 @@ class Tracker:
         for identity in group.identities:
             masks[identity] = resized_labels == group.ids[identity - 1]
         masks[0] = 1 - masks.sum(0)
-        return self.graphs.run("assign_identities", {"masks": masks[None]})
+        return self.graphs.assign_identities(masks[None])
 
     def _warn_if_stretched(self, frame: np.ndarray) -> None:
         """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
@@ -270,46 +217,17 @@ class Tracker:
             for index, group in enumerate(self.groups)
             for name, array in group.state_dict().items()
         }
-        header = {
-            "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
-            "frame_shape": self._frame_shape, "groups": [group.ids for group in self.groups],
-            "names": [*arrays],
-        }  # fmt: skip
-        digest = digest_state(header, arrays)
-        return {"header": np.array(json.dumps({**header, "digest": digest})), **arrays}
+        ids = [group.ids for group in self.groups]
+        header = {"length": self._length, "frame_shape": self._frame_shape, "ids": ids}
+        return pack_state({"export": self.graphs.digest, **header}, arrays)
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
-        groups = []
-        try:
-            if not isinstance(state, Mapping) or "header" not in state:
-                raise ValueError("saved by another program")
-            header = json.loads(str(state["header"]))
-            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
-                raise ValueError("saved with another export or version")
-            arrays = {name: np.array(state[name]) for name in header["names"]}
-            if header.pop("digest") != digest_state(header, arrays):
-                raise ValueError("changed or damaged since it was saved")
-            frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
-            for index, ids in enumerate(header["groups"]):
-                group = Group(self.graphs.config["memory"], header["length"], tuple(ids))
-                prefix = f"{index}."
-                stored = {
-                    name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)
-                }
-                group.load_state_dict(stored)
-                groups.append(group)
-        except Exception as error:  # damaged files cause errors of any kind
-            raise InputError(
-                f"tracker state: invalid ({describe_error(error)}); load the export that saved it, or save it again"
-            ) from error
-        self._length, self._frame_shape, self.groups = header["length"], frame_shape, groups
-
-
-def digest_state(header: Mapping[str, Any], arrays: Tensors) -> str:
-    """Return the SHA-256 of the header and the arrays of a state."""
-    total = hashlib.sha256(json.dumps(header).encode())
-    for name, array in arrays.items():
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
+        header, arrays = unpack_state(state, self.graphs.digest)
+        self.reset(header["length"])
+        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+        for index, ids in enumerate(header["ids"]):
+            group = Group(self.graphs.config["memory"], self._length, tuple(ids))
+            names = {name: name.removeprefix(f"{index}.") for name in arrays}
+            group.load_state_dict({short: arrays[name] for name, short in names.items() if short != name})
+            self.groups.append(group)

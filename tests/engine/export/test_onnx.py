@@ -2,7 +2,9 @@
 
 import math
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -14,6 +16,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torchvision.ops import FrozenBatchNorm2d
 
+import aotlab_runtime
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
@@ -56,14 +60,15 @@ def test_exportable_local_attention_is_exact(size, relative_value, frames, monke
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_graphs_are_fused_on_request(fused):
-    made = graphs.build_graphs(build("aott")[0], VIDEO, 2, fused=fused)["propagate"].model
+    model, config = build("aott")
+    made = graphs.build_graphs(model, VIDEO, config.memory, fused=fused)["propagate"].model
     assert any(isinstance(module, FusedAttention) for module in made.modules()) == fused
 
 
 def test_norms_are_folded_into_convolutions():
     """Quantization would round each norm's result; onnxruntime fuses float convolutions by itself."""
-    model = build_model(load_config("aott", ["memory.policy=bounded_fifo", "memory.frames=2"]).model)
-    encode = graphs.build_graphs(model, VIDEO, 2)["encode"].model
+    config = load_config("aott", ["memory.policy=bounded_fifo", "memory.frames=2"])
+    encode = graphs.build_graphs(build_model(config.model), VIDEO, config.memory)["encode"].model
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in encode.modules())
 
 
@@ -127,6 +132,28 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     with pytest.raises(InputError, match="files that are not of an export"):
         export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
     assert (tmp_path / "export" / "photos").is_dir()
+
+
+def test_current_folder_is_filled_if_empty(empty_graphs, tmp_path, monkeypatch):
+    (tmp_path / "export").mkdir()
+    monkeypatch.chdir(tmp_path / "export")
+    model, config = build("aott")
+    export_model(model, config, Path(), video=VIDEO)
+    assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    with pytest.raises(InputError, match="the current folder cannot be replaced"):
+        export_model(model, config, Path(), video=VIDEO, force=True)
+    assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir())
+
+
+def test_version_and_graphs_agree_with_the_ports():
+    port = (ROOT / "demo/src/tracker.js").read_text("utf-8")
+    assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
+    assert export.EXPORT.version == aotlab_runtime.export.EXPORT_VERSION
+    model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
+    names = {*graphs.build_graphs(model, VIDEO, config.memory), "prompt"}
+    assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
+    assert names == {name for name in vars(aotlab_runtime.Graphs) if name[0] != "_"} - {"run"}
 
 
 def test_folder_of_a_similar_name_is_kept(empty_graphs, tmp_path):

@@ -3,8 +3,6 @@
 RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,16 +32,16 @@ class Group:
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
-        self.frames_until_candidate = 0
-        """number of tracked frames to skip before one is considered for long-term memory"""
-        self.is_reference = np.empty(0, bool)
-        """T, whether each frame in long-term memory is a reference frame, oldest first"""
-        self.relevance = np.empty(0)
-        """T, running mean of each frame's relevance; NaN before the first update (RMem)"""
-        self.updates = np.empty(0, int)
-        """T, number of updates, plus 1 if the frame was stored while others were updated (RMem)"""
-        self.long: Tensors = {}
-        """keys and values of the frames in long-term memory, T×L×C, by the name of the tensor"""
+        self.frames_until_stored = 0
+        """number of tracked frames to skip before the next one that long-term memory may store"""
+        self.long: Tensors = {
+            "is_reference": np.empty(0, bool),
+            "relevance": np.empty(0),  # running mean; NaN before the first update (RMem)
+            "updates": np.empty(
+                0, int
+            ),  # of the mean, counting the one in the step that stored the frame (RMem)
+        }
+        """frames in long-term memory, oldest first: T values each, and keys and values T×L×C by the graphs' names"""
         self.short: Tensors = {}
         """keys and values of the last ``short_term_skip`` frames, S×L×C, oldest first; the oldest is read"""
 
@@ -53,103 +51,99 @@ class Group:
         return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
     def add_reference(self, memory: Tensors) -> None:
-        """Store a reference frame, and reset short-term memory to it.
+        """Store a reference frame, and make it the only frame in short-term memory.
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.frames_until_candidate = self.every - 1
+        self.frames_until_stored = self.every - 1
         if self._is_full:
             tracked = self._tracked_positions
             self._evict(tracked[0] if tracked.size else 1)
-        self.short = append_frame({}, memory, "_short_")
+        self.short = append_frame({}, select(memory, "_short_"))
         self._store_long(memory, is_reference=True)
 
     def read(self) -> Tensors:
         """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
-        long = {name: frames.reshape(1, -1, frames.shape[2]) for name, frames in self.long.items()}
+        long = {name: x.reshape(1, -1, x.shape[2]) for name, x in select(self.long, "_long_").items()}
         return long | {name: frames[:1] for name, frames in self.short.items()}
 
     @property
     def needs_relevance(self) -> bool:
         """Whether `add` needs relevance for the next tracked frame."""
         is_scored = self._is_full or self.settings["score_early"]
-        return self.settings["policy"] == "restricted" and is_scored and not self.frames_until_candidate
+        return self.settings["policy"] == "restricted" and is_scored and not self.frames_until_stored
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
-        short = append_frame(self.short, memory, "_short_")
+        short = append_frame(self.short, select(memory, "_short_"))
         self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
-        if self.frames_until_candidate:
-            self.frames_until_candidate -= 1
+        if self.frames_until_stored:
+            self.frames_until_stored -= 1
             return
-        self.frames_until_candidate = self.every - 1
+        self.frames_until_stored = self.every - 1
         if relevance is not None:
             self._update_relevance(relevance)
         tracked = self._tracked_positions
         if self._is_full or tracked.size >= self.settings["newest"]:
             if not tracked.size:  # a tracked frame never replaces a reference frame
                 return
-            has_objects = relevance is not None and relevance.any()
-            scores = score_frames(self.relevance, self.updates)[tracked] if has_objects else tracked
-            self._evict(tracked[scores.argmin()])
+            position = tracked[0]
+            if relevance is not None and relevance.any():
+                scores = score_frames(self.long["relevance"], self.long["updates"])
+                position = tracked[scores[tracked].argmin()]
+            self._evict(position)
         self._store_long(memory, updates=int(relevance is not None))
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        statistics = {
-            "frames_until_candidate": np.array(self.frames_until_candidate),
-            "is_reference": self.is_reference,
-            "relevance": self.relevance,
-            "updates": self.updates,
-        }
-        return statistics | self.long | self.short
+        return {"frames_until_stored": np.array(self.frames_until_stored), **self.long, **self.short}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume from a `state_dict`."""
-        self.frames_until_candidate = int(state["frames_until_candidate"])
-        self.is_reference, self.relevance = state["is_reference"], state["relevance"]
-        self.updates = state["updates"]
-        self.long = {name: tensor for name, tensor in state.items() if "_long_" in name}
-        self.short = {name: tensor for name, tensor in state.items() if "_short_" in name}
+        self.frames_until_stored = int(state["frames_until_stored"])
+        self.short = select(state, "_short_")
+        self.long = {name: state[name] for name in self.long} | select(state, "_long_")
 
     @property
     def _is_full(self) -> bool:
-        return len(self.is_reference) >= self.settings["frames"]
+        return len(self.long["is_reference"]) >= self.settings["frames"]
 
     @property
     def _tracked_positions(self) -> np.ndarray:
         """Positions of tracked frames in long-term memory, oldest first."""
-        return np.flatnonzero(~self.is_reference)
+        return np.flatnonzero(~self.long["is_reference"])
 
     def _update_relevance(self, relevance: np.ndarray) -> None:
         """Update the running means by the newest relevance T; it is uniform if the new frame has no object."""
-        relevance = (
-            relevance.astype(float) if relevance.any() else np.full(len(relevance), 1 / len(relevance))
-        )
-        mean = MOMENTUM * relevance + (1 - MOMENTUM) * self.relevance
-        self.relevance = np.where(np.isnan(mean), relevance, mean)
-        self.updates = self.updates + 1
+        newest = relevance.astype(float) if relevance.any() else np.full(len(relevance), 1 / len(relevance))
+        mean = MOMENTUM * newest + (1 - MOMENTUM) * self.long["relevance"]
+        means = np.where(np.isnan(mean), newest, mean)
+        self.long = self.long | {"relevance": means, "updates": self.long["updates"] + 1}
 
     def _store_long(self, memory: Tensors, *, is_reference: bool = False, updates: int = 0) -> None:
-        self.is_reference = np.append(self.is_reference, is_reference)
-        self.relevance = np.append(self.relevance, np.nan)
-        self.updates = np.append(self.updates, updates)
-        self.long = append_frame(self.long, memory, "_long_")
+        values = {"is_reference": [is_reference], "relevance": [np.nan], "updates": [updates]}
+        frame = {name: np.array(value) for name, value in values.items()} | select(memory, "_long_")
+        self.long = append_frame(self.long, frame)
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
-        self.is_reference = np.delete(self.is_reference, position)
-        self.relevance = np.delete(self.relevance, position)
-        self.updates = np.delete(self.updates, position)
         self.long = {name: np.delete(frames, position, axis=0) for name, frames in self.long.items()}
 
 
 def score_frames(relevance: np.ndarray, updates: np.ndarray) -> np.ndarray:
-    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames by relevance R and updates n; n is T for the first (RMem, 3.2)."""
+    """Return R + 1.5·√(ln Σn / (n + 8)) of T frames with relevance R and n updates (RMem, section 3.2).
+
+    The first frame counts as updated T times.
+    """
     n = np.array([len(updates), *updates[1:]])
     return relevance + 1.5 * np.sqrt(np.log(n.sum()) / (n + 8))
 
 
-def append_frame(stored: Tensors, memory: Tensors, kind: str) -> Tensors:
-    """Append a frame 1×L×C to stored frames T×L×C, of the tensors whose names contain ``kind``."""
-    return {name: np.concatenate([stored.get(name, x[:0]), x]) for name, x in memory.items() if kind in name}
+def append_frame(stored: Tensors, frame: Tensors) -> Tensors:
+    """Append a frame, 1×… each, to the stored frames T×…."""
+    return {name: np.concatenate([stored.get(name, x[:0]), x]) for name, x in frame.items()}
+
+
+def select(tensors: Mapping[str, np.ndarray], part: str) -> Tensors:
+    """Return the tensors whose names contain a part."""
+    return {name: x for name, x in tensors.items() if part in name}

@@ -1,0 +1,52 @@
+"""Clips with masks, on which exports are calibrated and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aotlab.dataloaders.benchmarks.sequences import match_masks, read_video
+from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask, resize_labels
+from aotlab.utils.errors import require
+
+Clip = Sequence[tuple[np.ndarray, np.ndarray]]
+"""frames H×W×3 uint8 RGB with their masks H×W of object ids"""
+
+
+def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:
+    """Read the first frames of a folder that have masks of the same name, at least 2.
+
+    ``size``: (height, width) to resize them to; None: keep theirs.
+
+    Raises:
+        InputError: fewer frames with masks, frames of different sizes, unreadable files, or a first mask without
+            objects.
+    """
+    video = read_video("calibration", images, masks)
+    clip = []
+    for index, path in sorted(match_masks(video.frames, video.annotations).items())[:length]:
+        frame = read_image(video.frames[index])
+        clip.append((frame, read_mask(path, size=frame.shape[:2])))
+    require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
+    sizes = [f"{frame.shape[1]}×{frame.shape[0]}" for frame, _ in clip]
+    changed = next((size for size in sizes if size != sizes[0]), None)
+    require(
+        changed is None,
+        f"--calibrate {images}: expected frames of one size, got {sizes[0]} and {changed}; resize them",
+    )
+    require(
+        bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
+    )
+    if size is None:
+        return clip
+    return [
+        (
+            np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC)),
+            resize_labels(mask, size),
+        )
+        for frame, mask in clip
+    ]

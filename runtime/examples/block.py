@@ -1,0 +1,199 @@
+"""Blocks of AOT and DeAOT in NumPy: what happens inside the graphs ``propagate`` and ``memorize``.
+
+``w`` holds the parameters of a block by name, such as ``w["query.weight"]``. They are in a checkpoint of aotlab, under
+names like ``blocks.0.query.weight``. x has a row for each of the frame's L tokens, which form a map of ``size`` (h, w).
+Memory has ``long_key`` and ``long_value`` with T·L rows, ``short_key`` and ``short_value`` with L rows.
+
+In AOT (section 4.2), keys come from how tokens look, and values also hold the identities E of the objects on them. A
+token therefore attends to tokens that look like it, and receives their identities.
+
+DeAOT (Yang, Yang; NeurIPS 2022) separates the two. A block has a visual branch and an identity branch, whose values are
+attended with the same weights. Keys come from the visual branch alone, so that identities, which AOT adds to x, do not
+displace what tokens look like in deeper blocks.
+"""
+
+import math
+
+import numpy as np
+
+EPSILON = 1e-5
+"""added to variances"""
+NORM_GROUPS = 32
+"""groups of AOT's GroupNorm"""
+
+
+def propagate_aot(w, x, size, memory):
+    """Carry identities from memory to a frame, by an LSTT block of AOT.
+
+    Returns tokens L×C for the next block, and the frame's keys and tokens, L×C each, for `memorize_aot`.
+    """
+    heads, _, window = w["short_attention.relative_value"].shape  # heads×c×window²
+    tokens = norm(w, "norm1", x)
+    query = tokens + sine_position(size, x.shape[1])
+    query, key = linear(w, "self_attention.query", query), linear(w, "self_attention.key", query)
+    attended = attend(query, key, linear(w, "self_attention.value", tokens), heads)
+    x = x + linear(w, "self_attention.projection", attended)
+
+    tokens = norm(w, "norm2", x)
+    key = query = linear(w, "query", tokens)  # one projection for both
+    long = attend(query, memory["long_key"], memory["long_value"], heads)
+    short = attend_window(w, query, memory["short_key"], memory["short_value"], size, heads, window)
+    x = x + linear(w, "long_projection", long) + linear(w, "short_projection", short)
+
+    return x + feedforward(w, norm(w, "norm3", x), size), key, tokens
+
+
+def memorize_aot(w, key, tokens, id_embedding):
+    """Return a frame's key and value L×C, once its objects, and so its identity embedding E L×C, are known.
+
+    The paper adds E after the projection, value(tokens) + E; the published code adds it before, as here.
+    """
+    return key, linear(w, "value", tokens + id_embedding)
+
+
+def propagate_deaot(w, visual, identity, size, memory):
+    """Carry identities from memory to a frame, by a gated propagation module of DeAOT.
+
+    ``visual`` and ``identity``: the branches, L×C each; the first block has no identity branch, so it is None.
+    Returns both branches for the next block, and the frame's keys L×C/2, visual values L×2C and normed identities L×C,
+    for `memorize_deaot`.
+    """
+    channels = visual.shape[1]
+    window = len(w["short_attention.relative_key.weight"])  # window²×C/2, of one head
+    tokens = norm(w, "norm1", visual)
+    key, value = np.split(linear(w, "key_value", tokens), [channels // 2], axis=1)
+    query, visual_gate, id_tokens = key, silu(linear(w, "gate", tokens)), None
+    id_gate = np.ones_like(visual_gate)
+    if identity is not None:
+        id_tokens = norm(w, "id_norm1", identity)
+        id_gate = silu(linear(w, "id_gate", id_tokens))
+    gate = np.concatenate([visual_gate, id_gate], axis=1)  # L×4C, as values in memory
+    long = attend(query, memory["long_key"], memory["long_value"], heads=1)
+    short = attend_window(w, query, memory["short_key"], memory["short_value"], size, 1, window)
+    update = gate_output(w, "long_output", long, gate, size) + gate_output(
+        w, "short_output", short, gate, size
+    )
+    visual, identity = (
+        visual + update[:, :channels],
+        update[:, channels:] + (0 if identity is None else identity),
+    )
+
+    update = propagate_self(w, norm(w, "norm2", visual), norm(w, "id_norm2", identity), size)
+    return visual + update[:, :channels], identity + update[:, channels:], key, silu(value), id_tokens
+
+
+def propagate_self(w, visual, identity, size):
+    """Attend to the frame itself: normed branches L×C each to their update L×2C. It replaces feed-forward layers."""
+    query = key = linear(w, "self_attention.query_key", np.concatenate([visual, identity], axis=1))
+    value, gate = (
+        np.concatenate(
+            [
+                silu(linear(w, f"self_attention.visual_{name}", visual)),
+                silu(linear(w, f"self_attention.id_{name}", identity)),
+            ],
+            axis=1,
+        )
+        for name in ("value", "gate")
+    )
+    return gate_output(w, "self_attention.output", attend(query, key, value, heads=1), gate, size)
+
+
+def memorize_deaot(w, key, value, id_tokens, id_embedding):
+    """Return a frame's key L×C/2 and value L×4C: the visual value, then that of the identity branch and E."""
+    inputs = id_embedding if id_tokens is None else np.concatenate([id_tokens, id_embedding], axis=1)
+    return key, np.concatenate([value, silu(linear(w, "id_value", inputs))], axis=1)
+
+
+def gate_output(w, name, attended, gate, size):
+    """Multiply attended values L×4C by a gate, mix neighbors by a depthwise convolution, and project to L×2C."""
+    return linear(w, f"{name}.projection", convolve(w[f"{name}.conv.weight"], attended * gate, size))
+
+
+def attend(query, key, value, heads):
+    """Attend to all tokens in memory: query L×C, key S×C and value S×D to L×D; each head has c = C/heads channels."""
+    query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
+    weights = softmax(query @ key.swapaxes(1, 2) / math.sqrt(query.shape[2]))  # heads×L×S
+    return merge_heads(weights @ value)
+
+
+def attend_window(w, query, key, value, size, heads, window):
+    """Attend to the window² tokens around the same place in another frame: query, key and value L×… to L×D.
+
+    Each place in the window has a learned weight R and bias b, added to the logits as q·R + b, and in AOT also a
+    learned U, added to the values.
+    """
+    (height, width), side = size, math.isqrt(window)
+    query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
+    rows, columns = np.divmod(np.arange(height * width)[:, None], width)
+    rows = rows + np.arange(window) // side - side // 2  # L×window²
+    columns = columns + np.arange(window) % side - side // 2
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    neighbors = np.where(inside, rows * width + columns, 0)
+    logits = np.einsum("hlc,hlwc->hlw", query / math.sqrt(query.shape[2]), key[:, neighbors])
+    relative_weight = w["short_attention.relative_key.weight"].reshape(heads, window, -1)
+    relative_bias = w["short_attention.relative_key.bias"].reshape(heads, 1, window)
+    logits += query @ relative_weight.swapaxes(1, 2) + relative_bias
+    weights = softmax(np.where(inside, logits, -np.inf))  # heads×L×window²
+    attended = np.einsum("hlw,hlwc->hlc", weights, value[:, neighbors])
+    if "short_attention.relative_value" in w:
+        attended += weights @ w["short_attention.relative_value"].swapaxes(1, 2)
+    return merge_heads(attended)
+
+
+def feedforward(w, x, size):
+    """Map L×C to L×C: two linear layers, between them GroupNorm, GELU and a depthwise convolution."""
+    hidden = linear(w, "feedforward.expand", x)
+    groups = normalize(hidden.reshape(len(x), NORM_GROUPS, -1), (0, 2)).reshape(hidden.shape)
+    hidden = groups * w["feedforward.norm.weight"] + w["feedforward.norm.bias"]
+    hidden *= (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
+    return linear(w, "feedforward.reduce", convolve(w["feedforward.conv.weight"], hidden, size))
+
+
+def convolve(kernel, x, size):
+    """Convolve each channel of tokens L×C with its own kernel, C×1×5×5."""
+    radius = kernel.shape[2] // 2
+    padded = np.pad(x.reshape(*size, -1), ((radius, radius), (radius, radius), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[2:], axis=(0, 1))  # h×w×C×5×5
+    return np.einsum("hwcij,cij->hwc", windows, kernel[:, 0]).reshape(x.shape)
+
+
+def sine_position(size, channels):
+    """Return sines and cosines of each token's row, then of its column, L×C."""
+    (height, width), channel = size, np.arange(channels // 2)
+    period = 10000 ** (2 * (channel // 2) / len(channel))
+    phase = np.where(channel % 2, math.pi / 2, 0)  # cosines in odd channels
+    rows, columns = np.divmod(np.arange(height * width)[:, None], width)
+    angles = [2 * math.pi * rows / (height - 1), 2 * math.pi * columns / (width - 1)]
+    return np.concatenate([np.sin(angle / period + phase) for angle in angles], axis=1)
+
+
+def split_heads(x, heads):
+    """Map S×(heads·c) to heads×S×c."""
+    return x.reshape(len(x), heads, -1).swapaxes(0, 1)
+
+
+def merge_heads(x):
+    """Map heads×L×c to L×(heads·c)."""
+    return x.swapaxes(0, 1).reshape(x.shape[1], -1)
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def linear(w, name, x):
+    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+
+def norm(w, name, x):
+    return normalize(x, -1) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def normalize(x, axes):
+    """Shift and scale to mean 0 and variance 1 over axes."""
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + EPSILON)

@@ -1,0 +1,88 @@
+"""Exports: their files are checked and loaded by onnxruntime."""
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
+
+from aotlab_runtime.inputs import InputError, describe_error, is_integer_in, require, shorten
+
+EXPORT_VERSION = 11
+"""version of ``export.json``"""
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PROVIDERS = {
+    "cpu": [CPU],
+    "cuda": [CUDA, CPU],
+    "tensorrt": ["TensorrtExecutionProvider", CUDA, CPU],
+    "coreml": ["CoreMLExecutionProvider", CPU],
+    "directml": ["DmlExecutionProvider", CPU],
+    "openvino": ["OpenVINOExecutionProvider", CPU],
+}
+"""onnxruntime's execution providers by name; later ones run what earlier ones do not support"""
+
+
+def load_export(
+    folder: str | Path, provider: str, threads: int | None
+) -> tuple[dict[str, Any], dict[str, onnxruntime.InferenceSession]]:
+    """Return the content of ``export.json`` and a session for each graph; see `Graphs` for arguments and errors."""
+    providers = require_provider(provider)
+    is_count = threads is None or is_integer_in(threads, 1, 1024)
+    require(is_count, f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
+    options.add_session_config_entry("session.use_env_allocators", "1")  # one arena for all graphs
+    arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
+    with suppress(RuntimeError):  # registered before
+        onnxruntime.create_and_register_allocator(arena, None)
+    description = read_description(folder)
+    try:
+        sessions = {
+            path.stem: onnxruntime.InferenceSession(path, options, providers=providers)
+            for path in map(Path(folder).joinpath, description["sha256"])
+            if path.suffix == ".onnx"
+        }
+    except Exception as error:  # onnxruntime's errors have no common class
+        reason = shorten(repr(error), 200)
+        raise InputError(
+            f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider}): {reason}"
+        ) from error
+    has_started = providers[0] in sessions["encode"].get_providers()  # else onnxruntime has fallen back
+    require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
+    return description, sessions
+
+
+def require_provider(name: str) -> list[str]:
+    """Return onnxruntime's providers for one of `PROVIDERS`; raise `InputError` if it is not installed."""
+    if not isinstance(name, str) or name not in PROVIDERS:
+        raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")
+    is_installed = PROVIDERS[name][0] in onnxruntime.get_available_providers()
+    require(is_installed, f"provider {name}: not in this onnxruntime; install a variant that has it")
+    return PROVIDERS[name]
+
+
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """Return the content of an export's ``export.json``; raise `InputError` if a file is missing or changed."""
+    try:
+        path = Path(folder)
+        description: dict[str, Any] = json.loads((path / "export.json").read_text("utf-8"))
+        version = description["version"] if isinstance(description, dict) else None
+        if version != EXPORT_VERSION:
+            raise ValueError(f"of version {shorten(version)}, expected {EXPORT_VERSION}")
+        content = {key: description[key] for key in ("config", "network_size", "prompting")}
+        content["sha256"] = {
+            name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]
+        }
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if description["digest"] != digest:
+            raise ValueError("changed or damaged since it was written")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{folder}: not a usable export ({describe_error(error)}); run aotlab export"
+        ) from error
+    return description

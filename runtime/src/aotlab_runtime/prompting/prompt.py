@@ -1,0 +1,106 @@
+"""`Prompt`: points on an object and a box around it; checks of prompts."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aotlab_runtime.images import ImageSize
+from aotlab_runtime.inputs import InputError, is_integer_in, require, shorten
+
+log = logging.getLogger(__name__)
+
+OUTSIDE = "outside the image of {1}×{0}; give pixels of the image"
+MAX_OUTSIDE_FRACTION = 0.1
+"""A box with a larger share of its width or height outside the image is probably given as two corners."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
+
+    >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
+    >>> Prompt(box=(100, 60, 50, 40))
+    """
+
+    points: ArrayLike = ()
+    """points (x, y), or a single point, on the object (positive) or off it (negative)"""
+    labels: ArrayLike | None = None
+    """1 for a positive, 0 for a negative point; None: all are positive"""
+    box: ArrayLike | None = None
+    """box around the object: left, top, width, height"""
+
+
+Prompts = Mapping[int, Prompt | ArrayLike]
+"""prompts by object id; a pair (x, y) is one point"""
+
+
+class CheckedPrompt(NamedTuple):
+    """Arrays of a `Prompt` that fits its frame."""
+
+    positive: np.ndarray  # points (x, y) on the object, P×2
+    negative: np.ndarray  # points off the object, Q×2
+    box: np.ndarray | None  # (left, top) and (right, bottom), clipped to the frame, 2×2
+
+
+def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]:
+    """Return prompts by object id for a frame of (height, width); raise `InputError` if one does not fit."""
+    has_ids = isinstance(prompts, Mapping) and prompts and all(is_integer_in(key, 1) for key in prompts)
+    require(has_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
+    checked = {}
+    for object_id, prompt in prompts.items():
+        is_foreign = type(prompt).__name__ == "Prompt" and not isinstance(prompt, Prompt)
+        require(not is_foreign, "prompts: of another package; import Prompt from aotlab_runtime")
+        own = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        positive, negative = check_points(own, size)
+        corners = None if own.box is None else check_box(own.box, size, int(object_id))
+        checked[int(object_id)] = CheckedPrompt(positive, negative, corners)
+    return checked
+
+
+def check_points(prompt: Prompt, size: ImageSize) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positive and the negative points of a prompt for a frame of (height, width)."""
+    message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
+    message += "; give a box as Prompt(box=...)"
+    points = to_numbers(prompt.points, message, "iuf")
+    require(not points.size or (points.ndim <= 2 and points.shape[-1:] == (2,)), message)
+    points = points.reshape(-1, 2)
+    given = np.ones(len(points)) if prompt.labels is None else prompt.labels
+    message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(given)}"
+    labels = np.atleast_1d(to_numbers(given, message, "biuf"))
+    require(labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(), message)
+    require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
+    for x, y in points:
+        is_inside = -1 <= x <= size[1] and -1 <= y <= size[0]
+        require(is_inside, f"point {x:g},{y:g}: {OUTSIDE.format(*size)}")
+    return points[labels == 1], points[labels == 0]
+
+
+def check_box(box: ArrayLike, size: ImageSize, object_id: int) -> np.ndarray:
+    """Return (left, top) and (right, bottom) of a box, clipped to a frame of (height, width)."""
+    message = f"box {shorten(box)}: expected left, top, width and height in pixels, at least 2 each"
+    values = to_numbers(box, message, "iuf")
+    require(values.shape == (4,) and values[2:].min() >= 2, message)
+    corners = np.stack([values[:2], values[:2] + values[2:]]).clip(0, size[::-1])
+    sides, text = corners[1] - corners[0], ",".join(f"{value:g}" for value in values)
+    require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(*size)}")
+    if (sides / values[2:]).min() < 1 - MAX_OUTSIDE_FRACTION:
+        log.warning(
+            "box %s of object %d: extends beyond the image (%d×%d) and is cropped; "
+            "a box is left, top, width, height",
+            text, object_id, size[1], size[0],
+        )  # fmt: skip
+    return corners
+
+
+def to_numbers(values: ArrayLike, message: str, kinds: str) -> np.ndarray:
+    """Convert finite numbers to floats; raise `InputError` with ``message`` for others; ``kinds``: of `numpy.dtype`."""
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # ragged lists, tensors on a GPU
+        raise InputError(message) from error
+    require(not array.size or (array.dtype.kind in kinds and np.isfinite(array).all()), message)
+    return array.astype(float)

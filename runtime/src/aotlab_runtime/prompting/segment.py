@@ -1,0 +1,182 @@
+"""Masks of objects from prompts, by the prompt network: a coarse pass, then a refining pass around each object."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from aotlab_runtime.graphs import Graphs
+from aotlab_runtime.images import ImageSize
+from aotlab_runtime.inputs import InputError, require
+from aotlab_runtime.prediction import Prediction
+from aotlab_runtime.prompting.prompt import CheckedPrompt, Prompts, check_prompts
+
+Crop = tuple[slice, slice]
+"""rows and columns of a frame"""
+EXCLUDED = np.float32(-12)
+"""logit of pixels that cannot belong to an object, about the lowest that the network gives"""
+BOX_MARGIN = 0.12
+"""margin around a box, as a fraction of its sides; pixels beyond it are outliers"""
+MAX_PART_DISTANCE = 0.5
+"""A part farther than this from every clicked part is dropped; unit: square root of the area of the clicked parts."""
+STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
+"""lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
+
+
+def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> np.ndarray:
+    """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
+    if isinstance(prompts, Mapping) and not prompts:
+        return mask
+    prediction = segment_prompts(graphs, frame, prompts, mask)
+    for object_id in prediction.ids:
+        if object_id not in prediction.labels:
+            raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+    return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
+
+
+def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> Prediction:
+    """Segment objects of a frame from prompts by object id, in two passes.
+
+    ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
+    """
+    prompts_by_id = check_prompts(prompts, frame.shape[:2])
+    require(
+        graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
+    )
+    checked = []
+    for prompt in prompts_by_id.values():  # points on other objects are off this one
+        others = [other.positive for other in prompts_by_id.values() if other is not prompt]
+        checked.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
+    is_excluded = ~np.isin(mask, [0, *prompts_by_id])
+    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in checked])
+    coarse_logits[:, is_excluded] = EXCLUDED
+    strongest = coarse_logits.max(0)
+    is_overlap = (coarse_logits < strongest) & (strongest > 0)
+    rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse_logits)))
+    objects = zip(checked, rough_masks, strict=True)
+    logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
+    logits[:, is_excluded] = EXCLUDED
+    for object_logits, prompt in zip(logits, checked, strict=True):
+        object_logits[find_pixels_far_from_prompt(object_logits > 0, prompt)] = EXCLUDED
+    logits = np.concatenate([-logits.max(0, keepdims=True), logits])
+    return Prediction((*prompts_by_id,), logits, graphs.config["confidence_temperature"])
+
+
+def segment_object(
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the logits H×W of one object.
+
+    The coarse pass, without a rough mask, sees the surroundings of a box, else the whole frame. The refining pass, with
+    a rough mask H×W in 0 to 1, sees those of the box or of this mask; its outlines follow the edges of the image.
+    """
+    size, settings = frame.shape[:2], graphs.prompting
+    mask = np.zeros(size, np.float32) if rough_mask is None else rough_mask
+    crop, edge = np.s_[0 : size[0], 0 : size[1]], settings["frame_edge"]
+    if prompt.box is not None or rough_mask is not None:
+        margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
+        crop, edge = find_crop(prompt, size, margin, settings["min_crop"], mask), settings["crop_edge"]
+    image = frame[crop]
+    input_size = choose_input_size(image.shape[:2], edge, graphs.config["model"])
+    planes = draw_prompt_planes(prompt, crop, input_size, settings["click_radius"])
+    outputs = graphs.prompt(image, planes[None], mask[crop])
+    logits = np.full(size, EXCLUDED)
+    logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
+    return logits
+
+
+def choose_input_size(size: ImageSize, edge: float, model: Mapping[str, Any]) -> ImageSize:
+    """Return the prompt network's (height, width) for a crop of (height, width): whole tokens, about ``edge`` wide."""
+    stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
+    tokens = np.rint((np.array(size) * (edge / max(size)) - corner_pixel) / stride)
+    height, width = stride * np.maximum(2, tokens).astype(int) + corner_pixel
+    return int(height), int(width)
+
+
+def find_crop(
+    prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, mask: np.ndarray
+) -> Crop:
+    """Find the rows and columns around positive points and a box, else a rough mask; square where the frame allows.
+
+    ``margin``: on each side, as a fraction of the object's longer side.
+    """
+    pixels = np.argwhere(mask > 0.5)[:, ::-1]
+    outline = np.concatenate([pixels, pixels + 1]) if prompt.box is None else prompt.box
+    corners = np.concatenate([prompt.positive, outline])
+    low, high = corners.min(0), corners.max(0)
+    side = max(min_side, (1 + 2 * margin) * (high - low).max())
+    limit = np.array(size[::-1])
+    start = np.rint(((low + high) / 2 - side / 2).clip(0, np.maximum(0, limit - side))).astype(int)
+    stop = np.minimum(limit, start + round(side))
+    return np.s_[start[1] : stop[1], start[0] : stop[0]]
+
+
+def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+    """Draw planes 3×height×width of 0 and 1: discs of positive points, discs of negative points, and the box."""
+    planes = np.zeros((3, *size), np.float32)
+    origin = np.array([crop[1].start, crop[0].start])
+    scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    for plane, points in zip(planes[:2], (prompt.positive, prompt.negative), strict=True):
+        for x, y in (points - origin + 0.5) * scale - 0.5:
+            plane[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1
+    if prompt.box is not None:
+        start, stop = np.rint((prompt.box - origin) * scale).astype(int)
+        x0, y0 = start.clip(0, (size[1] - 1, size[0] - 1))
+        planes[2, y0 : max(y0 + 1, stop[1]), x0 : max(x0 + 1, stop[0])] = 1  # at least one pixel
+    return planes
+
+
+def find_pixels_far_from_prompt(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool far outside the box and the points; without a box, far from the points."""
+    if prompt.box is None:
+        return find_pixels_far_from_points(mask, prompt.positive)
+    margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
+    corners = np.concatenate([prompt.box + np.stack([-margin, margin]), prompt.positive])
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
+
+
+def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the components of a mask H×W bool far from those with a point (x, y), else from the largest."""
+    height, width = mask.shape
+    components = label_components(mask)
+    x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
+    seed = mask & np.isin(components, components[y, x])
+    if not seed.any():
+        seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
+    is_near = measure_distance(seed) <= MAX_PART_DISTANCE * np.sqrt(seed.sum())
+    return mask & ~np.isin(components, components[mask & is_near])
+
+
+def label_components(mask: np.ndarray) -> np.ndarray:
+    """Label the 8-connected components of a mask H×W bool with numbers above 0: H×W, 0 is background."""
+    padded = np.pad(mask, 1)
+    starts = padded & ~np.roll(padded, 1)
+    runs = padded * starts.cumsum().reshape(padded.shape)  # of pixels in a row, numbered from 1
+    contact_pairs = []
+    for step in padded.shape[1] + np.array([-1, 0, 1]):  # to the pixels below
+        below, below_starts = np.roll(runs, -step), np.roll(starts, -step)
+        contacts = (runs > 0) & (below > 0) & (starts | below_starts)
+        contact_pairs.append([runs[contacts], below[contacts]])
+    pairs = np.concatenate(contact_pairs, axis=1)
+    parents = np.arange(runs.max() + 1)
+    while (parents[pairs[0]] != parents[pairs[1]]).any():  # union-find
+        np.minimum.at(parents, parents[pairs].max(0), parents[pairs].min(0))
+        parents = parents[parents]
+    return parents[runs][1:-1, 1:-1]
+
+
+def measure_distance(mask: np.ndarray) -> np.ndarray:
+    """Return the chamfer distance H×W in pixels to a mask H×W bool, not empty."""
+    distance = np.where(np.pad(mask, 1), np.float32(0), np.float32(np.inf))
+    ramp = STRAIGHT_STEP * np.arange(distance.shape[1], dtype=np.float32)
+    for rows in (distance, distance[:, ::-1]):  # to the right, to the left
+        rows[:] = np.minimum.accumulate(rows - ramp, axis=1) + ramp
+    for rows in (distance, distance[::-1]):  # down, up
+        for last, row in pairwise(rows):
+            steps = last[1:-1] + STRAIGHT_STEP, last[:-2] + DIAGONAL_STEP, last[2:] + DIAGONAL_STEP
+            row[1:-1] = np.minimum.reduce([row[1:-1], *steps])
+    return distance[1:-1, 1:-1]
