@@ -82,7 +82,7 @@ def test_masks_equal_runtime(exported, tmp_path):
 @pytest.mark.slow
 def test_corrected_masks_equal_pytorch(exported, tmp_path):
     """The runtime has no prompts with masks."""
-    frame, mask = clip(1, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
+    frame, mask = draw_texture(1, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
     earlier = (mask == 1).astype(int)
     prompts = [
         make_prompt(negative=[[20, 100]], mask=earlier.ravel().tolist()),
