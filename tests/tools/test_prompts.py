@@ -219,7 +219,7 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
 
 @pytest.mark.parametrize(("line", "words"), [
     (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
-    (["clip/00003.png", "--frame", "3", "--box", "3,3,14,14"], "00003.png: no frame 3; its last frame is 0"),
+    (["clip/00003.png", "--frame", "3", "--box", "3,3,14,14"], "00003: no frame 3; its last frame is 0"),
     (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
     (["clip", "--frame", "4", "--box", "0=3,3,14,14"], "boxes and points name a frame"),
     (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),

@@ -811,7 +811,7 @@ def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatc
 
 SAME = [
     {"video": "video"},
-    {"video": "link"},
+    {"video": "links/video"},
     {"masks": "first.png"},
     {"masks": "0=first.png", "start": 0},
     {"boxes": ("4:8-24:20", ":2=1,2,3,4")},
@@ -843,7 +843,8 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
 
 @pytest.mark.parametrize("spelling", SAME, ids=str)
 def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
-    (tmp_path / "link").symlink_to(video)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/video").symlink_to(video)
     job = Job(
         "out", str(video), str(mask), boxes=("4,8,20,12", ":2=1,2,3,4"), classes="cat", levels="0, 255", rate="25"
     )  # fmt: skip
