@@ -37,11 +37,9 @@ const MAX_TOASTS = 3;
 
 /**
  * Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
- * @param {string} text
- * @param {Record<string, () => void>} [buttons] by label
- * @param {number} [step] of the history, which the buttons undo
+ * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} `step`: that the buttons undo
  */
-export function showToast(text, buttons = {}, step) {
+export function showToast(text, buttons = {}, step = 0) {
   const close = () => box.remove();
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
@@ -62,12 +60,8 @@ export function showToast(text, buttons = {}, step) {
 }
 
 /**
- * Ask in a dialog; return the value of the pressed button, empty if canceled.
- * @template {string} T
- * @param {string} title
- * @param {Node} content
- * @param {T[]} values labels of the buttons besides Cancel, the main one first, which Enter presses
- * @returns {Promise<T | ''>}
+ * Ask in a dialog; return the value of the pressed button, empty if canceled; `values`: the one of Enter first.
+ * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>}
  */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
@@ -94,10 +88,8 @@ export const CANCELED = new Error('Canceled.');
 
 /**
  * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
- * @template T
- * @param {(choice?: {outdated: OutdatedChoice}) => Promise<T>} send
- * @param {{outdated: OutdatedChoice}} [choice]
- * @returns {Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
+ * @type {<T>(send: (choice?: {outdated: OutdatedChoice}) => Promise<T>, choice?: {outdated: OutdatedChoice})
+ *   => Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
  */
 export async function sendOrAsk(send, choice) {
   try {
