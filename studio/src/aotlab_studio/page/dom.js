@@ -8,10 +8,10 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} children */
-export function createElement(kind, values, ...children) {
+/** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} nodes */
+export function createElement(kind, values, ...nodes) {
   const node = Object.assign(document.createElement(kind), values);
-  node.append(...children);
+  node.append(...nodes);
   return node;
 }
 

@@ -39,7 +39,6 @@ export class Exporter {
     element('export-dialog').showModal();
   }
 
-  /** Export, with progress and errors in the dialog. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = [...this.boxes].filter((box) => box.checked).map((box) => box.name);

@@ -41,11 +41,9 @@ export class RowList {
 
 /** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
-  /**
-   * @param {HTMLInputElement} input
+  /** @param {HTMLInputElement} input
    * @param {(subject: number) => string} getStored stored text of a frame or object
-   * @param {(subject: number, text: string) => Promise<{error?: Error}>} store
-   */
+   * @param {(subject: number, text: string) => Promise<{error?: Error}>} store */
   constructor(input, getStored, store) {
     this.input = input;
     this.getStored = getStored;

@@ -54,10 +54,8 @@ export class EditHistory {
     return this.undoOrRedo('undo', () => ({ step: step ?? this.app.state.step }));
   }
 
-  /**
-   * Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
-   * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage]
-   */
+  /** Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
+   * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
@@ -94,7 +92,6 @@ export class EditHistory {
     element('versions-problem').textContent = (error ?? listed.error)?.message ?? '';
   }
 
-  /** List the versions in the dialog; return the answer. */
   async showVersions() {
     element('versions-problem').textContent = '';
     const answer = await this.app.queue.edit('list_versions', {});

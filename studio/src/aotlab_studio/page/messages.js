@@ -35,10 +35,8 @@ const createCloseButton = (/** @type {() => void} */ onclick) => (
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
-/**
- * Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
- * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} `step`: that the buttons undo
- */
+/** Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
+ * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} `step`: that the buttons undo */
 export function showToast(text, buttons = {}, step = 0) {
   const close = () => box.remove();
   const actions = Object.entries(buttons).map(([label, run]) => (
@@ -59,10 +57,8 @@ export function showToast(text, buttons = {}, step = 0) {
   if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
-/**
- * Ask in a dialog; return the value of the pressed button, empty if canceled; `values`: the one of Enter first.
- * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>}
- */
+/** Ask in a dialog; return the value of the pressed button, empty if canceled; `values`: the one of Enter first.
+ * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>} */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
@@ -86,11 +82,9 @@ export const CANCELED = new Error('Canceled.');
 
 /** @typedef {import('./protocol.js').Failure['choices'][number]} OutdatedChoice */
 
-/**
- * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
+/** Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
  * @type {<T>(send: (choice?: {outdated: OutdatedChoice}) => Promise<T>, choice?: {outdated: OutdatedChoice})
- *   => Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
- */
+ *   => Promise<T & {error?: undefined} | import('./connection.js').ShownError>} */
 export async function sendOrAsk(send, choice) {
   try {
     return /** @type {any} */ (await send(choice));

@@ -98,11 +98,9 @@ export class ObjectPanel {
     for (const field of [this.name, this.className, this.attributes]) field.show(item.id);
   }
 
-  /**
-   * Edit the selected object's mask on this frame; `values`: further fields of the message.
+  /** Edit the selected object's mask on this frame; `values`: further fields of the message.
    * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
-   *   => Promise<ActionAnswer<A> | ShownError>}
-   */
+   *   => Promise<ActionAnswer<A> | ShownError>} */
   editMask(action, values) {
     const { selection, playback: { frame }, queue } = this.app;
     return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());

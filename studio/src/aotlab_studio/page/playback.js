@@ -26,7 +26,6 @@ export class Playback {
     field.onblur = () => this.showPosition();
   }
 
-  /** Frame that shows. */
   get frame() {
     return this.shown.frame;
   }

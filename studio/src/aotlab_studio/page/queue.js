@@ -5,14 +5,12 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
-/**
- * Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it. Until they are
- * stored, it keeps its switches.
+/** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it. It keeps its
+ * switches until they are stored.
  * @typedef {{readonly id: number, hidden?: boolean, locked?: boolean}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
- * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet
- */
+ * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 
@@ -55,11 +53,9 @@ export class EditQueue {
     if (wasBusy !== this.requestCount > 0) element('view').ariaBusy = String(this.requestCount > 0);
   }
 
-  /**
-   * Run `task`, which uses `send`, after the earlier ones, and before the later ones; it clears an error shown before.
+  /** Run `task`, which uses `send`, after the earlier ones, and before the later ones; it clears an error shown before.
    * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
-   *   kind?: keyof EditQueue['previous']) => Promise<T>}
-   */
+   *   kind?: keyof EditQueue['previous']) => Promise<T>} */
   runInOrder(pending, task, kind = 'edits') {
     const { app: { connection }, actions, previous } = this;
     const id = connection.createId();
@@ -81,11 +77,9 @@ export class EditQueue {
     return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
   }
 
-  /**
-   * Send an action at once, and show its error; `target` is the object of a message without one. If the action creates
+  /** Send an action at once, and show its error; `target` is the object of a message without one. If the action creates
    * or removes it, later edits go to the created object, to the one that has its pixels now, or to a new one.
-   * @type {SendAction}
-   */
+   * @type {SendAction} */
   async send(action, message, target, id) {
     const { app } = this;
     const fullMessage = addObjectId(message, target);

@@ -27,12 +27,8 @@ export class Viewer {
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    /**
-     * Names and colors, red in the lowest byte, of the visible objects by id; `halo`: color of the pixels around the
-     * outline, by which it shows on a background of its own color.
-     * @type {Map<number, {name: string, color: number, halo: number}>}
-     */
-    this.objects = new Map();
+    /** Visible objects by id; colors have red in the lowest byte; `halo` is the outline's, to show on any frame. */
+    this.objects = /** @type {Map<number, {name: string, color: number, halo: number}>} */ (new Map());
     this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
     this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor
     this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
@@ -133,7 +129,6 @@ export class Viewer {
     return this.objects.has(id) ? id : 0;
   }
 
-  /** Redraw the masks after they, their colors or the display settings changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -172,7 +167,6 @@ export class Viewer {
     this.draw();
   }
 
-  /** Show the pixel under the pointer and the zoom. */
   showReadout() {
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = this.pointer && this.viewToFrame(this.pointer);
