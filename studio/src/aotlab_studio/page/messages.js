@@ -5,8 +5,7 @@ import { createElement, createIcon, element } from './dom.js';
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
   element('status').replaceChildren(text, ...(isError ? [createCloseButton(() => showMessage(''))] : []));
-  element('status').className = isError ? 'error' : '';
-  element('status').role = isError ? 'alert' : 'status';
+  Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
 }
 
 /** Show advice, unless an error is shown. @param {string} text */

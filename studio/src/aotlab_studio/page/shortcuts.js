@@ -13,9 +13,7 @@ import { TOOLS } from './tools.js';
  * `buttons`: that do the same, one for each key or one for all */
 
 /** @type {Record<string, string>} */
-const KEY_NAMES = {
-  ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+',
-};
+const KEY_NAMES = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+' };
 
 /** Keys identified by their position, whatever the layout. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };

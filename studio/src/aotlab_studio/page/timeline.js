@@ -231,6 +231,7 @@ export class Timeline {
   }
 
   drawNow() {
+    if (!this.app.project) return; // not described yet
     const height = this.fitHeight();
     const { app: { objects }, context, first, span, canvas, canvas: { clientWidth: width } } = this;
     canvas.width = Math.round(width * devicePixelRatio);

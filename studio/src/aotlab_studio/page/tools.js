@@ -124,7 +124,7 @@ export class Toolbox {
 
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
-    this.finishDrag();
+    this.release();
     if (![PAN, this.drawingTool].includes(tool)) this.dropPoints();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
@@ -142,14 +142,9 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** Send a drag as it is; it would be lost with its frame, object or tool. */
-  finishDrag() {
-    if (this.isDown) this.release();
-  }
-
   /** End the input for this frame and object: finish a drag, drop corners, and hide sent input. */
   endInput() {
-    this.finishDrag();
+    this.release();
     this.cancel();
   }
 
@@ -259,7 +254,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag. @param {boolean} [isDoubleClick] whether its press is the second of a double click */
+  /** End a drag, which would be lost with its frame, object or tool. @param {boolean} [isDoubleClick] */
   async release(isDoubleClick = false) {
     if (this.isDown) await this.tool.release?.(this, isDoubleClick);
   }
