@@ -189,7 +189,8 @@ export class Timeline {
 
   pressPointer(/** @type {PointerEvent} */ event) {
     if (event.button) return;
-    const [handle, isTouch] = [this.findHandle(event), event.pointerType === 'touch'];
+    const handle = this.findHandle(event);
+    const isTouch = event.pointerType === 'touch';
     this.press = { frame: this.eventToFrame(event), x: event.offsetX, handle, moved: false, isTouch };
     if (!isTouch) this.selectAt(event);
     if (handle < 0 && event.offsetX < NAMES_WIDTH) return;

@@ -129,7 +129,8 @@ export class Viewer {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
-    const [alpha, hasOutline] = [fill.checked ? Math.round(opacity.valueAsNumber * 255) : 0, outline.checked];
+    const alpha = fill.checked ? Math.round(opacity.valueAsNumber * 255) : 0;
+    const hasOutline = outline.checked; // read once, not for each pixel
     const visibleIds = /** @type {Set<number>} */ (new Set()); // ids of the visible objects on the frame
     let [index, last] = [0, 0];
     /** @type {{color: number, halo: number} | undefined} */
