@@ -69,8 +69,9 @@ function createRow({ name }) {
   const [statusCell, personCell] = [createElement('td', {}, button), createElement('td', {})];
   /** @type {StatusButton<Clip>} */
   const status = new StatusButton(button, async (value, note, { digest }) => {
-    const message = { status: value, note, digest };
-    const answer = requireName() ? await storeStatus(address, message) : { error: CANCELED };
+    const edit = { do: 'set_status', status: value, note, digest };
+    const store = (/** @type {object=} */ choice) => postEdit(address, { ...edit, ...choice });
+    const answer = requireName() ? await sendOrAsk(store) : { error: CANCELED };
     if (!answer.error) showMessage('');
     await fetchTask.run();
     return answer;
@@ -106,13 +107,11 @@ async function exportClips() {
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-/** Store the status of a clip. @param {string} address @param {object} values */
-function storeStatus(address, values) {
-  return sendOrAsk(async (choice) => {
-    const [answer] = await post(`clip/${address}/edits`, [{ do: 'set_status', ...values, ...choice }]);
-    if ('error' in answer) throw toError(answer);
-    return answer;
-  });
+/** Return the answer to an edit of a clip. @param {string} address @param {object} edit */
+async function postEdit(address, edit) {
+  const [answer] = await post(`clip/${address}/edits`, [edit]);
+  if ('error' in answer) throw toError(answer);
+  return answer;
 }
 
 /** Return the answer to a request. @param {string} address @param {object | null} body */

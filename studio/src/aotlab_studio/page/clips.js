@@ -40,10 +40,8 @@ export function connectUser(onChange) {
 
 /** Button that shows a status, and asks for another one. @template {{status: ClipStatus, note: string}} V */
 export class StatusButton {
-  /**
-   * @param {HTMLButtonElement} button
-   * @param {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} store `seen`: what was shown
-   */
+  /** @typedef {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} Store `seen`: what was shown */
+  /** @param {HTMLButtonElement} button @param {Store} store */
   constructor(button, store) {
     this.button = button;
     this.store = store;

@@ -1,17 +1,13 @@
 /** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
-/**
- * @template {keyof Actions} A
- * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer
- */
+/** @template {keyof Actions} A
+ * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
-/**
- * Unanswered message; `canResend`: it is sent again to the next connection; `socket`: to which it was sent.
+/** Unanswered message; `canResend`: it is sent again to the next connection; `socket`: to which it was sent.
  * @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, text: string, canResend: boolean,
- *   socket?: WebSocket}} Call
- */
+ *   socket?: WebSocket}} Call */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 const NO_ANSWER = 'The program did not answer a request. Is it still running?';
@@ -95,11 +91,9 @@ export class Connection {
     return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);
   }
 
-  /**
-   * Send a message; with an id of `createId`, until it is answered: the server stores each id once.
+  /** Send a message; with an id of `createId`, until it is answered: the server stores each id once.
    * @type {<A extends keyof Actions>(action: A, message: Actions[A]['message'], id?: number)
-   *   => Promise<ActionAnswer<A>>}
-   */
+   *   => Promise<ActionAnswer<A>>} */
   async call(action, message, id) {
     if (!id && !this.isOpen) throw new Error(NO_CONNECTION);
     const key = id ?? this.createId();

@@ -8,16 +8,10 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} kind
- * @param {object} values
- * @param {(Node | string)[]} children
- * @returns {HTMLElementTagNameMap[K]}
- */
-export function createElement(kind, values, ...children) {
+/** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} nodes */
+export function createElement(kind, values, ...nodes) {
   const node = Object.assign(document.createElement(kind), values);
-  node.append(...children);
+  node.append(...nodes);
   return node;
 }
 
@@ -59,14 +53,10 @@ export function showKey(button, key) {
 }
 
 /** Change the icon of an element. @param {Element} target @param {string} name */
-export function setIcon(target, name) {
-  target.querySelector('use')?.setAttribute('href', `#icon-${name}`);
-}
+export const setIcon = (target, name) => target.querySelector('use')?.setAttribute('href', `#icon-${name}`);
 
 /** Change the text after a button's icon. @param {Element} target @param {string} text */
-export function setLabel(target, text) {
-  if (target.lastElementChild) target.lastElementChild.textContent = text;
-}
+export const setLabel = (target, text) => target.lastElementChild?.replaceChildren(text);
 
 /** Return a function that draws once per refresh for all its calls, and call it when the pixel density changes. */
 export function drawOncePerRefresh(/** @type {() => void} */ draw) {

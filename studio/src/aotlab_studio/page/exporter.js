@@ -39,13 +39,12 @@ export class Exporter {
     element('export-dialog').showModal();
   }
 
-  /** Export, with progress and errors in the dialog. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = [...this.boxes].filter((box) => box.checked).map((box) => box.name);
     this.key = this.app.connection.createId();
     this.setRunning(true);
-    await this.app.queue.previousEdits; // later ones do not wait for an export
+    await this.app.queue.previous.edits; // later ones do not wait for an export
     const answer = await this.app.queue.send('export', { names, first, last, key: this.key });
     this.setRunning(false);
     if (answer.error) {

@@ -16,16 +16,13 @@ export function onSubmit(button, run) {
 
 /** List that reuses the elements of its rows, so that focus and presses survive an update. @template T */
 export class RowList {
-  /**
-   * @param {HTMLElement} list
-   * @param {(item: T) => number | string} getKey
-   * @param {(item: T) => {line: HTMLElement, show: (item: T) => void}} createRow
-   */
+  /** @typedef {{line: HTMLElement, show: (item: T) => void}} Row */
+  /** @param {HTMLElement} list @param {(item: T) => number | string} getKey @param {(item: T) => Row} createRow */
   constructor(list, getKey, createRow) {
     this.list = list;
     this.getKey = getKey;
     this.createRow = createRow;
-    this.rows = /** @type {Map<number | string, ReturnType<typeof createRow>>} */ (new Map());
+    this.rows = /** @type {Map<number | string, Row>} */ (new Map());
   }
 
   show(/** @type {T[]} */ items) {
@@ -44,11 +41,9 @@ export class RowList {
 
 /** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
-  /**
-   * @param {HTMLInputElement} input
+  /** @param {HTMLInputElement} input
    * @param {(subject: number) => string} getStored stored text of a frame or object
-   * @param {(subject: number, text: string) => Promise<{error?: Error}>} store
-   */
+   * @param {(subject: number, text: string) => Promise<{error?: Error}>} store */
   constructor(input, getStored, store) {
     this.input = input;
     this.getStored = getStored;

@@ -71,11 +71,6 @@ export class FrameCache {
     return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.getRevision(index)}`;
   }
 
-  /** Fetch the nearest available image for a frame that is slow to decode. @param {number} index */
-  fetchNearImage(index) {
-    return fetchImage(`frame/${index}?near=1`);
-  }
-
   /** @param {number} index @param {AbortSignal} [signal] @returns {Promise<Labels>} kept by the browser */
   async fetchLabels(index, signal) {
     const address = `labels/${index}?video=${this.video}&masks=${this.getRevision(index)}`;
@@ -83,6 +78,6 @@ export class FrameCache {
   }
 }
 
-async function fetchImage(/** @type {string} */ address) {
+export async function fetchImage(/** @type {string} */ address) {
   return createImageBitmap(await (await fetchOrThrow(address)).blob());
 }

@@ -41,11 +41,8 @@ export class EditHistory {
     if (!answer.error) showToast(text, { Undo: () => this.undo(answer.step) }, answer.step);
   }
 
-  /**
-   * Show how many pixels an edit took from other objects.
-   * @param {{step?: number, result?: {losses: Record<number, number>, object_id?: number}, error?: Error}} answer
-   * @param {string} [taker] the object of the answer if not given
-   */
+  /** @typedef {{step?: number, result?: {losses: Record<number, number>, object_id?: number}, error?: Error}} Losses */
+  /** Show how many pixels an edit took from other objects. @param {Losses} answer @param {string} [taker] */
   reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
     const losses = Object.entries(answer.result?.losses ?? {});
     const texts = losses.map(([id, count]) => `${formatCount(count, 'pixel')} from ${this.app.getName(Number(id))}`);
@@ -57,11 +54,8 @@ export class EditHistory {
     return this.undoOrRedo('undo', () => ({ step: step ?? this.app.state.step }));
   }
 
-  /**
-   * Undo or redo after the earlier edits.
-   * @param {'undo' | 'redo'} action
-   * @param {() => {step?: number} | undefined} [getMessage] called after them; undefined: do nothing
-   */
+  /** Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
+   * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
     playback.cancelSeek();
@@ -98,7 +92,6 @@ export class EditHistory {
     element('versions-problem').textContent = (error ?? listed.error)?.message ?? '';
   }
 
-  /** List the versions in the dialog; return the answer. */
   async showVersions() {
     element('versions-problem').textContent = '';
     const answer = await this.app.queue.edit('list_versions', {});

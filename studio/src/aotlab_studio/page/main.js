@@ -124,7 +124,7 @@ export class App {
     this.latestRevision = state.revision;
     const wasEmpty = !this.objects.length;
     this.state = state;
-    if (this.timeline.handleIndex < 0) this.tracking.showRange(); // a dragged one will be stored
+    if (this.timeline.press.handle < 0) this.tracking.showRange(); // a dragged one will be stored
     this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();

@@ -5,8 +5,7 @@ import { createElement, createIcon, element } from './dom.js';
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
   element('status').replaceChildren(text, ...(isError ? [createCloseButton(() => showMessage(''))] : []));
-  element('status').className = isError ? 'error' : '';
-  element('status').role = isError ? 'alert' : 'status';
+  Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
 }
 
 /** Show advice, unless an error is shown. @param {string} text */
@@ -35,13 +34,9 @@ const createCloseButton = (/** @type {() => void} */ onclick) => (
 const TOAST_SECONDS = 12;
 const MAX_TOASTS = 3;
 
-/**
- * Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
- * @param {string} text
- * @param {Record<string, () => void>} [buttons] by label
- * @param {number} [step] of the history, which the buttons undo
- */
-export function showToast(text, buttons = {}, step) {
+/** Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
+ * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} `step`: that the buttons undo */
+export function showToast(text, buttons = {}, step = 0) {
   const close = () => box.remove();
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
@@ -61,14 +56,8 @@ export function showToast(text, buttons = {}, step) {
   if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
-/**
- * Ask in a dialog; return the value of the pressed button, empty if canceled.
- * @template {string} T
- * @param {string} title
- * @param {Node} content
- * @param {T[]} values labels of the buttons besides Cancel, the main one first, which Enter presses
- * @returns {Promise<T | ''>}
- */
+/** Ask in a dialog; return the value of the pressed button, empty if canceled; `values`: the one of Enter first.
+ * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>} */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
@@ -92,13 +81,9 @@ export const CANCELED = new Error('Canceled.');
 
 /** @typedef {import('./protocol.js').Failure['choices'][number]} OutdatedChoice */
 
-/**
- * Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
- * @template T
- * @param {(choice?: {outdated: OutdatedChoice}) => Promise<T>} send
- * @param {{outdated: OutdatedChoice}} [choice]
- * @returns {Promise<T & {error?: undefined} | import('./connection.js').ShownError>}
- */
+/** Send a request; if it is refused, ask for one of the choices that it offers and repeat it, or show the error.
+ * @type {<T>(send: (choice?: {outdated: OutdatedChoice}) => Promise<T>, choice?: {outdated: OutdatedChoice})
+ *   => Promise<T & {error?: undefined} | import('./connection.js').ShownError>} */
 export async function sendOrAsk(send, choice) {
   try {
     return /** @type {any} */ (await send(choice));

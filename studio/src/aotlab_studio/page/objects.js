@@ -79,9 +79,8 @@ export class ObjectPanel {
     });
     element('merge').onclick = () => app.commands.add(() => openMerge(app), true);
     element('load').onchange = () => {
-      const file = element('load').files?.[0];
-      element('load').value = '';
-      loadMasks(app, file).catch(showError);
+      loadMasks(app, element('load').files?.[0]).catch(showError);
+      element('load').value = ''; // the same file may be chosen again
     };
     document.addEventListener('dragover', (event) => event.preventDefault()); // or the browser opens the file
     document.addEventListener('drop', (event) => {
@@ -98,11 +97,9 @@ export class ObjectPanel {
     for (const field of [this.name, this.className, this.attributes]) field.show(item.id);
   }
 
-  /**
-   * Edit the selected object's mask on this frame; `values`: further fields of the message.
+  /** Edit the selected object's mask on this frame; `values`: further fields of the message.
    * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
-   *   => Promise<ActionAnswer<A> | ShownError>}
-   */
+   *   => Promise<ActionAnswer<A> | ShownError>} */
   editMask(action, values) {
     const { selection, playback: { frame }, queue } = this.app;
     return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());
@@ -110,7 +107,7 @@ export class ObjectPanel {
 
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
-    toolbox.finishDrag();
+    toolbox.release();
     selection.selectByUser(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);

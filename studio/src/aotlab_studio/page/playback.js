@@ -1,6 +1,7 @@
 /** Current frame: seeking, playing, refreshing its masks. */
 
 import { CoalescedTask, element, elements, setIcon } from './dom.js';
+import { fetchImage } from './frames.js';
 import { showError, showHint } from './messages.js';
 
 const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
@@ -26,7 +27,6 @@ export class Playback {
     field.onblur = () => this.showPosition();
   }
 
-  /** Frame that shows. */
   get frame() {
     return this.shown.frame;
   }
@@ -109,7 +109,7 @@ export class Playback {
     const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame, signal)]);
     let hasEnded = false;
     const showNear = async () => {
-      const near = hasEnded ? null : await frames.fetchNearImage(frame).catch(() => null);
+      const near = hasEnded ? null : await fetchImage(`frame/${frame}?near=1`).catch(() => null);
       if (near && !hasEnded) viewer.placeholder = near;
       viewer.draw();
     };

@@ -6,7 +6,7 @@ import { CoalescedTask, getWheelFactor } from './dom.js';
 import { showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
-const PEN_ERASER = 5;
+const PEN_ERASER = 5; // button
 
 /** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
 export function bindPointers(viewer, toolbox) {

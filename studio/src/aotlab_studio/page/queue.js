@@ -5,16 +5,12 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
-/**
- * Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it. Until they are
- * stored, it keeps its switches.
+/** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it. It keeps its
+ * switches until they are stored.
  * @typedef {{readonly id: number, hidden?: boolean, locked?: boolean}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
- * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet
- * @typedef {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
- *   previous?: Promise<unknown>) => Promise<T>} RunTask
- */
+ * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 
@@ -40,13 +36,12 @@ export class EditQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
-    this.previousEdits = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
-    this.previousStatuses = /** @type {Promise<any>} */ (Promise.resolve()); // settles after all statuses
+    /** Settle after all queued edits, and after all statuses. */
+    this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
     this.requestCount = 1; // number of pending answers; the first one describes the session
   }
 
-  /** Whether edits are not answered yet. */
   get hasEdits() {
     return [...this.actions.values()].some(({ action }) => action !== 'set_status');
   }
@@ -58,18 +53,16 @@ export class EditQueue {
     if (wasBusy !== this.requestCount > 0) element('view').ariaBusy = String(this.requestCount > 0);
   }
 
-  /** Run `task`, which uses `send`, after the earlier edits, and before the later ones. @type {RunTask} */
-  runInOrder(pending, task) {
-    const answer = this.run(pending, task, this.previousEdits);
-    this.previousEdits = answer.catch(() => {}); // the caller handles it
+  /** Run `task`, which uses `send`, after the earlier ones, and before the later ones; it clears an error shown before.
+   * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
+   *   kind?: keyof EditQueue['previous']) => Promise<T>} */
+  runInOrder(pending, task, kind = 'edits') {
+    const { app: { connection }, actions, previous } = this;
+    const id = connection.createId();
+    actions.set(id, pending);
+    const answer = clearErrorAfter(previous[kind].then(() => task(id))).finally(() => actions.delete(id));
+    previous[kind] = answer.then(() => {}, () => {}); // the caller handles an error
     return answer;
-  }
-
-  /** Run a task after a promise; its answer clears an error shown before. @type {RunTask} */
-  run(pending, task, previous = Promise.resolve()) {
-    const id = this.app.connection.createId();
-    this.actions.set(id, pending);
-    return clearErrorAfter(previous.then(() => task(id))).finally(() => this.actions.delete(id));
   }
 
   /** Send an action after the earlier edits, and before the later ones. @type {SendAction} */
@@ -79,18 +72,14 @@ export class EditQueue {
 
   /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
-    const seen = this.previousEdits.then(() => { message.step = this.app.state.step; });
-    const previous = Promise.all([seen, this.previousStatuses]);
-    const task = (/** @type {number} */ id) => this.send('set_status', message, undefined, id);
-    this.previousStatuses = this.run({ action: 'set_status', message }, task, previous);
-    return this.previousStatuses;
+    const seen = this.previous.edits.then(() => { message.step = this.app.state.step; });
+    const task = (/** @type {number} */ id) => seen.then(() => this.send('set_status', message, undefined, id));
+    return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
   }
 
-  /**
-   * Send an action at once, and show its error; `target` is the object of a message without one. If the action creates
+  /** Send an action at once, and show its error; `target` is the object of a message without one. If the action creates
    * or removes it, later edits go to the created object, to the one that has its pixels now, or to a new one.
-   * @type {SendAction}
-   */
+   * @type {SendAction} */
   async send(action, message, target, id) {
     const { app } = this;
     const fullMessage = addObjectId(message, target);

@@ -8,7 +8,7 @@ import { isDrawn } from './timeline.js';
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
 const MAX_LISTED = 50; // largest number of listed frames; the timeline marks them too
-const LIVE_PAUSE = { min: 2000, factor: 5 }; // between refreshes: milliseconds, multiple of the last one's duration
+const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 
 export class Review {
   constructor(/** @type {import('./main.js').App} */ app) {
@@ -42,10 +42,8 @@ export class Review {
   }
 
   async fetch() {
-    const start = performance.now();
     const { result: entries } = await this.app.connection.call('review', {});
-    const end = performance.now();
-    this.nextRefreshTime = end + Math.max(LIVE_PAUSE.min, LIVE_PAUSE.factor * (end - start));
+    this.nextRefreshTime = performance.now() + LIVE_PAUSE;
     const frames = entries.map(({ frame }) => frame);
     const corrected = this.entries.filter((entry) => this.isCorrected(entry) && !frames.includes(entry.frame));
     this.entries = [...entries, ...corrected];

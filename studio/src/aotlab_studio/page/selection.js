@@ -16,7 +16,6 @@ export class Selection {
     return this.app.findObject(this.target.id);
   }
 
-  /** Id of the selected object, or 0. */
   get id() {
     return this.item?.id ?? 0;
   }

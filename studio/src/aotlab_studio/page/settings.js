@@ -26,17 +26,16 @@ export function restoreSettings(app) {
   if (typeof tool === 'string') app.toolbox.setTool(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
   const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
-  const readDisplay = () => ({ fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber });
   if (display) {
     [fill.checked, outline.checked] = [display.fill, display.outline];
     opacity.valueAsNumber = display.opacity;
   }
-  for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.setDisplay(readDisplay());
-  app.viewer.setDisplay(readDisplay());
+  for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.paintMask();
   addEventListener('pagehide', () => {
     const { toolbox, playback, selection, project } = app;
     if (!project) return; // not described yet
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: readDisplay() });
+    const shown = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber };
+    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
     saveSettings({ frame: playback.frame, object_id: selection.id }, project);
   });
 }

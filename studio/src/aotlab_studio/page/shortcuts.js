@@ -7,17 +7,13 @@ import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
 
-/**
- * Keys and what they do; `waitsForFrame`: until the requested frame shows; `repeats`: while it is held.
+/** Keys and what they do; `waitsForFrame`: until the requested frame shows; `repeats`: while it is held.
  * @typedef {{keys: string[], text: string, run: (key: string) => unknown, waitsForFrame: boolean, repeats: boolean,
  *   buttons: (keyof import('./protocol.js').Elements)[]}} Binding
- * `buttons`: that do the same, one for each key or one for all
- */
+ * `buttons`: that do the same, one for each key or one for all */
 
 /** @type {Record<string, string>} */
-const KEY_NAMES = {
-  ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+',
-};
+const KEY_NAMES = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+' };
 
 /** Keys identified by their position, whatever the layout. @type {Record<string, string>} */
 const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
@@ -122,10 +118,8 @@ function showKeys(groups) {
 /** Movement of the frame in CSS pixels. @type {Record<string, [number, number]>} */
 const PAN_KEYS = { 'Ctrl+←': [80, 0], 'Ctrl+→': [-80, 0], 'Ctrl+↑': [0, 80], 'Ctrl+↓': [0, -80] };
 
-/**
- * Return a binding of keys separated by spaces; `bindChange`: one that changes masks; `bindHeld`: one that repeats.
- * @type {(keys: string, text: string, run: Binding['run'], buttons?: string) => Binding}
- */
+/** Return a binding of keys separated by spaces; `bindChange`: one that changes masks; `bindHeld`: one that repeats.
+ * @type {(keys: string, text: string, run: Binding['run'], buttons?: string) => Binding} */
 const bind = (keys, text, run, buttons) => ({
   keys: keys.split(' '), text, run, waitsForFrame: false, repeats: false,
   buttons: /** @type {Binding['buttons']} */ (buttons?.split(' ') ?? []),

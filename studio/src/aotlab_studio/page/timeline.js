@@ -2,8 +2,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { CoalescedTask, createElement, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo }
-  from './dom.js';
+import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo } from './dom.js';
 import { showError } from './messages.js';
 import { Thumbnails } from './thumbnails.js';
 
@@ -22,11 +21,9 @@ const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000,
 
 /** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'accepted'} Color of the style sheet */
 const [NO_MARK, DRAWN, DRAWN_ABSENT, ABSENT, LOST] = '-Ggal';
-/**
- * Name of a mark, and its bars in the row: top, height and color; by default, the object's. Other marks are digits:
+/** Name of a mark, and its bars in the row: top, height and color; by default, the object's. Other marks are digits:
  * tracked, from low to high confidence.
- * @type {Record<string, {name: string, bars: [number, number, Color?][]}>}
- */
+ * @type {Record<string, {name: string, bars: [number, number, Color?][]}>} */
 const MARKS = {
   [NO_MARK]: { name: 'without a mask', bars: [] },
   [DRAWN]: { name: 'drawn', bars: [[0, 12, 'text'], [3, 6]] },
@@ -42,8 +39,8 @@ export class Timeline {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
-    this.handleIndex = -1; // index of the pressed handle of the range to track, or -1
-    this.lastPress = { frame: 0, x: 0, moved: false, isTouch: false }; // `moved`: sideways since
+    /** Last press; `handle`: index of the held handle of the range to track, or -1; `moved`: sideways since. */
+    this.press = { frame: 0, x: 0, handle: -1, moved: false, isTouch: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
@@ -60,34 +57,32 @@ export class Timeline {
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
-      this.handleIndex = -1;
+      this.press.handle = -1;
       app.tracking.showRange();
     });
-    canvas.addEventListener('click', (event) => { if (this.lastPress.isTouch) this.selectAt(event); });
+    canvas.addEventListener('click', (event) => { if (this.press.isTouch) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.handleIndex >= 0 && this.lastPress.moved) app.tracking.sendRange();
-      else if (this.handleIndex >= 0) app.playback.seek(this.lastPress.frame); // a click
-      this.handleIndex = -1;
+      const { handle, moved, frame } = this.press;
+      if (handle >= 0 && moved) app.tracking.sendRange();
+      else if (handle >= 0) app.playback.seek(frame); // a click
+      this.press.handle = -1;
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
     element('zoom-out').onclick = () => this.zoomBy(1 / 2);
     canvas.addEventListener('wheel', (event) => this.turnWheel(event), { passive: false });
   }
 
-  /** Return the frames with a mark of any object. */
   findAnnotatedFrames() {
     const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
     const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? NO_MARK) !== NO_MARK);
     return [...Array(this.count).keys()].filter(isAnnotated);
   }
 
-  /** Whether an object has results of tracking. */
   get hasTracked() {
     const isTracked = (/** @type {string} */ mark) => mark !== NO_MARK && !isDrawn(mark);
     return this.app.objects.some(({ id }) => this.marks.get(id)?.some(isTracked));
   }
 
-  /** Number of frames in view. */
   get span() {
     return Math.min(this.maxSpan, this.count);
   }
@@ -134,7 +129,7 @@ export class Timeline {
   moveHandle(event) {
     const { tracking, tracking: { range: [first, last] } } = this.app;
     const edge = Math.round(this.eventToPosition(event));
-    if (this.handleIndex) tracking.showRange([first, Math.max(first, edge - 1)]);
+    if (this.press.handle) tracking.showRange([first, Math.max(first, edge - 1)]);
     else tracking.showRange([Math.max(0, Math.min(last, edge, this.count - 1)), last]);
   }
 
@@ -192,40 +187,35 @@ export class Timeline {
     return Math.floor((offsetY - RULER_HEIGHT) / ROW_HEIGHT);
   }
 
-  /** Return the object of the row under the pointer. @param {MouseEvent} event */
-  findObject(event) {
-    return this.app.objects[this.eventToRow(event)];
-  }
-
   pressPointer(/** @type {PointerEvent} */ event) {
     if (event.button) return;
-    this.handleIndex = this.findHandle(event);
+    const handle = this.findHandle(event);
     const isTouch = event.pointerType === 'touch';
-    this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false, isTouch };
+    this.press = { frame: this.eventToFrame(event), x: event.offsetX, handle, moved: false, isTouch };
     if (!isTouch) this.selectAt(event);
-    if (this.handleIndex < 0 && event.offsetX < NAMES_WIDTH) return;
+    if (handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.handleIndex >= 0) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
+    if (handle >= 0) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
   }
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    if (this.handleIndex >= 0) return;
-    const object = this.findObject(event);
+    if (this.press.handle >= 0) return;
+    const object = this.app.objects[this.eventToRow(event)];
     if (object) this.app.selection.selectByUser(object.id);
     if (event.offsetX >= NAMES_WIDTH) this.app.playback.seek(this.eventToFrame(event));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
-    this.canvas.style.cursor = this.handleIndex >= 0 || this.findHandle(event) >= 0 ? 'ew-resize' : '';
-    this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
-    if (this.handleIndex >= 0) {
-      if (this.lastPress.moved) this.moveHandle(event);
-      return;
+    const { app, canvas, press } = this;
+    canvas.style.cursor = press.handle >= 0 || this.findHandle(event) >= 0 ? 'ew-resize' : '';
+    canvas.title = app.objects[this.eventToRow(event)]?.name || '';
+    press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
+    const isTap = press.isTouch && !press.moved;
+    if (press.handle >= 0 && press.moved) this.moveHandle(event);
+    else if (press.handle < 0 && !isTap && canvas.hasPointerCapture(event.pointerId)) {
+      app.playback.seek(this.eventToFrame(event));
     }
-    const isTap = this.lastPress.isTouch && !this.lastPress.moved;
-    if (!isTap && this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
-    this.canvas.title = this.findObject(event)?.name || '';
   }
 
   /** Fit the canvas to its rows; return its height. */
@@ -242,6 +232,7 @@ export class Timeline {
   }
 
   drawNow() {
+    if (!this.app.project) return; // not described yet
     const height = this.fitHeight();
     const { app: { objects }, context, first, span, canvas, canvas: { clientWidth: width } } = this;
     canvas.width = Math.round(width * devicePixelRatio);
@@ -386,8 +377,8 @@ export class Timeline {
 
 /** Return a pattern of slanted lines. @param {string} color */
 function createHatching(color) {
-  const tile = createElement('canvas', { width: 6, height: 6 });
-  const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'));
+  const tile = new OffscreenCanvas(6, 6);
+  const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (tile.getContext('2d'));
   pen.strokeStyle = color;
   pen.lineWidth = 1.5;
   pen.stroke(new Path2D('M -3 3 L 3 -3 M -3 9 L 9 -3 M 3 9 L 9 3'));

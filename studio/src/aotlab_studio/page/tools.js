@@ -7,8 +7,7 @@ import { toPairs } from './viewer.js';
 /** @import { Actions } from './protocol.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/**
- * A tool of the page; `TOOLS` lists all.
+/** A tool of the page; `TOOLS` lists all.
  * @typedef {object} Tool
  * @property {string} name
  * @property {string} key
@@ -22,8 +21,7 @@ import { toPairs } from './viewer.js';
  * @property {(toolbox: Toolbox, isDoubleClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [isClosedShape] whether the outline of its input is drawn closed
  * @property {boolean} [takesCorners] whether its input is corners, which are drawn, and is closed by a click or a key
- * @property {(points: Point[]) => Point[]} [shape] outline of its input
- */
+ * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
@@ -91,7 +89,7 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
-/** @typedef {{frame: number, target: import('./queue.js').Target, isCanceled?: boolean}} Pressed by the user */
+/** @typedef {{frame: number, target: import('./queue.js').Target}} Pressed by the user */
 
 export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
@@ -104,7 +102,7 @@ export class Toolbox {
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
     this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.pendingPrompts = /** @type {Set<Pressed>} */ (new Set());
+    this.pendingPrompts = /** @type {Set<Pressed>} */ (new Set()); // neither answered nor canceled
     /** Frame and object at the last press. @type {Pressed} */
     this.pressed = { frame: 0, target: app.selection.target };
     this.isSubtracting = false; // whether the unfinished or last input removes
@@ -126,7 +124,7 @@ export class Toolbox {
 
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
-    this.finishDrag();
+    this.release();
     if (![PAN, this.drawingTool].includes(tool)) this.dropPoints();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
@@ -144,14 +142,9 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** Send a drag as it is; it would be lost with its frame, object or tool. */
-  finishDrag() {
-    if (this.isDown) this.release();
-  }
-
   /** End the input for this frame and object: finish a drag, drop corners, and hide sent input. */
   endInput() {
-    this.finishDrag();
+    this.release();
     this.cancel();
   }
 
@@ -164,7 +157,6 @@ export class Toolbox {
   /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
   cancelInput() {
     if (!this.hasUnfinishedInput && !this.pendingPrompts.size) return false;
-    for (const pressed of this.pendingPrompts) pressed.isCanceled = true;
     this.pendingPrompts.clear();
     this.cancel();
     return true;
@@ -262,7 +254,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag. @param {boolean} [isDoubleClick] whether its press is the second of a double click */
+  /** End a drag, which would be lost with its frame, object or tool. @param {boolean} [isDoubleClick] */
   async release(isDoubleClick = false) {
     if (this.isDown) await this.tool.release?.(this, isDoubleClick);
   }
@@ -331,28 +323,26 @@ export class Toolbox {
 
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
-    const { pressed, pendingPrompts } = this;
-    pendingPrompts.add(pressed);
-    const answer = this.queuePrompt(pressed, { ...prompts, separate: true }, click);
-    return this.showUntilAnswered(answer.finally(() => pendingPrompts.delete(pressed)), click);
+    return this.showUntilAnswered(this.queuePrompt(this.pressed, { ...prompts, separate: true }, click), click);
   }
 
   /** Request a mask after the earlier edits. */
   queuePrompt(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const task = () => this.requestMask(pressed, prompts, click);
+    const task = () => this.requestMask(pressed, prompts, click).finally(() => this.pendingPrompts.delete(pressed));
+    this.pendingPrompts.add(pressed);
     return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
   async requestMask(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    if (pressed.isCanceled) return { error: CANCELED };
+    const { pendingPrompts, app: { queue, selection } } = this;
     const { frame, target } = pressed;
-    const { queue, selection } = this.app;
+    if (!pendingPrompts.has(pressed)) return { error: CANCELED };
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
     const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
-    if (pressed.isCanceled) return queue.send('undo', { step: answer.step }, target);
+    if (!pendingPrompts.has(pressed)) return queue.send('undo', { step: answer.step }, target);
     const { result: { object_id: id }, step } = answer;
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
@@ -367,11 +357,9 @@ export class Toolbox {
     return answer;
   }
 
-  /**
-   * Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
+  /** Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
    * @type {(answer: import('./connection.js').ActionAnswer<'suggest'>, previousId: number,
-   *   repeat: (changes: Prompts) => unknown) => void}
-   */
+   *   repeat: (changes: Prompts) => unknown) => void} */
   offerChanges({ result: { object_id: id, protected_pixels: protectedPixels }, step }, previousId, repeat) {
     const { app, app: { history } } = this;
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -393,14 +381,12 @@ export class Toolbox {
     const { error } = await answer;
     const isHidden = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (error && tool.takesCorners) this.restoreRefused(tool, input, isHidden);
+    if (error && tool.takesCorners) {
+      const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
+      if (userHasGoneOn) this.offerRestore(tool, input);
+      else this.points = input.points;
+    }
     this.show();
-  }
-
-  /** Restore a refused polygon; offer it if the user has gone on. */
-  restoreRefused(/** @type {Tool} */ tool, /** @type {Toolbox['input']} */ input, /** @type {boolean} */ isHidden) {
-    if (isHidden || tool !== this.drawingTool || this.points.length) this.offerRestore(tool, input);
-    else this.points = input.points;
   }
 
   createSketch() {
@@ -428,7 +414,6 @@ export class Toolbox {
     this.show();
   }
 
-  /** Draw unfinished input. */
   show() {
     this.viewer.sketches = [...this.pendingSketches, this.createSketch()];
     this.viewer.draw();

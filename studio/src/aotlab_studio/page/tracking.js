@@ -42,7 +42,7 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     await this.app.queue.edit('set_range', range);
-    if (this.app.timeline.handleIndex < 0) this.showRange(); // a dragged one will be stored
+    if (this.app.timeline.press.handle < 0) this.showRange(); // a dragged one will be stored
   }
 
   setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
@@ -101,7 +101,7 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.cancelSeek();
-    toolbox.finishDrag();
+    toolbox.release();
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
@@ -112,7 +112,6 @@ export class Tracking {
     if (!error) showHint('');
   }
 
-  /** Remove the tracked masks from this frame on. */
   async clearResults() {
     const { playback: { frame }, history, queue } = this.app;
     const range = this.readRange();
@@ -129,8 +128,7 @@ export class Tracking {
   }
 }
 
-/** Format a duration. @param {number} seconds */
-export function formatDuration(seconds) {
+export function formatDuration(/** @type {number} */ seconds) {
   const total = Math.ceil(seconds);
   return total < 60 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
 }

@@ -1,6 +1,6 @@
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, element } from './dom.js';
+import { drawOncePerRefresh, element, elements } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Click */
@@ -22,24 +22,22 @@ export class Viewer {
     this.placeholder = /** @type {ImageBitmap | null} */ (null); // nearby frame, until the requested one is decoded
     this.labels = /** @type {import('./frames.js').Labels | null} */ (null);
     this.size = { width: 1, height: 1 };
-    this.display = { fill: true, outline: true, opacity: 0.45 }; // how masks are drawn
     this.zoom = 1; // CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    /**
-     * Names and colors, red in the lowest byte, of the visible objects by id; `halo`: color of the pixels around the
-     * outline, by which it shows on a background of its own color.
-     * @type {Map<number, {name: string, color: number, halo: number}>}
-     */
-    this.objects = new Map();
+    /** Visible objects by id; colors have red in the lowest byte; `halo` is the outline's, to show on any frame. */
+    this.objects = /** @type {Map<number, {name: string, color: number, halo: number}>} */ (new Map());
     this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
     this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor
     this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
     this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a click would make
     this.pointer = /** @type {Point | null} */ (null); // position of the pointer in CSS pixels of the canvas
     this.draw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
-    new ResizeObserver(() => this.resize()).observe(canvas);
+    new ResizeObserver(() => {
+      if (this.isFitted) this.fit();
+      this.drawNow(); // before the browser shows the resized canvas
+    }).observe(canvas);
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -59,21 +57,11 @@ export class Viewer {
     if (JSON.stringify([...this.objects]) !== previousObjects) this.paintMask();
   }
 
-  setDisplay(/** @type {Viewer['display']} */ display) {
-    this.display = display;
-    this.paintMask();
-  }
-
   show(/** @type {ImageBitmap} */ image, /** @type {import('./frames.js').Labels} */ labels) {
     this.image = image;
     this.labels = labels;
     this.preview = []; // of the previous masks
     this.paintMask();
-  }
-
-  resize() {
-    if (this.isFitted) this.fit();
-    this.drawNow(); // before the browser shows the resized canvas
   }
 
   fit() {
@@ -133,7 +121,6 @@ export class Viewer {
     return this.objects.has(id) ? id : 0;
   }
 
-  /** Redraw the masks after they, their colors or the display settings changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -141,7 +128,9 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const alpha = this.display.fill ? Math.round(this.display.opacity * 255) : 0;
+    const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
+    const alpha = fill.checked ? Math.round(opacity.valueAsNumber * 255) : 0;
+    const hasOutline = outline.checked; // read once, not for each pixel
     const visibleIds = /** @type {Set<number>} */ (new Set()); // ids of the visible objects on the frame
     let [index, last] = [0, 0];
     /** @type {{color: number, halo: number} | undefined} */
@@ -161,7 +150,7 @@ export class Viewer {
         const above = y ? index - width : index;
         const below = y < height - 1 ? index + width : index;
         const isInside = ids[left] === id && ids[right] === id && ids[above] === id && ids[below] === id;
-        const isOutline = this.display.outline && !isInside;
+        const isOutline = hasOutline && !isInside;
         pixels[index] = object.color | ((isOutline ? 255 : alpha) << 24);
         if (isOutline) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = object.halo;
       }
@@ -172,7 +161,6 @@ export class Viewer {
     this.draw();
   }
 
-  /** Show the pixel under the pointer and the zoom. */
   showReadout() {
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = this.pointer && this.viewToFrame(this.pointer);
@@ -185,11 +173,11 @@ export class Viewer {
     const ratio = devicePixelRatio;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((edge) => Math.round(edge * ratio) || 1);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const image = this.placeholder || this.image;
+    if (!image) return;
     this.showReadout();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const image = this.placeholder || this.image;
-    if (!image) return;
     context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
     context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = this.placeholder ? 0.5 : 1;
@@ -254,10 +242,8 @@ export class Viewer {
     const { context } = this;
     context.beginPath();
     context.arc(x, y, this.cursorRadius * this.zoom, 0, 7);
-    context.moveTo(x - 6, y);
-    context.lineTo(x + 6, y);
-    context.moveTo(x, y - 6);
-    context.lineTo(x, y + 6);
+    context.rect(x - 6, y, 12, 0);
+    context.rect(x, y - 6, 0, 12);
     strokeWithOutline(context, 1);
   }
 }
