@@ -132,8 +132,9 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
         path = os.path.relpath(path, os.path.realpath(folder))
     path = path.replace(os.sep, "/")
     video = StoredVideo(path, frames.count, frames.size, sdk.compute_fingerprint(frames.path))
-    if frames.levels is not None and not frames.levels.estimated:
-        video.levels = (frames.levels.low, frames.levels.high)
+    levels = frames.source.levels
+    if levels is not None and not levels.estimated:
+        video.levels = (levels.low, levels.high)
     old = None if database.is_empty else read_header(database)
     if old is not None:
         _require_same_video(folder, old.video, video, same_content=not same_video)
