@@ -421,6 +421,16 @@ def test_attributes_of_another_file_are_added(session):
     assert document.snapshot.state.attributes == {1: {5: {"pose": "down"}, 6: {"pose": "up", "color": "red"}}}
 
 
+def test_attributes_hold_until_they_change(session):
+    up, down = {"color": "red", "pose": "up"}, {"color": "red", "pose": "down"}
+    load_attributes(session.document, {3: up, 4: up, 5: down})
+    annotations = Annotations(
+        (HEIGHT, WIDTH), {index: [Region(1, encode_rle(truth(0) == 1))] for index in (3, 4, 5)}
+    )
+    annotations.add_attributes(session.document.snapshot.describe_objects()[1])
+    assert [annotations.frames[index][0].attributes for index in (3, 4, 5)] == [up, up, down]
+
+
 @pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight", " cat\ud800 "])
 def test_loaded_class_name_is_made_valid_with_its_id(session, name):
     tree = json.loads(coco(3))

@@ -59,11 +59,6 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         """Whether its job starts, and restarts after an interruption, by itself."""
         return self.kind == "correction" and self.last_row is None
 
-    @property
-    def tracks_reference(self) -> bool:
-        """Whether it is not complete without a result of its reference frame."""
-        return self.kind == "import" or self.previous_keyframe is not None
-
     def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
         if self.kind == "correction":
@@ -94,7 +89,7 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     classes: Mapping[str, NonNegativeInt | Removed] = {}
     """class ids by class name, as in loaded masks"""
     attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
-    """attributes by object and frame, as in loaded masks"""
+    """attributes by object and the frame from which they apply, as in loaded masks"""
 
 
 class Changes(Values[None], frozen=True):

@@ -228,10 +228,9 @@ class ResultStore:
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer."""
-        layer, metadata = self.open(layer_id), msgspec.json.encode(result)
-        decode_result(metadata)  # check that it can be read back
+        layer = self.open(layer_id)
         with self._database.transaction() as connection:
-            row = layer_id, metadata, content
+            row = layer_id, msgspec.json.encode(result), content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None
         layer.add(msgspec.structs.replace(result, row_id=row_id))
