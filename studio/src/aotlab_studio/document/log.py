@@ -83,7 +83,6 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     checked: Mapping[NonNegativeInt, str | Removed] = {}
     """digest of the masks of a frame that are marked as checked"""
     notes: Mapping[NonNegativeInt, str | Removed] = {}
-    """notes by frame"""
     ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
     """frames of the job whose results it corrects, and frames to track; without one: all"""
     classes: Mapping[str, NonNegativeInt | Removed] = {}
@@ -184,7 +183,6 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message_id: int | None = field(default=None, name="message")
-    """id of the page's message that caused it"""
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
@@ -217,7 +215,6 @@ class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
-        """number of records"""
         self.entries: dict[int, Entry] = {}
         """entries by number, from 1"""
         self.parents: dict[int, int] = {}
@@ -227,7 +224,6 @@ class Log:
         self._undone_before: list[int] = []
         """`undone` before the last entry was made"""
         self.status: StatusRecord | None = None
-        """last status"""
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""

@@ -309,16 +309,16 @@ class Session:
 
     def _limit_range(self, first: int, last: int | None) -> tuple[int, int]:
         """Return the editable frames of a range; raise `InputError` if the video has no such range."""
-        if last is not None and first > last:
-            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
         count, (start, end) = self.document.frames.count, self.document.snapshot.editable_range
-        for index in (first, count - 1 if last is None else last):
+        last = count - 1 if last is None else last
+        for index in (first, last):
             require_frame(index, count)
-        limited = max(first, start), end if last is None else min(last, end)
-        if limited[0] > limited[1]:
+        if first > last:
+            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
+        if first > end or last < start:
             problem = f"outside the tracked part of the video, frames {start} to {end}"
             raise InputError(f"export: frames {first} to {last} are {problem}")
-        return limited
+        return max(first, start), min(last, end)
 
     def _write_export(
         self, names: list[str], first: int, last: int, outdated: OutdatedPolicy, key: int | None
