@@ -227,9 +227,10 @@ class ResultStore:
 
     def _append(self, layer_id: int, result: Result, content: bytes) -> None:
         """Append a result to a layer."""
-        layer = self.open(layer_id)
+        layer, metadata = self.open(layer_id), msgspec.json.encode(result)
+        decode_result(metadata)  # check that it can be read back
         with self._database.transaction() as connection:
-            row = layer_id, msgspec.json.encode(result), content
+            row = layer_id, metadata, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None
         layer.add(msgspec.structs.replace(result, row_id=row_id))
