@@ -41,7 +41,7 @@ def test_packages_of_the_studio_import_in_one_order():
     folder, imported = ROOT / "studio" / "src" / "aotlab_studio", dict[str, set[str]]()
     for path in folder.rglob("*.py"):
         package = path.relative_to(folder).parts[0].removesuffix(".py")
-        found = re.findall(r"from aotlab_studio\.(\w+)", path.read_text())
+        found = re.findall(r"from aotlab_studio(?:\.| import )(\w+)", path.read_text())
         imported.setdefault(package, set()).update({*found} - {package})
     assert list(TopologicalSorter(imported).static_order())
 

@@ -144,7 +144,7 @@ def _store_results(
     document: Document, job: sdk.JobRecord, layer_id: int
 ) -> tuple[sdk.Annotations, sdk.Annotations]:
     """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
-    folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames)
+    folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames.source)
     sdk.require_same_video(folder, job, document.frames.path)
     results = clean_classes(sdk.read_annotations(folder, video))
     inputs = clean_classes(load_job_masks(job, video))

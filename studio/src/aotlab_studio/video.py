@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from fractions import Fraction
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,8 @@ Levels = str | tuple[float, float] | None
 """levels of images as in `open_frames`"""
 
 
-class FrameStore(sdk.FrameSource):
-    """A video with random access. Each reader has its own position in a video file, as seeking takes time.
+class FrameStore:
+    """Random access to a video. Each reader has its own position in a video file, as seeking takes time.
 
     Args:
         path: a video file, a folder of images or a TIFF stack; others raise `InputError`.
@@ -35,40 +33,17 @@ class FrameStore(sdk.FrameSource):
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
-        self._source = source = open_frames(path, levels=levels)
-        self._index = source.index if isinstance(source, sdk.VideoFrames) else None
-        count = source.length if self._index is None else self._index.length
+        self.path, self.source = path, open_frames(path, levels=levels)
+        count = self.source.count_frames()
         if count is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
-        self.path = path
-        self.name, self.has_names, self.size = source.name, source.has_names, source.size
-        self.count = self.length = count
-        self.rate, self.variable_rate, self.damaged_frames = (
-            source.rate,
-            source.variable_rate,
-            source.damaged_frames,
-        )
-        self.levels, self.sound = source.levels, source.sound
+        self.source.length, self.source.length_is_estimate = count, False
+        self.name, self.size, self.count = self.source.name, self.source.size, count
         self._readers: dict[str, sdk.VideoReader] = {}
         self._lock = threading.Lock()
         # arrays of images, and frames of videos in their decoder's format, about half as large
         self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
         self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
-
-    def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame."""
-        return self._source.time(index)
-
-    def frame_name(self, index: int) -> str:
-        """Return the file name of a frame, without suffix."""
-        return self._source.frame_name(index)
-
-    def file(self, index: int) -> Path | None:
-        """Return the image file of a frame; None for a video."""
-        return self._source.file(index)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self.read(index, "iterate") for index in range(self.count))
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB; do not change it. Raises `InputError` without such a frame.
@@ -78,14 +53,14 @@ class FrameStore(sdk.FrameSource):
         """
         require_frame(index, self.count)
         found = self._decoded.get(index)
-        if found is None and isinstance(self._source, sdk.VideoFrames):
+        if found is None and isinstance(self.source, sdk.VideoFrames):
             with self._lock:
-                video = self._readers.setdefault(reader, sdk.VideoReader(self._source))
+                video = self._readers.setdefault(reader, sdk.VideoReader(self.source))
             with video.lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._decoded.put) if found is None else _to_rgb(found)
         if found is None:
-            self._decoded.put(index, found := self._source.read(index))
+            self._decoded.put(index, found := self.source.read(index))
         return _to_rgb(found)
 
     def read_jpeg(self, index: int, width: int | None = None) -> bytes:
@@ -104,8 +79,9 @@ class FrameStore(sdk.FrameSource):
         for other in sorted(near, key=lambda other: abs(other - index)):
             if (other, None) in self._jpegs or other in self._decoded:
                 return self.read_jpeg(other)
-        key = index if self._index is None else self._index.find_key_frame(index)
-        return encode_jpeg(self.read(key, "near"), None)
+        if isinstance(self.source, sdk.VideoFrames):
+            index = self.source.index.find_key_frame(index)
+        return encode_jpeg(self.read(index, "near"), None)
 
 
 def require_frame(index: int, count: int) -> None:

@@ -223,7 +223,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
     export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"], first=0, last=LENGTH - 1)
-    exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames))
+    exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames.source))
     assert exported.class_names == {1: "cell", 7: "cell"}
     assert ((exported.mask(2) == 7) == fixed).all()
     assert (exported.mask(1) == truth(1)).all()

@@ -173,7 +173,7 @@ def test_overlay_shows_names(session):
 def test_loaded_classes_keep_their_ids(session):
     annotations = Annotations((HEIGHT, WIDTH), class_names={1: "ball"}, classes={"person": 1, "ball": 5})
     annotations.frames[0] = [Region(1, encode_rle(truth(0) == 1))]
-    tree = format_coco(annotations, VideoInfo.from_source(session.document.frames))
+    tree = format_coco(annotations, VideoInfo.from_source(session.document.frames.source))
     load_upload(session.document, 0, json.dumps(tree).encode())
     session.export(["coco", "mots", "label_studio"])
     with zipfile.ZipFile(session.archive) as archive:

@@ -88,7 +88,7 @@ def test_archive_holds_every_file(session, folder):
 @pytest.mark.parametrize("name", ID_FILES)
 def test_exported_ids_equal_stored_ones(session, folder, name):
     found = read_annotations(
-        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames)
+        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
     )
     assert sorted(found.frames) == list(range(TRACKED))
     assert all((found.mask(index) == drawn(index)).all() for index in range(TRACKED))
@@ -97,7 +97,7 @@ def test_exported_ids_equal_stored_ones(session, folder, name):
 @pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())
 def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tolerance):
     found = read_annotations(
-        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames)
+        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
     )
     assert sorted(found.frames) == list(range(TRACKED))
     ids = {found.class_name(object_id): object_id for object_id in found.objects()}

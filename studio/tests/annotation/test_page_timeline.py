@@ -202,7 +202,7 @@ def test_page_keys_move_the_focused_timeline(idle_page):
 
 
 def test_stroke_during_playback_stops_it_and_is_kept(new_page, session):
-    session.document.frames.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
+    session.document.frames.source.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
     new_page.open()
     new_page.key("b", "Space")
     new_page.wait_frame(1)
@@ -380,7 +380,7 @@ def test_seek_stops_playback(idle_page):
 
 def test_second_play_keeps_the_rate(clock_context, served):
     page = Page(clock_context, served.url, opened=False)
-    served.session.document.frames.rate = Fraction(1, 20)
+    served.session.document.frames.source.rate = Fraction(1, 20)
     page.tab.clock.install()
     page.open()
     page.requests.clear()
@@ -395,7 +395,7 @@ def test_second_play_keeps_the_rate(clock_context, served):
 
 
 def test_undo_stops_playback(page, session):
-    session.document.frames.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
+    session.document.frames.source.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
     draw(session, 0, 1)
     page.open()
     page.key("Space")
@@ -407,7 +407,7 @@ def test_undo_stops_playback(page, session):
 
 
 def test_sixty_seconds_are_a_minute(page, session):
-    session.document.frames.rate = Fraction(1000, 59996)
+    session.document.frames.source.rate = Fraction(1000, 59996)
     page.open()
     page.seek(1)
     assert "1:00.00" in page.tab.inner_text("#time")

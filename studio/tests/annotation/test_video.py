@@ -45,7 +45,7 @@ def test_slow_frame_has_nearby_image_at_once(video):
     reader = store._readers["view"]
     reader.lock.acquire()  # someone decodes on the way to the frame
     near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert abs(int(near[20, 20]) - 4 * store._index.find_key_frame(50)) < 6
+    assert abs(int(near[20, 20]) - 4 * store.source.index.find_key_frame(50)) < 6
     reader.lock.release()
     store.read(45)
     near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -137,7 +137,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path)
     assert page.problems == []
     with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
         archive.extract("cvat.xml", tmp_path)
-    again = read_annotations(tmp_path / "cvat.xml", VideoInfo.from_source(session.document.frames))
+    again = read_annotations(tmp_path / "cvat.xml", VideoInfo.from_source(session.document.frames.source))
     served.close()
     assert again.class_names == {1: "cell", 2: "dish"}
     assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))

@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
+from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
@@ -75,7 +76,7 @@ class Document:
         """number of connections by page"""
         self._pages: dict[int, str] = {}
         """page that made each entry, for all views"""
-        self._snapshots: dict[tuple[int, int], Snapshot] = {}
+        self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
         """the last snapshot by its entry and the last result, for all views"""
         for entry in self.log.entries.values():
             if (last := max(entry.values.frames, default=0)) >= video.count:
@@ -107,10 +108,7 @@ class Document:
         """Visible masks and objects at the head of the log."""
         with self.lock:
             key = self.log.head, self.results.last_row
-            if key not in self._snapshots:
-                self._snapshots.clear()
-                self._snapshots[key] = self.take_snapshot(self.log.head)
-            return self._snapshots[key]
+            return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
 
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
@@ -231,12 +229,11 @@ class Document:
 
     def _find_step(self, move: log.Move) -> events.Step | None:
         number = self._find_entry(move)
-        entry, page = self.log.entries.get(number), self._pages.get(number)
-        if entry is None:
+        if not number:
             return None
-        return events.Step(
-            entry.title, entry.author, entry.time, entry.frame, page if self.connections[page] else None
-        )
+        entry, page = self.log.entries[number], self._pages.get(number)
+        page = page if self.connections[page] else None
+        return events.Step(entry.title, entry.author, entry.time, entry.frame, page)
 
     def _find_entry(self, move: log.Move) -> int:
         """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
@@ -294,10 +291,7 @@ class Document:
 
     def list_versions(self) -> list[events.Step]:
         """Return the versions, the newest first; the oldest one is version 1."""
-        return [
-            events.Step(version.title, version.author, version.time)
-            for version in reversed(self.log.versions)
-        ]
+        return [events.Step(item.title, item.author, item.time) for item in reversed(self.log.versions)]
 
     def restore_version(self, number: int) -> None:
         """Make everything as it was in a version, in one edit."""

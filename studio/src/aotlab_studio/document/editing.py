@@ -23,7 +23,6 @@ from aotlab_studio.document.objects import (
     Color,
     ObjectInfo,
     check_object,
-    clean_name,
     make_object,
 )
 
@@ -211,8 +210,8 @@ def change_object(
     with document.lock:
         before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
         fields: dict[str, Any] = {
-            "name": name, "color": color, "hidden": hidden, "locked": locked, "attributes": attributes,
-            "class_name": class_name if class_name is None else clean_name(class_name),
+            "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
+            "attributes": attributes,
         }  # fmt: skip
         new_values = {key: value for key, value in fields.items() if value is not None}
         item = check_object(replace(before, **new_values))

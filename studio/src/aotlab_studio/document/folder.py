@@ -126,17 +126,18 @@ def require_no_links(folder: Path) -> None:
 
 def write_header(database: Database, frames: FrameStore, *, same_video: bool = False) -> None:
     """Store the video of a project; raise `InputError` for another one, or another content without ``same_video``."""
-    folder = database.folder
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
-        path = os.path.relpath(path, os.path.realpath(folder))
-    path = path.replace(os.sep, "/")
-    video = StoredVideo(path, frames.count, frames.size, sdk.compute_fingerprint(frames.path))
-    if frames.levels is not None and not frames.levels.estimated:
-        video.levels = (frames.levels.low, frames.levels.high)
+        path = os.path.relpath(path, os.path.realpath(database.folder))
+    video = StoredVideo(
+        path.replace(os.sep, "/"), frames.count, frames.size, sdk.compute_fingerprint(frames.path)
+    )
+    levels = frames.source.levels
+    if levels is not None and not levels.estimated:
+        video.levels = (levels.low, levels.high)
     old = None if database.is_empty else read_header(database)
     if old is not None:
-        _require_same_video(folder, old.video, video, same_content=not same_video)
+        _require_same_video(database.folder, old.video, video, same_content=not same_video)
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
     if header != old:
         with database.transaction() as connection:

@@ -59,11 +59,6 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         """Whether its job starts, and restarts after an interruption, by itself."""
         return self.kind == "correction" and self.last_row is None
 
-    @property
-    def tracks_reference(self) -> bool:
-        """Whether it is not complete without a result of its reference frame."""
-        return self.kind == "import" or self.previous_keyframe is not None
-
     def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
         if self.kind == "correction":
@@ -88,13 +83,12 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     checked: Mapping[NonNegativeInt, str | Removed] = {}
     """digest of the masks of a frame that are marked as checked"""
     notes: Mapping[NonNegativeInt, str | Removed] = {}
-    """notes by frame"""
     ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
     """frames of the job whose results it corrects, and frames to track; without one: all"""
     classes: Mapping[str, NonNegativeInt | Removed] = {}
     """class ids by class name, as in loaded masks"""
     attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
-    """attributes by object and frame, as in loaded masks"""
+    """attributes by object and the frame from which they apply, as in loaded masks"""
 
 
 class Changes(Values[None], frozen=True):
@@ -189,7 +183,6 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message_id: int | None = field(default=None, name="message")
-    """id of the page's message that caused it"""
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
@@ -222,7 +215,6 @@ class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
-        """number of records"""
         self.entries: dict[int, Entry] = {}
         """entries by number, from 1"""
         self.parents: dict[int, int] = {}
@@ -232,7 +224,6 @@ class Log:
         self._undone_before: list[int] = []
         """`undone` before the last entry was made"""
         self.status: StatusRecord | None = None
-        """last status"""
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""

@@ -125,7 +125,6 @@ class LayerResults:
     def __init__(self, count: int) -> None:
         self._count = count
         self.frames: dict[int, Result] = {}
-        """last result of each frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.finished = False

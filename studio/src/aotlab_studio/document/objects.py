@@ -97,20 +97,18 @@ def require_name(person: str) -> None:
 def make_object(
     object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}
 ) -> ObjectInfo:
-    """Return a new object; raise `InputError` for an unusable text or an id above 65535."""
+    """Return a new object with valid texts; raise `InputError` for an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
     name, color = name or class_name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]
-    return check_object(ObjectInfo(object_id, name, color, class_name=class_name, attributes={**attributes}))
+    return ObjectInfo(object_id, name, color, class_name=class_name, attributes={**attributes})
 
 
 def check_object(item: ObjectInfo) -> ObjectInfo:
-    """Return the object, without spaces around its name and class; raise `InputError` for an unusable text."""
-    item = replace(item, name=item.name.strip(" "), class_name=item.class_name.strip(" "))
-    if not (item.name and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
+    """Return the object, with a clean class and a stripped name; raise `InputError` for an unusable text."""
+    item = replace(item, name=item.name.strip(" "), class_name=clean_name(item.class_name))
+    if not item.name or item.name != clean_name(item.name):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
-    if not (item.class_name.isprintable() and len(item.class_name) <= NAME_LENGTH):
-        raise InputError(f"class {item.class_name[:80]!r}: expected up to {NAME_LENGTH} printable characters")
     for name, value in item.attributes.items():
         if not is_attribute(name, value):
             expected = (

@@ -76,12 +76,12 @@ class Snapshot:
 
     def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
-        attributes = {key: {**by_frame} for key, by_frame in self.state.attributes.items()}
+        attributes: sdk.AttributeTable = {key: {**changes} for key, changes in self.state.attributes.items()}
         for item in self.objects.values():
             is_named = item.name not in (item.class_name, f"object {item.id}")
-            if own := ({"name": item.name} if is_named else {}) | item.attributes:
-                stored, frames = attributes.get(item.id, {}), self.annotated_frames
-                attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
+            if constant := ({"name": item.name} if is_named else {}) | item.attributes:
+                changes = attributes.get(item.id) or {0: {}}
+                attributes[item.id] = {index: {**values, **constant} for index, values in changes.items()}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
 
     def open_layer(self, layer_id: int) -> LayerResults:
@@ -288,7 +288,8 @@ class Snapshot:
             return False
         waiting = ~self.open_layer(layer_id).final
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        waiting[layer.reference_frame] &= layer.tracks_reference
+        # the reference of others has a drawn mask
+        waiting[layer.reference_frame] &= layer.kind == "import" or layer.previous_keyframe is not None
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:

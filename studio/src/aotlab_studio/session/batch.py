@@ -47,11 +47,6 @@ class OpenClip:
     timer: threading.Timer | None = None
     """releases it, unless a request comes before"""
 
-    def cancel_timer(self) -> None:
-        """Cancel its release."""
-        if self.timer is not None:
-            self.timer.cancel()
-
 
 class Batch:
     """The clips of a folder. Each is opened for a request, and released when nothing uses it.
@@ -130,7 +125,8 @@ class Batch:
             clip = self._open.get(name)
             if clip is None or clip.requests:
                 return
-            clip.cancel_timer()
+            if clip.timer is not None:
+                clip.timer.cancel()
             if after_delay or clip.session.runner.running_job:
                 clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
                 clip.timer.daemon = True
@@ -146,7 +142,8 @@ class Batch:
         for name in list(self._locks):
             with self._lock(name):
                 if (clip := self._open.pop(name, None)) is not None:
-                    clip.cancel_timer()
+                    if clip.timer is not None:
+                        clip.timer.cancel()
                     clip.session.close()
 
     def _open_clip(self, name: str) -> OpenClip:

@@ -67,7 +67,7 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = snapshot.state.classes if classes is None else classes
-    context = sdk.OutputContext(frames, sdk.ObjectClasses(class_names, class_ids, attributes))
+    context = sdk.OutputContext(frames.source, sdk.ObjectClasses(class_names, class_ids, attributes))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
         "review": partial(ReviewFile, names=object_names, scores=scores),
@@ -81,10 +81,10 @@ def export_masks(
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
             drawn_ids = frozenset(snapshot.keyframe(index))
-            tracked = sdk.TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn_ids)
+            tracked = sdk.TrackedFrame(index, image, prediction, frames.source.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
-                    output.write(frames.frame_name(index), tracked)
+                    output.write(frames.source.frame_name(index), tracked)
             on_frame(done, len(indices))
         for output in outputs.values():
             output.finish()

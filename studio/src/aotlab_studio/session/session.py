@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError, Prompt, sdk
+from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
@@ -24,19 +25,10 @@ from aotlab_studio.document.painting import Point, find_outlines, is_far_from, l
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import read_exported, stage_files
-from aotlab_studio.protocol import (
-    Description,
-    ExportEvent,
-    ExportResult,
-    JobProgress,
-    ModelEvent,
-    OutdatedChoice,
-    OutdatedPolicy,
-    ReviewEntry,
-)
+from aotlab_studio.protocol import OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
-from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
+from aotlab_studio.tracking.jobs import JobProgress, JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.video import require_frame
 
@@ -80,18 +72,18 @@ class Session:
         view.document = self.document.with_actor(actor)
         return view
 
-    def describe(self) -> Description:
+    def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
         kinds = {name: sdk.find_output(name) for name in sdk.list_outputs() if name not in PROBABILITIES}
-        return Description(
+        return protocol.Description(
             **msgspec.structs.asdict(document.describe_state()),
             name=document.frames.name,
             project=document.header.id,
             video=self.video_id,
             frames=document.frames.count,
             size=document.frames.size,
-            rate=float(document.frames.rate),
+            rate=float(document.frames.source.rate),
             shared=document.shared,
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
@@ -233,7 +225,7 @@ class Session:
         if self.loader is None:
             raise InputError(f"model {name[:40]!r}: not offered; this session has none to choose from")
         self.loader.choose(name)
-        self.document.emit(ModelEvent(name))
+        self.document.emit(protocol.ModelEvent(name))
 
     def track(
         self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
@@ -242,7 +234,7 @@ class Session:
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def review(self) -> list[ReviewEntry]:
+    def review(self) -> list[protocol.ReviewEntry]:
         """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
@@ -250,7 +242,7 @@ class Session:
         entries = []
         for frame, reasons in frames.items():
             sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
-            entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
+            entries.append(protocol.ReviewEntry(frame, list(reasons), "; ".join(sentences)))
         return entries
 
     @property
@@ -265,7 +257,7 @@ class Session:
         last: int | None = None,
         outdated: OutdatedPolicy = "ask",
         key: int | None = None,
-    ) -> ExportResult:
+    ) -> protocol.ExportResult:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
         ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
@@ -286,7 +278,7 @@ class Session:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        return ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
+        return protocol.ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self, key: int) -> None:
         """Stop the export of a key, also one whose message comes later; it leaves no file."""
@@ -317,16 +309,16 @@ class Session:
 
     def _limit_range(self, first: int, last: int | None) -> tuple[int, int]:
         """Return the editable frames of a range; raise `InputError` if the video has no such range."""
-        if last is not None and first > last:
-            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
         count, (start, end) = self.document.frames.count, self.document.snapshot.editable_range
-        for index in (first, count - 1 if last is None else last):
+        last = count - 1 if last is None else last
+        for index in (first, last):
             require_frame(index, count)
-        limited = max(first, start), end if last is None else min(last, end)
-        if limited[0] > limited[1]:
+        if first > last:
+            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
+        if first > end or last < start:
             problem = f"outside the tracked part of the video, frames {start} to {end}"
             raise InputError(f"export: frames {first} to {last} are {problem}")
-        return limited
+        return max(first, start), min(last, end)
 
     def _write_export(
         self, names: list[str], first: int, last: int, outdated: OutdatedPolicy, key: int | None
@@ -335,7 +327,7 @@ class Session:
         document, folder = self.document, self.archive.parent
 
         def report(done: int, total: int) -> None:
-            document.emit(ExportEvent(done, total))
+            document.emit(protocol.ExportEvent(done, total))
             self._require_not_canceled(key)
 
         with document.lock:

@@ -81,16 +81,15 @@ def load_upload(
         AmbiguousObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
     """
-    if (loaded := _find_loaded(document)) is not None:
-        return loaded
-    annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames), index)
+    annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
     for frame in annotations.frames:
         require_frame(frame, document.frames.count)
     if not annotations.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        if (loaded := _find_loaded(document)) is not None:  # sent twice at once
-            return loaded
+        stored = document.log.messages.get(document.actor.message_id)
+        if isinstance(stored, Entry):  # sent again; losses are not stored
+            return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
         if targets is None:
@@ -109,14 +108,6 @@ def load_upload(
         changes = msgspec.structs.replace(changes, keyframes=keyframes)
         document.edit_masks("load masks", changes, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
-
-
-def _find_loaded(document: Document) -> LoadedMasks | None:
-    """Return what a message that is sent again has loaded, without the losses, which are not stored."""
-    stored = document.log.messages.get(document.actor.message_id)
-    if not isinstance(stored, Entry):
-        return None
-    return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
 
 
 def _match_objects(

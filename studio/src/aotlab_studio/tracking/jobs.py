@@ -85,11 +85,6 @@ class TrackingJob:
         self._resumed.set()
 
     @property
-    def alive(self) -> bool:
-        """Whether it has not ended yet."""
-        return self.status in ("starting", "running", "paused")
-
-    @property
     def paused(self) -> bool:
         """Whether it is paused, or will be after the current frame."""
         return not self._resumed.is_set()
@@ -223,7 +218,8 @@ class JobRunner:
     @property
     def running_job(self) -> TrackingJob | None:
         """Job that runs, is paused, or waits for the thread."""
-        return self.job if self.job is not None and self.job.alive else None
+        is_running = self.job is not None and self.job.status in ("starting", "running", "paused")
+        return self.job if is_running else None
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""

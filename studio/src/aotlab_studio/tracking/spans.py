@@ -57,7 +57,7 @@ def _step_frames(
     if not indices:
         return
     start = indices.start - indices.step
-    tracker.reset(frames.length)
+    tracker.reset(frames.count)
     earlier = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
     # nearest last, as short-term memory is of the frame before
     nearest = sorted(earlier, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
