@@ -10,6 +10,7 @@ The folder of a video belongs to the inputs in its record: video, masks, setting
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -88,6 +89,9 @@ class FolderState:
             yield "results of a list of videos", False
         if (self.folder / CORRECTED_FILE).exists():
             yield "corrected masks", False
+        for path in (self.folder / name for name in self.record.outputs):
+            if path.is_symlink() and not path.exists():  # the disk may not be mounted
+                yield f"{path.name}, a link to a missing file or folder", False
         if unknown := self._find_unknown():
             yield f"{unknown}, which aotlab did not write", False
         if any(_has_content(self.folder / name) for name in self.earlier.outputs):
@@ -225,9 +229,7 @@ class Replacement:
 
     def begin(self) -> None:
         """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
-        inner_folders = (path for name in self._earlier.outputs for path in (self._folder / name).glob("**/"))
-        for path in (self._folder, *inner_folders):
-            remove_leftovers(path)
+        _remove_leftovers(self._folder, self._earlier)
         self._open = not self._resumed
         if self._replaces:
             _move_outputs(self._folder, self._earlier, self._folder / EARLIER)
@@ -251,6 +253,7 @@ def restore_earlier(folder: Path) -> None:
     if not aside.is_dir():
         return
     if (aside / JOB_RECORD).exists() and (record := read_job_record(folder)) is not None:  # all were moved
+        _remove_leftovers(folder, record)
         remove_results(folder, record)
         remove(folder / JOB_RECORD)
     files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
@@ -262,6 +265,13 @@ def restore_earlier(folder: Path) -> None:
 def remove_results(folder: Path, record: JobRecord) -> None:
     """Remove all results that a run has written into a folder; its record and other files stay."""
     _take_outputs(folder, record, remove)
+
+
+def _remove_leftovers(folder: Path, record: JobRecord) -> None:
+    """Remove temporary files of killed programs from a folder and the results in it."""
+    inner_folders = (path for name in record.outputs for path in (folder / name).glob("**/"))
+    for path in (folder, *inner_folders):
+        remove_leftovers(path)
 
 
 def _move_outputs(folder: Path, record: JobRecord, target: Path) -> None:
@@ -284,11 +294,19 @@ def _take_outputs(folder: Path, record: JobRecord, take: Callable[[Path], None])
 
 
 def _move(path: Path, target: Path) -> None:
-    """Move a file or link, if it exists, also to another disk."""
+    """Move a file or link, if it exists, also to another disk; when killed, neither path has a part of it."""
     if os.path.lexists(path):
         make_folder(target.parent)
         with writing(target):
-            shutil.move(path, target)
+            try:
+                os.replace(path, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                copy = target.with_name(temporary_name(target))
+                shutil.copy2(path, copy, follow_symlinks=False)
+                os.replace(copy, target)
+                path.unlink()
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
