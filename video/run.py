@@ -24,7 +24,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
-from aotlab.utils.errors import InputError, already_contains, require
+from aotlab.utils.errors import InputError, already_contains, require, require_type
 from aotlab.utils.files import prefix_errors, remove, sibling_path
 from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
@@ -120,11 +120,12 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(
-        isinstance(job, Job),
-        f"job: expected a Job, got {shorten(repr(job), 80)}; pass Job(name, video, masks)",
-    )
+    require_type(job, Job, "job", "Job(name, video, masks)")
+    require_type(folder, str | Path, "folder", "a path")
+    require_type(options, JobOptions | None, "options", "JobOptions(...)")
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "step")
+    require(is_tracker, f"tracker: expected TrackerOptions(...) or a Tracker, got {shorten(repr(tracker))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     return track_job(
         plan_job(job, Path(folder), options, partial(result_settings, tracker, options), force=force), load
@@ -169,13 +170,14 @@ def track(
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
     from aotlab.video.directions import TimedTracker
 
+    require(hasattr(tracker, "step"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
+    require_type(source, FrameSource | str | Path, "source", "a path or open_frames(...)")
+    require_type(output, str | Path, "output", "a path")
+    require_type(options, JobOptions | None, "options", "JobOptions(...)")
+    require_type(frames, FrameSelection | None, "frames", "FrameSelection(...)")
     options, folder = options or JobOptions(), Path(output)
     if isinstance(source, str | Path):
         source = open_frames(source, timeout=options.timeout)
-    is_source = isinstance(source, FrameSource)
-    require(
-        is_source, f"source: expected frames or a path, got {shorten(repr(source))}; pass open_frames(...)"
-    )
     is_mapping = (
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
@@ -187,9 +189,12 @@ def track(
             convert_mask(mask, source.size, required=index == min(masks))
     ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
     removals = group_removals(options.removals, ids, frames)
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    has_names = all(isinstance(name, str) for name in classes.class_names.values())
-    require(has_names, f"classes: expected class names by object id, got {shorten(classes.class_names, 80)}")
+    class_names = classes.class_names if isinstance(classes, ObjectClasses) else classes or {}
+    has_names = isinstance(class_names, Mapping) and all(
+        isinstance(object_id, Integral) and isinstance(name, str) for object_id, name in class_names.items()
+    )
+    require(has_names, f"classes: expected class names by object id, got {shorten(class_names, 80)}")
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(class_names))
     context = OutputContext(source, classes, frames.number)
     record = JobRecord(
         folder.name, error=UNFINISHED, outputs=options.file_names, class_names=dict(classes.class_names),
