@@ -32,6 +32,7 @@ from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
+from aotlab.video.digests import digest_inputs, result_settings
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
@@ -42,10 +43,8 @@ from aotlab.video.results import (
     Action,
     Replacement,
     choose_action,
-    digest_inputs,
     is_complete,
     restore_earlier,
-    result_settings,
 )
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -208,15 +207,7 @@ def track(
         with Replacement(folder, record, earlier) as replacement:
             tracker.reset(frames.count)
             result = track_frames(
-                TimedTracker(tracker),
-                context,
-                frames,
-                masks,
-                removals,
-                folder,
-                options,
-                begin=replacement.begin,
-                commit=replacement.commit,
+                TimedTracker(tracker), context, frames, masks, removals, folder, options, replacement
             )
         _record_result(folder, record, result, earlier)
     return result
@@ -401,16 +392,7 @@ def track_job(
         context = OutputContext(source, classes, run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
-                tracker,
-                context,
-                run.frames,
-                run.masks,
-                run.removals,
-                folder,
-                options,
-                begin=replacement.begin,
-                commit=replacement.commit,
-                stop=stop,
+                tracker, context, run.frames, run.masks, run.removals, folder, options, replacement, stop
             )
         if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:
