@@ -105,9 +105,9 @@ def run_job(
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
-    Inputs are checked before the model is loaded, and results are replaced only once the first frame is written. A run
-    that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if
-    its inputs are the same and `TrackResult.resumable`; any other starts over.
+    Inputs are checked before the model is loaded, and earlier results removed only once the first frame is written.
+    A run that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run
+    resumes if its inputs are the same and `TrackResult.resumable`; any other starts over.
 
     Args:
         job: the video and its masks.
