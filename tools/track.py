@@ -129,7 +129,7 @@ def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.video.results import result_settings
+    from aotlab.video.digests import result_settings
     from aotlab.video.run import check_run, plan_job, track_job
 
     if count_ranks() > 1:

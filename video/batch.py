@@ -21,16 +21,14 @@ from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 from aotlab.video.classes import CLASSES, read_class_ids
+from aotlab.video.digests import digest_inputs, digest_settings, result_settings
 from aotlab.video.job import Job
 from aotlab.video.results import (
     describe_difference,
-    digest_inputs,
-    digest_settings,
     list_job_folders,
     read_corrected,
     record_failure,
     resolve_links,
-    result_settings,
 )
 from aotlab.video.run import JobRun, check_run, make_record, plan_job, track_job
 from aotlab.video.track import JobOptions

@@ -14,7 +14,7 @@ from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_type
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
@@ -81,12 +81,14 @@ class Job:
         rate: str | float | None = None,
         list_line: str = "",
     ) -> None:
+        require_type(video, str | Path | int, "video", "a path, a URL or a camera's number")
         parse_levels(levels)
         parse_rate(rate)
         if levels is not None and not isinstance(levels, str):
             levels = ",".join(map(str, levels))
         if segmenter is not None:
             is_pair = isinstance(segmenter, list | tuple) and len(segmenter) == 2
+            is_pair = is_pair and all(isinstance(path, str | Path) for path in segmenter)
             require(is_pair, f"segmenter: expected two ONNX files, got {shorten(segmenter, 80)}")
             segmenter = Path(segmenter[0]), Path(segmenter[1])
         vars(self).update(  # the class is frozen

@@ -375,10 +375,8 @@ class Outputs:
 
         Files of single frames are not written again if the prediction was read from them.
         """
-        name, restored = (
-            self._source.frame_name(tracked.index),
-            isinstance(tracked.prediction, StoredPrediction),
-        )
+        name = self._source.frame_name(tracked.index)
+        restored = isinstance(tracked.prediction, StoredPrediction)
         for output in self._outputs.values():
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)

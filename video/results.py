@@ -10,8 +10,7 @@ The folder of a video belongs to the inputs in its record: video, masks, setting
 
 from __future__ import annotations
 
-import glob
-import hashlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,13 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.annotations import SIDECAR_FILES
-from aotlab.media.frames import parse_rate
-from aotlab.media.high_bit_depth import parse_levels
-from aotlab.media.images import list_images
 from aotlab.media.job_record import (
     CORRECTED_FILE,
     JOB_RECORD,
@@ -38,26 +32,18 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
-from aotlab.media.prompt import group_prompts
 from aotlab.utils.errors import InputError, already_contains
-from aotlab.utils.files import make_folder, remove, sha256, temporary_name, writing
+from aotlab.utils.files import make_folder, remove, temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.text import strip_credentials
-from aotlab.video.job import Job
-from aotlab.video.track import JobOptions
 
 if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
-    from aotlab.engine.tracking.tracker import Tracker
-
 Action = Literal["track", "resume", "reuse"]
 """track from the first frame, resume, or reuse finished results"""
 STATE_FILE = ".track.state"
 """name of the checkpoint in a folder of results"""
-UNKNOWN_FRAME = -1
-"""first frame if file names number the frames, which are not read"""
 EARLIER = ".earlier"
 """name of the folder with earlier results, until the first frame of the run that replaces them is written"""
 
@@ -88,6 +74,9 @@ class FolderState:
             yield "results of a list of videos", False
         if (self.folder / CORRECTED_FILE).exists():
             yield "corrected masks", False
+        for path in (self.folder / name for name in self.record.outputs):
+            if path.is_symlink() and not path.exists():  # the disk may not be mounted
+                yield f"{path.name}, a link to a missing file or folder", False
         if unknown := self._find_unknown():
             yield f"{unknown}, which aotlab did not write", False
         if any(_has_content(self.folder / name) for name in self.earlier.outputs):
@@ -225,9 +214,7 @@ class Replacement:
 
     def begin(self) -> None:
         """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
-        inner_folders = (path for name in self._earlier.outputs for path in (self._folder / name).glob("**/"))
-        for path in (self._folder, *inner_folders):
-            remove_leftovers(path)
+        _remove_leftovers(self._folder, self._earlier)
         self._open = not self._resumed
         if self._replaces:
             _move_outputs(self._folder, self._earlier, self._folder / EARLIER)
@@ -251,6 +238,7 @@ def restore_earlier(folder: Path) -> None:
     if not aside.is_dir():
         return
     if (aside / JOB_RECORD).exists() and (record := read_job_record(folder)) is not None:  # all were moved
+        _remove_leftovers(folder, record)
         remove_results(folder, record)
         remove(folder / JOB_RECORD)
     files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
@@ -262,6 +250,13 @@ def restore_earlier(folder: Path) -> None:
 def remove_results(folder: Path, record: JobRecord) -> None:
     """Remove all results that a run has written into a folder; its record and other files stay."""
     _take_outputs(folder, record, remove)
+
+
+def _remove_leftovers(folder: Path, record: JobRecord) -> None:
+    """Remove temporary files of killed programs from a folder and the results in it."""
+    inner_folders = (path for name in record.outputs for path in (folder / name).glob("**/"))
+    for path in (folder, *inner_folders):
+        remove_leftovers(path)
 
 
 def _move_outputs(folder: Path, record: JobRecord, target: Path) -> None:
@@ -284,11 +279,19 @@ def _take_outputs(folder: Path, record: JobRecord, take: Callable[[Path], None])
 
 
 def _move(path: Path, target: Path) -> None:
-    """Move a file or link, if it exists, also to another disk."""
+    """Move a file or link, if it exists, also to another disk; when killed, neither path has a part of it."""
     if os.path.lexists(path):
         make_folder(target.parent)
         with writing(target):
-            shutil.move(path, target)
+            try:
+                os.replace(path, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                copy = target.with_name(temporary_name(target))
+                shutil.copy2(path, copy, follow_symlinks=False)
+                os.replace(copy, target)
+                path.unlink()
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
@@ -341,76 +344,3 @@ def list_job_folders(output: Path) -> list[Path]:
     return [
         output / name for name in order_names(path.parent.name for path in output.glob(f"*/{JOB_RECORD}"))
     ]
-
-
-def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
-    """Return the outputs and all that masks depend on apart from the job, as JSON values."""
-    from aotlab.configs.load import to_yaml
-
-    if isinstance(tracker, TrackerOptions):
-        checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
-    else:
-        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
-        settings = to_yaml(tracker.config)
-    return {
-        "checkpoint": checkpoint,
-        "settings": settings,
-        "write": sorted({*options.write}),
-        "both_directions": options.both_directions,
-        "removals": [list(removal) for removal in options.removals],
-        "by_name": options.by_name,
-    }
-
-
-def digest_settings(job: Job, settings: Mapping[str, Any]) -> str:
-    """Return a digest of `result_settings` with the job's overrides."""
-    return _digest(settings, job.overrides)
-
-
-def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> dict[str, str]:
-    """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
-
-    ``record``: has name and fingerprint of the video, which may be moved.
-    """
-    video: tuple[Any, ...] = (strip_credentials(job.video),)
-    if record.fingerprint:  # samples leave out parts of large files; archives hold whole seconds
-        path = Path(job.video)
-        files = sorted(list_images(path)) if path.is_dir() else [path]
-        times = [int(file.stat().st_mtime) for file in files]
-        video = (record.video_name, record.fingerprint, times)
-    first = job.start
-    if first is None:
-        first = UNKNOWN_FRAME if settings.get("by_name") else 0
-    masks = []
-    for frame, object_id, text in job.masks:
-        file = Path(text)
-        frame = first if frame is None and file.suffix.lower() == ".png" else frame
-        masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
-    prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
-    # other files of an ONNX file's name may have its weights
-    segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
-    levels = job.levels and (parse_levels(job.levels) or "auto")
-    rate = None if job.rate is None else parse_rate(job.rate)
-    return {
-        "video": _digest(video, levels, rate),
-        "frames": _digest(first, job.end),
-        "masks or prompts": _digest(masks, prompts, segmenter),
-        "classes": _digest(sorted(job.classes.items())),
-        "settings": digest_settings(job, settings),
-    }
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()
-
-
-def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its sidecars, patterns beside it, or of the visible files of a folder."""
-    if path.is_dir():
-        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name != "Thumbs.db"]
-        return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
-    stem = glob.escape(path.stem)
-    sidecar_files = {
-        file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
-    }
-    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]

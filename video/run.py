@@ -24,7 +24,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
-from aotlab.utils.errors import InputError, already_contains, require
+from aotlab.utils.errors import InputError, already_contains, require, require_type
 from aotlab.utils.files import prefix_errors, remove, sibling_path
 from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
@@ -32,6 +32,7 @@ from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
+from aotlab.video.digests import digest_inputs, result_settings
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
@@ -42,10 +43,8 @@ from aotlab.video.results import (
     Action,
     Replacement,
     choose_action,
-    digest_inputs,
     is_complete,
     restore_earlier,
-    result_settings,
 )
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -106,9 +105,9 @@ def run_job(
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
-    Inputs are checked before the model is loaded, and results are replaced only once the first frame is written. A run
-    that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if
-    its inputs are the same and `TrackResult.resumable`; any other starts over.
+    Inputs are checked before the model is loaded, and earlier results removed only once the first frame is written.
+    A run that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run
+    resumes if its inputs are the same and `TrackResult.resumable`; any other starts over.
 
     Args:
         job: the video and its masks.
@@ -120,11 +119,12 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(
-        isinstance(job, Job),
-        f"job: expected a Job, got {shorten(repr(job), 80)}; pass Job(name, video, masks)",
-    )
+    require_type(job, Job, "job", "Job(name, video, masks)")
+    require_type(folder, str | Path, "folder", "a path")
+    require_type(options, JobOptions | None, "options", "JobOptions(...)")
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "step")
+    require(is_tracker, f"tracker: expected TrackerOptions(...) or a Tracker, got {shorten(repr(tracker))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     return track_job(
         plan_job(job, Path(folder), options, partial(result_settings, tracker, options), force=force), load
@@ -169,13 +169,14 @@ def track(
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
     from aotlab.video.directions import TimedTracker
 
+    require(hasattr(tracker, "step"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
+    require_type(source, FrameSource | str | Path, "source", "a path or open_frames(...)")
+    require_type(output, str | Path, "output", "a path")
+    require_type(options, JobOptions | None, "options", "JobOptions(...)")
+    require_type(frames, FrameSelection | None, "frames", "FrameSelection(...)")
     options, folder = options or JobOptions(), Path(output)
     if isinstance(source, str | Path):
         source = open_frames(source, timeout=options.timeout)
-    is_source = isinstance(source, FrameSource)
-    require(
-        is_source, f"source: expected frames or a path, got {shorten(repr(source))}; pass open_frames(...)"
-    )
     is_mapping = (
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
@@ -187,9 +188,12 @@ def track(
             convert_mask(mask, source.size, required=index == min(masks))
     ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
     removals = group_removals(options.removals, ids, frames)
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
-    has_names = all(isinstance(name, str) for name in classes.class_names.values())
-    require(has_names, f"classes: expected class names by object id, got {shorten(classes.class_names, 80)}")
+    class_names = classes.class_names if isinstance(classes, ObjectClasses) else classes or {}
+    has_names = isinstance(class_names, Mapping) and all(
+        isinstance(object_id, Integral) and isinstance(name, str) for object_id, name in class_names.items()
+    )
+    require(has_names, f"classes: expected class names by object id, got {shorten(class_names, 80)}")
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(class_names))
     context = OutputContext(source, classes, frames.number)
     record = JobRecord(
         folder.name, error=UNFINISHED, outputs=options.file_names, class_names=dict(classes.class_names),
@@ -203,15 +207,7 @@ def track(
         with Replacement(folder, record, earlier) as replacement:
             tracker.reset(frames.count)
             result = track_frames(
-                TimedTracker(tracker),
-                context,
-                frames,
-                masks,
-                removals,
-                folder,
-                options,
-                begin=replacement.begin,
-                commit=replacement.commit,
+                TimedTracker(tracker), context, frames, masks, removals, folder, options, replacement
             )
         _record_result(folder, record, result, earlier)
     return result
@@ -396,16 +392,7 @@ def track_job(
         context = OutputContext(source, classes, run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
-                tracker,
-                context,
-                run.frames,
-                run.masks,
-                run.removals,
-                folder,
-                options,
-                begin=replacement.begin,
-                commit=replacement.commit,
-                stop=stop,
+                tracker, context, run.frames, run.masks, run.removals, folder, options, replacement, stop
             )
         if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +14,15 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_type
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.utils.text import shorten
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.outputs import (
-    Output,
-    OutputContext,
-    Outputs,
-    TrackedFrame,
-    find_output,
-    list_outputs,
-)
+from aotlab.video.outputs import Output, OutputContext, Outputs, TrackedFrame, find_output, list_outputs
+from aotlab.video.results import Replacement
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -56,6 +50,7 @@ class JobOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
+        require_type(self.write, Collection, "write", "names of outputs")
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
         try:
             removals = tuple(
@@ -141,9 +136,7 @@ def track_frames(
     removals: Mapping[int, Sequence[int]],
     folder: Path,
     options: JobOptions,
-    *,
-    begin: Callable[[], None],
-    commit: Callable[[], None],
+    replacement: Replacement,
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
@@ -154,8 +147,7 @@ def track_frames(
         frames: frames to track.
         masks: H×W object ids by index of such a frame.
         removals: ids of the objects to remove, by frame index, of `group_removals`.
-        begin: called once the first frame is tracked, before it is written.
-        commit: called once the first frame is written.
+        replacement: of earlier results; begins once the first frame is tracked, and ends once it is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.video.directions import track_both_directions  # loads PyTorch
@@ -175,14 +167,14 @@ def track_frames(
             with closing(predictions):
                 for position, (index, frame, prediction) in enumerate(predictions):
                     if position == 0:
-                        begin()
+                        replacement.begin()
                     annotated = ids.get(index, frozenset())
                     yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
 
         def write(tracked: TrackedFrame) -> None:
             outputs.write(tracked)
             if outputs.frames == 1:
-                commit()
+                replacement.commit()
 
         images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(

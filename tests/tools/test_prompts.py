@@ -19,8 +19,8 @@ from aotlab.networks.weights.zoo import load_model
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
+from aotlab.video.digests import result_settings
 from aotlab.video.job import Job
-from aotlab.video.results import result_settings
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images

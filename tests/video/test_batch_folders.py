@@ -14,8 +14,9 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag
 from aotlab.video.batch import Batch
+from aotlab.video.digests import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import digest_inputs, remove_results
+from aotlab.video.results import remove_results
 from aotlab.video.run import make_record, plan_job, track_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images, write_masks

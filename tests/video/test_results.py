@@ -1,6 +1,8 @@
 """Folders of results: what a run does with those that an earlier run left."""
 
+import errno
 import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +10,14 @@ import pytest
 
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
-from aotlab.video.results import STATE_FILE, choose_action, record_failure
+from aotlab.video.results import (
+    EARLIER,
+    STATE_FILE,
+    Replacement,
+    choose_action,
+    record_failure,
+    restore_earlier,
+)
 
 
 @dataclass(frozen=True)
@@ -118,3 +127,46 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
         InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"
     ):
         choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
+
+
+def test_restored_link_does_not_end_up_in_the_folder_of_a_killed_run(tmp_path):
+    folder, disk = tmp_path / "results", tmp_path / "disk"
+    disk.mkdir()
+    (disk / "00000.png").write_text("x")
+    write_job_record(folder, OTHER.record)
+    (folder / "masks").symlink_to(disk)
+    Replacement(folder, WANTED, OTHER.record).begin()
+    (folder / "masks").mkdir()
+    (folder / "masks/.00000.0123abcd.part.png").write_text("killed while it was written")
+    restore_earlier(folder)
+    assert (folder / "masks").is_symlink()
+    assert [path.name for path in disk.iterdir()] == ["00000.png"]
+
+
+def test_kill_while_results_are_moved_to_another_disk_damages_none(tmp_path, monkeypatch):
+    def copy_half(source, target, **_):
+        Path(target).write_text("half")
+        raise KeyboardInterrupt
+
+    def replace_on_one_disk(source, target):
+        if EARLIER in str(target):
+            raise OSError(errno.EXDEV, "another disk")
+        os.rename(source, target)
+
+    OTHER.write(tmp_path)
+    replacement = Replacement(tmp_path, WANTED, OTHER.record)
+    monkeypatch.setattr(shutil, "copy2", copy_half)
+    monkeypatch.setattr(os, "replace", replace_on_one_disk)
+    with pytest.raises(KeyboardInterrupt):
+        replacement.begin()
+    monkeypatch.undo()
+    restore_earlier(tmp_path)
+    assert (tmp_path / MASK).read_text() == "x"
+
+
+@pytest.mark.parametrize("earlier", [DONE, STOPPED])
+def test_results_on_a_missing_disk_are_not_replaced(tmp_path, earlier):
+    write_job_record(tmp_path, earlier.record)
+    (tmp_path / "masks").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(InputError, match="masks, a link to a missing"):
+        choose_action(tmp_path, WANTED, force=True)

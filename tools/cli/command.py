@@ -57,10 +57,7 @@ LOG_OPTIONS = [
     click.Option(
         [f"-{name[0]}", f"--{name}"], is_flag=True, expose_value=False, callback=set_log_level, help=help
     )
-    for name, help in (
-        ("quiet", "print results and errors only"),
-        ("verbose", "print details"),
-    )
+    for name, help in (("quiet", "print results and errors only"), ("verbose", "print details"))
 ]
 
 

@@ -153,10 +153,7 @@ def config_option(*, multiple: bool = False, unset: str = "the checkpoint's") ->
 def tracker_options(*, multiple: str | None = None) -> Decorator:
     """Return the options of a tracker, which `read_tracker` reads; ``multiple``: as in `checkpoint_option`."""
     depth = option(
-        "--depth",
-        sets="model.depth",
-        type=PositiveInt,
-        help="blocks to use of an AOST model (default: all)",
+        "--depth", sets="model.depth", type=PositiveInt, help="blocks to use of an AOST model (default: all)"
     )
     model = option_group("model", checkpoint_option(multiple=multiple), config_option(), print_config)
     computation = option_group("device and precision", device, precision_option(), depth)

@@ -32,7 +32,7 @@ METHODS = {
 @pytest.fixture(autouse=True)
 def tracker(monkeypatch):
     monkeypatch.setattr(engine, "Tracker", Repeater)
-    monkeypatch.setattr("aotlab.video.results.sha256", SHA256)
+    monkeypatch.setattr("aotlab.video.digests.sha256", SHA256)
     for name, method in METHODS.items():
         monkeypatch.setattr(TrackerOptions, name, method)
     monkeypatch.setattr(Repeater, "loads", 0)

@@ -29,9 +29,10 @@ from aotlab.tools.track import default_output, main
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.video import results, resume
+from aotlab.video.digests import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS
-from aotlab.video.results import STATE_FILE, digest_inputs
+from aotlab.video.results import STATE_FILE
 from aotlab.video.track import TrackResult
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe

@@ -1,0 +1,100 @@
+"""Digests of the inputs of results: the video, masks, settings and outputs."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.annotations import SIDECAR_FILES
+from aotlab.media.frames import parse_rate
+from aotlab.media.high_bit_depth import parse_levels
+from aotlab.media.images import list_images
+from aotlab.media.job_record import JobRecord
+from aotlab.media.prompt import group_prompts
+from aotlab.utils.files import sha256
+from aotlab.utils.text import strip_credentials
+from aotlab.video.job import Job
+from aotlab.video.track import JobOptions
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.tracker import Tracker
+
+UNKNOWN_FRAME = -1
+"""first frame if file names number the frames, which are not read"""
+
+
+def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
+    """Return the outputs and all that masks depend on apart from the job, as JSON values."""
+    from aotlab.configs.load import to_yaml
+
+    if isinstance(tracker, TrackerOptions):
+        checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
+    else:
+        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
+        settings = to_yaml(tracker.config)
+    return {
+        "checkpoint": checkpoint,
+        "settings": settings,
+        "write": sorted({*options.write}),
+        "both_directions": options.both_directions,
+        "removals": [list(removal) for removal in options.removals],
+        "by_name": options.by_name,
+    }
+
+
+def digest_settings(job: Job, settings: Mapping[str, Any]) -> str:
+    """Return a digest of `result_settings` with the job's overrides."""
+    return _digest(settings, job.overrides)
+
+
+def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> dict[str, str]:
+    """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
+
+    ``record``: has name and fingerprint of the video, which may be moved.
+    """
+    video: tuple[Any, ...] = (strip_credentials(job.video),)
+    if record.fingerprint:  # samples leave out parts of large files; archives hold whole seconds
+        path = Path(job.video)
+        files = sorted(list_images(path)) if path.is_dir() else [path]
+        times = [int(file.stat().st_mtime) for file in files]
+        video = (record.video_name, record.fingerprint, times)
+    first = job.start
+    if first is None:
+        first = UNKNOWN_FRAME if settings.get("by_name") else 0
+    masks = []
+    for frame, object_id, text in job.masks:
+        file = Path(text)
+        frame = first if frame is None and file.suffix.lower() == ".png" else frame
+        masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
+    prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
+    # other files of an ONNX file's name may have its weights
+    segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
+    levels = job.levels and (parse_levels(job.levels) or "auto")
+    rate = None if job.rate is None else parse_rate(job.rate)
+    return {
+        "video": _digest(video, levels, rate),
+        "frames": _digest(first, job.end),
+        "masks or prompts": _digest(masks, prompts, segmenter),
+        "classes": _digest(sorted(job.classes.items())),
+        "settings": digest_settings(job, settings),
+    }
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
+    """Return names and digests of a file and its sidecars, patterns beside it, or of the visible files of a folder."""
+    if path.is_dir():
+        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name != "Thumbs.db"]
+        return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
+    stem = glob.escape(path.stem)
+    sidecar_files = {
+        file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
+    }
+    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]
