@@ -1,12 +1,12 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
 from importlib.metadata import EntryPoint
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import aotlab
+from aotlab.configs.files import ROOT
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask
@@ -101,6 +101,8 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
 
 def test_outputs_of_the_studio_are_those_of_its_package():
     toml = pytest.importorskip("tomllib")
-    groups = toml.loads(Path("studio/pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    groups = toml.loads((ROOT / "studio/pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "entry-points"
+    ]
     names = {*groups[plugins.MASK_WRITER_PLUGINS], *groups[plugins.OUTPUT_PLUGINS]}
     assert names == {*plugins.STUDIO_OUTPUTS}
