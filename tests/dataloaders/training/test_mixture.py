@@ -1,6 +1,7 @@
 """The stream of clips: a pure function of its number, the same for any ranks, undisturbed by broken files."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import active_children
 
 import cv2
@@ -221,6 +222,12 @@ def test_indivisible_batch_rejected(root):
     words = r"train\.phases\.batch=6 of p: .* train\.accumulate=2 times 2 ranks; .* multiple of 4"
     with pytest.raises(InputError, match=words):
         build_clip_loader(clips, 0, 0, 2, 2)
+
+
+def test_clips_are_also_loaded_in_another_thread(root):
+    with ThreadPoolExecutor() as threads:
+        (batch,) = threads.submit(lambda: [*build_clip_loader(mixture(root, STATIC, steps=1), 0)]).result()
+    assert batch.frames.any()
 
 
 @needs_posix

@@ -545,24 +545,21 @@ def test_results_never_replace_videos_and_masks(clips, capsys, args):
 def test_failed_video_does_not_write_a_record(clips, out):
     (out / "photos").mkdir(parents=True)
     (out / "photos" / "own.jpg").write_text("mine")
-    (clips / "list.csv").write_text(f"name,video,masks\nphotos,{clips / 'a'},missing.png\n")
-    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out)]) == 1
+    assert run(write_jobs(clips, "name,video,masks", "photos,a,missing.png")) == 1
     assert [path.name for path in (out / "photos").iterdir()] == ["own.jpg"]
 
 
 def test_inputs_may_be_moved_beside_their_results(clips, out):
     assert run(clips) == 0
     shutil.move(clips / "a.png", out / "a.png")
-    (clips / "list.csv").write_text(f"name,video,masks\na,{clips / 'a'},{out / 'a.png'}\n")
-    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out), "--force"]) == 0
+    assert run(write_jobs(clips, "name,video,masks", f"a,a,{out / 'a.png'}"), "--force") == 0
 
 
 def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
     assert run(clips) == 0
     mask = out / "a" / "masks" / "00000.png"
-    rows = f"name,video,masks\na,{clips / 'a'},{clips / 'a.png'}\nz,{clips / 'b'},{mask}\n"
-    (clips / "list.csv").write_text(rows)
-    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out), "--force"]) == 2
+    jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", f"z,b,{mask}")
+    assert run(jobs, "--force") == 2
     assert "belongs to the results of a" in capsys.readouterr().err
     assert mask.is_file()
 
