@@ -1,4 +1,4 @@
-"""The training tool: settings, bad input, and one tiny run from data to a checkpoint that tracks."""
+"""The training tool: settings, bad input, dry runs, and recipes with every model."""
 
 import json
 import shutil

@@ -178,6 +178,15 @@ def test_digest_names_missing_masks(tmp_path):
             digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
 
 
+def test_frame_of_a_mask_is_digested_and_the_first_is_the_default(tmp_path):
+    write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
+    default, first, second = (
+        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"))
+        for frame in ("", "0=", "1=")
+    )
+    assert default == first != second
+
+
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
     job = Job("a", tmp_path, tmp_path / "masks")
