@@ -16,7 +16,7 @@ from aotlab.video.job import Job
 from aotlab.video.outputs import find_output
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
-from tests.tools.track.runs import Repeater, run
+from tests.tools.track.runs import Repeater, track
 
 PACKAGE = """
 import numpy as np
@@ -55,7 +55,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
     clip = write_plain(tmp_path / "clip", 2, (32, 32))
     (tmp_path / "first.box").write_text("anything")
-    assert run(clip, tmp_path, tmp_path / "first.box", args=["--write", "areas"]) == 0
+    assert track(clip, tmp_path, tmp_path / "first.box", args=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
