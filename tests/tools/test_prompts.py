@@ -109,7 +109,7 @@ def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip
-def test_invalid_prompts_are_one_sentence(track, tmp_path, monkeypatch, run_expecting_error, options, words):
+def test_invalid_prompts_give_one_sentence(track, tmp_path, monkeypatch, run_expecting_error, options, words):
     write_mask(tmp_path / "first.png", LABELS)
     monkeypatch.chdir(tmp_path)
     assert words in run_expecting_error(lambda line: track(*line), *options)

@@ -73,7 +73,7 @@ def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch)
         read_annotations(tmp_path / "first.box", VideoInfo("clip", (32, 32)))
 
 
-def test_no_reader_is_asked_for_tracked_masks(tmp_path, monkeypatch):
+def test_tracked_masks_need_no_reader(tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
     monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: pytest.fail("asked"))
     write_job_record(tmp_path, JobRecord("a", frames=1))

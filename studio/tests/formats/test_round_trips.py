@@ -119,7 +119,7 @@ def test_single_pixels_in_corners_can_be_read_again(name, tmp_path):
     assert ((found.mask(0) > 0) != mask).sum() <= (1 if name in OUTLINES else 0)
 
 
-def test_part_under_another_object_stays_under_it(tmp_path):
+def test_hidden_part_stays_hidden(tmp_path):
     square = '<polygon frame="0" outside="0" points="{0},2;{1},2;{1},12;{0},12" z_order="{2}"/>'
     parts = [(1, 2, 12, 0), (2, 8, 18, 1), (1, 16, 24, 2)]
     tracks = [
