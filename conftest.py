@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from functools import partial
@@ -63,15 +62,6 @@ def temporary_folder():
         patch.setattr("tempfile.tempdir", folder)
         patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)
         os.chmod(folder, 0o1777)  # like /tmp, for tests that run as another user
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def tiny_encoder():
-    """The encoder of the small models, by the name ``tiny``, if a test module imported them, which import PyTorch."""
-    with pytest.MonkeyPatch.context() as patch:
-        if (module := sys.modules.get("tests.engine.small_model")) is not None:
-            module.register_encoder(patch)
         yield
 
 

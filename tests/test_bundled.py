@@ -2,10 +2,10 @@
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
-from research.bundled.clicks import jaccard
 from tests import SAMPLE
 
 
@@ -25,7 +25,7 @@ def test_bundled_model_follows_the_bundled_clips():
         assert tracker.ids == (1, 2, 3, 4)
         for number in tracker.ids:
             # Far above what standing still or guessing gives; the real figure is near 0.9.
-            assert jaccard(truth[3] == number, labels[3] == number) > 0.7
+            assert region_similarity(truth[3] == number, labels[3] == number) > 0.7
 
 
 def test_bundled_model_is_small_enough_to_ship():

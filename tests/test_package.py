@@ -60,7 +60,7 @@ OPTIONAL = [
 ]  # fmt: skip
 
 
-def run(*command, cwd, path=None):
+def run_isolated(*command, cwd, path=None):
     """A command's result, without this checkout on the path; ``path``: value of PYTHONPATH."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if path is not None:
@@ -71,7 +71,9 @@ def run(*command, cwd, path=None):
 
 def build(source, folder):
     """Build the source distribution and the wheel of a project."""
-    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder)
+    built = run_isolated(
+        sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder
+    )
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
 
 
@@ -117,7 +119,7 @@ def environment(tmp_path):
 def install(environment, *what):
     options = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--ignore-installed")
     pip = (sys.executable, "-m", "pip", "--python", environment / PYTHON, "install", *options)
-    done = run(*pip, *what, cwd=environment)
+    done = run_isolated(*pip, *what, cwd=environment)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -129,14 +131,14 @@ def test_installed_package_tracks(install_mode, distributions, checkout, environ
         checkout = without_links(checkout, tmp_path / "copy")
     what = next(distributions.glob("*.whl")) if install_mode == "wheel" else checkout
     install(environment, *(["--editable"] if "editable" in install_mode else []), what)
-    done = run(environment / PYTHON, "-c", TRACKS, cwd=tmp_path)
+    done = run_isolated(environment / PYTHON, "-c", TRACKS, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     objects, settings, old, package = done.stdout.splitlines()
     assert objects == "objects (7,) (64, 96)"
     assert settings == f"settings r50_deaotl {BUNDLED_CHECKPOINT.stem}"
     assert old == "old names []"
     assert str(checkout if "editable" in install_mode else environment) in package
-    version = run((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)
+    version = run_isolated((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)
     assert version.stdout.startswith("aotlab ")
 
 
@@ -144,7 +146,7 @@ def test_installed_package_tracks(install_mode, distributions, checkout, environ
 def test_distributions_pass_twine(distributions):
     files = sorted(distributions.iterdir())
     assert [file.suffix for file in files] == [".whl", ".gz"]
-    checked = run(sys.executable, "-m", "twine", "check", "--strict", *files, cwd=distributions)
+    checked = run_isolated(sys.executable, "-m", "twine", "check", "--strict", *files, cwd=distributions)
     assert checked.returncode == 0, checked.stdout
 
 
@@ -189,7 +191,7 @@ def run_pyright(pyright, folder, python, rule):
     """Return pyright's messages of one rule on the files of a folder, without settings that name package folders."""
     settings = {"exclude": ["build", "tests"], "typeCheckingMode": "off", rule: "error"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
-    done = run(*pyright, "--pythonpath", python, "--outputjson", cwd=folder)
+    done = run_isolated(*pyright, "--pythonpath", python, "--outputjson", cwd=folder)
     (folder / "pyrightconfig.json").unlink()
     found = json.loads(done.stdout)
     assert found["summary"]["filesAnalyzed"] > 0
@@ -216,7 +218,7 @@ def test_pyright_resolves_a_users_script(
 def test_hub_folder_without_links_tracks(checkout, tmp_path):
     copy = without_links(checkout, tmp_path / "copy")
     path = f"{copy}{os.pathsep}{copy / 'src'}"
-    done = run(sys.executable, "-c", f"import hubconf\n{TRACKS}", cwd=tmp_path, path=path)
+    done = run_isolated(sys.executable, "-c", f"import hubconf\n{TRACKS}", cwd=tmp_path, path=path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert str(copy) in done.stdout
@@ -226,7 +228,7 @@ def test_hub_checkout_precedes_an_installed_package(tmp_path):
     (tmp_path / "aotlab").mkdir()
     (tmp_path / "aotlab" / "__init__.py").touch()
     program = f"import sys; sys.path.append({str(ROOT)!r}); import hubconf, aotlab; print(aotlab.__file__)"
-    done = run(sys.executable, "-c", program, cwd=tmp_path, path=tmp_path)
+    done = run_isolated(sys.executable, "-c", program, cwd=tmp_path, path=tmp_path)
     assert done.stdout.startswith(str(ROOT)), done.stderr
 
 
@@ -271,7 +273,7 @@ def test_parameters_have_types_that_callers_can_get():
 
 def test_names_of_the_sdk_do_not_load_torch(tmp_path):
     code = "import sys; from aotlab.sdk import *; assert 'Region' in dir() and 'torch' not in sys.modules"
-    done = run(sys.executable, "-c", code, cwd=tmp_path, path=ROOT / "src")
+    done = run_isolated(sys.executable, "-c", code, cwd=tmp_path, path=ROOT / "src")
     assert done.returncode == 0, done.stderr
 
 
@@ -281,7 +283,7 @@ def test_folders_beside_an_installed_package_are_ignored(tmp_path):
         shutil.copy(ROOT / "src" / "aotlab" / name, tmp_path / "aotlab")
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "__init__.py").touch()
-    done = run(sys.executable, "-c", "import aotlab.tools", cwd=tmp_path, path=tmp_path)
+    done = run_isolated(sys.executable, "-c", "import aotlab.tools", cwd=tmp_path, path=tmp_path)
     assert "No module named 'aotlab.tools'" in done.stderr
 
 
@@ -294,7 +296,7 @@ def without_optional_libraries(folder):
 
 @pytest.mark.slow
 def test_core_tracks_without_optional_libraries(tmp_path):
-    done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
+    done = run_isolated(sys.executable, "-c", TRACKS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert "rules.ownership is off, as OpenCV is missing" in done.stderr
@@ -315,7 +317,7 @@ def test_missing_extra_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "mask.png").touch()
     lines = [line.split() for line in NEEDED_EXTRAS]
     start = f"from aotlab.tools.main import main; print([main(line) for line in {lines}])"
-    done = run(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
+    done = run_isolated(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
@@ -331,7 +333,9 @@ def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, run_ex
 
 @pytest.mark.slow
 def test_prompt_without_opencv_names_the_extra(tmp_path):
-    done = run(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
+    done = run_isolated(
+        sys.executable, "-c", PROMPTS, cwd=tmp_path, path=without_optional_libraries(tmp_path)
+    )
     assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
 
 

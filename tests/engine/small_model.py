@@ -54,13 +54,9 @@ class TinyEncoder(Encoder):
         return maps[2:]
 
 
+ENCODER_CLASSES["tiny"] = TinyEncoder
+schema.ENCODERS += ("tiny",)
 TINY_STAGE = {"window": 7, "feedforward": 64}
-
-
-def register_encoder(patch):
-    """Let settings name the encoder ``tiny``, until the ``MonkeyPatch`` is undone; every test may use it."""
-    patch.setitem(ENCODER_CLASSES, "tiny", TinyEncoder)
-    patch.setattr(schema, "ENCODERS", (*schema.ENCODERS, "tiny"))
 
 
 def tiny_settings(preset):

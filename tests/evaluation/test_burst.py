@@ -50,7 +50,7 @@ def test_tracks_are_given_by_their_first_mask(root):
     assert second.results == ("frame0000", "frame0004", "frame0008")
 
 
-def test_all_frames_are_tracked_where_that_is_asked_for(root):
+def test_all_frames_are_tracked_on_request(root):
     _, second = open_dataset("burst", root, all_frames=True)
     assert (len(second.frames), sorted(second.reference_masks), len(second.results)) == (9, [0, 4], 3)
 
@@ -87,7 +87,7 @@ def test_result_of_another_size_rejected(root, tmp_path):
     {"height": "tall"},
     {"segmentations": 3},
 ], ids=str)  # fmt: skip
-def test_entries_of_the_wrong_form_are_one_sentence(root, change):
+def test_malformed_entries_are_reported_in_one_sentence(root, change):
     change_json(find_annotation_file(root, "val"), lambda tree: tree["sequences"][0].update(change))
     with pytest.raises(InputError, match=r"all_classes\.json"):
         open_dataset("burst", root)
@@ -110,7 +110,7 @@ def hota(root, results, output):
     return found
 
 
-def test_hota_equals_manual_computation(root, tmp_path):
+def test_hota_equals_a_computation_by_hand(root, tmp_path):
     # class 4 is track 3 of both sequences: found on 1 of 3 frames in one, on all in the other
     write_truth(
         root,

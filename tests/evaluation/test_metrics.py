@@ -64,7 +64,7 @@ def test_worst_objects_come_first_and_ties_by_name():
 
 
 @pytest.mark.parametrize(("frames", "tail"), [(3, 1), (4, 1), (5, 2), (7, 2), (8, 2), (9, 3)])
-def test_vost_scores_the_last_quarter_rounded_up_apart(frames, tail):
+def test_vost_also_scores_the_last_quarter_rounded_up(frames, tail):
     region = np.arange(frames) / frames
     row = make_vost_row(region)
     assert row["J_tr"] == pytest.approx(100 * region[-tail:].mean())

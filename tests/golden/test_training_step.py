@@ -79,7 +79,7 @@ class Reference:
         before = {name: parameter.detach().clone() for name, parameter in self.parameters().items()}
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         groups = parameter_groups(self.model, meta["weight_decay"], 0.1)
-        now = learning_rate(
+        self.learning_rate = learning_rate(
             meta["opt_step"],
             meta["total_steps"],
             peak=peak,
@@ -88,7 +88,7 @@ class Reference:
             power=SETTINGS.power,
         )
         for group in groups:
-            group["lr"] = group_rate(now, final=final, lr_ratio=group["lr_ratio"])
+            group["lr"] = group_rate(self.learning_rate, final=final, lr_ratio=group["lr_ratio"])
         torch.optim.AdamW(groups).step()
         return {name: parameter.detach() - before[name] for name, parameter in self.parameters().items()}
 
@@ -155,20 +155,11 @@ def test_unused_parameters_equal_reference(step):
 
 
 def test_optimizer_step_equals_reference(step):
-    peak, final = step.meta["lr_config"]
-    now = learning_rate(
-        step.meta["opt_step"],
-        step.meta["total_steps"],
-        peak=peak,
-        final=final,
-        warmup=SETTINGS.warmup,
-        power=SETTINGS.power,
-    )
-    assert now == pytest.approx(float(step.arrays["lr"]), rel=1e-12)
+    assert step.learning_rate == pytest.approx(float(step.arrays["lr"]), rel=1e-12)
     reference = step.arrays["delta_conv_out"]
     difference = np.abs(step.changes["decoder.conv_out.weight"].numpy() - reference)
     # The first step of Adam is about lr·sign(gradient): 1 % of the elements, near zero, may go the other way.
-    assert (difference > 1e-2 * now).mean() < 0.01
+    assert (difference > 1e-2 * step.learning_rate).mean() < 0.01
     rows = zip(step.arrays["grad_names"], step.arrays["grad_norms"], step.arrays["delta_norms"], strict=True)
     for name, gradient, norm in rows:
         if gradient > 1e-4:

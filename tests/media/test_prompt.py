@@ -48,18 +48,6 @@ def test_points_of_the_first_pixels_are_points():
     assert group_prompts((), ["1,1", "0.5,1.5"])[0][1].positive_points == [(1, 1), (0.5, 1.5)]
 
 
-def test_fractions_of_the_image_are_rejected():
-    remedy = "not in pixels; multiply fractions of the image by its width and height"
-    for boxes, points in (
-        ((), ["0.5,0.5"]),
-        ((), ["0,0.5"]),
-        (["0.1,0.1,0.5,0.5"], ()),
-        (["0.1:0.1-0.5:0.5"], ()),
-    ):
-        with pytest.raises(InputError, match=remedy):
-            group_prompts(boxes, points)
-
-
 @pytest.mark.parametrize(("options", "words"), [
     ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
     ({"points": [(-1.5, 5)]}, "point -1.5,5: outside the image of 60×40"),
@@ -97,7 +85,14 @@ def test_prompts_are_parsed_by_frame_and_object():
     assert list(group_prompts([], ["5,6"], first_frame=7)) == [7]
 
 
+FRACTIONS = "not in pixels; multiply fractions of the image by its width and height"
+
+
 @pytest.mark.parametrize(("boxes", "points", "negative", "words"), [
+    ([], ["0.5,0.5"], [], FRACTIONS),
+    ([], ["0,0.5"], [], FRACTIONS),
+    (["0.1,0.1,0.5,0.5"], [], [], FRACTIONS),
+    (["0.1:0.1-0.5:0.5"], [], [], FRACTIONS),
     (["3,3,14"], [], [], r"box 3,3,14: expected \[FRAME\]\[:ID\]= with an id from 1 to 65535 and X,Y,W,H"),
     ([], [":1=5"], [], "point :1=5: expected"),
     ([], [":0=3,3"], [], "point :0=3,3"),

@@ -1,4 +1,4 @@
-"""The encoders' contract: strides, channels, frozen norms, frozen stages."""
+"""Encoders: frozen norms, sizes that Swin pads, bfloat16."""
 
 import pytest
 import torch

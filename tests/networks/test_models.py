@@ -209,26 +209,19 @@ def test_schema_lists_all_methods_and_encoders():
     assert {*ENCODER_CLASSES, "swin_base"} == {*schema.ENCODERS}
 
 
-@pytest.mark.parametrize(("method", "setting", "message"), [
-    ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; leave it at 0"),
-    ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; leave it at 1"),
-    ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; leave it at 1"),
-    ("aot", {"shared": True}, "shared: aot has no such setting; leave it at false"),
-    ("deaot", {"heads": 4}, "heads: deaot has no such setting; leave it at 8"),
-    ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; leave it at 15"),
-    ("deaot", {"window": 0}, "window must be odd, got 0"),
-])  # fmt: skip
-def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
-    with pytest.raises(InputError, match=message):
-        ModelConfig(method, stages=[StageConfig(**setting)])
-
-
 @pytest.mark.parametrize(("method", "stages", "message"), [
-    ("aot", [(16, 1), (8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
-    ("msdeaot", [(16, 1), (8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
-    ("msdeaot", [(16, 1), (8, 1), (4, 1)], "the last stage of msdeaot must have depth 0"),
-    ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth 0"),
+    ("aot", [StageConfig(temporal_slots=4)], "temporal_slots: aot has no such setting; leave it at 0"),
+    ("deaot", [StageConfig(memory_stride=2)], "memory_stride: deaot has no such setting; leave it at 1"),
+    ("msdeaot", [StageConfig(self_stride=2)], "self_stride: msdeaot has no such setting; leave it at 1"),
+    ("aot", [StageConfig(shared=True)], "shared: aot has no such setting; leave it at false"),
+    ("deaot", [StageConfig(heads=4)], "heads: deaot has no such setting; leave it at 8"),
+    ("aot_rmem", [StageConfig(window=7)], "window: aot_rmem has no such setting; leave it at 15"),
+    ("deaot", [StageConfig(window=0)], "window must be odd, got 0"),
+    ("aot", [StageConfig(16, 1), StageConfig(8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
+    ("msdeaot", [StageConfig(16, 1), StageConfig(8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
+    ("msdeaot", [StageConfig(stride, 1) for stride in (16, 8, 4)], "the last stage of msdeaot must have depth 0"),
+    ("paot", [StageConfig(16, 1), StageConfig(8, 0), StageConfig(4, 1)], "only the last stage may have depth 0"),
 ])  # fmt: skip
-def test_unpublished_stages_rejected(method, stages, message):
+def test_stages_that_a_method_does_not_have_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):
-        ModelConfig(method, stages=[StageConfig(*stage) for stage in stages])
+        ModelConfig(method, stages=stages)

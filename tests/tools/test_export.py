@@ -96,7 +96,7 @@ def test_calibration_clip_of_two_sizes_rejected(tmp_path, run_expecting_error, s
     assert not (tmp_path / "out").exists()
 
 
-def test_settings_are_shown_as_they_will_be(capsys):
+def test_settings_are_printed_as_exported(capsys):
     assert main([*TINY, "--print-config"]) == 0
     assert "policy: bounded_fifo" in capsys.readouterr().out
 

@@ -43,28 +43,28 @@ def video(tmp_path):
 
 
 @pytest.fixture
-def run(video, tmp_path, monkeypatch):
+def track(video, tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
 
-    def run(*options):
+    def track(*options):
         return track_cli.main([str(video), "--output", str(tmp_path / "out"), "--write", "masks", *options])
 
-    return run
+    return track
 
 
 BOXES = ["--box", "3, 3, 14, 14", "--box", ":2=37,22,16,16"]
 
 
-def test_boxes_become_masks_and_are_tracked(run, tmp_path):
-    assert run(*BOXES) == 0
+def test_boxes_become_masks_and_are_tracked(track, tmp_path):
+    assert track(*BOXES) == 0
     assert (read_mask(tmp_path / "out" / "prompt_masks" / "00000.png") == LABELS).all()
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert len(masks) == LENGTH
     assert (read_mask(masks[-1]) == LABELS).all()
 
 
-def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
-    assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
+def test_prompt_on_a_later_frame_adds_an_object(track, tmp_path):
+    assert track("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
     assert sorted(path.name for path in (tmp_path / "out" / "prompt_masks").iterdir()) == [
         "00000.png",
         "00004.png",
@@ -73,29 +73,29 @@ def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
 
 
-def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
+def test_forced_run_replaces_masks_of_earlier_prompts(track, tmp_path):
     drawn = tmp_path / "out" / "prompt_masks"
-    assert run("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
-    assert run("--box", "2=3,3,14,14", "--start", "2", "--force") == 0
+    assert track("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
+    assert track("--box", "2=3,3,14,14", "--start", "2", "--force") == 0
     assert [path.name for path in drawn.iterdir()] == ["00002.png"]
     write_mask(tmp_path / "first.png", LABELS)
-    assert run("--mask", str(tmp_path / "first.png"), "--force") == 0
+    assert track("--mask", str(tmp_path / "first.png"), "--force") == 0
     assert not drawn.exists()
 
 
-def test_prompt_masks_of_named_images_are_replaced(run, video, tmp_path):
+def test_prompt_masks_of_named_images_are_replaced(track, video, tmp_path):
     for path in video.iterdir():
         path.rename(path.with_stem(f"shot.{path.stem}x"))
     drawn = tmp_path / "out" / "prompt_masks"
     for index in (0, 2):
-        assert run("--box", f"{index}=3,3,14,14", "--start", str(index), "--force") == 0
+        assert track("--box", f"{index}=3,3,14,14", "--start", str(index), "--force") == 0
         assert [path.name for path in drawn.iterdir()] == [f"shot.0000{index}x.png"]
 
 
-def test_mask_among_the_results_is_rejected(run, tmp_path, capsys):
+def test_mask_among_the_results_is_rejected(track, tmp_path, capsys):
     mask = tmp_path / "out" / "prompt_masks" / "00000.png"
-    assert run("--point", "10,10") == 0
-    assert run("--mask", str(mask), "--force") == 2
+    assert track("--point", "10,10") == 0
+    assert track("--mask", str(mask), "--force") == 2
     assert f"the results would overwrite {mask}; choose another folder" in capsys.readouterr().err
     assert mask.is_file()
 
@@ -109,16 +109,16 @@ def test_mask_among_the_results_is_rejected(run, tmp_path, capsys):
     (["--box", "3", "3", "14", "14"],
      "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
 ])  # fmt: skip
-def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, run_expecting_error, options, words):
+def test_invalid_prompts_give_one_sentence(track, tmp_path, monkeypatch, run_expecting_error, options, words):
     write_mask(tmp_path / "first.png", LABELS)
     monkeypatch.chdir(tmp_path)
-    assert words in run_expecting_error(lambda line: run(*line), *options)
+    assert words in run_expecting_error(lambda line: track(*line), *options)
 
 
-def test_prompt_without_a_pixel_does_not_make_the_folder(run, tmp_path, monkeypatch, read_error_line):
+def test_prompt_without_a_pixel_does_not_make_the_folder(track, tmp_path, monkeypatch, read_error_line):
     nothing = staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
     monkeypatch.setattr(Repeater, "segmenter", nothing)
-    assert "object 1: no pixel found there" in read_error_line(run("--point", "10,10"))
+    assert "object 1: no pixel found there" in read_error_line(track("--point", "10,10"))
     assert not (tmp_path / "out").exists()
 
 
@@ -151,11 +151,11 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
 
 
-def test_class_names_of_prompts_are_in_annotations(run, tmp_path, capsys):
-    assert run(*BOXES, "--class", "cat", "--class", ":2=dog", "--write", "coco") == 0
+def test_class_names_of_prompts_are_in_annotations(track, tmp_path, capsys):
+    assert track(*BOXES, "--class", "cat", "--class", ":2=dog", "--write", "coco") == 0
     categories = json.loads((tmp_path / "out" / "coco.json").read_text())["categories"]
     assert [category["name"] for category in categories] == ["cat", "dog"]
-    assert run("--point", "10,10", "--class", ":2=dog", "--force") == 2
+    assert track("--point", "10,10", "--class", ":2=dog", "--force") == 2
     assert "class dog: no mask or prompt has object 2; give its id" in capsys.readouterr().err
 
 

@@ -43,6 +43,12 @@ def davis(tmp_path):
     return prepare("davis2017", tmp_path)
 
 
+@pytest.fixture
+def truth(davis, tmp_path):
+    """Annotations of the first sequence."""
+    return min((tmp_path / "root" / "Annotations" / "480p").iterdir())
+
+
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
 def test_data_set_is_scored_by_its_own_rules(name, tmp_path, capsys):
     options = [*prepare(name, tmp_path), "--workers", "1"]
@@ -197,8 +203,7 @@ def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     assert "mean of" not in text
 
 
-def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line, caplog):
-    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+def test_run_of_some_frames_is_scored_on_these(truth, tmp_path, read_error_line, caplog):
     results, frames = tmp_path / "part", sorted(truth.iterdir())
     (results / "masks").mkdir(parents=True)
     for path in frames[:3]:
@@ -212,19 +217,15 @@ def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line,
     assert f"scored on frames {frames[0].stem} to {frames[2].stem}, which were tracked" in caplog.text
 
 
-def test_one_result_is_scored_against_one_folder(davis, tmp_path):
-    root = tmp_path / "root"
-    (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
+def test_one_result_is_scored_against_one_folder(davis, truth, tmp_path):
     args = ["--workers", "1", "--json"]
-    assert main([*davis, "--sequence", name, *args, str(tmp_path / "set.json")]) == 0
-    truth = str(root / "Annotations" / "480p" / name)
-    one = [str(tmp_path / "results" / name), "--annotations", truth]
+    assert main([*davis, "--sequence", truth.name, *args, str(tmp_path / "set.json")]) == 0
+    one = [str(tmp_path / "results" / truth.name), "--annotations", str(truth)]
     assert main([*one, *args, str(tmp_path / "one.json")]) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
 
 
-def test_tracked_video_has_the_name_of_its_folder(davis, tmp_path, capsys):
-    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
     shutil.copytree(truth, tmp_path / "rabbit" / "masks")
     write_job_record(tmp_path / "rabbit", JobRecord("rabbit"))
     files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
@@ -237,8 +238,7 @@ def test_tracked_video_has_the_name_of_its_folder(davis, tmp_path, capsys):
     assert worst.split()[2:4] == ["rabbit", "1"]
 
 
-def test_frames_beside_annotations_are_ignored(davis, tmp_path):
-    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+def test_frames_beside_annotations_are_ignored(truth, tmp_path):
     results, beside = tmp_path / "part", tmp_path / "beside"
     shutil.copytree(truth, results / "masks")
     write_job_record(results, JobRecord("part"))
@@ -248,8 +248,7 @@ def test_frames_beside_annotations_are_ignored(davis, tmp_path):
     assert main([str(results), "--annotations", str(beside), "--workers", "1"]) == 0
 
 
-def test_single_annotation_rejected(davis, tmp_path, run_expecting_error):
-    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+def test_single_annotation_rejected(truth, tmp_path, run_expecting_error):
     for path in sorted(truth.iterdir())[1:]:
         path.unlink()
     line = run_expecting_error(main, tmp_path / "results" / truth.name, "--annotations", truth)

@@ -43,7 +43,7 @@ print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in 
 """runs a tool by its file, as ``python tools/track.py`` does, and prints all modules with their files"""
 
 
-def run(tmp_path, code, *arguments):
+def run_code(tmp_path, code, *arguments):
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -83,7 +83,7 @@ MISSING_PATHS = [
 
 def test_help_and_mistyped_paths_skip_heavy_imports(tmp_path):
     lines = [["--help"], *([tool, "--help"] for tool in sorted(COMMANDS)), *map(str.split, MISSING_PATHS)]
-    run(tmp_path, RUN_LINES, json.dumps(lines), *HEAVY)
+    run_code(tmp_path, RUN_LINES, json.dumps(lines), *HEAVY)
 
 
 INVALID_OPTIONS = [
@@ -112,13 +112,13 @@ def test_wrong_arguments_are_rejected_without_torch(tmp_path):
     lines += ["track photos --mask rabbit.png", "mask rabbit.mp4 --box 9000,2,310,410"]
     lines += ["mask rabbit.mp4 --frame 99 --point 1,2", "eval --dataset davis2017 --device gpu --output out"]
     before = sorted(tmp_path.iterdir())
-    run(tmp_path, RUN_LINES, json.dumps([line.split() for line in lines]), "torch")
+    run_code(tmp_path, RUN_LINES, json.dumps([line.split() for line in lines]), "torch")
     assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.slow
 def test_modules_are_loaded_once(tmp_path):
-    modules = dict(json.loads(run(tmp_path, SCRIPT).splitlines()[-1]))
+    modules = dict(json.loads(run_code(tmp_path, SCRIPT).splitlines()[-1]))
     actual = [
         file for file in modules.values() if file and file.startswith(str(ROOT)) and ".venv" not in file
     ]

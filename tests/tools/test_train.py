@@ -1,4 +1,4 @@
-"""The training tool: settings, bad input, and one tiny run from data to a checkpoint that tracks."""
+"""The training tool: settings, bad input, dry runs, and recipes with every model."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ def test_settings_of_a_recipe_are_printed(capsys):
     (["base=deaot"], "did you mean"),
     (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
 ])  # fmt: skip
-def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
+def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
     (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *tiny(), output]

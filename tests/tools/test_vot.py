@@ -1,7 +1,6 @@
-"""The tracker for the VOT toolkit: by itself, over TraX, and in a workspace of the real toolkit."""
+"""The tracker for the VOT toolkit: by itself, and over TraX."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from tests.drawn_clips import draw_disc
+from tests.processes import start_python
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (120, 160)
@@ -112,8 +112,7 @@ def test_trax_session_handles_boxes_and_late_objects(tmp_path):
     connect = pytest.importorskip("trax.client").Client
     Image.fromarray(frame()).save(tmp_path / "1.png")
     image = {"color": trax.FileImage.create(str(tmp_path / "1.png"))}
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", SERVER], **pipes) as process:
+    with start_python("-c", SERVER, stdin=subprocess.PIPE) as process:
         stream = (process.stdin.fileno(), process.stdout.fileno())  # type: ignore[union-attr]
         client = connect(stream=stream, log=lambda text: None)
         assert client.get("multiobject")

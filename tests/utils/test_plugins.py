@@ -1,12 +1,12 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
 from importlib.metadata import EntryPoint
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import aotlab
+from aotlab.configs.files import ROOT
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask
@@ -16,7 +16,7 @@ from aotlab.video.job import Job
 from aotlab.video.outputs import find_output
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
-from tests.tools.track.runs import Repeater, run
+from tests.tools.track.runs import Repeater, track
 
 PACKAGE = """
 import numpy as np
@@ -55,7 +55,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
     clip = write_plain(tmp_path / "clip", 2, (32, 32))
     (tmp_path / "first.box").write_text("anything")
-    assert run(clip, tmp_path, tmp_path / "first.box", args=["--write", "areas"]) == 0
+    assert track(clip, tmp_path, tmp_path / "first.box", args=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
@@ -73,7 +73,7 @@ def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch)
         read_annotations(tmp_path / "first.box", VideoInfo("clip", (32, 32)))
 
 
-def test_no_reader_is_asked_for_tracked_masks(tmp_path, monkeypatch):
+def test_tracked_masks_need_no_reader(tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
     monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: pytest.fail("asked"))
     write_job_record(tmp_path, JobRecord("a", frames=1))
@@ -101,6 +101,8 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
 
 def test_outputs_of_the_studio_are_those_of_its_package():
     toml = pytest.importorskip("tomllib")
-    groups = toml.loads(Path("studio/pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    groups = toml.loads((ROOT / "studio/pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "entry-points"
+    ]
     names = {*groups[plugins.MASK_WRITER_PLUGINS], *groups[plugins.OUTPUT_PLUGINS]}
     assert names == {*plugins.STUDIO_OUTPUTS}

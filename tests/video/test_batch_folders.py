@@ -23,6 +23,7 @@ from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
+OPTIONS = (TrackerOptions(), JobOptions(write=("masks",)))
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
     write_job_record(output / "a", replace(make_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
-        record = Batch([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
+        record = Batch([job], output, *OPTIONS).run(job, StopFlag())
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
 
@@ -80,13 +81,13 @@ def test_results_written_since_the_plan_stay(output, tmp_path):
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     (output / "run").write_text("a file")
-    record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
+    record = Batch(jobs, output, *OPTIONS).run(jobs[0], StopFlag())
     assert record.error
 
 
 def test_closed_job_folder_is_a_failed_job(closed_folder):
     job = Job(closed_folder.name, "gone.mp4", "gone.png")
-    batch = Batch([job], closed_folder.parent, TrackerOptions(), JobOptions(write=("masks",)))
+    batch = Batch([job], closed_folder.parent, *OPTIONS)
     assert batch.run(job, StopFlag()).error
 
 
@@ -94,44 +95,35 @@ def test_two_jobs_with_one_folder_rejected(output, jobs):
     (output / "run").mkdir()
     (output / "b").symlink_to("run")
     with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
-        Batch(jobs, output, TrackerOptions(), JobOptions()).track(StopFlag())
+        Batch(jobs, output, *OPTIONS).track(StopFlag())
 
 
 def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
     jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
     with pytest.raises(InputError, match="is the input folder"):
-        Batch(jobs, tmp_path / "a", TrackerOptions(), JobOptions()).track(StopFlag())
+        Batch(jobs, tmp_path / "a", *OPTIONS).track(StopFlag())
 
 
 def test_circular_link_in_an_output_folder_rejected(output, jobs):
     (output / "run").symlink_to("run")
-    record = Batch(jobs, output, TrackerOptions(), JobOptions()).track(StopFlag())["run"]
+    record = Batch(jobs, output, *OPTIONS).track(StopFlag())["run"]
     assert "internal error" not in record.error
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
     earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs=["masks"])
     write_job_record(output / "run", earlier)
-    record = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
+    record = Batch(jobs, output, *OPTIONS).run(jobs[0], StopFlag())
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
     assert (stored.error, stored.input_digests) == (record.error, earlier.input_digests)
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
-def test_foreign_file_named_like_one_of_a_list_rejected(output, jobs, name):
-    (output / name).write_text("mine")
-    batch = Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",)), force=True)
-    with pytest.raises(InputError, match=f"already contains a {name} that aotlab did not write"):
-        batch.track(StopFlag())
-    assert (output / name).read_text() == "mine"
-
-
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
 def test_job_named_like_a_file_of_the_list_rejected(output, name):
     with pytest.raises(InputError, match=f"job {name}: this name is reserved"):
-        Batch([Job(name, "a.mp4")], output, TrackerOptions(), JobOptions())
+        Batch([Job(name, "a.mp4")], output, *OPTIONS)
 
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
@@ -187,6 +179,15 @@ def test_digest_names_missing_masks(tmp_path):
             digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
 
 
+def test_frame_of_a_mask_is_digested_and_the_first_is_the_default(tmp_path):
+    write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
+    default, first, second = (
+        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"))
+        for frame in ("", "0=", "1=")
+    )
+    assert default == first != second
+
+
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
     job = Job("a", tmp_path, tmp_path / "masks")
@@ -199,7 +200,7 @@ def test_hidden_files_beside_masks_are_not_digested(tmp_path):
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
     jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
     write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))
-    Batch(jobs, tmp_path, TrackerOptions(), JobOptions(write=("masks",))).summarize()
+    Batch(jobs, tmp_path, *OPTIONS).summarize()
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
 
@@ -210,5 +211,5 @@ def test_summary_of_other_jobs_rejected(output, jobs, tracked):
         write_job_record(output / "other", JobRecord("other", "other.mp4"))
     (output / "summary.csv").write_text("mine")
     with pytest.raises(InputError, match="no results of these jobs"):
-        Batch(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).summarize()
+        Batch(jobs, output, *OPTIONS).summarize()
     assert (output / "summary.csv").read_text() == "mine"

@@ -83,12 +83,6 @@ def test_results_are_reused_resumed_replaced_or_rejected(tmp_path, earlier, acti
     assert try_action(tmp_path, WANTED, force=True) == forced_action
 
 
-def test_empty_masks_are_missing(tmp_path):
-    DONE.write(tmp_path)
-    (tmp_path / MASK).write_bytes(b"")
-    assert try_action(tmp_path, WANTED) == "refuse"
-
-
 def test_masks_edited_after_a_failure_need_force(tmp_path):
     replace(STOPPED, record=replace(WANTED, error="disk full"), files=FILES).write(tmp_path)
     os.utime(tmp_path / JOB_RECORD)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, TrackerOptions, write_mask
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.sdk import (
     Annotations,
     JobRecord,
@@ -36,7 +36,6 @@ from studio.tests.annotation.clips import draw_folder, set_mask
 from studio.tests.annotation.results import change_record
 from tests.marks import needs_posix
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 
 

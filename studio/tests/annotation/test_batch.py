@@ -18,6 +18,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
+from aotlab.configs.files import ROOT
 from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
@@ -117,7 +118,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
 
 
 def test_documented_program_accepts_all_clips(batch, served_list):
-    page = (Path(__file__).resolve().parents[3] / "docs" / "tutorials" / "batch.md").read_text()
+    page = (ROOT / "docs" / "tutorials" / "batch.md").read_text()
     (program,) = re.findall(r"```python\n(from urllib.*?)```", page, re.DOTALL)
     exec(program, {"url": served_list.url})
     assert {clip.status for clip in batch.list_clips()} == {"accepted"}

@@ -43,7 +43,7 @@ from studio.tests.annotation.clips import (
 )
 
 
-def run(session, *args, **options):
+def run_job(session, *args, **options):
     job = start_job(session, *args, **options)
     job.wait()
     return job
@@ -58,10 +58,10 @@ def list_visible_frames(session, number=None):
 
 def test_forward_reaches_the_end_and_backward_the_start(session):
     draw(session, 4, 1)
-    job = run(session, 4)
+    job = run_job(session, 4)
     assert (job.status, job.done, job.total) == ("done", 7, 7)
     assert list_visible_frames(session) == list(range(4, LENGTH))
-    run(session, 4, "backward")
+    run_job(session, 4, "backward")
     assert list_visible_frames(session) == list(range(LENGTH))
     assert all(
         (session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH)
@@ -71,7 +71,7 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
 def test_directions_of_an_object_of_both_keyframes_are_merged(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
-    job = run(session, 2, "both")
+    job = run_job(session, 2, "both")
     assert job.done == job.total == 8 + 9
     snapshot = session.document.snapshot
     for object_id, between in ((1, 0), (2, None)):
@@ -83,7 +83,7 @@ def test_directions_of_an_object_of_both_keyframes_are_merged(session):
 def test_both_directions_carry_an_object_given_late(session):
     draw(session, 2, 1)
     draw(session, 8, 2)
-    run(session, 8, "both")
+    run_job(session, 8, "both")
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
@@ -93,7 +93,7 @@ def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     editing.mark_absent(session.document, 2, 2)
-    run(session, 8, "both")
+    run_job(session, 8, "both")
     assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
 
@@ -103,7 +103,7 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
     editing.mark_absent(session.document, 6, 2)
-    run(session, 0)
+    run_job(session, 0)
     assert (6, [1]) in tracker.calls
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(6))
@@ -112,11 +112,11 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_old_results_of_an_absent_object_are_removed(session, direction):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     editing.mark_absent(session.document, 6, 2)
     if direction == "both":
         draw(session, 8, 1)
-    run(session, 6 if direction == "forward" else 0, direction)
+    run_job(session, 6 if direction == "forward" else 0, direction)
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     # in both directions, each frame goes to the nearer of the keyframes 0 and 6
     assert list_visible_frames(session, 2) == list(range(6 if direction == "forward" else 3))
@@ -127,10 +127,10 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
 
 def test_old_results_of_locked_objects_stay(session):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     editing.mark_absent(session.document, 6, 2)
     editing.change_object(session.document, 2, locked=True)
-    run(session, 6)
+    run_job(session, 6)
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
@@ -139,27 +139,27 @@ def test_later_start_uses_earlier_keyframes(folder, reopen):
     session = reopen(folder, tracker)
     draw(session, 0, 1)
     draw(session, 6, 1)
-    run(session, 6)
+    run_job(session, 6)
     assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
 
 
 def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
-    assert run(session, 8, "backward").done == 8
+    assert run_job(session, 8, "backward").done == 8
     assert list_visible_frames(session) == list(range(9))
 
 
 def test_job_that_cannot_start_leaves_the_document_unchanged(session):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     head = session.document.log.head
 
     def make_tracker():
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
-    job = run(session, 0)
+    job = run_job(session, 0)
     assert (job.status, job.problem) == ("failed", "checkpoint: missing")
     assert session.document.log.head == head
     assert session.document.snapshot.list_outdated() == []
@@ -173,7 +173,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session):
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
-    assert run(session, 0).status == "failed"
+    assert run_job(session, 0).status == "failed"
     assert list_titles(session.document) == ("note", None)
     assert session.document.snapshot.list_outdated() == []
 
@@ -192,14 +192,14 @@ def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
 def test_only_unlocked_objects_are_written(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)
-    run(session, 0)
+    run_job(session, 0)
     assert list_visible_frames(session, 1) == [0]
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     editing.change_object(session.document, 1, locked=False)
     editing.change_object(session.document, 2, locked=True)
     draw(session, 0, 1)
     before = session.document.snapshot.labels(5) == 2
-    run(session, 0)
+    run_job(session, 0)
     assert (before == (session.document.snapshot.labels(5) == 2)).all()
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
@@ -240,7 +240,7 @@ def test_frame_stored_during_a_stop_counts(session, monkeypatch):
         return add_result(*values)
 
     monkeypatch.setattr(document, "add_result", stop_and_add)
-    job = run(session, 0)
+    job = run_job(session, 0)
     assert (job.status, job.done) == ("stopped", 1)
     assert list_visible_frames(session) == [0, 1]
 
@@ -304,7 +304,7 @@ def test_invalid_request_rejected(session, arguments, words):
 def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
     session = reopen(folder, TruthTracker(fail_at=4))
     draw(session, 0, 1)
-    job = run(session, 0)
+    job = run_job(session, 0)
     assert job.status == "failed"
     assert "out of memory" in job.problem
     assert list_visible_frames(session) == [0, 1, 2, 3]
@@ -313,12 +313,12 @@ def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
 def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session = reopen(folder, TruthTracker(fail_at=5))
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
     with pytest.raises(OutdatedError):
         session.set_status("accepted")
     session.runner.make_tracker = TruthTracker
-    run(session, 4)
+    run_job(session, 4)
     assert session.document.snapshot.list_outdated() == []
     session.set_status("accepted")
 
@@ -337,7 +337,7 @@ def test_frames_of_one_direction_only_are_outdated(session):
     assert session.document.snapshot.list_outdated() == [(provisional[0], provisional[-1])]
     with pytest.raises(OutdatedError):
         session.set_status("accepted")
-    run(session, 2)
+    run_job(session, 2)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -367,7 +367,7 @@ def test_object_locked_between_both_directions_stays_outdated(session):
         session.set_status("accepted")
     editing.change_object(session.document, 1, locked=False)
     assert Document.read(session.document.folder).snapshot.list_outdated() == [(6, 10)]
-    run(session, 0, "both")
+    run_job(session, 0, "both")
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -377,7 +377,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     editing.mark_absent(session.document, 11, 1)
     events = []
     session.document.listeners.append(events.append)
-    run(session, 0, "forward", 0, 10)
+    run_job(session, 0, "forward", 0, 10)
     assert session.document.timeline().marks[1] == "G999lllllllg"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
@@ -390,7 +390,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     draw(session, 11, 1)
     events = []
     session.document.listeners.append(events.append)
-    run(session, 11, "backward")
+    run_job(session, 11, "backward")
     assert session.document.timeline().marks[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
 
@@ -415,7 +415,7 @@ def test_refining_click_changes_the_existing_mask(served):
 
 def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     draw(session, 8, 1)
     editing.clear_tracking(session.document, 5)
     assert session.document.snapshot.tracked_frames == [1, 2, 3, 4]
@@ -429,7 +429,7 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
 
 def test_dropping_results_spares_locked_objects(session):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     editing.change_object(session.document, 2, locked=True)
     editing.clear_tracking(session.document, 3, 4)
     assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
@@ -528,7 +528,7 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
         return overwritten_pixels
 
     monkeypatch.setattr(document, "add_result", cancel)
-    assert run(session, 0).status == "stopped"
+    assert run_job(session, 0).status == "stopped"
     assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
 
 
@@ -555,7 +555,7 @@ def test_undo_at_the_end_of_a_job_does_not_deadlock(session, monkeypatch):
 
 def test_correction_propagates_over_other_objects_keyframes(session, short_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     draw(session, 9, 1)
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until_propagated(session)
@@ -570,7 +570,7 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     tracker.calls.clear()
     run_action(session, stroke(6, 50, 20))
     (layer_id,) = session.document.snapshot.pending
@@ -590,7 +590,7 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
 
 def test_correction_ends_at_the_last_result_before_a_drawing(session, long_pause):
     draw(session, 0, 1)
-    run(session, 0, last=5)
+    run_job(session, 0, last=5)
     draw(session, 6, 2)
     run_action(session, stroke(3, 50, 20))
     (layer_id,) = session.document.snapshot.pending
@@ -600,7 +600,7 @@ def test_correction_ends_at_the_last_result_before_a_drawing(session, long_pause
 
 def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
-    run(session, 6, "backward")
+    run_job(session, 6, "backward")
     draw(session, 3, 1)
     layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
     assert (layer.first, layer.last, layer.previous_keyframe) == (0, 5, None)
@@ -609,7 +609,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
 def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
     for frame in (0, 6):
         draw(session, frame, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     editing.paint(session.document, 6, 1, [(46, 30)], 3)
     assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
@@ -627,7 +627,7 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
 
 def test_merged_drawings_keep_results_current(session, long_pause):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     draw(session, 5, 1)
     propagate(session)
     editing.reset_frame(session.document, 5)
@@ -640,7 +640,7 @@ def test_merged_drawings_keep_results_current(session, long_pause):
 def test_object_merged_with_tracked_pixels_is_tracked_again(session, long_pause):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
-    run(session, 0)
+    run_job(session, 0)
     editing.merge_objects(session.document, 2, 1)
     assert session.describe().outdated == {1: [(1, 4), (6, 11)]}
     propagate(session)
@@ -650,7 +650,7 @@ def test_object_merged_with_tracked_pixels_is_tracked_again(session, long_pause)
 def test_loaded_masks_are_tracked_from(session, long_pause):
     for frame in (0, 6):
         draw(session, frame, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     labels = np.where(truth(6) == 2, 0, truth(6))
     labels[25:35, 42:46] = 1
     load_upload(session.document, 6, png(labels))
@@ -674,14 +674,14 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
         return len(calls), len(layers)
 
     assert count_calls(snapshot, *range(1, LENGTH)) == (0, 0)  # nothing is tracked
-    run(session, 0)
+    run_job(session, 0)
     (few, _), (many, _) = (count_calls(session.document.snapshot, *range(2, end, 2)) for end in (4, 12))
     assert many <= 5 * few
 
 
 def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
     after = before.with_state(before.state.apply(Changes(keyframes=marks)))
     layers = plan_corrections(before, after, [*marks])
@@ -690,16 +690,16 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
 
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     draw(session, 4, 2)
     assert session.runner.list_corrections()
-    run(session, 4)
+    run_job(session, 4)
     assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     tracker = hold(session, 3)
     run_action(session, stroke(2, 30, 20))
     wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
@@ -710,14 +710,14 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     assert first.status == "stopped"
     assert first.done < first.total
     tracker.allow()
-    job = run(session, 2)
+    job = run_job(session, 2)
     assert job.status == "done"
     assert not job.layer.is_automatic
 
 
 def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     tracker = hold(session, 3)
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
@@ -733,7 +733,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
 
 def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     run_action(session, stroke(8, 50, 20))
     run_action(session, stroke(3, 50, 20, object_id=2))
     assert len(session.document.snapshot.pending) == 2
@@ -758,7 +758,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
 
 def test_undone_correction_waits_again_after_redo(session, long_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
     run_action(session, stroke(5, 50, 30))
     (second,) = session.document.snapshot.pending
@@ -770,7 +770,7 @@ def test_undone_correction_waits_again_after_redo(session, long_pause):
     assert session.document.snapshot.list_outdated() == []
     session.document.redo()
     assert session.document.snapshot.pending == [first]
-    run(session, 0)
+    run_job(session, 0)
     assert session.document.snapshot.pending == []
     session.document.undo()
     assert session.document.snapshot.pending == [first]
@@ -778,7 +778,7 @@ def test_undone_correction_waits_again_after_redo(session, long_pause):
 
 def test_failed_correction_stays_outdated(session, short_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
 
     fail = Mock(side_effect=InputError("no model"))
     session.runner.make_tracker = fail
@@ -790,7 +790,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
 
 def test_correction_undone_at_its_start_keeps_others_running(session, short_pause, monkeypatch):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     list_corrections, document = session.runner.list_corrections, session.document
 
     def undo_meanwhile():
@@ -812,7 +812,7 @@ def test_correction_undone_at_its_start_keeps_others_running(session, short_paus
 
 def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     failed, list_corrections = threading.Event(), session.runner.list_corrections
 
     def fail():
@@ -831,7 +831,7 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_
 
 def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
     draw(session, 0, 1)
-    run(session, 0)
+    run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
     wait_until_propagated(session)
     run_action(session, {"do": "reset_frame", "frame": 5})
@@ -843,7 +843,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
 
 def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     run_action(session, {"do": "mark_absent", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
@@ -911,7 +911,7 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, stopped, reopen)
         return TruthTracker()
 
     session.runner.make_tracker = make_tracker
-    assert run(session, 0).status == ("stopped" if stopped else "failed")
+    assert run_job(session, 0).status == ("stopped" if stopped else "failed")
     assert list_titles(session.document) == titles
     again = reopen(folder)
     assert list_titles(again.document) == titles
@@ -968,7 +968,7 @@ def test_unneeded_request_stops(session, edit):
 @pytest.mark.parametrize("cleared", [2, 6], ids=["done", "ahead"])
 def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     draw(session, 1, 1)
-    run(session, 1)
+    run_job(session, 1)
     tracker = hold(session, 4)
     job = start_job(session, 1)
     wait_until(lambda: job.done == 3)  # and a frame for the reference
@@ -982,7 +982,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
 
 def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
     draw(session, 0, 1, 2)
-    run(session, 0)
+    run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
     assert session.runner.list_corrections()
     run_action(session, {"do": "delete_object", "object_id": 1})

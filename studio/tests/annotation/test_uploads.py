@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aotlab import InputError
+from aotlab.configs.files import ROOT
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
 from aotlab_studio.document import editing
@@ -453,7 +453,7 @@ def test_upload_does_not_overwrite_a_protected_object(session, field):
 
 
 def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, monkeypatch):
-    page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "http.md").read_text()
+    page = (ROOT / "docs" / "reference" / "http.md").read_text()
     (program,) = re.findall(r"```python\n(import json.*?)```", page, re.DOTALL)
     (tmp_path / "first.png").write_bytes(png(np.where(truth(0) == 1, 1, 0)))
     monkeypatch.chdir(tmp_path)

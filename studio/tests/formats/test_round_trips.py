@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -15,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
 from aotlab import InputError, read_mask, write_mask
+from aotlab.configs.files import ROOT
 from aotlab.sdk import (
     Annotations,
     Region,
@@ -119,7 +119,7 @@ def test_single_pixels_in_corners_can_be_read_again(name, tmp_path):
     assert ((found.mask(0) > 0) != mask).sum() <= (1 if name in OUTLINES else 0)
 
 
-def test_part_under_another_object_stays_under_it(tmp_path):
+def test_hidden_part_stays_hidden(tmp_path):
     square = '<polygon frame="0" outside="0" points="{0},2;{1},2;{1},12;{0},12" z_order="{2}"/>'
     parts = [(1, 2, 12, 0), (2, 8, 18, 1), (1, 16, 24, 2)]
     tracks = [
@@ -148,7 +148,7 @@ def test_absence_survives_formats_that_state_it(name, tmp_path):
     shown = {path.stem: bool(read_mask(path).any()) for path in sorted((tmp_path / "back").iterdir())}
     absent = {} if name in WITHOUT_ABSENCE else {"00001": False}
     assert shown == {"00000": True, **absent, "00003": True}
-    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
+    page = (ROOT / "docs" / "formats.md").read_text()
     sentence = page.partition(" cannot express this")[0].splitlines()[-1]
     assert (f"`{name}`" in sentence) == (name in WITHOUT_ABSENCE)
 

@@ -40,7 +40,7 @@ def make(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *HIDDEN.items(), ("burst", "val")])
-def test_videos_are_whole_and_in_order(make, name, split):
+def test_videos_are_complete_and_in_order(make, name, split):
     videos = open_dataset(name, make(name), split)
     assert [video.name for video in videos] == sorted(video.name for video in videos)
     assert videos

@@ -68,7 +68,7 @@ def test_zip_holds_one_file_with_all_masks(source):
         assert np.array_equal(drawn, labels)
 
 
-def test_outlines_of_any_mask_give_it_back():
+def test_outlines_restore_any_mask():
     rng = np.random.default_rng(5)
     for size in (1, 2, 5):
         mask = rng.random((60 // size, 80 // size)).repeat(size, 0).repeat(size, 1) > 0.4

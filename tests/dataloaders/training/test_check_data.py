@@ -120,7 +120,7 @@ def test_names_in_another_letter_case_are_reported(root):
 
 
 @pytest.mark.parametrize("case", CORRUPTED)
-def test_fault_is_one_line_with_its_remedy(root, case):
+def test_fault_is_reported_in_one_line_with_its_remedy(root, case):
     corrupt, wanted = CORRUPTED[case]
     corrupt(root)
     findings = [str(finding) for finding in check_folder(root, "video").findings]

@@ -34,7 +34,7 @@ def image():
     # In 8 bits a step of hue is up to 6 levels of a primary color; hue, turn and saturation are rounded.
     (augment.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
 ])  # fmt: skip
-def test_changes_are_torchvisions(image, adjust, reference, amounts, off):
+def test_changes_equal_torchvision(image, adjust, reference, amounts, off):
     tensor = torch.from_numpy(image).permute(2, 0, 1)
     for amount in amounts:
         expected = reference(tensor, amount).permute(1, 2, 0).numpy().astype(int)

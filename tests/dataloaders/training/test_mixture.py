@@ -1,11 +1,12 @@
 """The stream of clips: a pure function of its number, the same for any ranks, undisturbed by broken files."""
 
 import hashlib
-import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import active_children
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from aotlab.dataloaders.training.phases import READERS, open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, phase, write_videos
+from tests.marks import needs_posix
 
 VIDEOS, STATIC = SourceConfig("videos", max_gap=2), SourceConfig("static", kind="static")
 
@@ -222,6 +224,13 @@ def test_indivisible_batch_rejected(root):
         build_clip_loader(clips, 0, 0, 2, 2)
 
 
+def test_clips_are_also_loaded_in_another_thread(root):
+    with ThreadPoolExecutor() as threads:
+        (batch,) = threads.submit(lambda: [*build_clip_loader(mixture(root, STATIC, steps=1), 0)]).result()
+    assert batch.frames.any()
+
+
+@needs_posix
 @pytest.mark.slow  # the loader looks after its workers every 5 seconds
 def test_dead_worker_stops_the_run(root):
     clips = mixture(root, STATIC, workers=1, steps=500)
@@ -230,7 +239,8 @@ def test_dead_worker_stops_the_run(root):
     next(batches)
     (worker,) = {*active_children()} - before
     worker.kill()
-    time.sleep(0.5)  # nothing is raised while the main thread does something else
+    while psutil.Process(worker.pid).status() != psutil.STATUS_ZOMBIE:
+        pass  # nothing is raised while the main thread does something else
     with pytest.raises(RunStopped, match=r"a process that prepares clips died .* lower data\.workers"):
         for _ in batches:
             pass

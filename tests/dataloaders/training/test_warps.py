@@ -15,12 +15,12 @@ def test_boxes_are_distributed_as_torchvisions(shape):
     actual = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
     torch.manual_seed(0)
     empty = torch.empty(1, *shape)
-    theirs = np.array(
+    expected = np.array(
         [RandomResizedCrop.get_params(empty, [0.8, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)], dtype=float
     )[:, [1, 0, 3, 2]]
     # Means of 2000 draws of a spread of up to 30 pixels: 4 pixels are four standard deviations.
-    assert np.abs(actual.mean(0) - theirs.mean(0)).max() < 4
-    assert np.abs(actual.std(0) - theirs.std(0)).max() < 3
+    assert np.abs(actual.mean(0) - expected.mean(0)).max() < 4
+    assert np.abs(actual.std(0) - expected.std(0)).max() < 3
     left, top, columns, rows = actual.T
     assert (left >= 0).all()
     assert (top >= 0).all()

@@ -7,14 +7,13 @@ import torch
 import aotlab_runtime
 from aotlab.engine.export import export
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import HEIGHT, WIDTH, build, register_encoder
+from tests.engine.small_model import HEIGHT, WIDTH, build
 from tests.processes import completes_in_subprocess, die_before
 
 pytestmark = pytest.mark.slow
 
 
 def export_small(folder, replace=False):
-    register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
     export.export_model(model, config, folder, video=((1 + replace) * HEIGHT, WIDTH), force=replace)

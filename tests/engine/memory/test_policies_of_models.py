@@ -1,4 +1,4 @@
-"""Memory policies at work in small models: tracking in groups, room that is used again, training."""
+"""Memory policies at work in small models: equal below capacity, training, relevance."""
 
 from types import SimpleNamespace
 

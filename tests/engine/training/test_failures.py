@@ -16,7 +16,6 @@ from aotlab.engine.training.failures import describe_failure
 from aotlab.engine.training.schedule import EMA
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.small_model import register_encoder
 from tests.engine.training.tiny_recipes import (
     before_step,
     list_states,
@@ -210,7 +209,6 @@ def test_only_bad_input_before_the_first_step_is_not_a_stop():
 
 def run_in_process(config, last_file=0):
     """Run; die before the file of this number is complete."""
-    register_encoder(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     die_before("os.replace", last_file)
     run_recipe(config)

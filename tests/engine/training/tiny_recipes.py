@@ -16,6 +16,7 @@ from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.utils.distributed import Distributed
 from tests.dataloaders.training.in_memory import write_videos
 from tests.drawn_clips import write_list
+from tests.engine.small_model import TINY_STAGE
 
 EXACT = ["model.encoder=mobilenet_v2", "model.stages.0.drop_path=0"]
 """Settings under which the order of sums moves losses by rounding alone."""
@@ -44,7 +45,7 @@ def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
     settings = {
         "base": "aott",
         "name": "tiny",
-        "model": {"encoder": "tiny", "dim": 32, "stages": [{"window": 7, "feedforward": 64, "drop_path": 0.5}]},
+        "model": {"encoder": "tiny", "dim": 32, "stages": [{**TINY_STAGE, "drop_path": 0.5}]},
         "data": {"root": str(data), "workers": 0},
         "train": {"output": str(folder / output), "log_every": 1, "image_every": 0, "phases": list(phases)},
     }  # fmt: skip

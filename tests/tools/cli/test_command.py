@@ -72,7 +72,7 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
     ("track c.mp4 --output=", "Invalid value for '--output': empty; give a folder"),
     ("track c.mp4 --output FILE", "Invalid value for '--output': {file}: a file; give a folder"),
 ])  # fmt: skip
-def test_option_errors_of_commands_are_one_sentence(run_expecting_error, line, message, tmp_path):
+def test_wrong_options_are_reported_in_one_sentence(run_expecting_error, line, message, tmp_path):
     (tmp_path / "file").touch()
     line = line.replace("FILE", str(tmp_path / "file"))
     shown = run_expecting_error(main, *line.split())

@@ -166,7 +166,7 @@ sys.exit(main())
 
 
 @needs_posix
-def test_several_interrupts_hide_the_traceback():
+def test_several_interrupts_print_no_traceback():
     process = start_python("-c", IMPORTING)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)

@@ -33,6 +33,6 @@ def save(path, value, size=(32, 48)):
     return path
 
 
-def run(video, tmp_path, *masks, args=()):
+def track(video, tmp_path, *masks, args=()):
     options = [part for mask in masks for part in ("--mask", str(mask))]
     return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *args])

@@ -39,7 +39,7 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
-def run(jobs, *args, write="masks,coco"):
+def track(jobs, *args, write="masks,coco"):
     """Track a folder or a list in it into the folder ``out`` beside it."""
     output = (jobs if jobs.is_dir() else jobs.parent).absolute().parent / "out"
     return cli.main(["--jobs", str(jobs), "--output", str(output), "--write", write, *args])
@@ -62,7 +62,7 @@ def results(folder):
 
 
 def test_every_video_gets_a_folder_and_a_row(clips, out, tracker, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert tracker.loads == 1
     assert [read_mask(out / name / "masks" / "00002.png").max() for name in "abc"] == [1, 2, 3]
     rows = list(csv.DictReader((out / "summary.csv").open()))
@@ -76,11 +76,11 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     good = (clips / "b" / "00001.png").read_bytes()
     (clips / "b" / "00001.png").write_bytes(b"broken")
     (clips / "c.png").write_bytes(b"no mask")
-    assert run(clips) == 1
+    assert track(clips) == 1
     err = capsys.readouterr().err
     assert "error: b:" in err
     assert "error: c:" in err
-    assert run(clips, "--summarize") == 1
+    assert track(clips, "--summarize") == 1
     assert "error: c:" in capsys.readouterr().err
     assert "c: failed" in caplog.text
     assert "c.png" not in caplog.text  # explained once
@@ -89,31 +89,31 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     assert (out / "a" / "masks" / "00002.png").is_file()
     (clips / "b" / "00001.png").write_bytes(good)
     save(clips / "c.png", 3)
-    assert run(clips) == 1  # b has a frame of other inputs
-    assert run(clips, "--force") == 0
+    assert track(clips) == 1  # b has a frame of other inputs
+    assert track(clips, "--force") == 0
     assert len(list((out / "b" / "masks").iterdir())) == 3
 
 
 def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys, monkeypatch):
     fail = Mock(side_effect=InputError("summary.csv: cannot be written"))
     monkeypatch.setattr("aotlab.video.batch.write_summary", fail)
-    assert run(clips) == 1
+    assert track(clips) == 1
     (clips / "c.png").write_bytes(b"no mask")
     for args in ((), ("--shard", "0/1")):
-        assert run(clips, *args) == 1
+        assert track(clips, *args) == 1
         errors = capsys.readouterr().err
         assert "error: c:" in errors
         assert "error: summary.csv: cannot be written" in errors
 
 
 def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     jobs = write_jobs(clips, "video,masks", "a,a.png", "b,b.png", "c,c.png")
     video = (clips / "b").rename(clips / "moved")
-    assert run(jobs) == 1
+    assert track(jobs) == 1
     assert "error: b (" in capsys.readouterr().err
     video.rename(clips / "b")
-    assert run(jobs) == 0
+    assert track(jobs) == 0
     assert tracker.steps == 9
 
 
@@ -125,11 +125,11 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_only_the_job_that_changed_is_repeated(clips, out, tracker, change):
-    assert run(clips) == 0
+    assert track(clips) == 0
     mask = out / "b" / "masks" / "00001.png"
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/coco.json")}
     change(clips, mask)
-    assert run(clips, "--force") == 0
+    assert track(clips, "--force") == 0
     assert tracker.steps == 12
     assert [path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["b"]
     assert (read_mask(mask) == read_mask(clips / "b.png")).all()
@@ -155,49 +155,49 @@ class Report(Output):
 
 
 def test_package_installed_later_keeps_finished_results(clips, out, tracker, monkeypatch):
-    assert run(clips) == 0
+    assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", Report)
     monkeypatch.setattr("aotlab.video.batch.list_plugins", lambda group: {"review": None})
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert tracker.steps == 9
     assert read_mask(mask).max() == 7
 
 
 @pytest.mark.parametrize(("name", "lost"), [("coco.json", "coco.json"), ("masks/00002.png", "1 of 3 masks")])
 def test_finished_results_without_a_file_need_force(clips, out, tracker, capsys, name, lost):
-    assert run(clips) == 0
+    assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)
     (out / "a" / name).unlink()
-    assert run(clips) == 1
+    assert track(clips) == 1
     assert f"a: already contains results without {lost}; choose" in capsys.readouterr().err
     assert read_mask(mask).max() == 7
-    assert run(clips, "--force") == 0
+    assert track(clips, "--force") == 0
     assert tracker.steps == 12
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
 @pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",), ("--summarize",)])
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
-    assert run(clips) == 0
+    assert track(clips) == 0
     (out / name).write_text("mine")
-    assert f"already contains a {name} that aotlab did not write" in read_error_line(run(clips, *option))
+    assert f"already contains a {name} that aotlab did not write" in read_error_line(track(clips, *option))
     assert (out / name).read_text() == "mine"
 
 
 def test_renamed_results_are_summarized_under_their_new_name(clips, out, tracker):
-    assert run(clips) == 0
+    assert track(clips) == 0
     (out / "b").rename(out / "new")
     jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "new,b,b.png", "c,c,c.png")
     for args in ((), ("--summarize",), ("--shard", "0/1")):
-        assert run(jobs, *args) == 0
+        assert track(jobs, *args) == 0
         assert {*read_summary(out).values()} == {("done", "")}
     assert tracker.steps == 9
 
 
 def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsys, monkeypatch):
     jobs = write_jobs(clips, "video,masks", "b,b.png", "c,c.png")
-    assert run(jobs) == 0
+    assert track(jobs) == 0
     capsys.readouterr()
     run_until(clips, monkeypatch, 1)  # the second frame of a
     assert [status for status, _ in read_summary(out).values()] == ["waiting", "done", "done"]
@@ -207,10 +207,10 @@ def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsy
 
 
 def test_shard_summarizes_a_rejected_video_as_a_plain_run(clips, out):
-    assert run(clips) == 0
+    assert track(clips) == 0
     save(clips / "b.png", 5)
     for args in ((), ("--shard", "0/1")):
-        assert run(clips, *args) == 1
+        assert track(clips, *args) == 1
         status, error = read_summary(out)["b"]
         assert status == "failed"
         assert "results of other inputs" in error
@@ -220,22 +220,22 @@ def test_rejected_video_keeps_the_record_of_unfinished_results(clips, out, track
     run_until(clips, monkeypatch, 1)
     before = read_job_record(out / "a")
     jobs = write_jobs(clips, "name,video,masks", "a,b,b.png")
-    assert run(jobs) == 1
+    assert track(jobs) == 1
     assert replace(read_job_record(out / "a"), error=before.error) == before
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert tracker.steps == 9
 
 
 def test_masks_moved_to_a_link_are_finished(clips, out, tracker):
-    assert run(clips) == 0
+    assert track(clips) == 0
     shutil.move(out / "a" / "masks", out / "disk")
     (out / "a" / "masks").symlink_to(out / "disk")
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert tracker.steps == 9
 
 
 def test_single_video_in_the_folder_of_a_list_rejected(clips, out, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     line = [str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]
     for args in ([], ["--force"], ["--dry-run"]):
         assert cli.main([*line, *args]) == 2
@@ -244,33 +244,33 @@ def test_single_video_in_the_folder_of_a_list_rejected(clips, out, capsys):
 
 
 def test_moved_list_is_finished(clips, out, tracker, caplog):
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert "a: 3 frames" in caplog.text
     caplog.clear()
     moved = clips.parent / "moved"
     moved.mkdir()
     out.rename(moved / "out")
-    assert run(clips.rename(moved / "clips")) == 0
+    assert track(clips.rename(moved / "clips")) == 0
     assert tracker.steps == 9
     assert "a: already tracked with these inputs" in caplog.text
     assert "3 frames" not in caplog.text
 
 
 def test_forced_list_is_tracked_once(clips, tracker, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     line = ["memory.every=9", "--force"]
-    assert run(clips, line[0]) == 1
+    assert track(clips, line[0]) == 1
     assert capsys.readouterr().err.count("already contains results of other inputs (different settings)") == 3
-    assert run(clips, *line, "--dry-run") == 0
+    assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
-    assert [run(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
+    assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
     assert tracker.steps == 18
 
 
 def test_finished_list_with_removals_is_not_repeated(clips, tracker):
-    assert run(clips, "--remove", "1:2") == 1  # only b has an object 2
+    assert track(clips, "--remove", "1:2") == 1  # only b has an object 2
     steps = tracker.steps
-    assert run(clips, "--remove", "1:2") == 1
+    assert track(clips, "--remove", "1:2") == 1
     assert tracker.steps == steps
 
 
@@ -279,7 +279,7 @@ def test_job_overrides_load_another_tracker(clips, tracker):
         {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]}
         for n, name in ((2, "a"), (3, "b"))
     )
-    assert run(write_jobs(clips, first, second)) == 0
+    assert track(write_jobs(clips, first, second)) == 0
     assert tracker.loads == 2
     assert tracker.overrides == ["memory.every=3"]
 
@@ -306,12 +306,12 @@ def test_wrong_second_video_rejected_before_any_output(clips, out, run_expecting
 
 @pytest.mark.parametrize("args", [["memory.every=9"], []])
 def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
-    assert run(clips) == 0
+    assert track(clips) == 0
     folder = out / "b"
     save(folder / "masks" / "00002.png", 7)
     (folder / ".corrected").touch()
     save(clips / "a.png", 5)
-    assert run(clips, "--force", *args) == 0
+    assert track(clips, "--force", *args) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
     assert "3 of 3 videos done" in capsys.readouterr().out
     line = [str(clips / "b"), "--mask", str(clips / "b.png"), "--output", str(folder)]
@@ -323,26 +323,26 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
-    assert run(write_jobs(clips, "video,masks,class", "a,a.png,cat")) == 0
+    assert track(write_jobs(clips, "video,masks,class", "a,a.png,cat")) == 0
     (out / "a" / ".corrected").touch()
-    assert run(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *args) == 0
+    assert track(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *args) == 0
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
 def test_only_the_clip_without_mask_fails(clips, out, capsys):
     (clips / "a.png").unlink()
-    assert run(clips) == 1
+    assert track(clips) == 1
     assert "a.png, a.xml, a.json, a.masks next to it" in capsys.readouterr().err
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
     save(clips / "a.png", 1)
-    assert run(clips) == 0
+    assert track(clips) == 0
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, args):
     monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
-    assert run(place, *args) == 0
+    assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
@@ -351,19 +351,19 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, a
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_errors_of_a_clip_name_its_line(clips, capsys, args):
     place = write_jobs(clips, "video,masks,start", "a,a.png,", "b,b.png,9")
-    assert run(place, *args) == 1
+    assert track(place, *args) == 1
     assert f"error: b ({place}, line 3): start 9: not among the frames" in capsys.readouterr().err
 
 
 def test_missing_files_are_warned_of_at_the_start(clips, tracker, caplog):
-    assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png", "a,a.png")) == 1
+    assert track(write_jobs(clips, "video,masks", "gone.mp4,gone.png", "a,a.png")) == 1
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
     assert "line 2: gone.mp4, gone.png: no such file or folder; paths are relative to the list" in warnings
     assert "gone: failed" not in caplog.text
 
 
 def test_dry_run_names_all_missing_files(clips, capsys):
-    assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png;5=late.png"), "--dry-run") == 1
+    assert track(write_jobs(clips, "video,masks", "gone.mp4,gone.png;5=late.png"), "--dry-run") == 1
     (error,) = capsys.readouterr().err.replace(f"{clips}/", "").splitlines()
     assert "gone.mp4, gone.png, late.png: no such file or folder" in error
 
@@ -371,7 +371,7 @@ def test_dry_run_names_all_missing_files(clips, capsys):
 def test_missing_files_of_the_current_folder_are_spelled_alike(clips, monkeypatch, capsys):
     monkeypatch.chdir(clips)
     path = write_jobs(clips, "video,masks", "gone.mp4,gone.png")
-    assert run(Path(path.name), "--dry-run") == 1
+    assert track(Path(path.name), "--dry-run") == 1
     assert "): gone.mp4, gone.png: no such" in capsys.readouterr().err
 
 
@@ -381,7 +381,7 @@ def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     (clips / "a" / "00000.png").write_bytes(b"broken")
     save(clips / "b.png", 2, size=(16, 16))
     save(clips / "e.png", 1)
-    assert run(clips, "--dry-run") == 1
+    assert track(clips, "--dry-run") == 1
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
     assert "b.png: 16×16, but its frame is 48×32; give one of that size" in streams.err
@@ -394,7 +394,7 @@ def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     assert not out.exists()
     for name in "abcde":
         (clips / f"{name}.png").unlink(missing_ok=True)
-    assert run(clips, "--dry-run") == 1
+    assert track(clips, "--dry-run") == 1
     assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
 
 
@@ -402,8 +402,8 @@ def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
     rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
     jobs = write_jobs(clips, "video,masks,start,end,box", *rows)
     (clips / "c.png").write_bytes(b"no mask")
-    assert "line 2: start x:" in read_error_line(run(jobs))
-    assert run(jobs, "--dry-run") == 1
+    assert "line 2: start x:" in read_error_line(track(jobs))
+    assert track(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
     assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
@@ -416,25 +416,25 @@ def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
 
 
 def test_dry_run_of_a_finished_list_checks_device_and_settings(clips, monkeypatch, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     monkeypatch.undo()  # the real tracker
     for args in (["--device", "cuda:99"], ["memory.evry=2"]):
-        assert [run(clips, *args, *flags) for flags in ([], ["--dry-run"])] == [2, 2]
+        assert [track(clips, *args, *flags) for flags in ([], ["--dry-run"])] == [2, 2]
         first, second = capsys.readouterr().err.splitlines()
         assert first == second
 
 
 def test_damaged_record_is_reported_once(clips, out, caplog):
-    assert run(clips) == 0
+    assert track(clips) == 0
     (out / "a" / ".track.json").write_text("{")
     caplog.clear()
-    assert run(clips) == 1
+    assert track(clips) == 1
     assert caplog.text.count(".track.json: not readable") == 1
 
 
 def test_dry_run_counts_objects_without_a_class(clips, capsys):
     rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
-    assert run(write_jobs(clips, "video,masks,box,class", *rows), "--dry-run") == 0
+    assert track(write_jobs(clips, "video,masks,box,class", *rows), "--dry-run") == 0
     assert "without a class: 2 objects of a, 1 object of b\n" in capsys.readouterr().out
 
 
@@ -446,7 +446,7 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         (clips / f"{name}.png").unlink()
     words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case"
     for args in (["--dry-run"], [], []):
-        assert run(clips, *args) == 0
+        assert track(clips, *args) == 0
         assert capsys.readouterr().err.count(words) == 1
 
 
@@ -454,8 +454,8 @@ def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkey
     out.mkdir()  # may be a disk of its own
     free = {out: 450}
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
-    assert run(write_jobs(clips, "video,masks", "a,a.png"), "--dry-run") == 0
-    assert "out: the results take about" in read_error_line(run(clips, "--dry-run"))
+    assert track(write_jobs(clips, "video,masks", "a,a.png"), "--dry-run") == 0
+    assert "out: the results take about" in read_error_line(track(clips, "--dry-run"))
 
 
 def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
@@ -465,12 +465,12 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
         for name, key in (("a", "evry"), ("b", "every"))
     )
     jobs = write_jobs(clips, first, second)
-    assert run(jobs, "--dry-run") == 1
+    assert track(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
     assert f"error: a ({jobs}, line 1):" in streams.err
     assert "did you mean memory.every?" in streams.err
     assert "1 failed, 1 to track" in streams.out
-    assert run(jobs) == 2  # before the first video
+    assert track(jobs) == 2  # before the first video
     assert f"error: a ({jobs}, line 1): " in (text := capsys.readouterr().err)
     assert "did you mean memory.every?" in text
 
@@ -480,21 +480,21 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
     monkeypatch.undo()  # the real tracker
     monkeypatch.chdir(clips)
     (clips / "file").write_text("")
-    assert run(clips, *line.split()) == 2
+    assert track(clips, *line.split()) == 2
     assert "to track" not in capsys.readouterr().out + caplog.text
 
 
 @pytest.mark.parametrize("args", [["--write", "objects"], ["memory.every=9"]])
 def test_results_of_other_settings_need_force(clips, out, capsys, caplog, args):
-    assert run(clips) == 0
+    assert track(clips) == 0
     (out / "b" / CORRECTED_FILE).touch()
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert run(clips, *args) == 1
+    assert track(clips, *args) == 1
     assert "error: c: output" in capsys.readouterr().err
     warning = caplog.text.index("results of other settings need --force, or another output folder: a, c")
     assert warning < caplog.text.index("a: failed")
-    assert run(clips, *args, "--force") == 0
+    assert track(clips, *args, "--force") == 0
     assert "results of other settings are replaced: a, c" in caplog.text
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -511,7 +511,7 @@ def run_until(clips, monkeypatch, number):
 
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", step)
-        assert run(clips) == 128 + signal.SIGTERM
+        assert track(clips) == 128 + signal.SIGTERM
 
 
 def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypatch):
@@ -519,17 +519,17 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     output = capsys.readouterr()
     assert "1 of 3 videos done" in output.out
     assert output.err == "interrupted, not finished: b, c; the same command resumes\n"
-    assert run(clips, "--dry-run") == 0
+    assert track(clips, "--dry-run") == 0
     table = capsys.readouterr().out.splitlines()
     assert table[1:3] == ["a      done            3", "b      to resume       3   24  48×32        1"]
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert Repeater.steps == 9  # every frame once
 
 
 def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatch):
     run_until(clips, monkeypatch, 2)  # the last frame of the first video
     caplog.clear()
-    assert run(clips) == 0
+    assert track(clips) == 0
     assert "a: 3 frames, finished already" in caplog.text
     assert "b: 3 frames, " in caplog.text
 
@@ -545,46 +545,43 @@ def test_results_never_replace_videos_and_masks(clips, capsys, args):
 def test_failed_video_does_not_write_a_record(clips, out):
     (out / "photos").mkdir(parents=True)
     (out / "photos" / "own.jpg").write_text("mine")
-    (clips / "list.csv").write_text(f"name,video,masks\nphotos,{clips / 'a'},missing.png\n")
-    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out)]) == 1
+    assert track(write_jobs(clips, "name,video,masks", "photos,a,missing.png")) == 1
     assert [path.name for path in (out / "photos").iterdir()] == ["own.jpg"]
 
 
 def test_inputs_may_be_moved_beside_their_results(clips, out):
-    assert run(clips) == 0
+    assert track(clips) == 0
     shutil.move(clips / "a.png", out / "a.png")
-    (clips / "list.csv").write_text(f"name,video,masks\na,{clips / 'a'},{out / 'a.png'}\n")
-    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out), "--force"]) == 0
+    assert track(write_jobs(clips, "name,video,masks", f"a,a,{out / 'a.png'}"), "--force") == 0
 
 
 def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     mask = out / "a" / "masks" / "00000.png"
-    rows = f"name,video,masks\na,{clips / 'a'},{clips / 'a.png'}\nz,{clips / 'b'},{mask}\n"
-    (clips / "list.csv").write_text(rows)
-    assert cli.main(["--jobs", str(clips / "list.csv"), "--output", str(out), "--force"]) == 2
+    jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", f"z,b,{mask}")
+    assert track(jobs, "--force") == 2
     assert "belongs to the results of a" in capsys.readouterr().err
     assert mask.is_file()
 
 
 @pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])
 def test_job_with_a_damaged_record_fails_until_deleted(clips, out, tracker, capsys, args):
-    assert run(clips) == 0
+    assert track(clips) == 0
     (out / "a" / ".track.json").write_text("{")
     for _ in range(2):
-        assert run(clips, *args) == 1
+        assert track(clips, *args) == 1
         assert (
             "a: already contains masks, which aotlab did not write; choose another" in capsys.readouterr().err
         )
     shutil.rmtree(out / "a")
-    assert run(clips, *args) == 0
+    assert track(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
 
 
 def test_finished_job_is_reused_while_another_process_reads_it(clips, out):
-    assert run(clips) == 0
+    assert track(clips) == 0
     with locked(out / "a" / LOCK_SUFFIX):
-        assert run(clips) == 0
+        assert track(clips) == 0
 
 
 RANK = """
@@ -616,15 +613,15 @@ def test_two_ranks_write_what_one_writes(clips, tmp_path):
 
 
 def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
-    assert run(clips) == 0
+    assert track(clips) == 0
     whole = out.rename(clips.parent / "whole")
-    assert run(clips, "--shard", "1/2") == 0
+    assert track(clips, "--shard", "1/2") == 0
     assert not (out / "summary.csv").exists()
-    assert run(clips, "--summarize") == 1
+    assert track(clips, "--summarize") == 1
     assert "1 of 3 videos done" in capsys.readouterr().out
     (out / "summary.csv").unlink()
     for line in (["--shard", "0/2"], ["--shard", "0/2"], ["--summarize"]):
-        assert run(clips, *line) == 0
+        assert track(clips, *line) == 0
         assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos done in shard 0/2" in capsys.readouterr().out
     assert results(out) == results(whole)
@@ -634,7 +631,7 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
     (clips / "b.png").write_bytes(b"no mask")
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    assert run(clips) == 1
+    assert track(clips) == 1
     captured = capsys.readouterr()
     assert "0 of 1 video done in shard 1/2" in captured.out
     assert "error: b:" in captured.err
@@ -644,14 +641,14 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
 def test_summary_lists_results_of_other_inputs_as_failed(clips, out, capsys, change):
     rows = ["name,video,masks,start", "a,a,a.png,", "b,b,b.png,"]
     jobs = write_jobs(clips, *rows)
-    assert run(jobs) == 0
+    assert track(jobs) == 0
     args = ["memory.every=7"] if change == "settings" else []
     if change == "mask":
         save(clips / "a.png", 5)
     elif change != "settings":
         rows[1] = "a,b,a.png," if change == "video" else "a,a,a.png,1"
         jobs = write_jobs(clips, *rows)
-    assert run(jobs, *args, "--summarize") == 1
+    assert track(jobs, *args, "--summarize") == 1
     status, error = read_summary(out)["a"]
     assert (status, "results of other inputs (different" in error) == ("failed", True)
     assert read_summary(out)["b"][0] == ("failed" if args else "done")
@@ -659,8 +656,8 @@ def test_summary_lists_results_of_other_inputs_as_failed(clips, out, capsys, cha
 
 
 def test_last_shard_lists_refused_videos_of_others_as_failed(clips, out):
-    assert run(clips) == 0
-    assert run(clips, "memory.every=7", "--shard", "0/2") == 1
+    assert track(clips) == 0
+    assert track(clips, "memory.every=7", "--shard", "0/2") == 1
     assert {status for status, _ in read_summary(out).values()} == {"failed"}
 
 
@@ -669,19 +666,19 @@ def test_last_shard_lists_refused_videos_of_others_as_failed(clips, out):
 )
 def test_options_that_exclude_each_other_rejected(clips, tracker, read_error_line, args):
     words = "error: --shard, --summarize and --dry-run: give only one of them"
-    assert words in read_error_line(run(clips, *args))
+    assert words in read_error_line(track(clips, *args))
 
 
 def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_error_line):
     write_gray(clips / "d.mp4")
     save(clips / "d.png", 1, (48, 64))
-    assert run(clips, "--fps", "10", "--dry-run") == 0
+    assert track(clips, "--fps", "10", "--dry-run") == 0
     rows = [line.split()[3:5] for line in capsys.readouterr().out.splitlines()[1:5]]
     assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
     assert rows[3][1] != "10"
     (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
     words = "--fps: none of the videos is a folder of images"
-    assert words in read_error_line(run(clips / "d.csv", "--fps", "10"))
+    assert words in read_error_line(track(clips / "d.csv", "--fps", "10"))
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
@@ -693,7 +690,7 @@ def test_shard_of_single_video_rejected(clips, run_expecting_error, option):
 
 def test_dry_run_goes_on_after_a_class_in_other_letter_case(clips, capsys):
     jobs = write_jobs(clips, "video,masks,class", "a,a.png,dog", "b,b.png,:2=Dog", "c,gone.png,:3=dog")
-    assert run(jobs, "--dry-run") == 1
+    assert track(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
     assert "line 3: classes 'dog' (of line 2) and 'Dog' differ only in letter case" in streams.err
     assert "gone.png: no such file" in streams.err

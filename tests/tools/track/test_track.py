@@ -38,7 +38,7 @@ from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 from tests.media.video_files import state_frames, write_gray, write_texture
 from tests.numbered_videos import cut_end
-from tests.tools.track.runs import Repeater, run, save
+from tests.tools.track.runs import Repeater, save, track
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
 
@@ -50,7 +50,7 @@ def values(folder):
 
 @pytest.mark.parametrize(("value", "scheme"), [(1, ""), (700, "file://")])
 def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, value, scheme):
-    assert run(f"{scheme}{video}", tmp_path, save(mask, value)) == 0
+    assert track(f"{scheme}{video}", tmp_path, save(mask, value)) == 0
     assert "4 frames at" in capsys.readouterr().out
     assert values(tmp_path) == dict.fromkeys(NAMES, value)
     assert (tmp_path / "out" / "overlay.mp4").is_file()
@@ -91,11 +91,11 @@ def test_first_line_says_where_results_are(video, mask, capsys):
 def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsys):
     video = write_gray(tmp_path / "gray.avi")
     state_frames(video, 3)
-    assert run(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), args=["--no-overlay"]) == 0
+    assert track(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), args=["--no-overlay"]) == 0
     assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
     assert len(values(tmp_path)) == 6
     (tmp_path / "out").rename(tmp_path / "earlier")
-    assert run(video, tmp_path, tmp_path / "earlier", args=["--no-overlay"]) == 0
+    assert track(video, tmp_path, tmp_path / "earlier", args=["--no-overlay"]) == 0
     assert len(values(tmp_path)) == 6
 
 
@@ -109,7 +109,7 @@ def test_cuts_are_printed(capsys):
 @pytest.mark.parametrize("args", [[], ["-q"]])
 def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatch, args):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert run(video, tmp_path, mask, args=args) == 0
+    assert track(video, tmp_path, mask, args=args) == 0
     captured = capsys.readouterr()
     assert ("4/4" in captured.err) == (not args)  # the bar
     assert not args or (captured.out.count("\n"), captured.err) == (1, "")
@@ -123,7 +123,7 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
     (["--start", "2"], 2, ""),
 ])  # fmt: skip
 def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplog, args, frame, words):
-    assert run(video, tmp_path, f"{frame}={mask}", args=args) == 0
+    assert track(video, tmp_path, f"{frame}={mask}", args=args) == 0
     assert caplog.text.count("before the first mask") == bool(words)
     assert words in caplog.text
 
@@ -133,7 +133,7 @@ def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplo
     (["--frame-numbers", "file", "--start", "1003"], "1003={mask}", "2={mask}"),
 ])  # fmt: skip
 def test_record_counts_frames_from_zero(numbered, mask, tmp_path, args, mask_arg, masks):
-    assert run(numbered, tmp_path, mask_arg.format(mask=mask), args=[*args, "--write", "masks"]) == 0
+    assert track(numbered, tmp_path, mask_arg.format(mask=mask), args=[*args, "--write", "masks"]) == 0
     record = read_job_record(tmp_path / "out")
     assert (record.first_frame, record.frames, record.masks) == (2, 2, [masks.format(mask=mask)])
 
@@ -141,15 +141,15 @@ def test_record_counts_frames_from_zero(numbered, mask, tmp_path, args, mask_arg
 def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, tracker):
     late, args = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
-    assert run(numbered, tmp_path, mask, f"1003={late}", args=[*args, *ends]) == 0
+    assert track(numbered, tmp_path, mask, f"1003={late}", args=[*args, *ends]) == 0
     assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
     assert tracker.length == 3
-    assert run(numbered, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
+    assert track(numbered, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
     assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
-    assert run(video, tmp_path, mask, args=["--remove", "2:1", "--write", "masks"]) == 0
+    assert track(video, tmp_path, mask, args=["--remove", "2:1", "--write", "masks"]) == 0
     assert [*values(tmp_path).values()] == [1, 1, 0, 0]
 
 
@@ -159,7 +159,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
     ([], ["masks", "overlay.mp4"]),
 ])  # fmt: skip
 def test_write_chooses_outputs(video, mask, tmp_path, capsys, args, expected):
-    assert run(video, tmp_path, mask, args=args) == 0
+    assert track(video, tmp_path, mask, args=args) == 0
     assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == expected
     assert expected[-1] in capsys.readouterr().out
 
@@ -215,7 +215,7 @@ def test_one_video_is_rejected_by_several_ranks(
     video, mask, tmp_path, read_error_line, tracker, monkeypatch, ranks, words
 ):
     monkeypatch.setenv("WORLD_SIZE", ranks)
-    assert words in read_error_line(run(video, tmp_path, mask))
+    assert words in read_error_line(track(video, tmp_path, mask))
     assert tracker.loads == 0
 
 
@@ -233,7 +233,7 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_li
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5000))
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
-    assert words in read_error_line(run(video, tmp_path, mask, args=["--dry-run", *args]))
+    assert words in read_error_line(track(video, tmp_path, mask, args=["--dry-run", *args]))
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
 
 
@@ -242,30 +242,30 @@ def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypa
     mask = save(tmp_path / "first.png", 1, open_frames(video).size)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1))
     line = read_error_line(
-        run(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"])
+        track(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"])
     )
     assert "results take about 1.15 MB, but 1 B are free" in line  # 30 frames
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
-    assert run(video, tmp_path, mask, args=["--dry-run"]) == 0
+    assert track(video, tmp_path, mask, args=["--dry-run"]) == 0
     assert "1 object to track, 24 frames per second (--fps changes it)" in capsys.readouterr().out
-    assert run(video, tmp_path, mask, args=["--fps", "30000/1001"]) == 0
+    assert track(video, tmp_path, mask, args=["--fps", "30000/1001"]) == 0
     assert "1 object to track, 29.97 frames per second, into" in capsys.readouterr().out
     assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
-    assert run(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2
+    assert track(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2
     assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
 
 
 def test_dry_run_of_one_video_says_what_a_run_does(video, mask, tmp_path, capsys, monkeypatch):
     def dry_run():
-        assert run(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
+        assert track(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
         return capsys.readouterr().out
 
     assert "status: to track\n" in dry_run()
     interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
     assert "status: to resume\n" in dry_run()
-    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert track(video, tmp_path, mask, args=WRITE) == 0
     assert "already tracked with these inputs" in dry_run()
 
 
@@ -286,11 +286,11 @@ def test_unknown_file_beside_a_video_is_reported(video, tmp_path, run_expecting_
 
 
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
-    assert run(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
+    assert track(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track, masks or prompts on 2 frames" in capsys.readouterr().out
-    assert run(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
-    assert run(video, tmp_path, mask, args=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
-    assert run(video, tmp_path, f"9={mask}", args=["--dry-run"]) == 2
+    assert track(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
+    assert track(video, tmp_path, mask, args=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
+    assert track(video, tmp_path, f"9={mask}", args=["--dry-run"]) == 2
     assert tracker.steps == 0
     assert not (tmp_path / "out").exists()
 
@@ -298,7 +298,7 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
 def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, capsys):
     clip = write_gray(tmp_path / "clip.mkv", 4)
     save(mask, 1, (48, 64))
-    assert run(clip, tmp_path, mask, args=["--dry-run", "--start", "1"]) == 0
+    assert track(clip, tmp_path, mask, args=["--dry-run", "--start", "1"]) == 0
     assert "results: about 1 KB;" in capsys.readouterr().out  # 3 of 48×64 with 0.12 each
 
 
@@ -310,7 +310,7 @@ def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, ca
     (["--quality", "fast"], ["input.scale=0.6"]),
 ])  # fmt: skip
 def test_options_set_memory(video, mask, tmp_path, tracker, args, overrides):
-    assert run(video, tmp_path, mask, args=["--no-overlay", "--config", "aotl", *args]) == 0
+    assert track(video, tmp_path, mask, args=["--no-overlay", "--config", "aotl", *args]) == 0
     assert tracker.overrides == overrides
     assert tracker.length == 4
 
@@ -322,13 +322,13 @@ def test_printed_settings_are_those_of_the_tracker(capsys, args, policy):
 
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
-    assert run(video, tmp_path, mask) == 0
+    assert track(video, tmp_path, mask) == 0
     for other, part in (
         (["memory.every=9"], "settings"),
         (["--end", "1"], "frames"),
         (["--class", "cat"], "classes"),
     ):
-        assert run(video, tmp_path, mask, args=other) == 2
+        assert track(video, tmp_path, mask, args=other) == 2
         assert (
             f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
         )
@@ -339,10 +339,10 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
         ["--mask", f"9={mask}"],
         ["--mask", f"2={own}"],
     ):
-        assert run(video, tmp_path, mask, args=["--force", *wrong]) == 2
+        assert track(video, tmp_path, mask, args=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
     assert f"the results would overwrite {own}" in capsys.readouterr().err
-    assert run(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
+    assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
     assert list(values(tmp_path)) == NAMES[:2]
 
 
@@ -363,9 +363,9 @@ def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", fail)
         for args in ([], ["--box", "1:2=1,1,9,9"]):
-            assert run(video, tmp_path, mask, args=args) == 2
+            assert track(video, tmp_path, mask, args=args) == 2
     assert not [*(tmp_path / "out").glob("[!.]*"), *(tmp_path / "out").glob(".track.json")]
-    assert run(video, tmp_path, mask) == 0
+    assert track(video, tmp_path, mask) == 0
 
 
 @pytest.mark.parametrize("failure", [InputError("unreadable"), MemoryError(), signal.SIGINT])
@@ -375,16 +375,16 @@ def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, trac
             raise failure
         signal.raise_signal(failure)
 
-    before = run(video, tmp_path, mask), read_all(tmp_path / "out")
+    before = track(video, tmp_path, mask), read_all(tmp_path / "out")
     monkeypatch.setattr(tracker, "reset" if failure == signal.SIGINT else "step", fail)
-    assert run(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
+    assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
     assert (0, read_all(tmp_path / "out")) == before
 
 
 def test_earlier_results_stay_if_the_first_frame_is_broken(video, mask, tmp_path):
-    assert run(video, tmp_path, mask) == 0
+    assert track(video, tmp_path, mask) == 0
     (video / NAMES[2]).write_bytes(b"broken")
-    assert run(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
+    assert track(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
     assert list(values(tmp_path)) == NAMES
 
 
@@ -423,7 +423,7 @@ def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeyp
 
 def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_path, capsys):
     (video / NAMES[2]).write_bytes(b"broken")
-    assert run(video, tmp_path, mask) == 1
+    assert track(video, tmp_path, mask) == 1
     assert NAMES[2] in capsys.readouterr().err
     assert list(values(tmp_path)) == NAMES[:2]
     assert (tmp_path / "out" / "overlay.mp4").is_file()
@@ -432,7 +432,7 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
 def test_cut_video_tracked_both_ways_keeps_its_masks(mask, tmp_path, capsys):
     path = cut_end(write_texture(tmp_path / "clip.mp4"))
     save(mask, 1, size=(120, 160))
-    assert run(path, tmp_path, mask, args=("--no-overlay", "--both-directions")) == 1
+    assert track(path, tmp_path, mask, args=("--no-overlay", "--both-directions")) == 1
     count = int(re.search("error: .*: cut off after frame ([0-9]+)", capsys.readouterr().err)[1]) + 1
     assert len(list((tmp_path / "out" / "masks").iterdir())) == count > 0
 
@@ -443,7 +443,7 @@ def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
     save(mask, 1, (48, 64))
     for args in ([], ["--force"]):
         threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
-        assert run(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
+        assert track(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
         own = save(tmp_path / "out" / "masks" / "00009.png", 9)
     assert "already contains masks/00009.png, which aotlab did not write" in capsys.readouterr().err
     assert read_mask(own).max() == 9
@@ -454,7 +454,7 @@ def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
     save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
-    assert run(tmp_path / "pipe", tmp_path, mask, args=["--realtime"]) == 0
+    assert track(tmp_path / "pipe", tmp_path, mask, args=["--realtime"]) == 0
     out, written = capsys.readouterr().out, len(values(tmp_path))
     assert f"{written} frame" in out
     assert f"{4 - written} skipped" in out
@@ -483,7 +483,7 @@ def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", send_signal)
-        assert run(video, tmp_path, mask, args=args) == 128 + number
+        assert track(video, tmp_path, mask, args=args) == 128 + number
 
 
 @pytest.mark.parametrize("args", [["--write", "overlay"], ["--write", "masks,prores"], ["--both-directions"]])
@@ -506,10 +506,10 @@ def test_interrupt_leaves_complete_files(interrupted, tmp_path):
 @pytest.mark.parametrize("args", [[], ["--force"]])
 def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, tracker, capsys, args):
     steps = tracker.steps
-    assert run(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
     assert tracker.steps - steps == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
-    assert run(video, tmp_path / "calm", mask, args=WRITE) == 0
+    assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
     assert files(interrupted) == files(tmp_path / "calm" / "out")
     assert not (interrupted / STATE_FILE).exists()
 
@@ -523,7 +523,7 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     monkeypatch.setattr(Repeater, "step", cut_on_second)
     interrupt(monkeypatch, video, tmp_path, mask, args=args)
     capsys.readouterr()
-    assert run(video, tmp_path, mask, args=args) == 0
+    assert track(video, tmp_path, mask, args=args) == 0
     out = capsys.readouterr().out
     assert "3 frames, 2 restored; " in out
     assert "1 cut, before frame 2\n" in out
@@ -552,14 +552,14 @@ def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, tracker)
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
 def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, args):
     steps = tracker.steps
-    assert run(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
     assert tracker.steps - steps == 4
 
 
 def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, tracker, caplog):
     (interrupted / STATE_FILE).write_bytes(b"PK damaged")
     steps = tracker.steps
-    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert track(video, tmp_path, mask, args=WRITE) == 0
     assert "not readable" in caplog.text
     assert "tracking starts from the first frame" in caplog.text
     assert tracker.steps - steps == 4
@@ -571,7 +571,7 @@ def test_progress_without_one_of_its_masks_starts_over(
 ):
     (interrupted / "masks" / NAMES[1]).unlink()
     steps = tracker.steps
-    assert run(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
     assert f"{NAMES[1]}: no such file; tracking starts from the first frame" in caplog.text
     assert tracker.steps - steps == 4
     assert list(values(tmp_path)) == NAMES
@@ -585,10 +585,10 @@ def test_run_after_a_damaged_mask_starts_over(
     interrupted, video, mask, tmp_path, tracker, capsys, number, damage
 ):
     damage(interrupted / "masks" / NAMES[number])
-    assert run(video, tmp_path, mask, args=WRITE) in (1, 2)
+    assert track(video, tmp_path, mask, args=WRITE) in (1, 2)
     assert "the next run starts from the first frame" in capsys.readouterr().err
     steps = tracker.steps
-    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert track(video, tmp_path, mask, args=WRITE) == 0
     assert tracker.steps - steps == 4
 
 
@@ -615,7 +615,7 @@ def test_masks_edited_after_a_failure_need_force(
         patch.setattr(Repeater, "step", wait_for_earlier_masks)
         patch.setattr(resume, "SAVE_SECONDS", 0)
         patch.setattr(resume.ResumingTracker, "save_stopped", lambda *_: None)
-        assert run(video, tmp_path, mask, args=line) == 1
+        assert track(video, tmp_path, mask, args=line) == 1
     assert (out / STATE_FILE).exists()
     edited = save(out / "masks" / NAMES[3], 7)
     os.utime(edited, (2**32, 2**32))
@@ -623,26 +623,26 @@ def test_masks_edited_after_a_failure_need_force(
         (out / "masks" / NAMES[0]).unlink()
     capsys.readouterr()
     for args in ([], ["--dry-run"]):
-        assert run(video, tmp_path, mask, args=[*line, *args]) == 2
+        assert track(video, tmp_path, mask, args=[*line, *args]) == 2
         assert "masks that were edited after its run failed; choose" in capsys.readouterr().err
     assert read_mask(edited).max() == 7
-    assert run(video, tmp_path, mask, args=[*line, "--force"]) == 0
+    assert track(video, tmp_path, mask, args=[*line, "--force"]) == 0
     assert set(values(tmp_path).values()) == {1}
 
 
 @pytest.mark.parametrize("name", ["overlay.mp4", "masks/00001.png"])
 def test_emptied_output_is_missing(video, mask, tmp_path, capsys, name):
-    assert run(video, tmp_path, mask) == 0
+    assert track(video, tmp_path, mask) == 0
     (tmp_path / "out" / name).write_bytes(b"")
-    assert run(video, tmp_path, mask) == 2
+    assert track(video, tmp_path, mask) == 2
     assert "already contains results without " in capsys.readouterr().err
 
 
 def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, monkeypatch):
-    assert run(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
     steps = tracker.steps
-    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert track(video, tmp_path, mask, args=WRITE) == 0
     assert tracker.steps - steps == 1
 
 
@@ -650,7 +650,7 @@ def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, mon
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
     Image.fromarray(np.pad(np.full((8, 8), object_id, np.uint16), ((0, 24), (0, 40)))).save(late)
-    assert run(video, tmp_path, mask, f"2={late}", args=("--no-overlay",)) == 0
+    assert track(video, tmp_path, mask, f"2={late}", args=("--no-overlay",)) == 0
     folder = tmp_path / "out" / "masks"
     assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
     info = VideoInfo("video", (32, 48), 4)
@@ -661,15 +661,15 @@ def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
 def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, tracker, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
     line = ["--write", "masks,objects"]
-    assert run(numbered, tmp_path, mask, args=line) == 0
+    assert track(numbered, tmp_path, mask, args=line) == 0
     mine = [folder / name for folder in folders for name in ("notes.txt", "00000_mine.png", "00000.txt")]
     mine += [tmp_path / "out" / name / "shot.1001.png" for name in ("masks/copies", "objects/1_copy")]
     for path in mine:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
-    assert run(numbered, tmp_path, mask, args=line) == 0
+    assert track(numbered, tmp_path, mask, args=line) == 0
     assert tracker.loads == 1
-    assert run(numbered, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
+    assert track(numbered, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
     assert tracker.loads == 2
     assert {path.read_text() for path in mine} == {"mine"}
     assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
@@ -678,13 +678,13 @@ def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args):
-    assert run(video, tmp_path, mask, args=["--end", "1"]) == 0
+    assert track(video, tmp_path, mask, args=["--end", "1"]) == 0
     own = save(tmp_path / "out" / "masks" / "00003.png", 9)
-    assert run(video, tmp_path, mask, args=["--force", *args]) == 2
+    assert track(video, tmp_path, mask, args=["--force", *args]) == 2
     assert "already contains masks/00003.png, which aotlab did not write" in capsys.readouterr().err
     assert read_mask(own).max() == 9
     own.unlink()
-    assert run(video, tmp_path, mask, args=["--force", *args]) == 0
+    assert track(video, tmp_path, mask, args=["--force", *args]) == 0
 
 
 def snapshot(folder):
@@ -717,21 +717,21 @@ def kill_at(patch, call):
 
 def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, tracker):
     out, line = tmp_path / "out", ["--write", "masks,objects"]
-    assert run(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+    assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
     before, forced = snapshot(out), [*line, "--end", "1", "--force"]
     found = set()
     for call in itertools.count():
         with monkeypatch.context() as patch, suppress(Killed):
             kill_at(patch, call)
-            if run(video, tmp_path, mask, args=forced) == 0:
+            if track(video, tmp_path, mask, args=forced) == 0:
                 break
-        if run(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0:  # restored and reused
+        if track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0:  # restored and reused
             assert snapshot(out) == before
             found.add("restored")
         else:  # the first new frame was written
             found.add("replaced")
             shutil.rmtree(out)
-            assert run(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+            assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
             before = snapshot(out)
     assert found == {"restored", "replaced"}
     assert [path.name for path in sorted(out.iterdir())] == [".track.json", "masks", "objects"]
@@ -744,7 +744,7 @@ def test_forced_run_on_a_full_disk_keeps_earlier_results(video, mask, tmp_path, 
     if earlier == "interrupted":
         interrupt(monkeypatch, video, tmp_path, mask, args=line)
     elif earlier == "finished":
-        assert run(video, tmp_path, mask, args=line) == 0
+        assert track(video, tmp_path, mask, args=line) == 0
         (out / "masks" / "notes.txt").write_text("mine")
     before = snapshot(out) if out.exists() else {}
 
@@ -752,7 +752,7 @@ def test_forced_run_on_a_full_disk_keeps_earlier_results(video, mask, tmp_path, 
         raise InputError("alpha/00000.png: cannot be written (No space left on device)")
 
     monkeypatch.setattr("aotlab.video.outputs._save_png", fail)
-    assert run(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
+    assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
     assert "No space left" in capsys.readouterr().err
     assert (snapshot(out) if out.exists() else {}) == before
 
@@ -766,13 +766,13 @@ def test_rate_leaves_out_reading_of_restored_masks(interrupted, video, mask, tmp
 
     monkeypatch.setattr(resume, "read_mask", read)
     monkeypatch.setattr("time.perf_counter", lambda: clock.seconds)
-    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert track(video, tmp_path, mask, args=WRITE) == 0
     assert (clock.seconds, read_job_record(tmp_path / "out").seconds) == (3, 0)
 
 
 def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
-    assert run(video, tmp_path, mask) == 0
-    assert run(tmp_path / "out" / "masks", tmp_path, mask, args=("--write", "alpha", "--force")) == 2
+    assert track(video, tmp_path, mask) == 0
+    assert track(tmp_path / "out" / "masks", tmp_path, mask, args=("--write", "alpha", "--force")) == 2
     assert "would overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
@@ -826,19 +826,19 @@ def test_video_of_same_size_and_time_is_not_the_tracked_one(mask, tmp_path, caps
     for name in "ab":
         write_images(tmp_path / name / "raw", [np.full((32, 48, 3), ord(name), np.uint8)], "{:05d}.bmp")
         os.utime(tmp_path / name / "raw" / "00000.bmp", ns=(0, 0))
-    assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
-    assert run(tmp_path / "b" / "raw", tmp_path, mask) == 2
+    assert track(tmp_path / "a" / "raw", tmp_path, mask) == 0
+    assert track(tmp_path / "b" / "raw", tmp_path, mask) == 2
     assert "already contains results of other inputs (different video);" in capsys.readouterr().err
     os.utime(tmp_path / "a" / "raw" / "00000.bmp", ns=(5, 5))  # an archive holds whole seconds
-    assert run(tmp_path / "a" / "raw", tmp_path, mask) == 0
+    assert track(tmp_path / "a" / "raw", tmp_path, mask) == 0
 
 
 def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
     video, mask = write_gray(tmp_path / "before.mp4", 3), tmp_path / "first.png"
     write_mask(mask, np.ones((48, 64), np.uint8))
-    assert run(video, tmp_path, mask, args=WRITE) == 0
+    assert track(video, tmp_path, mask, args=WRITE) == 0
     renamed = video.rename(tmp_path / "after.mp4")
-    assert run(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
+    assert track(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
     assert "results of other inputs (different video);" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""Data and settings of training runs that the tests of the engine share."""
+"""Data and settings of training runs."""
 
 import pytest
 
