@@ -97,7 +97,7 @@ function forCrop(crop, width, visit) {
 }
 
 /**
- * Return the crop around points, square where the frame allows.
+ * Return the crop around points, square where the frame allows; without points, the whole frame.
  * @param {Point[]} corners
  * @param {Crop} whole
  * @param {number} margin on each side, as a fraction of the longer side
@@ -105,6 +105,7 @@ function forCrop(crop, width, visit) {
  * @returns {Crop}
  */
 function findCrop(corners, whole, margin, shortest) {
+  if (!corners.length) return whole;
   const [left, top, right, bottom] = boundingBox(corners);
   const side = Math.max(shortest, (1 + 2 * margin) * Math.max(right - left, bottom - top));
   const [y, height] = placeSide((top + bottom) / 2, side, whole.height);

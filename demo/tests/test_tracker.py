@@ -39,6 +39,14 @@ def track_in_node(folder, frames, mask, prompts, output):
     return labels[: len(frames)], labels[len(frames) :]
 
 
+def run_script(script, folder=None):
+    """Run lines of JavaScript that import from SRC, the page's code, in Node; return what they print."""
+    script = script.replace("SRC", (DEMO / "src").as_uri())
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60, cwd=folder)
+    return result.stdout
+
+
 def make_prompt(positive=(), negative=(), box=None, mask=None):
     return {"positive": positive, "negative": negative, "box": box, "mask": mask}
 
@@ -151,14 +159,14 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     (tmp_path / "masks").write_bytes(masks.repeat(5, 0).tobytes())
     script = f"""
         import {{ readFileSync, writeFileSync }} from 'node:fs';
-        import {{ removeFarFromPrompt }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
+        import {{ removeFarFromPrompt }} from 'SRC/prompts.js';
         const [masks, area] = [new Uint8Array(readFileSync('masks')), 480 * 854];
         {json.dumps(points.reshape(-1, 2).tolist())}.forEach((point, index) => {{
           const mask = masks.subarray(index * area, (index + 1) * area);
           removeFarFromPrompt(mask, {{ height: 480, width: 854 }}, {{ positive: [point], negative: [], box: null }});
         }});
         writeFileSync('kept', masks);"""
-    subprocess.run(["node", "--input-type=module", "-e", script], check=True, cwd=tmp_path, timeout=60)
+    run_script(script, tmp_path)
     kept = np.frombuffer((tmp_path / "kept").read_bytes(), bool).reshape(len(masks), 5, 480, 854)
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
@@ -171,31 +179,50 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
 )
 def test_small_box_draws_one_pixel(box, row, column):
     script = f"""
-        import {{ drawPromptPlanes }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
+        import {{ drawPromptPlanes }} from 'SRC/prompts.js';
         const crop = {{ top: 0, left: 0, height: 1080, width: 1920 }};
         const planes = drawPromptPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
         console.log(planes.indexOf(1), planes.reduce((sum, value) => sum + value));"""
-    command = ["node", "--input-type=module", "-e", script]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    assert result.stdout.split() == [str((2 * 241 + row) * 433 + column), "1"]
+    assert run_script(script).split() == [str((2 * 241 + row) * 433 + column), "1"]
+
+
+def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
+    script = """
+        import { segmentPrompt } from 'SRC/prompts.js';
+        const sizes = [];
+        const prompting = { crop_edge: 257, frame_edge: 321, min_crop: 96, coarse_margin: 0.5, refine_margin: 0.15 };
+        const graphs = {
+          prompting,
+          config: { model: { align_corners: true, stages: [{ stride: 16 }] } },
+          runtime: { Tensor: class { constructor(type, data, dims) { this.dims = dims; } } },
+          tensor: () => null,
+          run: async (name, { image: { dims: [height, width] } }) => {
+            sizes.push(`${width}x${height}`);
+            const data = new Float32Array(height * width).fill(-3);
+            return { logits: { data }, refined_logits: { data } };
+          },
+        };
+        const [area, frame] = [150 * 100, { data: new Uint8Array(3 * 150 * 100), height: 100, width: 150 }];
+        const prompt = { positive: [], negative: [[20, 20]], box: null, mask: new Uint8Array(area).fill(1) };
+        const mask = await segmentPrompt(graphs, frame, prompt, new Uint8Array(area));
+        console.log(sizes.join(), mask.includes(1));"""
+    assert run_script(script) == "150x100,150x100 false\n"
 
 
 def test_outline_follows_the_borders_of_the_image():
-    script = f"""
-        import {{ drawOverlay }} from '{(DEMO / "src" / "labels.js").as_uri()}';
-        globalThis.ImageData = class {{ constructor(data) {{ this.data = data; }} }};
-        const image = {{ data: new Uint8ClampedArray(4 * 5 * 4), width: 4, height: 5 }};
+    script = """
+        import { drawOverlay } from 'SRC/labels.js';
+        globalThis.ImageData = class { constructor(data) { this.data = data; } };
+        const image = { data: new Uint8ClampedArray(4 * 5 * 4), width: 4, height: 5 };
         const red = drawOverlay(image, new Uint8Array(4 * 5).fill(1)).data.filter((_, index) => index % 4 === 0);
         console.log(Array.from(red, (value) => Number(value === 230)).join(' '));"""
-    command = ["node", "--input-type=module", "-e", script]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     inner = np.pad(np.zeros((3, 2), int), 1, constant_values=1)
-    assert np.array_equal(np.array(result.stdout.split(), int).reshape(5, 4), inner)
+    assert np.array_equal(np.array(run_script(script).split(), int).reshape(5, 4), inner)
 
 
 def test_changed_labels_are_not_those_downloaded():
-    script = f"""
-        import {{ LabelStore }} from '{(DEMO / "src" / "labels.js").as_uri()}';
+    script = """
+        import { LabelStore } from 'SRC/labels.js';
         const store = new LabelStore();
         store.set(0, new Uint8Array(4));
         const downloaded = new LabelStore(store.frames);
@@ -203,30 +230,24 @@ def test_changed_labels_are_not_those_downloaded():
         const before = [store.isPartOf(downloaded), store.isPartOf(empty), empty.isPartOf(downloaded)];
         store.set(1, new Uint8Array(4));
         console.log(before.join(), store.isPartOf(downloaded));"""
-    command = ["node", "--input-type=module", "-e", script]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    assert result.stdout.split() == ["true,false,true", "false"]
+    assert run_script(script).split() == ["true,false,true", "false"]
 
 
 def test_error_without_a_message_is_named():
-    script = f"""
-        import {{ describeError }} from '{(DEMO / "src" / "words.js").as_uri()}';
+    script = """
+        import { describeError } from 'SRC/words.js';
         console.log([new RangeError(), new Error('full'), 70].map(describeError).join());"""
-    command = ["node", "--input-type=module", "-e", script]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    assert result.stdout.split() == ["RangeError,full,70"]
+    assert run_script(script).split() == ["RangeError,full,70"]
 
 
 def test_call_of_an_ended_worker_is_rejected():
-    script = f"""
-        import {{ Model }} from '{(DEMO / "src" / "model.js").as_uri()}';
-        globalThis.Worker = class extends EventTarget {{ terminate() {{}} }};
-        const model = new Model(() => {{}}, () => {{}});
-        model.worker.dispatchEvent(Object.assign(new Event('error'), {{ message: 'out of memory' }}));
+    script = """
+        import { Model } from 'SRC/model.js';
+        globalThis.Worker = class extends EventTarget { terminate() {} };
+        const model = new Model(() => {}, () => {});
+        model.worker.dispatchEvent(Object.assign(new Event('error'), { message: 'out of memory' }));
         await model.call('step').catch((error) => console.log(error.message));"""
-    command = ["node", "--input-type=module", "-e", script]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    assert result.stdout == "worker.js: out of memory\n"
+    assert run_script(script) == "worker.js: out of memory\n"
 
 
 def test_types():

@@ -70,13 +70,10 @@ def propagate_deaot(w, visual, identity, size, memory):
     gate = np.concatenate([visual_gate, id_gate], axis=1)  # L×4C, as values in memory
     long = attend(query, memory["long_key"], memory["long_value"], heads=1)
     short = attend_window(w, query, memory["short_key"], memory["short_value"], size, 1, window)
-    update = gate_output(w, "long_output", long, gate, size) + gate_output(
-        w, "short_output", short, gate, size
-    )
-    visual, identity = (
-        visual + update[:, :channels],
-        update[:, channels:] + (0 if identity is None else identity),
-    )
+    update = gate_output(w, "long_output", long, gate, size)
+    update += gate_output(w, "short_output", short, gate, size)
+    visual = visual + update[:, :channels]
+    identity = update[:, channels:] if identity is None else identity + update[:, channels:]
 
     update = propagate_self(w, norm(w, "norm2", visual), norm(w, "id_norm2", identity), size)
     return visual + update[:, :channels], identity + update[:, channels:], key, silu(value), id_tokens
@@ -85,15 +82,10 @@ def propagate_deaot(w, visual, identity, size, memory):
 def propagate_self(w, visual, identity, size):
     """Attend to the frame itself: normed branches L×C each to their update L×2C. It replaces feed-forward layers."""
     query = key = linear(w, "self_attention.query_key", np.concatenate([visual, identity], axis=1))
+    branches = ("visual", visual), ("id", identity)
     value, gate = (
-        np.concatenate(
-            [
-                silu(linear(w, f"self_attention.visual_{name}", visual)),
-                silu(linear(w, f"self_attention.id_{name}", identity)),
-            ],
-            axis=1,
-        )
-        for name in ("value", "gate")
+        silu(np.concatenate([linear(w, f"self_attention.{name}_{part}", x) for name, x in branches], axis=1))
+        for part in ("value", "gate")
     )
     return gate_output(w, "self_attention.output", attend(query, key, value, heads=1), gate, size)
 
@@ -163,7 +155,7 @@ def sine_position(size, channels):
     period = 10000 ** (2 * (channel // 2) / len(channel))
     phase = np.where(channel % 2, math.pi / 2, 0)  # cosines in odd channels
     rows, columns = np.divmod(np.arange(height * width)[:, None], width)
-    angles = [2 * math.pi * rows / (height - 1), 2 * math.pi * columns / (width - 1)]
+    angles = [2 * math.pi * rows / max(1, height - 1), 2 * math.pi * columns / max(1, width - 1)]
     return np.concatenate([np.sin(angle / period + phase) for angle in angles], axis=1)
 
 

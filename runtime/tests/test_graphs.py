@@ -106,7 +106,7 @@ def test_unusable_folder_rejected(folder):
 
 
 def test_folder_in_place_of_graphs_rejected():
-    message = "graphs exported: expected Graphs; load a folder with Tracker.from_export"
+    message = r"graphs exported: expected Graphs; use Tracker.from_export\(folder\)"
     with pytest.raises(aotlab_runtime.InputError, match=message):
         aotlab_runtime.Tracker("exported")
 

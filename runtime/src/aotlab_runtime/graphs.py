@@ -84,11 +84,15 @@ class Graphs:
         return self.run("propagate", features | memory)
 
     def reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Propagate in a frame with a mask: its memory is what `memorize` returns for the frame itself."""
+        """Propagate in a reference frame, one with a mask, as `propagate` does.
+
+        Its objects are known, so it needs no memory of earlier frames: it attends to itself. K and V of each block are
+        what `memorize` returns for this frame.
+        """
         return self.run("reference", features | id_embeddings)
 
     def memorize(self, states: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Make memory of a frame, whose objects are now known: in each block, K = Q and V = value(tokens + E).
+        """Turn a frame into memory, once its objects are known: in each block, K = Q and V = value(tokens + E).
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
         Returns ``memory_N_long_key``, ``memory_N_long_value``, and the same with ``short``, 1×L×C each.
@@ -100,9 +104,9 @@ class Graphs:
         return self.run("decode", features | propagated)
 
     def relevance(self, propagated: Tensors, memory: Tensors) -> np.ndarray:
-        """Return each stored frame's share of the attention of the tokens that show objects, T (RMem).
+        """Return the share of the attention of tokens with objects that each stored frame receives, T (RMem).
 
-        ``propagated``: of `propagate`, with ``logits`` of `decode`. Only in exports with the policy ``restricted``.
+        ``propagated``: outputs of `propagate` and `decode`. Only in exports with the policy ``restricted``.
         """
         return self.run("relevance", propagated | memory)["relevance"]
 

@@ -1,4 +1,4 @@
-"""A group of objects, and their long-term and short-term memory.
+"""Groups of objects, with their long-term and short-term memory.
 
 RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 """
@@ -17,11 +17,15 @@ MOMENTUM = 0.8
 class Group:
     """Up to M objects that share one pass of the model; their memory is the keys and values of stored frames.
 
-    Long-term memory holds at most ``frames`` frames: reference frames (those with a mask) and one in every ``every``
-    tracked frames, at most ``newest`` of these. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem)
-    the one with the lowest score; with ``score_early``, frames are scored before memory is full. ``first_frame``, which
-    stores reference frames only, is exported as ``bounded_fifo`` with ``newest: 0``. Short-term memory is the frame
-    ``short_term_skip`` steps back. Nothing is changed in place, so a ``copy`` is independent.
+    Short-term memory is the frame ``short_term_skip`` steps back. Long-term memory holds at most ``frames`` frames:
+    reference frames, which are those with a mask, and every ``every``-th tracked frame, at most ``newest`` of them.
+    When it is full, the policy decides which tracked frame is evicted:
+
+    * ``bounded_fifo``: the oldest. With ``newest: 0``, no tracked frame is stored (exported for ``first_frame``).
+    * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, frames are scored before memory is
+      full too.
+
+    Nothing is changed in place, so a ``copy`` is independent.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None, ids: tuple[int, ...] = ()) -> None:
@@ -36,10 +40,8 @@ class Group:
         """number of tracked frames to skip before the next one that long-term memory may store"""
         self.long: Tensors = {
             "is_reference": np.empty(0, bool),
-            "relevance": np.empty(0),  # running mean; NaN before the first update (RMem)
-            "updates": np.empty(
-                0, int
-            ),  # of the mean, counting the one in the step that stored the frame (RMem)
+            "relevance": np.empty(0),  # running mean; NaN before the first update
+            "updates": np.empty(0, int),  # number of updates, including that of its own step
         }
         """frames in long-term memory, oldest first: T values each, and keys and values T×L×C by the graphs' names"""
         self.short: Tensors = {}
@@ -53,7 +55,7 @@ class Group:
     def add_reference(self, memory: Tensors) -> None:
         """Store a reference frame, and make it the only frame in short-term memory.
 
-        A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
+        If memory is full, the oldest tracked frame is evicted; without one, the second reference frame.
         """
         self.frames_until_stored = self.every - 1
         if self._is_full:
@@ -74,7 +76,7 @@ class Group:
         return self.settings["policy"] == "restricted" and is_scored and not self.frames_until_stored
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
-        """Store a tracked frame; ``relevance``: T, of the stored frames to this one, if `needs_relevance`."""
+        """Store a tracked frame; ``relevance``: T values, of each stored frame to this one, if `needs_relevance`."""
         short = append_frame(self.short, select(memory, "_short_"))
         self.short = {name: frames[-self.settings["short_term_skip"] :] for name, frames in short.items()}
         if self.frames_until_stored:
@@ -114,15 +116,15 @@ class Group:
         return np.flatnonzero(~self.long["is_reference"])
 
     def _update_relevance(self, relevance: np.ndarray) -> None:
-        """Update the running means by the newest relevance T; it is uniform if the new frame has no object."""
+        """Update the running means with the relevance T to the newest frame, uniform if that has no object."""
         newest = relevance.astype(float) if relevance.any() else np.full(len(relevance), 1 / len(relevance))
         mean = MOMENTUM * newest + (1 - MOMENTUM) * self.long["relevance"]
         means = np.where(np.isnan(mean), newest, mean)
         self.long = self.long | {"relevance": means, "updates": self.long["updates"] + 1}
 
     def _store_long(self, memory: Tensors, *, is_reference: bool = False, updates: int = 0) -> None:
-        values = {"is_reference": [is_reference], "relevance": [np.nan], "updates": [updates]}
-        frame = {name: np.array(value) for name, value in values.items()} | select(memory, "_long_")
+        values = {"is_reference": is_reference, "relevance": np.nan, "updates": updates}
+        frame = {name: np.array([value]) for name, value in values.items()} | select(memory, "_long_")
         self.long = append_frame(self.long, frame)
 
     def _evict(self, position: int) -> None:

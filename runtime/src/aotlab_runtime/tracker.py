@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.group import Group
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import check_frame, check_mask, is_integer_in, require, shorten
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in, require, shorten
 from aotlab_runtime.prediction import Prediction, softmax
 from aotlab_runtime.prompting.prompt import Prompts
 from aotlab_runtime.prompting.segment import draw_prompts, segment_prompts
@@ -44,10 +44,8 @@ class Tracker:
 
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
-        is_loaded = isinstance(graphs, Graphs)
-        require(
-            is_loaded, f"graphs {shorten(graphs)}: expected Graphs; load a folder with Tracker.from_export"
-        )
+        if not isinstance(graphs, Graphs):
+            raise InputError(f"graphs {shorten(graphs)}: expected Graphs; use Tracker.from_export(folder)")
         self.graphs = graphs
         self.reset()
 
@@ -148,7 +146,7 @@ class Tracker:
         return Prediction(ids, logits, prediction.temperature)
 
     def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
-        """Give new objects the free identities in the last group, then in new groups."""
+        """Assign new objects to the free identities of the last group, then to new groups."""
         for object_id in ids:
             if not groups or len(groups[-1].ids) == self.graphs.max_objects:
                 groups.append(Group(self.graphs.config["memory"], self._length))
