@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from torch.onnx._internal.exporter._registration import onnxscript_apis
 
 import aotlab_runtime
 from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
@@ -37,6 +36,8 @@ class GraphsWithPrompts(Graphs):
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """Folder and trackers of an export, which all workers of pytest-xdist share."""
+    from torch.onnx._internal.exporter._registration import onnxscript_apis  # takes 3 s
+
     folder = tmp_path_factory.getbasetemp() / "exports" / "aott"
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parents[2] / "exports" / "aott"
