@@ -19,7 +19,7 @@ def track(tracker, frames):
         keyframes=[0], labels=lambda _: stripes([1]), keyframe_labels=lambda _: nothing,
         keyframe=lambda index: {} if index else {1: ""},
     )  # fmt: skip
-    video = SimpleNamespace(length=len(frames), read=lambda index, _: frames[index])
+    video = SimpleNamespace(count=len(frames), read=lambda index, _: frames[index])
     results = track_span(tracker, video, snapshot, Span(range(1, len(frames))), Path())
     found = [(each.index, each.prediction.labels.max(), each.prediction.confidence) for each in results]
     assert found == [(1, 0, {1: 0}), (2, 0, {1: 0})]
