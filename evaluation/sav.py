@@ -108,12 +108,13 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
 
     Args:
         results: for each video id PNGs, or one folder of binary PNGs per object.
-        output: a folder other than that of the annotations.
+        output: a folder other than those of the annotations and the results.
     """
     require_writable(output)
     annotated = {path.parents[1].resolve() for video in videos for path in video.object_folders.values()}
-    if output.resolve() in annotated:
-        raise InputError(f"{output}: the folder of the annotations; choose another folder")
+    for folder, subject in (*((each, "annotations") for each in annotated), (results.resolve(), "results")):
+        if output.resolve() == folder:
+            raise InputError(f"{output}: the folder of the {subject}; choose another folder")
     if others := {path.name for path in output.glob("*")} - {video.name for video in videos}:
         raise InputError(
             f"{output}: also contains {min(others)}, which is not submitted; choose another folder"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -49,6 +51,8 @@ class FrameSource(ABC):
     Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
     """
 
+    path: Path | None = None
+    """file or folder of the frames; None for a stream"""
     name: str
     """file or folder name without suffix"""
     size: tuple[int, int]
@@ -133,7 +137,7 @@ class ImageFrames(FrameSource):
             self._read_values = lambda index: read_raw_image(self._paths[index])
             self.length = len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
-        self._path, self.name = path, base_name(path)
+        self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.damaged_frames = []
@@ -157,7 +161,7 @@ class ImageFrames(FrameSource):
         """Return a frame; raise `InputError` if it is missing, broken or of another size or type."""
         require_index(self, index, self.length)
         values = self._read_values(index)
-        subject = str(self._paths[index]) if self._paths else f"{self._path}, image {index}"
+        subject = str(self._paths[index]) if self._paths else f"{self.path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             raise InputError(
                 f"{subject}: values are {values.dtype}, but {self._dtype} on the first frame; convert all frames alike"
@@ -184,12 +188,13 @@ class ImageFrames(FrameSource):
 
 def parse_rate(rate: RateOption) -> Fraction:
     """Return a frame rate; raise `InputError` unless it is above 0 and at most `MAX_RATE`."""
-    try:
-        parsed = IMAGE_RATE if rate is None else Fraction(str(rate))
-        if 0 < parsed <= MAX_RATE:
-            return parsed
-    except (ValueError, ZeroDivisionError):
-        pass
+    if rate is None:
+        return IMAGE_RATE
+    # Fraction would compute the digits of 1e999999999
+    if re.fullmatch(r"\s*[0-9.]{1,25}(/[0-9]{1,9})?\s*", str(rate)):
+        with suppress(ValueError, ZeroDivisionError):
+            if 0 < (parsed := Fraction(str(rate))) <= MAX_RATE:
+                return parsed
     raise InputError(f"fps {str(rate)[:40]}: expected frames per second, for example 25 or 30000/1001")
 
 

@@ -91,6 +91,8 @@ class VideoFrames(FrameSource):
 
     length_is_estimate = True
 
+    path: Path
+
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.damaged_frames = path, path.stem, []
         with open_video(path) as container:

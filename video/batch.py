@@ -107,8 +107,11 @@ class Batch:
         ended = self._add_stored(records)
         if len(ended) == len(self._jobs):
             ended = self._fail_changed_jobs(ended) | records
-            with self._locked():
-                self._write_summary(ended)
+            try:
+                with self._locked():
+                    self._write_summary(ended)
+            except InUseError as error:
+                self.summary_error = str(error)
         return records
 
     def _write_summary(self, records: Mapping[str, JobRecord]) -> None:

@@ -162,8 +162,8 @@ def track(
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
 
     Raises:
-        InputError: no masks, the output folder is not writable, in use, or holds results of `run_job` or corrected
-            masks, a removal is of no object, or the first frame failed.
+        InputError: no masks, the output folder is not writable, in use, or holds the video, results of `run_job` or
+            corrected masks, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
@@ -201,7 +201,8 @@ def track(
     )  # fmt: skip
     with locked_output(folder):
         restore_earlier(folder)
-        _, earlier = choose_action(folder, record, force=True)
+        inputs = () if source.path is None else (source.path,)
+        _, earlier = choose_action(folder, record, inputs, force=True)
         if earlier.input_digests:
             raise already_contains(folder, "results of run_job")
         with Replacement(folder, record, earlier) as replacement:

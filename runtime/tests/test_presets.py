@@ -50,7 +50,7 @@ def test_bundled_model_on_sample_equals_pytorch(tmp_path):
     runtime = aotlab_runtime.Tracker.from_export(tmp_path / "export", threads=1)
     pytorch_tracker = Tracker(model, resolve_export_config(config))
     frames = read_clip(SAMPLE / "JPEGImages/480p/pond", SAMPLE / "Annotations/480p/pond", 20)
-    box = (150, 2, 310, 410)
+    box = (54, 94, 241, 109)
     pairs = [
         (runtime.prompt(frames[0][0], {1: aotlab_runtime.Prompt(box=box)}).labels,
          pytorch_tracker.prompt(frames[0][0], {1: aotlab.Prompt(box=box)}).labels)

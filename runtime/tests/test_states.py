@@ -29,7 +29,7 @@ def test_state_is_saved_by_numpy(exported):
     runtime.reset(9)
     runtime.step(draw_texture(1)[0], MASKS[0])
     file = io.BytesIO()
-    np.savez(file, **runtime.state_dict())
+    np.savez(file, **dict(sorted(runtime.state_dict().items())))
     file.seek(0)
     other = runtime.fresh()
     other.load_state_dict(np.load(file))

@@ -211,6 +211,16 @@ def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_output_folder_of_the_video_rejected(models, tmp_path):
+    write_images(tmp_path / "masks", draw_texture(3), "{:05d}.png")
+    write_job_record(tmp_path, JobRecord("a", outputs=["masks"], last_frame=2, frames=3))
+    tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
+    for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
+        with pytest.raises(InputError, match=words):
+            track(tracker, tmp_path / "masks", {0: stripes([4])}, output, options)
+    assert len(list((tmp_path / "masks").iterdir())) == 3
+
+
 def test_failed_first_frame_removes_the_output(tmp_path):
     fail = Mock(side_effect=InputError("fake: damaged"))
     folder = tmp_path / "out"

@@ -10,7 +10,7 @@ import numpy as np
 from aotlab_runtime.graphs import Tensors
 from aotlab_runtime.inputs import InputError, describe_error
 
-STATE_VERSION = 13
+STATE_VERSION = 14
 
 
 def pack_state(header: Mapping[str, Any], arrays: Tensors) -> Tensors:
@@ -41,7 +41,7 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> tuple[dict[str
 def digest_state(header: Mapping[str, Any], arrays: Tensors) -> str:
     """Return the SHA-256 of the header and the arrays of a state."""
     total = hashlib.sha256(json.dumps(header).encode())
-    for name, array in arrays.items():
+    for name, array in sorted(arrays.items()):
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(array.tobytes())
     return total.hexdigest()

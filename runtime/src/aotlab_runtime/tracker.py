@@ -94,8 +94,6 @@ class Tracker:
         has_mask = object_mask.any()
         needs_objects = mask is not None and not self.groups
         require(has_mask or not needs_objects, "mask is empty: give ids above 0 where the objects are")
-        if self._frame_shape is None:
-            self._warn_if_stretched(image)
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         features = self.graphs.encode(image) if groups or has_mask else {}
         decoded_frames = [self._segment_frame(group, features) for group in groups]
@@ -107,6 +105,8 @@ class Tracker:
             self._store_reference(groups, features, prediction.labels)
         else:
             self._store_tracked(groups, decoded_frames, prediction.labels)
+        if self._frame_shape is None:
+            self._warn_if_stretched(image)
         self.groups, self._frame_shape = groups, image.shape
         return prediction
 

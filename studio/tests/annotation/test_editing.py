@@ -297,6 +297,14 @@ def test_merged_object_gets_a_class_if_it_has_none(session, own, expected):
     assert session.document.snapshot.objects[2].class_name == expected
 
 
+def test_merged_object_has_the_attributes_of_both(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, attributes={"color": "red", "pose": "up"})
+    editing.change_object(session.document, 2, attributes={"color": "blue"})
+    editing.merge_objects(session.document, 1, into=2)
+    assert session.document.snapshot.objects[2].attributes == {"color": "blue", "pose": "up"}
+
+
 def test_split_part_becomes_a_new_object(session):
     editing.add_object(session.document)
     editing.fill_polygon(session.document, 1, 1, square(5, 5, 8))

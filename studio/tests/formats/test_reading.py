@@ -247,6 +247,14 @@ def test_label_studio_classes_apart_from_masks_are_read(read):
     assert read({"tasks.json": [task(0, polygon, label)]}).class_names == {1: "cat"}
 
 
+def test_label_studio_annotation_without_regions_hides_predictions(read):
+    emptied = task(0, result("a", PERCENT))
+    emptied["predictions"], emptied["annotations"] = emptied["annotations"], [{"result": []}]
+    found = read({"tasks.json": [emptied, task(2, result("a", PERCENT))]})
+    assert not found.frames[0]
+    assert len(found.frames[2]) == 1
+
+
 def test_label_studio_region_ids_identify_objects(read):
     tasks = [task(0, result("a", PERCENT), result("b", PERCENT)), task(2, result("a", PERCENT))]
     found = read({"tasks.json": tasks})

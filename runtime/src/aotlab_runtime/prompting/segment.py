@@ -41,9 +41,8 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
     """
     prompts_by_id = check_prompts(prompts, frame.shape[:2])
-    require(
-        graphs.prompting, "this export has no prompt network; export without --no-prompts, or give a mask"
-    )
+    advice = "give a mask, or export the bundled weights without --no-prompts"
+    require(graphs.prompting, f"this export has no prompt network; {advice}")
     checked = []
     for prompt in prompts_by_id.values():  # points on other objects are off this one
         others = [other.positive for other in prompts_by_id.values() if other is not prompt]

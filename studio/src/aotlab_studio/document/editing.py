@@ -252,7 +252,8 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
-        target = replace(target, class_name=target.class_name or item.class_name)
+        attributes = item.attributes | target.attributes
+        target = replace(target, class_name=target.class_name or item.class_name, attributes=attributes)
         changes = Changes({object_id: None, into: target}, keyframes, merged={object_id: into})
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 

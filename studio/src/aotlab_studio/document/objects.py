@@ -121,5 +121,6 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
 def is_attribute(name: str, value: str | float) -> bool:
     """Return whether the page can show an attribute, in a list ``name=value, name=value``."""
     fits = all(text.isprintable() and len(text) <= NAME_LENGTH for text in (name, str(value)))
-    is_finite = isinstance(value, str) or math.isfinite(value)
-    return fits and is_finite and "," not in f"{name}{value}" and "=" not in name
+    if not fits or "," in f"{name}{value}" or "=" in name:
+        return False
+    return isinstance(value, str) or math.isfinite(value)

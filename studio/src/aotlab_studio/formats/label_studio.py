@@ -115,9 +115,12 @@ def _find_image(data: dict[str, Any]) -> str:
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the results of the first annotation or prediction that has any; None if the task has neither."""
-    versions = [*(task.get("annotations") or ()), *(task.get("predictions") or ())]
-    result_lists = [version.get("result") or [] for version in versions if not version.get("was_cancelled")]
+    """Return the results of the first annotation that has any, or without annotations of the first such prediction.
+
+    None if the task has neither.
+    """
+    annotations = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
+    result_lists = [each.get("result") or [] for each in annotations or task.get("predictions") or ()]
     return next(filter(None, result_lists), [] if result_lists else None)
 
 
