@@ -179,7 +179,7 @@ def test_digest_names_missing_masks(tmp_path):
             digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
 
 
-def test_frame_of_a_mask_is_digested_and_the_first_is_the_default(tmp_path):
+def test_digest_covers_the_frame_of_a_mask(tmp_path):
     write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
     default, first, second = (
         digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"))

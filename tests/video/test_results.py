@@ -123,7 +123,7 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
         choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
 
 
-def test_restored_link_does_not_end_up_in_the_folder_of_a_killed_run(tmp_path):
+def test_restored_link_replaces_the_folder_of_a_killed_run(tmp_path):
     folder, disk = tmp_path / "results", tmp_path / "disk"
     disk.mkdir()
     (disk / "00000.png").write_text("x")
@@ -137,7 +137,7 @@ def test_restored_link_does_not_end_up_in_the_folder_of_a_killed_run(tmp_path):
     assert [path.name for path in disk.iterdir()] == ["00000.png"]
 
 
-def test_kill_while_results_are_moved_to_another_disk_damages_none(tmp_path, monkeypatch):
+def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypatch):
     def copy_half(source, target, **_):
         Path(target).write_text("half")
         raise KeyboardInterrupt

@@ -124,7 +124,7 @@ def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
     assert not run_job(job, output, tracker=tracker, options=OPTIONS).reused
 
 
-def test_identity_is_of_the_contents_of_the_segmenter_and_of_no_list_line(jobs, tmp_path):
+def test_identity_covers_the_segmenter_but_not_the_list_line(jobs, tmp_path):
     encoder, decoder = tmp_path / "encoder.onnx", tmp_path / "decoder.onnx"
     for path in (encoder, decoder):
         path.write_bytes(b"unchanged")

@@ -14,6 +14,7 @@ from aotlab_studio.document.log import Changes, Entry, VersionRecord
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import (
+    RUNNING_JOB,
     Page,
     Wire,
     choose_status,
@@ -34,11 +35,6 @@ from studio.tests.annotation.clips import (
 )
 
 pytestmark = needs_browser
-
-JOB = {
-    "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
-    "overwritten_pixels": 0, "problem": None,
-}  # fmt: skip
 
 
 def test_review_lists_each_frame_once_worst_first(page, session, checks):
@@ -438,7 +434,7 @@ def test_times_are_in_the_zone_of_the_browser(browser, session, served):
 
 
 def send_job(wire, **changes):
-    wire.socket.send(json.dumps({"event": "job", "job": {**JOB, **changes}}))
+    wire.socket.send(json.dumps({"event": "job", "job": {**RUNNING_JOB, **changes}}))
 
 
 def test_tracking_leaves_the_files_of_the_page(new_page):

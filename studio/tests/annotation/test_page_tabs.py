@@ -15,6 +15,7 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import (
+    RUNNING_JOB,
     Page,
     Wire,
     choose_status,
@@ -33,11 +34,6 @@ from studio.tests.annotation.served import TOKEN, Served
 from tests.marks import slow
 
 pytestmark = needs_browser
-
-JOB = {
-    "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
-    "overwritten_pixels": 0, "problem": None,
-}  # fmt: skip
 
 
 def serve_other_session(served, session, token):
@@ -172,8 +168,8 @@ def test_undo_of_a_step_of_another_window_is_disabled(page, session, context, se
 
 def test_reconnected_page_shows_the_jobs_that_run(new_page):
     wire = Wire(new_page)
-    wire.change = lambda result: result.update(job={**JOB, "background": True, "done": 4})
-    wire.socket.send(json.dumps({"event": "job", "job": JOB}))
+    wire.change = lambda result: result.update(job={**RUNNING_JOB, "background": True, "done": 4})
+    wire.socket.send(json.dumps({"event": "job", "job": RUNNING_JOB}))
     new_page.tab.wait_for_selector("#job:not([hidden])")
     wire.socket.close()
     new_page.tab.wait_for_selector("#correction >> text=Correction: 4 of 10 frames")

@@ -247,7 +247,7 @@ def test_label_studio_classes_apart_from_masks_are_read(read):
     assert read({"tasks.json": [task(0, polygon, label)]}).class_names == {1: "cat"}
 
 
-def test_label_studio_annotation_without_regions_hides_predictions(read):
+def test_label_studio_empty_annotation_hides_predictions(read):
     emptied = task(0, result("a", PERCENT))
     emptied["predictions"], emptied["annotations"] = emptied["annotations"], [{"result": []}]
     found = read({"tasks.json": [emptied, task(2, result("a", PERCENT))]})
