@@ -1,4 +1,4 @@
-"""Scoring rules and results of SA-V: overlapping objects, each in a separate folder and scored separately.
+"""Scoring rules of SA-V: overlapping objects, each in a separate folder and scored separately.
 
 An object's first and last annotated frame do not count, nor do frames before the first pixel of its annotation or
 prediction; objects without pixels in their scored annotations are skipped.
@@ -7,7 +7,7 @@ Source: Ravi et al. 2024 and the public evaluator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +16,8 @@ import numpy as np
 from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.matching import list_image_files, order_names
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_writable
 
 
 @dataclass(frozen=True)
@@ -101,31 +99,3 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )
-
-
-def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -> int:
-    """Write a folder of 0/1 PNGs for each object, named like its annotations; return the number of files.
-
-    Args:
-        results: for each video id PNGs, or one folder of binary PNGs per object.
-        output: a folder other than those of the annotations and the results.
-    """
-    require_writable(output)
-    annotated = {path.parents[1].resolve() for video in videos for path in video.object_folders.values()}
-    for folder, subject in (*((each, "annotations") for each in annotated), (results.resolve(), "results")):
-        if output.resolve() == folder:
-            raise InputError(f"{output}: the folder of the {subject}; choose another folder")
-    if others := {path.name for path in output.glob("*")} - {video.name for video in videos}:
-        raise InputError(
-            f"{output}: also contains {min(others)}, which is not submitted; choose another folder"
-        )
-    count = 0
-    for video in videos:
-        folders = video.object_folders
-        names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
-        for name in sorted(names):
-            masks, _ = read_object_results(results / video.name, name, folders)
-            for object_id, (_, mask) in masks.items():
-                write_mask(output / video.name / folders[object_id].name / name, mask.astype(np.uint8))
-            count += len(masks)
-    return count

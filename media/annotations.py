@@ -31,6 +31,7 @@ from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, r
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
+    STUDIO_MASK_FILES,
     list_mask_formats,
     list_plugins,
     load_plugin,
@@ -39,9 +40,7 @@ from aotlab.utils.plugins import (
 
 log = logging.getLogger(__name__)
 
-SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
-"""patterns of files beside a mask file whose contents its reader may use"""
-TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
+TRACKED_MASKS = (MASKS_FOLDER, "coco.json", *STUDIO_MASK_FILES)
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
 """returns the objects of a file or folder, None if it is in another format; parses within `reading`, as other errors

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.training.check_data import read_frame_info, read_mask_info
+from aotlab.dataloaders.check_data import read_frame_info, read_mask_info
 from aotlab.media.annotations import read_annotations
 from aotlab.media.coco import format_coco
 from aotlab.media.video import open_frames

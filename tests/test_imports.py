@@ -57,7 +57,7 @@ def test_imports_go_leftwards_only(package):
 
 
 @pytest.mark.parametrize(("package", "source", "breach"), [
-    ("networks", "import aotlab.dataloaders.training.check_data", "dataloaders"),
+    ("networks", "import aotlab.dataloaders.check_data", "dataloaders"),
     ("networks", "def f():\n    from aotlab.engine.tracking.tracker import Tracker", "engine"),
     ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),
     ("engine", "import numpy, aotlab.tools.eval as e", "tools"),

@@ -57,7 +57,7 @@ def main(
     if not dataset and split is not None:
         raise UsageError("--split: has no effect without --dataset; remove it")
     require_extra("score")
-    from aotlab.dataloaders.training.check_data import check_folder, check_videos
+    from aotlab.dataloaders.check_data import check_folder, check_videos
 
     kind = kind or "video"
     if dataset:

@@ -15,8 +15,18 @@ COMMAND_PLUGINS = "aotlab.commands"
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
+STUDIO_COMMANDS = {
+    "annotate": "Draw, track and correct masks in the browser.",
+    "convert": "Convert masks from one format to another.",
+    "export-clips": "Write the corrected masks of a list of videos into its results.",
+}
+"""commands of the package aotlab-studio, with their help"""
 STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "youtube_vis", "review")
 """formats and outputs of the package aotlab-studio"""
+STUDIO_MASK_FILES = ("cvat.xml", "youtube_vis.json")
+"""outputs with the masks of all frames, in order of preference"""
+STUDIO_SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""patterns of files beside a mask file whose contents its reader may use"""
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
 """end of the message about a missing command or output"""
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
+from aotlab.utils.plugins import STUDIO_SIDECARS
 from aotlab.utils.text import strip_credentials
 from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
@@ -69,7 +69,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> d
     for frame, object_id, text in job.masks:
         file = Path(text)
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
-        masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
+        masks.append((frame, object_id, _digest_files(file, STUDIO_SIDECARS)))
     prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
     # other files of an ONNX file's name may have its weights
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]

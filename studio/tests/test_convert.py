@@ -17,7 +17,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import read_metadata
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.dataloaders.training.check_data import check_folder
+from aotlab.dataloaders.check_data import check_folder
 from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.media.video import compute_fingerprint
 from aotlab.media.video_writer import VideoWriter

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import read_folder
-from aotlab.dataloaders.training.check_data import check_folder, check_videos, read_mask_info
+from aotlab.dataloaders.check_data import check_folder, check_videos, read_mask_info
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
