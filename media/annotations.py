@@ -24,7 +24,7 @@ from aotlab.media.job_record import (
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import image_stem, list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
-from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
+from aotlab.media.regions import Annotations, ParsedRegion, Region, VideoInfo
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
@@ -94,21 +94,23 @@ def read_annotations(
             require_tracked_frames(folder, record, annotations.frames)
         if annotations.video and video.name not in (annotations.video, image_stem(annotations.video)):
             problem = f"belongs to video {annotations.video}, not {video.name}"
-            if strict:
-                raise InputError(
-                    f"{problem}; give masks of this video, or rename the video{'' if record else ' in the file'}"
-                )
+            remedy = f"give masks of this video, or rename the video{'' if record else ' in the file'}"
+            require(not strict, f"{problem}; {remedy}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            with_objects = {index: regions for index, regions in annotations.frames.items() if regions}
-            require(with_objects, NO_OBJECT)
-            if frame not in with_objects and len(with_objects) > 1:
-                others = ", ".join(map(str, sorted(with_objects)[:10]))
-                raise InputError(f"has no mask for frame {frame}, but for {others}")
-            annotations.frames = {frame: with_objects.get(frame) or next(iter(with_objects.values()))}
+            annotations.frames = {frame: _find_regions(annotations, frame)}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
+
+
+def _find_regions(annotations: Annotations, frame: int) -> list[Region]:
+    """Return the objects on a frame, or on the only frame that has some."""
+    frames = {index: regions for index, regions in annotations.frames.items() if regions}
+    require(frames, NO_OBJECT)
+    others = ", ".join(map(str, sorted(frames)[:10]))
+    require(frame in frames or len(frames) == 1, f"has no mask for frame {frame}, but for {others}")
+    return frames.get(frame) or next(iter(frames.values()))
 
 
 def find_mask_writer(name: str) -> MaskWriter:
@@ -195,27 +197,24 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
         mask = read_mask(path, size=size)
         void = is_void(mask)
         if void.any():
-            voids[path], mask = encode_rle(void), np.where(void, np.uint8(0), mask)
-        ids = np.unique(mask[mask > 0])
+            voids[path] = encode_rle(void)
+            mask[void] = 0
+        ids = np.unique(mask[mask > 0]).tolist()
         if len(ids) > MAX_OBJECTS or is_blurred(mask):
             raise InputError(
                 f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
                 "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
             )
-        regions[path] = [
-            ParsedRegion(None, encode_rle(mask == object_id), key=int(object_id), image=image)
-            for object_id in ids
-        ]
+        masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
+        regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
     binary = not any(regions.values())
     if voids:
         meaning = "object 1" if binary else "void, not an object"
         log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
-    objects = voids if binary else {}
-    return [
-        region
-        for path, image in names.items()  # also one for a frame without objects
-        for region in regions[path] or [ParsedRegion(None, objects.get(path), key=1, image=image)]
-    ]
+    for path in voids if binary else ():
+        regions[path] = [ParsedRegion(None, voids[path], key=1, image=names[path])]
+    empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
+    return [*chain.from_iterable(regions.values()), *empty]
 
 
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:

@@ -22,10 +22,10 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     """Return the objects of a video in COCO JSON; raises `ValueError` for another size, or without the video."""
     images = _find_images(tree, video)
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
-    regions, described, boxes = [], set(), 0
+    regions, described, num_boxes = [], set(), 0
     for record in tree["annotations"]:
         image_id, segmentation, box = record["image_id"], record.get("segmentation"), record.get("bbox")
-        boxes += bool(box and not segmentation)
+        num_boxes += bool(box and not segmentation)
         if segmentation or box is not None:
             described.add(image_id)
         if segmentation and image_id in images:
@@ -34,34 +34,42 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             class_name = class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
             regions.append(ParsedRegion(frame, rle, class_name, _find_key(record), name, attributes))
-    if boxes:
-        log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
-    absent = (image for image_id, image in images.items() if image_id not in described)
-    return [*regions, *(ParsedRegion(frame, None, image=name) for frame, name in absent)]
+    if num_boxes:
+        log.warning("%d annotations have a box and no segmentation; they are left out", num_boxes)
+    absent = [image for image_id, image in images.items() if image_id not in described]
+    return regions + [ParsedRegion(frame, None, image=name) for frame, name in absent]
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
     """Return frame number and name of the video's images by image id; numbers are None unless every image has one."""
+    images = _select_images(tree, video)
+    for image in images:
+        require_size(image["height"], image["width"], video.size)
+    numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
+    names = [_read_name(image) for image in images]
+    if not all(type(number) is int for number in numbers):
+        numbers = [None] * len(images)
+        names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
+    pairs = [*zip(numbers, names, strict=True)]
+    require_different_images([name if n is None else f"{name} (frame {n})" for n, name in pairs])
+    return {image["id"]: pair for image, pair in zip(images, pairs, strict=True)}
+
+
+def _select_images(tree: Any, video: VideoInfo) -> list[dict[str, Any]]:
+    """Return the images of the video: those of its id and in folders of its name, and those without id or name."""
     images, videos = tree["images"], tree.get("videos") or []
     if len(videos) > 1:
         video_id = _find_video(videos, video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
     if (count := len({image["id"] for image in images})) < len(images):
         raise ValueError(f"{len(images)} images have {count} different ids")
-    file_names = (str(image.get("file_name", "")) for image in images)
-    selected = {"", *select_images([*filter(None, file_names)], video.frame_names, video.name)}
-    images = [image for image in images if str(image.get("file_name", "")) in selected]
-    numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
-    numbered, named = all(type(number) is int for number in numbers), selected != {""}
-    selected_images = {}
-    for index, (image, number) in enumerate(zip(images, numbers, strict=True)):
-        require_size(image["height"], image["width"], video.size)
-        name = str(image.get("file_name", "")) if named or numbered else f"{index}.jpg"
-        selected_images[image["id"]] = (number if numbered else None), name
-    require_different_images(
-        [f"{name} (frame {frame})" if numbered else name for frame, name in selected_images.values()]
-    )
-    return selected_images
+    names = filter(None, map(_read_name, images))
+    selected = {"", *select_images([*names], video.frame_names, video.name)}
+    return [image for image in images if _read_name(image) in selected]
+
+
+def _read_name(image: dict[str, Any]) -> str:
+    return str(image.get("file_name") or "")
 
 
 def parse_classes(tree: Any) -> dict[str, int]:
@@ -144,12 +152,9 @@ def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset."""
     attributes = record.get("attributes")
-    for holder in (record, attributes if isinstance(attributes, dict) else {}):
-        for key in OBJECT_KEYS:
-            value = holder.get(key)
-            if isinstance(value, int | str) and not isinstance(value, bool):
-                return value
-    return None
+    holders = (record, attributes) if isinstance(attributes, dict) else (record,)
+    values = (holder.get(key) for holder in holders for key in OBJECT_KEYS)
+    return next((value for value in values if type(value) in (int, str)), None)
 
 
 def _parse_attributes(attributes: Any) -> Attributes:

@@ -6,7 +6,6 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -31,6 +30,8 @@ from aotlab.utils.files import atomic_path, base_name, reading
 IMAGE_RATE = Fraction(24)
 """default frame rate of image sequences, as in DAVIS and most films"""
 MAX_RATE = 1000
+RATE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?|[0-9]{1,9}/[1-9][0-9]{0,8}")
+"""syntax of frame rates; `Fraction` would compute all digits of 1e999999999"""
 RateOption = str | float | Fraction | None
 """frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`"""
 
@@ -190,12 +191,12 @@ def parse_rate(rate: RateOption) -> Fraction:
     """Return a frame rate; raise `InputError` unless it is above 0 and at most `MAX_RATE`."""
     if rate is None:
         return IMAGE_RATE
-    # Fraction would compute the digits of 1e999999999
-    if re.fullmatch(r"\s*[0-9.]{1,25}(/[0-9]{1,9})?\s*", str(rate)):
-        with suppress(ValueError, ZeroDivisionError):
-            if 0 < (parsed := Fraction(str(rate))) <= MAX_RATE:
-                return parsed
-    raise InputError(f"fps {str(rate)[:40]}: expected frames per second, for example 25 or 30000/1001")
+    text = str(rate).strip()
+    parsed = Fraction(text) if RATE.fullmatch(text) else Fraction(0)
+    require(
+        0 < parsed <= MAX_RATE, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001"
+    )
+    return parsed
 
 
 def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> Path:

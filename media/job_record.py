@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.matching import SUFFIXES
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
@@ -127,28 +127,19 @@ def list_output_files(path: Path, record: JobRecord) -> list[Path]:
     if not path.is_dir() or path.is_symlink():
         return [path]
     if path.name in FRAME_PNGS:
-        frames = [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
-        return [
-            file for file in frames if file.parent == path or file.parent.name.isdecimal()
-        ]  # not 1_backup
-    files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
-    return [
-        file
-        for file in files
-        if file.name == DATASET_FILE
-        or (record.has_frame(file.stem) and file.suffix.lower() in FRAME_SUFFIXES)
-    ]
+        files = [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
+        return [file for file in files if file.parent == path or file.parent.name.isdecimal()]  # not 1_backup
+    files = [file for file in (*path.glob("*"), *path.glob("*/*")) if file.is_file()]
+    frames = [file for file in files if record.has_frame(file.stem) and file.suffix.lower() in FRAME_SUFFIXES]
+    return frames + [file for file in files if file.name == DATASET_FILE]
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:
     """Return the video of the results in a folder; raise `InputError` if it is missing."""
-    video = Path(record.video)
-    if not os.path.exists(record.video):
-        raise InputError(
-            f"{folder}: its video is missing, at {video} and next to the results; restore it, or put it next to the "
-            "results"
-        )
-    return video
+    remedy = "restore it, or put it next to the results"
+    exists = os.path.exists(record.video)
+    require(exists, f"{folder}: its video is missing, at {record.video} and next to the results; {remedy}")
+    return Path(record.video)
 
 
 def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
@@ -173,15 +164,13 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
     if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
         last = end - 1
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
-    if outside:
-        raise InputError(
-            f"has a mask of frame {outside[0]}, but frames {first} to {'the end' if last is None else last} were "
-            "tracked; remove it, or run the track command again"
-        )
-    if ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists():
-        raise InputError(
-            f"has masks of {len(frames)} of {record.frames} tracked frames; run the track command again"
-        )
+    tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
+    remedy = "run the track command again"
+    require(
+        not outside, f"has a mask of frame {min(outside, default=0)}, but {tracked}; remove it, or {remedy}"
+    )
+    missing = ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists()
+    require(not missing, f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
 
 
 def _relocate(path: str, earlier: str, folder: Path) -> str:

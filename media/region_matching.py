@@ -53,28 +53,29 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 
 def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
     """Return the frame of each region in the video; None for frames of other videos."""
-    images = {region.image: None for region in regions if region.image}
+    keys = [*dict.fromkeys((region.frame, region.image) for region in regions)]
+    images = dict.fromkeys(image for _, image in keys if image)
     selected = {"", *select_images([*images], video.frame_names, video.name)}
-    keys = [(region.frame, region.image) for region in regions if region.image in selected]
-    frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
-    named = [
-        (frame, image)
-        for frame, image in dict.fromkeys(keys)
-        if image and (video.frame_names is not None or frame is None)
-    ]
+    keys = [key for key in keys if key[1] in selected]
+    named = [key for key in keys if key[1] and (video.frame_names is not None or key[0] is None)]
     names = [image for _, image in named]
     matched = match_frames(names, video.frame_names, video=video.name, count_frames=video.count_frames)
+    frames: dict[Hashable, int | None] = {key: key[0] or 0 for key in keys}
     frames.update(zip(named, matched, strict=True))
     require_different_frames((frames[key], key[1]) for key in keys)
-    indices = [index for index in frames.values() if index is not None]
+    _require_existing([index for index in frames.values() if index is not None], video)
+    return [frames.get((region.frame, region.image)) for region in regions]
+
+
+def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
+    """Raise `InputError` if a frame is not in the video; counts its frames only if its header states too few."""
     length = video.length
-    if length is not None and max(indices, default=0) >= length:
+    if length is not None and max(frames, default=0) >= length:
         length = video.count_frames()
-    outside = [index for index in indices if index < 0 or (length is not None and index >= length)]
+    outside = [frame for frame in frames if frame < 0 or (length is not None and frame >= length)]
     if outside:
         end = "the end" if length is None else length - 1
         raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {end}; count from 0")
-    return [frames.get((region.frame, region.image)) for region in regions]
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:
