@@ -29,8 +29,8 @@ MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image probably means two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
-BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
-CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
+BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}|{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
+"""left, top, width and height, or two corners"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,47 +57,17 @@ class Prompt:
     """pixels of other objects, never part of this one, H×W bool"""
 
     def __post_init__(self) -> None:
-        points, scribble = (
-            _to_vectors(
-                values,
-                2,
-                f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(values)}; "
-                "give a box as Prompt(box=...)",
-            ).reshape(-1, 2)
-            for values in (self.points, self.scribble)
-        )
-        given = np.ones(len(points), int) if self.labels is None else self.labels
-        message = f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {shorten(given)}"
-        labels = np.atleast_1d(_to_numbers(given, message, "biuf"))
-        require(labels.shape == (len(points),) and bool(np.isin(labels, (0, 1)).all()), message)
-        box = None
-        if self.box is not None:
-            message = (
-                f"box {shorten(self.box)}: expected left, top, width and height in pixels, at least 2 each"
-            )
-            box = _to_vectors(self.box, 4, message)
-            require(box.shape == (4,) and min(box[2:]) >= 2, message)
-        message = "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
-        mask = None if self.mask is None else _to_array(self.mask, message)
-        require(
-            mask is None or (mask.dtype.kind in "biuf" and bool(((mask >= 0) & (mask <= 1)).all())), message
-        )
+        points, scribble = _to_points(self.points), _to_points(self.scribble)
+        labels = _to_labels(self.labels, len(points))
+        box = None if self.box is None else _to_box(self.box)
+        mask = None if self.mask is None else _to_probabilities(self.mask)
         message = "prompt: expected an array of bool as exclude"
         exclude = None if self.exclude is None else _to_array(self.exclude, message).astype(bool)
-        require(
-            bool(labels.any())
-            or len(scribble) > 0
-            or box is not None
-            or (mask is not None and bool(mask.any())),
-            "prompt: give a box, a mask that is not empty, or a point on the object",
-        )
-        vars(self).update(  # the class is frozen
-            points=tuple(map(tuple, points.tolist())),
-            labels=tuple(labels.astype(int).tolist()),
-            box=None if box is None else tuple(box.tolist()),
-            scribble=tuple(map(tuple, scribble.tolist())),
-            mask=mask,
-            exclude=exclude,
+        has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
+        require(has_object, "prompt: give a box, a mask that is not empty, or a point on the object")
+        # the class is frozen
+        vars(self).update(
+            points=points, labels=labels, box=box, scribble=scribble, mask=mask, exclude=exclude
         )
 
     @property
@@ -212,19 +182,43 @@ def find_box(mask: np.ndarray) -> Box:
     return left, top, max(2, right + 1 - left), max(2, bottom + 1 - top)
 
 
-def _to_vectors(values: object, length: int, message: str) -> np.ndarray:
-    """Return one or several vectors of finite numbers, or none; raise `InputError` with ``message`` for others."""
-    array = _to_numbers(values, message, "iuf")
-    if not array.size:
-        return np.empty((0, length))
-    require(array.shape[-1:] == (length,) and array.ndim <= 2, message)
+def _to_points(values: object) -> tuple[Point, ...]:
+    message = (
+        f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(values)}; "
+        "give a box as Prompt(box=...)"
+    )
+    array = _to_numbers(values, message)
+    require(not array.size or (array.shape[-1:] == (2,) and array.ndim <= 2), message)
+    return tuple((x, y) for x, y in array.reshape(-1, 2).tolist())
+
+
+def _to_labels(values: object, count: int) -> tuple[int, ...]:
+    values = [1] * count if values is None else values
+    message = f"prompt: expected a label of 0 or 1 for each of {count} points, got {shorten(values)}"
+    array = np.atleast_1d(_to_numbers(values, message))
+    require(array.shape == (count,) and np.isin(array, (0, 1)).all(), message)
+    return tuple(array.astype(int).tolist())
+
+
+def _to_box(values: object) -> Box:
+    message = f"box {shorten(values)}: expected left, top, width and height in pixels, at least 2 each"
+    array = _to_numbers(values, message)
+    require(array.shape == (4,) and array[2:].min() >= 2, message)
+    left, top, width, height = array.tolist()
+    return left, top, width, height
+
+
+def _to_probabilities(values: object) -> np.ndarray:
+    message = "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
+    array = _to_array(values, message)
+    require(array.dtype.kind in "biuf" and ((array >= 0) & (array <= 1)).all(), message)
     return array
 
 
-def _to_numbers(values: Any, message: str, kinds: str) -> np.ndarray:
-    """Convert finite numbers to floats; raise `InputError` with ``message`` for others; ``kinds``: of `numpy.dtype`."""
+def _to_numbers(values: object, message: str) -> np.ndarray:
+    """Convert finite numbers to floats; raise `InputError` with ``message`` for others."""
     array = _to_array(values, message)
-    require(not array.size or (array.dtype.kind in kinds and bool(np.isfinite(array).all())), message)
+    require(not array.size or (array.dtype.kind in "biuf" and np.isfinite(array).all()), message)
     return array.astype(float)
 
 
@@ -242,20 +236,19 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     text = ",".join(map(str, value)) if np.iterable(value) and not isinstance(value, str) else str(value)
     frame, object_id, numbers = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
-    corners = CORNERS.fullmatch(numbers) if kind == "box" else None
-    match = corners or (BOX if kind == "box" else POINT).fullmatch(numbers)
+    match = (BOX if kind == "box" else POINT).fullmatch(numbers)
     if match is None or not 0 < object_id <= MAX_ID:
         syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
             f"{kind} {text:.80}: expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, for example "
             f"{example} or 40:2={example}"
         )
-    values = tuple(map(float, match.groups()))
+    values = tuple(float(value) for value in match.groups() if value is not None)
     require(
         not all(0 <= number <= 1 for number in values) or not any(number % 1 for number in values),
         f"{kind} {text}: not in pixels; multiply fractions of the image by its width and height",
     )
-    if corners:
+    if ":" in numbers:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
     return FramePrompt(frame, object_id, values)

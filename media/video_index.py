@@ -35,30 +35,28 @@ class VideoIndex:
     """
 
     def __init__(self, path: Path, start: Fraction | None = None) -> None:
-        entries, self.time_base = _read_packets(path)
-        times = [entry.pts for entry in entries if entry.pts is not None]
-        self.seekable = len(set(times)) == len(entries) and all(
-            not entry.corrupt and (entry.dts is None or earlier.dts is None or earlier.dts < entry.dts)
-            for earlier, entry in pairwise(entries)
+        packets, self.time_base = _read_packets(path)
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        in_order = all(
+            not packet.corrupt and (packet.dts is None or earlier.dts is None or earlier.dts < packet.dts)
+            for earlier, packet in pairwise(packets)
         )
-        """whether frames have distinct times; otherwise the file can only be read from its beginning"""
-        if self.seekable:
-            if start is not None:
-                entries = [entry for entry in entries if (entry.pts or 0) * self.time_base >= start]
-            self.times = sorted(entry.pts for entry in entries if entry.pts is not None)
-            self.length = len(self.times)
+        if in_order and len(set(times)) == len(packets):
+            times = sorted(time for time in times if start is None or time * self.time_base >= start)
+            self.seekable, self.length = True, len(times)
         else:  # damaged, joined from several files, or without times
             decoded = _decode_times(path)
             times = [time for time in decoded if time is not None]
             self.seekable = len(times) == len(decoded) and all(a < b for a, b in pairwise(times))
-            self.times = times if self.seekable else []
             self.length = len(decoded)
+        self.times = times if self.seekable else []
+        """times of the frames; empty if they are not distinct, so that the file can only be read from its beginning"""
         self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}
-        """frame number by time; empty if not seekable"""
+        """frame number by time"""
         self._seek_times = {0: 0} | {
-            self.index_by_time[entry.pts]: entry.pts if entry.dts is None else min(entry.pts, entry.dts)
-            for entry in entries
-            if entry.key and entry.pts is not None and entry.pts in self.index_by_time
+            self.index_by_time[packet.pts]: packet.pts if packet.dts is None else min(packet.pts, packet.dts)
+            for packet in packets
+            if packet.key and packet.pts is not None and packet.pts in self.index_by_time
         }
         self._keys = sorted(self._seek_times)
 
