@@ -19,7 +19,7 @@ ID_COUNT = 2**32
 def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
     """Return the pairs of objects of two annotations, each once, from their masks of the same frames.
 
-    Objects that share most pixels come first, then those of the same id.
+    The pair that shares most pixels is taken first; of pairs that share as many, one with the same id in both.
     """
     shared: Counter[Pair] = Counter()
     for first_mask, second_mask in masks:

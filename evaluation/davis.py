@@ -55,8 +55,8 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True, gaps: bool = False
     first = read_mask(ordered[0])
     ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
     listed = sorted(list_ids(first)) if gaps and not merge else ids
-    objects = tuple(ScoredObject(object_id, sequence.seen) for object_id in listed)
-    return ScoringPlan(sequence.name, scored, objects, merge=merge, strict=not gaps)
+    objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in listed)
+    return ScoringPlan(sequence.name, scored, objects, merge=merge, refuse_unknown_ids=not gaps)
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:
@@ -70,9 +70,13 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
         return plan
     ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
     ids = sorted(set().union(*ids_by_frame))
-    present = [object_id in frame for object_id in ids for frame in ids_by_frame]
-    object_present = np.array(present, dtype=bool).reshape(len(ids), len(ids_by_frame))
-    return replace(plan, objects=tuple(map(ScoredObject, ids)), object_present=object_present, strict=False)
+    present = np.array([[object_id in frame for frame in ids_by_frame] for object_id in ids], bool)
+    return replace(
+        plan,
+        objects=tuple(map(ScoredObject, ids)),
+        object_present=present.reshape(len(ids), len(plan.frames)),
+        refuse_unknown_ids=False,
+    )
 
 
 def score_labels(
@@ -109,10 +113,10 @@ def find_first_objects(
     first: np.ndarray, name: str, *, merge_ids: bool = False
 ) -> tuple[tuple[int, ...], Merge | None]:
     """Return ids 1 to K of the first annotation (H×W ids), and the merge mode."""
+    ids = list_ids(first)
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
-    count = int(read_object_ids(first, merge_ids=merge_ids).max(initial=0))
-    require(count, f"{name}: no object in the first annotation; expected ids 1 to 254")
-    if not merge_ids:
-        return tuple(range(1, count + 1)), None
-    return (1,), "void" if void_is_object else "ids"
+    require(ids or void_is_object, f"{name}: no object in the first annotation; expected ids 1 to 254")
+    if merge_ids:
+        return (1,), "with_void" if void_is_object else "without_void"
+    return tuple(range(1, max(ids) + 1)), None

@@ -24,28 +24,21 @@ COLUMNS = ("J&F", "J", "F", "V")
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an LVOS video."""
     annotations = {path.stem: path for path in sequence.annotations}
-    counting = {
-        item.object_id: frozenset(item.frames[1 : max(0, item.length - 1)]) for item in sequence.objects
-    }
-    stems = order_names({stem for frames in counting.values() for stem in frames})
+    items = [item for item in sequence.objects if item.length > 2]
+    counted = [frozenset(item.frames[1 : item.length - 1]) for item in items]
+    stems = order_names(frozenset[str]().union(*counted))
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
     raise_if_missing(missing, "the metadata lists these annotations")
-    items = [item for item in sequence.objects if item.length > 2]
+    objects = [
+        ScoredObject(item.object_id, sequence.seen_in_training, missing_frames=item.length - 2 - len(frames))
+        for item, frames in zip(items, counted, strict=True)
+    ]
     return ScoringPlan(
         sequence.name,
         tuple(annotations[stem] for stem in stems),
-        tuple(
-            ScoredObject(
-                item.object_id,
-                sequence.seen,
-                missing_frames=item.length - 2 - len(counting[item.object_id]),
-            )
-            for item in items
-        ),
-        is_counted=np.array(
-            [[stem in counting[item.object_id] for stem in stems] for item in items], dtype=bool
-        ),
-        strict=False,
+        tuple(objects),
+        is_counted=np.array([[stem in frames for stem in stems] for frames in counted], dtype=bool),
+        refuse_unknown_ids=False,
     )
 
 

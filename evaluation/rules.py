@@ -42,7 +42,7 @@ def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary
 def plan_vost(sequence: Video) -> ScoringPlan:
     """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
     metric = ObjectMetric(measure_region, num_values=1)
-    return replace(davis.plan_sequence(sequence), metric=metric, strict=False)
+    return replace(davis.plan_sequence(sequence), metric=metric, refuse_unknown_ids=False)
 
 
 def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:

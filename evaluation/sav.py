@@ -77,25 +77,21 @@ def read_object_results(
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations."""
-    folders = sequence.object_folders
-    paths = {
-        object_id: list_image_files(folders[object_id], (".png",))[1:-1] for object_id in sorted(folders)
-    }
-    present_by_id = {
-        object_id: {path.stem: bool(read_mask(path).any()) for path in files}
-        for object_id, files in paths.items()
-    }
-    ids = tuple(object_id for object_id in present_by_id if any(present_by_id[object_id].values()))
-    stems = order_names({stem for object_id in ids for stem in present_by_id[object_id]})
-    present = [
-        [present_by_id[object_id].get(stem) for stem in stems] for object_id in ids
-    ]  # None: not annotated
+    folders, present = sequence.object_folders, dict[int, dict[str, bool]]()
+    for object_id in sorted(folders):
+        files = list_image_files(folders[object_id], (".png",))[1:-1]
+        has_pixels = {path.stem: bool(read_mask(path).any()) for path in files}
+        if any(has_pixels.values()):
+            present[object_id] = has_pixels
+    stems = order_names({stem for frames in present.values() for stem in frames})
     return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
-        tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in ids),
-        is_counted=np.array([[shown is not None for shown in row] for row in present]),
-        object_present=np.array(present, dtype=bool),
-        object_folders={object_id: folders[object_id] for object_id in ids},
-        strict=False,
+        tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
+        is_counted=np.array([[stem in frames for stem in stems] for frames in present.values()], bool),
+        object_present=np.array(
+            [[frames.get(stem, False) for stem in stems] for frames in present.values()], bool
+        ),
+        object_folders={object_id: folders[object_id] for object_id in present},
+        refuse_unknown_ids=False,
     )

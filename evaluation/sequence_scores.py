@@ -19,8 +19,8 @@ from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
-Merge = Literal["ids", "void"]
-"""treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
+Merge = Literal["without_void", "with_void"]
+"""how all ids become one object; with void if the object is stored as 255"""
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored"""
 
@@ -29,7 +29,7 @@ class ScoredObject(NamedTuple):
     """An object of a sequence, as tables list it."""
 
     object_id: int
-    seen: bool | None = None
+    seen_in_training: bool | None = None
     """whether its category, video or kitchen is one of training; None: unknown"""
     folder: str = ""
     """name of the folder of its masks, which is its name in tables; empty: its masks are id PNGs"""
@@ -55,7 +55,7 @@ class ScoringPlan:
     object_present: np.ndarray | None = None
     """K×N bool: frames whose annotation has the object, if it counts only from its first appearance"""
     merge: Merge | None = None
-    strict: bool = True
+    refuse_unknown_ids: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
     metric: ObjectMetric = REGION_AND_CONTOUR
 
@@ -124,12 +124,12 @@ def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction:
     size = (annotation.shape[0], annotation.shape[1])
     unknown = set()
     if plan.merge:
-        annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & ~is_void(annotation)
+        annotation = annotation > 0 if plan.merge == "with_void" else (annotation > 0) & ~is_void(annotation)
         annotation, prediction = _crop_to_objects(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
     else:
         annotation, prediction = _crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, plan.ids)
-    if unknown and plan.strict:
+    if unknown and plan.refuse_unknown_ids:
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")

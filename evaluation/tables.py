@@ -116,7 +116,7 @@ def make_scores_table(
     """
     by_sequence = {name: make_object_rows(scores[name], layout) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]
-    seen = [item.seen for name in by_sequence for item in scores[name].objects]
+    seen = [item.seen_in_training for name in by_sequence for item in scores[name].objects]
     table: dict[str, Any] = dict(layout.summary(rows, seen))
     table["sequences"] = {
         name: {

@@ -33,9 +33,9 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     return ScoringPlan(
         sequence.name,
         tuple(path for path, used in zip(frames, columns, strict=True) if used),
-        tuple(ScoredObject(item.object_id, item.seen) for item in kept),
+        tuple(ScoredObject(item.object_id, item.seen_in_training) for item in kept),
         is_counted=is_counted[rows][:, columns],
-        strict=False,
+        refuse_unknown_ids=False,
     )
 
 

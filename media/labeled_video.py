@@ -42,7 +42,7 @@ class ObjectInfo:
     """stems of its frames in temporal order; the mask of the first is given"""
     length: int
     """number of frames according to the metadata"""
-    seen: bool | None = None
+    seen_in_training: bool | None = None
     """whether its category occurs in the training set; None: unknown"""
 
 
@@ -67,8 +67,8 @@ class Video:
     """objects listed in the metadata; empty: the ids in the masks"""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
     """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""
-    seen: bool | None = None
-    """whether the video belongs to the seen split; None: unknown"""
+    seen_in_training: bool | None = None
+    """whether the classes or places of the video occur in the training set; None: unknown"""
     rules: str = "davis"
     """name of the scoring rules"""
     load_error: str | None = None

@@ -49,7 +49,7 @@ def read_visor(root: Path, split: str = "val") -> list[Video]:
 
     def read(name: str) -> Video:
         seen = None if unseen is None else name not in unseen
-        return replace(_read_sequence(root, "480p", name), seen=seen, rules="visor")
+        return replace(_read_sequence(root, "480p", name), seen_in_training=seen, rules="visor")
 
     return read_videos(path, sorted(read_names(path)), read)
 

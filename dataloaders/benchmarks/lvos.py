@@ -55,7 +55,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
             reference_masks=masks_by_frame,
             annotations=annotations,
             objects=objects,
-            seen=seen,
+            seen_in_training=seen,
             rules="lvos",
         )
 

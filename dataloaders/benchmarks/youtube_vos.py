@@ -38,7 +38,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
     def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
         stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
         is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
-        return ObjectInfo(object_id, stems, len(stems), seen=is_seen)
+        return ObjectInfo(object_id, stems, len(stems), seen_in_training=is_seen)
 
     def read(name: str) -> Video:
         objects = read_objects(folder / "meta.json", name, meta[name], read_object)

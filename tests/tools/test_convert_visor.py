@@ -76,7 +76,7 @@ def test_data_set_is_read_with_the_objects_of_first_frames(source, capsys):
     first, second = open_dataset("visor", source.output)
     assert [path.stem[-3:] for path in first.frames] == ["140", "200", "260"]
     assert [path.stem[-3:] for path in first.annotations] == ["140", "200"]  # nothing of it on the last
-    assert (first.seen, second.seen) == (True, False)
+    assert (first.seen_in_training, second.seen_in_training) == (True, False)
     masks = [read_mask(path) for path in first.annotations]
     assert [mask.shape for mask in masks] == [(480, 854)] * 2
     assert [sorted(np.unique(mask)) for mask in masks] == [

@@ -106,7 +106,7 @@ def test_long_videos_begin_with_their_first_mask(make):
 
 def test_visor_marks_unseen_kitchens(make):
     videos = open_dataset("visor", make("visor"))
-    assert [video.seen for video in videos] == [True, False]
+    assert [video.seen_in_training for video in videos] == [True, False]
     with pytest.raises(InputError, match=r"test\.txt: no such file; lists here: val, val_unseen"):
         open_dataset("visor", make("visor"), "test")
 
@@ -155,9 +155,9 @@ def test_empty_first_mask_is_given(tmp_path):
 
 def test_list_file_marks_unseen_videos(tmp_path):
     miniatures.make_lvos(tmp_path)
-    assert [video.seen for video in open_dataset("lvosv1", tmp_path)] == [True, False]
+    assert [video.seen_in_training for video in open_dataset("lvosv1", tmp_path)] == [True, False]
     (tmp_path / "valid" / "unseen_videos.txt").unlink()
-    assert [video.seen for video in open_dataset("lvosv1", tmp_path)] == [None, None]
+    assert [video.seen_in_training for video in open_dataset("lvosv1", tmp_path)] == [None, None]
 
 
 def test_error_names_missing_or_wrong_metadata(tmp_path):
