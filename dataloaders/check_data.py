@@ -99,8 +99,7 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
         kind: video, or static for single images.
         decode: decode whole files; false: only their headers with size and mode, but no ids.
 
-    Raises:
-        InputError: the folders do not exist.
+    Raises `InputError` if the folders do not exist.
     """
     sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
     several = bool(sets) and not (root / "JPEGImages").is_dir()

@@ -32,9 +32,6 @@ def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.nd
 
     The first release of DAVIS 2016 stores its single object as 255. If ids are merged and an annotation holds only
     0 and 255, 255 is therefore the object, not void.
-
-    Args:
-        annotation: H×W unsigned integers as read from the PNG.
     """
     objects = (annotation != 0) & ~is_void(annotation)
     if not merge_ids:

@@ -34,9 +34,7 @@ COMMON_CLASSES = frozenset(
 def score_burst_hota(videos: Sequence[Video], results: Path, annotations: Path) -> dict[str, float | None]:
     """Return `COLUMNS` in percent over all classes, and with "_common" and "_uncommon"; None for an empty group.
 
-    Args:
-        results: folder with ``<sequence>/<frame>.png`` for annotated frames.
-        annotations: BURST JSON of the split.
+    ``results`` has ``<sequence>/<frame>.png`` for annotated frames; ``annotations`` is BURST's JSON of the split.
     """
     from trackeval.datasets import BURST
     from trackeval.metrics import HOTA

@@ -48,7 +48,13 @@ class SeparateObjects(ScoringPlan):
 
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
-    """Return the result file of each object with an annotation on a frame, as `read_object_results`."""
+    """Return the result file of each object with an annotation on a frame.
+
+    Args:
+        results: as in `SeparateObjects`.
+        name: file name of the frame's masks.
+        folders: annotation folder of each object.
+    """
     annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
     separate = any((results / folder.name).is_dir() for folder in folders.values())
     return {
@@ -60,13 +66,7 @@ def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> 
 def read_object_results(
     results: Path, name: str, folders: Mapping[int, Path]
 ) -> tuple[dict[int, tuple[Path, np.ndarray]], set[int]]:
-    """Return the result file and H×W bool mask of each object with an annotation on a frame, and unknown ids.
-
-    Args:
-        results: as in `SeparateObjects`.
-        name: file name of the frame's masks.
-        folders: annotation folder of each object.
-    """
+    """Return the result file and H×W bool mask of each object with an annotation on a frame, and unknown ids."""
     paths, path = list_result_files(results, name, folders), results / name
     if path not in paths.values():
         return {object_id: (path, read_mask(path) > 0) for object_id, path in paths.items()}, set()

@@ -113,13 +113,7 @@ def score_files(
 
 
 def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
-    """Score one frame.
-
-    Args:
-        plan: objects and rules.
-        annotation: H×W ids; 255 in uint8 is void.
-        prediction: H×W ids.
-    """
+    """Score the H×W ids of one frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
     require_image_size(prediction, annotation.shape, name, "its annotation")
     size = (annotation.shape[0], annotation.shape[1])
     unknown = set()

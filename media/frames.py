@@ -111,13 +111,7 @@ class FrameSource(ABC):
 class ImageFrames(FrameSource):
     """Images of a folder in natural order, a single image, or a TIFF stack.
 
-    Args:
-        path: a folder or an image file.
-        levels: values shown as black and white.
-        rate: frames per second.
-
-    Raises:
-        InputError: there are no images, the first one cannot be read, or levels or rate are invalid.
+    Raises `InputError` if there are no images, the first one cannot be read, or levels or rate are invalid.
     """
 
     length: int
@@ -172,11 +166,9 @@ class ImageFrames(FrameSource):
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
     def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image from a frame on."""
         return ((index, self.read(index)) for index in range(first, self.length))
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames in order."""
         return map(self.read, range(self.length))
 
     def _read_or_skip(self, index: int) -> np.ndarray:

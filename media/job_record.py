@@ -155,9 +155,7 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
 def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:
     """Raise `InputError` if results hold masks of frames that were not tracked, or a folder of masks lacks some.
 
-    Args:
-        folder: the folder of the results.
-        frames: indices of the frames with masks; masks in one file may leave out frames without objects.
+    ``frames`` have masks; masks in one file may leave out frames without objects.
     """
     first, last, end = record.first_frame, record.last_frame, record.first_frame + record.frames
     ended = record.error is None and not (folder / CORRECTED_FILE).is_file()

@@ -105,11 +105,7 @@ def match_frames(
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
     """Return the images of a video: those in folders of its name, or all if no folder has it.
 
-    Args:
-        frames: as in `match_frames`.
-
-    Raises:
-        InputError: images of several videos cannot be told apart.
+    Raises `InputError` if the images are of several videos, none of that name. ``frames`` as in `match_frames`.
     """
     folders = {name: _list_folders(name) for name in names}
     inside = [name for name in names if _fold(video) in folders[name]]

@@ -28,13 +28,6 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Args:
         frame: H×W×3 uint8 RGB, not modified.
         labels: H×W object ids, 0 is background.
-
-    Returns:
-        H×W×3 uint8 RGB.
-
-    Raises:
-        ValueError: the arrays do not fit.
-        InputError: OpenCV is not installed.
     """
     if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
         raise ValueError(

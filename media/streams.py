@@ -63,7 +63,6 @@ class StreamFrames(FrameSource):
         self.size = (first[0].shape[0], first[0].shape[1])
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame, by the clock of the source."""
         return self._times[index] - self._times[0]
 
     def __iter__(self) -> Iterator[np.ndarray]:

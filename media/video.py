@@ -111,7 +111,6 @@ class VideoFrames(FrameSource):
         self._reader = VideoReader(self)
 
     def count_frames(self) -> int:
-        """Return the number of frames in the file."""
         return self.index.length
 
     def time(self, index: int) -> Fraction:

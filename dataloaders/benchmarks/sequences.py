@@ -29,10 +29,7 @@ def read_folder(root: Path, split: str = "", *, new_objects: bool = False) -> li
 
     A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the
     first one has only 0 and 255, all ids of the video are one object.
-
-    Args:
-        root: parent folder of both.
-        new_objects: also give later masks with new objects; reads all masks.
+    ``new_objects`` also gives later masks with new objects, and reads all masks.
     """
 
     def read(name: str) -> Video:
@@ -76,11 +73,7 @@ def _find_new_objects(video: Video) -> dict[int, Path]:
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
     """Read the videos of these names; unreadable ones and those without a mask get a ``load_error`` instead of frames.
 
-    Args:
-        source: folder or file that lists the names.
-
-    Raises:
-        InputError: a name is not plain, or no video can be read.
+    Raises `InputError` if ``source``, a folder or file, lists no name, or no video can be read.
     """
     videos = []
     for name in names:

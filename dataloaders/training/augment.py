@@ -42,15 +42,9 @@ def count_ids(labels: np.ndarray) -> np.ndarray:
 def make_image_clip(
     image: np.ndarray, mask: np.ndarray, phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make a clip from one image: every frame is cropped at random, all but the first are moved.
+    """Make a clip from one image, H×W×3, and its mask: every frame is cropped at random, all but the first are moved.
 
-    Args:
-        image: H×W×3 uint8.
-        mask: H×W uint8.
-        phase: uses crop, clip_length, augmentation and thin_plate.
-
-    Returns:
-        T×crop×crop×3 uint8 and T×crop×crop uint8.
+    Returns T×crop×crop×3 uint8 and T×crop×crop uint8.
     """
     image, mask = _shrink(image, mask, phase.crop)
     if rng.random() < 0.5:
@@ -72,16 +66,10 @@ def make_image_clip(
 def make_video_clip(
     images: Sequence[np.ndarray], masks: Sequence[np.ndarray], phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scale, crop and flip all frames alike, keeping an object in the reference frame if possible.
+    """Scale, crop and flip images H×W×3 and their masks alike, keeping an object in the reference frame if possible.
 
-    Args:
-        images: H×W×3 uint8 each.
-        masks: H×W uint8 each.
-        phase: uses crop, short_edge and augmentation.
-
-    Returns:
-        T×crop×crop×3 uint8 and T×crop×crop uint8; images smaller than the crop are padded with `FILL`
-        and background.
+    Returns T×crop×crop×3 uint8 and T×crop×crop uint8; images smaller than the crop are padded with `FILL` and
+    background.
     """
     crop = phase.crop
     factor = rng.uniform(0.7, 1.3) * phase.short_edge / min(masks[0].shape)
@@ -206,17 +194,9 @@ def warp_affine(
     *,
     border: int = cv2.BORDER_CONSTANT,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Warp an image and its mask.
+    """Warp an image H×W×3 and its mask to crop×crop pixels by a 3×3 map from image to result.
 
-    Args:
-        image: H×W×3 uint8.
-        mask: H×W uint8.
-        transform: 3×3 map from the image to the result.
-        crop: side of the result in pixels.
-        border: OpenCV border mode of the image; the mask is padded with background.
-
-    Returns:
-        crop×crop×3 uint8 and crop×crop uint8.
+    ``border``: OpenCV border mode of the image; the mask is padded with background.
     """
     # OpenCV's origin is the center of the first pixel
     matrix = (translation_matrix(-0.5, -0.5) @ transform @ translation_matrix(0.5, 0.5))[:2]
@@ -237,15 +217,9 @@ def warp_spline(
 def spline_coordinates(
     box: tuple[int, int, int, int], shape: tuple[int, int], crop: int, rng: Generator
 ) -> np.ndarray:
-    """Draw a random thin-plate spline and return the source coordinates of a crop.
+    """Draw a random thin-plate spline; return column and row in the image of each pixel of a crop, crop×crop×2 float32.
 
-    Args:
-        box: part of the warped image that becomes the crop.
-        shape: height and width of the image.
-        crop: side of the crop in pixels.
-
-    Returns:
-        crop×crop×2 float32: column and row in the image.
+    ``box``: part of the warped image that becomes the crop; ``shape``: (height, width) of the image.
     """
     from scipy.interpolate import RBFInterpolator
 

@@ -54,8 +54,6 @@ def relabel(
     """Renumber the reference frame's objects 1 to n; everything else becomes background.
 
     Args:
-        frames: T×H×W×3 uint8.
-        labels: T×H×W uint8.
         min_pixels: number of pixels on the reference frame that an object must exceed.
         max_objects: largest number of objects; more are sampled at random.
     """

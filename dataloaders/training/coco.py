@@ -27,10 +27,7 @@ MIN_AREA = 500
 def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) -> np.ndarray:
     """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255.
 
-    Args:
-        size: (height, width) in pixels.
-        annotations: JSON text, which worker processes share, unlike Python objects.
-        source: file of the annotations, for messages.
+    ``annotations`` is JSON text, which worker processes share, unlike Python objects; ``source`` is its file.
     """
     items = json.loads(annotations)
     objects = [item for item in items if not item.get("iscrowd")][: VOID - 1]

@@ -38,13 +38,8 @@ def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:
 def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folder: str) -> int:
     """Pack ``results/<sequence>/<frame>.png``, all with the standard palette; return the number of masks.
 
-    Args:
-        results: folder of results; further files are ignored.
-        output: path of the zip.
-        folder: folder around the sequences in the archive; "" for its root.
-
-    Raises:
-        InputError: masks are invalid or missing; the logger prints each at debug level.
+    ``folder`` is around the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
+    missing; the logger prints each at debug level.
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in videos}
     frames = [(video.name, stem) for video in videos for stem in video.results]

@@ -15,13 +15,9 @@ from aotlab.utils.files import read_json, reading, write_text
 
 
 def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, annotations: Path) -> int:
-    """Write id PNGs as BURST JSON: the annotations with other run lengths; return the number of masks.
+    """Write ``<sequence>/<frame>.png`` as BURST JSON: the file ``annotations`` with other run lengths.
 
-    Objects without pixels are skipped.
-
-    Args:
-        results: folder with ``<sequence>/<frame>.png`` for annotated frames.
-        annotations: file of the split.
+    Objects without pixels are skipped. Return the number of masks.
     """
     tree, entries, count = read_json(annotations), [], 0
     for entry, sequence in _select_sequences(tree, annotations, {video.name for video in videos}):

@@ -31,10 +31,7 @@ INFO = {
 def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, names: Path, split: str) -> int:
     """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
 
-    Args:
-        results: folder with ``<sequence>/<frame>.png``, ids.
-        names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
-        split: train, val or val_unseen.
+    ``results`` has ``<sequence>/<frame>.png``; ``names`` is ``<split>_data_mapping.json`` of the conversion.
     """
     names_by_sequence = read_object_names(names)
     entries = []

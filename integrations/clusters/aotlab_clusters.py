@@ -50,9 +50,7 @@ def run_job(
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
-        device: cpu, cuda or cuda:N.
         tracker: checkpoint and settings; None: the bundled model.
-        options: outputs and how to track.
 
     Returns:
         The frames, or the error of a bad input: one broken video does not stop a cluster's run.
