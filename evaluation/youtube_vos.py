@@ -22,19 +22,16 @@ COLUMNS = ("J&F", "J", "F")
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a YouTube-VOS video."""
     listed = {stem for item in sequence.objects for stem in item.frames}
-    frames = tuple(path for path in sequence.annotations if path.stem in listed)
-    is_counted = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
+    frames = [path for path in sequence.annotations if path.stem in listed]
     stems = [path.stem for path in frames]
-    for row, item in zip(is_counted, sequence.objects, strict=True):
-        row[stems.index(item.frames[0]) + 1 :] = True
-    # drop objects that first appear on the last frame, and frames before any object counts
-    rows, columns = np.asarray(is_counted.any(axis=1)), np.asarray(is_counted.any(axis=0))
-    kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]
+    starts = {item: stems.index(item.frames[0]) + 1 for item in sequence.objects}
+    counted = {item: start for item, start in starts.items() if start < len(frames)}
+    first = min(counted.values(), default=0)
     return ScoringPlan(
         sequence.name,
-        tuple(path for path, used in zip(frames, columns, strict=True) if used),
-        tuple(ScoredObject(item.object_id, item.seen_in_training) for item in kept),
-        is_counted=is_counted[rows][:, columns],
+        tuple(frames[first:]),
+        tuple(ScoredObject(item.object_id, item.seen_in_training) for item in counted),
+        is_counted=np.array([np.arange(first, len(frames)) >= start for start in counted.values()], bool),
         refuse_unknown_ids=False,
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.burst import read_burst
 from aotlab.dataloaders.benchmarks.davis import read_davis, read_visor
 from aotlab.dataloaders.benchmarks.lvos import read_lvos
-from aotlab.dataloaders.benchmarks.mose import read_mose, read_mosev2
+from aotlab.dataloaders.benchmarks.mose import read_mose
 from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
@@ -113,7 +113,7 @@ _DATASETS = [
     ),
     Dataset(
         name="mosev2",
-        read=read_mosev2,
+        read=partial(read_mose, version=2),
         layout=f"{VALID_LAYOUT}, valid/meta.json if there is one",
         folder="MOSEv2",
         source="https://mose.video",
