@@ -57,25 +57,25 @@ def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
     return (total - different) / total if total else 1.0
 
 
-def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:
-    """Return F of two H×W bool masks cropped to their `find_object_slices`; contours match within ``radius`` pixels."""
-    true, predicted = boundary_map(annotation), boundary_map(prediction)
-    lengths = cv2.countNonZero(true.view(np.uint8)), cv2.countNonZero(predicted.view(np.uint8))
-    if 0 in lengths:
-        return float(lengths[0] == lengths[1])
-    recall = _count_matched(true, predicted, radius) / lengths[0]
-    precision = _count_matched(predicted, true, radius) / lengths[1]
-    return harmonic_mean(precision, recall)
-
-
-def _count_matched(contour: np.ndarray, other: np.ndarray, radius: int) -> int:
+def count_matched(contour: np.ndarray, other: np.ndarray, radius: float) -> int:
     """Count the pixels of ``contour`` at most ``radius`` pixels from ``other``, H×W bool each."""
     distance = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return int(np.count_nonzero(distance[contour] <= radius))
 
 
-def harmonic_mean(precision: float, recall: float) -> float:
-    """Return F of precision and recall; 0 if both are."""
+def match_contours(
+    annotation: np.ndarray,
+    prediction: np.ndarray,
+    radius: float,
+    count: Callable[[np.ndarray, np.ndarray, float], int] = count_matched,
+) -> float:
+    """Return F of two H×W bool masks cropped to their `find_object_slices`; contours match within ``radius`` pixels."""
+    true, predicted = boundary_map(annotation), boundary_map(prediction)
+    lengths = np.count_nonzero(true), np.count_nonzero(predicted)
+    if 0 in lengths:
+        return float(lengths[0] == lengths[1])
+    recall = count(true, predicted, radius) / lengths[0]
+    precision = count(predicted, true, radius) / lengths[1]
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 

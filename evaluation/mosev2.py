@@ -20,8 +20,7 @@ from aotlab.evaluation import davis
 from aotlab.evaluation.metrics import (
     CONTOUR_TOLERANCE,
     ObjectMetric,
-    boundary_map,
-    harmonic_mean,
+    count_matched,
     match_contours,
     tolerance_radius,
 )
@@ -52,34 +51,23 @@ def measure_object(
     if area > 0 and radius < max_radius:
         contour = match_contours(annotation, prediction, tolerance_radius(*size))
         return region, match_contours(annotation, prediction, radius), contour, 0.0
-    # the published scorer does not round the radius here
-    contour = match_contours_unrounded(annotation, prediction, max_radius)
+    # The published scorer does not round this radius. Below one pixel its disk is empty; here it is one pixel.
+    count = count_matched if max_radius < 1 else count_in_disk
+    contour = match_contours(annotation, prediction, max(1, max_radius), count)
     return region, contour, contour, float(area == 0)
 
 
 METRIC = ObjectMetric(measure_object, num_values=4)
 
 
-def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
-    """Return F of two H×W bool masks cropped to their `find_object_slices`, with a fractional radius.
+def count_in_disk(contour: np.ndarray, other: np.ndarray, radius: float) -> int:
+    """Count the pixels of ``contour`` in a disk around those of ``other``, H×W bool each, as the published scorer does.
 
-    The published scorer samples its disk from ``-radius`` in steps of one, so it is off-center by the fraction. Below
-    one pixel that disk is empty; here such frames get a tolerance of one pixel.
+    It samples its disk from ``-radius`` in steps of one, so a fractional radius puts the disk off-center.
     """
-    if radius < 1 or radius == int(radius):
-        return match_contours(annotation, prediction, max(1, int(radius)))
     offsets = np.arange(-radius, radius + 1)
     disk = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
-    true, predicted = (boundary_map(mask) for mask in (annotation, prediction))
-    lengths = np.count_nonzero(true), np.count_nonzero(predicted)
-    if 0 in lengths:
-        return float(lengths[0] == lengths[1])
-    near_true, near_predicted = (
-        cv2.dilate(contour.astype(np.uint8), disk) > 0 for contour in (true, predicted)
-    )
-    recall = np.count_nonzero(true & near_predicted) / lengths[0]
-    precision = np.count_nonzero(predicted & near_true) / lengths[1]
-    return harmonic_mean(precision, recall)
+    return int(np.count_nonzero(contour & (cv2.dilate(other.astype(np.uint8), disk) > 0)))
 
 
 def make_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, absent: np.ndarray) -> Row:
