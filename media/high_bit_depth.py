@@ -125,7 +125,11 @@ class TiffStack:
         with reading(path, RESAVE_ADVICE):
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
-                self._require_part(part)  # opened with the first series
+                # opened with the first series; only regular files of the folder may be
+                if not is_file_name(part) or (
+                    (path.parent / part).exists() and not (path.parent / part).is_file()
+                ):
+                    raise ValueError(f"its part {part[:80]!r} is not a file next to it")
             shapes = {series.shape for series in file.series}
             self._series: Any = file.series[0]
             self._axes, self._page = str(self._series.axes), self._series.keyframe
@@ -153,29 +157,20 @@ class TiffStack:
             values = values.transpose(order)
             return self._to_colors(values.reshape(*values.shape[:2], -1))
 
-    def _require_part(self, name: str) -> None:
-        """Raise unless a part of an OME-TIFF is a regular file in its folder."""
-        part = self.path.parent / name
-        if not is_file_name(name) or (part.exists() and not part.is_file()):
-            raise ValueError(f"its part {name[:80]!r} is not a file next to it")
-
     def _find_frames(self) -> tuple[str, int]:
         """Return axis (or empty) and number of frames; raise `ValueError` for unsupported axes."""
         sizes = dict(zip(self._axes, self._series.shape, strict=True))
-        long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
-        channels = [axis for axis in long if axis in "SC"]
-        frames = [axis for axis in long if axis not in "SC"]
-        if (
-            len(sizes) != len(self._axes)
-            or not {"Y", "X"} <= set(sizes)
-            or max(len(frames), len(channels)) > 1
-            # samples may include transparency
-            or any(long[axis] > MAX_CHANNELS + (axis == "S") for axis in channels)
-        ):
+        others = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
+        frames = [axis for axis in others if axis not in "SC"]
+        channels = [axis for axis in others if axis in "SC"]
+        # samples may include transparency
+        too_many = any(others[axis] > MAX_CHANNELS + (axis == "S") for axis in channels)
+        supported = len(sizes) == len(self._axes) and {"Y", "X"} <= set(sizes)
+        if not supported or too_many or len(frames) > 1 or len(channels) > 1:
             raise ValueError(f"unsupported axes {self._axes} of {self._series.shape}")
         if sizes["Y"] * sizes["X"] > MAX_PIXELS:
             raise ValueError(f"{sizes['X']}×{sizes['Y']} pixels are too many")
-        return (frames[0], long[frames[0]]) if frames else ("", 1)
+        return (frames[0], others[frames[0]]) if frames else ("", 1)
 
     def _read_pages(self, part: tuple[slice, ...]) -> np.ndarray:
         """Decode the pages of a part of the series."""

@@ -73,11 +73,10 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
             if bits < 8:
                 log.warning("%s: its gray values of %d bits are object ids", path, bits)
                 labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
-        if image.mode.startswith("I"):
-            if labels.min() < 0 or labels.max() > MAX_ID:
-                raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")
-            labels = labels.astype(np.uint16)
-    labels = labels.astype(np.uint8) if labels.dtype == bool else labels
+        if labels.min() < 0 or labels.max() > MAX_ID:
+            raise ValueError(f"object ids from {labels.min()} to {labels.max()}, not 0 to {MAX_ID}")
+        dtype = np.uint16 if image.mode.startswith("I") else np.uint8
+        labels = labels.astype(dtype, copy=False)
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 

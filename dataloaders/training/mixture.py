@@ -191,10 +191,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
 def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
     """Yield the batches of a loader and raise the errors of its workers."""
     try:
-        while True:
-            batch = next(batches, None)
-            if batch is None:
-                return
+        for batch in batches:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
