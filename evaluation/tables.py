@@ -142,25 +142,22 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
 
     The benchmark's summary follows if it differs from that mean.
     """
-    lines: list[tuple[str, str, Mapping[str, float]]] = []
+    objects = list_object_rows(table)
+    means = mean_row([dict(row) for _, _, row in objects])
+    lines = []
     for name, sequence in table["sequences"].items():
-        lines += [(name, object_id, row) for object_id, row in sequence["objects"].items()]
+        lines += [line for line in objects if line[0] == name]
         if len(sequence["objects"]) > 1:
             lines.append((name, "mean", sequence))
-    object_rows = [dict(row) for _, _, row in list_object_rows(table)]
-    means = mean_row(object_rows)
-    if len(object_rows) > 1:
-        lines.append((f"mean of {len(object_rows)} objects", "", means))
-    rows = [["sequence", "object", *layout.columns]]
-    for name, object_id, row in lines:
-        rows.append([name, object_id, *(format_value(row.get(key)) for key in layout.columns)])
-    text = _format_rows(rows)
-    extra = {
-        key: value for key, value in table.items() if key != "sequences" and means.get(key, ...) != value
-    }
-    if extra:
-        text += "\n\n" + "  ".join(f"{key} {format_value(value)}" for key, value in extra.items())
-    return text
+    if len(objects) > 1:
+        lines.append((f"mean of {len(objects)} objects", "", means))
+    rows = [
+        [name, item, *(format_value(row.get(key)) for key in layout.columns)] for name, item, row in lines
+    ]
+    text = _format_rows([["sequence", "object", *layout.columns], *rows])
+    others = {key: value for key, value in table.items() if key != "sequences"}
+    extra = [f"{key} {format_value(value)}" for key, value in others.items() if means.get(key, ...) != value]
+    return f"{text}\n\n{'  '.join(extra)}" if extra else text
 
 
 def format_value(value: float | None) -> str:

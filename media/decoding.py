@@ -92,9 +92,11 @@ def decode(
     """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder concealed damage."""
     import av
 
-    index, end, last, damaged, failure = 0, Fraction(0), None, dict[int | None, int](), None
-    # With threads for slices, frames that the decoder concealed are not marked.
-    container.streams.video[0].thread_type = "FRAME"
+    stream, index, end = container.streams.video[0], 0, Fraction(0)
+    last: int | None = None
+    damaged: dict[int | None, int] = {}
+    failure: Exception | None = None
+    stream.thread_type = "FRAME"  # with threads for slices, frames that the decoder concealed are not marked
     try:
         for packet in demux(container):
             last = packet.pts if packet.size else last
@@ -109,20 +111,16 @@ def decode(
         failure = error
     if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
         raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
-    missing = count_missing_bytes(path, container) if index else 0
-    if missing:
-        raise InputError(
-            f"{path}: cut off after frame {index - 1}, at least {missing} bytes are missing; copy it again"
-        ) from failure
+    if index and (missing := count_missing_bytes(path, container)):
+        problem = f"cut off after frame {index - 1}, at least {missing} bytes are missing"
+        raise InputError(f"{path}: {problem}; copy it again") from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
     # FFmpeg ends at damage between the frames of a cluster as at the end of the file.
-    if index and (lost := read_track_duration(container) - end) > 1 + 2 / read_rate(
-        container.streams.video[0]
-    ):
-        raise InputError(
-            f"{path}: damaged after frame {index - 1}, {float(lost):.1f} s are missing; copy it again"
-        )
+    lost = read_track_duration(container) - end
+    if index and lost > 1 + 2 / read_rate(stream):
+        problem = f"damaged after frame {index - 1}, {float(lost):.1f} s are missing"
+        raise InputError(f"{path}: {problem}; copy it again")
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
