@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,42 +45,42 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in videos}
     frames = [(video.name, stem) for video in videos for stem in video.results]
     problems, missing = list[str](), dict[str, list[Path]]()
-
-    def read_entries() -> Iterator[tuple[str, bytes]]:
-        with progress_bar(len(frames), unit="frame", title="packing") as bar:
-            for name, stem in frames:
-                bar.update()
-                path = results / name / f"{stem}.png"
-                if not path.is_file():
-                    missing.setdefault(name, []).append(path)
-                    continue
-                try:
-                    with reading(path, "save it again"):
-                        content = standardize_mask(path.read_bytes(), *sizes_and_ids[name])
-                except InputError as error:
-                    problems.append(str(error))
-                else:
-                    yield "/".join(filter(None, (folder, name, path.name))), content
-        problems.extend(f"{paths[0]}: no such file (missing: {len(paths)})" for paths in missing.values())
+    with open_zip(output) as archive, progress_bar(len(frames), unit="frame", title="packing") as bar:
+        for name, stem in frames:
+            bar.update()
+            path = results / name / f"{stem}.png"
+            if not path.is_file():
+                missing.setdefault(name, []).append(path)
+                continue
+            try:
+                with reading(path, "save it again"):
+                    content = standardize_mask(path.read_bytes(), *sizes_and_ids[name])
+                add_entry(archive, "/".join(filter(None, (folder, name, path.name))), content)
+            except InputError as error:
+                problems.append(str(error))
+        problems += [f"{paths[0]}: no such file (missing: {len(paths)})" for paths in missing.values()]
         for problem in problems:
             log.debug("%s", problem)
         if problems:  # nothing is written
             found = format_count(len(problems), "problem")
             raise InputError(f"{results}: {found}, which --verbose lists; the first: {problems[0]}")
-
-    write_zip(output, read_entries())
     return len(frames)
 
 
-def write_zip(
-    path: Path, entries: Iterable[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED
-) -> None:
-    """Write a zip of names and contents, with a fixed time, so that the same results give the same archive."""
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yield a new zip, which is written as `atomic_path` does."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, content in entries:
-            entry = zipfile.ZipInfo(name, DATE)
-            entry.external_attr = 0o644 << 16  # readable where the server unpacks it
-            archive.writestr(entry, content, compression)
+        yield archive
+
+
+def add_entry(
+    archive: zipfile.ZipFile, name: str, content: bytes, compression: int = zipfile.ZIP_STORED
+) -> None:
+    """Add a file with a fixed time, so that the same results give the same archive."""
+    entry = zipfile.ZipInfo(name, DATE)
+    entry.external_attr = 0o644 << 16  # readable where the server unpacks it
+    archive.writestr(entry, content, compression)
 
 
 def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:

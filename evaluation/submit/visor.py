@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import find_unknown_ids
-from aotlab.evaluation.submit.archive import read_size_and_ids, write_zip
+from aotlab.evaluation.submit.archive import add_entry, open_zip, read_size_and_ids
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
@@ -41,7 +41,8 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
             path = results / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
-    write_zip(output, [(f"{split}.json", text.encode())], zipfile.ZIP_DEFLATED)
+    with open_zip(output) as archive:
+        add_entry(archive, f"{split}.json", text.encode(), zipfile.ZIP_DEFLATED)
     return sum(len(entry["annotations"]) for entry in entries)
 
 

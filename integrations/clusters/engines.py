@@ -25,10 +25,11 @@ def track_with_ray(
     import ray
 
     remote = ray.remote(num_gpus=int(device != "cpu"), max_retries=RETRIES)(run_job)
-    results = ray.get(
-        [remote.remote(job, f"{output}/{job.name}", device, tracker, options) for job in largest_first(jobs)]
-    )
-    return order_results(results, jobs)
+    tasks = {
+        job.name: remote.remote(job, f"{output}/{job.name}", device, tracker, options)
+        for job in largest_first(jobs)
+    }
+    return ray.get([tasks[job.name] for job in jobs])
 
 
 def track_with_dask(
@@ -40,13 +41,13 @@ def track_with_dask(
     tracker: TrackerOptions | None = None,
 ) -> list[JobResult]:
     """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
-    futures = [
-        client.submit(
+    futures = {
+        job.name: client.submit(
             run_job, job, f"{output}/{job.name}", device, tracker, options, pure=False, retries=RETRIES
         )
         for job in largest_first(jobs)
-    ]
-    return order_results(client.gather(futures), jobs)
+    }
+    return client.gather([futures[job.name] for job in jobs])
 
 
 def track_with_submitit(
@@ -64,8 +65,8 @@ def track_with_submitit(
         def __call__(self, job: Job) -> JobResult:
             return run_job(job, f"{output}/{job.name}", device, tracker, options)
 
-    submitted = [executor.submit(Requeued(), job) for job in largest_first(jobs)]
-    return order_results([task.result() for task in submitted], jobs)
+    tasks = {job.name: executor.submit(Requeued(), job) for job in largest_first(jobs)}
+    return [tasks[job.name].result() for job in jobs]
 
 
 def largest_first(jobs: Sequence[Job]) -> list[Job]:
@@ -78,9 +79,3 @@ def largest_first(jobs: Sequence[Job]) -> list[Job]:
         return files.du(path) if files.exists(path) else 0
 
     return sorted(jobs, key=size, reverse=True)
-
-
-def order_results(results: Sequence[JobResult], jobs: Sequence[Job]) -> list[JobResult]:
-    """Return the results in the order of their jobs, whose names differ."""
-    by_name = {result.name: result for result in results}
-    return [by_name[job.name] for job in jobs]

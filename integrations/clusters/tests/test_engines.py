@@ -97,4 +97,4 @@ def test_slurm_script_tracks_its_part(jobs, tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "tracked in shard 1/2" in done.stdout
+    assert "done in shard 1/2" in done.stdout
