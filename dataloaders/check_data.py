@@ -1,7 +1,5 @@
 """Checks of data before training: unreadable files, masks of other sizes, names that do not match, ids that change."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

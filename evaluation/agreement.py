@@ -1,7 +1,5 @@
 """Agreement of two annotations of a video: pairs of objects, and their J on each frame."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 

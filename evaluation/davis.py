@@ -6,8 +6,6 @@ in 8 bits) are background. For DAVIS 2016 all ids are merged into one.
 Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ matches tracks itself. Values are means over all classes, common classes (COCO's
 Source: Athar et al. 2023, Luiten et al. 2021; computed by ``trackeval``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tempfile

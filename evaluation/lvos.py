@@ -5,8 +5,6 @@ frames of ``frame_nums`` that are not listed count as 0. V is the variation of t
 Source: Hong et al. 2023 and the public evaluator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Source: Perazzi et al. 2016, as computed by the public DAVIS 2017 evaluator. All
 division.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -6,8 +6,6 @@ has disappeared, J&F_r the frames after it has reappeared; each run of frames ha
 never disappear have no such value. Source: Ding et al. 2025 and the published scorer.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

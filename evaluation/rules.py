@@ -1,7 +1,5 @@
 """Scoring rules of all benchmarks by name, with the rules of VISOR and VOST, which vary DAVIS's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -5,8 +5,6 @@ prediction; objects without pixels in their scored annotations are skipped.
 Source: Ravi et al. 2024 and the public evaluator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -4,8 +4,6 @@ A benchmark's rules turn a sequence into a `ScoringPlan`. Frames are independent
 number of processes; `join_scores` merges them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tables of scores as `scores.json` and text, in percent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -6,8 +6,6 @@ rules are for held-out parts of the training set.
 Source: Xu et al. 2018 and the challenge's guidelines.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Reading and writing of a video's masks: PNG, COCO, and the formats of installed plug-ins."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

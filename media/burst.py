@@ -4,8 +4,6 @@ A file has ``sequences``; each names its frames (``all_image_paths``), those wit
 for each of these the run lengths of its tracks by their ids. Predictions are the same file with other run lengths.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """COCO JSON with object ids in ``track_id``: https://cocodataset.org/#format-data."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Hashable, Sequence
 from typing import Any

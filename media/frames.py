@@ -1,7 +1,5 @@
 """Sources of frames: their interface, folders of images and TIFF stacks."""
 
-from __future__ import annotations
-
 import os
 import re
 from abc import ABC, abstractmethod

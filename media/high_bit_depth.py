@@ -1,7 +1,5 @@
 """Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks, EXR, and levels to convert them to 8 bits."""
 
-from __future__ import annotations
-
 import logging
 import math
 import re

@@ -1,7 +1,5 @@
 """Image files of 8 bits a channel, and the images of a folder."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Record of a run in its folder of results: inputs, video, class names and frames."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """Videos as files, with given masks, ground truth and the objects of their metadata."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

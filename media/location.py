@@ -1,7 +1,5 @@
 """Locations of videos: paths, URLs, cameras and standard input."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

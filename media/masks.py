@@ -1,7 +1,5 @@
 """Object ids as indexed PNG files: H×W arrays, 0 is background."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Natural order of names, and matching of images named in annotations with frames."""
 
-from __future__ import annotations
-
 import re
 import sys
 import unicodedata

@@ -1,7 +1,5 @@
 """Reading and merging of objects with separate masks: a PNG per object, or run lengths."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

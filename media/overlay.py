@@ -1,7 +1,5 @@
 """Overlays: object masks drawn over frames."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

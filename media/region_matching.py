@@ -1,7 +1,5 @@
 """Matching of regions in a file with the frames of a video and with object ids."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Run lengths of masks, COCO's compressed text, boxes, and polygons filled as by COCO's tools."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

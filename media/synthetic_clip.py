@@ -1,7 +1,5 @@
 """Synthetic clip with ground truth, for benchmarks and checks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 CURVES = np.array(

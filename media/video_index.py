@@ -1,7 +1,5 @@
 """Times and key frames of a video file, for seeking."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from contextlib import suppress
 from fractions import Fraction

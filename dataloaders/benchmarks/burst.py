@@ -1,7 +1,5 @@
 """Reader of BURST. Layout as distributed (github.com/Ali2500/BURST-benchmark)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder

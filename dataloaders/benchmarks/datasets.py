@@ -1,7 +1,5 @@
 """Benchmark data sets by name."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Readers of DAVIS 2016 and 2017 as distributed (davischallenge.org), and of VISOR as `convert_visor` writes it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Reader of LVOS, first and second version. Layout as distributed (lingyihongfd.github.io/lvos.github.io)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

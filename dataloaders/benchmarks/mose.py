@@ -1,7 +1,5 @@
 """Reader of MOSE, first and second version. Layouts as distributed (henghuiding.github.io/MOSE, mose.video)."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reader of SA-V, validation and test. Layout as distributed (ai.meta.com/datasets/segment-anything-video)."""
 
-from __future__ import annotations
-
 import re
 from itertools import dropwhile
 from pathlib import Path

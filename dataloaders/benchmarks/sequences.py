@@ -1,7 +1,5 @@
 """Shared parts of the readers of benchmarks: folders, lists and metadata; and the data set ``folder``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace

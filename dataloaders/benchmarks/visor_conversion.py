@@ -6,8 +6,6 @@ The conversion follows the official script: 854×480, ids by the alphabetical or
 a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Layouts as distributed (vostdataset.org, github.com/xmlyqing00/AFB-URR).
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path

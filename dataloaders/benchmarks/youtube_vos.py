@@ -1,7 +1,5 @@
 """Reader of YouTube-VOS 2018 and 2019. Layout as distributed (youtube-vos.org)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

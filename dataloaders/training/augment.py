@@ -1,7 +1,5 @@
 """Augmentation of images with masks into training clips: size, motion, colors (AOT, Training Details)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Training clips: objects renumbered, and one clip pasted over another (AOT, Training Details)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Protocol

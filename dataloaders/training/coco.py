@@ -1,7 +1,5 @@
 """Instance masks of COCO, drawn from its polygons and run lengths when an image is read."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Training sets in the layouts of their data sets, read as sets of images or videos."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

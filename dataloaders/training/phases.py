@@ -1,7 +1,5 @@
 """Training and validation data of all phases of a recipe: sources by kind, and their mixtures."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet

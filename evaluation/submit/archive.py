@@ -1,7 +1,5 @@
 """Archives of id PNGs for the servers of benchmarks."""
 
-from __future__ import annotations
-
 import io
 import logging
 import zipfile

@@ -1,7 +1,5 @@
 """BURST's JSON of predicted masks, and the annotations of some sequences to score them by HOTA."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path

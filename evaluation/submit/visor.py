@@ -1,7 +1,5 @@
 """VISOR's JSON of polygons (github.com/epic-kitchens/C6-SemiVOS), in a zip without folders."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Mapping, Sequence

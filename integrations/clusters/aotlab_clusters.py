@@ -3,8 +3,6 @@
 >>> run_job(job, "s3://bucket/results/clip", "cpu")
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import tempfile

@@ -1,7 +1,5 @@
 """Lists of videos on the workers of Ray, Dask and submitit; a killed worker's job runs again elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Nodes with ComfyUI's types: IMAGE B×H×W×3 float 0 to 1, MASK B×H×W float 0 or 1."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """CVAT interactor: masks from clicks and a box, for ``cvat-cli function run-agent``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cvat_sdk.auto_annotation as cvataa

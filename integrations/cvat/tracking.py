@@ -1,7 +1,5 @@
 """CVAT tracker: masks tracked through a video, for ``cvat-cli function run-agent``."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from itertools import count
 

@@ -3,8 +3,6 @@
 python propagate.py EXPORT FRAME.json
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Small clips on disk, and a run of a job that is killed once in the middle."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path

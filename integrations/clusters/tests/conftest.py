@@ -1,7 +1,5 @@
 """Clips of the tests, tracked undisturbed."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lists on local clusters of Ray, Dask and submitit, one of whose workers is killed: the same bytes as undisturbed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

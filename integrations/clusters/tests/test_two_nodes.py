@@ -1,7 +1,5 @@
 """Training on two nodes, each started by its own torchrun on a loopback address; one is killed, both start again."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

@@ -1,7 +1,5 @@
 """Jobs with inputs and outputs on the file systems of fsspec."""
 
-from __future__ import annotations
-
 import pickle
 import shutil
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The ComfyUI nodes as plain classes, and the example workflow run in its order."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import sys

@@ -1,7 +1,5 @@
 """The CVAT functions as cvat-cli's agent runs them, in its worker process; only the server's frames are replaced."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Label files of labelme, read and written by its package; tracked masks are those of a synthetic clip."""
 
-from __future__ import annotations
-
 import base64
 import json
 import sys

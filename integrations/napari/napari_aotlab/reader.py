@@ -1,7 +1,5 @@
 """Reader of mask folders: one PNG of object ids per frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Widget that tracks the objects of a Labels layer, and segments them from points and rectangles."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The plug-in in a napari viewer; needs a display with OpenGL, as xvfb-run gives it."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Objects from texts: a detector of transformers at a small size, and boxes that appear during a video."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
