@@ -91,13 +91,16 @@ class Graphs:
         """
         return self.run("reference", features | id_embeddings)
 
-    def memorize(self, states: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Turn a frame into memory, once its objects are known: in each block, K = Q and V = value(tokens + E).
+    def memorize(self, states: Tensors, id_embeddings: Tensors) -> tuple[Tensors, Tensors]:
+        """Return the keys and values to store for a frame whose mask is known: K = Q and V = value(tokens + E).
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
-        Returns ``memory_N_long_key``, ``memory_N_long_value``, and the same with ``short``, 1×L×C each.
+        Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and
+        short-term memory, the same with ``short``.
         """
-        return self.run("memorize", states | id_embeddings)
+        memory = self.run("memorize", states | id_embeddings)
+        long = {name: x for name, x in memory.items() if "_long_" in name}
+        return long, {name: x for name, x in memory.items() if name not in long}
 
     def decode(self, propagated: Tensors, features: Tensors) -> Tensors:
         """Return ``logits`` 1×(1+M)×H'/4×W'/4, background first, by a feature pyramid of embeddings and features."""

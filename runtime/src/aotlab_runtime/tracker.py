@@ -14,6 +14,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -157,16 +159,14 @@ class Tracker:
         for group in groups:
             id_embeddings = self._assign_identities(group, labels)
             propagated = self.graphs.reference(features, id_embeddings)
-            group.add_reference(self.graphs.memorize(propagated, id_embeddings))
+            group.add_reference(*self.graphs.memorize(propagated, id_embeddings))
 
     def _store_tracked(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
         """Store a frame without a mask; ``decoded``: each group's outputs of `_segment_frame`, ``labels``: H×W."""
         for group, tensors in zip(groups, decoded, strict=True):
-            relevance = None
-            if group.needs_relevance:
-                relevance = self.graphs.relevance(tensors, group.read())
             id_embeddings = self._assign_identities(group, labels)
-            group.add(self.graphs.memorize(tensors, id_embeddings), relevance)
+            memory = self.graphs.memorize(tensors, id_embeddings)
+            group.add(*memory, partial(self.graphs.relevance, tensors))
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
@@ -210,22 +210,13 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
         """
-        arrays = {
-            f"{index}.{name}": array.copy()
-            for index, group in enumerate(self.groups)
-            for name, array in group.state_dict().items()
-        }
-        ids = [group.ids for group in self.groups]
-        header = {"length": self._length, "frame_shape": self._frame_shape, "ids": ids}
-        return pack_state({"export": self.graphs.digest, **header}, arrays)
+        groups = [asdict(group) for group in self.groups]  # a deep copy
+        content = {"length": self._length, "frame_shape": self._frame_shape, "groups": groups}
+        return pack_state({"export": self.graphs.digest, **content})
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
-        header, arrays = unpack_state(state, self.graphs.digest)
-        self.reset(header["length"])
-        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
-        for index, ids in enumerate(header["ids"]):
-            group = Group(self.graphs.config["memory"], self._length, tuple(ids))
-            names = {name: name.removeprefix(f"{index}.") for name in arrays}
-            group.load_state_dict({short: arrays[name] for name, short in names.items() if short != name})
-            self.groups.append(group)
+        content = unpack_state(state, self.graphs.digest)
+        self.reset(content["length"])
+        self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
+        self.groups = [Group.from_state(state) for state in content["groups"]]
