@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 11, "export again")
+EXPORT = FileKind("export", 12, "export again")
 CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
 """name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
@@ -98,7 +98,7 @@ def export_model(
         graphs = build_graphs(model, size, config.memory, fused=bool(calibration))
         if prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
-        protos = {name: _convert_to_onnx(graph) for name, graph in graphs.items()}
+        protos = {name: convert_to_onnx(graph) for name, graph in graphs.items()}
         if calibration:
             with tempfile.TemporaryDirectory() as plain:
                 _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
@@ -130,7 +130,7 @@ def _write_graphs(
 
 
 @silence_exporters()
-def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
+def convert_to_onnx(graph: Graph) -> onnx.ModelProto:
     from onnxscript.optimizer import optimize
 
     args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)

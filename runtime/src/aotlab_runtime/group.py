@@ -52,20 +52,19 @@ class Group:
     """``config.memory`` of the export"""
     length: int | None
     """number of frames of the video, if known"""
-    ids: tuple[int, ...] = ()
+    ids: Sequence[int] = ()
     """object id of each identity from 1 on; 0 if forgotten"""
     frames_until_stored: int = 0
     """number of tracked frames to skip before the next one that long-term memory may store"""
-    long: tuple[StoredFrame, ...] = ()
+    long: Sequence[StoredFrame] = ()
     """long-term memory, oldest first"""
-    short: tuple[Tensors, ...] = ()
+    short: Sequence[Tensors] = ()
     """memory of the last ``short_term_skip`` frames, oldest first; the oldest is read"""
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Group":
-        """Return a group from its ``dataclasses.asdict``, in which tuples may be lists."""
-        long = tuple(StoredFrame(**frame) for frame in state["long"])
-        return cls(**{**state, "ids": tuple(state["ids"]), "long": long, "short": tuple(state["short"])})
+        """Return a group from its ``dataclasses.asdict``."""
+        return cls(**{**state, "long": [StoredFrame(**frame) for frame in state["long"]]})
 
     @property
     def every(self) -> int:
@@ -90,10 +89,10 @@ class Group:
         If memory is full, the oldest tracked frame is evicted; without one, the second reference frame.
         """
         self.frames_until_stored = self.every - 1
-        self.short = (short,)
-        if self._is_full:
+        self.short = [short]
+        if len(self.long) >= self.settings["frames"]:
             self._evict(min(self._tracked_positions, default=1))
-        self.long += (StoredFrame(long, is_reference=True),)
+        self.long = [*self.long, StoredFrame(long, is_reference=True)]
 
     def add(self, long: Tensors, short: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
         """Store a tracked frame.
@@ -105,11 +104,7 @@ class Group:
         else:
             self.frames_until_stored = self.every - 1
             self._add_long(long, compute_relevance)
-        self.short = (*self.short, short)[-self.settings["short_term_skip"] :]
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self.long) >= self.settings["frames"]
+        self.short = [*self.short, short][-self.settings["short_term_skip"] :]
 
     @property
     def _tracked_positions(self) -> list[int]:
@@ -118,27 +113,26 @@ class Group:
 
     def _add_long(self, memory: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
         """Store a tracked frame in long-term memory; if that is full, evict another one first."""
-        is_scored = self.settings["policy"] == "restricted" and (
-            self.settings["score_early"] or self._is_full
-        )
+        is_full = len(self.long) >= self.settings["frames"]
+        is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
         scores = self._update_scores(compute_relevance(self.read())) if is_scored else None
         tracked = self._tracked_positions
-        if self._is_full or len(tracked) >= self.settings["newest"]:
+        if is_full or len(tracked) >= self.settings["newest"]:
             if not tracked:  # a tracked frame never replaces a reference frame
                 return
             self._evict(tracked[0] if scores is None else min(tracked, key=scores.__getitem__))
-        self.long += (StoredFrame(memory, updates=int(is_scored)),)
+        self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
     def _update_scores(self, relevance: np.ndarray) -> np.ndarray | None:
         """Update frames with their relevance T to the newest frame; return scores T, None if that has no object."""
         has_objects = relevance.any()
         newest = relevance.tolist() if has_objects else [1 / len(relevance)] * len(relevance)
-        self.long = tuple(map(StoredFrame.update_relevance, self.long, newest))
+        self.long = list(map(StoredFrame.update_relevance, self.long, newest))
         return score_frames(self.long) if has_objects else None
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""
-        self.long = self.long[:position] + self.long[position + 1 :]
+        self.long = [*self.long[:position], *self.long[position + 1 :]]
 
 
 def score_frames(frames: Sequence[StoredFrame]) -> np.ndarray:

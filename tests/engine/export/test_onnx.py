@@ -106,12 +106,12 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    monkeypatch.setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):
     fail = Mock(side_effect=OSError(28, "No space left on device"))
-    monkeypatch.setattr(export, "_convert_to_onnx", fail)
+    monkeypatch.setattr(export, "convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
     assert list(tmp_path.iterdir()) == []
