@@ -42,6 +42,7 @@ from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PLANES
+from aotlab.utils.errors import require
 
 PROMPTING = {
     "click_radius": CLICK_RADIUS,
@@ -192,7 +193,9 @@ def build_graphs(
         id_embeddings = assign.results["id_embeddings"]
         reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
-        assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
+        for state in states:
+            message = f"{type(state).__name__}: to be exported, the state of a block must be a NamedTuple of tensors"
+            require(hasattr(state, "_fields"), message)
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
         memory, axes = _build_example_memory(memorize.results["memory"], settings.frames)
         decode = Graph(model, _decode, embeddings=embeddings, features=features)
