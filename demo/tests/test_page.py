@@ -32,7 +32,7 @@ MAX_LOAD = 30e6
 """bytes of the first load"""
 FAKE_MODEL = """
 window.model = {
-  load: async () => 'drawn',
+  load: async () => 'fake',
   segment: async (image, { positive, negative, box }, otherObjects) => {
     const [x, y] = positive.at(-1) ?? [];
     const [left, top, width, height] = box ?? [x - 20, y - 20, 40, 40];
@@ -122,7 +122,7 @@ def open_page(address, browser):
 
 @pytest.fixture
 def tab(open_page):
-    """The page with the sample and a drawn model."""
+    """The page with the sample and a fake model."""
     tab = open_page(FAKE_MODEL, PLAIN_SERVER)
     wait_status(tab, "Ready")
     return tab
@@ -514,7 +514,7 @@ def test_failed_model_is_loaded_again(open_page):
     wait_status(tab, "Model 240p: cannot be loaded (Failed to fetch); load it again")
     press(tab, (300, 200))
     wait_status(tab, "Load the model again first")
-    tab.evaluate("() => { model.load = async () => 'drawn'; }")
+    tab.evaluate("() => { model.load = async () => 'fake'; }")
     tab.click("#reload")
     wait_status(tab, "Ready")
     assert tab.is_hidden("#reload")
@@ -525,7 +525,7 @@ def test_errors_stay_while_the_model_loads(open_page, tmp_path):
     tab = open_page(
         FAKE_MODEL,
         PLAIN_SERVER,
-        "model.load = () => new Promise((end) => { window.end = () => end('drawn'); });",
+        "model.load = () => new Promise((end) => { window.end = () => end('fake'); });",
     )
     wait_status(tab, "sample.webm: ")
     tab.wait_for_function("typeof end === 'function'")
@@ -535,7 +535,7 @@ def test_errors_stay_while_the_model_loads(open_page, tmp_path):
     tab.set_input_files("#file", tmp_path / "notes.txt")
     wait_status(tab, "notes.txt: not a video")
     tab.evaluate("end()")
-    tab.wait_for_selector("#speed >> text=drawn")
+    tab.wait_for_selector("#speed >> text=fake")
     wait_status(tab, "notes.txt: not a video")
 
 
@@ -680,7 +680,7 @@ def test_missing_sample_named(open_page, portrait):
         "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
         " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)",
     )
-    tab.wait_for_selector("#speed >> text=drawn")
+    tab.wait_for_selector("#speed >> text=fake")
     wait_status(tab, "sample.webm: cannot be fetched; open your own video")
     press(tab, (345, 135), (509, 297))
     wait_status(tab, "Open a video first")
