@@ -20,7 +20,7 @@ SIZES = {"240p": "426x240", "480p": "854x480"}
 RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi")
 """onnxruntime-web for CPUs, and with WebGPU"""
 LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate", "fast-png", "iobuffer")
-"""parts of the page that others wrote"""
+"""third-party code in the page"""
 
 
 def build(output: Path) -> None:

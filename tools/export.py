@@ -110,37 +110,39 @@ def main(
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
-        from aotlab.engine.export.verify import require_provider
+        from aotlab.engine.export.runtime import require_provider
 
         require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
-    export_config = export_model(
-        model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
-        calibration=clip, quantize_encoder=quantize_encoder,
-    )  # fmt: skip
-    megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
-    print(
-        f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
-        f"up to {export_config.memory.frames} frames in long-term memory"
-    )
-    if verify:
+
+    def check(folder: Path) -> None:
         import torch
 
         from aotlab.engine.export.verify import require_agreement, verify_export
         from aotlab.media.synthetic_clip import draw_clip
 
         synthetic = zip(*draw_clip(VERIFIED_FRAMES, *size[::-1], seed=0), strict=True)
-        clip = clip[:VERIFIED_FRAMES] or list(synthetic)
-        agreement = verify_export(model, export_config, output, clip=clip, provider=provider)
+        verified_clip = clip[:VERIFIED_FRAMES] or list(synthetic)
+        agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider)
         print(
             f"largest difference of logits {agreement.difference:.1e} standard deviations, {agreement.equal:.4%} of "
-            f"the pixels equal; J {100 * agreement.exported_region:.1f}, PyTorch {100 * agreement.pytorch_region:.1f}; "
+            f"the pixels equal; J {100 * agreement.exported_j:.1f}, PyTorch {100 * agreement.pytorch_j:.1f}; "
             f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
             f"({torch.get_num_threads()} threads)"
         )
         accepted_loss = (1 if max_loss is None else max_loss) if calibrate else None
-        require_agreement(agreement, output, half=half, max_loss=accepted_loss)
+        require_agreement(agreement, half=half, max_loss=accepted_loss)
+
+    export_model(
+        model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
+        calibration=clip, quantize_encoder=quantize_encoder, check=check if verify else None,
+    )  # fmt: skip
+    megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
+    print(
+        f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "
+        f"up to {export_config.memory.frames} frames in long-term memory"
+    )
     return 0
 
 

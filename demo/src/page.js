@@ -42,8 +42,11 @@ function listen() {
     state.drag = null;
     draw();
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
+    /** @type {[number, number]} */
+    const point = [x0 - 0.5, y0 - 0.5]; // prompts count from the center of the first pixel
+    const removes = event.shiftKey || exclude.checked;
     if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
-    else if (Math.max(width, height) < MIN_DRAG) segment(event.shiftKey || exclude.checked ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
+    else if (Math.max(width, height) < MIN_DRAG) segment(removes ? { negative: [point] } : { positive: [point] });
     else showStatus('The box is too narrow: drag diagonally across the object, or click on it', true);
   });
   slider.addEventListener('input', () => {

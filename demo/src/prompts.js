@@ -18,13 +18,6 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @property {Uint8Array | null} mask
  */
 
-/** Margin around a box, as a fraction of its sides; pixels beyond it are outliers. */
-const BOX_MARGIN = 0.12;
-/** Largest distance of a part without a point from those with one, in units of the square root of their area. */
-const MAX_PART_DISTANCE = 0.5;
-/** Logit of pixels that cannot belong to an object. */
-const EXCLUDED = -12;
-
 /**
  * Segment an object.
  * @param {Graphs} graphs
@@ -34,12 +27,12 @@ const EXCLUDED = -12;
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
 export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
-  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
+  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin, excluded_logit } = graphs.prompting;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
   let crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
   const coarseEdge = prompt.box ? crop_edge : frame_edge;
   const { logits: coarse } = await segmentCrop(graphs, frame, crop, coarseEdge, prompt, prompt.mask);
-  const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
+  const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(excluded_logit));
   forCrop(crop, frame.width, (pixel, index) => {
     if (!otherObjects[pixel]) rough[pixel] = sigmoid(coarse[index]);
   });
@@ -49,7 +42,7 @@ export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
   forCrop(crop, frame.width, (pixel, index) => {
     mask[pixel] = Number(refined[index] > 0 && !otherObjects[pixel]);
   });
-  removeFarFromPrompt(mask, frame, prompt);
+  removeFarFromPrompt(mask, frame, prompt, graphs.prompting);
   return mask;
 }
 
@@ -205,10 +198,11 @@ function scaleSpan(start, end, scale, limit) {
  * @param {Uint8Array} mask
  * @param {{height: number, width: number}} frame
  * @param {Prompt} prompt
+ * @param {Record<string, number>} settings of the prompt network
  */
-export function removeFarFromPrompt(mask, { height, width }, prompt) {
+export function removeFarFromPrompt(mask, { height, width }, prompt, { box_margin, max_part_distance }) {
   if (prompt.box) {
-    const [marginX, marginY] = [BOX_MARGIN * prompt.box[2], BOX_MARGIN * prompt.box[3]];
+    const [marginX, marginY] = [box_margin * prompt.box[2], box_margin * prompt.box[3]];
     const [[left, top], [right, bottom]] = boxCorners(prompt.box);
     const corners = /** @type {Point[]} */ ([[left - marginX, top - marginY], [right + marginX, bottom + marginY]]);
     const box = boundingBox([...corners, ...prompt.positive]);
@@ -233,7 +227,7 @@ export function removeFarFromPrompt(mask, { height, width }, prompt) {
   if (!kept.includes(1)) {
     kept[areas.reduce((largest, area, label) => (area > areas[largest] ? label : largest), 0)] = 1;
   }
-  const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, label) => sum + kept[label] * area, 0));
+  const limit = max_part_distance * Math.sqrt(areas.reduce((sum, area, label) => sum + kept[label] * area, 0));
   const distance = measureDistance(Uint8Array.from(components, (label) => kept[label]), width);
   components.forEach((label, pixel) => {
     if (label && distance[pixel] <= limit) kept[label] = 1;

@@ -12,7 +12,7 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {{every: number, frames: number, newest: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const EXPORT_VERSION = 11;
+const EXPORT_VERSION = 12;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -29,7 +29,7 @@ export class Graphs {
     /** @type {import('./images.js').Size} Size of the frame in the network. */
     this.networkSize = description.network_size;
     this.config = description.config;
-    /** @type {Record<string, number>} Sizes with which the prompt network was trained. */
+    /** @type {Record<string, number>} Settings of the prompt network: sizes, margins, logits. */
     this.prompting = description.prompting;
   }
 

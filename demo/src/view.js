@@ -87,7 +87,7 @@ export function draw() {
     for (const [points, color] of /** @type {const} */ ([[positive, '#fff'], [negative, '#000']])) {
       for (const [x, y] of points) {
         context.beginPath();
-        context.arc(x, y, 6, 0, 7);
+        context.arc(x + 0.5, y + 0.5, 6, 0, 7);
         context.fillStyle = color;
         context.fill();
         context.stroke();
@@ -105,7 +105,7 @@ export function show(index, image) {
 }
 
 /**
- * Return the pixel of the frame under the pointer, within the video.
+ * Return the place under the pointer within the video, in pixels from the frame's corner.
  * @param {PointerEvent} event
  * @returns {[number, number]}
  */

@@ -1,4 +1,4 @@
-"""The built page in a headless Chromium: the bundled model beside PyTorch's; the page's behavior with a drawn model."""
+"""The built page in a headless Chromium: the bundled model beside PyTorch's; the page's behavior with a fake model."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ WAIT = 300_000
 """milliseconds; a busy machine is slow"""
 MAX_LOAD = 30e6
 """bytes of the first load"""
-DRAWN_MODEL = """
+FAKE_MODEL = """
 window.model = {
-  load: async () => 'drawn',
+  load: async () => 'fake',
   segment: async (image, { positive, negative, box }, otherObjects) => {
     const [x, y] = positive.at(-1) ?? [];
     const [left, top, width, height] = box ?? [x - 20, y - 20, 40, 40];
@@ -122,8 +122,8 @@ def open_page(address, browser):
 
 @pytest.fixture
 def tab(open_page):
-    """The page with the sample and a drawn model."""
-    tab = open_page(DRAWN_MODEL, PLAIN_SERVER)
+    """The page with the sample and a fake model."""
+    tab = open_page(FAKE_MODEL, PLAIN_SERVER)
     wait_status(tab, "Ready")
     return tab
 
@@ -218,7 +218,7 @@ def seek(tab, index):
     tab.wait_for_selector(f"#position >> text=/^{index + 1} /")
 
 
-def see_view(tab):
+def take_screenshot(tab):
     """Return the shown frame with its masks and prompts, as a data URL."""
     return tab.evaluate("document.getElementById('view').toDataURL()")
 
@@ -227,7 +227,7 @@ def read_frame(tab, index):
     """Return a frame H×W×3 as the page shows it, without masks."""
     seek(tab, index)
     return np.asarray(
-        Image.open(io.BytesIO(base64.b64decode(see_view(tab).partition(",")[2]))).convert("RGB")
+        Image.open(io.BytesIO(base64.b64decode(take_screenshot(tab).partition(",")[2]))).convert("RGB")
     )
 
 
@@ -377,11 +377,11 @@ def test_leaving_is_guarded_until_the_download(tab):
 
 def test_refused_click_keeps_earlier_ones(tab):
     mark(tab, (300, 200))
-    view, masks = see_view(tab), download_masks(tab)
+    view, masks = take_screenshot(tab), download_masks(tab)
     tab.evaluate("() => { model.segment = async () => { throw new Error('out of memory'); }; }")
     press(tab, (320, 210))
     wait_status(tab, "out of memory")
-    assert see_view(tab) == view
+    assert take_screenshot(tab) == view
     assert_equal_masks(download_masks(tab), masks)
 
 
@@ -417,10 +417,10 @@ def test_last_frame_cannot_be_tracked(tab):
 
 
 def test_narrow_drag_is_explained(tab):
-    view = see_view(tab)
+    view = take_screenshot(tab)
     press(tab, (200, 100), (203, 300))
     wait_status(tab, "The box is too narrow: drag diagonally across the object, or click on it")
-    assert see_view(tab) == view
+    assert take_screenshot(tab) == view
 
 
 def test_click_while_playing_is_explained(tab):
@@ -501,6 +501,7 @@ def test_clicks_correct_a_tracked_mask(tab, portrait):
         assert tab.evaluate("[prompt.positive.length, prompt.negative.length]") == [0, 1]
         assert tab.evaluate("prompt.mask.includes(1)")
         tab.evaluate("() => { document.getElementById('status').textContent = ''; }")
+    assert tab.evaluate("prompt.negative[0]") == pytest.approx([354.5, 199.5], abs=0.3)  # of pixel centers
     mark(tab, (365, 210))
     assert tab.evaluate("[prompt.negative.length, prompt.mask.includes(1)]") == [2, True]
     assert_equal_masks(download_masks(tab), masks)
@@ -508,12 +509,12 @@ def test_clicks_correct_a_tracked_mask(tab, portrait):
 
 def test_failed_model_is_loaded_again(open_page):
     tab = open_page(
-        DRAWN_MODEL, PLAIN_SERVER, "model.load = async () => { throw new Error('Failed to fetch'); };"
+        FAKE_MODEL, PLAIN_SERVER, "model.load = async () => { throw new Error('Failed to fetch'); };"
     )
     wait_status(tab, "Model 240p: cannot be loaded (Failed to fetch); load it again")
     press(tab, (300, 200))
     wait_status(tab, "Load the model again first")
-    tab.evaluate("() => { model.load = async () => 'drawn'; }")
+    tab.evaluate("() => { model.load = async () => 'fake'; }")
     tab.click("#reload")
     wait_status(tab, "Ready")
     assert tab.is_hidden("#reload")
@@ -522,9 +523,9 @@ def test_failed_model_is_loaded_again(open_page):
 
 def test_errors_stay_while_the_model_loads(open_page, tmp_path):
     tab = open_page(
-        DRAWN_MODEL,
+        FAKE_MODEL,
         PLAIN_SERVER,
-        "model.load = () => new Promise((end) => { window.end = () => end('drawn'); });",
+        "model.load = () => new Promise((end) => { window.end = () => end('fake'); });",
     )
     wait_status(tab, "sample.webm: ")
     tab.wait_for_function("typeof end === 'function'")
@@ -534,7 +535,7 @@ def test_errors_stay_while_the_model_loads(open_page, tmp_path):
     tab.set_input_files("#file", tmp_path / "notes.txt")
     wait_status(tab, "notes.txt: not a video")
     tab.evaluate("end()")
-    tab.wait_for_selector("#speed >> text=drawn")
+    tab.wait_for_selector("#speed >> text=fake")
     wait_status(tab, "notes.txt: not a video")
 
 
@@ -650,7 +651,7 @@ def test_unreadable_file_refused(tab, tmp_path, portrait, content):
         (["delete window.WebAssembly"], "WebAssembly is off"),
         (["delete window.VideoDecoder"], "no WebCodecs"),
         (
-            [DRAWN_MODEL, "VideoDecoder.isConfigSupported = async () => ({supported: false})"],
+            [FAKE_MODEL, "VideoDecoder.isConfigSupported = async () => ({supported: false})"],
             "cannot decode vp09",
         ),
         (
@@ -661,7 +662,7 @@ def test_unreadable_file_refused(tab, tmp_path, portrait, content):
         ),
         (
             [
-                DRAWN_MODEL,
+                FAKE_MODEL,
                 "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('denied'); } })",
             ],
             "Ready",
@@ -674,12 +675,12 @@ def test_missing_feature_named_or_replaced(open_page, scripts, words):
 
 def test_missing_sample_named(open_page, portrait):
     tab = open_page(
-        DRAWN_MODEL,
+        FAKE_MODEL,
         PLAIN_SERVER,
         "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
         " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)",
     )
-    tab.wait_for_selector("#speed >> text=drawn")
+    tab.wait_for_selector("#speed >> text=fake")
     wait_status(tab, "sample.webm: cannot be fetched; open your own video")
     press(tab, (345, 135), (509, 297))
     wait_status(tab, "Open a video first")

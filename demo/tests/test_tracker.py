@@ -12,6 +12,7 @@ import pytest
 
 import aotlab
 from aotlab.engine.export.export import export_model
+from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab_runtime import Prompt, Tracker
 from aotlab_runtime.prompting.segment import find_pixels_far_from_points
@@ -130,12 +131,12 @@ DAMAGED_MODELS = {
         "memory.policy: the page supports only bounded_fifo, without insertions",
     ),
     "no settings": (
-        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 11}'),
+        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 12}'),
         "export.json: damaged; export again",
     ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: version 6, expected 11; export again",
+        "export.json: version 6, expected 12; export again",
     ),
 }
 
@@ -163,14 +164,16 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
         const [masks, area] = [new Uint8Array(readFileSync('masks')), 480 * 854];
         {json.dumps(points.reshape(-1, 2).tolist())}.forEach((point, index) => {{
           const mask = masks.subarray(index * area, (index + 1) * area);
-          removeFarFromPrompt(mask, {{ height: 480, width: 854 }}, {{ positive: [point], negative: [], box: null }});
+          const prompt = {{ positive: [point], negative: [], box: null }};
+          removeFarFromPrompt(mask, {{ height: 480, width: 854 }}, prompt, {json.dumps(PROMPTING)});
         }});
         writeFileSync('kept', masks);"""
     run_script(script, tmp_path)
     kept = np.frombuffer((tmp_path / "kept").read_bytes(), bool).reshape(len(masks), 5, 480, 854)
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
-            assert np.array_equal(mask_kept, mask & ~find_pixels_far_from_points(mask, click[None]))
+            far = find_pixels_far_from_points(mask, click[None], PROMPTING["max_part_distance"])
+            assert np.array_equal(mask_kept, mask & ~far)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +193,8 @@ def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
     script = """
         import { segmentPrompt } from 'SRC/prompts.js';
         const sizes = [];
-        const prompting = { crop_edge: 257, frame_edge: 321, min_crop: 96, coarse_margin: 0.5, refine_margin: 0.15 };
         const graphs = {
-          prompting,
+          prompting: PROMPTING,
           config: { model: { align_corners: true, stages: [{ stride: 16 }] } },
           runtime: { Tensor: class { constructor(type, data, dims) { this.dims = dims; } } },
           tensor: () => null,
@@ -206,6 +208,7 @@ def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
         const prompt = { positive: [], negative: [[20, 20]], box: null, mask: new Uint8Array(area).fill(1) };
         const mask = await segmentPrompt(graphs, frame, prompt, new Uint8Array(area));
         console.log(sizes.join(), mask.includes(1));"""
+    script = script.replace("PROMPTING", json.dumps(PROMPTING))
     assert run_script(script) == "150x100,150x100 false\n"
 
 

@@ -31,16 +31,10 @@ def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | No
     for index, path in sorted(match_masks(video.frames, video.annotations).items())[:length]:
         frame = read_image(video.frames[index])
         clip.append((frame, read_mask(path, size=frame.shape[:2])))
-    require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
-    sizes = [f"{frame.shape[1]}×{frame.shape[0]}" for frame, _ in clip]
-    changed = next((size for size in sizes if size != sizes[0]), None)
-    require(
-        changed is None,
-        f"--calibrate {images}: expected frames of one size, got {sizes[0]} and {changed}; resize them",
-    )
-    require(
-        bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
-    )
+    require(len(clip) > 1, f"{masks}: expected masks for at least 2 frames of {images}")
+    sizes = " and ".join(sorted({f"{frame.shape[1]}×{frame.shape[0]}" for frame, _ in clip}))
+    require(" " not in sizes, f"{images}: expected frames of one size, got {sizes}; resize them")
+    require(clip[0][1].any(), f"{masks}: the first mask has no objects; start with one that has")
     if size is None:
         return clip
     return [

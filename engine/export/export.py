@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.clip import Clip
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
-from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs, silence_exporters
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from aotlab.engine.export.resize import resize_antialiased
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 11, "export again")
+EXPORT = FileKind("export", 12, "export again")
 CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
 """name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
@@ -40,7 +42,7 @@ EXPORT_PACKAGES = ("onnx", "onnxscript")
 
 
 def resolve_export_config(config: Config) -> Config:
-    """Return the settings that graphs run with: float32, one size, no rules, and a memory of at most ``memory.frames``.
+    """Return the settings an export is limited to: float32, no rules, and a memory of at most ``memory.frames``.
 
     Policies without a bound are replaced as by `bound_memory`: the same masks for up to that many stored frames.
     ``memory.newest`` is always a number: ``memory.frames`` if it does not apply.
@@ -48,7 +50,7 @@ def resolve_export_config(config: Config) -> Config:
     memory = bound_memory(config.memory)
     require(
         memory.policy in EXPORTED_POLICIES,
-        f"memory.policy {memory.policy}: cannot be exported; add --memory bounded_fifo --memory-frames 4",
+        f"memory.policy {memory.policy}: cannot be exported; use memory.policy=bounded_fifo memory.frames=4",
     )
     require(memory.frames > 1, f"memory.frames {memory.frames}: cannot be exported; use at least 2")
     require(
@@ -76,8 +78,9 @@ def export_model(
     force: bool = False,
     calibration: Clip = (),
     quantize_encoder: bool = False,
-) -> Config:
-    """Write a model's graphs, their weights and ``export.json``; return the export's settings.
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Write a model's graphs, their weights and ``export.json``.
 
     Args:
         config: ``memory.frames`` bounds long-term memory.
@@ -88,6 +91,7 @@ def export_model(
         force: replace an earlier export in ``folder``.
         calibration: clip that gives the ranges of int8, see `quantize`; empty for float32.
         quantize_encoder: quantize ``encode`` too.
+        check: called with the complete export before it is moved to ``folder``; an error keeps it from being moved.
     """
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
@@ -98,7 +102,7 @@ def export_model(
         graphs = build_graphs(model, size, config.memory, fused=bool(calibration))
         if prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
-        protos = {name: _convert_to_onnx(graph) for name, graph in graphs.items()}
+        protos = {name: convert_to_onnx(graph) for name, graph in graphs.items()}
         if calibration:
             with tempfile.TemporaryDirectory() as plain:
                 _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
@@ -106,7 +110,8 @@ def export_model(
             names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
             protos |= {name: quantize(protos[name], inputs[name]) for name in names}
         _write_graphs(temporary, protos, size, config, half=half)
-    return config
+        if check is not None:
+            check(temporary)
 
 
 def _write_graphs(
@@ -129,12 +134,13 @@ def _write_graphs(
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
-@silence_exporters()
-def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
+def convert_to_onnx(graph: Graph) -> onnx.ModelProto:
+    """Convert a graph, with the names of its inputs and outputs."""
     from onnxscript.optimizer import optimize
 
     args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "# The axis name", UserWarning)
         program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
         antialiased = aten._upsample_bilinear2d_aa.vec
         if any(node.target == antialiased for node in program.graph.nodes):

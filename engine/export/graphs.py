@@ -24,10 +24,13 @@ from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.network import (
+    BOX_MARGIN,
     COARSE_MARGIN,
     CROP_EDGE,
+    EXCLUDED,
     FILTER_RADIUS,
     FRAME_EDGE,
+    MAX_PART_DISTANCE,
     REFINE_MARGIN,
     crop_input_size,
 )
@@ -36,16 +39,10 @@ from aotlab.networks.attention import Attention
 from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
 from aotlab.networks.fast.convolutions import fuse_encoders
 from aotlab.networks.fast.optimize import replace_local_attention
-from aotlab.networks.model import (
-    BlockMemory,
-    Features,
-    KeyValue,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-)
+from aotlab.networks.model import BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PLANES
+from aotlab.utils.errors import require
 
 PROMPTING = {
     "click_radius": CLICK_RADIUS,
@@ -54,8 +51,11 @@ PROMPTING = {
     "min_crop": MIN_CROP,
     "coarse_margin": COARSE_MARGIN,
     "refine_margin": REFINE_MARGIN,
+    "box_margin": BOX_MARGIN,
+    "max_part_distance": MAX_PART_DISTANCE,
+    "excluded_logit": EXCLUDED,
 }
-"""input sizes with which prompt networks were trained"""
+"""settings of `NetworkSegmenter` that runtimes share"""
 EXAMPLE_FRAMES = 2
 """number of frames in long-term memory when propagate is traced; an axis of length 1 would become a constant"""
 RELEVANCE_ROWS = 256
@@ -193,7 +193,9 @@ def build_graphs(
         id_embeddings = assign.results["id_embeddings"]
         reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results.values()
-        assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
+        for state in states:
+            message = f"{type(state).__name__}: to be exported, the state of a block must be a NamedTuple of tensors"
+            require(hasattr(state, "_fields"), message)
         memorize = Graph(model, _memorize, states=states, id_embeddings=id_embeddings, sizes=sizes)
         memory, axes = _build_example_memory(memorize.results["memory"], settings.frames)
         decode = Graph(model, _decode, embeddings=embeddings, features=features)

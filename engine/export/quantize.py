@@ -1,21 +1,18 @@
-"""Convolutions and matrix multiplications by weights in int8, calibrated on a tracked clip."""
+"""Quantization of convolutions and linear layers to int8, calibrated on a tracked clip."""
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab.engine.export.clip import Clip
-from aotlab.utils.errors import InputError
+from aotlab.engine.export.runtime import translate_errors
 
 if TYPE_CHECKING:
     import onnx
@@ -27,17 +24,6 @@ MIN_WEIGHTS = 50_000
 """weights of the smallest operator in int8; smaller ones are as fast in float32"""
 CALIBRATION_FRAMES = 16
 """number of frames whose tensors give the ranges"""
-
-
-@contextmanager
-def translate_errors() -> Iterator[None]:
-    """Raise the framework's `InputError` in place of the runtime's."""
-    import aotlab_runtime
-
-    try:
-        yield
-    except aotlab_runtime.InputError as error:
-        raise InputError(str(error)) from error
 
 
 @translate_errors()
@@ -59,20 +45,6 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
     return inputs
 
 
-@contextmanager
-def silence_exporters() -> Iterator[None]:
-    """Ignore warnings, and log messages below errors, of libraries that write graphs."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-
-
-@silence_exporters()
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Return a graph with int8 weights per channel and uint8 inputs; operators with few weights remain float32.
 
@@ -80,6 +52,7 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     names = [value.name for value in proto.graph.input]
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
@@ -94,6 +67,7 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(calls, None)
 
+    add_pre_process_metadata(proto)  # the exporter has optimized it
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")
         quantize_static(

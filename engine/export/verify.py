@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from aotlab.configs.schema import Config
 from aotlab.engine.export.clip import Clip
-from aotlab.engine.export.quantize import translate_errors
+from aotlab.engine.export.runtime import translate_errors
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
@@ -32,21 +32,13 @@ class Agreement(NamedTuple):
     """largest difference of logits, relative to the standard deviation of PyTorch's on that frame"""
     equal: float
     """fraction of pixels with the same label"""
-    exported_region: float
+    exported_j: float
     """mean region similarity J of the graphs' objects, in [0, 1]"""
-    pytorch_region: float
+    pytorch_j: float
     exported_seconds: float
     """median seconds per frame of the graphs"""
     pytorch_seconds: float
     """median seconds per frame of PyTorch"""
-
-
-def require_provider(name: str) -> None:
-    """Raise `InputError` unless the runtime has this execution provider."""
-    from aotlab_runtime import export
-
-    with translate_errors():
-        export.require_provider(name)
 
 
 @translate_errors()
@@ -63,7 +55,7 @@ def verify_export(
     Args:
         config: the export's.
         clip: frames with masks; the first mask has an object.
-        provider: see `require_provider`.
+        provider: one of the runtime's execution providers.
 
     Raises:
         InputError: the runtime cannot load the export with this provider.
@@ -95,27 +87,27 @@ def verify_export(
     )
 
 
-def require_agreement(agreement: Agreement, folder: Path, *, half: bool, max_loss: float | None) -> None:
-    """Raise `RunStopped` if the graphs in a folder and their model differ.
+def require_agreement(agreement: Agreement, *, half: bool, max_loss: float | None) -> None:
+    """Raise `RunStopped` if graphs and their model differ.
 
     Args:
         half: the weights are in float16: labels are compared instead of logits.
         max_loss: accepted loss of J in points, instead of equal logits or labels.
     """
-    loss = 100 * (agreement.pytorch_region - agreement.exported_region)
+    loss = 100 * (agreement.pytorch_j - agreement.exported_j)
     if max_loss is not None:
         if not loss <= max_loss:
             raise RunStopped(
-                f"{folder}: J is {loss:.1f} points below PyTorch's, expected at most {max_loss:g}; "
-                "calibrate with a clip like your videos, or export with --precision float32"
+                f"J of the graphs is {loss:.1f} points below PyTorch's, expected at most {max_loss:g}; "
+                "calibrate with a clip like your videos, or export in float32"
             )
     elif half and agreement.equal < MIN_EQUAL_HALF:
         raise RunStopped(
-            f"{folder}: {agreement.equal:.2%} of the pixels equal PyTorch's, expected at least "
-            f"{MIN_EQUAL_HALF:.0%}; export without --half"
+            f"{agreement.equal:.2%} of the pixels equal PyTorch's, expected at least "
+            f"{MIN_EQUAL_HALF:.0%}; export with weights in float32"
         )
     elif not half and not agreement.difference <= TOLERANCE:
         raise RunStopped(
-            f"{folder}: logits differ from PyTorch's by {agreement.difference:.1e} standard deviations, "
-            f"expected at most {TOLERANCE}; do not use these graphs"
+            f"logits of the graphs differ from PyTorch's by {agreement.difference:.1e} standard deviations, "
+            f"expected at most {TOLERANCE}; nothing was exported"
         )

@@ -42,7 +42,7 @@ def test_block_of_aot_equals_graphs(exported):
     id_embeddings = graphs.assign_identities((MASKS[0] == identities)[None].astype(np.float32))
     features = graphs.encode(frames[3])
     propagated = graphs.propagate(features, group.read())
-    memory = graphs.memorize(propagated, id_embeddings)
+    memory, _ = graphs.memorize(propagated, id_embeddings)
 
     x, size = to_tokens(features["features_projected"])
     stored = read_block_memory(group.read(), 0)

@@ -44,7 +44,7 @@ DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
     "another version": (
         lambda folder: rewrite(folder, version=9),
-        r"of version 9, expected 11\); run aotlab export",
+        r"version 9, this runtime reads 12\); run aotlab export",
     ),
     "no description": (
         lambda folder: (folder / "export.json").unlink(),
@@ -52,10 +52,10 @@ DAMAGED_FOLDERS = {
     ),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
-    "list": (lambda folder: (folder / "export.json").write_text("[]"), "of version None, expected 11"),
+    "list": (lambda folder: (folder / "export.json").write_text("[]"), "version None, this runtime reads 12"),
     "missing version": (lambda folder: (folder / "export.json").write_text("{}"), "missing 'version'"),
     "missing settings": (
-        lambda folder: (folder / "export.json").write_text('{"version": 11}'),
+        lambda folder: (folder / "export.json").write_text('{"version": 12}'),
         "missing 'config'",
     ),
     "changed settings": (

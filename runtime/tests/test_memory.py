@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from aotlab.engine.export.export import resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.group import Group, score_frames
+from aotlab_runtime.group import Group, StoredFrame, score_frames
+from aotlab_runtime.state import pack_state, unpack_state
 
 
 def build_memory(config, length=None):
@@ -42,20 +44,27 @@ def test_stored_frames_equal_framework(settings, references, seed):
     for index in range(150):
         value = torch.full((1, 2, 3), float(index))
         stored = [BlockMemory(KeyValue(value, value), KeyValue(value, value))]
-        names = ("memory_0_long_key", "memory_0_long_value", "memory_0_short_key", "memory_0_short_value")
-        tensors = dict.fromkeys(names, value.numpy())
+        long, short = (
+            dict.fromkeys((f"memory_0_{term}_key", f"memory_0_{term}_value"), value.numpy())
+            for term in ("long", "short")
+        )
         if index in references:
             bank.add_reference(stored)
-            memory.add_reference(tensors)
+            memory.add_reference(long, short)
         else:
             relevance = random.dirichlet(np.full(len(bank), 3.0)) * (index % 5 > 0)
             frame_relevance = FrameRelevance(torch.from_numpy(relevance), torch.zeros(len(bank), 2, 3))
-            assert memory.needs_relevance == bank.needs_relevance
-            memory.add(tensors, relevance if memory.needs_relevance else None)
+            compute_relevance = Mock(return_value=relevance)
+            memory.add(long, short, compute_relevance)
+            assert compute_relevance.called == bank.needs_relevance
+            for (read,), _ in compute_relevance.call_args_list:  # memory before the frame is added
+                assert np.array_equal(read["memory_0_long_key"], bank.read()[0].long.key.numpy())
+                assert np.array_equal(read["memory_0_short_key"], bank.read()[0].short.key.numpy())
             bank.add(stored, frame_relevance if bank.needs_relevance else None)
-        state, memory = memory.state_dict(), build_memory(config, 60)
-        memory.load_state_dict(state)
-        assert memory.long["is_reference"].tolist() == [frame in bank.references for frame in bank.frames]
+        state = pack_state({"export": "", "group": asdict(memory)})
+        memory = Group.from_state(unpack_state(state, "")["group"])
+        are_references = [frame in bank.references for frame in bank.frames]
+        assert [frame.is_reference for frame in memory.long] == are_references
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())
@@ -63,8 +72,11 @@ def test_stored_frames_equal_framework(settings, references, seed):
 
 def test_scores_equal_those_by_hand():
     # n = (3, 3, 2), ln 8 = 2.0794: 0.5 + 1.5·√(2.0794 / 11), 0.3 + 1.5·√(2.0794 / 11), 0.28 + 1.5·√(2.0794 / 10)
-    scores = score_frames(np.array([0.5, 0.3, 0.28]), np.array([7, 3, 2]))
-    np.testing.assert_allclose(scores, [1.1522, 0.9522, 0.9640], atol=1e-4)
+    frames = [
+        StoredFrame({}, relevance=relevance, updates=updates)
+        for relevance, updates in ((0.5, 7), (0.3, 3), (0.28, 2))
+    ]
+    np.testing.assert_allclose(score_frames(frames), [1.1522, 0.9522, 0.9640], atol=1e-4)
 
 
 def test_restricted_memory_evicts_the_lowest_score():
@@ -81,10 +93,11 @@ def test_restricted_memory_evicts_the_lowest_score():
             [0, 0, 0],  # no object: the oldest
         ]
     ):
-        frame = dict.fromkeys(("memory_0_long_key", "memory_0_short_key"), np.full((1, 1, 1), index))
+        value = np.full((1, 1, 1), index)
+        frame = {"memory_0_long_key": value}, {"memory_0_short_key": value}
         if index:
-            memory.add(frame, None if relevance is None else np.array(relevance))
+            memory.add(*frame, Mock(return_value=np.array(relevance)))
         else:
-            memory.add_reference(frame)
+            memory.add_reference(*frame)
         stored.append(memory.read()["memory_0_long_key"].ravel().tolist())
     assert stored[2:] == [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 5], [0, 5, 6]]

@@ -12,8 +12,8 @@ import torch
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
-from aotlab.engine.export.export import _convert_to_onnx
-from aotlab.engine.export.graphs import build_prompt_graph
+from aotlab.engine.export.export import convert_to_onnx
+from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
@@ -51,7 +51,7 @@ def test_prompted_masks_with_pytorchs_network_equal_pytorch(exported):
 def test_converted_prompt_graph_equals_pytorch(exported):
     graph = build_prompt_graph(exported[2].model)
     graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
-    session = onnxruntime.InferenceSession(_convert_to_onnx(graph).SerializeToString())
+    session = onnxruntime.InferenceSession(convert_to_onnx(graph).SerializeToString())
     results = session.run(None, {name: tensor.numpy() for name, tensor in graph.inputs.items()})
     for result, expected in zip(results, graph(*graph.inputs.values()), strict=True):
         np.testing.assert_allclose(result, expected, atol=1e-3 * float(expected.std()))
@@ -176,12 +176,12 @@ def test_crops_equal_framework(prompt, part):
     rough_mask[part] = 0.9
     expected = find_crop(aotlab.Prompt(**prompt), (480, 854), REFINE_MARGIN, rough_mask)
     (checked,) = check_prompts({1: aotlab_runtime.Prompt(**prompt)}, (480, 854)).values()
-    rows, columns = segment.find_crop(checked, (480, 854), REFINE_MARGIN, MIN_CROP, rough_mask)
+    rows, columns = segment.find_crop(checked, rough_mask, REFINE_MARGIN, MIN_CROP)
     assert (columns.start, rows.start, columns.stop, rows.stop) == expected
 
 
 def assert_same_pixels_are_far(mask, point):
-    far = segment.find_pixels_far_from_points(mask, np.array([point]))
+    far = segment.find_pixels_far_from_points(mask, np.array([point]), PROMPTING["max_part_distance"])
     assert np.array_equal(far, network.find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
 
 

@@ -1,10 +1,10 @@
 """The export tool."""
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
-from aotlab.configs.load import load_config
 from aotlab.engine.export import export, verify
 from aotlab.engine.export.verify import Agreement
 from aotlab.tools.export import main
@@ -35,17 +35,17 @@ def save_clip(tmp_path):
 
 @pytest.mark.parametrize(("difference", "region", "precision", "message"), [
     (0.0, 0.5, "float32", ""),
-    (float("nan"), 0.5, "float32", "expected at most 0.001"),
+    (float("nan"), 0.5, "float32", "expected at most 0.001; nothing was exported"),
     (0.5, 0.495, "int8", ""),
-    (0.5, 0.47, "int8", "J is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
-    (0.5, float("nan"), "int8", "J is nan points below"),
+    (0.5, 0.47, "int8", "J of the graphs is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
+    (0.5, float("nan"), "int8", "J of the graphs is nan points below"),
 ])  # fmt: skip
 def test_differing_graphs_stop_export(
     tmp_path, capsys, monkeypatch, save_clip, difference, region, precision, message
 ):
     (tmp_path / "out").mkdir()
     clips = []
-    monkeypatch.setattr(export, "export_model", lambda *args, **settings: load_config("aott"))
+    monkeypatch.setattr(export, "export_model", lambda *args, check, **settings: check(tmp_path))
 
     def verify_export(*args, clip, **settings):
         clips.append(clip)
@@ -57,8 +57,21 @@ def test_differing_graphs_stop_export(
     captured = capsys.readouterr()
     assert message in captured.err
     assert bool(message) == bool(captured.err)
-    assert "up to 9 frames in long-term memory" in captured.out
+    assert ("up to 9 frames in long-term memory" in captured.out) != bool(message)
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
+
+
+def test_failed_verification_keeps_the_earlier_export(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
+    args = [*TINY, "--output", str(tmp_path / "out")]
+    assert main(args) == 0
+    before = (tmp_path / "out" / "export.json").read_bytes()
+    monkeypatch.setattr(
+        verify, "verify_export", lambda *args, **settings: Agreement(1, 0.5, 0.5, 0.5, 0.1, 0.1)
+    )
+    assert main([*args, "--half", "--force", "--verify"]) == 1
+    assert (tmp_path / "out" / "export.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_calibration_clip_is_resized_to_the_export(tmp_path, monkeypatch, save_clip):
@@ -68,7 +81,6 @@ def test_calibration_clip_is_resized_to_the_export(tmp_path, monkeypatch, save_c
 
     def export_model(*args, calibration, **settings):
         shapes.extend((frame.shape, mask.shape, mask.max()) for frame, mask in calibration)
-        return load_config("aott")
 
     monkeypatch.setattr(export, "export_model", export_model)
     clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 2)
@@ -103,7 +115,7 @@ def test_settings_are_printed_as_exported(capsys):
 
 @pytest.mark.parametrize(("args", "message"), [
     ([], "--output: missing"),
-    (["--output", "out", "memory.policy=relevance_redundancy"], "add --memory bounded_fifo --memory-frames 4"),
+    (["--output", "out", "memory.policy=relevance_redundancy"], "use memory.policy=bounded_fifo memory.frames=4"),
     (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     (["--output", "out", "--provider", "foo", "--verify"], "provider foo: unknown; choose one of cpu, cuda"),
     (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),

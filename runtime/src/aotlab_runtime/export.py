@@ -1,4 +1,4 @@
-"""Exports: their files are checked and loaded by onnxruntime."""
+"""Checks of an export's files, and onnxruntime's sessions of its graphs."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
 from aotlab_runtime.inputs import InputError, describe_error, is_integer_in, require, shorten
 
-EXPORT_VERSION = 11
+EXPORT_VERSION = 12
 """version of ``export.json``"""
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {
@@ -73,7 +73,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         description: dict[str, Any] = json.loads((path / "export.json").read_text("utf-8"))
         version = description["version"] if isinstance(description, dict) else None
         if version != EXPORT_VERSION:
-            raise ValueError(f"of version {shorten(version)}, expected {EXPORT_VERSION}")
+            raise ValueError(f"version {shorten(version)}, this runtime reads {EXPORT_VERSION}")
         content = {key: description[key] for key in ("config", "network_size", "prompting")}
         content["sha256"] = {
             name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]

@@ -1,11 +1,11 @@
-"""`Graphs`: the steps of AOT, with their equations and shapes.
+"""`Graphs`: the steps of AOT (Yang, Wei, Yang; NeurIPS 2021), with their equations, sections and shapes.
 
-H×W: a frame of the video, of any size. H'×W': the frame in the network, which has a token for 16×16 pixels. Tokens are
+H×W: a frame of the video, of any size. H'×W': the frame resized for the network, one token per 16×16 pixels. Tokens are
 a map h×w = H'/16×W'/16 (rounded up), L = h·w. C: channels of a token. M: number of identities. T: number of frames in
 long-term memory. Arrays are float32 unless stated. They go from graph to graph by name.
 
-In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C. Models
-of several scales have more ``id_embeddings``, and tokens of other sizes in later blocks.
+In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C.
+Multi-scale models have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
 """
 
 from pathlib import Path
@@ -57,9 +57,8 @@ class Graphs:
     def assign_identities(self, masks: np.ndarray) -> Tensors:
         """Embed the objects of a frame, masks 1×(1+M)×H'×W', one-hot with the background first (section 4.1).
 
-        Returns ``id_embeddings_0``: E, 1×L×C. An identity is learned: it has a vector for each place in a window of
-        17×17 pixels (16×16 if corners are not aligned). E of a token is the sum of the vectors of all pixels in the
-        window around it, so this is a convolution with stride 16.
+        Returns ``id_embeddings_0``: E, 1×L×C. An identity is a learned 17×17 kernel of vectors (16×16 if corners are
+        not aligned), and E a convolution of the masks with stride 16: a token sums the vectors of the pixels around it.
         """
         return self.run("assign_identities", {"masks": masks})
 
@@ -84,27 +83,43 @@ class Graphs:
         return self.run("propagate", features | memory)
 
     def reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Propagate in a reference frame, one with a mask, as `propagate` does.
+        """Propagate in a reference frame, one with a mask. Returns the same as `propagate`.
 
-        Its objects are known, so it needs no memory of earlier frames: it attends to itself. K and V of each block are
-        what `memorize` returns for this frame.
+        Its objects are known, so each block reads the frame itself in place of memory::
+
+            K = Q, V = value(tokens + E)
+            x = x + long_attention(Q, K, V) + short_attention(Q, K, V)
         """
         return self.run("reference", features | id_embeddings)
 
-    def memorize(self, states: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Turn a frame into memory, once its objects are known: in each block, K = Q and V = value(tokens + E).
+    def memorize(self, states: Tensors, id_embeddings: Tensors) -> tuple[Tensors, Tensors]:
+        """Return the keys and values to store for a frame whose mask is known: K = Q and V = value(tokens + E).
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
-        Returns ``memory_N_long_key``, ``memory_N_long_value``, and the same with ``short``, 1×L×C each.
+        Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and
+        short-term memory, the same with ``short``.
         """
-        return self.run("memorize", states | id_embeddings)
+        memory = self.run("memorize", states | id_embeddings)
+        long = {name: x for name, x in memory.items() if "_long_" in name}
+        return long, {name: x for name, x in memory.items() if name not in long}
 
     def decode(self, propagated: Tensors, features: Tensors) -> Tensors:
-        """Return ``logits`` 1×(1+M)×H'/4×W'/4, background first, by a feature pyramid of embeddings and features."""
+        """Return ``logits`` 1×(1+M)×H'/4×W'/4, background first (section 4.1), by a feature pyramid::
+
+        x = relu(conv(concatenate(embeddings_0, embeddings_1, …)))
+        for f in (features_f16, features_f8, features_f4):
+            x = relu(conv(resize(x, size of f) + conv(f)))
+        logits = conv(x)
+        """
         return self.run("decode", features | propagated)
 
     def relevance(self, propagated: Tensors, memory: Tensors) -> np.ndarray:
-        """Return the share of the attention of tokens with objects that each stored frame receives, T (RMem).
+        """Return the relevance r of the T stored frames: their shares of the attention of tokens with objects (RMem).
+
+        A[p, t]: long-term attention of token p in block 0 to all tokens of frame t, the mean of the heads::
+
+            f[p] = 1 - softmax(logits)[0, p]
+            r[t] = sum_p(f[p] · A[p, t]) / sum_p(f[p])        0 without objects
 
         ``propagated``: outputs of `propagate` and `decode`. Only in exports with the policy ``restricted``.
         """

@@ -55,11 +55,9 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
     is_frame = is_rgb and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
     actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
     require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
-    if expected is not None and array.shape != expected:
-        raise InputError(
-            f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
-            "call reset() for a new video"
-        )
+    first = expected or array.shape
+    message = f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {first[1]}×{first[0]}"
+    require(array.shape == first, f"{message}; call reset() for a new video")
     return array
 
 

@@ -1,4 +1,4 @@
-"""Saved states: arrays by name, and a JSON header with the digest of all."""
+"""Saved states: nested lists and dicts as JSON, their arrays, and a digest of both."""
 
 import hashlib
 import json
@@ -10,37 +10,45 @@ import numpy as np
 from aotlab_runtime.graphs import Tensors
 from aotlab_runtime.inputs import InputError, describe_error
 
-STATE_VERSION = 14
+STATE_VERSION = 15
 
 
-def pack_state(header: Mapping[str, Any], arrays: Tensors) -> Tensors:
-    """Return a state; ``header`` is written as JSON."""
-    header = {"version": STATE_VERSION, **header}
-    digest = digest_state(header, arrays)
-    return {"header": np.array(json.dumps({**header, "digest": digest})), **arrays}
+def pack_state(content: Mapping[str, Any]) -> Tensors:
+    """Return a state as arrays by name; the text ``header`` is the content as JSON, with the names of its arrays."""
+    arrays: Tensors = {}
+
+    def name_array(array: np.ndarray) -> dict[str, str]:
+        name = f"array_{len(arrays)}"
+        arrays[name] = array
+        return {"array": name}
+
+    arrays["header"] = np.array(json.dumps({"version": STATE_VERSION, **content}, default=name_array))
+    return {**arrays, "digest": np.array(digest_arrays(arrays))}
 
 
-def unpack_state(state: Mapping[str, np.ndarray], export: str) -> tuple[dict[str, Any], Tensors]:
-    """Return header and arrays; raise `InputError` if they are damaged or of an export with another digest."""
+def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]:
+    """Return the content of a state; raise `InputError` if it is damaged or of an export with another digest."""
     try:
         if not isinstance(state, Mapping) or "header" not in state:
             raise ValueError("saved by another program")
-        header = json.loads(str(state["header"]))
-        if (header["version"], header["export"]) != (STATE_VERSION, export):
+        content: dict[str, Any] = json.loads(str(state["header"]))
+        if (content["version"], content["export"]) != (STATE_VERSION, export):
             raise ValueError("saved with another export or version")
-        arrays = {name: np.array(state[name]) for name in state if name != "header"}
-        if header.pop("digest") != digest_state(header, arrays):
+        arrays = {name: np.array(state[name]) for name in state}
+        if str(arrays.pop("digest")) != digest_arrays(arrays):
             raise ValueError("changed or damaged since it was saved")
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
             f"tracker state: invalid ({describe_error(error)}); load the export that saved it, or save it again"
         ) from error
-    return header, arrays
+    return json.loads(
+        str(arrays["header"]), object_hook=lambda item: arrays[item["array"]] if "array" in item else item
+    )
 
 
-def digest_state(header: Mapping[str, Any], arrays: Tensors) -> str:
-    """Return the SHA-256 of the header and the arrays of a state."""
-    total = hashlib.sha256(json.dumps(header).encode())
+def digest_arrays(arrays: Tensors) -> str:
+    """Return the SHA-256 of named arrays."""
+    total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(array.tobytes())

@@ -14,6 +14,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,7 @@ class Tracker:
         return cls(Graphs(folder, provider=provider, threads=threads))
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        """Forget all objects and frames; ``length``: number of frames in the next video, if known."""
         is_length = length is None or is_integer_in(length, 0)
         require(is_length, f"reset: length must be a number of frames, got {shorten(length)}")
         self._length = None if length is None else int(length)
@@ -87,33 +89,69 @@ class Tracker:
             InputError: unusable input. A failed step changes nothing.
         """
         image = check_frame(frame, self._frame_shape)
-        size = image.shape[0], image.shape[1]
-        object_mask = np.zeros(size, int) if mask is None else check_mask(mask, image)
+        object_mask = np.zeros(image.shape[:2], int) if mask is None else check_mask(mask, image)
         if prompts is not None:
             object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
         has_mask = object_mask.any()
-        needs_objects = mask is not None and not self.groups
-        require(has_mask or not needs_objects, "mask is empty: give ids above 0 where the objects are")
+        is_usable = has_mask or mask is None or self.groups
+        require(is_usable, "mask is empty: give ids above 0 where the objects are")
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
         features = self.graphs.encode(image) if groups or has_mask else {}
-        decoded_frames = [self._segment_frame(group, features) for group in groups]
-        logits = self._merge_logits(groups, decoded_frames, size)
+        decoded_frames = []
+        for group in groups:
+            propagated = self.graphs.propagate(features, group.read())
+            decoded_frames.append(propagated | self.graphs.decode(propagated, features))
+        logits = self._merge_logits(groups, decoded_frames, image.shape[:2])
         prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
         if has_mask:
             prediction = self._overwrite_with_mask(prediction, object_mask)
             self._add_objects(groups, prediction.ids[len(self.ids) :])
-            self._store_reference(groups, features, prediction.labels)
+            for group in groups:
+                id_embeddings = self._assign_identities(group, prediction.labels)
+                propagated = self.graphs.reference(features, id_embeddings)
+                group.add_reference(*self.graphs.memorize(propagated, id_embeddings))
         else:
-            self._store_tracked(groups, decoded_frames, prediction.labels)
+            for group, decoded in zip(groups, decoded_frames, strict=True):
+                id_embeddings = self._assign_identities(group, prediction.labels)
+                memory = self.graphs.memorize(decoded, id_embeddings)
+                group.add(*memory, partial(self.graphs.relevance, decoded))
         if self._frame_shape is None:
             self._warn_if_stretched(image)
         self.groups, self._frame_shape = groups, image.shape
         return prediction
 
-    def _segment_frame(self, group: Group, features: Tensors) -> Tensors:
-        """Propagate the identities in a group's memory to a frame and decode them; return all outputs."""
-        propagated = self.graphs.propagate(features, group.read())
-        return propagated | self.graphs.decode(propagated, features)
+    def prompt(self, frame: ArrayLike, prompts: Prompts) -> Prediction:
+        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
+        image = check_frame(frame, self._frame_shape)
+        return segment_prompts(self.graphs, image, prompts, np.zeros(image.shape[:2], int))
+
+    def forget(self, object_id: int) -> None:
+        """Stop tracking an object: it disappears from the next frame; its id can be reused.
+
+        Its identity remains reserved, because stored frames still contain it, until all objects of its group are
+        forgotten.
+        """
+        is_tracked = is_integer_in(object_id, 1) and object_id in self.ids
+        require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
+        for group in self.groups:
+            group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
+        self.groups = [group for group in self.groups if any(group.ids)]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return the state with which a tracker of the same export resumes this video.
+
+        ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
+        """
+        groups = [asdict(group) for group in self.groups]  # a deep copy
+        content = {"length": self._length, "frame_shape": self._frame_shape, "groups": groups}
+        return pack_state({"export": self.graphs.digest, **content})
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
+        content = unpack_state(state, self.graphs.digest)
+        self.reset(content["length"])
+        self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
+        self.groups = [Group.from_state(state) for state in content["groups"]]
 
     def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
@@ -150,23 +188,7 @@ class Tracker:
         for object_id in ids:
             if not groups or len(groups[-1].ids) == self.graphs.max_objects:
                 groups.append(Group(self.graphs.config["memory"], self._length))
-            groups[-1].ids += (object_id,)
-
-    def _store_reference(self, groups: list[Group], features: Tensors, labels: np.ndarray) -> None:
-        """Store a frame with a mask in the memory of every group; ``labels``: object ids H×W."""
-        for group in groups:
-            id_embeddings = self._assign_identities(group, labels)
-            propagated = self.graphs.reference(features, id_embeddings)
-            group.add_reference(self.graphs.memorize(propagated, id_embeddings))
-
-    def _store_tracked(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
-        """Store a frame without a mask; ``decoded``: each group's outputs of `_segment_frame`, ``labels``: H×W."""
-        for group, tensors in zip(groups, decoded, strict=True):
-            relevance = None
-            if group.needs_relevance:
-                relevance = self.graphs.relevance(tensors, group.read())
-            id_embeddings = self._assign_identities(group, labels)
-            group.add(self.graphs.memorize(tensors, id_embeddings), relevance)
+            groups[-1].ids = (*groups[-1].ids, object_id)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
@@ -187,45 +209,3 @@ class Tracker:
                 "frames of %d×%d are stretched to %d×%d in the network; export with --size %dx%d",
                 width, height, size[1], size[0], width, height,
             )  # fmt: skip
-
-    def prompt(self, frame: ArrayLike, prompts: Prompts) -> Prediction:
-        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
-        image = check_frame(frame, self._frame_shape)
-        return segment_prompts(self.graphs, image, prompts, np.zeros(image.shape[:2], int))
-
-    def forget(self, object_id: int) -> None:
-        """Stop tracking an object: it disappears from the next frame; its id can be reused.
-
-        Its identity remains reserved, because stored frames still contain it, until all objects of its group are
-        forgotten.
-        """
-        is_tracked = is_integer_in(object_id, 1) and object_id in self.ids
-        require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
-        for group in self.groups:
-            group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
-        self.groups = [group for group in self.groups if any(group.ids)]
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return the state with which a tracker of the same export resumes this video.
-
-        ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
-        """
-        arrays = {
-            f"{index}.{name}": array.copy()
-            for index, group in enumerate(self.groups)
-            for name, array in group.state_dict().items()
-        }
-        ids = [group.ids for group in self.groups]
-        header = {"length": self._length, "frame_shape": self._frame_shape, "ids": ids}
-        return pack_state({"export": self.graphs.digest, **header}, arrays)
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
-        header, arrays = unpack_state(state, self.graphs.digest)
-        self.reset(header["length"])
-        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
-        for index, ids in enumerate(header["ids"]):
-            group = Group(self.graphs.config["memory"], self._length, tuple(ids))
-            names = {name: name.removeprefix(f"{index}.") for name in arrays}
-            group.load_state_dict({short: arrays[name] for name, short in names.items() if short != name})
-            self.groups.append(group)

@@ -20,7 +20,7 @@ def export_small(folder, replace=False):
 
 
 def export_empty(folder, replace=False):
-    pytest.MonkeyPatch().setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    pytest.MonkeyPatch().setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
     export_small(folder, replace)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aotlab.configs import schema
 from aotlab.configs.load import load_config
-from aotlab.engine.export.export import export_model
+from aotlab.engine.export.export import export_model, resolve_export_config
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipModule, ClipOptions
@@ -87,10 +87,10 @@ def test_method_of_two_stages_tracks(monkeypatch):
 def test_custom_method_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
-    export_config = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
+    export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
     agreement = verify_export(
         model,
-        export_config,
+        resolve_export_config(config),
         tmp_path / "export",
         clip=list(zip(*draw_clip(4, HEIGHT, WIDTH, seed=0), strict=True)),
     )
@@ -101,5 +101,5 @@ def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(
         ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, 0)._asdict())
     )
-    with pytest.raises(AssertionError, match="states must be NamedTuples"):
+    with pytest.raises(InputError, match=r"SimpleNamespace: to be exported, .* must be a NamedTuple"):
         export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))

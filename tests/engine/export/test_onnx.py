@@ -94,7 +94,7 @@ def test_every_nth_is_exported_as_trackers_bound_it():
 
 
 @pytest.mark.parametrize(("preset", "overrides", "message"), [
-    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: .*--memory bounded_fifo --memory-frames 4"),
+    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: .*; use memory.policy=bounded_fifo memory.frames=4"),
     ("aott", ("memory.frames=1",), "memory.frames 1: cannot be exported; use at least 2"),
     ("aott", ("memory.short_term_frames=2",), "memory.short_term_frames 2: cannot be exported; use 1"),
 ])  # fmt: skip
@@ -106,12 +106,12 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(export, "_convert_to_onnx", lambda graph: onnx.ModelProto())
+    monkeypatch.setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):
     fail = Mock(side_effect=OSError(28, "No space left on device"))
-    monkeypatch.setattr(export, "_convert_to_onnx", fail)
+    monkeypatch.setattr(export, "convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
     assert list(tmp_path.iterdir()) == []
@@ -219,8 +219,8 @@ def test_nan_on_any_frame_is_the_difference(monkeypatch, damaged):
         model, config, None, clip=[(frame, stripes([1, 2])) for frame in draw_texture(4)]
     )
     assert math.isnan(agreement.difference)
-    with pytest.raises(RunStopped, match="logits differ from PyTorch's by nan"):
-        require_agreement(agreement, "export", half=False, max_loss=None)
+    with pytest.raises(RunStopped, match="logits of the graphs differ from PyTorch's by nan"):
+        require_agreement(agreement, half=False, max_loss=None)
 
 
 def test_error_of_the_runtime_is_an_input_error(tmp_path):

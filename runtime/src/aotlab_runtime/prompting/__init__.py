@@ -1,1 +1,1 @@
-"""Masks of objects from points and boxes; a tracker that starts with masks needs none of it."""
+"""Masks of objects from points and boxes; not needed to track from masks."""

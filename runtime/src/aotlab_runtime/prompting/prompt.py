@@ -35,7 +35,7 @@ class Prompt:
 
 
 Prompts = Mapping[int, Prompt | ArrayLike]
-"""prompts by object id; a pair (x, y) is one point"""
+"""prompts by object id; ``{1: (x, y)}`` is short for ``{1: Prompt(points=(x, y))}``"""
 
 
 class CheckedPrompt(NamedTuple):
@@ -52,9 +52,10 @@ def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]
     require(has_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     checked = {}
     for object_id, prompt in prompts.items():
-        is_foreign = type(prompt).__name__ == "Prompt" and not isinstance(prompt, Prompt)
-        require(not is_foreign, "prompts: of another package; import Prompt from aotlab_runtime")
         own = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        require(
+            not hasattr(own.points, "points"), "this Prompt is aotlab's; import Prompt from aotlab_runtime"
+        )
         positive, negative = check_points(own, size)
         corners = None if own.box is None else check_box(own.box, size, int(object_id))
         checked[int(object_id)] = CheckedPrompt(positive, negative, corners)

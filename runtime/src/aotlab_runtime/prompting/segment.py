@@ -8,18 +8,12 @@ import numpy as np
 
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.images import ImageSize
-from aotlab_runtime.inputs import InputError, require
+from aotlab_runtime.inputs import require
 from aotlab_runtime.prediction import Prediction
 from aotlab_runtime.prompting.prompt import CheckedPrompt, Prompts, check_prompts
 
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
-EXCLUDED = np.float32(-12)
-"""logit of pixels that cannot belong to an object, about the lowest that the network gives"""
-BOX_MARGIN = 0.12
-"""margin around a box, as a fraction of its sides; pixels beyond it are outliers"""
-MAX_PART_DISTANCE = 0.5
-"""A part farther than this from every clicked part is dropped; unit: square root of the area of the clicked parts."""
 STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
 
@@ -30,8 +24,8 @@ def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.n
         return mask
     prediction = segment_prompts(graphs, frame, prompts, mask)
     for object_id in prediction.ids:
-        if object_id not in prediction.labels:
-            raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+        is_found = object_id in prediction.labels
+        require(is_found, f"object {object_id}: no pixel found there; give another box or point")
     return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
 
@@ -47,25 +41,32 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     for prompt in prompts_by_id.values():  # points on other objects are off this one
         others = [other.positive for other in prompts_by_id.values() if other is not prompt]
         checked.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
-    is_excluded = ~np.isin(mask, [0, *prompts_by_id])
-    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in checked])
-    coarse_logits[:, is_excluded] = EXCLUDED
-    strongest = coarse_logits.max(0)
-    is_overlap = (coarse_logits < strongest) & (strongest > 0)
-    rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse_logits)))
-    objects = zip(checked, rough_masks, strict=True)
-    logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
-    logits[:, is_excluded] = EXCLUDED
+    allowed = np.isin(mask, [0, *prompts_by_id])
+    coarse_logits = np.stack([segment_object(graphs, frame, prompt, allowed) for prompt in checked])
+    objects = zip(checked, draw_rough_masks(coarse_logits), strict=True)
+    logits = np.stack([segment_object(graphs, frame, prompt, allowed, rough) for prompt, rough in objects])
     for object_logits, prompt in zip(logits, checked, strict=True):
-        object_logits[find_pixels_far_from_prompt(object_logits > 0, prompt)] = EXCLUDED
+        far = find_far_pixels(object_logits > 0, prompt, graphs.prompting)
+        object_logits[far] = graphs.prompting["excluded_logit"]
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction((*prompts_by_id,), logits, graphs.config["confidence_temperature"])
 
 
+def draw_rough_masks(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities n×H×W of objects with these logits, 0 where another object is more probable."""
+    strongest = logits.max(0)
+    is_overlap = (logits < strongest) & (strongest > 0)
+    return np.where(is_overlap, 0, 1 / (1 + np.exp(-logits)))
+
+
 def segment_object(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
+    graphs: Graphs,
+    frame: np.ndarray,
+    prompt: CheckedPrompt,
+    allowed: np.ndarray,
+    rough_mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the logits H×W of one object.
+    """Return the logits H×W of one object, which may only have the pixels ``allowed``, H×W bool.
 
     The coarse pass, without a rough mask, sees the surroundings of a box, else the whole frame. The refining pass, with
     a rough mask H×W in 0 to 1, sees those of the box or of this mask; its outlines follow the edges of the image.
@@ -75,13 +76,14 @@ def segment_object(
     crop, edge = np.s_[0 : size[0], 0 : size[1]], settings["frame_edge"]
     if prompt.box is not None or rough_mask is not None:
         margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
-        crop, edge = find_crop(prompt, size, margin, settings["min_crop"], mask), settings["crop_edge"]
+        crop, edge = find_crop(prompt, mask, margin, settings["min_crop"]), settings["crop_edge"]
     image = frame[crop]
     input_size = choose_input_size(image.shape[:2], edge, graphs.config["model"])
     planes = draw_prompt_planes(prompt, crop, input_size, settings["click_radius"])
     outputs = graphs.prompt(image, planes[None], mask[crop])
-    logits = np.full(size, EXCLUDED)
+    logits = np.full(size, settings["excluded_logit"], np.float32)
     logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
+    logits[~allowed] = settings["excluded_logit"]
     return logits
 
 
@@ -89,13 +91,10 @@ def choose_input_size(size: ImageSize, edge: float, model: Mapping[str, Any]) ->
     """Return the prompt network's (height, width) for a crop of (height, width): whole tokens, about ``edge`` wide."""
     stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
     tokens = np.rint((np.array(size) * (edge / max(size)) - corner_pixel) / stride)
-    height, width = stride * np.maximum(2, tokens).astype(int) + corner_pixel
-    return int(height), int(width)
+    return tuple((stride * np.maximum(2, tokens).astype(int) + corner_pixel).tolist())
 
 
-def find_crop(
-    prompt: CheckedPrompt, size: ImageSize, margin: float, min_side: float, mask: np.ndarray
-) -> Crop:
+def find_crop(prompt: CheckedPrompt, mask: np.ndarray, margin: float, min_side: float) -> Crop:
     """Find the rows and columns around positive points and a box, else a rough mask; square where the frame allows.
 
     ``margin``: on each side, as a fraction of the object's longer side.
@@ -105,7 +104,7 @@ def find_crop(
     corners = np.concatenate([prompt.positive, outline])
     low, high = corners.min(0), corners.max(0)
     side = max(min_side, (1 + 2 * margin) * (high - low).max())
-    limit = np.array(size[::-1])
+    limit = np.array(mask.shape[::-1])
     start = np.rint(((low + high) / 2 - side / 2).clip(0, np.maximum(0, limit - side))).astype(int)
     stop = np.minimum(limit, start + round(side))
     return np.s_[start[1] : stop[1], start[0] : stop[0]]
@@ -127,26 +126,29 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
     return planes
 
 
-def find_pixels_far_from_prompt(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: Mapping[str, float]) -> np.ndarray:
     """Return the pixels of a mask H×W bool far outside the box and the points; without a box, far from the points."""
     if prompt.box is None:
-        return find_pixels_far_from_points(mask, prompt.positive)
-    margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
+        return find_pixels_far_from_points(mask, prompt.positive, settings["max_part_distance"])
+    margin = settings["box_margin"] * (prompt.box[1] - prompt.box[0])
     corners = np.concatenate([prompt.box + np.stack([-margin, margin]), prompt.positive])
     (left, top), (right, bottom) = corners.min(0), corners.max(0)
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
 
 
-def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the components of a mask H×W bool far from those with a point (x, y), else from the largest."""
+def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
+    """Return the components of a mask H×W bool far from those with a point (x, y), else from the largest.
+
+    ``max_distance``: in units of the square root of the area of the components with a point.
+    """
     height, width = mask.shape
     components = label_components(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
     seed = mask & np.isin(components, components[y, x])
     if not seed.any():
         seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
-    is_near = measure_distance(seed) <= MAX_PART_DISTANCE * np.sqrt(seed.sum())
+    is_near = measure_distance(seed) <= max_distance * np.sqrt(seed.sum())
     return mask & ~np.isin(components, components[mask & is_near])
 
 
