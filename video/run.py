@@ -22,7 +22,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import VideoInfo
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, already_contains, require, require_type
 from aotlab.utils.files import prefix_errors, remove, sibling_path
@@ -33,7 +33,7 @@ from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digests import digest_inputs, result_settings
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
+from aotlab.video.inputs import FrameSelection, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
@@ -73,7 +73,7 @@ class JobRun:
     """record of the run, or of the results that are reused"""
     source: FrameSource
     frames: FrameSelection
-    masks: VideoMasks
+    masks: Annotations
     """masks from files, with the class names of these files and `Job.classes`"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
@@ -251,7 +251,7 @@ def plan_job(
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
     prompts = _index_prompts(job, source, frames, masks)
     ids: dict[int, Collection[int]] = {
-        index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
+        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
     ids |= prompts
     removals = group_removals(options.removals, ids, frames)
@@ -260,12 +260,12 @@ def plan_job(
         raise InputError(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
-    masks.annotations.class_names.update(job.classes)
+    masks.class_names.update(job.classes)
     settings, record = read_settings(), make_record(job, frames)
     outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
     record = replace(
         record, fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
-        class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
+        class_names=masks.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
     )  # fmt: skip
     if in_list or job.is_repeatable(options):
         record.input_digests = digest_inputs(job, settings, record)
@@ -285,7 +285,7 @@ def plan_job(
 
 
 def _index_prompts(
-    job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
+    job: Job, source: FrameSource, frames: FrameSelection, masks: Annotations
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts by frame index and object id, cropped to the frame; reject prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
@@ -387,9 +387,9 @@ def track_job(
             for index, prompts in run.prompts.items():
                 labels = segmenter(source.read(index), prompts)
                 require_pixels(labels, prompts)
-                run.masks.add(index, labels)
+                run.masks.add_mask(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
-        classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
+        classes = ObjectClasses.from_annotations(run.masks, class_file)
         context = OutputContext(source, classes, run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(

@@ -65,7 +65,7 @@ def test_white_masks_with_ids_are_two_objects(video, masks, values):
     found = load_masks(values, video)
     assert list(found) == [0]
     assert (found[0] == labels(1) + np.roll(labels(2), 10, axis=0)).all()
-    assert found.annotations.objects() == [1, 2]
+    assert found.objects() == [1, 2]
 
 
 def test_white_masks_of_one_object_on_two_frames(video, masks):
@@ -75,7 +75,7 @@ def test_white_masks_of_one_object_on_two_frames(video, masks):
 
 def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
     write_coco(tmp_path / "car.json", "car")
-    assert load_masks(["first.png", ":7=car.json"], video).annotations.class_names == {7: "car"}
+    assert load_masks(["first.png", ":7=car.json"], video).class_names == {7: "car"}
 
 
 @pytest.mark.parametrize(("value", "frame", "file"), [
@@ -130,7 +130,7 @@ def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
 def test_masks_are_stored_as_run_lengths(video, masks):
     found = load_masks(["first.png"], video)
     assert found[0].dtype == np.uint8
-    assert sum(region.rle.nbytes for region in found.annotations.frames[0]) < 1000
+    assert sum(region.rle.nbytes for region in found.frames[0]) < 1000
 
 
 @pytest.mark.parametrize(
@@ -288,5 +288,5 @@ def test_frames_missing_from_the_header_are_read(tmp_path):
 def test_mask_named_like_another_frame_warns(source, video, masks, tmp_path, caplog):
     stem = source.frame_name(3)
     Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
-    assert list(load_masks([str(tmp_path / f"{stem}.png")], video).annotations.frames) == [0]
+    assert list(load_masks([str(tmp_path / f"{stem}.png")], video).frames) == [0]
     assert f"for the frame of its name write 3={tmp_path / stem}.png" in caplog.text
