@@ -67,7 +67,7 @@ SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options of a single video, by argument of `Job`"""
+"""options of a single video, by field of `Job`"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of mask files, which are never videos"""
 
@@ -159,7 +159,7 @@ def list_jobs(
     Args:
         videos: the videos; empty with a list.
         job_file: the list.
-        inputs: arguments of `Job` for all jobs.
+        inputs: values of `Job.parse` for all jobs.
         keep_errors: return the errors instead of raising them.
     """
     from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
@@ -182,8 +182,13 @@ def list_jobs(
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
+    from aotlab.media.frames import parse_rate
+    from aotlab.media.high_bit_depth import parse_levels
+
     if not (levels or rate):
         return [*jobs]
+    parse_levels(levels)
+    parse_rate(rate)
     images = {job.name for job in jobs if job.has_images}
     if not images:
         name = "--levels" if levels else "--fps"
@@ -364,7 +369,7 @@ def main(
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
         name = folder.name if is_file_name(folder.name) else "video"
-        job = Job(
+        job = Job.parse(
             name,
             video[0],
             **{field.name: inputs[field.name] for field in fields(Job) if field.name in inputs},

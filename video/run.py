@@ -119,7 +119,7 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require_type(job, Job, "job", "Job(name, video, masks)")
+    require_type(job, Job, "job", "Job.parse(name, video, masks)")
     require_type(folder, str | Path, "folder", "a path")
     require_type(options, JobOptions | None, "options", "JobOptions(...)")
     tracker, options = tracker or TrackerOptions(), options or JobOptions()

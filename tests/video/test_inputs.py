@@ -230,7 +230,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):
-        Job(**{"name": "a", "video": "a.mp4"} | fields)
+        Job.parse(**{"name": "a", "video": "a.mp4"} | fields)
 
 
 @pytest.mark.parametrize(
@@ -244,22 +244,22 @@ def test_job_names_an_invalid_field(fields, words):
     ],
 )
 def test_job_takes_prompts_of_any_numbers(box):
-    ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes
+    ((frame, object_id, values),) = Job.parse("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
 
 
 def test_job_takes_prompts_of_an_iterator():
-    job = Job("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
+    job = Job.parse("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
 
 
 def test_job_takes_one_parsed_mask():
     mask = FrameObjectValue(None, 2, "a.png")
-    assert Job("a", "a.mp4", mask).masks == (mask,)
+    assert Job.parse("a", "a.mp4", mask).masks == (mask,)
 
 
 def test_job_takes_class_names_by_object_id():
-    assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
+    assert Job.parse("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

@@ -298,7 +298,7 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"job": "clip"}, r"job: expected Job\(name, video, masks\), got 'clip'"),
+        ({"job": "clip"}, r"job: expected Job.parse\(name, video, masks\), got 'clip'"),
         ({"folder": None}, "folder: expected a path, got None"),
         ({"tracker": "cpu"}, "tracker: expected TrackerOptions.* or a Tracker, got 'cpu'"),
         ({"options": {"write": "masks"}}, r"options: expected JobOptions\(...\), got"),
@@ -306,19 +306,7 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
 )
 def test_arguments_of_run_job_have_their_types(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
-        run_job(**{"job": Job("clip", "clip.mp4"), "folder": tmp_path, **arguments})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"video": None}, "video: expected a path"),
-        ({"segmenter": [1, 2]}, "segmenter: expected two ONNX files"),
-    ],
-)
-def test_arguments_of_a_job_have_their_types(arguments, message):
-    with pytest.raises(InputError, match=message):
-        Job(**{"name": "clip", "video": "clip.mp4", **arguments})
+        run_job(**{"job": Job.parse("clip", "clip.mp4"), "folder": tmp_path, **arguments})
 
 
 def test_options_given_as_lists_are_hashable():
