@@ -74,6 +74,8 @@ class FolderState:
             yield "results of a list of videos", False
         if (self.folder / CORRECTED_FILE).exists():
             yield "corrected masks", False
+        if self.earlier.input_digests and not self.record.input_digests:
+            yield "results of run_job", False
         for path in (self.folder / name for name in self.record.outputs):
             if path.is_symlink() and not path.exists():  # the disk may not be mounted
                 yield f"{path.name}, a link to a missing file or folder", False
