@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +44,6 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.environment import count_ranks, read_count
 from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
@@ -59,8 +56,6 @@ if TYPE_CHECKING:
     from aotlab.video.job import Job
     from aotlab.video.track import JobOptions
 
-MAX_WAIT = timedelta(days=30)
-"""longest time that a process of torchrun waits for the others"""
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 SINGLE_VIDEO_OPTIONS = {
@@ -132,9 +127,6 @@ def track_video(
     from aotlab.video.digests import result_settings
     from aotlab.video.run import check_run, plan_job, track_job
 
-    if count_ranks() > 1:
-        name = strip_credentials(job.video)
-        raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
     if run.action == "reuse":
@@ -203,8 +195,6 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
-    if count_ranks() > 1:
-        shard = shard or Shard().divide()
     with stop_flag() as stop:
         records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
@@ -216,17 +206,7 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
         remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
-    return share_status(status)
-
-
-def share_status(status: int) -> int:
-    """Return the largest exit code of the processes of torchrun, which stops all of them once one has failed."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return status
-    from aotlab.utils.distributed import join_process_group
-
-    with join_process_group("cpu", timeout=MAX_WAIT) as world:
-        return max(world.gather(status))
+    return status
 
 
 @command(
@@ -322,15 +302,14 @@ def share_status(status: int) -> int:
         "--jobs",
         "job_file",
         type=ExistingPath,
-        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
-        "torchrun tracks a shard",
+        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes",
     ),
     option(
         "--shard",
         metavar="I/N",
         type=FunctionType(Shard.parse),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
-        "Slurm, torchrun or Kubernetes",
+        "Slurm or Kubernetes",
     ),
     flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
@@ -380,8 +359,6 @@ def main(
 
     refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
     jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
-    if count_ranks() > 1 and tracker.device == "cuda" and not (dry_run or summarize):
-        tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:

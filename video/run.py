@@ -222,8 +222,9 @@ def plan_job(
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
 
     def digest(record: JobRecord) -> dict[str, str]:
+        settings = read_settings()  # checks them
         if in_list or job.is_repeatable(options):
-            return digest_inputs(job, read_settings(), record)
+            return digest_inputs(job, settings, record)
         return {"recording": secrets.token_hex()}  # another run has other frames
 
     return _plan_run(job, folder, options, source, frames, masks, digest, force=force)

@@ -207,18 +207,6 @@ def test_invalid_line_is_rejected_before_loading(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    ("ranks", "words"),
-    [("2", "torchrun distributes several videos only"), ("x", "WORLD_SIZE=x: not a whole number")],
-)
-def test_one_video_is_rejected_by_several_ranks(
-    video, mask, tmp_path, read_error_line, tracker, monkeypatch, ranks, words
-):
-    monkeypatch.setenv("WORLD_SIZE", ranks)
-    assert words in read_error_line(track(video, tmp_path, mask))
-    assert tracker.loads == 0
-
-
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
