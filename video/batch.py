@@ -183,7 +183,9 @@ class Batch:
                 if job.is_stored:
                     name = path.resolve().name if path.is_dir() else path.stem
                     record = replace(record, video_name=name, fingerprint=compute_fingerprint(path))
-                difference = describe_difference(record, digest_inputs(job, self._read_settings(), record))
+                difference = describe_difference(
+                    record.input_digests, digest_inputs(job, self._read_settings(), record)
+                )
         except InputError as error:
             return str(error)
         content = f"results of other inputs ({difference})"

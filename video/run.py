@@ -38,13 +38,13 @@ from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
 from aotlab.video.results import (
-    EARLIER,
+    ASIDE,
     STATE_FILE,
     Action,
     Replacement,
     choose_action,
     is_complete,
-    restore_earlier,
+    restore_aside,
 )
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -263,9 +263,9 @@ def _plan_run(
     if source.has_names and frames.last is not None:
         record.frame_names = [*map(source.frame_name, range(frames.first, frames.last + 1))]
     record.input_digests = digest(record)
-    if (folder / EARLIER).is_dir():  # left by a killed process
+    if (folder / ASIDE).is_dir():  # left by a killed process
         with locked_output(folder):
-            restore_earlier(folder)
+            restore_aside(folder)
     action, earlier = choose_action(folder, record, job.input_paths, force=force)
     if action == "reuse":
         record = earlier
@@ -360,7 +360,7 @@ def track_job(
         written = {name: folder / file for name, file in files.items() if file in record.written}
         return TrackResult(record.frames, record.seconds, written, reused=True)
     with locked_output(folder):
-        restore_earlier(folder)
+        restore_aside(folder)
         tracker, segmenter, earlier, resumed = _prepare_tracker(run, load_tracker)
         on_start()
         prompt_files = {}
