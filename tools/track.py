@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,25 +107,22 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def make_job_options(values: Mapping[str, Any]) -> JobOptions:
-    """Return the outputs and how to track, from the values of the command's options."""
-    from aotlab.video.track import JobOptions
+def print_outputs() -> int:
+    """Print the names and descriptions of all outputs; return the exit code."""
+    from aotlab.video.outputs import find_output, list_outputs
 
-    outputs = dict.fromkeys((*(values["write"] or JobOptions.write), *["review"] * values["review"]))
-    if values["no_overlay"]:
-        outputs.pop("overlay", None)
-    return JobOptions(
-        write=tuple(outputs), removals=values["remove"], by_name=values["frame_numbers"] == "file",
-        **{name: values[name] for name in ("both_directions", "realtime", "timeout")},
-    )  # fmt: skip
+    names = list_outputs()
+    for name in names:
+        print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+    return 0
 
 
-def track_video(
+def run_one(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.video.digests import result_settings
-    from aotlab.video.run import check_run, plan_job, track_job
+    from aotlab.video.run import check_run, execute_run, plan_job
 
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
@@ -139,7 +136,7 @@ def track_video(
         report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-    result = track_job(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
+    result = execute_run(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
     return report_result(result, realtime=options.realtime)
 
 
@@ -191,7 +188,7 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     ]
 
 
-def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
+def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
@@ -321,43 +318,48 @@ def main(
     *,
     job_file: Path | None,
     output: Path | None,
+    write: tuple[str, ...],
+    no_overlay: bool,
+    review: bool,
     force: bool,
+    both_directions: bool,
+    remove: tuple[tuple[int, int], ...],
+    frame_numbers: str,
+    realtime: bool,
+    timeout: float,
     shard: Shard | None,
     summarize: bool,
     dry_run: bool,
     **inputs: Any,
 ) -> int:
     """Track objects in a video."""
-    tracker = read_tracker(inputs)
-    if "help" in inputs["write"]:
-        from aotlab.video.outputs import find_output, list_outputs
-
-        names = list_outputs()
-        for name in names:
-            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-        return 0
+    tracker = read_tracker(inputs)  # values of `Job.parse` are left
+    if "help" in write:
+        return print_outputs()
     require_videos(video, job_file)
     if (shard is not None) + summarize + dry_run > 1:
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
     from aotlab.video.job_file import find_masks_beside
+    from aotlab.video.track import JobOptions
 
-    options = make_job_options(inputs)
+    outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
+    if no_overlay:
+        outputs.pop("overlay", None)
+    options = JobOptions(
+        write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
+        removals=remove, by_name=frame_numbers == "file",
+    )  # fmt: skip
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
-        name = folder.name if is_file_name(folder.name) else "video"
-        job = Job.parse(
-            name,
-            video[0],
-            **{field.name: inputs[field.name] for field in fields(Job) if field.name in inputs},
-        )
+        job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         if not job.has_objects:
             job = replace(job, masks=find_masks_beside(video[0]))
-        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
+        return run_one(job, folder, options, tracker, force=force, dry_run=dry_run)
 
-    refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
+    refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
     jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
@@ -366,7 +368,7 @@ def main(
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return track_videos(batch, jobs, folder, shard)
+    return run_list(batch, jobs, folder, shard)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from aotlab.video.results import (
     record_failure,
     resolve_links,
 )
-from aotlab.video.run import JobRun, check_run, make_record, plan_job, track_job
+from aotlab.video.run import JobRun, check_run, execute_run, make_record, plan_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return corrected
             run = self._plan(job)
-            result = track_job(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
+            result = execute_run(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.list_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)

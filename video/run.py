@@ -125,7 +125,7 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
-    return track_job(plan_job(job, Path(folder), options, read_settings, force=force), load)
+    return execute_run(plan_job(job, Path(folder), options, read_settings, force=force), load)
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -182,7 +182,7 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     job = Job(folder.name, "-" if source.path is None else str(source.path))
     run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)
-    return track_job(replace(run, classes=classes), lambda overrides: tracker)
+    return execute_run(replace(run, classes=classes), lambda overrides: tracker)
 
 
 def plan_job(
@@ -335,7 +335,7 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
 
-def track_job(
+def execute_run(
     run: JobRun,
     load_tracker: LoadTracker,
     *,
@@ -385,7 +385,7 @@ def track_job(
 
 
 def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
-    """Raise what `track_job` would raise before the first frame; write nothing."""
+    """Raise what `execute_run` would raise before the first frame; write nothing."""
     if run.action != "reuse":
         with locked_output(run.folder):
             _prepare_tracker(run, load_tracker)

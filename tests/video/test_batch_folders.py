@@ -17,7 +17,7 @@ from aotlab.video.batch import Batch
 from aotlab.video.digests import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.results import remove_results
-from aotlab.video.run import make_record, plan_job, track_job
+from aotlab.video.run import execute_run, make_record, plan_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
@@ -75,7 +75,7 @@ def test_results_written_since_the_plan_stay(output, tmp_path):
     for digests, words in (others, (run.record.input_digests, "has finished it")):
         write_job_record(output, JobRecord("a", "other.mp4", digests, frames=1, outputs=["masks"]))
         with pytest.raises(InputError, match=words):
-            track_job(run, None)
+            execute_run(run, None)
         assert read_job_record(output).frames == 1
 
 

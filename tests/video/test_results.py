@@ -86,7 +86,9 @@ def test_results_are_reused_resumed_replaced_or_rejected(tmp_path, earlier, acti
 def test_error_about_other_inputs_mentions_edited_masks(tmp_path):
     OTHER.write(tmp_path)
     os.utime(tmp_path / MASK, (2**32, 2**32))
-    with pytest.raises(InputError, match=r"other inputs \(different video\) and masks that were edited; choose"):
+    with pytest.raises(
+        InputError, match=r"other inputs \(different video\) and masks that were edited; choose"
+    ):
         choose_action(tmp_path, WANTED)
 
 
