@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.media.rle import Size, decode_rle
+from aotlab.media.rle import Size, decode_rle, encode_rle
 
 if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
@@ -101,8 +101,11 @@ class Region:
 
 
 @dataclass
-class Annotations:
-    """Objects of one video on some of its frames; an overlap belongs to the later region."""
+class Annotations(Mapping[int, np.ndarray]):
+    """Objects of one video on some of its frames; an overlap belongs to the later region.
+
+    A mapping from frame numbers, ascending, to masks, which are decoded on access.
+    """
 
     size: Size
     frames: dict[int, list[Region]] = field(default_factory=dict)
@@ -117,6 +120,22 @@ class Annotations:
     """name of the video in the input; empty if unset"""
     assigned_ids: frozenset[int] = frozenset()
     """ids of the objects without an id in the input"""
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        if frame not in self.frames:
+            raise KeyError(frame)
+        return self.mask(frame)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self.frames))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def add_mask(self, frame: int, mask: np.ndarray) -> None:
+        """Replace the regions of a frame by those of H×W object ids."""
+        ids = np.unique(mask[mask > 0]).tolist()
+        self.frames[frame] = [Region(object_id, encode_rle(mask == object_id)) for object_id in ids]
 
     def regions(self) -> Iterator[tuple[int, Region]]:
         """Yield frame number and region of all regions, by frame."""

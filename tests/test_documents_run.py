@@ -74,7 +74,7 @@ SKIPPED = {
 CHANGED = {
     r"^OMP_NUM_THREADS=\d+ ": "",
     r"^torchrun --nproc-per-node \d+ -m aotlab (\w+)": r"aotlab \1",  # one process
-    r" --device cuda": "",
+    r" --device cuda(:\d)?": "",
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
     r"--memory spread": "--memory bounded_fifo",  # the policy of the tutorial, which is not registered here

@@ -1,7 +1,6 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
-aotlab table aot_davis2017 --smoke     (the bundled model on a synthetic clip)
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -27,42 +26,9 @@ from aotlab.engine.benchmark.paper_tables import (
 )
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import device
-from aotlab.tools.cli.types import Folder, PositiveInt, flag, option
+from aotlab.tools.cli.types import Folder, PositiveInt, option
 from aotlab.utils.errors import RunStopped
-from aotlab.utils.files import atomic_path, require_writable, write_text
-
-SMOKE_NOTE = (
-    "smoke test: every row is the bundled model on a synthetic clip, scored as DAVIS 2017; no published figure "
-    "compares with it"
-)
-
-
-def make_smoke_table(table: PaperTable, root: Path) -> PaperTable:
-    """Return the table with the bundled model on a clip drawn in ``root`` in every row, scored as DAVIS 2017."""
-    from PIL import Image
-
-    from aotlab.media.masks import write_mask
-    from aotlab.media.synthetic_clip import draw_clip
-
-    frames, masks = draw_clip(6, 120, 160, seed=0)
-    for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-        with atomic_path(root / "JPEGImages" / "480p" / "drawn" / f"{index:05d}.jpg") as temporary:
-            Image.fromarray(frame).save(temporary, quality=95)
-        write_mask(root / "Annotations" / "480p" / "drawn" / f"{index:05d}.png", mask)
-    write_text(root / "ImageSets" / "2017" / "val.txt", "drawn\n")
-    benchmark = Benchmark("davis2017", root=str(root))
-    models = {
-        name: replace(model, checkpoints=["aott_mini.safetensors"] * len(model.checkpoints), configs=[])
-        for name, model in table.models.items()
-    }
-    return replace(
-        table,
-        columns={"J&F": "J&F", "J": "J", "F": "F", "FPS": "fps"},
-        models=models,
-        benchmarks=dict.fromkeys(table.benchmarks, benchmark),
-        rows=[replace(row, published={}) for row in table.rows],
-        note=SMOKE_NOTE,
-    )
+from aotlab.utils.files import require_writable, write_text
 
 
 @dataclass
@@ -146,14 +112,11 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @click.argument("name", metavar="TABLE", help="name of a table, for example aot_davis2017, or a YAML file")
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
-@flag("--smoke", "run every row with the bundled model on a synthetic clip")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
-def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> int:
+def main(name: str, *, device: str, ranks: int, output: Path) -> int:
     """Run a table of a paper and compare."""
     table = load_table(name)
-    results = require_writable(output / ("smoke" if smoke else "") / table.name)
-    if smoke:
-        table = make_smoke_table(table, results.parent / "clip")
+    results = require_writable(output / table.name)
     runner = TableRunner(table, results, device, ranks)
     figures, missing = [], dict[str, None]()
     for row in table.rows:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +44,6 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.environment import count_ranks, read_count
 from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
@@ -59,15 +56,13 @@ if TYPE_CHECKING:
     from aotlab.video.job import Job
     from aotlab.video.track import JobOptions
 
-MAX_WAIT = timedelta(days=30)
-"""longest time that a process of torchrun waits for the others"""
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
 SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options of a single video, by argument of `Job`"""
+"""options of a single video, by field of `Job`"""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of mask files, which are never videos"""
 
@@ -112,29 +107,23 @@ def default_output(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "_", location.name) + RESULTS_SUFFIX)
 
 
-def make_job_options(values: Mapping[str, Any]) -> JobOptions:
-    """Return the outputs and how to track, from the values of the command's options."""
-    from aotlab.video.track import JobOptions
+def print_outputs() -> int:
+    """Print the names and descriptions of all outputs; return the exit code."""
+    from aotlab.video.outputs import find_output, list_outputs
 
-    outputs = dict.fromkeys((*(values["write"] or JobOptions.write), *["review"] * values["review"]))
-    if values["no_overlay"]:
-        outputs.pop("overlay", None)
-    return JobOptions(
-        write=tuple(outputs), removals=values["remove"], by_name=values["frame_numbers"] == "file",
-        **{name: values[name] for name in ("both_directions", "realtime", "timeout")},
-    )  # fmt: skip
+    names = list_outputs()
+    for name in names:
+        print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+    return 0
 
 
-def track_video(
+def run_one(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.video.digests import result_settings
-    from aotlab.video.run import check_run, plan_job, track_job
+    from aotlab.video.run import check_run, execute_run, plan_job
 
-    if count_ranks() > 1:
-        name = strip_credentials(job.video)
-        raise InputError(f"{name}: torchrun distributes several videos only; start one without torchrun")
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
     if run.action == "reuse":
@@ -147,7 +136,7 @@ def track_video(
         report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-    result = track_job(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
+    result = execute_run(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
     return report_result(result, realtime=options.realtime)
 
 
@@ -159,7 +148,7 @@ def list_jobs(
     Args:
         videos: the videos; empty with a list.
         job_file: the list.
-        inputs: arguments of `Job` for all jobs.
+        inputs: values of `Job.parse` for all jobs.
         keep_errors: return the errors instead of raising them.
     """
     from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
@@ -182,8 +171,13 @@ def list_jobs(
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
+    from aotlab.media.frames import parse_rate
+    from aotlab.media.high_bit_depth import parse_levels
+
     if not (levels or rate):
         return [*jobs]
+    parse_levels(levels)
+    parse_rate(rate)
     images = {job.name for job in jobs if job.has_images}
     if not images:
         name = "--levels" if levels else "--fps"
@@ -194,12 +188,10 @@ def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -
     ]
 
 
-def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
+def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
-    if count_ranks() > 1:
-        shard = shard or Shard().divide()
     with stop_flag() as stop:
         records = batch.track(stop, shard)
     status = report_jobs(records, jobs, folder, shard)
@@ -211,17 +203,7 @@ def track_videos(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard |
         remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
-    return share_status(status)
-
-
-def share_status(status: int) -> int:
-    """Return the largest exit code of the processes of torchrun, which stops all of them once one has failed."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return status
-    from aotlab.utils.distributed import join_process_group
-
-    with join_process_group("cpu", timeout=MAX_WAIT) as world:
-        return max(world.gather(status))
+    return status
 
 
 @command(
@@ -317,15 +299,14 @@ def share_status(status: int) -> int:
         "--jobs",
         "job_file",
         type=ExistingPath,
-        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
-        "torchrun tracks a shard",
+        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes",
     ),
     option(
         "--shard",
         metavar="I/N",
         type=FunctionType(Shard.parse),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
-        "Slurm, torchrun or Kubernetes",
+        "Slurm or Kubernetes",
     ),
     flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
@@ -337,46 +318,49 @@ def main(
     *,
     job_file: Path | None,
     output: Path | None,
+    write: tuple[str, ...],
+    no_overlay: bool,
+    review: bool,
     force: bool,
+    both_directions: bool,
+    remove: tuple[tuple[int, int], ...],
+    frame_numbers: str,
+    realtime: bool,
+    timeout: float,
     shard: Shard | None,
     summarize: bool,
     dry_run: bool,
     **inputs: Any,
 ) -> int:
     """Track objects in a video."""
-    tracker = read_tracker(inputs)
-    if "help" in inputs["write"]:
-        from aotlab.video.outputs import find_output, list_outputs
-
-        names = list_outputs()
-        for name in names:
-            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-        return 0
+    tracker = read_tracker(inputs)  # values of `Job.parse` are left
+    if "help" in write:
+        return print_outputs()
     require_videos(video, job_file)
     if (shard is not None) + summarize + dry_run > 1:
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.video.batch import Batch
     from aotlab.video.job import Job
     from aotlab.video.job_file import find_masks_beside
+    from aotlab.video.track import JobOptions
 
-    options = make_job_options(inputs)
+    outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
+    if no_overlay:
+        outputs.pop("overlay", None)
+    options = JobOptions(
+        write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
+        removals=remove, by_name=frame_numbers == "file",
+    )  # fmt: skip
     if len(video) == 1:
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
-        name = folder.name if is_file_name(folder.name) else "video"
-        job = Job(
-            name,
-            video[0],
-            **{field.name: inputs[field.name] for field in fields(Job) if field.name in inputs},
-        )
+        job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         if not job.has_objects:
             job = replace(job, masks=find_masks_beside(video[0]))
-        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
+        return run_one(job, folder, options, tracker, force=force, dry_run=dry_run)
 
-    refuse_options({"--realtime": options.realtime}, "applies to a single video; remove it")
+    refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
     jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
-    if count_ranks() > 1 and tracker.device == "cuda" and not (dry_run or summarize):
-        tracker = replace(tracker, device=f"cuda:{read_count('LOCAL_RANK')}")
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
@@ -384,7 +368,7 @@ def main(
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return track_videos(batch, jobs, folder, shard)
+    return run_list(batch, jobs, folder, shard)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from types import UnionType
 
 from aotlab.utils.text import join_truncated, shorten
 
@@ -54,11 +53,6 @@ def require(condition: object, message: str) -> None:
     """Raise `InputError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)
-
-
-def require_type(value: object, types: type | UnionType, name: str, expected: str) -> None:
-    """Raise `InputError` about an argument that is not of one of some types, with what is expected."""
-    require(isinstance(value, types), f"{name}: expected {expected}, got {shorten(repr(value), 80)}")
 
 
 def already_contains(output: Path, content: str, *, forceable: bool = False) -> InputError:

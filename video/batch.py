@@ -30,7 +30,7 @@ from aotlab.video.results import (
     record_failure,
     resolve_links,
 )
-from aotlab.video.run import JobRun, check_run, make_record, plan_job, track_job
+from aotlab.video.run import JobRun, check_run, execute_run, make_record, plan_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,9 @@ class Batch:
                 if job.is_stored:
                     name = path.resolve().name if path.is_dir() else path.stem
                     record = replace(record, video_name=name, fingerprint=compute_fingerprint(path))
-                difference = describe_difference(record, digest_inputs(job, self._read_settings(), record))
+                difference = describe_difference(
+                    record.input_digests, digest_inputs(job, self._read_settings(), record)
+                )
         except InputError as error:
             return str(error)
         content = f"results of other inputs ({difference})"
@@ -256,7 +258,7 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return corrected
             run = self._plan(job)
-            result = track_job(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
+            result = execute_run(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.list_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
 from aotlab.media.regions import MAX_ID, Annotations, Region, VideoInfo
-from aotlab.media.rle import Size, decode_rle, encode_rle
+from aotlab.media.rle import Size, decode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
@@ -114,38 +114,13 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     return numbers
 
 
-class VideoMasks(Mapping[int, np.ndarray]):
-    """H×W object ids by frame index, ascending; stored as run lengths and decoded on access."""
-
-    def __init__(self, annotations: Annotations) -> None:
-        annotations.frames = dict(sorted(annotations.frames.items()))
-        self.annotations = annotations
-
-    def __getitem__(self, frame: int) -> np.ndarray:
-        if frame not in self.annotations.frames:
-            raise KeyError(frame)
-        return self.annotations.mask(frame)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.annotations.frames)
-
-    def __len__(self) -> int:
-        return len(self.annotations.frames)
-
-    def add(self, frame: int, mask: np.ndarray) -> None:
-        """Add the mask of an unannotated frame: H×W object ids."""
-        ids = np.unique(mask[mask > 0]).tolist()
-        regions = {frame: [Region(object_id, encode_rle(mask == object_id)) for object_id in ids]}
-        self.annotations.frames = dict(sorted((self.annotations.frames | regions).items()))
-
-
 def load_masks(
     values: Sequence[str | FrameObjectValue],
     video: VideoInfo,
     frames: FrameSelection | None = None,
     *,
     strict: bool = False,
-) -> VideoMasks:
+) -> Annotations:
     """Read masks and check that they fit the video.
 
     Args:
@@ -186,7 +161,7 @@ def load_masks(
         _merge(merged, annotations, subject)
     if values and not merged.frames:
         raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
-    return VideoMasks(merged)
+    return merged
 
 
 def _read_mask_value(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
-from aotlab.utils.errors import InputError, require, require_type
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
@@ -24,89 +25,51 @@ from aotlab.video.track import JobOptions
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 
-MaskValue = str | Path | FrameObjectValue
-PromptValue = str | Sequence[float] | FramePrompt
 
-
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Job:
-    """One video to track.
-
-    Texts are as on the command line; a single value needs no list.
-    """
+    """One video to track; `Job.parse` makes one of texts as on the command line, numbers and arrays."""
 
     name: str
     """name in records and lists; in the results of a list, also the folder's name"""
     video: str
     """source, as in `open_frames`"""
-    masks: tuple[FrameObjectValue, ...]
+    masks: tuple[FrameObjectValue, ...] = ()
     """mask files, ``[FRAME][:ID]=FILE`` or FILE each"""
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
-    levels: str | None
+    levels: str | None = None
     """levels, as in `open_frames`"""
-    start: int | None
+    start: int | None = None
     """number of the first frame to track; None: the first of the video"""
-    end: int | None
+    end: int | None = None
     """number of the last frame to track; None: the last of the video"""
-    boxes: tuple[FramePrompt, ...]
+    boxes: tuple[FramePrompt, ...] = ()
     """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
-    points: tuple[FramePrompt, ...]
+    points: tuple[FramePrompt, ...] = ()
     """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
-    not_points: tuple[FramePrompt, ...]
+    not_points: tuple[FramePrompt, ...] = ()
     """points that are not on the objects"""
-    segmenter: tuple[Path, Path] | None
+    segmenter: tuple[Path, Path] | None = None
     """segmenter of the prompts as two ONNX files; None: the checkpoint's own"""
-    classes: Mapping[int, str] = field(hash=False)
+    classes: Mapping[int, str] = field(default_factory=dict, hash=False)
     """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
-    rate: str | None
+    rate: str | None = None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
-    list_line: str = field(compare=False)
+    list_line: str = field(default="", compare=False)
     """line of the list that the job is from, for messages"""
 
-    def __init__(
-        self,
-        name: str,
-        video: str | Path,
-        masks: MaskValue | Sequence[MaskValue] = (),
-        overrides: str | Sequence[str] = (),
-        levels: str | tuple[float, float] | None = None,
-        start: int | str | None = None,
-        end: int | str | None = None,
-        boxes: PromptValue | Sequence[PromptValue] = (),
-        points: PromptValue | Sequence[PromptValue] = (),
-        not_points: PromptValue | Sequence[PromptValue] = (),
-        segmenter: Sequence[str | Path] | None = None,
-        classes: str | Sequence[str] | Mapping[int, str] = (),
-        rate: str | float | None = None,
-        list_line: str = "",
-    ) -> None:
-        require_type(video, str | Path | int, "video", "a path, a URL or a camera's number")
-        parse_levels(levels)
-        parse_rate(rate)
-        if levels is not None and not isinstance(levels, str):
-            levels = ",".join(map(str, levels))
-        if segmenter is not None:
-            is_pair = isinstance(segmenter, list | tuple) and len(segmenter) == 2
-            is_pair = is_pair and all(isinstance(path, str | Path) for path in segmenter)
-            require(is_pair, f"segmenter: expected two ONNX files, got {shorten(segmenter, 80)}")
-            segmenter = Path(segmenter[0]), Path(segmenter[1])
-        vars(self).update(  # the class is frozen
-            name=require_file_name(name, "name"),
-            video=locate_video(video).text,
-            masks=tuple(map(parse_mask, _list_texts("masks", masks))),
-            overrides=tuple(_list_texts("overrides", overrides)),
-            levels=levels,
-            start=_parse_frame_number("start", start),
-            end=_parse_frame_number("end", end),
-            boxes=parse_frame_prompts("box", boxes),
-            points=parse_frame_prompts("point", points),
-            not_points=parse_frame_prompts("not-point", not_points),
-            segmenter=segmenter,
-            classes=parse_class_names(classes),
-            rate=None if rate is None else str(rate),
-            list_line=list_line,
-        )
+    @classmethod
+    def parse(cls, name: str, video: str | Path, masks: Any = (), **values: Any) -> Job:
+        """Return the job of values as the fields describe them; a single value of several needs no list.
+
+        >>> Job.parse("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
+
+        Raises:
+            InputError: an invalid value.
+        """
+        values |= {"name": name, "video": video, "masks": masks}
+        return cls(**{key: PARSERS.get(key, str)(value) for key, value in values.items()})
 
     @property
     def label(self) -> str:
@@ -165,10 +128,16 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _parse_frame_number(name: str, value: int | str | None) -> int | None:
+def _parse_frame_number(value: int | str | None, name: str) -> int | None:
     if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
         raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
     return None if value is None else int(value)
+
+
+def _check_text(value: Any, check: Callable[[Any], object]) -> str | None:
+    """Return a checked text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
+    check(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value and str(value)
 
 
 def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:
@@ -191,3 +160,21 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
             )
         names[object_id] = name
     return names
+
+
+PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    "name": partial(require_file_name, source="name"),
+    "video": lambda video: locate_video(video).text,
+    "masks": lambda values: tuple(map(parse_mask, _list_texts("masks", values))),
+    "overrides": lambda values: tuple(_list_texts("overrides", values)),
+    "levels": partial(_check_text, check=parse_levels),
+    "start": partial(_parse_frame_number, name="start"),
+    "end": partial(_parse_frame_number, name="end"),
+    "boxes": partial(parse_frame_prompts, "box"),
+    "points": partial(parse_frame_prompts, "point"),
+    "not_points": partial(parse_frame_prompts, "not-point"),
+    "segmenter": lambda files: files and tuple(map(Path, files)),
+    "classes": parse_class_names,
+    "rate": partial(_check_text, check=parse_rate),
+}
+"""functions of `Job.parse` that read a field; other fields are texts"""

@@ -101,7 +101,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     for video in videos:
         location = strip_credentials(locate_video(video).text)
         name = require_file_name(base_name(_resolve_name(location)), location)
-        jobs.append(Job(name, video, find_masks_beside(video)))
+        jobs.append(Job.parse(name, video, find_masks_beside(video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
@@ -186,7 +186,7 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
             values["overrides"] = shlex.split(overrides)
     location = locate_video(video, folder).text
     values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
-    job = Job(video=location, list_line=list_line, **values)
+    job = Job.parse(video=location, list_line=list_line, **values)
     return replace(job, masks=tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks))
 
 
@@ -195,7 +195,7 @@ COLUMNS = {
     "class": "classes", "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
     "start": "start", "end": "end",
 }  # fmt: skip
-"""columns of a list, with the argument of `Job` that each sets"""
+"""columns of a list, with the field of `Job` that each sets"""
 LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
 """columns whose cells hold several values, separated by ; in a CSV"""
 

@@ -3,8 +3,8 @@
 The folder of a video belongs to the inputs in its record: video, masks, settings and outputs.
 
 * Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
-* `FolderState.list_refusals` lists what is replaced only with ``force``, and what is never replaced.
-* A run moves earlier results into the folder `EARLIER` and removes them once its first frame is written. If it fails
+* `choose_action` decides what is replaced only with ``force``, and what is never replaced.
+* A run moves earlier results into the folder `ASIDE` and removes them once its first frame is written. If it fails
   before, or is killed, they are moved back.
 """
 
@@ -15,8 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -44,84 +43,8 @@ Action = Literal["track", "resume", "reuse"]
 """track from the first frame, resume, or reuse finished results"""
 STATE_FILE = ".track.state"
 """name of the checkpoint in a folder of results"""
-EARLIER = ".earlier"
+ASIDE = ".earlier"
 """name of the folder with earlier results, until the first frame of the run that replaces them is written"""
-
-
-@dataclass(frozen=True)
-class FolderState:
-    """Contents of a folder of results, as far as a run depends on them."""
-
-    folder: Path
-    record: JobRecord
-    """record of the run before its first frame"""
-    earlier: JobRecord
-    """record of the earlier results; empty without a record"""
-    restored: Collection[str] | None
-    """names of the frames that the checkpoint restores; None: it has not been loaded yet"""
-
-    @property
-    def action(self) -> Action:
-        """What the run does unless it is refused."""
-        if not self.difference and self.earlier.error is None and not self.missing:
-            return "reuse"
-        resumable = (self.folder / STATE_FILE).is_file() if self.restored is None else self.restored
-        return "resume" if resumable and not self.difference else "track"
-
-    def list_refusals(self) -> Iterator[tuple[str, bool]]:
-        """Yield contents that the run must not replace, and whether it may with ``force``."""
-        if not (self.folder / JOB_RECORD).exists() and list_job_folders(self.folder):
-            yield "results of a list of videos", False
-        if (self.folder / CORRECTED_FILE).exists():
-            yield "corrected masks", False
-        for path in (self.folder / name for name in self.record.outputs):
-            if path.is_symlink() and not path.exists():  # the disk may not be mounted
-                yield f"{path.name}, a link to a missing file or folder", False
-        if unknown := self._find_unknown():
-            yield f"{unknown}, which aotlab did not write", False
-        if any(_has_content(self.folder / name) for name in self.earlier.outputs):
-            if self.difference:
-                yield f"results of other inputs ({self.difference})", True
-            elif self.earlier.error is None:
-                yield f"results without {self.missing}", True
-            elif self.earlier.error != UNFINISHED and self._has_edited_masks():
-                yield "masks that were edited after its run failed", True
-
-    @cached_property
-    def difference(self) -> str:
-        """Inputs that differ from those of the earlier results; empty if they are the same."""
-        return describe_difference(self.earlier, self.record.input_digests)
-
-    @cached_property
-    def missing(self) -> str:
-        """Name of a missing output that an earlier run has completed, or how many masks are missing; else empty."""
-        for name in self.earlier.written:
-            if not is_complete(self.folder / name):
-                return name
-        if MASKS_FOLDER in self.earlier.written:
-            masks = (self.folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
-            stems = [path.stem for path in masks if is_complete(path)]
-            missing = self.earlier.frames - sum(map(self.earlier.has_frame, stems))
-            return f"{missing} of {self.earlier.frames} masks" if missing > 0 else ""
-        return ""
-
-    def _has_edited_masks(self) -> bool:
-        """Return whether a mask that the run replaces is newer than the record, which a run writes last."""
-        if self.action == "resume" and self.restored is None:
-            return False  # asked again once it is known which masks the checkpoint restores
-        time, restored = (self.folder / JOB_RECORD).stat().st_mtime_ns, self.restored or ()
-        masks = (path for path in (self.folder / MASKS_FOLDER).glob("*.png") if path.stem not in restored)
-        return any(path.stat().st_mtime_ns > time for path in masks)
-
-    def _find_unknown(self) -> str:
-        """Return the name of an output or file that the run would replace, and that no run recorded; else empty."""
-        for name in self.record.outputs:
-            path = self.folder / name
-            if name not in self.earlier.outputs and _has_content(path):
-                return name
-            if files := {*list_output_files(path, self.record)} - {*list_output_files(path, self.earlier)}:
-                return min(files).relative_to(self.folder).as_posix()
-        return ""
 
 
 def choose_action(
@@ -145,21 +68,70 @@ def choose_action(
         InputError: the folder contains what this run must not replace.
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
-    state = FolderState(folder, record, earlier, restored)
-    if state.action == "reuse":
+    difference = describe_difference(earlier.input_digests, record.input_digests)
+    missing = "" if difference else _describe_missing_outputs(folder, earlier)
+    if not difference and earlier.error is None and not missing:
         return "reuse", earlier
-    for content, forceable in state.list_refusals():
+    resumable = not difference and ((folder / STATE_FILE).is_file() if restored is None else bool(restored))
+    obstacles = [(content, False) for content in _find_obstacles(folder, record, earlier)]
+    if any(_has_content(folder / name) for name in earlier.outputs):
+        edited = earlier.error != UNFINISHED and _has_edited_masks(folder, restored or ())
+        if difference:
+            edits = " and masks that were edited" if edited else ""
+            obstacles.append((f"results of other inputs ({difference}){edits}", True))
+        elif earlier.error is None:
+            obstacles.append((f"results without {missing}", True))
+        elif edited and not (resumable and restored is None):  # asked again once these are known
+            obstacles.append(("masks that were edited after its run failed", True))
+    for content, forceable in obstacles:
         if not (force and forceable):
             raise already_contains(folder, content, forceable=forceable)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return state.action, earlier
+    return "resume" if resumable else "track", earlier
 
 
-def describe_difference(earlier: JobRecord, digests: Mapping[str, str]) -> str:
-    """Return which inputs of earlier results differ from those with these digests; empty if they are the same."""
-    if digests and digests == earlier.input_digests:
+def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
+    """Yield contents of a folder that a run must never replace."""
+    if not (folder / JOB_RECORD).exists() and list_job_folders(folder):
+        yield "results of a list of videos"
+    if (folder / CORRECTED_FILE).exists():
+        yield "corrected masks"
+    if earlier.input_digests and not record.input_digests:
+        yield "results of run_job"
+    for name in record.outputs:
+        path = folder / name
+        if path.is_symlink() and not path.exists():  # the disk may not be mounted
+            yield f"{name}, a link to a missing file or folder"
+        if name not in earlier.outputs and _has_content(path):
+            yield f"{name}, which aotlab did not write"
+        elif files := {*list_output_files(path, record)} - {*list_output_files(path, earlier)}:
+            yield f"{min(files).relative_to(folder).as_posix()}, which aotlab did not write"
+
+
+def _describe_missing_outputs(folder: Path, record: JobRecord) -> str:
+    """Return the name of a missing output that a run has completed, or how many masks are missing; else empty."""
+    for name in record.written:
+        if not is_complete(folder / name):
+            return name
+    if MASKS_FOLDER in record.written:
+        masks = (folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
+        missing = record.frames - sum(record.has_frame(path.stem) for path in masks if is_complete(path))
+        return f"{missing} of {record.frames} masks" if missing > 0 else ""
+    return ""
+
+
+def _has_edited_masks(folder: Path, restored: Collection[str]) -> bool:
+    """Return whether a mask that is not restored is newer than the record, which a run writes last."""
+    time = (folder / JOB_RECORD).stat().st_mtime_ns
+    masks = (path for path in (folder / MASKS_FOLDER).glob("*.png") if path.stem not in restored)
+    return any(path.stat().st_mtime_ns > time for path in masks)
+
+
+def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
+    """Return which inputs of earlier results differ, by their digests; empty if they are the same."""
+    if digests and digests == earlier:
         return ""
-    changed = [part for part, digest in earlier.input_digests.items() if digests.get(part) != digest]
+    changed = [part for part, digest in earlier.items() if digests.get(part) != digest]
     return f"different {', '.join(changed)}" if changed else "unknown"
 
 
@@ -207,7 +179,7 @@ class Replacement:
         if not self._open:
             return
         if self._replaces:
-            restore_earlier(self._folder)
+            restore_aside(self._folder)
         else:
             remove_results(self._folder, self._record)
             remove(self._folder / JOB_RECORD)
@@ -217,14 +189,14 @@ class Replacement:
         _remove_leftovers(self._folder, self._earlier)
         self._open = not self._resumed
         if self._replaces:
-            _move_outputs(self._folder, self._earlier, self._folder / EARLIER)
+            _move_outputs(self._folder, self._earlier, self._folder / ASIDE)
         write_job_record(self._folder, self._record)
         for path, mask in self._prompt_files.items():
             write_mask(path, mask)
 
     def commit(self) -> None:
-        """Remove the earlier results; called once the first frame is written."""
-        self._open, aside = False, self._folder / EARLIER
+        """Remove the results set aside; called once the first frame is written."""
+        self._open, aside = False, self._folder / ASIDE
         if self._replaces:
             leftover = aside.with_name(temporary_name(aside))  # `remove_leftovers` removes it after a kill
             with writing(aside):
@@ -232,9 +204,9 @@ class Replacement:
             remove(leftover)
 
 
-def restore_earlier(folder: Path) -> None:
+def restore_aside(folder: Path) -> None:
     """Restore the earlier results in a locked folder whose run ended before its first frame was written."""
-    aside = folder / EARLIER
+    aside = folder / ASIDE
     if not aside.is_dir():
         return
     if (aside / JOB_RECORD).exists() and (record := read_job_record(folder)) is not None:  # all were moved
@@ -249,7 +221,7 @@ def restore_earlier(folder: Path) -> None:
 
 def remove_results(folder: Path, record: JobRecord) -> None:
     """Remove all results that a run has written into a folder; its record and other files stay."""
-    _take_outputs(folder, record, remove)
+    _for_each_output_file(folder, record, remove)
 
 
 def _remove_leftovers(folder: Path, record: JobRecord) -> None:
@@ -262,17 +234,17 @@ def _remove_leftovers(folder: Path, record: JobRecord) -> None:
 def _move_outputs(folder: Path, record: JobRecord, target: Path) -> None:
     """Move the results of a run, its checkpoint and then its record to a new folder."""
     make_folder(target)
-    _take_outputs(folder, record, lambda file: _move(file, target / file.relative_to(folder)))
+    _for_each_output_file(folder, record, lambda file: _move(file, target / file.relative_to(folder)))
     for name in (STATE_FILE, JOB_RECORD):
         _move(folder / name, target / name)
 
 
-def _take_outputs(folder: Path, record: JobRecord, take: Callable[[Path], None]) -> None:
+def _for_each_output_file(folder: Path, record: JobRecord, apply: Callable[[Path], None]) -> None:
     """Call a function that removes or moves a file for all results of a run, and remove the emptied folders."""
     for path in (folder / name for name in record.outputs):
         is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
         for file in files:
-            take(file)
+            apply(file)
         for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
             with suppress(OSError):
                 emptied.rmdir()  # if it is empty

@@ -22,9 +22,9 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import VideoInfo
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
-from aotlab.utils.errors import InputError, already_contains, require, require_type
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, remove, sibling_path
 from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
@@ -33,18 +33,18 @@ from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digests import digest_inputs, result_settings
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, object_hint
+from aotlab.video.inputs import FrameSelection, load_masks, object_hint
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
 from aotlab.video.results import (
-    EARLIER,
+    ASIDE,
     STATE_FILE,
     Action,
     Replacement,
     choose_action,
     is_complete,
-    restore_earlier,
+    restore_aside,
 )
 from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
@@ -73,14 +73,16 @@ class JobRun:
     """record of the run, or of the results that are reused"""
     source: FrameSource
     frames: FrameSelection
-    masks: VideoMasks
-    """masks from files, with the class names of these files and `Job.classes`"""
+    masks: Annotations
+    """masks from files or arrays, with class names"""
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
     removals: Mapping[int, Sequence[int]]
     """ids of the objects to remove, by frame index"""
     objects: set[int]
     """ids of all objects"""
+    classes: ObjectClasses | None = None
+    """classes and attributes of the objects; None: those of `masks`"""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -119,16 +121,11 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require_type(job, Job, "job", "Job(name, video, masks)")
-    require_type(folder, str | Path, "folder", "a path")
-    require_type(options, JobOptions | None, "options", "JobOptions(...)")
+    require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
-    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "step")
-    require(is_tracker, f"tracker: expected TrackerOptions(...) or a Tracker, got {shorten(repr(tracker))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
-    return track_job(
-        plan_job(job, Path(folder), options, partial(result_settings, tracker, options), force=force), load
-    )
+    read_settings = partial(result_settings, tracker, options)
+    return execute_run(plan_job(job, Path(folder), options, read_settings, force=force), load)
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -167,51 +164,25 @@ def track(
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
-    from aotlab.video.directions import TimedTracker
 
-    require(hasattr(tracker, "step"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
-    require_type(source, FrameSource | str | Path, "source", "a path or open_frames(...)")
-    require_type(output, str | Path, "output", "a path")
-    require_type(options, JobOptions | None, "options", "JobOptions(...)")
-    require_type(frames, FrameSelection | None, "frames", "FrameSelection(...)")
-    options, folder = options or JobOptions(), Path(output)
-    if isinstance(source, str | Path):
-        source = open_frames(source, timeout=options.timeout)
     is_mapping = (
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
+    options, folder = options or JobOptions(), Path(output)
+    if not isinstance(source, FrameSource):
+        source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes or {})
+    annotations = Annotations(source.size, class_names=dict(classes.class_names))
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
         with prefix_errors(f"frame {index}"):
-            convert_mask(mask, source.size, required=index == min(masks))
-    ids = {index: np.unique(mask).tolist() for index, mask in masks.items()}
-    removals = group_removals(options.removals, ids, frames)
-    class_names = classes.class_names if isinstance(classes, ObjectClasses) else classes or {}
-    has_names = isinstance(class_names, Mapping) and all(
-        isinstance(object_id, Integral) and isinstance(name, str) for object_id, name in class_names.items()
-    )
-    require(has_names, f"classes: expected class names by object id, got {shorten(class_names, 80)}")
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(class_names))
-    context = OutputContext(source, classes, frames.number)
-    record = JobRecord(
-        folder.name, error=UNFINISHED, outputs=options.file_names, class_names=dict(classes.class_names),
-        **describe_frames(source, frames),
-    )  # fmt: skip
-    with locked_output(folder):
-        restore_earlier(folder)
-        inputs = () if source.path is None else (source.path,)
-        _, earlier = choose_action(folder, record, inputs, force=True)
-        if earlier.input_digests:
-            raise already_contains(folder, "results of run_job")
-        with Replacement(folder, record, earlier) as replacement:
-            tracker.reset(frames.count)
-            result = track_frames(
-                TimedTracker(tracker), context, frames, masks, removals, folder, options, replacement
-            )
-        _record_result(folder, record, result, earlier)
-    return result
+            labels = convert_mask(mask, source.size, required=index == min(masks))
+        annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
+    job = Job(folder.name, "-" if source.path is None else str(source.path))
+    run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)
+    return execute_run(replace(run, classes=classes), lambda overrides: tracker)
 
 
 def plan_job(
@@ -249,9 +220,31 @@ def plan_job(
     # perhaps not meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+
+    def digest(record: JobRecord) -> dict[str, str]:
+        settings = read_settings()  # checks them
+        if in_list or job.is_repeatable(options):
+            return digest_inputs(job, settings, record)
+        return {"recording": secrets.token_hex()}  # another run has other frames
+
+    return _plan_run(job, folder, options, source, frames, masks, digest, force=force)
+
+
+def _plan_run(
+    job: Job,
+    folder: Path,
+    options: JobOptions,
+    source: FrameSource,
+    frames: FrameSelection,
+    masks: Annotations,
+    digest: Callable[[JobRecord], dict[str, str]],
+    *,
+    force: bool,
+) -> JobRun:
+    """Return the run of a job whose inputs were read; ``digest`` returns the digests of the inputs of a record."""
     prompts = _index_prompts(job, source, frames, masks)
     ids: dict[int, Collection[int]] = {
-        index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
+        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
     ids |= prompts
     removals = group_removals(options.removals, ids, frames)
@@ -260,20 +253,19 @@ def plan_job(
         raise InputError(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
-    masks.annotations.class_names.update(job.classes)
-    settings, record = read_settings(), make_record(job, frames)
-    outputs = options.file_names + [PROMPT_MASKS] * job.has_prompts
+    masks.class_names.update(job.classes)
+    outputs = options.file_names + [PROMPT_MASKS] * bool(prompts)
     record = replace(
-        record, fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
-        class_names=masks.annotations.class_names, written=outputs, outputs=outputs, **describe_frames(source, frames),
+        make_record(job, frames), class_names=masks.class_names, written=outputs, outputs=outputs,
+        fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
+        video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
     )  # fmt: skip
-    if in_list or job.is_repeatable(options):
-        record.input_digests = digest_inputs(job, settings, record)
-    else:
-        record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
-    if (folder / EARLIER).is_dir():  # left by a killed process
+    if source.has_names and frames.last is not None:
+        record.frame_names = [*map(source.frame_name, range(frames.first, frames.last + 1))]
+    record.input_digests = digest(record)
+    if (folder / ASIDE).is_dir():  # left by a killed process
         with locked_output(folder):
-            restore_earlier(folder)
+            restore_aside(folder)
     action, earlier = choose_action(folder, record, job.input_paths, force=force)
     if action == "reuse":
         record = earlier
@@ -285,7 +277,7 @@ def plan_job(
 
 
 def _index_prompts(
-    job: Job, source: FrameSource, frames: FrameSelection, masks: VideoMasks
+    job: Job, source: FrameSource, frames: FrameSelection, masks: Annotations
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts by frame index and object id, cropped to the frame; reject prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
@@ -343,18 +335,7 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
 
-def describe_frames(source: FrameSource, frames: FrameSelection) -> dict[str, Any]:
-    """Return the fields of a `JobRecord` that describe a video and its frames to track."""
-    frame_names = []
-    if source.has_names and frames.last is not None:
-        frame_names = [*map(source.frame_name, range(frames.first, frames.last + 1))]
-    return {
-        "video_name": source.name, "rate": str(source.rate), "first_frame": frames.first, "last_frame": frames.last,
-        "frame_names": frame_names,
-    }  # fmt: skip
-
-
-def track_job(
+def execute_run(
     run: JobRun,
     load_tracker: LoadTracker,
     *,
@@ -379,7 +360,7 @@ def track_job(
         written = {name: folder / file for name, file in files.items() if file in record.written}
         return TrackResult(record.frames, record.seconds, written, reused=True)
     with locked_output(folder):
-        restore_earlier(folder)
+        restore_aside(folder)
         tracker, segmenter, earlier, resumed = _prepare_tracker(run, load_tracker)
         on_start()
         prompt_files = {}
@@ -387,9 +368,9 @@ def track_job(
             for index, prompts in run.prompts.items():
                 labels = segmenter(source.read(index), prompts)
                 require_pixels(labels, prompts)
-                run.masks.add(index, labels)
+                run.masks.add_mask(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
-        classes = ObjectClasses.from_annotations(run.masks.annotations, class_file)
+        classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
         context = OutputContext(source, classes, run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
@@ -404,7 +385,7 @@ def track_job(
 
 
 def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
-    """Raise what `track_job` would raise before the first frame; write nothing."""
+    """Raise what `execute_run` would raise before the first frame; write nothing."""
     if run.action != "reuse":
         with locked_output(run.folder):
             _prepare_tracker(run, load_tracker)
@@ -432,7 +413,7 @@ def _prepare_tracker(
     model = load_tracker(job.overrides)
     segmenter = open_segmenter(job.segmenter, model) if run.prompts else None
     tracker, restored = TimedTracker(model), list[str]()
-    if job.is_resumable(options):
+    if run.record.input_digests and job.is_resumable(options):
         confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
         tracker = ResumingTracker(
             model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence

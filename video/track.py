@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.utils.errors import InputError, require, require_type
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
@@ -50,7 +50,6 @@ class JobOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
-        require_type(self.write, Collection, "write", "names of outputs")
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
         try:
             removals = tuple(

@@ -125,14 +125,14 @@ def test_prompt_without_a_pixel_does_not_make_the_folder(track, tmp_path, monkey
 def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
-    job = Job("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
+    job = Job.parse("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
     run_job(job, tmp_path / "out", options=JobOptions(progress=False))
     assert len(built) == 1
 
 
 def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     tracker, options = Tracker.from_pretrained(), JobOptions(write="masks", progress=False)
-    job = Job("clip", video, boxes="3,3,14,14", end=1)
+    job = Job.parse("clip", video, boxes="3,3,14,14", end=1)
     with monkeypatch.context() as without:
         without.setattr(checkpoints, "build_model", None)
         result = run_job(job, str(tmp_path / "out"), tracker, options)

@@ -11,7 +11,7 @@ import pytest
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
@@ -129,20 +129,6 @@ def test_failed_command_fails_only_its_row(small, fake_commands, tmp_path, capsy
     text = capsys.readouterr().out
     assert "failed: exit code 1" in text
     assert "server: " in text
-
-
-def test_smoke_test_runs_everything_with_what_is_bundled(small, fake_commands, tmp_path, capsys):
-    assert tool.main([str(small), "--output", str(tmp_path / "out"), "--smoke"]) == 0
-    text = capsys.readouterr().out
-    assert "missing" not in text
-    assert "smoke test" in text
-    assert "/ FPS" in text.splitlines()[0]  # of the rules that it runs, not of the table
-    assert text.splitlines()[2].count("|") == 4  # model, benchmark and ours: no published figure beside them
-    assert [call[0] for call in fake_commands] == ["eval", "eval", "ensemble", "score"]
-    clip = tmp_path / "out" / "smoke" / "clip"
-    assert all(str(clip) in call for call in fake_commands if call[0] != "ensemble")
-    (video,) = open_dataset("davis2017", clip)
-    assert len(video.frames) == len(video.annotations) == 6
 
 
 def test_table_without_any_row_exits_with_status_1(small, fake_commands, tmp_path):

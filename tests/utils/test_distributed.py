@@ -6,7 +6,7 @@ import pytest
 
 from aotlab.utils.distributed import assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.shards import SHARD_VARIABLES, Shard
+from aotlab.utils.shards import Shard
 from tests.marks import needs_posix
 from tests.processes import reserve_port, run_python
 
@@ -100,18 +100,15 @@ SLURM_ARRAY = {
 
 @pytest.fixture
 def no_shard(monkeypatch):
-    """Unset all variables that state a shard."""
-    for names in SHARD_VARIABLES:
-        for name in names:
-            monkeypatch.delenv(name, raising=False)
+    """Unset the variables that state a shard."""
+    for name in ("SLURM_ARRAY_TASK_ID", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(("values", "shard"), [
-    ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)),
-    (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (2, 4)),
-    (SLURM_ARRAY | {"RANK": "1", "WORLD_SIZE": "2"}, (6, 8)),
-    ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5", "RANK": "3", "WORLD_SIZE": "4"}, (3, 4)),
-    ({"SLURM_PROCID": "3", "SLURM_NTASKS": "8"}, (3, 8)),
+    (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, (2, 4)),  # without srun
+    (SLURM_ARRAY | {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, (6, 8)),
+    ({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8"}, (3, 8)),
     ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5"}, (1, 5)),
 ])  # fmt: skip
 def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
@@ -120,24 +117,16 @@ def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
     assert Shard.parse("auto") == Shard(*shard)
 
 
-def test_processes_of_torchrun_divide_a_shard(no_shard, monkeypatch):
-    shards = []
-    for rank in "01":
-        monkeypatch.setenv("RANK", rank)
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        shards.append(Shard.parse("1/3"))
-    assert [[*range(12)[shard.index :: shard.count]] for shard in shards] == [[1, 7], [4, 10]]
-
-
 @pytest.mark.parametrize(("text", "values", "words"), [
     ("4/4", {}, "I from 0 to N-1"),
     ("1/2/3", {}, "expected I/N"),
-    ("auto", {}, "auto: expected I/N .*, in a job of Slurm"),
+    ("auto", {}, "auto: no variables of a scheduler; expected I/N .*, in a job of Slurm"),
     ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: not a whole number"),
-    ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_COUNT=: not a whole number"),
+    ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_MIN=: not a whole number"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_MIN": "x"}, "SLURM_ARRAY_TASK_MIN=x: not a whole number"),
     ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_STEP": "0"}, "SLURM_ARRAY_TASK_STEP=0: not a whole number of 1"),
-    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "found 4/4"),
+    ("auto", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "auto: no variables"),
+    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "4/4: expected I/N"),
 ])  # fmt: skip
 def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):
     for name, value in values.items():

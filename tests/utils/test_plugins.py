@@ -59,7 +59,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
-    assert not Job("a", clip).is_resumable(JobOptions(("masks", "areas")))
+    assert not Job.parse("a", clip).is_resumable(JobOptions(("masks", "areas")))
 
 
 def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):

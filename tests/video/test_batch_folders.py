@@ -17,7 +17,7 @@ from aotlab.video.batch import Batch
 from aotlab.video.digests import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.results import remove_results
-from aotlab.video.run import make_record, plan_job, track_job
+from aotlab.video.run import execute_run, make_record, plan_job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
@@ -37,7 +37,7 @@ def output(tmp_path):
 def jobs(tmp_path):
     for name in ("run", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"x")
-    return [Job(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
+    return [Job.parse(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
 
 
 def test_tracker_options_resolve_names_when_read(monkeypatch):
@@ -57,7 +57,7 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     frames, masks = draw_clip(3, 32, 48, seed=0)
     write_images(tmp_path / "a", frames)
     write_mask(tmp_path / "a.png", masks[0])
-    job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
+    job = Job.parse("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
     write_job_record(output / "a", replace(make_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
         record = Batch([job], output, *OPTIONS).run(job, StopFlag())
@@ -68,14 +68,14 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
 def test_results_written_since_the_plan_stay(output, tmp_path):
     write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
     write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
-    job, options = Job("a", tmp_path / "a", tmp_path / "a.png"), JobOptions(write="masks")
+    job, options = Job.parse("a", tmp_path / "a", tmp_path / "a.png"), JobOptions(write="masks")
     run = plan_job(job, output, options, lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     others = ({"video": "other"}, "results of other inputs")
     for digests, words in (others, (run.record.input_digests, "has finished it")):
         write_job_record(output, JobRecord("a", "other.mp4", digests, frames=1, outputs=["masks"]))
         with pytest.raises(InputError, match=words):
-            track_job(run, None)
+            execute_run(run, None)
         assert read_job_record(output).frames == 1
 
 
@@ -86,7 +86,7 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
 
 
 def test_closed_job_folder_is_a_failed_job(closed_folder):
-    job = Job(closed_folder.name, "gone.mp4", "gone.png")
+    job = Job.parse(closed_folder.name, "gone.mp4", "gone.png")
     batch = Batch([job], closed_folder.parent, *OPTIONS)
     assert batch.run(job, StopFlag()).error
 
@@ -100,7 +100,7 @@ def test_two_jobs_with_one_folder_rejected(output, jobs):
 
 def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
-    jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
+    jobs = [Job.parse("a", tmp_path / "a", tmp_path / "a.png")]
     with pytest.raises(InputError, match="is the input folder"):
         Batch(jobs, tmp_path / "a", *OPTIONS).track(StopFlag())
 
@@ -123,12 +123,12 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
 def test_job_named_like_a_file_of_the_list_rejected(output, name):
     with pytest.raises(InputError, match=f"job {name}: this name is reserved"):
-        Batch([Job(name, "a.mp4")], output, *OPTIONS)
+        Batch([Job.parse(name, "a.mp4")], output, *OPTIONS)
 
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = make_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
+    record = make_record(Job.parse("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     write_job_record(output, record)
@@ -176,13 +176,13 @@ def test_digest_names_missing_masks(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
+            digest_inputs(Job.parse("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
 
 
 def test_digest_covers_the_frame_of_a_mask(tmp_path):
     write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
     default, first, second = (
-        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"))
+        digest_inputs(Job.parse("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"))
         for frame in ("", "0=", "1=")
     )
     assert default == first != second
@@ -190,7 +190,7 @@ def test_digest_covers_the_frame_of_a_mask(tmp_path):
 
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
-    job = Job("a", tmp_path, tmp_path / "masks")
+    job = Job.parse("a", tmp_path, tmp_path / "masks")
     before = digest_inputs(job, INPUTS, JobRecord("a"))
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
@@ -198,7 +198,7 @@ def test_hidden_files_beside_masks_are_not_digested(tmp_path):
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
-    jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
+    jobs = [Job.parse("a", "\udcff.mp4"), Job.parse("b", "b.mp4")]
     write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))
     Batch(jobs, tmp_path, *OPTIONS).summarize()
     text = (tmp_path / "summary.csv").read_text()

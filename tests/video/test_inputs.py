@@ -65,7 +65,7 @@ def test_white_masks_with_ids_are_two_objects(video, masks, values):
     found = load_masks(values, video)
     assert list(found) == [0]
     assert (found[0] == labels(1) + np.roll(labels(2), 10, axis=0)).all()
-    assert found.annotations.objects() == [1, 2]
+    assert found.objects() == [1, 2]
 
 
 def test_white_masks_of_one_object_on_two_frames(video, masks):
@@ -75,7 +75,7 @@ def test_white_masks_of_one_object_on_two_frames(video, masks):
 
 def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
     write_coco(tmp_path / "car.json", "car")
-    assert load_masks(["first.png", ":7=car.json"], video).annotations.class_names == {7: "car"}
+    assert load_masks(["first.png", ":7=car.json"], video).class_names == {7: "car"}
 
 
 @pytest.mark.parametrize(("value", "frame", "file"), [
@@ -130,7 +130,7 @@ def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
 def test_masks_are_stored_as_run_lengths(video, masks):
     found = load_masks(["first.png"], video)
     assert found[0].dtype == np.uint8
-    assert sum(region.rle.nbytes for region in found.annotations.frames[0]) < 1000
+    assert sum(region.rle.nbytes for region in found.frames[0]) < 1000
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):
-        Job(**{"name": "a", "video": "a.mp4"} | fields)
+        Job.parse(**{"name": "a", "video": "a.mp4"} | fields)
 
 
 @pytest.mark.parametrize(
@@ -244,22 +244,22 @@ def test_job_names_an_invalid_field(fields, words):
     ],
 )
 def test_job_takes_prompts_of_any_numbers(box):
-    ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes
+    ((frame, object_id, values),) = Job.parse("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
 
 
 def test_job_takes_prompts_of_an_iterator():
-    job = Job("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
+    job = Job.parse("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
 
 
 def test_job_takes_one_parsed_mask():
     mask = FrameObjectValue(None, 2, "a.png")
-    assert Job("a", "a.mp4", mask).masks == (mask,)
+    assert Job.parse("a", "a.mp4", mask).masks == (mask,)
 
 
 def test_job_takes_class_names_by_object_id():
-    assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
+    assert Job.parse("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):
@@ -288,5 +288,5 @@ def test_frames_missing_from_the_header_are_read(tmp_path):
 def test_mask_named_like_another_frame_warns(source, video, masks, tmp_path, caplog):
     stem = source.frame_name(3)
     Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
-    assert list(load_masks([str(tmp_path / f"{stem}.png")], video).annotations.frames) == [0]
+    assert list(load_masks([str(tmp_path / f"{stem}.png")], video).frames) == [0]
     assert f"for the frame of its name write 3={tmp_path / stem}.png" in caplog.text

@@ -11,12 +11,12 @@ import pytest
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.video.results import (
-    EARLIER,
+    ASIDE,
     STATE_FILE,
     Replacement,
     choose_action,
     record_failure,
-    restore_earlier,
+    restore_aside,
 )
 
 
@@ -29,11 +29,11 @@ class Earlier:
 
     def write(self, folder: Path) -> None:
         """Write all of it."""
-        if self.record is not None:
-            write_job_record(folder, self.record)
         for name in self.files:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("x")
+        if self.record is not None:  # which a run writes last
+            write_job_record(folder, self.record)
 
 
 MASKS, BOTH = ["masks"], ["masks", "coco.json"]
@@ -81,6 +81,15 @@ def test_results_are_reused_resumed_replaced_or_rejected(tmp_path, earlier, acti
     earlier.write(tmp_path)
     assert try_action(tmp_path, WANTED) == action
     assert try_action(tmp_path, WANTED, force=True) == forced_action
+
+
+def test_error_about_other_inputs_mentions_edited_masks(tmp_path):
+    OTHER.write(tmp_path)
+    os.utime(tmp_path / MASK, (2**32, 2**32))
+    with pytest.raises(
+        InputError, match=r"other inputs \(different video\) and masks that were edited; choose"
+    ):
+        choose_action(tmp_path, WANTED)
 
 
 def test_masks_edited_after_a_failure_need_force(tmp_path):
@@ -132,7 +141,7 @@ def test_restored_link_replaces_the_folder_of_a_killed_run(tmp_path):
     Replacement(folder, WANTED, OTHER.record).begin()
     (folder / "masks").mkdir()
     (folder / "masks/.00000.0123abcd.part.png").write_text("killed while it was written")
-    restore_earlier(folder)
+    restore_aside(folder)
     assert (folder / "masks").is_symlink()
     assert [path.name for path in disk.iterdir()] == ["00000.png"]
 
@@ -143,7 +152,7 @@ def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypat
         raise KeyboardInterrupt
 
     def replace_on_one_disk(source, target):
-        if EARLIER in str(target):
+        if ASIDE in str(target):
             raise OSError(errno.EXDEV, "another disk")
         os.rename(source, target)
 
@@ -154,7 +163,7 @@ def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         replacement.begin()
     monkeypatch.undo()
-    restore_earlier(tmp_path)
+    restore_aside(tmp_path)
     assert (tmp_path / MASK).read_text() == "x"
 
 

@@ -42,7 +42,7 @@ def put(job, base):
     files, root = fsspec.core.url_to_fs(f"{base}/inputs")
     files.put(job.video, f"{root}/{job.name}", recursive=True)
     files.put_file(job.masks[0].value, f"{root}/{job.name}.png")
-    return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
+    return Job.parse(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
 
 
 def read(files, root):
@@ -136,14 +136,14 @@ def test_identity_covers_the_segmenter_but_not_the_list_line(jobs, tmp_path):
 
 
 def test_bad_input_is_returned_as_error(jobs):
-    job = Job("missing", "memory://no/video.mp4", jobs[0].masks)
+    job = Job.parse("missing", "memory://no/video.mp4", jobs[0].masks)
     result = run_job(job, "memory://base/results/missing")
     assert result.error == "memory://no/video.mp4: no such file; check the address"
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "srt", "udp"])
 def test_unreachable_stream_is_returned_as_error(jobs, protocol):
-    job = Job("stream", f"{protocol}://127.0.0.1:1/live", jobs[0].masks)
+    job = Job.parse("stream", f"{protocol}://127.0.0.1:1/live", jobs[0].masks)
     result = run_job(job, "memory://base/results/stream", options=replace(OPTIONS, timeout=2))
     assert result.error.startswith(f"{protocol}://127.0.0.1:1/live: ")
 

@@ -34,7 +34,7 @@ from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
     """Return the masks that a job was tracked from."""
-    return sdk.load_masks(job.masks, video).annotations if job.masks else sdk.Annotations(video.size)
+    return sdk.load_masks(job.masks, video) if job.masks else sdk.Annotations(video.size)
 
 
 def open_document(

@@ -21,7 +21,6 @@ from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
-from tests.processes import run_python
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -584,34 +583,6 @@ def test_finished_job_is_reused_while_another_process_reads_it(clips, out):
         assert track(clips) == 0
 
 
-RANK = """
-import sys, torch
-torch.set_num_threads(1)
-from tests.drawn_clips import write_plain
-from tests.tools.track.runs import Repeater, cli
-from aotlab.engine.tracking import tracker as engine
-engine.Tracker = Repeater
-sys.exit(cli.main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-def test_two_ranks_write_what_one_writes(clips, tmp_path):
-    (tmp_path / "rank.py").write_text(RANK)
-    command = ["--jobs", str(tmp_path / "clips"), "--write", "masks,coco", "--output"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for name, runner in (("two", torchrun), ("one", [])):
-        done = run_python(*runner, tmp_path / "rank.py", *command, tmp_path / name)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("done in shard") == (2 if name == "two" else 0)
-    assert results(tmp_path / "two") == results(tmp_path / "one")
-    rows = [(tmp_path / name / "summary.csv").read_text() for name in ("one", "two")]
-    assert rows[0] == rows[1]
-    refused = run_python(*torchrun, tmp_path / "rank.py", *command, tmp_path / "two", "memory.every=7")
-    assert refused.returncode == 1
-    assert refused.stderr.count("results of other inputs (different settings)") == 3  # no process was stopped
-
-
 def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
     assert track(clips) == 0
     whole = out.rename(clips.parent / "whole")
@@ -625,16 +596,6 @@ def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
         assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos done in shard 0/2" in capsys.readouterr().out
     assert results(out) == results(whole)
-
-
-def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatch):
-    (clips / "b.png").write_bytes(b"no mask")
-    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
-        monkeypatch.setenv(name, value)
-    assert track(clips) == 1
-    captured = capsys.readouterr()
-    assert "0 of 1 video done in shard 1/2" in captured.out
-    assert "error: b:" in captured.err
 
 
 @pytest.mark.parametrize("change", ["settings", "mask", "video", "start"])

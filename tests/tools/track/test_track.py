@@ -207,18 +207,6 @@ def test_invalid_line_is_rejected_before_loading(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    ("ranks", "words"),
-    [("2", "torchrun distributes several videos only"), ("x", "WORLD_SIZE=x: not a whole number")],
-)
-def test_one_video_is_rejected_by_several_ranks(
-    video, mask, tmp_path, read_error_line, tracker, monkeypatch, ranks, words
-):
-    monkeypatch.setenv("WORLD_SIZE", ranks)
-    assert words in read_error_line(track(video, tmp_path, mask))
-    assert tracker.loads == 0
-
-
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
@@ -786,7 +774,7 @@ def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
     for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
-    job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
+    job = Job.parse("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
     digests = [digest_job(job)]
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")
@@ -846,14 +834,15 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
 def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/video").symlink_to(video)
-    job = Job(
-        "out", str(video), str(mask), boxes=("4,8,20,12", ":2=1,2,3,4"), classes="cat", levels="0, 255", rate="25"
-    )  # fmt: skip
-    before = digest_job(job)
+    values = {
+        "name": "out", "video": str(video), "masks": str(mask), "boxes": ("4,8,20,12", ":2=1,2,3,4"),
+        "classes": "cat", "levels": "0, 255", "rate": "25",
+    }  # fmt: skip
+    before = digest_job(Job.parse(**values))
     monkeypatch.chdir(tmp_path)
-    assert digest_job(replace(job, **spelling)) == before
+    assert digest_job(Job.parse(**values | spelling)) == before
     for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
-        assert digest_job(replace(job, **other)) != before
+        assert digest_job(Job.parse(**values | other)) != before
 
 
 def test_error_names_the_file_given_as_output(video, mask, run_expecting_error):
