@@ -90,8 +90,7 @@ class Document:
 
     def delete_unreachable_results(self) -> None:
         """Remove results that neither undo, redo nor a version shows."""
-        last_rows = (version.last_row for version in self.log.versions)
-        self.results.delete_unreachable(self.log.list_reachable_layers(), last_rows)
+        self.results.delete_unreachable(self.log.list_reachable_layers())
 
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -251,7 +250,8 @@ class Document:
                 log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
             ]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
-                records.append(self._make_version(f"{status}: {note}" if note else status))
+                title = f"{status}: {note}" if note else status
+                records.append(log.VersionRecord(self.log.head, title))
             self._append(*records)
             self.emit_state()
 
@@ -287,7 +287,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(self._make_version(title))
+            self._append(log.VersionRecord(self.log.head, title))
 
     def list_versions(self) -> list[events.Step]:
         """Return the versions, the newest first; the oldest one is version 1."""
@@ -298,8 +298,7 @@ class Document:
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
-            version = self.log.versions[number - 1]
-            state = self.log.state(version.entry).freeze_layers(version.unfinished, version.last_row)
+            state = self.log.state(self.log.versions[number - 1].entry)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
@@ -313,10 +312,9 @@ class Document:
         """
         with self.lock:
             snapshot = self.snapshot
-            layer = snapshot.state.layers.get(layer_id)
-            is_needed = snapshot.needs_layer(layer_id, ignore_corrections=True)
-            if layer is None or layer.last_row is not None or not is_needed:
+            if not snapshot.needs_layer(layer_id, ignore_corrections=True):
                 return None
+            layer = snapshot.state.layers[layer_id]
             if layer.is_automatic and not snapshot.list_unlocked(layer):
                 return None
             labels = snapshot.labels(result.frame)
@@ -328,8 +326,7 @@ class Document:
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, also one that a person has stopped."""
         with self.lock:
-            layer = self.snapshot.state.layers.get(layer_id)
-            if layer is not None and layer.last_row is None:
+            if layer_id in self.snapshot.state.layers:
                 self.results.finish(layer_id)
 
     def emit(self, event: events.Event) -> None:
@@ -375,9 +372,6 @@ class Document:
                 self._append(log.HeadRecord(move))
                 self._notify(changed)
             return step
-
-    def _make_version(self, title: str) -> log.VersionRecord:
-        return log.VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:

@@ -36,6 +36,8 @@ class Snapshot:
         self.entry, self.state = entry, log.state(entry)
         self.count, self.size = count, masks.size
         self._log, self._masks, self._results = log, masks, results
+        self._layers: Mapping[int, LayerResults] = {}
+        """results of layers that were copied"""
 
     def with_state(self, state: State) -> Snapshot:
         """Return what another state shows."""
@@ -45,7 +47,9 @@ class Snapshot:
 
     def freeze(self) -> Snapshot:
         """Return what shows now, without results that are added later."""
-        return self.with_state(self.state.freeze_layers(self.unfinished, self._results.last_row))
+        snapshot = self.with_state(self.state)
+        snapshot._layers = {layer_id: self.open_layer(layer_id).copy() for layer_id in self.unfinished}
+        return snapshot
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -86,7 +90,7 @@ class Snapshot:
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        return self._results.open(layer_id, self.state.layers[layer_id].last_row)
+        return self._layers.get(layer_id) or self._results.open(layer_id)
 
     # Masks
 
