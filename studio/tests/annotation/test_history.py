@@ -65,8 +65,6 @@ class StoredFrame:
     masks: dict[int, frozenset[int]]
     absent: frozenset[int]
     provisional: bool
-    provisional_ids: frozenset[int] = frozenset()
-    """objects that were locked before the other direction was stored"""
 
 
 class Model:
@@ -173,7 +171,7 @@ class Model:
                 continue
             waiting = layer.objects if key in pending else []
             if made is not None:
-                waiting = layer.objects if made.provisional else made.provisional_ids
+                waiting = layer.objects if made.provisional else []
             if any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
                 for raw in waiting
@@ -449,23 +447,11 @@ class History(RuleBasedStateMachine):
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
         result = Result(frame, scores, sorted(absent), provisional=provisional)
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
-        unlocked = [raw for raw in layer.objects if not locked.get(self.model.now.resolve(raw), False)]
-        if not is_needed or (layer.kind == "correction" and not unlocked):
+        if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None
             return
-        pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
-        absent, provisional_ids = absent.intersection(unlocked), frozenset()
-        if (
-            earlier := self.model.made.get((key, frame))
-        ) is not None:  # locked objects of the layer keep theirs
-            kept = {raw: mask for raw, mask in earlier.masks.items() if raw not in unlocked}
-            covered = frozenset().union(*kept.values())
-            pixels = {raw: mask - covered for raw, mask in pixels.items()} | kept
-            absent |= earlier.absent.difference(unlocked)
-            provisional_ids = frozenset({*earlier.masks, *earlier.absent}).difference(unlocked)
-            if not earlier.provisional:
-                provisional_ids &= earlier.provisional_ids
-        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional, provisional_ids)
+        pixels = {raw: find_pixels(free, raw) for raw in own}
+        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object lost pixels"

@@ -341,32 +341,27 @@ def test_frames_of_one_direction_only_are_outdated(session):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_object_locked_between_both_directions_keeps_its_mask(session):
-    draw(session, 0, 1, 2)
-    document, score = session.document, Score(1.0, 1, 0.0, 0.0)
-    document.edit("tracking", Changes(layers={1: Layer([1, 2], 1, 3)}))
-    document.add_result(1, Result(2, {1: score, 2: score}, provisional=True), truth(2))
-    editing.change_object(document, 2, locked=True)
-    document.add_result(1, Result(2, {1: score}), np.where(truth(2) == 1, 1, 0))
-    assert (document.snapshot.labels(2) == truth(2)).all()
-    assert {*document.snapshot.scores(2)} == {1, 2}
-
-
-def test_object_locked_between_both_directions_stays_outdated(session):
+def test_object_locked_between_both_directions_stops_the_run(session):
     draw(session, 0, 1, 2)
     draw(session, 11, 1)
     tracker = hold(session, 6)
     job = start_job(session, 0, "both")
     wait_until(lambda: job.done == 5)
     editing.change_object(session.document, 1, locked=True)
+    before = list_labels(session.document)
     tracker.allow()
     job.wait()
-    assert session.document.snapshot.list_outdated() == [(6, 10)]
+    assert job.status == "stopped"
+    assert equal_labels(list_labels(session.document), before)
+    assert list_visible_frames(session, 1) == [0, *range(6, LENGTH)]
+    assert session.document.snapshot.list_outdated() == [(1, 11)]
+    run_job(session, 0, "both")
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert not session.document.snapshot.outdated[2].any()
     with pytest.raises(OutdatedError, match="Unlock their objects"):
         session.set_status("accepted")
     editing.change_object(session.document, 1, locked=False)
-    assert Document.read(session.document.folder).snapshot.list_outdated() == [(6, 10)]
+    assert Document.read(session.document.folder).snapshot.list_outdated() == [(1, 11)]
     run_job(session, 0, "both")
     assert session.document.snapshot.list_outdated() == []
 

@@ -24,6 +24,7 @@ from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_h
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
+from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
@@ -304,21 +305,21 @@ class Document:
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
-        Locked objects do not change, even those in the layer.
-
-        Returns:
-            pixels that other objects lose; None if nothing is stored, as the layer is not needed any more, or is a
-            correction that waits for an unlock.
+        Locked objects lose none. Returns the number of pixels that others lose; None if nothing is stored, as the layer
+        is not needed, or has a locked object.
         """
         with self.lock:
             snapshot = self.snapshot
             if not snapshot.needs_layer(layer_id, ignore_corrections=True):
                 return None
             layer = snapshot.state.layers[layer_id]
-            if layer.is_automatic and not snapshot.list_unlocked(layer):
+            if snapshot.is_locked(layer):
                 return None
             labels = snapshot.labels(result.frame)
-            self.results.put(layer_id, *snapshot.keep_locked(layer_id, result, ids))
+            if (locked := np.isin(labels, snapshot.locked_ids)).any():
+                ids = np.where(locked, 0, ids)
+                result = msgspec.structs.replace(result, scores=clip_scores(result.scores, ids))
+            self.results.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0

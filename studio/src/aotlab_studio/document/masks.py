@@ -101,8 +101,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """objects that are not tracked any more on this frame, without a result"""
     provisional: bool = False
     """whether tracked in one direction only, until the other one reaches this frame"""
-    provisional_ids: list[int] = []
-    """objects whose mask stays provisional, as they were locked before the other direction reached this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
@@ -127,8 +125,6 @@ class LayerResults:
         self.finished = False
         self.final, self.provisional = np.zeros((2, count), bool)
         """frames, N bool, with a final result, and with a provisional one"""
-        self.provisional_objects: dict[int, np.ndarray] = {}
-        """frames, N bool, on which only the mask of an object is provisional, by object id"""
 
     def copy(self) -> LayerResults:
         """Return the results of now, to which later ones are not added."""
@@ -148,9 +144,6 @@ class LayerResults:
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
-        for object_id in {*self.provisional_objects, *result.provisional_ids}:
-            frames = self.provisional_objects.setdefault(object_id, np.zeros(self._count, bool))
-            frames[frame] = object_id in result.provisional_ids
 
 
 class ResultStore:

@@ -13,11 +13,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
+from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
@@ -300,38 +299,14 @@ class Snapshot:
                 waiting[newer.first : newer.last + 1] = False
         return bool(waiting.any())
 
-    def list_unlocked(self, layer: Layer) -> list[int]:
-        """Return the ids in a layer of objects that are not locked."""
-        locked_ids = self.locked_ids
-        return [key for key in layer.objects if self.state.resolve(key) not in locked_ids]
-
-    def keep_locked(self, layer_id: int, result: Result, ids: np.ndarray) -> tuple[Result, np.ndarray]:
-        """Return a result of a layer, and its ids H×W, in which locked objects have the pixels that they have now."""
-        if not self.locked_ids:
-            return result, ids
-        unlocked_ids = self.list_unlocked(self.state.layers[layer_id])
-        ids = np.where(
-            np.isin(ids, unlocked_ids) & ~np.isin(self.labels(result.frame), self.locked_ids), ids, 0
-        )
-        # objects of the layer that were locked since the frame was tracked in the other direction
-        before = self.open_layer(layer_id).frames.get(result.frame, Result(result.frame))
-        kept = {key: score for key, score in before.scores.items() if key not in unlocked_ids}
-        if kept:
-            before_ids = self._results.read(before)
-            ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
-        scores = {key: score for key, score in result.scores.items() if key in unlocked_ids}
-        kept_absent = {*before.absent}.difference(unlocked_ids)
-        absent = sorted({*result.absent}.intersection(unlocked_ids) | kept_absent)
-        provisional_ids = [
-            key for key in (*kept, *kept_absent) if before.provisional or key in before.provisional_ids
-        ]
-        scores = clip_scores(scores, ids) | kept
-        return replace(result, scores=scores, absent=absent, provisional_ids=provisional_ids), ids
+    def is_locked(self, layer: Layer) -> bool:
+        """Return whether an object of a layer is locked, so that the layer cannot be tracked."""
+        return not {*map(self.state.resolve, layer.objects)}.isdisjoint(self.locked_ids)
 
     def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
-        return [key for key in self.pending if layers[key].is_automatic and self.list_unlocked(layers[key])]
+        return [key for key in self.pending if layers[key].is_automatic and not self.is_locked(layers[key])]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:
@@ -346,7 +321,7 @@ class Snapshot:
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = self._flag_waiting(layer_id, object_id)[frames] & (np.abs(newest) <= layer_id)
+                    waiting = self._flag_waiting(layer_id)[frames] & (np.abs(newest) <= layer_id)
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
@@ -363,11 +338,10 @@ class Snapshot:
         outdated[self.count if last is None else last + 1 :] = False
         return find_runs(outdated)
 
-    def _flag_waiting(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames, N bool, on which a layer has a provisional result of an object, or none if pending."""
+    def _flag_waiting(self, layer_id: int) -> np.ndarray:
+        """Flag the frames, N bool, on which a layer has a provisional result, or none if it is pending."""
         results = self.open_layer(layer_id)
-        waiting = ~results.final if layer_id in self.pending else results.provisional
-        return waiting | results.provisional_objects.get(object_id, np.False_)
+        return ~results.final if layer_id in self.pending else results.provisional
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
         """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""
