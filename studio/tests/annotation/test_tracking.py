@@ -361,7 +361,7 @@ def test_object_locked_between_both_directions_stops_the_run(session):
     with pytest.raises(OutdatedError, match="Unlock their objects"):
         session.set_status("accepted")
     editing.change_object(session.document, 1, locked=False)
-    assert Document.read(session.document.folder).snapshot.list_outdated() == [(1, 11)]
+    assert Document.read(session.document.folder).snapshot.list_outdated() == [(1, 10)]
     run_job(session, 0, "both")
     assert session.document.snapshot.list_outdated() == []
 
