@@ -142,7 +142,7 @@ class Model:
         """Frames without a final result in a layer, of which no newer one covers all its objects."""
         now, layer = self.now, self.now.layers[key]
         frames = {*range(layer.first, layer.last + 1)}
-        if layer.previous_keyframe is None:
+        if not layer.keyframes:
             frames -= {layer.reference_frame}
         made = {frame: self.made.get((key, frame)) for frame in frames}
         return [frame for frame in frames if (made[frame] is None or made[frame].provisional) and not any(
@@ -183,7 +183,7 @@ class Model:
                 late = frame > layer.reference_frame
                 sides = {
                     "forward": "<", "backward": ">", "both": "<>",
-                    "correction": "<" if late else ">" if layer.previous_keyframe is None else "<>",
+                    "correction": "<" if late else "<>" if layer.keyframes else ">",
                 }[layer.kind]  # fmt: skip
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
                 if any(

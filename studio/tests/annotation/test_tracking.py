@@ -89,6 +89,17 @@ def test_both_directions_carry_an_object_given_late(session):
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
 
 
+@pytest.mark.parametrize("keyframe", [0, 7, 11])
+def test_both_directions_carry_what_the_visible_frame_shows(session, keyframe):
+    draw(session, 6, 2)
+    run_job(session, 6, last=8)
+    editing.reset_frame(session.document, 6)
+    draw(session, keyframe, 1)
+    run_job(session, 7, "both")
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
+
+
 def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
@@ -570,11 +581,11 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     run_action(session, stroke(6, 50, 20))
     (layer_id,) = session.document.snapshot.pending
     layer = session.document.snapshot.state.layers[layer_id]
-    assert (layer.first, layer.last, layer.reference_frame, layer.previous_keyframe, layer.objects) == (
+    assert (layer.first, layer.last, layer.reference_frame, layer.keyframes, layer.objects) == (
         1,
         LENGTH - 1,
         6,
-        0,
+        [0],
         [1],
     )
     propagate(session)
@@ -598,7 +609,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     run_job(session, 6, "backward")
     draw(session, 3, 1)
     layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
-    assert (layer.first, layer.last, layer.previous_keyframe) == (0, 5, None)
+    assert (layer.first, layer.last, layer.keyframes) == (0, 5, [])
 
 
 def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):

@@ -31,7 +31,7 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Request of a run of tracking; `ResultStore` has its masks. It starts from the keyframes of its entry.
+    """Request of a run of tracking; `ResultStore` has its masks. It starts from the masks at its entry.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
@@ -42,11 +42,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     last: NonNegativeInt
     """frames that it covers, inclusive"""
     reference_frame: NonNegativeInt = 0
+    """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
     """``correction``: from the reference frame to the keyframes beside it; ``empty``: hides older layers; ``import``:
     read from results of a job"""
-    previous_keyframe: NonNegativeInt | None = None
-    """keyframe before a correction; the frames between are tracked from both"""
+    keyframes: list[NonNegativeInt] = []
+    """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
+    frames between two are tracked from both"""
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
 
@@ -59,7 +61,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
         if self.kind == "correction":
             late = frames > self.reference_frame
-            return late | (self.previous_keyframe is not None), ~late
+            return late | bool(self.keyframes), ~late
         directions = self.kind != "backward", self.kind in ("backward", "both")
         return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 

@@ -28,6 +28,8 @@ class Span:
     """frames before a reference, the nearest first"""
     references: tuple[int, ...] = ()
     """with both directions: frames by whose distance they are weighted, object by object"""
+    start: int | None = None
+    """reference of all masks that are visible there; of others, only drawn masks count"""
 
 
 def plan_request(
@@ -36,9 +38,9 @@ def plan_request(
     """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
 
     Args:
-        start: frame whose masks are the reference.
-        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between
-            keyframes.
+        start: frame whose visible masks are the reference.
+        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, also from its drawn
+            masks.
         last: last frame; None: the last editable one.
     """
     last = snapshot.editable_range[1] if last is None else last
@@ -50,9 +52,10 @@ def plan_request(
     object_ids = snapshot.objects.keys() - snapshot.locked_ids
     if snapshot.objects and not object_ids:
         raise InputError("tracking: all objects are locked; unlock one first")
-    references = _list_references(snapshot, first, last, start)
+    frames = sorted({start, *(index for index in snapshot.keyframes if first <= index <= last)})
+    references = [index for index in frames if snapshot.labels(index).any()]
     if direction == "forward":
-        references = [index for index in references if index >= start]
+        references = [index for index in references if index >= start][:1]
         first = references[0] + 1 if references else first
     elif direction == "backward":
         references = [index for index in references if index <= start][-1:]
@@ -61,7 +64,8 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(snapshot.include_merged_ids(object_ids), first, last, references[0], direction)
+    reference = references.pop(references.index(start) if start in references else 0)
+    return Layer(snapshot.include_merged_ids(object_ids), first, last, reference, direction, references)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
@@ -121,7 +125,7 @@ def _plan_object(
             last = frame  # the correction from there covers them
         # before it: all frames since its previous keyframe, or those with its results
         if is_merged(previous, frame):
-            yield Layer(object_ids, previous + 1, last, frame, "correction", previous)
+            yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
             continue
         first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
         if first < last:
@@ -138,21 +142,14 @@ def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = No
     return has_result
 
 
-def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
-    """Return the spans of a layer in the order of tracking, from the snapshot of the layer's entry."""
-    first, last, start, prior = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
+def plan_spans(layer: Layer) -> list[Span]:
+    """Return the spans of a layer in the order of tracking."""
+    first, last, start, keyframes = layer.first, layer.last, layer.reference_frame, layer.keyframes
     forward, backward = Span(range(start + 1, last + 1)), Span(backward=range(start - 1, first - 1, -1))
-    if layer.kind == "both":
-        references = _list_references(snapshot, first, last, start)
-        if len(references) > 1:
-            frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
-            return [Span(*frames, tuple(references))]
-    elif layer.kind == "correction" and prior is not None:
-        backward = Span(range(prior + 1, start + 1), range(start - 1, prior - 1, -1), (prior, start))
+    references = tuple(sorted({start, *keyframes}))
+    if layer.kind == "both" and keyframes:
+        frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
+        return [Span(*frames, references, start)]
+    if layer.kind == "correction" and keyframes:
+        backward = Span(range(first, start + 1), range(start - 1, first - 2, -1), references)
     return [span for span in (forward, backward) if span.forward or span.backward]
-
-
-def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:
-    """Return the start and the frames of a range with drawn masks, if they show a mask."""
-    keyframes = [index for index in snapshot.keyframes if first <= index <= last]
-    return [index for index in sorted({*keyframes, start}) if snapshot.labels(index).any()]

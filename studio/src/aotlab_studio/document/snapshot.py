@@ -291,8 +291,7 @@ class Snapshot:
             return False
         waiting = ~self.open_layer(layer_id).final
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        # the reference of others has a drawn mask
-        waiting[layer.reference_frame] &= layer.kind == "import" or layer.previous_keyframe is not None
+        waiting[layer.reference_frame] &= layer.kind == "import" or bool(layer.keyframes)  # others pass none
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:

@@ -144,7 +144,7 @@ class TrackingJob:
 
     def _run(self, make_tracker: MakeTracker) -> JobStatus:
         self._set_status("starting")
-        spans = plan_spans(self._start_snapshot, self.layer)
+        spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in spans)
         if not self.stop_mode:
             self._track(make_tracker(), spans)
