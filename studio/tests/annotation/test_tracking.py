@@ -721,6 +721,29 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     assert not job.layer.is_automatic
 
 
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("refused", [False, True])
+def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, refused, paused):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    tracker = hold(session, 6)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done > 3)
+    first = session.runner.job
+    if paused:
+        run_action(session, {"do": "pause"})
+    with pytest.raises(InputError, match="no such object") if refused else nullcontext():
+        run_action(session, stroke(8, 50, 20, object_id=7 if refused else 1))
+    tracker.allow()
+    if paused:
+        wait_until(lambda: first.status == "paused")
+        assert (session.runner.running_job, first.paused) == (first, True)
+        run_action(session, {"do": "resume"})
+    first.wait(60)
+    assert (first.status, first.done) == ("done", first.total)
+    wait_until(lambda: not session.document.snapshot.list_outdated())
+
+
 def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
     draw(session, 0, 1)
     run_job(session, 0)

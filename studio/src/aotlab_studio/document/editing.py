@@ -310,11 +310,8 @@ def _make_object(document: Document) -> ObjectInfo:
     return make_object(document.make_object_id())
 
 
-MASK_EDITS: Sequence[Callable[..., Any]] = (
-    paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign,
-)  # fmt: skip
 EDITS: Sequence[Callable[..., Any]] = (
-    *MASK_EDITS, add_object, change_object, delete_object, merge_objects, set_note, set_range, clear_tracking,
-    set_checked, Document.restore_version,
+    paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
+    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
 )  # fmt: skip
 """actions of the page that change the document"""

@@ -198,6 +198,7 @@ class Session:
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
+        self.runner.delay_corrections()
         found = self._segment(frame, prompt)
         with document.lock:
             # others may have drawn meanwhile

@@ -81,7 +81,9 @@ class TrackingJob:
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self.stop_mode: StopMode | None = None
-        self._resumed, self._ended = threading.Event(), threading.Event()
+        self.quiet_until = 0.0
+        """time (`time.monotonic`) before which it does not track"""
+        self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
     @property
@@ -102,6 +104,7 @@ class TrackingJob:
         """Stop after the current frame; an interruption stays one."""
         if self.stop_mode != "interrupt":
             self.stop_mode = mode
+        self._stopped.set()
         self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -130,12 +133,7 @@ class TrackingJob:
             self.problem = f"tracking failed: {error}"
         try:
             with suppress(Exception):  # the job's own error is reported
-                is_empty_request = not (self.done or self.layer.is_automatic or self.stop_mode == "interrupt")
-                # undo the request, or finish its layer if others were made since: no frame is outdated for it
-                if is_empty_request and not self._document.cancel(
-                    self._document.log.layer_entries[self.layer_id]
-                ):
-                    self._document.finish_layer(self.layer_id)
+                self._undo_empty_request()
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
@@ -151,6 +149,13 @@ class TrackingJob:
         if self.stop_mode != "interrupt":
             self._document.finish_layer(self.layer_id)
         return "stopped" if self.stop_mode else "done"
+
+    def _undo_empty_request(self) -> None:
+        """Undo a request without a result; after other edits, finish its layer: no frame is outdated for it."""
+        if self.done or self.layer.is_automatic or self.stop_mode == "interrupt":
+            return
+        if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
+            self._document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
         """Track spans until the end or a stop."""
@@ -168,6 +173,8 @@ class TrackingJob:
             if not (self._resumed.is_set() or self.stop_mode):
                 self._set_status("paused")
                 self._resumed.wait()
+            while (delay := self.quiet_until - time.monotonic()) > 0 and not self._stopped.wait(delay):
+                pass
             if self.stop_mode:
                 return
             if not self._store(result, model):
@@ -208,7 +215,7 @@ class JobRunner:
         self._corrects = False
         """whether corrections propagate; a stop or an error holds them back until the next edit"""
         self._quiet_until = 0.0
-        """time (`time.monotonic`) before which none starts"""
+        """time (`time.monotonic`) before which corrections are not tracked"""
         self._closed = False
         self._failed_layers: set[int] = set()
         """corrections that are not tried again before the next edit"""
@@ -224,23 +231,25 @@ class JobRunner:
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""
         with self._changed:
-            if (job := self.running_job) is not None and not job.layer.is_automatic:
+            running_job = self.running_job
+            if running_job is not None and not running_job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
-            self.delay_corrections()
+            if running_job is not None:
+                running_job.stop("interrupt")
             self.job, self._corrects = job, True
             self._changed.notify_all()
             return job
 
     def delay_corrections(self) -> None:
-        """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
+        """Leave the machine to the page for `PROPAGATION_DELAY` seconds."""
         with self._changed:
-            if (job := self.running_job) is not None and job.layer.is_automatic:
-                job.stop("interrupt")
             self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+            if (job := self.running_job) is not None and job.layer.is_automatic:
+                job.quiet_until = self._quiet_until
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
@@ -253,10 +262,12 @@ class JobRunner:
         """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
         with self._changed:
             self._failed_layers, self._corrects = set(), True
-            self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+            self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
-            # a job ends before the corrections that its own results get
-            if job is not None and not snapshot.needs_layer(job.layer_id, ignore_corrections=True):
+            # a request ends before the corrections that its own results get
+            if job is not None and not snapshot.needs_layer(
+                job.layer_id, ignore_corrections=not job.layer.is_automatic
+            ):
                 job.stop("interrupt")
             self._changed.notify_all()
 
