@@ -23,7 +23,9 @@ from aotlab_studio.document.objects import (
     Color,
     ObjectInfo,
     check_object,
+    join_attributes,
     make_object,
+    split_attributes,
 )
 
 MAX_POINTS = 20_000
@@ -252,9 +254,15 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
-        attributes = item.attributes | target.attributes
+        tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
+        attributes, by_frame = split_attributes(join_attributes(*tables))
         target = replace(target, class_name=target.class_name or item.class_name, attributes=attributes)
-        changes = Changes({object_id: None, into: target}, keyframes, merged={object_id: into})
+        changes = Changes(
+            {object_id: None, into: target},
+            keyframes,
+            merged={object_id: into},
+            attributes={into: by_frame or None},
+        )
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
@@ -280,6 +288,8 @@ def set_checked(document: Document, frame: int, checked: bool) -> None:
     """Mark the masks of a frame as checked, or remove the mark; raise `InputError` if there is no mask to mark."""
     with document.lock:
         snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
+        if checked == (frame in snapshot.checked_frames):
+            return
         if checked and frame not in snapshot.annotated_frames:
             raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
