@@ -139,7 +139,7 @@ class Database:
         except sqlite3.Error as error:
             remedy = DAMAGED_REMEDY
             if isinstance(error, sqlite3.OperationalError):  # not damaged
-                remedy = "free space, or check the disk and the permissions"
+                remedy = "check that the folder exists, free space and permissions"
                 remedy = "close the program that uses it" if "locked" in str(error) else remedy
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
 

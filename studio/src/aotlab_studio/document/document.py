@@ -81,7 +81,7 @@ class Document:
         """the last snapshot by its entry and the last result, for all views"""
         for entry in self.log.entries.values():
             if (last := max(entry.values.frames, default=0)) >= video.count:
-                problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
+                problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
 
     @classmethod
@@ -139,7 +139,7 @@ class Document:
 
     @property
     def new_results(self) -> str:
-        """Digest of results on disk that are not imported, or of an unknown run; empty without any."""
+        """Digest of results on disk that the log has not imported; empty without any."""
         layers, digest = self.snapshot.state.layers.values(), self._results_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
@@ -159,7 +159,7 @@ class Document:
         with self.lock:
             if self.log.edited or self.new_results:
                 return log.digest_values(self.snapshot.content_digest, self._results_digest)
-            return log.digest_values(self._results_digest)  # as of results without a project
+            return log.digest_values(self._results_digest)  # as results that have no project
 
     # Edits
 

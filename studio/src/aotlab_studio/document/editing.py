@@ -217,7 +217,7 @@ def change_object(
         }  # fmt: skip
         new_values = {key: value for key, value in fields.items() if value is not None}
         item = check_object(replace(before, **new_values))
-        if before.name == item.name == before.class_name:  # called by its class
+        if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         removed = before.attributes.keys() - item.attributes.keys()
@@ -272,7 +272,7 @@ def clear_tracking(document: Document, frame: int, last: int | None = None) -> N
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        ids = snapshot.include_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
+        ids = snapshot.list_ids_in_layers(snapshot.objects.keys() - snapshot.locked_ids)
         if not snapshot.flag_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")

@@ -130,7 +130,7 @@ class State(Values[NoReturn], frozen=True):
         return msgspec.structs.replace(self, **fields)
 
     def diff(self, before: State) -> Changes:
-        """Return the edit that makes this state of another one."""
+        """Return the edit that turns ``before`` into this state."""
         fields = self.__struct_fields__
         every = Changes(
             **{name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from itertools import chain
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def plan_request(
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
     reference = references.pop(references.index(start) if start in references else 0)
-    return Layer(snapshot.include_merged_ids(object_ids), first, last, reference, direction, references)
+    return Layer(snapshot.list_ids_in_layers(object_ids), first, last, reference, direction, references)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
@@ -105,31 +105,34 @@ def _plan_object(
     keyframe, only frames that have results of the object or are between two of its masks. ``has_result``, N bool, flags
     the frames that have results of any object before the edit.
     """
-    object_ids, drawn_masks = after.include_merged_ids([object_id]), after.state.keyframes
+    object_ids, drawn_masks = after.list_ids_in_layers([object_id]), after.state.keyframes
     object_keyframes = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
-    has_own_result, has_result_or_keyframe = _flag_results(before, object_ids), has_result.copy()
-    has_result_or_keyframe[[*before.keyframes, *after.keyframes]] = True
+    has_own_result, is_annotated = _flag_results(before, object_ids), has_result.copy()
+    is_annotated[[*before.keyframes, *after.keyframes]] = True
 
-    def is_merged(previous: int, frame: int) -> bool:
+    def is_blended(previous: int, frame: int) -> bool:
         """Return whether the frames between two keyframes of the object are tracked from both."""
         gap, is_drawn = slice(previous + 1, frame), previous >= 0 and bool(drawn_masks[previous][object_id])
-        return is_drawn and bool(has_result_or_keyframe[gap].all() and has_result[gap].any())
+        return is_drawn and bool(is_annotated[gap].all() and has_result[gap].any())
 
     for frame in references:
         place = bisect_left(object_keyframes, frame)
         previous, following = object_keyframes[place - 1], object_keyframes[place + 1]
-        # after the keyframe: frames with results, up to the next keyframe of the object
-        reachable = takewhile(has_result_or_keyframe.__getitem__, range(frame + 1, following))
-        last = max((index for index in reachable if has_result[index]), default=frame)
-        if following in references and is_merged(frame, following):
-            last = frame  # the correction from there covers them
-        # before it: all frames since its previous keyframe, or those with its results
-        if is_merged(previous, frame):
+        last = frame
+        if not (following in references and is_blended(frame, following)):  # whose correction covers them
+            end = frame + 1 + _measure_run(is_annotated[frame + 1 : following])
+            last += int(np.flatnonzero(has_result[frame:end]).max(initial=0))
+        if is_blended(previous, frame):
             yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
             continue
-        first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
+        first = frame - _measure_run(has_own_result[previous + 1 : frame][::-1])
         if first < last:
             yield Layer(object_ids, first, last, frame, "correction")
+
+
+def _measure_run(flags: np.ndarray) -> int:
+    """Return the number of true flags, N bool, before the first false one."""
+    return len(flags) if flags.all() else int(flags.argmin())
 
 
 def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:

@@ -106,14 +106,14 @@ class Snapshot:
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
         """Return the drawn masks with pixels of an object and of those merged into it, united, as digests by frame."""
         state = self.state if state is None else state
-        ids = state.objects.keys() & self.include_merged_ids([object_id])
+        ids = state.objects.keys() & self.list_ids_in_layers([object_id])
         return {
             frame: self._masks.unite(digests)
             for frame, masks in state.keyframes.items()
             if (digests := [digest for key in ids if (digest := masks.get(key))])
         }
 
-    def include_merged_ids(self, object_ids: Collection[int]) -> list[int]:
+    def list_ids_in_layers(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids under which layers store objects: their own, and those of objects merged into them."""
         merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
         return sorted({*object_ids, *merged_ids})
@@ -316,11 +316,12 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames = slice(layer.first, layer.last + 1)
+            frames, results = slice(layer.first, layer.last + 1), self.open_layer(layer_id)
+            unfinished = ~results.final if layer_id in self.pending else results.provisional
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = self._flag_waiting(layer_id)[frames] & (np.abs(newest) <= layer_id)
+                    waiting = unfinished[frames] & (np.abs(newest) <= layer_id)
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
@@ -336,11 +337,6 @@ class Snapshot:
         outdated[:first] = False
         outdated[self.count if last is None else last + 1 :] = False
         return find_runs(outdated)
-
-    def _flag_waiting(self, layer_id: int) -> np.ndarray:
-        """Flag the frames, N bool, on which a layer has a provisional result, or none if it is pending."""
-        results = self.open_layer(layer_id)
-        return ~results.final if layer_id in self.pending else results.provisional
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
         """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""

@@ -193,7 +193,7 @@ class TrackingJob:
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = self._start_snapshot.include_merged_ids({*scores, *(object_ids & result.absent_ids)})
+        covered_ids = self._start_snapshot.list_ids_in_layers({*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional, model=model)
         overwritten_pixels = document.add_result(self.layer_id, stored_result, ids)
@@ -212,7 +212,7 @@ class JobRunner:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
-        self._corrects = False
+        self._corrections_enabled = False
         """whether corrections propagate; a stop or an error holds them back until the next edit"""
         self._quiet_until = 0.0
         """time (`time.monotonic`) before which corrections are not tracked"""
@@ -240,7 +240,7 @@ class JobRunner:
                 job = TrackingJob(document, layer_id)
             if running_job is not None:
                 running_job.stop("interrupt")
-            self.job, self._corrects = job, True
+            self.job, self._corrections_enabled = job, True
             self._changed.notify_all()
             return job
 
@@ -255,13 +255,13 @@ class JobRunner:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._changed:
             if (job := self.running_job) is not None:
-                self._corrects &= not job.layer.is_automatic
+                self._corrections_enabled &= not job.layer.is_automatic
                 job.stop("interrupt" if job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
         """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
         with self._changed:
-            self._failed_layers, self._corrects = set(), True
+            self._failed_layers, self._corrections_enabled = set(), True
             self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
             # a request ends before the corrections that its own results get
@@ -282,7 +282,7 @@ class JobRunner:
             check()
             if (job := self.running_job) is not None:
                 return job.paused
-            return not self._corrects or self._closed or not self.list_corrections()
+            return not self._corrections_enabled or self._closed or not self.list_corrections()
 
         self.schedule()
         with self._changed:
@@ -320,14 +320,14 @@ class JobRunner:
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._corrects and (waiting := self.list_corrections()):
+                        if self._corrections_enabled and (waiting := self.list_corrections()):
                             delay = self._quiet_until - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
-                    self._corrects, delay = False, None
+                    self._corrections_enabled, delay = False, None
                     self._changed.notify_all()
                 self._changed.wait(delay)
             return self.job
