@@ -19,10 +19,10 @@ from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
-from aotlab_studio.tracking.jobs import JobEvent
 from studio.tests.annotation.clips import (
     LENGTH,
     WAIT_SECONDS,

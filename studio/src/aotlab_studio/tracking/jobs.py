@@ -12,16 +12,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from msgspec import Struct
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.events import Event
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from aotlab import Tracker
     from aotlab_studio.tracking.spans import SpanFrame
 
-JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
 """whether the layer of a stopped job is finished, or stays unfinished"""
@@ -37,33 +35,6 @@ SPEED_FRAMES = 20
 """number of frames over which the speed is measured"""
 PROPAGATION_DELAY = 0.6
 """seconds without a stroke before a correction propagates"""
-
-
-class JobProgress(Struct, frozen=True):
-    """Progress of a tracking job."""
-
-    background: bool
-    """a correction that propagates"""
-    status: JobStatus
-    frame: int
-    done: int
-    """frames tracked"""
-    total: int
-    """frames to track; 0: unknown"""
-    speed: float
-    """frames per second"""
-    remaining: float | None
-    """seconds"""
-    overwritten_pixels: int
-    """pixels that other objects lost, of all frames"""
-    problem: str | None
-    """error message"""
-
-
-class JobEvent(Event, frozen=True):
-    """A tracking job made progress."""
-
-    job: JobProgress
 
 
 class TrackingJob:
