@@ -2,7 +2,7 @@
 
 A message is JSON with ``id``, ``do`` (name of an action), the action's parameters and, if it is about an object that
 may not exist yet, its ``target`` (`answer_message`). The server replies with an `Answer` or a `Failure` of this id, and
-sends events at any time, also those of `document/events.py` and `tracking/jobs.py`.
+sends events at any time, also those of `document/events.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
-from aotlab_studio.tracking.jobs import JobProgress
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
 """what to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask``: refuse, and offer choices"""
+JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
 
 class FileObject(Struct, frozen=True):
@@ -95,6 +95,33 @@ class Clip(Struct, frozen=True):
     """digest of the masks and objects that a status is for; a request with this digest is refused after any change"""
     sentences: list[str] = []
     """what to check, worst first, or the progress of tracking"""
+
+
+class JobProgress(Struct, frozen=True):
+    """Progress of a tracking job."""
+
+    background: bool
+    """a correction that propagates"""
+    status: JobStatus
+    frame: int
+    done: int
+    """frames tracked"""
+    total: int
+    """frames to track; 0: unknown"""
+    speed: float
+    """frames per second"""
+    remaining: float | None
+    """seconds"""
+    overwritten_pixels: int
+    """pixels that other objects lost, of all frames"""
+    problem: str | None
+    """error message"""
+
+
+class JobEvent(Event, frozen=True):
+    """A tracking job made progress."""
+
+    job: JobProgress
 
 
 class Description(DocumentState, frozen=True, kw_only=True):

@@ -301,8 +301,21 @@ def test_merged_object_has_the_attributes_of_both(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, attributes={"color": "red", "pose": "up"})
     editing.change_object(session.document, 2, attributes={"color": "blue"})
+    session.document.edit("load masks", Changes(attributes={1: {3: {"side": "left"}, 5: {"side": "right"}}}))
     editing.merge_objects(session.document, 1, into=2)
-    assert session.document.snapshot.objects[2].attributes == {"color": "blue", "pose": "up"}
+    assert session.document.snapshot.objects[2].attributes == {"color": "blue"}
+    both = {"color": "blue", "pose": "up"}
+    assert session.document.snapshot.describe_objects()[1][2] == {
+        0: {"color": "blue"},
+        3: {**both, "side": "left"},
+        5: {**both, "side": "right"},
+    }
+
+
+def test_attribute_called_name_rejected(session):
+    editing.add_object(session.document)
+    with pytest.raises(InputError, match="which is not name"):
+        editing.change_object(session.document, 1, attributes={"name": "other"})
 
 
 def test_split_part_becomes_a_new_object(session):

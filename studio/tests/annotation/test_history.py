@@ -45,13 +45,9 @@ class Snapshot:
     """pixels by frame and object"""
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
-    frozen: dict[int, dict[int, StoredFrame]] = field(default_factory=dict)
-    """by layer and frame: what layers had that were not complete when the version was kept"""
 
     def copy(self) -> Snapshot:
-        return Snapshot(
-            dict(self.locked), dict(self.drawn), dict(self.layers), dict(self.merged), dict(self.frozen)
-        )
+        return Snapshot(dict(self.locked), dict(self.drawn), dict(self.layers), dict(self.merged))
 
     def resolve(self, raw: int) -> int:
         while raw in self.merged:
@@ -69,8 +65,6 @@ class StoredFrame:
     masks: dict[int, frozenset[int]]
     absent: frozenset[int]
     provisional: bool
-    provisional_ids: frozenset[int] = frozenset()
-    """objects that were locked before the other direction was stored"""
 
 
 class Model:
@@ -97,25 +91,11 @@ class Model:
         for layer_id in snapshot.layers:
             self.origin.setdefault(layer_id, snapshot)
 
-    def find_made(self, layer_id: int, frame: int) -> StoredFrame | None:
-        frozen = self.now.frozen.get(layer_id)
-        return self.made.get((layer_id, frame)) if frozen is None else frozen.get(frame)
-
-    def keep(self) -> Snapshot:
-        """Everything as it is, without what jobs will add."""
-        snapshot = self.now.copy()
-        for key, layer in snapshot.layers.items():
-            if layer.kind != "empty" and key not in self.complete and key not in snapshot.frozen:
-                snapshot.frozen[key] = {
-                    frame: made for (each, frame), made in self.made.items() if each == key
-                }
-        return snapshot
-
     def find_sources(self, frame: int) -> dict[int, int]:
         """The newest layer by id in layers, of those with pixels to show."""
         newest: dict[int, int | None] = {}
         for layer_id, layer in sorted(self.now.layers.items()):
-            made = self.find_made(layer_id, frame)
+            made = self.made.get((layer_id, frame))
             if not layer.first <= frame <= layer.last or (made is None and layer.kind != "empty"):
                 continue
             covered = layer.objects if made is None else {*made.masks, *made.absent}
@@ -126,7 +106,7 @@ class Model:
     def is_covered_since(self, layer_id: int, frame: int, raw: int) -> bool:
         """Whether a newer layer has a result of an object, or hides it."""
         for key, layer in self.now.layers.items():
-            made = self.find_made(key, frame)
+            made = self.made.get((key, frame))
             covered = {*made.masks, *made.absent} if made else layer.objects if layer.kind == "empty" else ()
             if key > layer_id and layer.first <= frame <= layer.last and raw in covered:
                 return True
@@ -138,7 +118,7 @@ class Model:
         for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
             target = now.resolve(raw)
             if target and not now.has_drawn_mask(frame, target):
-                made = self.find_made(layer_id, frame)
+                made = self.made.get((layer_id, frame))
                 assert made is not None
                 for pixel in made.masks[raw]:
                     shown[pixel] = target
@@ -153,7 +133,7 @@ class Model:
         return [
             key
             for key, layer in sorted(now.layers.items())
-            if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
+            if layer.kind != "empty" and key not in self.complete
             and any(now.resolve(raw) for raw in layer.objects)
             and self.find_frames_to_track(key, now.layers)
         ]  # fmt: skip
@@ -162,19 +142,15 @@ class Model:
         """Frames without a final result in a layer, of which no newer one covers all its objects."""
         now, layer = self.now, self.now.layers[key]
         frames = {*range(layer.first, layer.last + 1)}
-        if layer.previous_keyframe is None:
+        if not layer.keyframes:
             frames -= {layer.reference_frame}
-        made = {frame: self.find_made(key, frame) for frame in frames}
+        made = {frame: self.made.get((key, frame)) for frame in frames}
         return [frame for frame in frames if (made[frame] is None or made[frame].provisional) and not any(
             other > key
             and newer.first <= frame <= newer.last
             and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
             for other, newer in layers.items()
         )]  # fmt: skip
-
-    def find_unfinished(self) -> list[int]:
-        """Layers that jobs may add to."""
-        return [key for key in self.find_pending() if key not in self.now.frozen]
 
     def is_tracked_beside(self, frame: int, object_id: int, removed: int | None = None) -> bool:
         """Whether a frame next to a keyframe of an object shows a tracked mask of it."""
@@ -190,12 +166,12 @@ class Model:
             return False
         pending = self.find_pending()
         for key, layer in now.layers.items():
-            made = self.find_made(key, frame)
+            made = self.made.get((key, frame))
             if layer.kind == "empty" or not layer.first <= frame <= layer.last:
                 continue
             waiting = layer.objects if key in pending else []
             if made is not None:
-                waiting = layer.objects if made.provisional else made.provisional_ids
+                waiting = layer.objects if made.provisional else []
             if any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
                 for raw in waiting
@@ -207,7 +183,7 @@ class Model:
                 late = frame > layer.reference_frame
                 sides = {
                     "forward": "<", "backward": ">", "both": "<>",
-                    "correction": "<" if late else ">" if layer.previous_keyframe is None else "<>",
+                    "correction": "<" if late else "<>" if layer.keyframes else ">",
                 }[layer.kind]  # fmt: skip
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
                 if any(
@@ -441,11 +417,11 @@ class History(RuleBasedStateMachine):
 
         self.follow(lambda _: None, act)
 
-    @precondition(lambda self: self.model.find_unfinished())
+    @precondition(lambda self: self.model.find_pending())
     @rule(data=st.data(), provisional=st.booleans(), rounds=st.integers(1, 4))
     def run_job(self, data, provisional, rounds) -> None:
         """Store some frames of a job, in any order; objects may be absent."""
-        key = data.draw(st.sampled_from(self.model.find_unfinished()), label="layer")
+        key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
         layer, then = (
             self.model.now.layers[key],
             self.document.take_snapshot(self.document.log.layer_entries[key]),
@@ -458,7 +434,7 @@ class History(RuleBasedStateMachine):
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                then.include_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
+                then.list_ids_in_layers({raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent, provisional=provisional)
 
@@ -471,23 +447,11 @@ class History(RuleBasedStateMachine):
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
         result = Result(frame, scores, sorted(absent), provisional=provisional)
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
-        unlocked = [raw for raw in layer.objects if not locked.get(self.model.now.resolve(raw), False)]
-        if not is_needed or (layer.kind == "correction" and not unlocked):
+        if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None
             return
-        pixels = {raw: find_pixels(free, raw) for raw in own if raw in unlocked}
-        absent, provisional_ids = absent.intersection(unlocked), frozenset()
-        if (
-            earlier := self.model.made.get((key, frame))
-        ) is not None:  # locked objects of the layer keep theirs
-            kept = {raw: mask for raw, mask in earlier.masks.items() if raw not in unlocked}
-            covered = frozenset().union(*kept.values())
-            pixels = {raw: mask - covered for raw, mask in pixels.items()} | kept
-            absent |= earlier.absent.difference(unlocked)
-            provisional_ids = frozenset({*earlier.masks, *earlier.absent}).difference(unlocked)
-            if not earlier.provisional:
-                provisional_ids &= earlier.provisional_ids
-        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional, provisional_ids)
+        pixels = {raw: find_pixels(free, raw) for raw in own}
+        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object lost pixels"
@@ -497,10 +461,10 @@ class History(RuleBasedStateMachine):
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
         assert taken == len(lost)
 
-    @precondition(lambda self: self.model.find_unfinished())
+    @precondition(lambda self: self.model.find_pending())
     @rule(data=st.data())
     def finish_job(self, data) -> None:
-        key = data.draw(st.sampled_from(self.model.find_unfinished()))
+        key = data.draw(st.sampled_from(self.model.find_pending()))
         self.document.finish_layer(key)
         self.model.complete.add(key)
 
@@ -520,7 +484,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def save_version(self) -> None:
         self.document.save_version("kept")
-        self.kept.append(self.model.keep())
+        self.kept.append(self.model.now.copy())
 
     @precondition(lambda self: self.kept)
     @rule(data=st.data())
@@ -533,7 +497,7 @@ class History(RuleBasedStateMachine):
     def accept(self) -> None:
         self.document.set_status("accepted", "", [])
         if self.model.now.locked:
-            self.kept.append(self.model.keep())  # as a version
+            self.kept.append(self.model.now.copy())  # as a version
         self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
 
     @rule(size=st.sampled_from([0, 100, 10_000]), layer_id=st.integers(1, 9))
@@ -565,7 +529,7 @@ class History(RuleBasedStateMachine):
         assert self.document.snapshot.pending == self.model.find_pending()
         assert self.document.snapshot.list_corrections() == [
             key
-            for key in self.model.find_unfinished()
+            for key in self.model.find_pending()
             if now.layers[key].kind == "correction"
             and not all(now.locked.get(now.resolve(raw), False) for raw in now.layers[key].objects)
         ]

@@ -182,6 +182,15 @@ def test_note_on_a_frame_is_kept_and_undone(session):
     assert session.describe().notes == {}
 
 
+def test_mark_that_does_not_show_is_not_removed(session):
+    draw(session, 3, 1)
+    editing.set_checked(session.document, 3, True)
+    draw(session, 3, 1, 2)
+    head = session.document.log.head
+    editing.set_checked(session.document, 3, False)
+    assert session.document.log.head == head
+
+
 def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
     class Jumping(TruthTracker):
         """Shifts everything on frame 7."""

@@ -177,7 +177,7 @@ def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
     assert again.document.snapshot.list_outdated() == []
 
 
-def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen):
+def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     draw(session, 0, 1)
     session.document.edit("tracking", Changes(layers={1: Layer([1], 1, 4)}))
 
@@ -198,13 +198,26 @@ def test_replaced_results_go_unless_a_version_shows_them(folder, session, reopen
     assert count == 3
     session.document.save_version("six")
     store(7)
-    store(8)
     session.document.finish_layer(1)
+    session.document.undo()
+    draw(session, 9, 1)  # only the version leads to the layer
     session, count = reopen_and_count()
-    assert count == 7
-    assert (session.document.snapshot.labels(2) == mask(8)).all()
+    assert count == 4
     session.document.restore_version(1)
-    assert (session.document.snapshot.labels(2) == mask(6)).all()
+    assert (session.document.snapshot.labels(2) == mask(7)).all()
+    assert session.document.snapshot.open_layer(1).finished
+
+
+def test_damaged_result_goes_and_the_older_one_stays(database):
+    layers = ResultStore(database, (4, 6), 3)
+    for layer_id in (1, 1, 2):
+        layers.put(layer_id, Result(0), np.ones((4, 6), np.uint16))
+    with database.transaction() as connection:
+        connection.execute(DAMAGE)
+    layers.delete_unreachable({1})
+    assert database.query("SELECT id FROM results") == [(1,)]
+    layers.delete_unreachable(set())
+    assert database.query("SELECT id FROM results") == []
 
 
 @pytest.mark.parametrize("statement", ["masks", "records"])

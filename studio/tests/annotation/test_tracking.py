@@ -19,10 +19,10 @@ from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
-from aotlab_studio.tracking.jobs import JobEvent
 from studio.tests.annotation.clips import (
     LENGTH,
     WAIT_SECONDS,
@@ -87,6 +87,17 @@ def test_both_directions_carry_an_object_given_late(session):
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
+
+
+@pytest.mark.parametrize("keyframe", [0, 7, 11])
+def test_both_directions_carry_what_the_visible_frame_shows(session, keyframe):
+    draw(session, 6, 2)
+    run_job(session, 6, last=8)
+    editing.reset_frame(session.document, 6)
+    draw(session, keyframe, 1)
+    run_job(session, 7, "both")
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
 
 
 def test_both_directions_stop_at_an_absent_object(session):
@@ -341,32 +352,27 @@ def test_frames_of_one_direction_only_are_outdated(session):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_object_locked_between_both_directions_keeps_its_mask(session):
-    draw(session, 0, 1, 2)
-    document, score = session.document, Score(1.0, 1, 0.0, 0.0)
-    document.edit("tracking", Changes(layers={1: Layer([1, 2], 1, 3)}))
-    document.add_result(1, Result(2, {1: score, 2: score}, provisional=True), truth(2))
-    editing.change_object(document, 2, locked=True)
-    document.add_result(1, Result(2, {1: score}), np.where(truth(2) == 1, 1, 0))
-    assert (document.snapshot.labels(2) == truth(2)).all()
-    assert {*document.snapshot.scores(2)} == {1, 2}
-
-
-def test_object_locked_between_both_directions_stays_outdated(session):
+def test_object_locked_between_both_directions_stops_the_run(session):
     draw(session, 0, 1, 2)
     draw(session, 11, 1)
     tracker = hold(session, 6)
     job = start_job(session, 0, "both")
     wait_until(lambda: job.done == 5)
     editing.change_object(session.document, 1, locked=True)
+    before = list_labels(session.document)
     tracker.allow()
     job.wait()
-    assert session.document.snapshot.list_outdated() == [(6, 10)]
+    assert job.status == "stopped"
+    assert equal_labels(list_labels(session.document), before)
+    assert list_visible_frames(session, 1) == [0, *range(6, LENGTH)]
+    assert session.document.snapshot.list_outdated() == [(1, 11)]
+    run_job(session, 0, "both")
+    assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert not session.document.snapshot.outdated[2].any()
     with pytest.raises(OutdatedError, match="Unlock their objects"):
         session.set_status("accepted")
     editing.change_object(session.document, 1, locked=False)
-    assert Document.read(session.document.folder).snapshot.list_outdated() == [(6, 10)]
+    assert Document.read(session.document.folder).snapshot.list_outdated() == [(1, 10)]
     run_job(session, 0, "both")
     assert session.document.snapshot.list_outdated() == []
 
@@ -575,11 +581,11 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     run_action(session, stroke(6, 50, 20))
     (layer_id,) = session.document.snapshot.pending
     layer = session.document.snapshot.state.layers[layer_id]
-    assert (layer.first, layer.last, layer.reference_frame, layer.previous_keyframe, layer.objects) == (
+    assert (layer.first, layer.last, layer.reference_frame, layer.keyframes, layer.objects) == (
         1,
         LENGTH - 1,
         6,
-        0,
+        [0],
         [1],
     )
     propagate(session)
@@ -603,7 +609,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     run_job(session, 6, "backward")
     draw(session, 3, 1)
     layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
-    assert (layer.first, layer.last, layer.previous_keyframe) == (0, 5, None)
+    assert (layer.first, layer.last, layer.keyframes) == (0, 5, [])
 
 
 def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
@@ -713,6 +719,29 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     job = run_job(session, 2)
     assert job.status == "done"
     assert not job.layer.is_automatic
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("refused", [False, True])
+def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, refused, paused):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    tracker = hold(session, 6)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done > 3)
+    first = session.runner.job
+    if paused:
+        run_action(session, {"do": "pause"})
+    with pytest.raises(InputError, match="no such object") if refused else nullcontext():
+        run_action(session, stroke(8, 50, 20, object_id=7 if refused else 1))
+    tracker.allow()
+    if paused:
+        wait_until(lambda: first.status == "paused")
+        assert (session.runner.running_job, first.paused) == (first, True)
+        run_action(session, {"do": "resume"})
+    first.wait(60)
+    assert (first.status, first.done) == ("done", first.total)
+    wait_until(lambda: not session.document.snapshot.list_outdated())
 
 
 def test_stopped_correction_waits_for_the_next_edit(session, short_pause):

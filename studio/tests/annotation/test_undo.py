@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
-from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result
-from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
-    LENGTH,
     draw,
     equal_labels,
     hold,
@@ -20,7 +15,6 @@ from studio.tests.annotation.clips import (
     outline_message,
     square,
     start_job,
-    truth,
     wait_until,
     wait_until_propagated,
 )
@@ -73,27 +67,17 @@ def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     assert equal_labels([labels == 2 for labels in list_labels(session.document)], corrected)
 
 
-@pytest.mark.parametrize("count", [0, 3])
-def test_version_is_restored_as_it_was_kept(session, count):
+def test_version_saved_while_tracking_shows_the_whole_run(session):
+    tracker = hold(session, 3)
     draw(session, 0, 1)
-    layer = Layer([1], 1, LENGTH - 1)
-    session.document.edit("tracking", Changes(layers={1: layer}))
-
-    def store(*frames):
-        for index in frames:
-            score = Score(1.0, 100, 0.0, 0.0)
-            session.document.add_result(1, Result(index, {1: score}), (truth(index) == 1).astype(np.uint16))
-
-    store(*range(1, count + 1))
+    job = start_job(session, 0)
+    wait_until(lambda: job.done)
     session.document.save_version("half")
-    kept = list_labels(session.document)
-    store(*range(count + 1, LENGTH))
-    session.document.finish_layer(1)
+    tracker.allow()
+    job.wait(60)
     whole = list_labels(session.document)
+    draw(session, 3, 1, 2)
     session.document.restore_version(1)
-    assert equal_labels(list_labels(session.document), kept)
-    assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
-    session.document.undo()
     assert equal_labels(list_labels(session.document), whole)
     assert session.document.snapshot.list_outdated() == []
 

@@ -417,8 +417,24 @@ def test_attributes_of_another_file_are_added(session):
     document = session.document
     load_attributes(document, {3: {"color": "red", "pose": "up", "size": 3}})
     load_attributes(document, {5: {"pose": "down"}, 6: {"pose": "up", "color": "red"}}, targets={1: 1, 2: 2})
-    assert document.snapshot.objects[1].attributes == {"size": 3}
-    assert document.snapshot.state.attributes == {1: {5: {"pose": "down"}, 6: {"pose": "up", "color": "red"}}}
+    assert document.snapshot.objects[1].attributes == {"color": "red", "size": 3}
+    by_frame = {0: {"pose": "up"}, 5: {"pose": "down"}, 6: {"pose": "up"}, 7: {"pose": "up"}}
+    assert document.snapshot.state.attributes == {1: by_frame}
+
+
+@pytest.mark.parametrize("first", [{2: "left", 5: "right"}, {2: "left"}])
+def test_second_file_keeps_attributes_of_other_frames(session, first):
+    load_attributes(session.document, {frame: {"pose": pose} for frame, pose in first.items()})
+    load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
+    by_frame = session.document.snapshot.describe_objects()[1][1]
+    shown = {min(by_frame): {"pose": "left"}, 8: {"pose": "up"}, 9: {"pose": first.get(5, "left")}}
+    assert by_frame == shown | {frame: {"pose": "right"} for frame in first if frame == 5}
+
+
+def test_attributes_loaded_again_replace_those_before(session):
+    for pose, options in (("left", {}), ("right", {"targets": {1: 1, 2: 2}})):
+        load_attributes(session.document, {3: {"pose": pose}, 5: {"pose": pose}}, **options)
+        assert session.document.snapshot.objects[1].attributes == {"pose": pose}
 
 
 def test_attributes_hold_until_they_change(session):

@@ -101,8 +101,7 @@ class Database:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, which is itself a valid project.
 
         The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
-        end with ``.1`` or more. Ids of results continue in it, as versions name them. Masks of the old backup are kept
-        if ``is_intact(digest, content)``.
+        end with ``.1`` or more. Masks of the old backup are kept if ``is_intact(digest, content)``.
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
@@ -124,7 +123,7 @@ class Database:
             with project:
                 project.execute("BEGIN")
                 _create_tables(project, "copy")
-                for table in ("header", "records", "masks", "sqlite_sequence"):
+                for table in ("header", "records", "masks"):
                     project.execute(f"INSERT INTO copy.{table} SELECT * FROM main.{table}")
                 project.executemany("INSERT OR REPLACE INTO copy.masks VALUES (?, ?)", old_masks)
         if is_damaged or any(number for number, _ in old_rows - rows):
@@ -140,7 +139,7 @@ class Database:
         except sqlite3.Error as error:
             remedy = DAMAGED_REMEDY
             if isinstance(error, sqlite3.OperationalError):  # not damaged
-                remedy = "free space, or check the disk and the permissions"
+                remedy = "check that the folder exists, free space and permissions"
                 remedy = "close the program that uses it" if "locked" in str(error) else remedy
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
 

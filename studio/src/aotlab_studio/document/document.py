@@ -24,6 +24,7 @@ from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_h
 from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
+from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
@@ -80,7 +81,7 @@ class Document:
         """the last snapshot by its entry and the last result, for all views"""
         for entry in self.log.entries.values():
             if (last := max(entry.values.frames, default=0)) >= video.count:
-                problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
+                problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
 
     @classmethod
@@ -90,8 +91,7 @@ class Document:
 
     def delete_unreachable_results(self) -> None:
         """Remove results that neither undo, redo nor a version shows."""
-        last_rows = (version.last_row for version in self.log.versions)
-        self.results.delete_unreachable(self.log.list_reachable_layers(), last_rows)
+        self.results.delete_unreachable(self.log.list_reachable_layers())
 
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -139,7 +139,7 @@ class Document:
 
     @property
     def new_results(self) -> str:
-        """Digest of results on disk that are not imported, or of an unknown run; empty without any."""
+        """Digest of results on disk that the log has not imported; empty without any."""
         layers, digest = self.snapshot.state.layers.values(), self._results_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
@@ -159,7 +159,7 @@ class Document:
         with self.lock:
             if self.log.edited or self.new_results:
                 return log.digest_values(self.snapshot.content_digest, self._results_digest)
-            return log.digest_values(self._results_digest)  # as of results without a project
+            return log.digest_values(self._results_digest)  # as results that have no project
 
     # Edits
 
@@ -251,7 +251,8 @@ class Document:
                 log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
             ]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
-                records.append(self._make_version(f"{status}: {note}" if note else status))
+                title = f"{status}: {note}" if note else status
+                records.append(log.VersionRecord(self.log.head, title))
             self._append(*records)
             self.emit_state()
 
@@ -287,7 +288,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(self._make_version(title))
+            self._append(log.VersionRecord(self.log.head, title))
 
     def list_versions(self) -> list[events.Step]:
         """Return the versions, the newest first; the oldest one is version 1."""
@@ -298,29 +299,27 @@ class Document:
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
-            version = self.log.versions[number - 1]
-            state = self.log.state(version.entry).freeze_layers(version.unfinished, version.last_row)
+            state = self.log.state(self.log.versions[number - 1].entry)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
-        Locked objects do not change, even those in the layer.
-
-        Returns:
-            pixels that other objects lose; None if nothing is stored, as the layer is not needed any more, or is a
-            correction that waits for an unlock.
+        Locked objects lose none. Returns the number of pixels that others lose; None if nothing is stored, as the layer
+        is not needed, or has a locked object.
         """
         with self.lock:
             snapshot = self.snapshot
-            layer = snapshot.state.layers.get(layer_id)
-            is_needed = snapshot.needs_layer(layer_id, ignore_corrections=True)
-            if layer is None or layer.last_row is not None or not is_needed:
+            if not snapshot.needs_layer(layer_id, ignore_corrections=True):
                 return None
-            if layer.is_automatic and not snapshot.list_unlocked(layer):
+            layer = snapshot.state.layers[layer_id]
+            if snapshot.is_locked(layer):
                 return None
             labels = snapshot.labels(result.frame)
-            self.results.put(layer_id, *snapshot.keep_locked(layer_id, result, ids))
+            if (locked := np.isin(labels, snapshot.locked_ids)).any():
+                ids = np.where(locked, 0, ids)
+                result = msgspec.structs.replace(result, scores=clip_scores(result.scores, ids))
+            self.results.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0
@@ -328,8 +327,7 @@ class Document:
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, also one that a person has stopped."""
         with self.lock:
-            layer = self.snapshot.state.layers.get(layer_id)
-            if layer is not None and layer.last_row is None:
+            if layer_id in self.snapshot.state.layers:
                 self.results.finish(layer_id)
 
     def emit(self, event: events.Event) -> None:
@@ -375,9 +373,6 @@ class Document:
                 self._append(log.HeadRecord(move))
                 self._notify(changed)
             return step
-
-    def _make_version(self, title: str) -> log.VersionRecord:
-        return log.VersionRecord(self.log.head, title, self.results.last_row, self.snapshot.unfinished)
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:

@@ -23,7 +23,9 @@ from aotlab_studio.document.objects import (
     Color,
     ObjectInfo,
     check_object,
+    join_attributes,
     make_object,
+    split_attributes,
 )
 
 MAX_POINTS = 20_000
@@ -215,7 +217,7 @@ def change_object(
         }  # fmt: skip
         new_values = {key: value for key, value in fields.items() if value is not None}
         item = check_object(replace(before, **new_values))
-        if before.name == item.name == before.class_name:  # called by its class
+        if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         removed = before.attributes.keys() - item.attributes.keys()
@@ -252,9 +254,15 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
                 keyframes[frame] = {**rest, into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
-        attributes = item.attributes | target.attributes
+        tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
+        attributes, by_frame = split_attributes(join_attributes(*tables))
         target = replace(target, class_name=target.class_name or item.class_name, attributes=attributes)
-        changes = Changes({object_id: None, into: target}, keyframes, merged={object_id: into})
+        changes = Changes(
+            {object_id: None, into: target},
+            keyframes,
+            merged={object_id: into},
+            attributes={into: by_frame or None},
+        )
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
@@ -264,7 +272,7 @@ def clear_tracking(document: Document, frame: int, last: int | None = None) -> N
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        ids = snapshot.include_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
+        ids = snapshot.list_ids_in_layers(snapshot.objects.keys() - snapshot.locked_ids)
         if not snapshot.flag_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")
@@ -280,6 +288,8 @@ def set_checked(document: Document, frame: int, checked: bool) -> None:
     """Mark the masks of a frame as checked, or remove the mark; raise `InputError` if there is no mask to mark."""
     with document.lock:
         snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
+        if checked == (frame in snapshot.checked_frames):
+            return
         if checked and frame not in snapshot.annotated_frames:
             raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
         title = "mark as checked" if checked else "mark as not checked"
@@ -310,11 +320,8 @@ def _make_object(document: Document) -> ObjectInfo:
     return make_object(document.make_object_id())
 
 
-MASK_EDITS: Sequence[Callable[..., Any]] = (
-    paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign,
-)  # fmt: skip
 EDITS: Sequence[Callable[..., Any]] = (
-    *MASK_EDITS, add_object, change_object, delete_object, merge_objects, set_note, set_range, clear_tracking,
-    set_checked, Document.restore_version,
+    paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
+    delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
 )  # fmt: skip
 """actions of the page that change the document"""

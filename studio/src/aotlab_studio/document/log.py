@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
@@ -24,8 +24,6 @@ FINAL_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
-RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""row id of a tracked mask in the project's file"""
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
 """first and last frame"""
 MAX_STATES = 1024
@@ -33,7 +31,7 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Request of a run of tracking; `ResultStore` has its masks. It starts from the keyframes of its entry.
+    """Request of a run of tracking; `ResultStore` has its masks. It starts from the masks at its entry.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
@@ -44,26 +42,26 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     last: NonNegativeInt
     """frames that it covers, inclusive"""
     reference_frame: NonNegativeInt = 0
+    """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
     """``correction``: from the reference frame to the keyframes beside it; ``empty``: hides older layers; ``import``:
     read from results of a job"""
-    previous_keyframe: NonNegativeInt | None = None
-    """keyframe before a correction; the frames between are tracked from both"""
+    keyframes: list[NonNegativeInt] = []
+    """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
+    frames between two are tracked from both"""
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
-    last_row: RowId | None = None
-    """last result to show, in a version saved before its tracking ended; None: all, also those tracked later"""
 
     @property
     def is_automatic(self) -> bool:
         """Whether its job starts, and restarts after an interruption, by itself."""
-        return self.kind == "correction" and self.last_row is None
+        return self.kind == "correction"
 
     def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
         if self.kind == "correction":
             late = frames > self.reference_frame
-            return late | (self.previous_keyframe is not None), ~late
+            return late | bool(self.keyframes), ~late
         directions = self.kind != "backward", self.kind in ("backward", "both")
         return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 
@@ -122,12 +120,6 @@ class State(Values[NoReturn], frozen=True):
             object_id = self.merged[object_id]
         return object_id if object_id in self.objects else 0
 
-    def freeze_layers(self, layer_ids: Collection[int], last_row: int) -> State:
-        """Return the state in which layers show their results up to a row, unless they are limited already."""
-        keys = (key for key in self.layers.keys() & layer_ids if self.layers[key].last_row is None)
-        limited = {key: msgspec.structs.replace(self.layers[key], last_row=last_row) for key in keys}
-        return self.apply(Changes(layers=limited))
-
     def apply(self, changes: Changes) -> State:
         """Return the state after an edit."""
         fields = {}
@@ -138,7 +130,7 @@ class State(Values[NoReturn], frozen=True):
         return msgspec.structs.replace(self, **fields)
 
     def diff(self, before: State) -> Changes:
-        """Return the edit that makes this state of another one."""
+        """Return the edit that turns ``before`` into this state."""
         fields = self.__struct_fields__
         every = Changes(
             **{name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
@@ -190,10 +182,6 @@ class VersionRecord(Signature, frozen=True, tag="version"):
 
     entry: int
     title: str = ""
-    last_row: RowId = 0
-    """last result when it was saved"""
-    unfinished: list[NonNegativeInt] = []
-    """layers that were not finished, and show only their results up to ``last_row``"""
 
 
 class Status(NamedTuple):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -22,8 +21,6 @@ from aotlab_studio.document.scores import Score
 
 MASK_CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
-MAX_FROZEN_LAYERS = 256
-"""largest number of layers kept in memory as they were at an earlier time"""
 MAX_SCORES = 100_000
 """largest number of scores kept in memory"""
 
@@ -104,8 +101,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """objects that are not tracked any more on this frame, without a result"""
     provisional: bool = False
     """whether tracked in one direction only, until the other one reaches this frame"""
-    provisional_ids: list[int] = []
-    """objects whose mask stays provisional, as they were locked before the other direction reached this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
@@ -130,8 +125,13 @@ class LayerResults:
         self.finished = False
         self.final, self.provisional = np.zeros((2, count), bool)
         """frames, N bool, with a final result, and with a provisional one"""
-        self.provisional_objects: dict[int, np.ndarray] = {}
-        """frames, N bool, on which only the mask of an object is provisional, by object id"""
+
+    def copy(self) -> LayerResults:
+        """Return the results of now, to which later ones are not added."""
+        layer = LayerResults(self._count)
+        for result in self.frames.values():
+            layer.add(result)
+        return layer
 
     def add(self, result: Result) -> None:
         """Add the next result."""
@@ -144,9 +144,6 @@ class LayerResults:
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
-        for object_id in {*self.provisional_objects, *result.provisional_ids}:
-            frames = self.provisional_objects.setdefault(object_id, np.zeros(self._count, bool))
-            frames[frame] = object_id in result.provisional_ids
 
 
 class ResultStore:
@@ -160,8 +157,6 @@ class ResultStore:
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self._count = database, size, count
         self._layers: dict[int, LayerResults] = {}
-        self._frozen_layers: LRUCache[LayerResults] = LRUCache(MAX_FROZEN_LAYERS, lambda _: 1)
-        """layers up to a row, by layer id and row"""
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
@@ -169,14 +164,11 @@ class ResultStore:
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
         """row id of the last result of all layers; 0: none"""
 
-    def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
-        """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later."""
+    def open(self, layer_id: int) -> LayerResults:
+        """Return the results of a layer, which grow as it is tracked."""
         with self._lock:
-            if last_row is not None:
-                key = layer_id, last_row
-                return self._frozen_layers.get_or_compute(key, lambda: self._load_layer(*key))
             if layer_id not in self._layers:
-                self._layers[layer_id] = self._load_layer(layer_id, None)
+                self._layers[layer_id] = self._load_layer(layer_id)
             return self._layers[layer_id]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
@@ -195,24 +187,18 @@ class ResultStore:
             result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
         )
 
-    def delete_unreachable(self, layer_ids: Collection[int], last_rows: Iterable[int]) -> None:
-        """Remove results that are damaged, of other layers, or superseded now and in every version, at its last row."""
-        ends, visible_rows = sorted({*last_rows, self.last_row}), dict[tuple[int, int, int], int]()
+    def delete_unreachable(self, layer_ids: Collection[int]) -> None:
+        """Remove results of other layers, damaged ones, and all but the last one of a frame of a layer."""
+        intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM results WHERE json_valid(note_text))"
+        last = f"SELECT max(id) FROM {intact} GROUP BY layer, json_extract(note_text, '$.frame')"
+        kept = f"layer IN ({','.join(map(str, layer_ids))}) AND id IN ({last})"
         with self._database.transaction() as connection:
-            rows = connection.execute("SELECT id, layer, note FROM results ORDER BY id")
-            for row_id, layer_id, metadata in rows:  # one at a time, as all notes take much memory
-                with suppress(ValueError):  # damaged
-                    frame = decode_result(metadata).frame
-                    visible_rows[bisect_left(ends, row_id), layer_id, frame] = row_id
-            kept = {row_id for (_, layer_id, _), row_id in visible_rows.items() if layer_id in layer_ids}
-            row_ids = connection.execute("SELECT id FROM results").fetchall()
-            removed = (row for row in row_ids if row[0] not in kept)
-            connection.executemany("DELETE FROM results WHERE id = ?", removed)
+            connection.execute(f"DELETE FROM results WHERE NOT ({kept})")
 
-    def _load_layer(self, layer_id: int, last_row: int | None) -> LayerResults:
+    def _load_layer(self, layer_id: int) -> LayerResults:
         layer = LayerResults(self._count)
-        rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
-        for row_id, metadata in self._database.query(rows, layer_id, last_row):
+        rows = "SELECT id, note FROM results WHERE layer = ? ORDER BY id"
+        for row_id, metadata in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged
                 layer.add(msgspec.structs.replace(decode_result(metadata), row_id=row_id))
         return layer

@@ -67,10 +67,21 @@ def list_names(table: sdk.AttributeTable) -> dict[int, str]:
     return {object_id: clean_name(str(values["name"])) for object_id, values in first if values.get("name")}
 
 
+def join_attributes(
+    first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]
+) -> dict[int, dict[str, Any]]:
+    """Return attributes by the frame from which they apply, those of ``second`` where both have one."""
+    joined, before, after = dict[int, dict[str, Any]](), dict[str, Any](), dict[str, Any]()
+    for frame in sorted({*first, *second}):
+        before, after = {**first.get(frame, before)}, {**second.get(frame, after)}
+        joined[frame] = before | after
+    return joined
+
+
 def split_attributes(
     by_frame: Mapping[int, Mapping[str, Any]],
 ) -> tuple[Attributes, dict[int, dict[str, Any]]]:
-    """Return the attributes of a loaded object that are the same on all frames, and the others by frame.
+    """Return the attributes of an object that are the same on all frames, and the others by frame.
 
     Its name is neither; one that `is_attribute` refuses stays with the frames.
     """
@@ -84,7 +95,6 @@ def split_attributes(
         frame: {name: value for name, value in values.items() if name not in {"name", *shared}}
         for frame, values in by_frame.items()
     }
-    shared.pop("name", None)
     return shared, varying if any(varying.values()) else {}
 
 
@@ -111,16 +121,15 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     for name, value in item.attributes.items():
         if not is_attribute(name, value):
-            expected = (
-                f"{NAME_LENGTH} printable characters, a value without a comma, a name without a comma or ="
-            )
-            raise InputError(f"attribute {name[:80]!r}: expected up to {expected}")
+            expected = f"up to {NAME_LENGTH} printable characters, a value without a comma"
+            expected += ", a name without a comma or =, which is not name"
+            raise InputError(f"attribute {name[:80]!r}: expected {expected}")
     return item
 
 
 def is_attribute(name: str, value: str | float) -> bool:
     """Return whether the page can show an attribute, in a list ``name=value, name=value``."""
     fits = all(text.isprintable() and len(text) <= NAME_LENGTH for text in (name, str(value)))
-    if not fits or "," in f"{name}{value}" or "=" in name:
+    if not fits or "," in f"{name}{value}" or "=" in name or name == "name":
         return False
     return isinstance(value, str) or math.isfinite(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from itertools import chain
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class Span:
     """frames before a reference, the nearest first"""
     references: tuple[int, ...] = ()
     """with both directions: frames by whose distance they are weighted, object by object"""
+    start: int | None = None
+    """reference of all masks that are visible there; of others, only drawn masks count"""
 
 
 def plan_request(
@@ -36,9 +38,9 @@ def plan_request(
     """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
 
     Args:
-        start: frame whose masks are the reference.
-        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between
-            keyframes.
+        start: frame whose visible masks are the reference.
+        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, also from its drawn
+            masks.
         last: last frame; None: the last editable one.
     """
     last = snapshot.editable_range[1] if last is None else last
@@ -50,9 +52,10 @@ def plan_request(
     object_ids = snapshot.objects.keys() - snapshot.locked_ids
     if snapshot.objects and not object_ids:
         raise InputError("tracking: all objects are locked; unlock one first")
-    references = _list_references(snapshot, first, last, start)
+    frames = sorted({start, *(index for index in snapshot.keyframes if first <= index <= last)})
+    references = [index for index in frames if snapshot.labels(index).any()]
     if direction == "forward":
-        references = [index for index in references if index >= start]
+        references = [index for index in references if index >= start][:1]
         first = references[0] + 1 if references else first
     elif direction == "backward":
         references = [index for index in references if index <= start][-1:]
@@ -61,7 +64,8 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(snapshot.include_merged_ids(object_ids), first, last, references[0], direction)
+    reference = references.pop(references.index(start) if start in references else 0)
+    return Layer(snapshot.list_ids_in_layers(object_ids), first, last, reference, direction, references)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
@@ -101,31 +105,34 @@ def _plan_object(
     keyframe, only frames that have results of the object or are between two of its masks. ``has_result``, N bool, flags
     the frames that have results of any object before the edit.
     """
-    object_ids, drawn_masks = after.include_merged_ids([object_id]), after.state.keyframes
+    object_ids, drawn_masks = after.list_ids_in_layers([object_id]), after.state.keyframes
     object_keyframes = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
-    has_own_result, has_result_or_keyframe = _flag_results(before, object_ids), has_result.copy()
-    has_result_or_keyframe[[*before.keyframes, *after.keyframes]] = True
+    has_own_result, is_annotated = _flag_results(before, object_ids), has_result.copy()
+    is_annotated[[*before.keyframes, *after.keyframes]] = True
 
-    def is_merged(previous: int, frame: int) -> bool:
+    def is_blended(previous: int, frame: int) -> bool:
         """Return whether the frames between two keyframes of the object are tracked from both."""
         gap, is_drawn = slice(previous + 1, frame), previous >= 0 and bool(drawn_masks[previous][object_id])
-        return is_drawn and bool(has_result_or_keyframe[gap].all() and has_result[gap].any())
+        return is_drawn and bool(is_annotated[gap].all() and has_result[gap].any())
 
     for frame in references:
         place = bisect_left(object_keyframes, frame)
         previous, following = object_keyframes[place - 1], object_keyframes[place + 1]
-        # after the keyframe: frames with results, up to the next keyframe of the object
-        reachable = takewhile(has_result_or_keyframe.__getitem__, range(frame + 1, following))
-        last = max((index for index in reachable if has_result[index]), default=frame)
-        if following in references and is_merged(frame, following):
-            last = frame  # the correction from there covers them
-        # before it: all frames since its previous keyframe, or those with its results
-        if is_merged(previous, frame):
-            yield Layer(object_ids, previous + 1, last, frame, "correction", previous)
+        last = frame
+        if not (following in references and is_blended(frame, following)):  # whose correction covers them
+            end = frame + 1 + _measure_run(is_annotated[frame + 1 : following])
+            last += int(np.flatnonzero(has_result[frame:end]).max(initial=0))
+        if is_blended(previous, frame):
+            yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
             continue
-        first = min(takewhile(has_own_result.__getitem__, range(frame - 1, previous, -1)), default=frame)
+        first = frame - _measure_run(has_own_result[previous + 1 : frame][::-1])
         if first < last:
             yield Layer(object_ids, first, last, frame, "correction")
+
+
+def _measure_run(flags: np.ndarray) -> int:
+    """Return the number of true flags, N bool, before the first false one."""
+    return len(flags) if flags.all() else int(flags.argmin())
 
 
 def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
@@ -138,21 +145,14 @@ def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = No
     return has_result
 
 
-def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
-    """Return the spans of a layer in the order of tracking, from the snapshot of the layer's entry."""
-    first, last, start, prior = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
+def plan_spans(layer: Layer) -> list[Span]:
+    """Return the spans of a layer in the order of tracking."""
+    first, last, start, keyframes = layer.first, layer.last, layer.reference_frame, layer.keyframes
     forward, backward = Span(range(start + 1, last + 1)), Span(backward=range(start - 1, first - 1, -1))
-    if layer.kind == "both":
-        references = _list_references(snapshot, first, last, start)
-        if len(references) > 1:
-            frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
-            return [Span(*frames, tuple(references))]
-    elif layer.kind == "correction" and prior is not None:
-        backward = Span(range(prior + 1, start + 1), range(start - 1, prior - 1, -1), (prior, start))
+    references = tuple(sorted({start, *keyframes}))
+    if layer.kind == "both" and keyframes:
+        frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
+        return [Span(*frames, references, start)]
+    if layer.kind == "correction" and keyframes:
+        backward = Span(range(first, start + 1), range(start - 1, first - 2, -1), references)
     return [span for span in (forward, backward) if span.forward or span.backward]
-
-
-def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:
-    """Return the start and the frames of a range with drawn masks, if they show a mask."""
-    keyframes = [index for index in snapshot.keyframes if first <= index <= last]
-    return [index for index in sorted({*keyframes, start}) if snapshot.labels(index).any()]

@@ -13,11 +13,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
+from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
@@ -36,6 +35,8 @@ class Snapshot:
         self.entry, self.state = entry, log.state(entry)
         self.count, self.size = count, masks.size
         self._log, self._masks, self._results = log, masks, results
+        self._layers: Mapping[int, LayerResults] = {}
+        """results of layers that were copied"""
 
     def with_state(self, state: State) -> Snapshot:
         """Return what another state shows."""
@@ -45,7 +46,9 @@ class Snapshot:
 
     def freeze(self) -> Snapshot:
         """Return what shows now, without results that are added later."""
-        return self.with_state(self.state.freeze_layers(self.unfinished, self._results.last_row))
+        snapshot = self.with_state(self.state)
+        snapshot._layers = {layer_id: self.open_layer(layer_id).copy() for layer_id in self.unfinished}
+        return snapshot
 
     @property
     def objects(self) -> Mapping[int, ObjectInfo]:
@@ -86,7 +89,7 @@ class Snapshot:
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        return self._results.open(layer_id, self.state.layers[layer_id].last_row)
+        return self._layers.get(layer_id) or self._results.open(layer_id)
 
     # Masks
 
@@ -103,14 +106,14 @@ class Snapshot:
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
         """Return the drawn masks with pixels of an object and of those merged into it, united, as digests by frame."""
         state = self.state if state is None else state
-        ids = state.objects.keys() & self.include_merged_ids([object_id])
+        ids = state.objects.keys() & self.list_ids_in_layers([object_id])
         return {
             frame: self._masks.unite(digests)
             for frame, masks in state.keyframes.items()
             if (digests := [digest for key in ids if (digest := masks.get(key))])
         }
 
-    def include_merged_ids(self, object_ids: Collection[int]) -> list[int]:
+    def list_ids_in_layers(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids under which layers store objects: their own, and those of objects merged into them."""
         merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
         return sorted({*object_ids, *merged_ids})
@@ -288,46 +291,21 @@ class Snapshot:
             return False
         waiting = ~self.open_layer(layer_id).final
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        # the reference of others has a drawn mask
-        waiting[layer.reference_frame] &= layer.kind == "import" or layer.previous_keyframe is not None
+        waiting[layer.reference_frame] &= layer.kind == "import" or bool(layer.keyframes)  # others pass none
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
                 waiting[newer.first : newer.last + 1] = False
         return bool(waiting.any())
 
-    def list_unlocked(self, layer: Layer) -> list[int]:
-        """Return the ids in a layer of objects that are not locked."""
-        locked_ids = self.locked_ids
-        return [key for key in layer.objects if self.state.resolve(key) not in locked_ids]
-
-    def keep_locked(self, layer_id: int, result: Result, ids: np.ndarray) -> tuple[Result, np.ndarray]:
-        """Return a result of a layer, and its ids H×W, in which locked objects have the pixels that they have now."""
-        if not self.locked_ids:
-            return result, ids
-        unlocked_ids = self.list_unlocked(self.state.layers[layer_id])
-        ids = np.where(
-            np.isin(ids, unlocked_ids) & ~np.isin(self.labels(result.frame), self.locked_ids), ids, 0
-        )
-        # objects of the layer that were locked since the frame was tracked in the other direction
-        before = self.open_layer(layer_id).frames.get(result.frame, Result(result.frame))
-        kept = {key: score for key, score in before.scores.items() if key not in unlocked_ids}
-        if kept:
-            before_ids = self._results.read(before)
-            ids = np.where(np.isin(before_ids, [*kept]), before_ids, ids)
-        scores = {key: score for key, score in result.scores.items() if key in unlocked_ids}
-        kept_absent = {*before.absent}.difference(unlocked_ids)
-        absent = sorted({*result.absent}.intersection(unlocked_ids) | kept_absent)
-        provisional_ids = [
-            key for key in (*kept, *kept_absent) if before.provisional or key in before.provisional_ids
-        ]
-        scores = clip_scores(scores, ids) | kept
-        return replace(result, scores=scores, absent=absent, provisional_ids=provisional_ids), ids
+    def is_locked(self, layer: Layer) -> bool:
+        """Return whether an object of a layer is locked, so that the layer cannot be tracked."""
+        return not {*map(self.state.resolve, layer.objects)}.isdisjoint(self.locked_ids)
 
     def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
-        return [key for key in self.pending if layers[key].is_automatic and self.list_unlocked(layers[key])]
+        return [key for key in self.pending if layers[key].is_automatic and not self.is_locked(layers[key])]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:
@@ -338,11 +316,12 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames = slice(layer.first, layer.last + 1)
+            frames, results = slice(layer.first, layer.last + 1), self.open_layer(layer_id)
+            unfinished = ~results.final if layer_id in self.pending else results.provisional
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = self._flag_waiting(layer_id, object_id)[frames] & (np.abs(newest) <= layer_id)
+                    waiting = unfinished[frames] & (np.abs(newest) <= layer_id)
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
@@ -358,12 +337,6 @@ class Snapshot:
         outdated[:first] = False
         outdated[self.count if last is None else last + 1 :] = False
         return find_runs(outdated)
-
-    def _flag_waiting(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames, N bool, on which a layer has a provisional result of an object, or none if pending."""
-        results = self.open_layer(layer_id)
-        waiting = ~results.final if layer_id in self.pending else results.provisional
-        return waiting | results.provisional_objects.get(object_id, np.False_)
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
         """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""

@@ -14,7 +14,7 @@ import msgspec
 
 from aotlab import InputError
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.editing import EDITS, MASK_EDITS, EditResult
+from aotlab_studio.document.editing import EDITS, EditResult
 from aotlab_studio.document.log import Entry
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
@@ -40,8 +40,6 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
     view, before = session if actor is None else session.with_actor(actor), document.log.head
-    if action in (*MASK_EDITS, Session.suggest):  # drawing interrupts the tracking of corrections
-        session.runner.delay_corrections()
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
         if (record := document.log.messages.get(view.document.actor.message_id)) is not None:
             returns_edit = signature(action, eval_str=True).return_annotation is EditResult

@@ -25,10 +25,10 @@ from aotlab_studio.document.painting import Point, find_outlines, is_far_from, l
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import read_exported, stage_files
-from aotlab_studio.protocol import OutdatedChoice, OutdatedPolicy
+from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
-from aotlab_studio.tracking.jobs import JobProgress, JobRunner, MakeTracker, TrackingJob
+from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.video import require_frame
 
@@ -198,6 +198,7 @@ class Session:
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
+        self.runner.delay_corrections()
         found = self._segment(frame, prompt)
         with document.lock:
             # others may have drawn meanwhile

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,6 +25,7 @@ from aotlab_studio.document.objects import (
     MAX_OBJECTS,
     ObjectInfo,
     clean_classes,
+    join_attributes,
     list_names,
     make_object,
     split_attributes,
@@ -146,10 +148,9 @@ def _find_objects(
 ) -> tuple[dict[int, int], Changes]:
     """Return the object of each id in ``targets``, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
-    attributes = {**snapshot.state.attributes}
+    loaded, attributes = dict[int, dict[int, dict[str, Any]]](), dict[int, dict[int, Any] | None]()
     for file_id, target in targets.items():
         class_name = annotations.class_names.get(file_id, "")
-        shared, varying = split_attributes(table.get(file_id, {}))
         if target is None:
             free_id = 1 if annotations.objects() == [BINARY_ID] else file_id
             if free_id in document.log.used_objects or free_id in objects:
@@ -157,12 +158,22 @@ def _find_objects(
             item = make_object(free_id, names.get(file_id, ""), class_name)
         else:
             item = objects.get(target) or snapshot.find_object(target)
-        varied = set[str]().union(*varying.values())
-        own = {name: value for name, value in item.attributes.items() if name not in varied}
         ids[file_id] = item.id
-        objects[item.id] = replace(item, class_name=item.class_name or class_name, attributes=own | shared)
-        if varying:
-            attributes[item.id] = {**attributes.get(item.id, {}), **varying}
+        objects[item.id] = replace(item, class_name=item.class_name or class_name)
+        if file_id in table:
+            loaded[item.id] = join_attributes(loaded.get(item.id, {}), table[file_id])
+    for object_id, by_frame in loaded.items():
+        known: Mapping[int, Mapping[str, Any]] = {min(by_frame): objects[object_id].attributes}
+        constant, _ = split_attributes(by_frame)
+        if snapshot.find_drawn_masks(object_id).keys() - annotations.frames.keys():  # which keep theirs
+            known = snapshot.describe_objects()[1].get(object_id, {0: {}})
+            by_frame[max(annotations.frames) + 1] = {}
+        for name in set[str]().union(*known.values()):
+            constant.pop(name, None)
+        known = {frame: {**constant, **values} for frame, values in known.items()}
+        shared, varying = split_attributes(join_attributes(known, by_frame))
+        objects[object_id] = replace(objects[object_id], attributes=shared)
+        attributes[object_id] = varying or None
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
         raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
     new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes

@@ -12,16 +12,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from msgspec import Struct
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.events import Event
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from aotlab import Tracker
     from aotlab_studio.tracking.spans import SpanFrame
 
-JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
 """whether the layer of a stopped job is finished, or stays unfinished"""
@@ -37,33 +35,6 @@ SPEED_FRAMES = 20
 """number of frames over which the speed is measured"""
 PROPAGATION_DELAY = 0.6
 """seconds without a stroke before a correction propagates"""
-
-
-class JobProgress(Struct, frozen=True):
-    """Progress of a tracking job."""
-
-    background: bool
-    """a correction that propagates"""
-    status: JobStatus
-    frame: int
-    done: int
-    """frames tracked"""
-    total: int
-    """frames to track; 0: unknown"""
-    speed: float
-    """frames per second"""
-    remaining: float | None
-    """seconds"""
-    overwritten_pixels: int
-    """pixels that other objects lost, of all frames"""
-    problem: str | None
-    """error message"""
-
-
-class JobEvent(Event, frozen=True):
-    """A tracking job made progress."""
-
-    job: JobProgress
 
 
 class TrackingJob:
@@ -81,7 +52,9 @@ class TrackingJob:
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self.stop_mode: StopMode | None = None
-        self._resumed, self._ended = threading.Event(), threading.Event()
+        self.quiet_until = 0.0
+        """time (`time.monotonic`) before which it does not track"""
+        self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
     @property
@@ -102,6 +75,7 @@ class TrackingJob:
         """Stop after the current frame; an interruption stays one."""
         if self.stop_mode != "interrupt":
             self.stop_mode = mode
+        self._stopped.set()
         self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -130,12 +104,7 @@ class TrackingJob:
             self.problem = f"tracking failed: {error}"
         try:
             with suppress(Exception):  # the job's own error is reported
-                is_empty_request = not (self.done or self.layer.is_automatic or self.stop_mode == "interrupt")
-                # undo the request, or finish its layer if others were made since: no frame is outdated for it
-                if is_empty_request and not self._document.cancel(
-                    self._document.log.layer_entries[self.layer_id]
-                ):
-                    self._document.finish_layer(self.layer_id)
+                self._undo_empty_request()
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
@@ -144,13 +113,20 @@ class TrackingJob:
 
     def _run(self, make_tracker: MakeTracker) -> JobStatus:
         self._set_status("starting")
-        spans = plan_spans(self._start_snapshot, self.layer)
+        spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in spans)
         if not self.stop_mode:
             self._track(make_tracker(), spans)
         if self.stop_mode != "interrupt":
             self._document.finish_layer(self.layer_id)
         return "stopped" if self.stop_mode else "done"
+
+    def _undo_empty_request(self) -> None:
+        """Undo a request without a result; after other edits, finish its layer: no frame is outdated for it."""
+        if self.done or self.layer.is_automatic or self.stop_mode == "interrupt":
+            return
+        if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
+            self._document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
         """Track spans until the end or a stop."""
@@ -168,6 +144,8 @@ class TrackingJob:
             if not (self._resumed.is_set() or self.stop_mode):
                 self._set_status("paused")
                 self._resumed.wait()
+            while (delay := self.quiet_until - time.monotonic()) > 0 and not self._stopped.wait(delay):
+                pass
             if self.stop_mode:
                 return
             if not self._store(result, model):
@@ -186,7 +164,7 @@ class TrackingJob:
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = self._start_snapshot.include_merged_ids({*scores, *(object_ids & result.absent_ids)})
+        covered_ids = self._start_snapshot.list_ids_in_layers({*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
         stored_result = Result(index, scores, absent, provisional=result.provisional, model=model)
         overwritten_pixels = document.add_result(self.layer_id, stored_result, ids)
@@ -205,10 +183,10 @@ class JobRunner:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
-        self._corrects = False
+        self._corrections_enabled = False
         """whether corrections propagate; a stop or an error holds them back until the next edit"""
         self._quiet_until = 0.0
-        """time (`time.monotonic`) before which none starts"""
+        """time (`time.monotonic`) before which corrections are not tracked"""
         self._closed = False
         self._failed_layers: set[int] = set()
         """corrections that are not tried again before the next edit"""
@@ -224,39 +202,43 @@ class JobRunner:
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""
         with self._changed:
-            if (job := self.running_job) is not None and not job.layer.is_automatic:
+            running_job = self.running_job
+            if running_job is not None and not running_job.layer.is_automatic:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
-            self.delay_corrections()
-            self.job, self._corrects = job, True
+            if running_job is not None:
+                running_job.stop("interrupt")
+            self.job, self._corrections_enabled = job, True
             self._changed.notify_all()
             return job
 
     def delay_corrections(self) -> None:
-        """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
+        """Leave the machine to the page for `PROPAGATION_DELAY` seconds."""
         with self._changed:
-            if (job := self.running_job) is not None and job.layer.is_automatic:
-                job.stop("interrupt")
             self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+            if (job := self.running_job) is not None and job.layer.is_automatic:
+                job.quiet_until = self._quiet_until
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._changed:
             if (job := self.running_job) is not None:
-                self._corrects &= not job.layer.is_automatic
+                self._corrections_enabled &= not job.layer.is_automatic
                 job.stop("interrupt" if job.layer.is_automatic else "finish")
 
     def schedule(self) -> None:
         """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
         with self._changed:
-            self._failed_layers, self._corrects = set(), True
-            self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+            self._failed_layers, self._corrections_enabled = set(), True
+            self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
-            # a job ends before the corrections that its own results get
-            if job is not None and not snapshot.needs_layer(job.layer_id, ignore_corrections=True):
+            # a request ends before the corrections that its own results get
+            if job is not None and not snapshot.needs_layer(
+                job.layer_id, ignore_corrections=not job.layer.is_automatic
+            ):
                 job.stop("interrupt")
             self._changed.notify_all()
 
@@ -271,7 +253,7 @@ class JobRunner:
             check()
             if (job := self.running_job) is not None:
                 return job.paused
-            return not self._corrects or self._closed or not self.list_corrections()
+            return not self._corrections_enabled or self._closed or not self.list_corrections()
 
         self.schedule()
         with self._changed:
@@ -309,14 +291,14 @@ class JobRunner:
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._corrects and (waiting := self.list_corrections()):
+                        if self._corrections_enabled and (waiting := self.list_corrections()):
                             delay = self._quiet_until - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
-                    self._corrects, delay = False, None
+                    self._corrections_enabled, delay = False, None
                     self._changed.notify_all()
                 self._changed.wait(delay)
             return self.job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -37,13 +37,16 @@ def track_span(
 
     The snapshot is that of the layer's entry; a temporary file is written to ``folder``. The caller stores the results.
     """
-    forward = _step_frames(tracker, frames, snapshot, span.forward)
-    backward = _step_frames(tracker, frames, snapshot, span.backward)
+
+    def read_reference(index: int) -> np.ndarray:
+        return snapshot.labels(index) if index == span.start else snapshot.keyframe_labels(index)
+
+    forward = _step_frames(tracker, frames, snapshot, span.forward, read_reference)
+    backward = _step_frames(tracker, frames, snapshot, span.backward, read_reference)
     if not (span.forward and span.backward):
         return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
-    # without a drawn mask, a reference is one of all objects that it shows
     references = {
-        index: snapshot.keyframe(index).keys() or {*np.unique(snapshot.labels(index)).tolist()} - {0}
+        index: snapshot.keyframe(index).keys() | {*np.unique(read_reference(index)).tolist()}
         for index in span.references
     }
     between = range(span.forward.start, span.backward.start + 1)
@@ -51,9 +54,13 @@ def track_span(
 
 
 def _step_frames(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, indices: range
+    tracker: Tracker,
+    frames: FrameStore,
+    snapshot: Snapshot,
+    indices: range,
+    read_reference: Callable[[int], np.ndarray],
 ) -> Iterator[SpanFrame]:
-    """Track frames away from the reference beside the first one; keyframes on the way are further references."""
+    """Track frames away from the reference beside the first one; references on the way are given too."""
     if not indices:
         return
     start = indices.start - indices.step
@@ -69,10 +76,10 @@ def _step_frames(
             tracker.step(frames.read(index, "track"), mask)
     absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
     for index in indices:
-        stated_ids, drawn_labels = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
-        for object_id in stated_ids & set(tracker.ids) - set(np.unique(drawn_labels).tolist()):
+        stated_ids, reference = frozenset(snapshot.keyframe(index)), read_reference(index)
+        for object_id in stated_ids & set(tracker.ids) - set(np.unique(reference).tolist()):
             tracker.forget(object_id)
-        prediction = tracker.step(frames.read(index, "track"), drawn_labels if drawn_labels.any() else None)
+        prediction = tracker.step(frames.read(index, "track"), reference if reference.any() else None)
         absent_ids = (absent_ids | stated_ids) - set(tracker.ids)
         yield SpanFrame(index, prediction, absent_ids)
 
