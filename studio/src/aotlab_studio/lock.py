@@ -82,7 +82,9 @@ class FolderLock:
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease; raise `InputError` if the folder is not held."""
+        """Write who works in the folder, unless unknown, into the lease; raise `InputError` if it is not held."""
+        if person in ("", self.owner.person):
+            return
         self.check_held()
         self.owner = msgspec.structs.replace(self.owner, person=person)
         write_bytes(self._lease, msgspec.json.encode(self.owner))

@@ -1,7 +1,7 @@
 """Answers and events sent to the page; the page's messages are the parameters of the actions in `session/actions.py`.
 
 A message is JSON with ``id``, ``do`` (name of an action), the action's parameters and, if it is about an object that
-may not exist yet, its ``target`` (`answer_message`). The server replies with an `Answer` or a `Failure` of this id, and
+may not exist yet, its ``target`` (`run_on_target`). The server replies with an `Answer` or a `Failure` of this id, and
 sends events at any time, also those of `document/events.py` and `tracking/jobs.py`.
 """
 

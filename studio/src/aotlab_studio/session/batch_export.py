@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from aotlab import InputError, sdk
@@ -21,11 +21,28 @@ LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""
 
 
-def choose_clips(
+@dataclass(frozen=True)
+class ExportPlan:
+    """Outputs of a clip: those to write, and those of tracking that they replace or that stay."""
+
+    clip: BatchClip
+    outputs: list[str]
+    """names of the outputs to write"""
+    replaced_files: set[str]
+    """files and folders of tracking that they replace"""
+    kept_outputs: list[str]
+    """`PROBABILITIES` that stay as tracked"""
+
+
+def plan_exports(
     clips: Sequence[BatchClip], outputs: Sequence[str]
-) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
-    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
-    chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
+) -> tuple[list[ExportPlan], dict[str, int | None], list[str], list[str]]:
+    """Return plans of the corrected and accepted clips, their class ids by name, error messages, and the other clips.
+
+    Args:
+        outputs: outputs to write besides those that a clip has.
+    """
+    plans, problems, left_out, classes = [], [], [], dict[str, int | None]()
     folders = Counter(clip.results for clip in clips)
     for clip in clips:
         if clip.is_untouched:
@@ -35,10 +52,10 @@ def choose_clips(
             if document is None:
                 left_out += [] if clip.is_video else [f"{clip.name} (open)"]
             elif document.status.value in FINAL_STATUSES:
-                _list_outputs(clip, outputs)  # before anything is written
+                plan = _plan_export(clip, outputs)
                 if folders[clip.results] > 1:
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
-                chosen.append(clip)
+                plans.append(plan)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
                 classes |= document.snapshot.state.classes
@@ -49,7 +66,7 @@ def choose_clips(
                 left_out.append(f"{clip.name} ({document.status.value})")
         except InputError as error:
             problems.append(format_problem(clip, error))
-    return chosen, classes, problems, left_out
+    return plans, classes, problems, left_out
 
 
 def format_problem(clip: BatchClip, error: InputError) -> str:
@@ -58,8 +75,8 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
-def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, if any, the files of tracking that they replace, and the `PROBABILITIES` to keep."""
+def _plan_export(clip: BatchClip, outputs: Sequence[str]) -> ExportPlan:
+    """Return the plan of a clip; raise `InputError` without an output to write."""
     corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
     tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
@@ -68,26 +85,25 @@ def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], s
     names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
-    return names, tracked, kept
+    return ExportPlan(clip, names, tracked, kept)
 
 
-def export_clip(
-    clip: BatchClip, outputs: Sequence[str], document: Document, classes: Mapping[str, int]
-) -> list[str]:
-    """Replace the outputs of a clip by its document's, and write others; return the `PROBABILITIES` that are kept."""
-    job, results = clip.job, clip.results
-    names, tracked, kept = _list_outputs(clip, outputs)
+def export_clip(plan: ExportPlan, document: Document, classes: Mapping[str, int]) -> None:
+    """Write the outputs of a clip, with class ids by name; raise `InputError` if its masks are not final any more."""
+    clip, job, results = plan.clip, plan.clip.job, plan.clip.results
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
     first, last = snapshot.editable_range
     with stage_files(results) as made:
-        export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
+        export_masks(document.frames, snapshot, made, plan.outputs, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
-        old_files.update({*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in names))
+        old_files.update(
+            {*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in plan.outputs)
+        )
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            for name in tracked:
+            for name in plan.replaced_files:
                 files = sdk.list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
             class_names, _ = snapshot.describe_objects()
@@ -100,4 +116,3 @@ def export_clip(
                 if not clip.is_video:
                     sdk.write_job_record(results, job)
                 raise
-    return kept
