@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -153,11 +154,13 @@ def _find_key(record: dict[str, Any]) -> Hashable:
 
 
 def _parse_attributes(attributes: Any) -> Attributes:
-    """Return the attributes of an annotation, without its object and without lists."""
+    """Return the attributes of an annotation, without its object, lists, NaN and infinity."""
     return {
         str(name): value
         for name, value in (attributes.items() if isinstance(attributes, dict) else ())
-        if name not in OBJECT_KEYS and isinstance(value, str | int | float)
+        if name not in OBJECT_KEYS and (
+            isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+        )
     }
 
 

@@ -39,6 +39,8 @@ def plan_exports(
 ) -> tuple[list[ExportPlan], dict[str, int | None], list[str], list[str]]:
     """Return plans of the corrected and accepted clips, their class ids by name, error messages, and the other clips.
 
+    Exported masks of rejected videos are renamed.
+
     Args:
         outputs: outputs to write besides those that a clip has.
     """
@@ -60,13 +62,28 @@ def plan_exports(
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
                 classes |= document.snapshot.state.classes
             else:
-                status = document.log.status.status if document.log.status else "open"
-                if document.new_results and status in FINAL_STATUSES:
-                    raise InputError(f"tracked again since it was {status}; set its status again")
-                left_out.append(f"{clip.name} ({document.status.value})")
+                set_status = document.log.status.status if document.log.status else "open"
+                if document.new_results and set_status in FINAL_STATUSES:
+                    raise InputError(f"tracked again since it was {set_status}; set its status again")
+                status = document.status.value
+                note = _set_aside(clip) if status == "rejected" and clip.is_video else ""
+                left_out.append(f"{clip.name} ({status}{note})")
         except InputError as error:
             problems.append(format_problem(clip, error))
     return plans, classes, problems, left_out
+
+
+def _set_aside(clip: BatchClip) -> str:
+    """Rename the exported masks of a video, which ``aotlab track --jobs`` would use; return a note if there are any."""
+    masks, target = clip.results, clip.results.with_suffix(".rejected.masks")
+    if not (masks / sdk.CORRECTED_FILE).is_file():
+        return ""
+    try:
+        masks.rename(target)
+    except OSError as error:
+        problem = f"{masks.name} cannot be renamed to {target.name} ({error.strerror})"
+        raise InputError(f"{problem}; move one of them away") from error
+    return f"; its masks are in {target.name}"
 
 
 def format_problem(clip: BatchClip, error: InputError) -> str:
