@@ -106,11 +106,7 @@ def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, 
 
 
 def read_status(clip: BatchClip) -> VideoStatus:
-    """Return the status of a clip; open if nobody has opened it.
-
-    Raises:
-        InputError: corrected or accepted masks of results are not exported, or an exported one is missing.
-    """
+    """Return the status of a clip; raise `InputError` if its final masks are not exported, or one is missing."""
     document = clip.read_document()
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected" or clip.is_video:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -20,15 +21,9 @@ from aotlab_studio.formats import ParsedFile, Size
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
-INPUT_TYPES = {
-    "text": ("", ""),
-    "checkbox": ("false", "false"),
-    "number": ("0", f"{-(2**31)}\n{2**31 - 1}\n1"),
-}
-"""default value and allowed values by CVAT's type of an attribute; of a number: minimum, maximum, step"""
+TYPED_TEXT = r"true|false|0|-?[1-9]\d{0,17}"
+"""text of a boolean or an integer, which other programs may write as text"""
 
-InputTypes = Mapping[tuple[str, str], str]
-"""key of `INPUT_TYPES` by label and name of an attribute"""
 Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """values of one track's shape, and the object's attributes, by frame"""
 
@@ -43,12 +38,7 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
         sdk.require_size(height, width, size)
-    kinds = {
-        (label.findtext("name", ""), attribute.findtext("name", "")): attribute.findtext("input_type", "")
-        for label in root.iterfind(".//labels/label")
-        for attribute in label.iterfind("attributes/attribute")
-    }
-    regions = [*_parse_tracks(root, size, kinds), *_parse_images(root, size, kinds)]
+    regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     tags = {element.tag for parent in ("track", "image") for element in root.iterfind(f".//{parent}/*")}
     formats.require_masks(regions, tags.difference(AREA_SHAPES, ("attribute", "tag")))
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
@@ -120,18 +110,17 @@ def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
 
 def _specify_attributes(annotations: sdk.Annotations) -> dict[str, list[dict[str, str]]]:
     """Return the attributes of each class, as CVAT's labels describe them."""
-    kinds: dict[str, dict[str, str]] = {name: {} for name in annotations.class_ids()}
+    checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
-        known = kinds[annotations.class_name(region.object_id)]
+        known = checkboxes[annotations.class_name(region.object_id)]
         for name, value in region.attributes.items():
-            kind = "checkbox" if isinstance(value, bool) else "number" if isinstance(value, int) else "text"
-            known[name] = kind if known.get(name, kind) == kind else "text"
+            known[name] = known.get(name, True) and isinstance(value, bool)
+
+    text = {"mutable": "True", "input_type": "text", "default_value": "", "values": ""}
+    checkbox = text | {"input_type": "checkbox", "default_value": "false", "values": "false"}
     return {
-        class_name: [
-            dict(zip(("name", "mutable", "input_type", "default_value", "values"), values, strict=True))
-            for values in ((name, "True", kind, *INPUT_TYPES[kind]) for name, kind in known.items())
-        ]
-        for class_name, known in kinds.items()
+        class_name: [{"name": name, **(checkbox if boolean else text)} for name, boolean in known.items()]
+        for class_name, known in checkboxes.items()
     }
 
 
@@ -142,17 +131,10 @@ def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
         SubElement(parent, "attribute", name=name).text = text
 
 
-def _parse_attributes(parent: Element, label: str, kinds: InputTypes) -> dict[str, Any]:
-    """Return the attributes of a track or shape; ``kinds`` are their input types by label and name."""
-    values = dict[str, Any]()
-    for attribute in parent.iterfind("attribute"):
-        name, text = attribute.get("name", ""), attribute.text or ""
-        kind = kinds.get((label, name))
-        values[name] = text.lower() == "true" if kind == "checkbox" else text
-        if kind == "number":
-            with suppress(ValueError):
-                values[name] = int(text)
-    return values
+def _parse_attributes(parent: Element) -> dict[str, str | bool | int]:
+    """Return the attributes of a track or shape, text that is a boolean or an integer as such."""
+    values = ((attribute.get("name", ""), attribute.text or "") for attribute in parent.iterfind("attribute"))
+    return {name: json.loads(text) if re.fullmatch(TYPED_TEXT, text) else text for name, text in values}
 
 
 def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
@@ -166,7 +148,7 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, size: Size, kinds: InputTypes) -> list[sdk.ParsedRegion]:
+def _parse_tracks(root: Element, size: Size) -> list[sdk.ParsedRegion]:
     """Return the shapes of tracks, lowest ``z_order`` first."""
     regions = []
     for index, track in enumerate(root.iter("track")):
@@ -178,15 +160,15 @@ def _parse_tracks(root: Element, size: Size, kinds: InputTypes) -> list[sdk.Pars
         key: Hashable = int(track.get("group_id", 0)) or None
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
             key = ("track", track.get("id", index))
-        label, constant = track.get("label", ""), _parse_attributes(track, track.get("label", ""), kinds)
+        label, constant = track.get("label", ""), _parse_attributes(track)
         for shape in shapes:
-            rle, values = _parse_shape(shape, size), constant | _parse_attributes(shape, label, kinds)
+            rle, values = _parse_shape(shape, size), constant | _parse_attributes(shape)
             region = sdk.ParsedRegion(int(shape.attrib["frame"]), rle, label, key, attributes=values)
             regions.append((int(shape.get("z_order", 0)), region))
     return [region for _, region in sorted(regions, key=itemgetter(0))]
 
 
-def _parse_images(root: Element, size: Size, kinds: InputTypes) -> Iterator[sdk.ParsedRegion]:
+def _parse_images(root: Element, size: Size) -> Iterator[sdk.ParsedRegion]:
     """Yield the shapes of CVAT for images, lowest ``z_order`` first."""
     sdk.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
@@ -197,9 +179,8 @@ def _parse_images(root: Element, size: Size, kinds: InputTypes) -> Iterator[sdk.
             yield sdk.ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None
-            label = shape.get("label", "")
-            rle, attributes = _parse_shape(shape, size), _parse_attributes(shape, label, kinds)
-            yield sdk.ParsedRegion(frame, rle, label, key, name, attributes)
+            rle, attributes = _parse_shape(shape, size), _parse_attributes(shape)
+            yield sdk.ParsedRegion(frame, rle, shape.get("label", ""), key, name, attributes)
 
 
 def _parse_shape(shape: Element, size: Size) -> np.ndarray:

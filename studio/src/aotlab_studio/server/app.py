@@ -177,10 +177,8 @@ async def answer_message(
 
     try:
         return await run_sync(act, limiter=threads)
-    except OutdatedError as error:
-        return Failure(message_id, str(error), error.choices)
     except InputError as error:
-        return Failure(message_id, str(error))
+        return Failure(message_id, str(error), error.choices if isinstance(error, OutdatedError) else [])
     except Exception:
         logging.getLogger(__name__).exception("action failed")
         return Failure(message_id, "internal error; the program's output has the details")

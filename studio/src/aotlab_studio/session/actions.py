@@ -20,14 +20,14 @@ from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
 Targets = dict[str, int | None]
-"""object of each ``target``, a page's name of an object that may not exist yet; None: a new one"""
+"""object by name, which a page gives to one that may not exist yet; None: a new one"""
 
 
 def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Any:
-    """Carry out an action as `run_action` does, on the object of its ``target``, if it has one.
+    """Carry out an action as `run_action` does, on the object of its ``target``.
 
-    Messages with the same ``target`` are for one object: the one that the first of them creates, and after it is
-    deleted or merged, a new one or the one that has its pixels.
+    That is the object that the first message with this name creates; after it is deleted or merged, a new one or the
+    one that has its pixels.
     """
     target = str(message.pop("target", ""))
     if target in targets and "object_id" in message:

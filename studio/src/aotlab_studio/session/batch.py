@@ -66,7 +66,7 @@ class Batch:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
-        """lock of each clip, held while it is opened, used or closed, so that the others need not wait"""
+        """lock of each clip, held while it is opened or closed, so that the others need not wait"""
         self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._runs: dict[str, Future[str]] = {}
@@ -168,9 +168,6 @@ class Batch:
             return clip
 
     def _lock(self, name: str) -> threading.RLock:
-        """Return the lock of a clip; raise `InputError` for an unknown clip."""
-        if name not in self._locks:
-            self._find_clip(name)
         return self._locks.setdefault(name, threading.RLock())
 
     def _find_clip(self, name: str) -> BatchClip:
@@ -193,32 +190,30 @@ class Batch:
         return len(chosen)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
-        """Replace the results of all corrected or accepted clips by the masks of their projects.
+        """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.
 
-        All clips get the same class ids. Those of videos are written into ``NAME.masks`` beside the video.
-
-        Args:
-            outputs: outputs to write besides those that a clip has; an unknown one raises `InputError`.
-            person: who exports; empty: unknown.
+        Masks of videos are written into ``NAME.masks`` beside the video. ``outputs`` are written besides those that a
+        clip has; an unknown one raises `InputError`.
         """
         for output in outputs:
             sdk.find_output(output)
         with self._export:
-            plans, classes, problems, left_out = plan_exports(find_clips(self.folder), outputs)
-            shared, written = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if plans else {}, []
+            plans, classes, exported = plan_exports(find_clips(self.folder), outputs)
+            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if plans else {}
             for plan in plans:
-                clip = plan.clip
+                name = plan.clip.name
                 try:
-                    with self.use(clip.name, person) as session:
+                    with self.use(name, person) as session:
                         export_clip(plan, session.document, shared)
-                    written.append(clip.name)
-                    left_out += [f"{clip.name} ({output}: as tracked)" for output in plan.kept_outputs]
+                    exported.names.append(name)
+                    exported.left_out.extend(f"{name} ({output}: as tracked)" for output in plan.kept_outputs)
                 except InputError as error:
-                    problems.append(format_problem(clip, error))
+                    exported.problems.append(format_problem(plan.clip, error))
                 except OSError as error:
                     problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
-                    problems.append(f"{clip.name}: {problem}")
-            return ExportedClips(written, problems, sorted(left_out))
+                    exported.problems.append(f"{name}: {problem}")
+            exported.left_out.sort()
+            return exported
 
     def _track(self, name: str, person: str) -> str:
         """Track the range of a clip in both directions; return the error message."""

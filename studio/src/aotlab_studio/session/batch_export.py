@@ -14,6 +14,7 @@ from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.lock import LOCK
+from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.session.clips import BatchClip
 from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
 
@@ -36,15 +37,12 @@ class ExportPlan:
 
 def plan_exports(
     clips: Sequence[BatchClip], outputs: Sequence[str]
-) -> tuple[list[ExportPlan], dict[str, int | None], list[str], list[str]]:
-    """Return plans of the corrected and accepted clips, their class ids by name, error messages, and the other clips.
+) -> tuple[list[ExportPlan], dict[str, int | None], ExportedClips]:
+    """Return plans of the corrected and accepted clips, their class ids by name, and the clips that are left out.
 
     Exported masks of rejected videos are renamed.
-
-    Args:
-        outputs: outputs to write besides those that a clip has.
     """
-    plans, problems, left_out, classes = [], [], [], dict[str, int | None]()
+    plans, classes, exported = list[ExportPlan](), dict[str, int | None](), ExportedClips([], [], [])
     folders = Counter(clip.results for clip in clips)
     for clip in clips:
         if clip.is_untouched:
@@ -52,7 +50,7 @@ def plan_exports(
         try:
             document = clip.read_document()
             if document is None:
-                left_out += [] if clip.is_video else [f"{clip.name} (open)"]
+                exported.left_out.extend([] if clip.is_video else [f"{clip.name} (open)"])
             elif document.status.value in FINAL_STATUSES:
                 plan = _plan_export(clip, outputs)
                 if folders[clip.results] > 1:
@@ -67,10 +65,10 @@ def plan_exports(
                     raise InputError(f"tracked again since it was {set_status}; set its status again")
                 status = document.status.value
                 note = _set_aside(clip) if status == "rejected" and clip.is_video else ""
-                left_out.append(f"{clip.name} ({status}{note})")
+                exported.left_out.append(f"{clip.name} ({status}{note})")
         except InputError as error:
-            problems.append(format_problem(clip, error))
-    return plans, classes, problems, left_out
+            exported.problems.append(format_problem(clip, error))
+    return plans, classes, exported
 
 
 def _set_aside(clip: BatchClip) -> str:

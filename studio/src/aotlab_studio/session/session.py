@@ -47,7 +47,6 @@ class Session:
     """Everything a person can do with a video. `run_action` also schedules the corrections that an action needs.
 
     Args:
-        make_tracker: as in `JobRunner`.
         segmenter: turns prompts into a mask; None: prompts are refused.
         loader: loader of the models that ``make_tracker`` uses; None: there is no choice.
     """
@@ -261,11 +260,7 @@ class Session:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
         ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
-
-        Args:
-            names: outputs, of `list_outputs`.
-            last: last frame, included; None: the video's.
-            key: random number by which it can be canceled.
+        It can be canceled by its ``key``, a random number.
         """
         first, last = self._limit_range(first, last)
         if not self._export.acquire(blocking=False):
@@ -376,9 +371,7 @@ def _change_mask(
 class OutdatedError(InputError):
     """Frames are outdated, and the request does not say to proceed with them.
 
-    Args:
-        choices: values of ``outdated`` with which the action can be repeated.
-        locked: whether some are of a locked object.
+    Its ``choices`` are values of ``outdated`` with which the action can be repeated.
     """
 
     def __init__(
