@@ -54,11 +54,7 @@ class FolderLock:
     The system releases the file lock of a process that ends, but some network file systems keep it to one machine.
     There the lease decides: a file that only one program can create, and that a thread touches while it is held.
 
-    Args:
-        folder: created if missing.
-
-    Raises:
-        InputError: it cannot be created or written, or another program holds it.
+    A missing folder is created. Raises `InputError` if that fails, or another program holds the folder.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -117,10 +117,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
-        """Store edits and statuses: messages, in order. Return an `Answer` or a `Failure` for each.
-
-        A page that closes sends those that are not acknowledged.
-        """
+        """Store edits and statuses, such as a page sends when it closes; return an `Answer` or a `Failure` for each."""
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:

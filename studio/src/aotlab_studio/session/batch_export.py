@@ -104,7 +104,7 @@ def _plan_export(clip: BatchClip, outputs: Sequence[str]) -> ExportPlan:
 
 
 def export_clip(plan: ExportPlan, document: Document, classes: Mapping[str, int]) -> None:
-    """Write the outputs of a clip, with class ids by name; raise `InputError` if its masks are not final any more."""
+    """Write the outputs of a clip, with class ids by name; raise `InputError` if its status is not final any more."""
     clip, job, results = plan.clip, plan.clip.job, plan.clip.results
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:

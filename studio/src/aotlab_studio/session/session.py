@@ -173,9 +173,7 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Draw the mask that prompts ask for: a box, positive and negative clicks, a scribble on the object.
-
-        It is stored as by `edit_mask`.
+        """Draw the mask of prompts, as `edit_mask` does: a box, positive and negative clicks, a scribble on the object.
 
         Args:
             object_id: the object; None: a new one.
@@ -190,8 +188,8 @@ class Session:
         correction: Sequence[Point] = []
         if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
-        elif separate:
-            correction = _find_correction(mask, box, [*positive, *stroke], negative)
+        elif separate and box is None:
+            correction = _find_correction(mask, [*positive, *stroke], negative)
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -340,11 +338,9 @@ class Session:
 
 
 def _find_correction(
-    mask: np.ndarray, box: Box | None, positive: Sequence[Point], negative: Sequence[Point]
+    mask: np.ndarray, positive: Sequence[Point], negative: Sequence[Point]
 ) -> Sequence[Point]:
-    """Return the points near which a mask changes; empty if the prompts make a whole mask."""
-    if box is not None:
-        return []
+    """Return the points near which a mask changes; empty if the points make a whole mask."""
     if not mask.any():
         if not positive:
             raise InputError("remove: the object has no mask on this frame; click on the object first")

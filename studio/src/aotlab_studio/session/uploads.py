@@ -43,7 +43,7 @@ BINARY_ID = 255
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """suffixes of files of masks, those first that other files may belong to"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
-"""ends of the names of files that belong to others"""
+"""suffixes of companion files"""
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
@@ -51,7 +51,7 @@ EXPORTED_MASKS = (
 
 
 class AmbiguousObjectsError(InputError):
-    """It is ambiguous which objects of the project a file shows; a person has to choose."""
+    """A person must match the objects of a file with those of the project."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__(
