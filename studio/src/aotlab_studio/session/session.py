@@ -100,14 +100,14 @@ class Session:
         snapshot = self.document.snapshot
         ranges = snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            choices: list[OutdatedChoice] = ["proceed"]
+            remedy: OutdatedChoice = "proceed"
             if (job := self.runner.running_job) is not None and job.paused:
-                choices = ["resume", "proceed"]
+                remedy = "resume"
             elif job is not None or self.runner.list_corrections():
-                choices = ["wait", "proceed"]
+                remedy = "wait"
             end = snapshot.count if last is None else last + 1
             locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
-            raise OutdatedError(action, ranges, choices, locked=locked)
+            raise OutdatedError(action, ranges, remedy, locked=locked)
         return ranges
 
     def set_status(
@@ -265,7 +265,6 @@ class Session:
             raise InputError("export: another one is running; wait for its end")
         try:
             self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
-            self._require_not_canceled(key)
             snapshot = self._write_export(names, first, last, outdated, key)
         finally:
             self._export.release()
@@ -365,13 +364,13 @@ def _change_mask(
 
 
 class OutdatedError(InputError):
-    """Frames are outdated, and the request does not say to proceed with them.
+    """Frames are outdated, and the request does not say to proceed with them; ``locked`` objects are among them.
 
-    Its ``choices`` are values of ``outdated`` with which the action can be repeated.
+    The action can be repeated with one of its ``choices`` as ``outdated``.
     """
 
     def __init__(
-        self, action: str, ranges: list[FrameRange], choices: list[OutdatedChoice], *, locked: bool = False
+        self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice, *, locked: bool = False
     ) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
@@ -382,7 +381,7 @@ class OutdatedError(InputError):
             "wait": ", and tracking is running. Wait for it",
             "resume": ", and tracking is paused. Resume it",
             "proceed": f": a drawn mask has changed since, or tracking was cut off. {advice}",
-        }[choices[0]]
+        }[remedy]
         verb = "export" if action == "export" else "accept"
         super().__init__(f"{subject}{reason}, or {verb} them as they are?")
-        self.choices = choices
+        self.choices: list[OutdatedChoice] = [remedy, "proceed"] if remedy != "proceed" else [remedy]
