@@ -158,9 +158,8 @@ def _parse_attributes(attributes: Any) -> Attributes:
     return {
         str(name): value
         for name, value in (attributes.items() if isinstance(attributes, dict) else ())
-        if name not in OBJECT_KEYS and (
-            isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-        )
+        if name not in OBJECT_KEYS
+        and (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)))
     }
 
 
