@@ -1,6 +1,7 @@
 """COCO JSON with object ids in ``track_id``: https://cocodataset.org/#format-data."""
 
 import logging
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -156,11 +157,12 @@ def _find_key(record: dict[str, Any]) -> Hashable:
 
 
 def _parse_attributes(attributes: Any) -> Attributes:
-    """Return the attributes of an annotation, without its object and without lists."""
+    """Return the attributes of an annotation, without its object, lists, NaN and infinity."""
     return {
         str(name): value
         for name, value in (attributes.items() if isinstance(attributes, dict) else ())
-        if name not in OBJECT_KEYS and isinstance(value, str | int | float)
+        if name not in OBJECT_KEYS
+        and (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)))
     }
 
 

@@ -279,7 +279,7 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     line = [str(videos), str(out), "--to", "coco", "--merge", "--split", "0.5"]
     assert main([*line[:-1], "0.9"]) == 2
     assert (
-        "no tracked video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
+        "no usable video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
     )
     assert main(line) == 0
     words = (
@@ -343,7 +343,7 @@ def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
     for name in parts[0]:
         change_record(results / name, error="not finished")
     assert main([str(results), str(tmp_path / "o"), "--to", "coco", "--merge", "--split", "0.6"]) == 2
-    assert "no tracked video for val; clip0, clip1" in capsys.readouterr().err
+    assert "no usable video for val; clip0, clip1" in capsys.readouterr().err
 
 
 def test_classes_of_the_record_name_masks(tmp_path):
@@ -400,7 +400,7 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
     assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
     assert re.search(
-        "no tracked video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err
+        "no usable video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err
     )
 
 
@@ -549,7 +549,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
             "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
         ),
         (["--to", "coco"], "give --video for the masks of one video, or --merge"),
-        (["--to", "coco", "--merge"], "no tracked video for train; give the --output of track --jobs"),
+        (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
         (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
         (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
     ],

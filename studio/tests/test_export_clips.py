@@ -220,7 +220,7 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
     assert found.class_names.get(2) == (None if outputs == "masks" else "fish")
 
 
-def test_job_list_finds_exported_masks_of_video_files(tmp_path, capsys):
+def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     video, line = tmp_path / "a.mp4", [str(tmp_path), "--write", "masks"]
     write_video(video)
     with closing(open_session(video)) as session:
@@ -229,6 +229,21 @@ def test_job_list_finds_exported_masks_of_video_files(tmp_path, capsys):
     assert main(line) == 0
     (masks,) = find_masks_beside(str(video))
     assert masks.value == str(tmp_path / "a.masks")
+    with closing(open_session(video)) as session:
+        session.set_status("rejected")
+    (tmp_path / "a.masks" / "masks" / "00000.png").write_text("edited")
+    capsys.readouterr()
+    assert main(line) == 0
+    assert "left out: a.mp4 (rejected; its masks are in a.rejected.masks)\n" in capsys.readouterr().out
+    assert find_masks_beside(str(video)) == ()
+    assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
+    for status, problem in (("accepted", ""), ("rejected", "a.masks cannot be renamed to a.rejected.masks")):
+        with closing(open_session(video)) as session:
+            session.set_status(status)
+        assert main(line) == bool(problem)
+        assert problem in capsys.readouterr().err
+    with closing(open_session(video)) as session:
+        session.set_status("accepted")
     video.with_suffix(".mov").touch()
     assert main(line) == 1
     assert "a.mp4: other videos are exported to a.masks too; rename them" in capsys.readouterr().err

@@ -11,15 +11,10 @@ Cached = TypeVar("Cached")
 
 
 class LRUCache(Generic[Cached]):
-    """Cache that evicts the least recently used items. Thread-safe.
-
-    Args:
-        limit: largest total size of the items.
-        measure: returns the size of an item, in bytes or another unit; an empty one counts as 1.
-    """
+    """Cache that evicts the least recently used items above a total size, in units of ``measure``. Thread-safe."""
 
     def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
-        self.limit, self._measure = limit, lambda item: max(1, measure(item))
+        self.limit, self._measure = limit, lambda item: max(1, measure(item))  # empty items are bounded too
         self.size = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import click
 
-import aotlab
-from aotlab import sdk
+from aotlab import TrackerOptions, sdk
+from aotlab_studio.annotate import open_session
 
 
 @sdk.command("aotlab export-clips")
@@ -27,14 +28,11 @@ from aotlab import sdk
 )
 def main(folder: Path, *, write: str) -> int:
     """Write the corrected masks of a list of videos into its results."""
-    from aotlab_studio.opening import open_document
     from aotlab_studio.session.batch import Batch
-    from aotlab_studio.session.session import Session
+    from aotlab_studio.tracking.models import TrackerLoader
 
-    def open_session(path: Path, project: Path) -> Session:
-        return Session(open_document(path, project=project), lambda: aotlab.Tracker.from_pretrained())
-
-    with closing(Batch(folder, open_session)) as batch:
+    opener = partial(open_session, loader=TrackerLoader(TrackerOptions()))
+    with closing(Batch(folder, opener)) as batch:
         exported = batch.export_all([name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)

@@ -76,10 +76,9 @@ class ExportRecord(Struct):
 
 
 def clean_up(folder: Path, record_name: str) -> None:
-    """Finish or undo an export that was killed; nobody else may write to the folder meanwhile.
+    """Finish an export that was killed if its new record was moved, else undo it; see `move_entries`.
 
-    Args:
-        record_name: as in `move_entries`; once the new record is moved, the other files follow it.
+    Nobody else may write to the folder meanwhile.
     """
     is_moving = any(folder.glob(f"{REPLACED}*"))
     for staged in folder.glob(f"{STAGED}*"):

@@ -54,11 +54,7 @@ class FolderLock:
     The system releases the file lock of a process that ends, but some network file systems keep it to one machine.
     There the lease decides: a file that only one program can create, and that a thread touches while it is held.
 
-    Args:
-        folder: created if missing.
-
-    Raises:
-        InputError: it cannot be created or written, or another program holds it.
+    A missing folder is created. Raises `InputError` if that fails, or another program holds the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,7 +78,9 @@ class FolderLock:
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease; raise `InputError` if the folder is not held."""
+        """Write who works in the folder, unless unknown, into the lease; raise `InputError` if it is not held."""
+        if person in ("", self.owner.person):
+            return
         self.check_held()
         self.owner = msgspec.structs.replace(self.owner, person=person)
         write_bytes(self._lease, msgspec.json.encode(self.owner))

@@ -1,4 +1,4 @@
-"""Opening of projects: of a video, or of the results of a job."""
+"""Opening of projects, of a video or of the results of a job; reading of their masks."""
 
 from __future__ import annotations
 
@@ -97,6 +97,30 @@ def open_document(
         with suppress(OSError):  # it holds files
             folder.rmdir()
         raise
+
+
+def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
+    """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
+    document = Document.read(folder)
+    snapshot = document.snapshot
+    size, count = snapshot.size, snapshot.count
+    if size != video.size or video.count_frames() not in (None, count):
+        name = Path(document.header.video.path).name
+        raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
+    if not snapshot.annotated_frames:
+        raise InputError("holds no mask; draw or track an object first")
+    class_names, attributes = snapshot.describe_objects()
+    annotations = sdk.Annotations(size, class_names=class_names)
+    annotations.classes = {**snapshot.state.classes}
+    for index in snapshot.annotated_frames:
+        labels, scores = snapshot.labels(index), snapshot.scores(index)
+        annotations.frames[index] = [
+            sdk.Region(key, sdk.encode_rle(labels == key), scores[key].confidence)
+            for key in snapshot.objects
+            if key in scores
+        ]
+    annotations.add_attributes(attributes)
+    return annotations
 
 
 def _import_results(document: Document, job: sdk.JobRecord) -> None:

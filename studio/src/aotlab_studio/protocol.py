@@ -1,7 +1,7 @@
 """Answers and events sent to the page; the page's messages are the parameters of the actions in `session/actions.py`.
 
 A message is JSON with ``id``, ``do`` (name of an action), the action's parameters and, if it is about an object that
-may not exist yet, its ``target`` (`answer_message`). The server replies with an `Answer` or a `Failure` of this id, and
+may not exist yet, its ``target`` (`run_on_target`). The server replies with an `Answer` or a `Failure` of this id, and
 sends events at any time, also those of `document/events.py`.
 """
 
@@ -15,7 +15,7 @@ from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""what to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
+"""action if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask``: refuse, and offer choices"""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -28,7 +28,7 @@ class FileObject(Struct, frozen=True):
     name: str
     """empty: not stated"""
     target: int | None
-    """the object that it probably is; None: a new one"""
+    """likely object of the project; None: a new one"""
 
 
 class LoadedMasks(Struct, frozen=True):
@@ -36,11 +36,11 @@ class LoadedMasks(Struct, frozen=True):
 
     frames: list[int]
     losses: dict[int, int]
-    """lost pixels by id of each object that the file does not contain"""
+    """pixels taken from objects that are not in the file, by object id"""
     step: int
     """the last entry that is not undone"""
     unchanged: list[int] = []
-    """locked and hidden objects that the file contains, or whose pixels it covers"""
+    """locked and hidden objects in the file, or under its masks"""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -69,9 +69,9 @@ class ReviewEntry(Struct, frozen=True):
 
     frame: int
     object_ids: list[int]
-    """the worst first"""
+    """objects to check, worst first"""
     sentence: str
-    """why, by object"""
+    """reasons by object"""
 
 
 class Clip(Struct, frozen=True):
@@ -82,19 +82,19 @@ class Clip(Struct, frozen=True):
     objects: int
     status: VideoStatus = "open"
     note: str = ""
-    """why it was rejected"""
+    """note on the status, such as the reason of a rejection"""
     author: str = ""
-    """who changed the status last; empty: unknown"""
+    """person who changed the status last; empty: unknown"""
     holder: str = ""
-    """who has it open, and where; empty: nobody"""
+    """person and machine that have it open; empty: nobody"""
     error: str = ""
     """error message if it could not be tracked or opened"""
     untracked: bool = False
     """whether masks are drawn in the range to track, and frames of it are without a result"""
     digest: str = ""
-    """digest of the masks and objects that a status is for; a request with this digest is refused after any change"""
+    """digest of masks and objects; a status sent with it is refused if they have changed since"""
     sentences: list[str] = []
-    """what to check, worst first, or the progress of tracking"""
+    """checks, worst first, or the progress of tracking"""
 
 
 class JobProgress(Struct, frozen=True):
@@ -129,7 +129,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
 
     name: str
     project: str
-    """id of the project, under which a browser keeps the place"""
+    """id of the project; the page stores the last frame and object under it"""
     video: str
     """id of the video in this session, part of the addresses of frames"""
     frames: int

@@ -29,7 +29,6 @@ class FrameStore:
     Args:
         path: a video file, a folder of images or a TIFF stack; others raise `InputError`.
         cache_bytes: memory for decoded frames and JPEGs.
-        levels: as in `open_frames`.
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
@@ -46,11 +45,7 @@ class FrameStore:
         self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB; do not change it. Raises `InputError` without such a frame.
-
-        Args:
-            reader: name of the reader; each has its own position in the file.
-        """
+        """Return a frame, H×W×3 uint8 RGB, which must not be changed; raise `InputError` without such a frame."""
         require_frame(index, self.count)
         found = self._decoded.get(index)
         if found is None and isinstance(self.source, sdk.VideoFrames):

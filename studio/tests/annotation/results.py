@@ -48,10 +48,10 @@ def statuses(batch):
     return {clip.name: clip.status for clip in batch.list_clips()}
 
 
-def enter(batch, name, person="", **options):
-    """Begin a request that does not end; return the session of its clip."""
-    request = batch.use(name, person, **options)
-    vars(batch).setdefault("requests", []).append(request)  # it ends when it is removed
+def enter(use, name, person=""):
+    """Begin a request that does not end, such as `Batch.use`; return the session of its clip."""
+    request = use(name, person)
+    vars(use.__self__).setdefault("requests", []).append(request)  # it ends when it is removed
     return request.__enter__()
 
 

@@ -196,26 +196,29 @@ def test_two_clips_open_side_by_side(results):
 
     batch = Batch(results, open_together)
     with ThreadPoolExecutor() as pool:
-        opened = list(pool.map(lambda name: enter(batch, name), ["a", "b"]))
+        opened = list(pool.map(lambda name: enter(batch.use, name), ["a", "b"]))
     assert [session.document.frames.name for session in opened] == ["a", "b"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
 
 
-def test_page_that_connects_continues_corrections(batch, long_pause, monkeypatch):
+def test_page_that_connects_continues_corrections(batch, served_list, long_pause, monkeypatch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
         assert session.document.snapshot.list_outdated()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
-    session = enter(batch, "a", "Ann", page=True, connected=True)
+    session = enter(batch.connect, "a", "Ann")
+    assert session.document.snapshot.list_outdated()
+    connection = served_list.open(path="clip/a/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
     wait_until(lambda: not session.document.snapshot.list_outdated())
+    connection.socket.close()
 
 
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(lock.FolderLock, "name_person", lambda *_: open_document(Path("missing")))
         with pytest.raises(InputError, match="missing"):
-            enter(batch, "a", "Ann", page=True)
+            enter(batch.connect, "a", "Ann")
     open_clip(batch.folder / "a").close()
 
 
@@ -228,7 +231,7 @@ def test_clip_requested_twice_is_opened_once(results):
 
     batch = Batch(results, count_openings)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda _: enter(batch, "a"), range(4)))
+        list(pool.map(lambda _: enter(batch.use, "a"), range(4)))
     assert opened == ["a"]
     assert batch._open["a"].requests == 4
     batch.close()
@@ -238,14 +241,14 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch):
     change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
-    with batch.use("a", "Ann", page=True) as session:
+    with batch.connect("a", "Ann") as session:
         draw(session, 0, 1)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
-        enter(Batch(results, open_clip), "a")
+        enter(Batch(results, open_clip).use, "a")
 
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):
@@ -471,7 +474,7 @@ def test_status_of_masks_that_changed_since_is_rejected(results, batch, served_l
 def test_export_names_who_made_it(results, batch, served_list):
     for name in ("a", "b"):
         set_status(batch, name, "Ann", "accepted")
-    session = enter(batch, "b", "Ann")
+    session = enter(batch.use, "b", "Ann")
     answer = post_as(served_list, "Bob", "/export", [])
     assert answer.json()["names"] == ["a", "b"]
     records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
@@ -489,7 +492,7 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path):
     folder = tmp_path / "videos"
     draw_folder(folder / "one")
     with closing(Batch(folder, open_clip)) as batch:
-        session = enter(batch, "one", "Ann", page=True, connected=True)
+        session = enter(batch.connect, "one", "Ann")
         editing.set_range(session.document, 1, 4)
         draw(session, 1, 1)
         titles = list_titles(session.document)
@@ -536,13 +539,12 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
 
 
 def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
-    with batch.use("a", "Ann", page=True):
+    with batch.connect("a", "Ann"):
         pass
 
-    def export(clip, outputs, document, classes):
+    def export(plan, document, classes):
         batch.release("a")
         document.database.folder_lock.check_held()
-        return []
 
     monkeypatch.setattr("aotlab_studio.session.batch.export_clip", export)
     set_status(batch, "a", "Ann", "accepted")
@@ -581,12 +583,12 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     batch = Batch(tmp_path, open_clip)
     use = batch.use
     for name in ("one", "two"):
-        with use(name, "Ann", page=True) as session:
+        with use(name, "Ann") as session:
             draw(session, 3, 1)
 
     @contextmanager
-    def use_late(name, person, **options):
-        with use(name, person, **options) as session:
+    def use_late(name, person):
+        with use(name, person) as session:
             if name == "one" and failure == "undone":
                 session.document.undo()
             elif name == "one":
@@ -603,7 +605,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
         else "internal error; the program's output has the details"
     ]
     assert not two.untracked
-    with use("one", "Ann", page=True, connected=True):
+    with batch.connect("one", "Ann"):
         (one,) = [clip for clip in batch.list_clips() if clip.name == "one"]
     assert "frame 0" not in str(one.sentences)
     assert "internal" not in str(one.sentences)
@@ -634,7 +636,7 @@ def test_status_waiting_for_corrections_does_not_block_others(batch):
     ids=["mask", "object"],
 )
 def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit):
-    session = enter(batch, "a", "Ann")
+    session = enter(batch.use, "a", "Ann")
     session.runner.wait = lambda *_: edit(session.with_actor(Actor("Bob")))
     (digest,) = [clip.digest for clip in batch.list_clips() if clip.name == "a"]
     answer = post_status(served_list, "a", "Ann", status="accepted", outdated="wait", digest=digest)
@@ -648,9 +650,9 @@ def test_same_video_opens_clips_of_a_list(results):
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
     refusing = Batch(results, partial(cli.open_session, loader=None))
     with pytest.raises(InputError, match="annotate --same-video"):
-        enter(refusing, "a")
+        enter(refusing.use, "a")
     batch = Batch(results, partial(cli.open_session, loader=None, same_video=True))
-    assert enter(batch, "a").document.frames.name == "a"
+    assert enter(batch.use, "a").document.frames.name == "a"
     batch.close()
 
 
@@ -766,7 +768,7 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
     monkeypatch.setattr(batches, "RELEASE_SECONDS", 60)
     timers = []
     for _ in range(3):
-        with batch.use("a", "", page=True):
+        with batch.connect("a", ""):
             pass
         wait_until(lambda: len(list_timers()) == 1)
         timers += list_timers()

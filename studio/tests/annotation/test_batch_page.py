@@ -59,7 +59,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, bat
     def set_status(self, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
-            raise OutdatedError("accept", [(2, 4)], ["wait", "proceed"])
+            raise OutdatedError("accept", [(2, 4)], "wait")
 
     monkeypatch.setitem(ACTIONS, "set_status", set_status)
     tab = open_list(context, served_list)
@@ -126,7 +126,7 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 @needs_browser
 def test_list_says_who_has_a_clip_open(context, served_list, batch):
-    with batch.use("b", "", page=True), batch.use("a", "Ann", page=True):
+    with batch.connect("b", ""), batch.connect("a", "Ann"):
         tab = open_list(context, served_list)
         for user in ("Ann on", "this program"):
             tab.wait_for_selector(f"#clips td:last-child >> text=in use by {user}")

@@ -200,7 +200,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     assert "not a JSON object" in connection.send_text("{")["error"]
 
     fail = Mock(side_effect=ValueError("unexpected"))
-    monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
+    monkeypatch.setattr("aotlab_studio.server.app.run_on_target", fail)
     assert "internal error" in connection.do("describe")["error"]
     assert "unexpected" in caplog.text
 
@@ -510,7 +510,7 @@ def test_closing_page_sends_edits_only(served, action):
 
 
 def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
-    monkeypatch.setattr(web, "run_action", lambda *args: None)
+    monkeypatch.setattr(web, "run_on_target", lambda *args: None)
     with ThreadPoolExecutor(1) as threads:
         with session.document.lock:  # as while a result is stored, before its event
             answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor("Ann"), {}))

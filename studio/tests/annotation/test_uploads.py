@@ -212,6 +212,7 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reope
     tree = json.loads(coco(3))
     tree["annotations"][0]["attributes"]["age"] = float("nan")
     load_upload(session.document, 0, json.dumps(tree).encode())
+    assert "age" not in str(session.document.snapshot.describe_objects())
     session.set_status("accepted")
     assert session.document.status.value == "accepted"
     again = reopen(folder)

@@ -96,6 +96,17 @@ def test_neighboring_checks_of_one_reason_are_merged():
     assert [check.frame for check in find_checks(scores)] == [3]
 
 
+def test_lasting_contact_is_checked_once_a_second():
+    touching = Score(0.95, 100, 10.0, 10.0, signals=Signals(contact=0.5))
+    checks = find_checks({index: {1: touching} for index in range(30)})
+    assert [(check.frame, check.severity) for check in checks] == [(0, 0.4), (25, 0.4)]
+
+
+def test_frames_beside_a_gap_are_not_compared():
+    scores = {0: {1: SEEN}, 5: {1: Score(0.95, 20, 30.0, 10.0)}}
+    assert find_checks(scores) == []
+
+
 def test_lost_object_is_checked_once():
     scores = {index: {1: SEEN if index < 2 else GONE} for index in range(20)}
     lost = [check.frame for check in find_checks(scores) if check.reason == "lost"]

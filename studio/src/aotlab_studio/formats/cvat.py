@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
@@ -19,6 +21,8 @@ from aotlab_studio.formats import ParsedFile, Size
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
+TYPED_TEXT = r"true|false|0|-?[1-9]\d{0,17}"
+"""text of a boolean or an integer, which other programs may write as text"""
 
 Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """values of one track's shape, and the object's attributes, by frame"""
@@ -127,8 +131,10 @@ def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
         SubElement(parent, "attribute", name=name).text = text
 
 
-def _parse_attributes(parent: Element) -> dict[str, str]:
-    return {attribute.get("name", ""): attribute.text or "" for attribute in parent.iterfind("attribute")}
+def _parse_attributes(parent: Element) -> dict[str, str | bool | int]:
+    """Return the attributes of a track or shape, text that is a boolean or an integer as such."""
+    values = ((attribute.get("name", ""), attribute.text or "") for attribute in parent.iterfind("attribute"))
+    return {name: json.loads(text) if re.fullmatch(TYPED_TEXT, text) else text for name, text in values}
 
 
 def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:

@@ -39,10 +39,7 @@ def is_label_studio(tree: Any) -> bool:
 
 
 def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
-    """Return the objects of the tasks' first annotations, else of their predictions.
-
-    Regions whose id occurs in several tasks are one object.
-    """
+    """Return the objects of the results that `_list_results` chooses; regions of one id in several tasks are one."""
     all_tasks = [
         (_find_image(task["data"]), _list_results(task))
         for task in (tree if isinstance(tree, list) else [tree])

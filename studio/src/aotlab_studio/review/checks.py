@@ -80,12 +80,7 @@ class VideoReview(Struct, frozen=True):
 def find_checks(
     scores: Mapping[int, Mapping[int, Score]], drawn_objects: Mapping[int, frozenset[int]] | None = None
 ) -> list[Check]:
-    """Return the frames to correct, the worst first.
-
-    Args:
-        scores: scores by frame and object id.
-        drawn_objects: objects whose masks were drawn on a frame, which need no check there.
-    """
+    """Return the frames to check by scores by frame and object id, worst first; drawn masks need no check."""
     checks = []
     object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     for object_id in object_ids:

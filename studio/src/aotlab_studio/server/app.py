@@ -32,14 +32,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
-from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Targets, run_on_target
 from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
@@ -61,8 +60,6 @@ MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
-Targets = dict[str, int | None]
-"""object of each ``target``, a page's name of an object that may not exist yet; None: a new one"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -120,10 +117,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
-        """Store edits and statuses: messages, in order. Return an `Answer` or a `Failure` for each.
-
-        A page that closes sends those that are not acknowledged.
-        """
+        """Store edits and statuses, such as a page sends when it closes; return an `Answer` or a `Failure` for each."""
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
@@ -166,34 +160,22 @@ async def answer_message(
     targets: Targets,
     threads: CapacityLimiter | None = None,
 ) -> Answer | Failure:
-    """Carry out an action in one of the threads, once for each message id of a page; return the reply.
-
-    Messages with the same ``target`` are for one object: the one that the first of them creates, and after it is
-    deleted or merged, a new one or the one that has its pixels.
-    """
-    document, message_id, target = session.document, message.get("id"), str(message.pop("target", ""))
-    if target in targets and "object_id" in message:
-        message["object_id"] = targets[target]
+    """Carry out an action in one of the threads, once for each message id of a page; return the reply."""
+    document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
     elif message_id >= MIN_PAGE_ID:
         actor = replace(actor, message_id=message_id)
 
     def act() -> Answer:
-        result = run_action(session, message, actor)
-        if target and message["do"] in ("delete_object", "merge_objects"):
-            targets[target] = message.get("into")
-        elif target and isinstance(result, EditResult) and message.get("object_id") is None:
-            targets[target] = result.object_id
+        result = run_on_target(session, message, actor, targets)
         with document.lock:  # events of this revision come before the answer
             return Answer(message_id, result, document.revision, document.log.head)
 
     try:
         return await run_sync(act, limiter=threads)
-    except OutdatedError as error:
-        return Failure(message_id, str(error), error.choices)
     except InputError as error:
-        return Failure(message_id, str(error))
+        return Failure(message_id, str(error), error.choices if isinstance(error, OutdatedError) else [])
     except Exception:
         logging.getLogger(__name__).exception("action failed")
         return Failure(message_id, "internal error; the program's output has the details")

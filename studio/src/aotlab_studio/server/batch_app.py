@@ -55,13 +55,14 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], app.read_person(HTTPConnection(scope))
         connected = scope["type"] == "websocket"
-        scope, page = {**scope}, True
+        scope, use, cleanup = {**scope}, batch.connect, ExitStack()
         if not connected and scope["path"].endswith("/edits"):
             scope["body"] = await app.read_body(Request(scope, receive))
-            page = not sets_status_only(scope["body"])
-        use, cleanup = batch.use(name, person, page=page, connected=connected), ExitStack()
+            use = batch.use if sets_status_only(scope["body"]) else batch.connect
         try:
-            session = await run_in_threadpool(cleanup.enter_context, use)
+            session = await run_in_threadpool(cleanup.enter_context, use(name, person))
+            if connected:
+                await run_in_threadpool(session.runner.schedule)
             await clip_app({**scope, "session": session}, receive, send)
         except InputError:
             if not connected:

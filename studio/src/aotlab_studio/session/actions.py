@@ -19,6 +19,26 @@ from aotlab_studio.document.log import Entry
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
+Targets = dict[str, int | None]
+"""object by name, which a page gives to one that may not exist yet; None: a new one"""
+
+
+def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Any:
+    """Carry out an action as `run_action` does, on the object of its ``target``.
+
+    That is the object that the first message with this name creates; after it is deleted or merged, a new one or the
+    one that has its pixels.
+    """
+    target = str(message.pop("target", ""))
+    if target in targets and "object_id" in message:
+        message["object_id"] = targets[target]
+    result = run_action(session, message, actor)
+    if target and message["do"] in ("delete_object", "merge_objects"):
+        targets[target] = message.get("into")
+    elif target and isinstance(result, EditResult) and message.get("object_id") is None:
+        targets[target] = result.object_id
+    return result
+
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
     """Carry out the action ``do`` of a message, an edit once for each `Actor.message_id`, and return its result.

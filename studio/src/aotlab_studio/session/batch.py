@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from aotlab_studio.files import clean_up
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.batch_export import choose_clips, export_clip, format_problem
+from aotlab_studio.session.batch_export import export_clip, format_problem, plan_exports
 from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
@@ -38,14 +38,18 @@ class OpenClip:
     """A clip that is open in this program."""
 
     session: Session
-    person: str = ""
-    """who uses it; empty: unknown"""
-    pages: int = 0
-    """connected pages"""
+    pages: list[str] = field(default_factory=list)
+    """people at the pages that use it; empty: unknown"""
     requests: int = 0
-    """requests that are being answered, pages included"""
+    """requests that are being answered, those of pages included"""
+    stays_open: bool = False
+    """whether it stays open for `RELEASE_SECONDS` after the last request"""
     timer: threading.Timer | None = None
     """releases it, unless a request comes before"""
+
+    def find_other(self, person: str) -> str:
+        """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
+        return next((other for other in self.pages if person and other not in ("", person)), "")
 
 
 class Batch:
@@ -62,7 +66,7 @@ class Batch:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
-        """lock of each clip, held while it is opened, used or closed, so that the others need not wait"""
+        """lock of each clip, held while it is opened or closed, so that the others need not wait"""
         self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._runs: dict[str, Future[str]] = {}
@@ -84,50 +88,46 @@ class Batch:
     # Opening
 
     @contextmanager
-    def use(
-        self, name: str, person: str, *, page: bool = False, connected: bool = False
-    ) -> Iterator[Session]:
-        """Yield the session of a clip, which is opened if needed, for a request of a person.
-
-        Args:
-            page: a page makes the request, which is refused while another person's page is connected; after the last
-                request, the clip stays open for `RELEASE_SECONDS`.
-            connected: the request is the connection of a page.
-        """
+    def use(self, name: str, person: str) -> Iterator[Session]:
+        """Yield the session of a clip for a request of a person; open it if needed, close it after the last request."""
         with self._lock(name):
             clip = self._open.get(name) or self._open_clip(name)
-            if page and clip.pages and person and clip.person not in ("", person):
-                raise InputError(f"{name}: {clip.person} has it open; choose another clip, or wait")
-            is_holder = page or not clip.pages
             clip.requests += 1
-            clip.pages += connected
-            if connected and (run := self._runs.get(name)) is not None and run.done():
-                self._runs.pop(name, None)  # its error is shown until a page opens the clip
-        stays_open = False
         try:
             folder_lock = clip.session.document.database.folder_lock
-            if is_holder and person not in ("", clip.person) and folder_lock is not None:
+            if folder_lock is not None and not clip.find_other(person):
                 folder_lock.name_person(person)
-                clip.person = person
-            if connected:
-                clip.session.runner.schedule()
-            stays_open = page
             yield clip.session.with_actor(Actor(person))
         finally:
             with self._lock(name):
                 clip.requests -= 1
-                clip.pages -= connected
-                self.release(name, after_delay=stays_open)
+                self.release(name)
 
-    def release(self, name: str, *, after_delay: bool = False) -> None:
-        """Close a clip unless a request uses it; after `RELEASE_SECONDS` if it is being tracked, or ``after_delay``."""
+    @contextmanager
+    def connect(self, name: str, person: str) -> Iterator[Session]:
+        """Yield the session of a clip to a page, for a connection or a request; see `_require_free`."""
+        with self.use(name, person) as session:
+            with self._lock(name):
+                clip = self._require_free(name, person)
+                clip.pages.append(person)
+                if (run := self._runs.get(name)) is not None and run.done():
+                    self._runs.pop(name, None)  # its error is shown until a page opens the clip
+            try:
+                yield session
+            finally:
+                with self._lock(name):
+                    clip.pages.remove(person)
+
+    def release(self, name: str) -> None:
+        """Close a clip unless a request uses it; later if it is being tracked, or stays open for a page."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.requests:
                 return
             if clip.timer is not None:
                 clip.timer.cancel()
-            if after_delay or clip.session.runner.running_job:
+            if clip.stays_open or clip.session.runner.running_job:
+                clip.stays_open = False
                 clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
                 clip.timer.daemon = True
                 clip.timer.start()
@@ -158,10 +158,16 @@ class Batch:
         clip = self._open[name] = OpenClip(session)
         return clip
 
+    def _require_free(self, name: str, person: str) -> OpenClip:
+        """Return a used clip, which stays open for a page; raise `InputError` while another person's page uses it."""
+        with self._lock(name):
+            clip = self._open[name]
+            if other := clip.find_other(person):
+                raise InputError(f"{name}: {other} has it open; choose another clip, or wait")
+            clip.stays_open = True
+            return clip
+
     def _lock(self, name: str) -> threading.RLock:
-        """Return the lock of a clip; raise `InputError` for an unknown clip."""
-        if name not in self._locks:
-            self._find_clip(name)
         return self._locks.setdefault(name, threading.RLock())
 
     def _find_clip(self, name: str) -> BatchClip:
@@ -184,36 +190,36 @@ class Batch:
         return len(chosen)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
-        """Replace the results of all corrected or accepted clips by the masks of their projects.
+        """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.
 
-        All clips get the same class ids. Those of videos are written into ``NAME.masks`` beside the video.
-
-        Args:
-            outputs: outputs to write besides those that a clip has; an unknown one raises `InputError`.
-            person: who exports; empty: unknown.
+        Masks of videos are written into ``NAME.masks`` beside the video. ``outputs`` are written besides those that a
+        clip has; an unknown one raises `InputError`.
         """
         for output in outputs:
             sdk.find_output(output)
         with self._export:
-            chosen, classes, problems, left_out = choose_clips(find_clips(self.folder), outputs)
-            shared, written = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if chosen else {}, []
-            for clip in chosen:
+            plans, classes, exported = plan_exports(find_clips(self.folder), outputs)
+            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if plans else {}
+            for plan in plans:
+                name = plan.clip.name
                 try:
-                    with self.use(clip.name, person) as session:
-                        kept = export_clip(clip, outputs, session.document, shared)
-                    written.append(clip.name)
-                    left_out += [f"{clip.name} ({output}: as tracked)" for output in kept]
+                    with self.use(name, person) as session:
+                        export_clip(plan, session.document, shared)
+                    exported.names.append(name)
+                    exported.left_out.extend(f"{name} ({output}: as tracked)" for output in plan.kept_outputs)
                 except InputError as error:
-                    problems.append(format_problem(clip, error))
+                    exported.problems.append(format_problem(plan.clip, error))
                 except OSError as error:
                     problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
-                    problems.append(f"{clip.name}: {problem}")
-            return ExportedClips(written, problems, sorted(left_out))
+                    exported.problems.append(f"{name}: {problem}")
+            exported.left_out.sort()
+            return exported
 
     def _track(self, name: str, person: str) -> str:
         """Track the range of a clip in both directions; return the error message."""
         try:
-            with self.use(name, person, page=True) as session:  # not while another person has it open
+            with self.use(name, person) as session:
+                self._require_free(name, person)
                 (first, last), drawn, _ = list_frames_to_track(session.document.snapshot)
                 session.track(drawn[0] if drawn else first, "both", first, last)
                 job = session.runner.job

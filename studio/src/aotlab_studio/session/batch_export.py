@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from aotlab import InputError, sdk
@@ -14,6 +14,7 @@ from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.lock import LOCK
+from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.session.clips import BatchClip
 from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
 
@@ -21,11 +22,27 @@ LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""
 
 
-def choose_clips(
+@dataclass(frozen=True)
+class ExportPlan:
+    """Outputs of a clip: those to write, and those of tracking that they replace or that stay."""
+
+    clip: BatchClip
+    outputs: list[str]
+    """names of the outputs to write"""
+    replaced_files: set[str]
+    """files and folders of tracking that they replace"""
+    kept_outputs: list[str]
+    """`PROBABILITIES` that stay as tracked"""
+
+
+def plan_exports(
     clips: Sequence[BatchClip], outputs: Sequence[str]
-) -> tuple[list[BatchClip], dict[str, int | None], list[str], list[str]]:
-    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
-    chosen, problems, left_out, classes = [], [], [], dict[str, int | None]()
+) -> tuple[list[ExportPlan], dict[str, int | None], ExportedClips]:
+    """Return plans of the corrected and accepted clips, their class ids by name, and the clips that are left out.
+
+    Exported masks of rejected videos are renamed.
+    """
+    plans, classes, exported = list[ExportPlan](), dict[str, int | None](), ExportedClips([], [], [])
     folders = Counter(clip.results for clip in clips)
     for clip in clips:
         if clip.is_untouched:
@@ -33,23 +50,38 @@ def choose_clips(
         try:
             document = clip.read_document()
             if document is None:
-                left_out += [] if clip.is_video else [f"{clip.name} (open)"]
+                exported.left_out.extend([] if clip.is_video else [f"{clip.name} (open)"])
             elif document.status.value in FINAL_STATUSES:
-                _list_outputs(clip, outputs)  # before anything is written
+                plan = _plan_export(clip, outputs)
                 if folders[clip.results] > 1:
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
-                chosen.append(clip)
+                plans.append(plan)
                 objects = document.snapshot.objects.values()
                 classes |= {item.class_name or NO_CLASS: None for item in objects}
                 classes |= document.snapshot.state.classes
             else:
-                status = document.log.status.status if document.log.status else "open"
-                if document.new_results and status in FINAL_STATUSES:
-                    raise InputError(f"tracked again since it was {status}; set its status again")
-                left_out.append(f"{clip.name} ({document.status.value})")
+                set_status = document.log.status.status if document.log.status else "open"
+                if document.new_results and set_status in FINAL_STATUSES:
+                    raise InputError(f"tracked again since it was {set_status}; set its status again")
+                status = document.status.value
+                note = _set_aside(clip) if status == "rejected" and clip.is_video else ""
+                exported.left_out.append(f"{clip.name} ({status}{note})")
         except InputError as error:
-            problems.append(format_problem(clip, error))
-    return chosen, classes, problems, left_out
+            exported.problems.append(format_problem(clip, error))
+    return plans, classes, exported
+
+
+def _set_aside(clip: BatchClip) -> str:
+    """Rename the exported masks of a video, which ``aotlab track --jobs`` would use; return a note if there are any."""
+    masks, target = clip.results, clip.results.with_suffix(".rejected.masks")
+    if not (masks / sdk.CORRECTED_FILE).is_file():
+        return ""
+    try:
+        masks.rename(target)
+    except OSError as error:
+        problem = f"{masks.name} cannot be renamed to {target.name} ({error.strerror})"
+        raise InputError(f"{problem}; move one of them away") from error
+    return f"; its masks are in {target.name}"
 
 
 def format_problem(clip: BatchClip, error: InputError) -> str:
@@ -58,8 +90,8 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
-def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, if any, the files of tracking that they replace, and the `PROBABILITIES` to keep."""
+def _plan_export(clip: BatchClip, outputs: Sequence[str]) -> ExportPlan:
+    """Return the plan of a clip; raise `InputError` without an output to write."""
     corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
     tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
@@ -68,26 +100,25 @@ def _list_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], s
     names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
-    return names, tracked, kept
+    return ExportPlan(clip, names, tracked, kept)
 
 
-def export_clip(
-    clip: BatchClip, outputs: Sequence[str], document: Document, classes: Mapping[str, int]
-) -> list[str]:
-    """Replace the outputs of a clip by its document's, and write others; return the `PROBABILITIES` that are kept."""
-    job, results = clip.job, clip.results
-    names, tracked, kept = _list_outputs(clip, outputs)
+def export_clip(plan: ExportPlan, document: Document, classes: Mapping[str, int]) -> None:
+    """Write the outputs of a clip, with class ids by name; raise `InputError` if its status is not final any more."""
+    clip, job, results = plan.clip, plan.clip.job, plan.clip.results
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
     first, last = snapshot.editable_range
     with stage_files(results) as made:
-        export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
+        export_masks(document.frames, snapshot, made, plan.outputs, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
-        old_files.update({*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in names))
+        old_files.update(
+            {*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in plan.outputs)
+        )
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            for name in tracked:
+            for name in plan.replaced_files:
                 files = sdk.list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
             class_names, _ = snapshot.describe_objects()
@@ -100,4 +131,3 @@ def export_clip(
                 if not clip.is_video:
                     sdk.write_job_record(results, job)
                 raise
-    return kept

@@ -34,7 +34,7 @@ class BatchClip:
 
     @cached_property
     def file_stats(self) -> list[tuple[int, int]]:
-        """Times and sizes of the files that its properties are read from."""
+        """Times and sizes of the files that are read, to detect changes."""
         files = self.path / sdk.JOB_RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE
         return [stat_file(file) for file in files]
 
@@ -52,7 +52,7 @@ class BatchClip:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether the run of the list has not reached it, and nobody has edited it."""
+        """Whether it is neither tracked nor edited yet."""
         return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property

@@ -52,8 +52,6 @@ def export_masks(
 
     Args:
         snapshot: the document, which does not change meanwhile (`snapshot_for_export`).
-        names: outputs, of `list_outputs`.
-        last: last frame, included.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
     """

@@ -47,7 +47,6 @@ class Session:
     """Everything a person can do with a video. `run_action` also schedules the corrections that an action needs.
 
     Args:
-        make_tracker: as in `JobRunner`.
         segmenter: turns prompts into a mask; None: prompts are refused.
         loader: loader of the models that ``make_tracker`` uses; None: there is no choice.
     """
@@ -101,14 +100,14 @@ class Session:
         snapshot = self.document.snapshot
         ranges = snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            choices: list[OutdatedChoice] = ["proceed"]
+            remedy: OutdatedChoice = "proceed"
             if (job := self.runner.running_job) is not None and job.paused:
-                choices = ["resume", "proceed"]
+                remedy = "resume"
             elif job is not None or self.runner.list_corrections():
-                choices = ["wait", "proceed"]
+                remedy = "wait"
             end = snapshot.count if last is None else last + 1
             locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
-            raise OutdatedError(action, ranges, choices, locked=locked)
+            raise OutdatedError(action, ranges, remedy, locked=locked)
         return ranges
 
     def set_status(
@@ -174,9 +173,7 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Draw the mask that prompts ask for: a box, positive and negative clicks, a scribble on the object.
-
-        It is stored as by `edit_mask`.
+        """Draw the mask of prompts, as `edit_mask` does: a box, positive and negative clicks, a scribble on the object.
 
         Args:
             object_id: the object; None: a new one.
@@ -191,8 +188,8 @@ class Session:
         correction: Sequence[Point] = []
         if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
-        elif separate:
-            correction = _find_correction(mask, box, [*positive, *stroke], negative)
+        elif separate and box is None:
+            correction = _find_correction(mask, [*positive, *stroke], negative)
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -262,18 +259,13 @@ class Session:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
         ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
-
-        Args:
-            names: outputs, of `list_outputs`.
-            last: last frame, included; None: the video's.
-            key: random number by which it can be canceled.
+        It can be canceled by its ``key``, a random number.
         """
         first, last = self._limit_range(first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         try:
             self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
-            self._require_not_canceled(key)
             snapshot = self._write_export(names, first, last, outdated, key)
         finally:
             self._export.release()
@@ -346,11 +338,9 @@ class Session:
 
 
 def _find_correction(
-    mask: np.ndarray, box: Box | None, positive: Sequence[Point], negative: Sequence[Point]
+    mask: np.ndarray, positive: Sequence[Point], negative: Sequence[Point]
 ) -> Sequence[Point]:
-    """Return the points near which a mask changes; empty if the prompts make a whole mask."""
-    if box is not None:
-        return []
+    """Return the points near which a mask changes; empty if the points make a whole mask."""
     if not mask.any():
         if not positive:
             raise InputError("remove: the object has no mask on this frame; click on the object first")
@@ -375,15 +365,13 @@ def _change_mask(
 
 
 class OutdatedError(InputError):
-    """Frames are outdated, and the request does not say to proceed with them.
+    """Frames are outdated, and the request does not say to proceed with them; ``locked`` objects are among them.
 
-    Args:
-        choices: values of ``outdated`` with which the action can be repeated.
-        locked: whether some are of a locked object.
+    The action can be repeated with one of its ``choices`` as ``outdated``.
     """
 
     def __init__(
-        self, action: str, ranges: list[FrameRange], choices: list[OutdatedChoice], *, locked: bool = False
+        self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice, *, locked: bool = False
     ) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
@@ -394,7 +382,7 @@ class OutdatedError(InputError):
             "wait": ", and tracking is running. Wait for it",
             "resume": ", and tracking is paused. Resume it",
             "proceed": f": a drawn mask has changed since, or tracking was cut off. {advice}",
-        }[choices[0]]
+        }[remedy]
         verb = "export" if action == "export" else "accept"
         super().__init__(f"{subject}{reason}, or {verb} them as they are?")
-        self.choices = choices
+        self.choices: list[OutdatedChoice] = [remedy, "proceed"] if remedy != "proceed" else [remedy]

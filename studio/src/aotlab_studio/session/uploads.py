@@ -45,7 +45,7 @@ BINARY_ID = 255
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """suffixes of files of masks, those first that other files may belong to"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
-"""ends of the names of files that belong to others"""
+"""suffixes of companion files"""
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
@@ -53,7 +53,7 @@ EXPORTED_MASKS = (
 
 
 class AmbiguousObjectsError(InputError):
-    """It is ambiguous which objects of the project a file shows; a person has to choose."""
+    """A person must match the objects of a file with those of the project."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__(
@@ -117,23 +117,18 @@ def _match_objects(
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; see `load_upload`."""
     objects, ids = snapshot.objects, annotations.objects()
-    by_id = {file_id for file_id in ids if file_id in objects and file_id not in annotations.assigned_ids}
-    by_name = {item.name: item.id for item in objects.values() if item.id not in by_id}
-    counts = Counter(item.name for item in objects.values()) + Counter(names.values())
-    targets, is_certain = dict[int, int | None](), True
-    for file_id in ids:
-        name = names.get(file_id, "")
-        if ids == [BINARY_ID]:
-            targets[file_id] = chosen
-            is_certain &= chosen is not None
-        elif file_id in by_id:
-            targets[file_id], item = file_id, objects[file_id]
-            is_certain &= name in ("", item.name, item.class_name)
-        elif counts[name] == 2:  # once here, and once in the file
-            targets[file_id] = by_name.get(name)
-        else:
-            targets[file_id] = None
-            is_certain &= name not in by_name
+    uses = Counter([*(item.name for item in objects.values()), *names.values()])
+    same_ids = {key for key in ids if key in objects and key not in annotations.assigned_ids}
+    by_name = {item.name: item.id for item in objects.values() if item.id not in same_ids}
+    if ids == [BINARY_ID]:
+        targets, is_certain = {BINARY_ID: chosen}, chosen is not None
+    else:
+        shared_names = {name for name in by_name if uses[name] > 2}  # of several objects, here or in the file
+        unique = {name: by_name[name] for name in by_name.keys() - shared_names}
+        targets = {key: key if key in same_ids else unique.get(names.get(key, "")) for key in ids}
+        same = ((objects[key], names.get(key, "")) for key in same_ids)
+        is_certain = all(name in ("", item.name, item.class_name) for item, name in same)
+        is_certain &= shared_names.isdisjoint(names.get(key, "") for key in targets.keys() - same_ids)
     if objects and not (is_certain and chosen in (None, *targets.values())):
         raise AmbiguousObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
     return targets

@@ -33,10 +33,7 @@ def merge_clips(
 
     Every finished or corrected clip that is not rejected is in one of the two, with the frames that have masks; of a
     folder of videos, the corrected and accepted ones. Class ids are the same in both; classes without an object are
-    left out.
-
-    Returns:
-        what is written, and sentences about clips that are left out.
+    left out. Returns what is written, and sentences about clips that are left out.
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
@@ -56,7 +53,7 @@ def merge_clips(
     for part, chosen in parts.items():
         if not chosen:
             advice = "; ".join([*problems, *notes]) or "give the --output of track --jobs, or change --split"
-            raise InputError(f"{folder}: no tracked video for {part}; {advice}")
+            raise InputError(f"{folder}: no usable video for {part}; {advice}")
     classes = merge_classes(folder, [video.annotations for video in videos])
     for video in videos:
         video.annotations.classes = classes
@@ -106,11 +103,7 @@ def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, 
 
 
 def read_status(clip: BatchClip) -> VideoStatus:
-    """Return the status of a clip; open if nobody has opened it.
-
-    Raises:
-        InputError: corrected or accepted masks of results are not exported, or an exported one is missing.
-    """
+    """Return the status of a clip; raise `InputError` if its final masks are not exported, or one is missing."""
     document = clip.read_document()
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected" or clip.is_video:
@@ -121,11 +114,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.edited and status in FINAL_STATUSES:
-        snapshot, is_partial = document.snapshot, any(clip.path.glob(f"{REPLACED}*"))
-        if is_partial or (exported.digest, exported.objects) != (
-            snapshot.masks_digest,
-            snapshot.objects_digest,
-        ):
+        digests = document.snapshot.masks_digest, document.snapshot.objects_digest
+        if (exported.digest, exported.objects) != digests or any(clip.path.glob(f"{REPLACED}*")):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 
