@@ -43,7 +43,6 @@ FLAGS = [
     "--renderer-process-limit=1",  # the start of a process takes longer than the page
 ]  # fmt: skip
 VIEWPORT = {"width": 1280, "height": 690}
-"""too low for thumbnails above the timeline, which take a third of the time to load a page"""
 WATCH = """
 window.counts = { done: 0, ended: 0 };
 new MutationObserver((records) => records.forEach(({ target, attributeName, oldValue }) => {

@@ -104,9 +104,15 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
     for name in ("one", "two"):
         choose_status(tab, "accepted", of=name)
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")
-    tab.check("#export-form [name=cvat]")
+    tab.uncheck("#export-form [name=coco]")
     tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=Choose a format")
+    requests = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.check("#export-form [name=cvat]")
+    tab.dblclick("#export-clips")
     tab.wait_for_selector("#status >> text=2 clips exported")
+    assert len([url for url in requests if url.endswith("/export")]) == 1
     assert (tmp_path / "videos" / "one.masks" / "cvat.xml").is_file()
     tab.close()
     served.close()
@@ -204,7 +210,9 @@ def test_list_keeps_a_note_that_is_typed(context, served_list, batch):
     with tab.expect_response("**/clips"):
         tab.keyboard.type("r")
     tab.keyboard.type("k")
-    tab.click("dialog[open] [value=rejected]")
+    tab.focus("dialog[open] [value=rejected]")
+    tab.keyboard.press(">")
+    tab.keyboard.press("Enter")
     tab.wait_for_selector("#clips .rejected >> text=rejected: dark")
     tab.wait_for_selector("#clips .accepted")
     assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"

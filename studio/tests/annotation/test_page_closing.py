@@ -49,9 +49,11 @@ def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     new_page.stroke((10, 10), (20, 10))
     new_page.wait_until(lambda: wire.held)
     assert not new_page.may_leave()
+    new_page.tab.wait_for_selector("main >> text=Saving…")
     with new_page.done():
         wire.release()
     assert new_page.may_leave()
+    assert not new_page.tab.is_visible("main >> text=Saving…")
 
 
 def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
@@ -221,9 +223,14 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
         new_page.tab.mouse.up()
     new_page.tab.evaluate("""() => {
         window.parts = [];
-        window.fetch = async (_, { body, keepalive }) => { parts.push([JSON.parse(body), body.length, keepalive]); };
+        window.fetch = (_, { body, keepalive }) => {
+            parts.push([JSON.parse(body), body.length, keepalive]);
+            return new Promise((resolve) => { window.answer = resolve; });
+        };
         dispatchEvent(new Event('pagehide'));
     }""")
+    assert len(new_page.tab.evaluate("parts")) == 1  # the server would store the others at the same time
+    new_page.tab.evaluate("answer(new Response())")
     parts = new_page.tab.evaluate("parts")
     assert sum(size for _, size, _ in parts) > 65536
     assert [keepalive for *_, keepalive in parts] == [True, False]

@@ -122,6 +122,9 @@ def test_scribble_makes_and_corrections_enabled_a_mask(page):
     page.click_done(10, 10)  # a short one
     assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
     page.key_done("Control+z")
+    page.drag((-3, 10), (10, 10), steps=1)  # only its end is on the frame
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
+    page.key_done("Control+z")
     page.drag((7, 7), (12, 12))
     assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
     page.key_done("Control+z")

@@ -104,8 +104,9 @@ def test_list_updates_while_a_color_has_the_focus(page, session, one_object):
 
 def test_message_offers_undo_of_the_last_step_only(page, session, one_object):
     page.key_done("Delete")
-    with page.done():
-        page.tab.click(".toast >> text=Undo")
+    page.tab.focus(".toast >> text=Undo")
+    page.key_done("Enter")
+    page.tab.wait_for_selector("#view:focus")
     assert [*session.document.snapshot.objects] == [1]
     page.key_done("Delete")
     page.tab.wait_for_selector(".toast")
@@ -198,6 +199,13 @@ def test_class_and_attributes_are_typed_for_the_object(page, session, one_object
     assert session.document.snapshot.state.classes == {"fish": 1}
     page.tab.wait_for_selector("#objects .class >> text=fish")
     assert page.tab.get_attribute("#classes option", "value") == "fish"
+    editing.change_object(session.document, 1, attributes={"n": 3, "cut": True, "f": 0.5})
+    page.wait_until(lambda: page.tab.input_value("#attributes") == "n=3, cut=true, f=0.5")
+    page.tab.fill("#attributes", "n=3, cut=true, f=0.75, new=1")
+    page.tab.press("#attributes", "Enter")
+    stored = {"n": 3, "cut": True, "f": "0.75", "new": "1"}
+    page.wait_until(lambda: session.document.snapshot.objects[1].attributes == stored)
+    assert session.document.snapshot.objects[1].attributes["cut"] is True
 
 
 def test_selection_of_another_object_ends_isolation(page, session):
@@ -231,9 +239,10 @@ def test_delete_removes_the_object_of_the_focused_row(page, session, two_objects
     page.tab.focus("#objects [name=select2]")
     page.key_done("Delete")
     assert [*session.document.snapshot.objects] == [1]
-    page.tab.focus("#objects [name=select1]")
+    page.tab.wait_for_selector("#objects [name=select1]:focus")
     page.key_done("Meta+Backspace")
     assert not session.document.snapshot.objects
+    page.tab.wait_for_selector("#view:focus")
 
 
 def test_redo_selects_the_object_that_was_selected(page, one_object):
@@ -314,6 +323,8 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.press(selector, "Enter")
     page.wait_status("type your name first")
     page.tab.wait_for_selector(".problem >> text=type your name first")
+    page.wait_idle()
+    assert not page.may_leave()
     page.tab.fill("#person", "Ann")
     page.tab.press("#person", "Enter")
     page.wait_no_status()  # connected again
@@ -391,17 +402,20 @@ def test_attribute_given_twice_is_refused(page, session, one_object):
 def test_dropped_file_of_masks_is_loaded(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     content = [*(tmp_path / "masks.png").read_bytes()]
-    canceled = page.tab.evaluate(
-        """(content) => {
-            const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([new Uint8Array(content)], 'masks.png'));
-            return ['dragover', 'drop'].map((kind) => !document.getElementById('view').dispatchEvent(
-                new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true })));
-        }""",
-        content,
-    )
-    assert canceled == [True, True]
-    page.wait_status("Masks loaded on frame 0")
+    for count, status in ((2, "one file"), (1, "Masks loaded on frame 0")):
+        canceled = page.tab.evaluate(
+            """([content, count]) => {
+                const dataTransfer = new DataTransfer();
+                for (let file = 0; file < count; file += 1) {
+                    dataTransfer.items.add(new File([new Uint8Array(content)], `masks${file}.png`));
+                }
+                return ['dragover', 'drop'].map((kind) => !document.getElementById('view').dispatchEvent(
+                    new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true })));
+            }""",
+            [content, count],
+        )
+        assert canceled == [True, True]
+        page.wait_status(status)
     assert (page.labels(0) == truth(0)).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from studio.tests.annotation.browser import (
@@ -58,6 +59,25 @@ def test_tap_clicks_and_two_fingers_pan(page):
         send_touch(page, "touchStart", (10, 10))
         send_touch(page, "touchEnd")
     assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+@pytest.mark.parametrize("tool", ["c", "x"])
+def test_double_tap_makes_one_object(page, session, tool):
+    rows = iter((4, 20, 36))
+
+    def segment(frame, prompts):  # each time another mask, not at the tap
+        labels = np.zeros(frame.shape[:2], np.uint8)
+        labels[next(rows) :][:3, 50:58] = max(prompts)
+        return labels
+
+    session.segmenter = segment
+    page.key(tool)
+    for kind in ("touchStart", "touchEnd") * 2:
+        send_touch(page, kind, *[(45, 30)] * (kind == "touchStart"))
+    page.wait_shown("object 1")
+    page.settle()
+    page.wait_idle()
+    assert len(session.document.snapshot.objects) == 1
 
 
 def test_pen_draws_and_its_second_button_erases(page):

@@ -357,7 +357,9 @@ def test_version_is_kept_and_restored(page, one_object):
     page.tab.fill("#version-title", "first")
     page.tab.click("#version-save")
     page.tab.wait_for_selector("#versions li")
-    page.key("Escape")
+    page.tab.click("text=Restore")
+    page.wait_status("Nothing has changed")
+    assert page.tab.query_selector(".toast") is None
     page.key_done("m")
     page.tab.click("#open-versions")
     page.tab.click("text=Restore")
@@ -414,9 +416,9 @@ def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
         code = "async (clips) => (await import('./page/clips.js')).findNext(clips, 'a')?.name"
         return idle_page.tab.evaluate(code, clips)
 
-    assert find("open", "corrected", "rejected") == "c"
-    assert find("open", "accepted", "corrected") == "c"
-    assert find("open", "accepted", "accepted") is None
+    assert find("open", "corrected", "in progress") == "c"
+    assert find("open", "rejected", "corrected") == "c"
+    assert find("open", "accepted", "rejected") is None
 
 
 def test_times_are_in_the_zone_of_the_browser(browser, session, served):

@@ -12,6 +12,7 @@ const INTERVAL = 5000; // milliseconds between two refreshes
 
 let clips = /** @type {Clip[]} */ ([]);
 let hasFailed = false; // whether the list could not be read
+let isExporting = false;
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
@@ -24,7 +25,8 @@ element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);
 document.addEventListener('keydown', (event) => {
-  if (event.key !== '>' || /** @type {HTMLElement} */ (event.target).matches('input, select')) return;
+  if (event.key !== '>' || document.querySelector('dialog[open]')) return;
+  if (/** @type {HTMLElement} */ (event.target).matches('input, select')) return;
   event.preventDefault(); // the name's field may get the focus
   openNext();
 });
@@ -98,8 +100,13 @@ async function trackAll() {
 }
 
 async function exportClips() {
+  const formats = [...new FormData(element('export-form')).keys()];
+  if (!formats.length) showMessage('Choose a format first.', true);
+  if (!formats.length || isExporting) return;
+  isExporting = true;
   showMessage('Exporting…');
-  const result = await post('export', [...new FormData(element('export-form')).keys()]).catch(showError);
+  const result = await post('export', formats).catch(showError);
+  isExporting = false;
   if (result.error) return;
   const { names, problems, left_out: leftOut } = result;
   const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];

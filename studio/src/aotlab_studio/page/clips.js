@@ -17,11 +17,11 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/** Return the next clip that nobody has open and that needs work or, without one, that waits to be accepted. */
+/** Return the next clip that nobody has open and that is open or in progress or, without one, corrected. */
 export function findNext(/** @type {Clip[]} */ clips, name = '') {
   const index = clips.findIndex((clip) => clip.name === name) + 1; // after this clip
   const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (
-    clip.name !== name && !clip.holder && clip.status !== 'accepted'));
+    clip.name !== name && !clip.holder && !['accepted', 'rejected'].includes(clip.status)));
   return others.find((clip) => clip.status !== 'corrected') ?? others[0];
 }
 

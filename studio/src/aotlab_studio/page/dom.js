@@ -15,10 +15,17 @@ export function createElement(kind, values, ...nodes) {
   return node;
 }
 
-/** Return the focus to the frame, so that keys act on it. */
-export const focusView = () => element('view').focus({ preventScroll: true });
+/** Focus the frame, so that keys act on it; the list of clips has none. */
+export const focusView = () => element('view')?.focus({ preventScroll: true });
 
-/** Return the focus to the frame after a button or slider was pressed, or a box or list changed, with the pointer. */
+/** Change elements; if the focused one is removed, the frame gets the focus. @param {() => void} change */
+export function keepFocus(change) {
+  const { activeElement } = document;
+  change();
+  if (!activeElement?.isConnected) focusView();
+}
+
+/** Focus the frame after a button or slider was pressed, or a box or list changed, with the pointer. */
 export function returnFocus() {
   const returnToView = (/** @type {Event} */ { target, type }) => {
     const controls = type === 'click' ? 'button, a, [type=range]' : '[type=checkbox], [type=color], select';

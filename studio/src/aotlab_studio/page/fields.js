@@ -1,6 +1,6 @@
 /** Number and text fields, forms, lists of rows. */
 
-import { createElement, element } from './dom.js';
+import { createElement, element, focusView } from './dom.js';
 import { showToast } from './messages.js';
 
 /** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
@@ -29,6 +29,7 @@ export class RowList {
     const { list, rows } = this;
     this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
     const newRows = [...this.rows.values()];
+    const focusedIndex = [...rows.values()].findIndex(({ line }) => line.contains(document.activeElement));
     for (const row of rows.values()) if (!newRows.includes(row)) row.line.remove();
     for (const [index, { line, show }] of newRows.entries()) {
       show(items[index]);
@@ -36,6 +37,10 @@ export class RowList {
         while (list.children[index] !== line) list.append(list.children[index]);
       } else if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
     }
+    if (focusedIndex < 0 || list.contains(document.activeElement)) return;
+    const nextRow = newRows[Math.min(focusedIndex, newRows.length - 1)]; // the focused one was removed
+    if (nextRow) nextRow.line.querySelector('button')?.focus();
+    else focusView();
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { createElement, element, elements, formatCount } from './dom.js';
 import { onSubmit } from './fields.js';
-import { CANCELED, showHint, showToast } from './messages.js';
+import { CANCELED, closeToasts, showHint, showToast } from './messages.js';
 
 /** Return title, author and local time of a step. @param {import('./protocol.js').Step} step */
 function formatStep({ title, author, time }) {
@@ -15,7 +15,7 @@ function formatStep({ title, author, time }) {
 export class EditHistory {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.shownFrame = -1; // frame shown by the last undo or redo; the next one may leave it
+    this.shownFrame = -1; // frame shown by the last undo or redo; after it, another one may show
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };
@@ -24,7 +24,7 @@ export class EditHistory {
 
   /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
   show({ step, history }) {
-    for (const box of element('toasts').querySelectorAll(`[data-step]:not([data-step='${step}'])`)) box.remove();
+    closeToasts((toast) => toast.step > 0 && toast.step !== step);
     this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
@@ -36,13 +36,16 @@ export class EditHistory {
     }
   }
 
-  /** Offer to undo the step of an answer. @param {{step?: number, error?: Error}} answer @param {string} text */
-  offerUndo(answer, text) {
-    if (!answer.error) showToast(text, { Undo: () => this.undo(answer.step) }, answer.step);
+  /** Answer to an edit, with the pixels that it took from other objects; `isUnchanged`: it made no step.
+   * @typedef {{step?: number, isUnchanged?: boolean, error?: Error,
+   *   result?: {losses?: Record<number, number>, object_id?: number} | null}} EditAnswer */
+  /** Offer to undo the step of an answer. @param {EditAnswer} answer @param {string} text */
+  offerUndo({ step, isUnchanged, error }, text) {
+    if (isUnchanged) showHint('Nothing has changed.');
+    else if (!error) showToast(text, { Undo: () => this.undo(step) }, step);
   }
 
-  /** @typedef {{step?: number, result?: {losses: Record<number, number>, object_id?: number}, error?: Error}} Losses */
-  /** Show how many pixels an edit took from other objects. @param {Losses} answer @param {string} [taker] */
+  /** Show how many pixels an edit took from other objects. @param {EditAnswer} answer @param {string} [taker] */
   reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
     const losses = Object.entries(answer.result?.losses ?? {});
     const texts = losses.map(([id, count]) => `${formatCount(count, 'pixel')} from ${this.app.getName(Number(id))}`);
@@ -58,7 +61,7 @@ export class EditHistory {
    * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
     const { app: { playback, queue, selection } } = this;
-    playback.cancelSeek();
+    if (playback.isReady) playback.stopAtShownFrame();
     const { frame } = playback.wanted;
     const answer = await queue.runInOrder({ action }, async () => {
       const { app: { objects }, id, target } = selection;

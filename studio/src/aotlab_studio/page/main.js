@@ -6,14 +6,14 @@
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, elements, returnFocus, scrollTo } from './dom.js';
+import { addIcons, createElement, element, returnFocus, scrollTo } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
 import { clearErrorAfter, showError, showHint, showMessage } from './messages.js';
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
-import { bindPointers } from './pointers.js';
+import { Gestures } from './pointers.js';
 import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
@@ -60,7 +60,7 @@ export class App {
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();
     };
-    bindPointers(this.viewer, this.toolbox);
+    new Gestures(this.viewer, this.toolbox);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
@@ -131,14 +131,17 @@ export class App {
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
     const last = this.objects[this.objects.length - 1];
-    // an edit on its way selects the object that it creates
-    if (wasEmpty && last && !this.selection.item && !this.queue.hasEdits) this.selection.setSelected(last.id);
+    // an edit of this page selects the object that it creates
+    const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
+    if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
   }
 
   /** Whether closing the page may lose something. */
   get hasUnsentWork() {
-    return this.name && (this.queue.requestCount || this.queue.actions.size || this.toolbox.hasUnfinishedInput);
+    const { objectPanel, queue, review, toolbox } = this;
+    const hasDrafts = [...objectPanel.fields, review.note].some(({ drafts }) => drafts.size);
+    return this.name && (queue.requestCount || queue.actions.size || toolbox.hasUnfinishedInput || hasDrafts);
   }
 
   get objects() {
@@ -146,17 +149,14 @@ export class App {
   }
 
   renderObjects() {
-    const { objects, selection } = this;
+    const { objectPanel, selection: { id: selectedId, isolatedId } } = this;
     this.timeline.draw();
-    const { id: selectedId, isolatedId } = selection;
     const isolated = this.findObject(isolatedId);
-    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!isolated || item === isolated)));
-    this.objectPanel.show();
+    const visible = this.objects.filter((item) => !objectPanel.isSwitchedOn('hidden', item));
+    this.viewer.setObjects(visible.filter((item) => !isolated || item === isolated));
+    objectPanel.show();
     if (selectedId !== this.lastScrolledId) this.scrollToSelected();
     this.toolbox.show();
-    element('empty').hidden = selectedId > 0;
-    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
-    element('merge').disabled = !selectedId || objects.length < 2;
   }
 
   /** Scroll to the selected object in the list and the timeline, once after each selection. */

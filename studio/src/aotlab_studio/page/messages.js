@@ -1,10 +1,11 @@
 /** Messages in the header and on the frame, dialogs that ask. */
 
-import { createElement, createIcon, element } from './dom.js';
+import { createElement, createIcon, element, keepFocus } from './dom.js';
 
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
-  element('status').replaceChildren(text, ...(isError ? [createCloseButton(() => showMessage(''))] : []));
+  const buttons = isError ? [createCloseButton(() => showMessage(''))] : [];
+  keepFocus(() => element('status').replaceChildren(text, ...buttons));
   Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
 }
 
@@ -32,23 +33,34 @@ const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;
-const MAX_TOASTS = 3;
+const MAX_TOASTS = 3; // largest number of messages on the frame if one has no button
+
+/** Message on the frame; `step`: that its buttons undo, or 0.
+ * @typedef {{text: string, step: number, hasButtons: boolean, box: HTMLElement}} Toast */
+let toasts = /** @type {Toast[]} */ ([]); // the oldest first
+
+/** Close the messages on the frame that match. @param {(toast: Toast) => boolean} matches */
+export function closeToasts(matches) {
+  const closed = toasts.filter(matches);
+  toasts = toasts.filter((toast) => !closed.includes(toast));
+  for (const { box } of closed) keepFocus(() => box.remove());
+}
 
 /** Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
- * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} `step`: that the buttons undo */
+ * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} */
 export function showToast(text, buttons = {}, step = 0) {
-  const close = () => box.remove();
+  const close = () => closeToasts((each) => each === toast);
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
   const box = createElement('div', { className: 'toast' },
     createElement('span', {}, text), ...actions, createCloseButton(close));
-  if (step) box.dataset.step = String(step);
-  const isSame = (/** @type {Element} */ other) => step && other.outerHTML === box.outerHTML;
-  [...element('toasts').children].find(isSame)?.remove(); // of a key that was pressed twice
-  element('toasts').append(box);
-  const boxes = [...element('toasts').children];
+  const toast = { text, step, hasButtons: actions.length > 0, box };
+  closeToasts((other) => step > 0 && other.step === step && other.text === text); // of a key that was pressed twice
   // what a button does may not be possible in another way
-  if (boxes.length > MAX_TOASTS) (boxes.find((each) => !each.querySelector('button:not(.small)')) ?? boxes[0]).remove();
+  const replaced = toasts.length < MAX_TOASTS ? undefined : toasts.find(({ hasButtons }) => !hasButtons);
+  closeToasts((each) => each === replaced);
+  toasts.push(toast);
+  element('toasts').append(box);
   const expire = () => {
     if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
     else close();
@@ -56,7 +68,7 @@ export function showToast(text, buttons = {}, step = 0) {
   if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
-/** Ask in a dialog; return the value of the pressed button, empty if canceled; `values`: the one of Enter first.
+/** Ask in a dialog; return the value of the pressed button, empty if canceled; the first is that of Enter.
  * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>} */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (

@@ -9,6 +9,7 @@ import { ask, showError, showHint, showMessage } from './messages.js';
 /** @import { Actions, FileObject, LoadedMasks } from './protocol.js' */
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
+/** @typedef {import('./queue.js').Target} Target */
 
 const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
 
@@ -36,7 +37,8 @@ function createObjectRow(id, app) {
   };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
-    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // keep one being chosen
+    // the color that the user is choosing stays
+    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color;
     swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
     button.ariaPressed = String(id === app.selection.id);
     button.title = `Select ${item.name}; double-click to rename`;
@@ -44,8 +46,9 @@ function createObjectRow(id, app) {
     category.textContent = item.class_name === item.name ? '' : item.class_name;
     for (const [index, { key, text, icons }] of SWITCHES.entries()) {
       switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
-      switches[index].ariaPressed = String(item[key]);
-      setIcon(switches[index], icons[Number(item[key])]);
+      const isOn = app.objectPanel.isSwitchedOn(key, item);
+      switches[index].ariaPressed = String(isOn);
+      setIcon(switches[index], icons[Number(isOn)]);
     }
   };
   return { line, show };
@@ -72,29 +75,36 @@ export class ObjectPanel {
     this.className = new TextField(className, (id) => app.findObject(id)?.class_name ?? '', (id, text) => (
       this.changeObject(id, { class_name: text })));
     this.attributes = new TextField(attributes, (id) => formatAttributes(app.findObject(id)), async (id, text) => {
-      const names = splitAttributes(text).map(([key]) => key);
+      const stored = app.findObject(id)?.attributes ?? {};
+      const pairs = splitAttributes(text);
+      const names = pairs.map(([key]) => key);
       const repeated = names.find((key, index) => names.indexOf(key) !== index);
       if (repeated) return showError(new Error(`“${repeated}” is given twice; an attribute has one value.`));
-      return this.changeObject(id, { attributes: Object.fromEntries(splitAttributes(text)) });
+      // an unchanged number stays a number
+      const typed = pairs.map(([key, value]) => [key, String(stored[key]) === value ? stored[key] : value]);
+      return this.changeObject(id, { attributes: Object.fromEntries(typed) });
     });
+    this.fields = [this.name, this.className, this.attributes];
     element('merge').onclick = () => app.commands.add(() => openMerge(app), true);
     element('load').onchange = () => {
-      loadMasks(app, element('load').files?.[0]).catch(showError);
+      loadMasks(app, element('load').files).catch(showError);
       element('load').value = ''; // the same file may be chosen again
     };
     document.addEventListener('dragover', (event) => event.preventDefault()); // or the browser opens the file
     document.addEventListener('drop', (event) => {
       event.preventDefault();
-      loadMasks(app, event.dataTransfer?.files[0]).catch(showError);
+      loadMasks(app, event.dataTransfer?.files).catch(showError);
     });
   }
 
   show() {
     const { objects, selection: { item } } = this.app;
     this.list.show(objects);
+    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !item;
+    element('merge').disabled = !item || objects.length < 2;
+    element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
-    if (!item) return;
-    for (const field of [this.name, this.className, this.attributes]) field.show(item.id);
+    if (item) for (const field of this.fields) field.show(item.id);
   }
 
   /** Edit the selected object's mask on this frame; `values`: further fields of the message.
@@ -125,15 +135,22 @@ export class ObjectPanel {
     return this.app.queue.edit('change_object', { object_id: id, ...changes });
   }
 
-  /** @param {'hidden' | 'locked'} key @param {import('./queue.js').Target} target the selected one by default */
+  /** Return whether a switch of an object is on after the unanswered edits; the object may not exist yet.
+   * @param {'hidden' | 'locked'} key @param {Target} target */
+  isSwitchedOn(key, target) {
+    const isPending = (/** @type {import('./queue.js').PendingAction} */ { message = {}, target: other }) => (
+      key in message && (other === target || (target.id > 0 && other?.id === target.id)));
+    const pending = [...this.app.queue.actions.values()].reverse().find(isPending);
+    return Boolean(/** @type {any} */ (pending?.message ?? this.app.findObject(target.id))?.[key]);
+  }
+
+  /** @param {'hidden' | 'locked'} key @param {Target} target the selected one by default */
   async toggleSwitch(key, target = this.app.selection.target) {
-    const { app, app: { queue } } = this;
-    const item = app.findObject(target.id) ?? target; // it may not exist yet
-    item[key] = !item[key]; // the next press may come before the answer
-    app.renderObjects();
-    const message = /** @type {any} */ ({ object_id: null, [key]: item[key] });
-    if ((await queue.edit('change_object', message, target)).error) item[key] = !item[key];
-    app.renderObjects();
+    const message = /** @type {any} */ ({ object_id: null, [key]: !this.isSwitchedOn(key, target) });
+    const answer = this.app.queue.edit('change_object', message, target);
+    this.app.renderObjects();
+    await answer;
+    this.app.renderObjects();
   }
 }
 
@@ -162,8 +179,10 @@ async function openMerge(app) {
   app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
-/** Load the masks of a file. @param {App} app @param {File | undefined} file */
-async function loadMasks(app, file) {
+/** Load the masks of a file. @param {App} app @param {FileList | null} [files] */
+async function loadMasks(app, files) {
+  const [file, ...others] = files ?? [];
+  if (others.length) throw new Error('Load one file at a time; a ZIP can hold several masks.');
   if (!file) return;
   showMessage('Loading masks…');
   const { playback, playback: { frame } } = app;

@@ -5,8 +5,11 @@ import { fetchImage } from './frames.js';
 import { showError, showHint } from './messages.js';
 
 const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
-const UNWANTED_DELAY = 1000; // milliseconds after which a frame is abandoned if the user has requested another one
+const STALE_DELAY = 1000; // milliseconds after which loading stops if the user has requested another frame
 const PREFETCH_FRAMES = 6;
+
+/** Why another frame may show next: `seek`: the user waits for it, and nothing is changed until then; `follow`: it was
+ * tracked. @typedef {'rest' | 'seek' | 'play' | 'follow'} ModeKind */
 
 export class Playback {
   constructor(/** @type {import('./main.js').App} */ app) {
@@ -14,11 +17,10 @@ export class Playback {
     this.count = 1;
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
-    this.wanted = { frame: 0, revision: 0, byUser: false }; // `byUser`: until the frame shows, nothing is changed
-    this.isFollowing = true; // whether frames show as they are tracked, until the user draws or goes to another one
+    this.wanted = { frame: 0, revision: 0 };
+    this.mode = { kind: /** @type {ModeKind} */ ('rest') }; // each change is another object
     this.loadTask = new CoalescedTask(() => this.loadWanted());
-    this.abandonUnwanted = () => {}; // stops loading unless it is of the requested frame
-    this.playToken = /** @type {object | null} */ (null); // of the loop that plays; null: stopped
+    this.abortStaleLoad = () => {}; // stops loading unless it is of the requested frame
     const field = element('frame');
     const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
@@ -33,7 +35,7 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return !this.wanted.byUser && this.app.viewer.image !== null;
+    return this.mode.kind !== 'seek' && this.app.viewer.image !== null;
   }
 
   /** Return whether the page may leave a frame by itself: the user is still on it, and not drawing. */
@@ -53,16 +55,24 @@ export class Playback {
 
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
-    this.stop();
-    this.wanted.byUser = true;
+    this.setMode('seek');
     return this.goTo(frame);
+  }
+
+  /** Show frames as they are tracked, until the user plays, draws or goes to another one. */
+  startFollowing() {
+    if (this.mode.kind === 'rest' && !this.app.toolbox.isDrawing) this.setMode('follow');
+  }
+
+  follow(/** @type {number} */ frame) {
+    if (this.mode.kind === 'follow') this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
     this.wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
     if (this.wanted.frame !== this.frame) this.app.toolbox.endInput();
-    else this.abandonUnwanted();
+    else this.abortStaleLoad();
     return this.loadTask.run();
   }
 
@@ -77,8 +87,8 @@ export class Playback {
   async loadWanted() {
     const { app, shown, wanted, wanted: { frame, revision } } = this;
     const load = new AbortController();
-    this.abandonUnwanted = () => { if (frame !== wanted.frame) load.abort(); };
-    const timer = setInterval(() => { if (wanted.byUser) this.abandonUnwanted(); }, UNWANTED_DELAY);
+    this.abortStaleLoad = () => { if (frame !== wanted.frame) load.abort(); };
+    const timer = setInterval(() => { if (this.mode.kind === 'seek') this.abortStaleLoad(); }, STALE_DELAY);
     try {
       if (frame !== shown.frame || revision > shown.revision) await this.loadFrame(frame, revision, load.signal);
     } catch (error) {
@@ -88,7 +98,7 @@ export class Playback {
     app.viewer.placeholder = null;
     app.viewer.draw();
     if (this.loadTask.isRequested) return;
-    wanted.byUser = false;
+    if (this.mode.kind === 'seek') this.setMode('rest');
     app.commands.runReady();
   }
 
@@ -97,9 +107,7 @@ export class Playback {
     showError(error);
     this.app.commands.drop();
     if (frame === this.frame) this.shown.revision = revision; // the next change tries again
-    if (frame !== this.wanted.frame) return;
-    this.wanted.byUser = false;
-    this.cancelSeek();
+    if (frame === this.wanted.frame) this.stopAtShownFrame();
   }
 
   /** Load and show a frame with masks. @param {number} frame @param {number} revision @param {AbortSignal} signal */
@@ -113,7 +121,7 @@ export class Playback {
       if (near && !hasEnded) viewer.placeholder = near;
       viewer.draw();
     };
-    if (this.wanted.byUser || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
+    if (this.mode.kind === 'seek' || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await Promise.race([answer, abort]).finally(() => { hasEnded = true; });
     this.shown = { frame, revision };
     viewer.show(image, labels);
@@ -140,37 +148,30 @@ export class Playback {
     showHint(this.app.timeline.frameDescription);
   }
 
-  /** Stay at the visible frame, unless the user waits for another one: stop playing, and abandon the one that loads. */
-  cancelSeek() {
-    if (this.wanted.byUser) return;
-    this.stop();
+  /** Stop playing, following the tracking, and loading another frame. */
+  stopAtShownFrame() {
+    this.setMode('rest');
     this.wanted.frame = this.frame;
-    this.abandonUnwanted();
+    this.abortStaleLoad();
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
-  /** Stop playing, and following the tracking. */
-  stop() {
-    this.isFollowing = false;
-    this.setPlaying(null);
-  }
-
-  /** @param {object | null} token null: stop */
-  setPlaying(token) {
-    this.playToken = token;
-    setIcon(element('play'), token ? 'pause' : 'play');
-    element('play').setAttribute('aria-label', token ? 'Stop' : 'Play');
+  /** Return the new mode, which ends the previous one. @param {ModeKind} kind */
+  setMode(kind) {
+    const [icon, label] = kind === 'play' ? ['pause', 'Stop'] : ['play', 'Play'];
+    setIcon(element('play'), icon);
+    Object.assign(element('play'), { ariaLabel: label, title: `${label} (Space)` });
+    this.mode = { kind };
+    return this.mode;
   }
 
   async togglePlay() {
     const { app: { frames }, wanted } = this;
-    const token = this.playToken ? null : {};
-    this.setPlaying(token);
-    if (!token) return;
-    this.isFollowing = wanted.byUser = false;
+    const mode = this.setMode(this.mode.kind === 'play' ? 'rest' : 'play');
+    if (mode.kind === 'rest') return;
     if (wanted.frame >= this.count - 1) await this.goTo(0);
     let [due, prefetched] = [performance.now(), wanted.frame];
-    while (this.playToken === token && wanted.frame < this.count - 1) {
+    while (this.mode === mode && wanted.frame < this.count - 1) {
       while (prefetched < Math.min(this.count - 1, wanted.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
         Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
@@ -179,6 +180,6 @@ export class Playback {
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.playToken === token) this.stop();
+    if (this.mode === mode) this.setMode('rest');
   }
 }

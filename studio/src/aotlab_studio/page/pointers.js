@@ -7,118 +7,143 @@ import { showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
+const DOUBLE_TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between the two presses
 
-/** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
-export function bindPointers(viewer, toolbox) {
-  const { canvas } = viewer;
-  const preview = new ClickPreview(toolbox);
-  const touches = /** @type {Map<number, {x: number, y: number}>} */ (new Map());
-  let activeId = /** @type {number | null} */ (null); // id of the pointer that draws or pans
-  /** Last center of what pans, and distance of two fingers. @type {{x: number, y: number, spread: number} | null} */
-  let panStart = null;
-  /** Press that waits: a finger's until it is lifted without a second one. @type {(() => void) | null} */
-  let pendingPress = null;
-  let isDoubleClick = false; // whether the last press is the second of a double click
-  let clickedId = 0; // visible object under the first one
+/** What the pressed pointer does: it draws or pans, or its press waits until the order of events tells a double click.
+ * `place`: last center of what pans, and the distance of two fingers.
+ * @typedef {{kind: 'draw'} | {kind: 'pan', place: {x: number, y: number, spread: number}}
+ *   | {kind: 'wait', press: () => void}} Gesture */
+
+export class Gestures {
+  /** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
+  constructor(viewer, toolbox) {
+    const { canvas } = viewer;
+    this.viewer = viewer;
+    this.toolbox = toolbox;
+    this.preview = new ClickPreview(toolbox);
+    this.touches = /** @type {Map<number, {x: number, y: number}>} */ (new Map());
+    /** @type {Gesture | null} */
+    this.gesture = null;
+    this.pointerId = 0; // of the gesture
+    this.lastTouch = { time: -Infinity, x: 0, y: 0 }; // when and where the last finger was put on the frame
+    this.isDoubleClick = false; // whether the last press is the second of a double click or tap
+    this.clickedId = 0; // visible object under the first one
+    canvas.addEventListener('pointerdown', (event) => this.start(event));
+    canvas.addEventListener('mousedown', (event) => this.startClick(event));
+    canvas.addEventListener('pointermove', (event) => this.move(event));
+    canvas.addEventListener('pointerup', (event) => this.end(event));
+    canvas.addEventListener('pointercancel', (event) => this.end(event));
+    canvas.addEventListener('lostpointercapture', (event) => this.end(event));
+    canvas.addEventListener('pointerleave', () => this.leave());
+    canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
+    canvas.addEventListener('contextmenu', (event) => event.preventDefault());
+    canvas.addEventListener('dblclick', () => {
+      if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(this.clickedId);
+      else toolbox.close();
+    });
+    canvas.addEventListener('wheel', (event) => {
+      event.preventDefault();
+      if (toolbox.tool.usesBrush && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
+      else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
+    }, { passive: false });
+  }
 
   /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
-  const measurePan = ({ clientX, clientY }) => {
-    const [a, b = a] = touches.size ? [...touches.values()] : [{ x: clientX, y: clientY }];
+  measurePlace({ clientX, clientY }) {
+    const [a, b = a] = this.touches.size ? [...this.touches.values()] : [{ x: clientX, y: clientY }];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
-  };
+  }
 
-  canvas.addEventListener('pointerdown', (event) => {
+  /** Return whether a finger is the second of a double tap; the mouse's events for it come later. */
+  isSecondTap(/** @type {PointerEvent} */ { timeStamp: time, clientX: x, clientY: y }) {
+    const { lastTouch: last } = this;
+    this.lastTouch = { time, x, y };
+    return time - last.time < DOUBLE_TAP.time && Math.hypot(x - last.x, y - last.y) < DOUBLE_TAP.distance;
+  }
+
+  start(/** @type {PointerEvent} */ event) {
+    const { viewer, viewer: { canvas }, toolbox, touches } = this;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
-    isDoubleClick = false;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
-    if (isTouch && activeId !== null && !touches.size) return; // a palm beside the pen
-    if (!isTouch) touches.clear();
-    canvas.setPointerCapture(event.pointerId);
-    activeId = event.pointerId;
-    pendingPress = null;
+    if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
+    this.isDoubleClick = isTouch && this.isSecondTap(event);
     if (isTouch) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const isPan = touches.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan';
-    panStart = isPan ? measurePan(event) : null;
-    if (isPan) {
+    else touches.clear();
+    canvas.setPointerCapture(event.pointerId);
+    this.pointerId = event.pointerId;
+    if (touches.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan') {
+      this.gesture = { kind: 'pan', place: this.measurePlace(event) };
       if (toolbox.isDown) toolbox.cancel();
       event.preventDefault();
       return;
     }
     viewer.cursor = null;
-    preview.clear();
+    this.preview.clear();
     const point = viewer.clientToFrame(event);
     const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
+    const press = () => { if (!this.isDoubleClick) toolbox.press(point, subtract); };
+    this.gesture = toolbox.tool.release ? { kind: 'draw' } : { kind: 'wait', press };
     if (toolbox.tool.release) toolbox.press(point, subtract);
-    else pendingPress = () => { if (!isDoubleClick) toolbox.press(point, subtract); };
-  });
+  }
 
-  canvas.addEventListener('pointermove', (event) => {
+  /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */
+  startClick(/** @type {MouseEvent} */ event) {
+    this.isDoubleClick = event.detail > 1;
+    if (!this.isDoubleClick) this.clickedId = this.viewer.findVisibleId(this.viewer.clientToFrame(event));
+    if (this.gesture?.kind !== 'wait') return;
+    this.gesture.press();
+    this.gesture = { kind: 'draw' };
+  }
+
+  move(/** @type {PointerEvent} */ event) {
+    const { gesture, viewer, toolbox, touches } = this;
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const isActive = event.pointerId === activeId;
-    if (panStart && (isActive || touches.has(event.pointerId))) {
-      const now = measurePan(event);
-      viewer.pan(now.x - panStart.x, now.y - panStart.y);
+    const isActive = gesture !== null && event.pointerId === this.pointerId;
+    if (gesture?.kind === 'pan' && (isActive || touches.has(event.pointerId))) {
+      const { place } = gesture;
+      const now = gesture.place = this.measurePlace(event);
+      viewer.pan(now.x - place.x, now.y - place.y);
       const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
-      if (now.spread && panStart.spread) viewer.zoomBy(now.spread / panStart.spread, center);
-      panStart = now;
+      if (now.spread && place.spread) viewer.zoomBy(now.spread / place.spread, center);
       return;
     }
-    if (activeId !== null && !isActive) return;
+    if (gesture && !isActive) return;
     if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.clientToFrame(move));
     }
     if (event.pointerType !== 'touch') {
       const point = viewer.clientToFrame(event);
       viewer.pointer = viewer.clientToView(event);
-      preview.moveTo(point);
+      this.preview.moveTo(point);
       viewer.cursor = viewer.cursorRadius ? point : null;
       viewer.draw();
     }
-  });
+  }
 
-  canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
-
-  const endPress = (/** @type {PointerEvent} */ event) => {
-    if (!touches.delete(event.pointerId) && event.pointerId !== activeId) return;
-    if (panStart && touches.size) {
-      panStart = measurePan(event);
+  end(/** @type {PointerEvent} */ event) {
+    const { gesture, toolbox, touches } = this;
+    const isActive = gesture !== null && event.pointerId === this.pointerId;
+    if (!touches.delete(event.pointerId) && !isActive) return;
+    if (gesture?.kind === 'pan' && touches.size) {
+      gesture.place = this.measurePlace(event);
       return;
     }
-    activeId = null;
-    if (panStart) panStart = null;
-    else if (event.type === 'pointercancel') toolbox.cancel();
-    else if (pendingPress) pendingPress();
-    else toolbox.release(isDoubleClick);
-    pendingPress = null;
-  };
-  canvas.addEventListener('pointerup', endPress);
-  canvas.addEventListener('pointercancel', endPress);
-  canvas.addEventListener('lostpointercapture', endPress);
-  canvas.addEventListener('pointerleave', () => {
+    this.gesture = null;
+    if (gesture?.kind === 'pan') return;
+    if (event.type === 'pointercancel') toolbox.cancel();
+    else if (gesture?.kind === 'wait') gesture.press(); // of a finger that no second one has joined
+    else toolbox.release(this.isDoubleClick);
+  }
+
+  leave() {
+    const { preview, toolbox, viewer } = this;
     if (!toolbox.isDown) viewer.cursor = null;
     preview.clear();
     viewer.pointer = null;
     viewer.draw();
-  });
-  // between pointerdown and pointerup; after both for a finger
-  canvas.addEventListener('mousedown', (event) => {
-    isDoubleClick = event.detail > 1;
-    if (!isDoubleClick) clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
-    pendingPress?.();
-    pendingPress = null;
-  });
-  canvas.addEventListener('dblclick', () => {
-    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(clickedId);
-    else toolbox.close();
-  });
-  canvas.addEventListener('contextmenu', (event) => event.preventDefault());
-  canvas.addEventListener('wheel', (event) => {
-    event.preventDefault();
-    if (toolbox.tool.usesBrush && !event.ctrlKey) toolbox.resizeBrush(getWheelFactor(event));
-    else viewer.zoomBy(getWheelFactor(event), viewer.clientToView(event));
-  }, { passive: false });
+  }
 }
 
 const CURSOR_STEP = 8;

@@ -5,21 +5,21 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
 
 /** @import { Actions } from './protocol.js' */
 /** @import { ActionAnswer, ShownError } from './connection.js' */
-/** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it. It keeps its
- * switches until they are stored.
- * @typedef {{readonly id: number, hidden?: boolean, locked?: boolean}} Target
+/** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
+ * @typedef {{readonly id: number}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
 
-const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
+const MAX_KEEPALIVE = 60000; // largest total length of what a browser sends after the page has closed
+const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
 
 /** @param {any} message @param {Target} [target] object of a message without one */
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return how many of the oldest messages outlive the page. Those of one new object are sent together. */
-function countKeepalive(/** @type {any[]} */ messages) {
+/** Return how many of the oldest messages are sent even if the page ends; those of one new object stay together. */
+function countKept(/** @type {any[]} */ messages) {
   let [count, size] = [0, 0];
   for (const message of messages) {
     size += JSON.stringify(message).length + 1;
@@ -36,7 +36,7 @@ export class EditQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
-    /** Settle after all queued edits, and after all statuses. */
+    /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
     this.requestCount = 1; // number of pending answers; the first one describes the session
@@ -60,7 +60,12 @@ export class EditQueue {
     const { app: { connection }, actions, previous } = this;
     const id = connection.createId();
     actions.set(id, pending);
-    const answer = clearErrorAfter(previous[kind].then(() => task(id))).finally(() => actions.delete(id));
+    const timer = setTimeout(() => { element('saving').hidden = false; }, SAVING_DELAY);
+    const answer = clearErrorAfter(previous[kind].then(() => task(id))).finally(() => {
+      clearTimeout(timer);
+      actions.delete(id);
+      element('saving').hidden ||= !actions.size;
+    });
     previous[kind] = answer.then(() => {}, () => {}); // the caller handles an error
     return answer;
   }
@@ -77,11 +82,9 @@ export class EditQueue {
     return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
   }
 
-  /** Send an action at once, and show its error; `target` is the object of a message without one. If the action creates
-   * or removes it, later edits go to the created object, to the one that has its pixels now, or to a new one.
-   * @type {SendAction} */
+  /** Send an action at once, and show its error; `target` is the object of a message without one. @type {SendAction} */
   async send(action, message, target, id) {
-    const { app } = this;
+    const { app, app: { state: { step } } } = this;
     const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
@@ -90,32 +93,31 @@ export class EditQueue {
       const answer = /** @type {any} */ (await sendOrAsk((choice) => (
         app.connection.call(action, { ...fullMessage, ...choice }, resendId))));
       if (answer.error) return answer;
+      answer.isUnchanged = answer.step === step;
       await app.playback.refresh(answer.revision);
       app.history.reportLosses(answer);
-      if (target && !app.findObject(target.id)) {
-        app.selection.resolve(target, answer.result?.object_id || fullMessage.into || 0);
-      }
+      if (target) app.selection.updateTarget(target, answer.result?.object_id || fullMessage.into || 0);
       return answer;
     } finally {
       this.countRequests(-count);
     }
   }
 
-  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. */
-  sendOnClose(/** @type {boolean} */ userMayStay) {
+  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. Those
+   * that end with the page are sent after the others, so that the server stores all in order. */
+  async sendOnClose(/** @type {boolean} */ userMayStay) {
     const messages = this.listUnanswered(userMayStay);
-    const count = countKeepalive(messages);
-    const post = (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
-      if (part.length) fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive }).catch(() => {});
+    const count = countKept(messages);
+    const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
+      if (part.length) await fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive });
     };
-    post(messages.slice(0, count), true);
-    post(messages.slice(count), false);
+    await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => {});
   }
 
   /** Return the messages of `sendOnClose`. @param {boolean} userMayStay */
   listUnanswered(userMayStay) {
     const promptedTargets = /** @type {Set<Target | undefined>} */ (new Set()); // objects that prompts may create
-    /** Their places name the objects, of which the server knows which are created or removed. */
+    /** The index of a target identifies its object for the server, which knows which are created or removed. */
     const targets = [...this.actions.values()].map(({ target }) => target);
     const messages = [];
     for (const [id, { action, message = {}, target }] of this.actions) {

@@ -20,15 +20,17 @@ export class Selection {
     return this.item?.id ?? 0;
   }
 
-  /** Return the object for the next edit: a new one if another page has deleted it. */
+  /** Return the target of the next edit: a new object if another page has deleted the selected one. */
   ensureTarget() {
     const { target, app: { queue } } = this;
     if (target.id && !this.item && !queue.hasEdits) this.target = { id: 0 };
     return this.target;
   }
 
-  /** Set the object that receives the edits of a target. @param {{id: number}} target @param {number} id */
-  resolve(target, id) {
+  /** If an action created or removed the object of a target, let another one receive its later edits: the created one,
+   * the one that has its pixels now, or (0) a new one. @param {{id: number}} target @param {number} id */
+  updateTarget(target, id) {
+    if (this.app.findObject(target.id)) return;
     target.id = id;
     if (target === this.target) this.recentIds.unshift(id);
     this.app.renderObjects();

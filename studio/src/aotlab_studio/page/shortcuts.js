@@ -1,7 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, focusView, showKey } from './dom.js';
-import { showHint } from './messages.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -142,8 +141,6 @@ function createBindings(app) {
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', () => app.escape()),
       bind('Ctrl+Z', 'undo', () => toolbox.removeLastPoint() || history.undo(), 'undo'),
-      bind('Ctrl+S', 'show whether all changes are saved', () => (
-        showHint(app.hasUnsentWork ? 'Changes are being saved.' : 'All changes are saved.'))),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [

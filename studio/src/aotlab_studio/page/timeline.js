@@ -2,9 +2,8 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo } from './dom.js';
+import { CoalescedTask, drawOncePerRefresh, element, getWheelFactor, scrollTo } from './dom.js';
 import { showError } from './messages.js';
-import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
 /** @typedef {import('./protocol.js').Timeline} Marks */
@@ -41,7 +40,6 @@ export class Timeline {
     const canvas = this.canvas = element('strips');
     /** Last press; `handle`: index of the held handle of the range to track, or -1; `moved`: sideways since. */
     this.press = { frame: 0, x: 0, handle: -1, moved: false, isTouch: false };
-    this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // number of frames in view; Infinity: all
@@ -51,8 +49,7 @@ export class Timeline {
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.hatching = createHatching(this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    const observer = new ResizeObserver(() => this.draw());
-    for (const target of elements('strips', 'thumbnails')) observer.observe(target);
+    new ResizeObserver(() => this.draw()).observe(canvas);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
@@ -234,7 +231,7 @@ export class Timeline {
   drawNow() {
     if (!this.app.project) return; // not described yet
     const height = this.fitHeight();
-    const { app: { objects }, context, first, span, canvas, canvas: { clientWidth: width } } = this;
+    const { app: { objects }, context, canvas, canvas: { clientWidth: width } } = this;
     canvas.width = Math.round(width * devicePixelRatio);
     canvas.height = Math.round(height * devicePixelRatio);
     context.scale(devicePixelRatio, devicePixelRatio);
@@ -253,7 +250,6 @@ export class Timeline {
     this.drawHandles(height);
     this.copyRuler();
     this.showCurrentFrame();
-    this.thumbnails.show({ left: NAMES_WIDTH, width: width - NAMES_WIDTH, first, span });
   }
 
   /** Dim the frames that cannot be changed. @param {number} height */

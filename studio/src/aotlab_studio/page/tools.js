@@ -231,12 +231,13 @@ export class Toolbox {
 
   /** @param {Point} point @param {boolean} subtract as with Shift */
   press(point, subtract) {
-    if (this.tool !== PAN) this.app.playback.cancelSeek();
-    if (!this.app.playback.isReady) {
-      showMessage(`Frame ${this.app.playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
+    const { playback } = this.app;
+    if (!playback.isReady) {
+      showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, target: this.app.selection.ensureTarget() };
+    if (this.tool !== PAN) playback.stopAtShownFrame();
+    this.pressed = { frame: playback.frame, target: this.app.selection.ensureTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
@@ -301,7 +302,7 @@ export class Toolbox {
   async sendScribble(isDoubleClick) {
     const { points, viewer: { size: { width, height } } } = this;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
-    if (line.length < 2) await this.click(points[0], isDoubleClick);
+    if (line.length < 2) await this.click(line[0] ?? points[0], isDoubleClick);
     else if (!this.isSubtracting) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }

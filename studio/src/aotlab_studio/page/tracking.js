@@ -62,7 +62,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { app: { playback, review, toolbox }, job: previousJob } = this;
+    const { app: { playback, review }, job: previousJob } = this;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -70,10 +70,10 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob) playback.isFollowing = !toolbox.isDrawing;
+      if (!previousJob) playback.startFollowing();
       this.showProgress(this.job);
       if (this.job.done) review.refreshLive();
-      if (this.job.status === 'running' && this.job.done && playback.isFollowing) playback.goTo(this.job.frame);
+      if (this.job.status === 'running' && this.job.done) playback.follow(this.job.frame);
     } else if (job && !running) this.showEnd(job);
   }
 
@@ -100,7 +100,7 @@ export class Tracking {
 
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
-    playback.cancelSeek();
+    playback.stopAtShownFrame();
     toolbox.release();
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
