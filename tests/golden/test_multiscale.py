@@ -12,8 +12,8 @@ import torch
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.multiscale import Transition
-from tests.engine.frames import advance, begin
-from tests.golden import filler
+from tests.engine.frames import add_reference_frame, propagate_frame
+from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_table, memory_model
 from tests.golden.tensors import assert_close, planes, tokens
 
@@ -41,18 +41,18 @@ def replay(
         The embeddings of all stages and the logits of each tracked frame, and the bank.
     """
     arrays, meta = load_memory_reference(name)
-    images = torch.from_numpy(filler.normalize(arrays["in_frames"]))
+    images = torch.from_numpy(synthetic.normalize(arrays["in_frames"]))
     model = memory_model(PRESETS[name], name, fast=fast)
     recorded = record_embeddings(model)
     bank = MemoryBank(FIFO(meta["gap"]), meta.get("short_term_skip", 1))
-    begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
+    add_reference_frame(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
     matched, logits = [], []
     for index in range(1, len(images)):
         features = model.encode(images[index : index + 1])
         recorded.clear()
         last = model.propagate(features, bank.read()).embeddings
         matched.append([*recorded, *last])
-        logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
+        logits.append(propagate_frame(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
             bank.evict(1)
         if "bank_size" in arrays:

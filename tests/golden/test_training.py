@@ -32,7 +32,7 @@ from aotlab.engine.training.schedule import (
 from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
-from tests.golden import filler
+from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_recipe, golden_table
 
 SETTINGS = TrainConfig()
@@ -150,7 +150,7 @@ def test_merged_clips_equal_reference():
     recipe = meta["merge"]
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
-        clips.append(Clip(*filler.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
+        clips.append(Clip(*synthetic.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
     merged = merge_clips(*clips, np.random.default_rng(0), max_objects=10)
     assert merged.num_objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()

@@ -14,7 +14,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, cou
 from aotlab.engine.training.schedule import group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
-from tests.golden import filler
+from tests.golden import synthetic
 from tests.golden.references import golden_model, golden_recipe
 from tests.marks import slow
 
@@ -24,10 +24,10 @@ SETTINGS = TrainConfig()
 def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
     """The reference's clips, and the identities its permutation matrices give."""
     clips = [
-        filler.clip(5, meta["height"], meta["width"], objects, seed)
+        synthetic.clip(5, meta["height"], meta["width"], objects, seed)
         for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
     ]
-    images = np.stack([filler.normalize(frames) for frames, _ in clips], axis=1)
+    images = np.stack([synthetic.normalize(frames) for frames, _ in clips], axis=1)
     labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
     batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
     return batch, torch.from_numpy(identities).argmax(2)

@@ -11,7 +11,7 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import to_published
+from tests.engine.small_model import assert_same_weights, to_published
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]
@@ -111,7 +111,7 @@ def test_training_starts_from_base_model(tmp_path, method):
     assert torch.equal(model.temporal.memory, fresh["temporal.memory"])
     loaded, expected = model.state_dict(), plain.state_dict()
     shared = loaded.keys() & expected.keys() - {"identity_bank.weight"}
-    assert all(torch.equal(loaded[key], expected[key]) for key in shared)
+    assert_same_weights(loaded, {key: expected[key] for key in shared})
 
 
 def test_other_missing_weights_rejected(tmp_path):

@@ -14,7 +14,7 @@ from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, draw_texture, stripes
+from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
 
 FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
 
@@ -122,11 +122,11 @@ def test_failed_rule_requires_reset(monkeypatch):
 
 def test_fresh_trackers_in_threads_are_independent(restricted):
     frames, first = draw_texture(5), Tracker(*restricted)
-    found: dict[int, list[torch.Tensor]] = {}
+    found = {}
 
     def work(number, tracker):
         tracker.step(frames[0], FIRST)
-        found[number] = [tracker.step(frame).logits for frame in frames[1:]]
+        found[number] = run_tracker(tracker, frames[1:], {})
 
     work(0, Tracker(*restricted))
     threads = [threading.Thread(target=work, args=(number, first.fresh())) for number in (1, 2, 3)]
@@ -135,7 +135,7 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
     for thread in threads:
         thread.join()
     for number in (1, 2, 3):
-        assert all(torch.equal(*pair) for pair in zip(found[0], found[number], strict=True))
+        assert_same(found[number], found[0])
 
 
 def test_trackers_leave_the_autocast_of_other_threads(restricted):

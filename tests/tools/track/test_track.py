@@ -36,7 +36,7 @@ from aotlab.video.results import STATE_FILE
 from aotlab.video.track import TrackResult
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
-from tests.media.video_files import state_frames, write_gray, write_texture
+from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, save, track
 
@@ -90,7 +90,7 @@ def test_first_line_says_where_results_are(video, mask, capsys):
 
 def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsys):
     video = write_gray(tmp_path / "gray.avi")
-    state_frames(video, 3)
+    set_frame_count(video, 3)
     assert track(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), args=["--no-overlay"]) == 0
     assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
     assert len(values(tmp_path)) == 6
