@@ -160,9 +160,9 @@ class Replay:
         if attention is None:
             return
         key = self.bank.read()[0].long.key
-        actual = compute_relevance(self.model, propagated, logits, key, len(self.bank))
+        found = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
-        assert (actual.shares - expected).abs().max() < LOGITS
+        assert (found.shares - expected).abs().max() < LOGITS
 
 
 @pytest.mark.slow

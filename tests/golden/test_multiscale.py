@@ -70,8 +70,8 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
         for block in range(3):
             assert_close(tokens(embeddings[block]), arrays[f"t{frame:02}_prop{block}"])
         assert_close(tokens(embeddings[-1]), arrays[f"t{frame:02}_prop3"])
-    for actual, reference in zip(logits, arrays["logits4"], strict=True):
-        assert_close(actual[0, :4], reference)
+    for found, reference in zip(logits, arrays["logits4"], strict=True):
+        assert_close(found[0, :4], reference)
 
 
 @torch.inference_mode()
@@ -84,8 +84,8 @@ def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     assert bank.read()[3].short.key.shape[1] == 13 * 17
     for frame in (1, 4):
         handed = matched[frame - 1]
-        for number, actual in enumerate(handed):
-            assert_close(tokens(actual), arrays[f"t{frame:02}_out{number}"])
+        for number, found in enumerate(handed):
+            assert_close(tokens(found), arrays[f"t{frame:02}_out{number}"])
         assert_close(handed[-1], arrays[f"t{frame:02}_out8"])
-    for actual, reference in zip(logits, arrays["logits4"], strict=True):
-        assert_close(actual[0, :4], reference)
+    for found, reference in zip(logits, arrays["logits4"], strict=True):
+        assert_close(found[0, :4], reference)

@@ -33,8 +33,8 @@ DEPTHS = [
 """variant of AOST and its depth"""
 
 
-def assert_near_reference(actual: torch.Tensor, reference: np.ndarray) -> None:
-    difference = np.abs(actual.numpy() - reference)
+def assert_near_reference(found: torch.Tensor, reference: np.ndarray) -> None:
+    difference = np.abs(found.numpy() - reference)
     assert difference.max() < 1e-3
     assert difference.mean() < 1e-4
 
@@ -52,9 +52,9 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     bank = MemoryBank(FIFO(meta["long_term_gap"]), meta["short_term_skip"])
 
     features = model.encode(images[:1])
-    for name, actual in zip(("enc_4x", "enc_8x", "enc_16x", "enc_proj"), features, strict=True):
-        step = 4 if name == "enc_proj" else max(1, actual.shape[1] // 32)
-        assert_near_reference(actual[0, ::step], arrays[name])
+    for name, found in zip(("enc_4x", "enc_8x", "enc_16x", "enc_proj"), features, strict=True):
+        step = 4 if name == "enc_proj" else max(1, found.shape[1] // 32)
+        assert_near_reference(found[0, ::step], arrays[name])
     size = (features.projected.shape[2], features.projected.shape[3])
     assert_near_reference(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
     assert_near_reference(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
@@ -109,11 +109,11 @@ class ReferenceOnTies(Tracker):
         predicted = super().predict(*arguments, **options)
         if not predicted.decoded_frames:
             return predicted
-        wanted = mask_to_indices(self.reference, self.ids)
+        expected = mask_to_indices(self.reference, self.ids)
         first, second = predicted.logits.topk(2, dim=0).values
-        tied = (first - second < 1e-3) & (predicted.indices != wanted)
+        tied = (first - second < 1e-3) & (predicted.indices != expected)
         self.ties.append(tied.double().mean().item())
-        return predicted._replace(indices=torch.where(tied, wanted, predicted.indices))
+        return predicted._replace(indices=torch.where(tied, expected, predicted.indices))
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "odd_aott", "skip_aott"])
@@ -141,9 +141,9 @@ def test_odd_size_is_resized_as_reference() -> None:
     assert list(size) == meta["input_size"]
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
-    actual = torch.from_numpy(synthetic.normalize(resized))[:, ::4, ::4]
+    found = torch.from_numpy(synthetic.normalize(resized))[:, ::4, ::4]
     # OpenCV rounds its bicubic weights to float32 at other places: a thousandth of a gray level.
-    assert np.abs(actual.numpy() - arrays["input0"]).max() < 1e-3
+    assert np.abs(found.numpy() - arrays["input0"]).max() < 1e-3
 
 
 @torch.inference_mode()

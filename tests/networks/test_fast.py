@@ -47,8 +47,8 @@ def test_fused_encoder_equals_the_plain_one(name):
     fused, image = deepcopy(encoder), draw_images(1, 49, 65)
     fuse_encoders(fused)
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in fused.modules())
-    for actual, expected in zip(fused(image), encoder(image), strict=True):
-        torch.testing.assert_close(actual, expected, atol=ROUNDING * expected.abs().max().item(), rtol=0)
+    for found, expected in zip(fused(image), encoder(image), strict=True):
+        torch.testing.assert_close(found, expected, atol=ROUNDING * expected.abs().max().item(), rtol=0)
 
 
 @torch.no_grad()
@@ -98,8 +98,8 @@ def test_optimized_model_equals_the_plain_one(name, trained):
     if trained:
         optimize_training(model)
     expected, _ = match_second_frame(model, image, object_masks)
-    actual, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
-    torch.testing.assert_close(actual, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
+    found, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
+    torch.testing.assert_close(found, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
 
 
 @pytest.mark.slow  # bfloat16 is emulated on many machines

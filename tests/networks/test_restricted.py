@@ -55,15 +55,15 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
     monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
-    actual = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5, None)
+    found = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5, None)
     # sums in another order round differently
-    torch.testing.assert_close(actual, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(actual.sum(1), torch.ones(2))
+    torch.testing.assert_close(found, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(found.sum(1), torch.ones(2))
 
 
 def test_no_foreground_has_zero_relevance():
-    actual = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
-    assert actual.tolist() == [[0, 0]]
+    found = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
+    assert found.tolist() == [[0, 0]]
 
 
 def small(method, **stage):

@@ -13,7 +13,7 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, Page
+from studio.tests.annotation.browser import VIEWPORT, Page
 from studio.tests.annotation.clips import WAIT_SECONDS, draw, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
@@ -77,15 +77,6 @@ def served(session):
     served = Served(session)
     yield served
     served.close()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

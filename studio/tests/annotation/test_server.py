@@ -1,7 +1,5 @@
 """The server: access, messages, connections."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

@@ -1,7 +1,5 @@
 """Walks through the page with the bundled model and from a batch of CVAT files to corrected ones."""
 
-from __future__ import annotations
-
 import zipfile
 
 import numpy as np
