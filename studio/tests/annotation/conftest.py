@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -73,10 +73,15 @@ def checks(monkeypatch):
 
 
 @pytest.fixture
-def served(session):
-    served = Served(session)
-    yield served
-    served.close()
+def serve():
+    """Serve a session, or a list with its app; the servers and what they serve are closed after the test."""
+    with ExitStack() as servers:
+        yield lambda *opened: servers.enter_context(closing(Served(*opened)))
+
+
+@pytest.fixture
+def served(session, serve):
+    return serve(session)
 
 
 @pytest.fixture(scope="session")
@@ -170,11 +175,9 @@ def batch(results):
 
 
 @pytest.fixture
-def served_list(batch, monkeypatch):
+def served_list(batch, serve, monkeypatch):
     monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
-    served = Served(batch, build_batch_app(batch))
-    yield served
-    served.close()
+    return serve(batch, build_batch_app(batch))
 
 
 @pytest.fixture
