@@ -112,6 +112,17 @@ def closed_folder():
         shutil.rmtree(base)
 
 
+@pytest.fixture(scope="session")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api")
+    from studio.tests.annotation.browser import CHROMIUM, FLAGS  # imports the studio
+
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 class FileHandler(SimpleHTTPRequestHandler):
     """Counts the requests, and sends a third of each file if its server truncates them."""
 

@@ -13,7 +13,7 @@ def models():
 
 
 @pytest.fixture
-def tracker(models):
+def small_tracker(models):
     from aotlab.engine.tracking.tracker import Tracker
 
     return Tracker(*models["aott"])

@@ -19,6 +19,11 @@ OTHERS = {
     "uv", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
+LEFT_OUT = {
+    ".venv", ".venv-lowest", "build", "dist", "shared", "results", "runs", ".git", ".pytest_cache", "node_modules",
+}  # fmt: skip
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - LEFT_OUT
+"""folders of the checkout"""
 
 
 def split_blocks(page, *languages):
@@ -56,24 +61,26 @@ def check_command(words):
     if "-m" in arguments and Path(program).name in ("python", "torchrun"):
         module, *arguments = arguments[arguments.index("-m") + 1 :]
         if module == "aotlab":
-            return check_options(arguments[0], arguments[1:])
+            return check_options(arguments)
         if module.startswith("research."):
             file = ROOT / module.replace(".", "/")
             assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
     elif program == "aotlab":
-        check_options(arguments[0], arguments[1:])
+        check_options(arguments)
     elif program == "bash":
         assert (ROOT / arguments[0]).is_file(), f"no script {arguments[0]}"
     else:
         assert Path(program).name.startswith("python") or program in OTHERS, f"unknown program {program}"
     for word in arguments:
-        if re.fullmatch(r"(scripts|tools|tests)/.+\.(sh|py)", word):
+        if word.endswith((".py", ".sh")) and word.split("/")[0] in FOLDERS:
             assert (ROOT / word).is_file(), f"no file {word}"
     return None
 
 
-def check_options(command, arguments):
-    """Fail unless a command takes the options and settings."""
+def check_options(words):
+    """Fail unless a command of aotlab takes the options and settings that follow it."""
+    assert words, "aotlab: no command"
+    command, *arguments = words
     if command.startswith("-"):
         return
     found = main.get_command(Context(main), command)

@@ -98,17 +98,17 @@ def write_masks(folder: Path, masks: Iterable[np.ndarray], form: str = "{:05d}.p
 def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
     """Write the images under ``.jpg`` names; PNG data, so without loss."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = set(clip.stems if only is None else only)
+    selected = set(clip.stems if only is None else only)
     for stem, frame in zip(clip.stems, clip.frames, strict=True):
-        if stem in wanted:
+        if stem in selected:
             Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG", compress_level=1)
 
 
 def write_labels(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
     """Write the masks of the frames named; default: all."""
-    wanted = set(clip.stems if only is None else only)
+    selected = set(clip.stems if only is None else only)
     for stem, labels in zip(clip.stems, clip.labels, strict=True):
-        if stem in wanted:
+        if stem in selected:
             write_mask(folder / f"{stem}.png", labels)
 
 

@@ -3,8 +3,10 @@
 import copy
 import itertools
 import json
+from contextlib import contextmanager
 from random import Random
 
+import pytest
 from hypothesis import strategies
 
 from aotlab import InputError
@@ -69,15 +71,28 @@ def mutate_tree(tree, random):
     return changed
 
 
+def assert_one_sentence(error):
+    """Check that the message of an error has one line and no address of an object."""
+    assert "\n" not in str(error)
+    assert "object at 0x" not in str(error)
+
+
+@contextmanager
+def raises_one_sentence(match=None):
+    """`pytest.raises` of an `InputError` with one sentence."""
+    with pytest.raises(InputError, match=match) as caught:
+        yield caught
+    assert_one_sentence(caught.value)
+
+
 def read_error(read, path, errors=InputError):
     """Return the message of ``read(path)``, which has to be one sentence with the file's name; "": it is read."""
     try:
         read(path)
     except errors as error:
+        assert_one_sentence(error)
         sentence = str(error)
         assert path.name in sentence
-        assert "\n" not in sentence
-        assert "object at 0x" not in sentence
         return sentence
     return ""
 

@@ -6,14 +6,19 @@ import pkgutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+import pytest
+
 from aotlab.configs.files import ROOT
 
 KILLED = 9
+WAIT_SECONDS = 90
+"""how long a test waits for anything; a busy machine imports PyTorch in half a minute"""
 
 
 def run_python(
@@ -45,6 +50,9 @@ def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
     process = context.Process(target=work, args=args)
     process.start()
     process.join(300)
+    if process.exitcode is None:
+        process.kill()
+        pytest.fail("the process still runs after 300 s")
     assert process.exitcode in (0, KILLED)
     return process.exitcode == 0
 
@@ -61,6 +69,14 @@ def die_before(function: str, number: int = 1) -> None:
         return original(*args, **options)
 
     setattr(owner, name, call_or_die)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true; on timeout, name the place where it is written."""
+    end, code = time.monotonic() + WAIT_SECONDS, condition.__code__
+    while not condition():
+        assert time.monotonic() < end, f"{code.co_filename}:{code.co_firstlineno}: still false"
+        time.sleep(0.005)
 
 
 @contextmanager

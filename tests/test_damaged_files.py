@@ -44,7 +44,7 @@ def write_video(path: Path) -> None:
 
 
 def write_coco(path: Path) -> None:
-    path.write_text(json.dumps(format_coco(sample.tracked(), sample.VIDEO)))
+    path.write_text(json.dumps(format_coco(sample.sample_annotations(), sample.VIDEO)))
 
 
 def write_weights(path: Path) -> None:

@@ -8,19 +8,14 @@ import re
 import shlex
 from importlib import import_module
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 import yaml
 
 import aotlab
 from aotlab.configs.files import ROOT
-from tests.documents import BLOCK, check_command, split_blocks, split_words
+from tests.documents import BLOCK, FOLDERS, LEFT_OUT, check_command, split_blocks, split_words
 
-LEFT_OUT = {
-    ".venv", ".venv-lowest", "build", "dist", "shared", "results", "runs", ".git", ".pytest_cache", "node_modules",
-}  # fmt: skip
-FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - LEFT_OUT
 PAGES = sorted(
     page
     for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
@@ -36,7 +31,6 @@ OWN_FILE = re.compile(
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
 SITE = "https://aotlab.github.io/aotlab/"
-TEST_FOLDERS = ("tests", "studio/tests", "runtime/tests", "research/tests", "demo/tests")
 
 
 def blocks(*languages):
@@ -56,6 +50,21 @@ REGISTERED = {"spread": "restricted", "model.method=gated": "model.method=aot"}
 def test_documented_commands_parse(text):
     for words in split_words(text):
         check_command([REGISTERED.get(word, word) for word in words])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python demo/gone.py",
+        "python -m research.gone",
+        "pytest studio/tests/gone.py",
+        "aotlab",
+        "bash gone.sh",
+    ],
+)
+def test_command_of_a_missing_file_is_found(line):
+    with pytest.raises(AssertionError):
+        check_command(line.split())
 
 
 def parse_ini(text):
@@ -204,10 +213,3 @@ def test_notebook_runs(page, cells, image, text, monkeypatch):
         assert read_numbers(output.get("text", "")) == pytest.approx(read_numbers(before), rel=0.02)
     assert any(image in output.get("data", {}) for output in printed)
     assert any(text in output.get("text", "") for output in printed)
-
-
-def test_readme_of_the_tests_lists_each_helper():
-    text = (ROOT / "tests" / "README.md").read_text()
-    modules = {path.name for folder in TEST_FOLDERS for path in (ROOT / folder).rglob("*.py")}
-    helpers = {name for name in modules if not name.startswith(("test_", "conftest", "__init__"))}
-    assert helpers - {Path(name).name for name in re.findall(r"`([\w/]+\.py)`", text)} == set()

@@ -1,7 +1,5 @@
 """The main public paths once, with a tiny network and drawn videos, for the loop while writing code."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

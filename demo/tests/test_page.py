@@ -1,7 +1,5 @@
 """The built page in a headless Chromium: the bundled model beside PyTorch's; the page's behavior with a fake model."""
 
-from __future__ import annotations
-
 import base64
 import http.server
 import io
@@ -21,9 +19,7 @@ from PIL import Image
 from aotlab import Prompt, Tracker, open_frames
 from demo import build
 from studio.tests.annotation.browser import find_violations, iou, needs_browser
-from studio.tests.annotation.conftest import browser
 
-__all__ = ["browser"]
 BOX = (150, 2, 310, 410)
 TRACKED = 20
 WAIT = 300_000

@@ -1,7 +1,5 @@
 """The page's tracker, in Node, beside aotlab-runtime; types of the page's code."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Trackers of a small export and of its model."""
 
-from __future__ import annotations
-
 import os
 from functools import cache
 

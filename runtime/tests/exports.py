@@ -1,7 +1,5 @@
 """Exports of small models, and their trackers beside PyTorch's."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Exported folders: damaged ones, execution providers, imports."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import json

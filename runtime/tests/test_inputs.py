@@ -1,7 +1,5 @@
 """Public calls with values of many types: they work or raise `InputError`, never another error."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The runtime's memory compared with the framework's: the same frames are stored."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from unittest.mock import Mock
 

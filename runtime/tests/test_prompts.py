@@ -1,7 +1,5 @@
 """The runtime's prompts compared with the framework's: equal crops, planes and masks, rejected prompts."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Saved states of the runtime's tracker."""
 
-from __future__ import annotations
-
 import io
 import json
 

@@ -1,7 +1,5 @@
 """The runtime's tracker compared with `aotlab.Tracker`: equal masks, the same behavior, rejected input."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 

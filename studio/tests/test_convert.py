@@ -31,7 +31,7 @@ from aotlab_studio.session.clips import find_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
-from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from tests.processes import completes_in_subprocess, die_before
 
 
@@ -45,16 +45,16 @@ def video(tmp_path):
 
 
 def test_masks_are_converted_to_png(video, tmp_path, capsys):
-    find_mask_writer("cvat").write(tmp_path / "in.xml", tracked(), VIDEO)
+    find_mask_writer("cvat").write(tmp_path / "in.xml", sample_annotations(), VIDEO)
     out = tmp_path / "masks"
     assert main([str(tmp_path / "in.xml"), str(out), "--to", "masks", "--video", str(video)]) == 0
     for frame in range(LENGTH):
-        assert (np.array(Image.open(out / f"{frame:05d}.png")) == labels(frame)).all()
+        assert (np.array(Image.open(out / f"{frame:05d}.png")) == draw_labels(frame)).all()
     assert "2 objects on 4 frames" in capsys.readouterr().out
 
 
 def test_yolo_images_are_copied_or_written(video, tmp_path):
-    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     out = tmp_path / "yolo"
     assert main([str(tmp_path / "in.json"), str(out), "--to", "yolo", "--video", str(video)]) == 0
     for image in video.iterdir():
@@ -88,7 +88,7 @@ def test_converted_images_have_the_names_of_their_files(tmp_path, form):
 
 
 def test_other_output_set_aside_by_a_killed_run_is_restored(video, tmp_path):
-    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     leftover = tmp_path / f"{REPLACED}killed"
     leftover.mkdir()
     (leftover / "other.xml").write_text("the only copy")
@@ -99,7 +99,7 @@ def test_other_output_set_aside_by_a_killed_run_is_restored(video, tmp_path):
 
 
 def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
-    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
     (tmp_path / "out.xml").write_text("mine")
     assert main(line) == 2
@@ -114,7 +114,7 @@ def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
 
 
 def test_failed_conversion_keeps_the_old_output(video, tmp_path):
-    annotations = tracked()
+    annotations = sample_annotations()
     for regions in annotations.frames.values():
         regions[:] = [replace(region, object_id=1500) for region in regions]
     find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
@@ -141,7 +141,7 @@ def test_foreign_files_are_not_replaced(tmp_path, capsys, more):
 
 
 def test_converted_folder_with_added_files_rejected(video, tmp_path, capsys):
-    annotations, out = tracked(), tmp_path / "out"
+    annotations, out = sample_annotations(), tmp_path / "out"
     line = [str(tmp_path / "in.json"), str(out), "--to", "masks", "--video", str(video)]
     find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
     assert main(line) == 0
@@ -181,7 +181,7 @@ def test_project_folder_is_converted(tmp_path):
 @pytest.mark.parametrize("name", ["in_classes.json", "in.txt"])
 def test_input_is_not_replaced_by_either_file(video, tmp_path, name, capsys):
     masks = tmp_path / name
-    find_mask_writer("coco").write(masks, tracked(), VIDEO)
+    find_mask_writer("coco").write(masks, sample_annotations(), VIDEO)
     content = masks.read_bytes()
     line = [str(masks), str(tmp_path / "in.txt"), "--to", "mots", "--video", str(video), "--force"]
     assert main(line) == 2
@@ -202,14 +202,14 @@ def test_merged_set_does_not_replace_its_videos(tmp_path, capsys):
 
 
 def test_output_in_capitals_is_written(video, tmp_path):
-    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     line = [str(tmp_path / "in.json"), str(tmp_path / "OUT.XML"), "--to", "cvat", "--video", str(video)]
     assert main(line) == 0
     assert (tmp_path / "OUT.XML").is_file()
 
 
 def test_output_needs_a_name(video, tmp_path, monkeypatch, capsys):
-    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     assert main([str(tmp_path / "in.json"), ".", "--to", "masks", "--video", str(video)]) == 2
@@ -218,7 +218,7 @@ def test_output_needs_a_name(video, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", ["Makefile", "out.txt", "out.mp4"])
 def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
-    find_mask_writer("cvat").write(tmp_path / "in.xml", tracked(), VIDEO)
+    find_mask_writer("cvat").write(tmp_path / "in.xml", sample_annotations(), VIDEO)
     (tmp_path / "Makefile").write_text("mine")
     line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video), "--force"]
     assert main(line) == 2

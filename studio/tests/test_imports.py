@@ -21,19 +21,22 @@ PUBLIC = {
 
 def find_private_names(source: str) -> set[str]:
     """Return the names of aotlab that a source imports or uses and that are not public."""
+    nodes = list(ast.walk(ast.parse(source)))
+    aliases = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    bound = {alias.asname or alias.name for alias in aliases if alias.name == "aotlab"}
     used = {
         f"aotlab.{node.attr}"
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aotlab"
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound
     }
-    imported = {name for name in list_imports(source, "aotlab_studio") if name.startswith("aotlab.")}
+    imported = {name for name in list_imports(source) if name.startswith("aotlab.")}
     return (used | imported) - PUBLIC
 
 
 def test_studio_imports_aotlab_and_its_sdk_only():
     paths = sorted((ROOT / "studio" / "src").rglob("*.py"))
     found = {str(path.relative_to(ROOT)): find_private_names(path.read_text()) for path in paths}
-    assert any(list_imports(path.read_text(), "aotlab_studio") for path in paths)
+    assert any(list_imports(path.read_text()) for path in paths)
     assert {path: names for path, names in found.items() if names} == {}
 
 
@@ -41,8 +44,9 @@ def test_packages_of_the_studio_import_in_one_order():
     folder, imported = ROOT / "studio" / "src" / "aotlab_studio", dict[str, set[str]]()
     for path in folder.rglob("*.py"):
         package = path.relative_to(folder).parts[0].removesuffix(".py")
-        found = re.findall(r"from aotlab_studio(?:\.| import )(\w+)", path.read_text())
-        imported.setdefault(package, set()).update({*found} - {package})
+        names = [name.split(".") for name in list_imports(path.read_text())]
+        found = {name[1] for name in names if name[0] == "aotlab_studio" and len(name) > 1}
+        imported.setdefault(package, set()).update(found - {package})
     assert list(TopologicalSorter(imported).static_order())
 
 
@@ -60,6 +64,7 @@ def test_modules_of_the_page_import_in_one_order():
     ("from aotlab_studio.files import write_bytes", set()),
     ("import aotlab.media.coco", {"aotlab.media.coco"}),
     ("import aotlab\naotlab.engine", {"aotlab.engine"}),
+    ("import aotlab as a\na.engine", {"aotlab.engine"}),
 ])  # fmt: skip
 def test_private_names_are_found(source, names):
     assert find_private_names(source) == names

@@ -3,13 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_training_model
 from aotlab.networks.weights.checkpoints import read_settings, read_weights
+from tests.engine.small_model import assert_same_weights
 
 
 def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):
@@ -29,8 +28,8 @@ def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
     config = load_config("configs/recipes/finetune.yaml", ["data.root=datasets"])
     model = build_training_model(config)
     assert model.config == read_settings(BUNDLED_CHECKPOINT).model
-    weights = read_weights(BUNDLED_CHECKPOINT)
-    assert all(torch.equal(tensor, weights[key].float()) for key, tensor in model.state_dict().items())
+    weights = {key: tensor.float() for key, tensor in read_weights(BUNDLED_CHECKPOINT).items()}
+    assert_same_weights(weights, model.state_dict())
     assert find_data_root(config.data) == ROOT / "datasets"
 
 

@@ -121,11 +121,11 @@ def test_names_in_another_letter_case_are_reported(root):
 
 @pytest.mark.parametrize("case", CORRUPTED)
 def test_fault_is_reported_in_one_line_with_its_remedy(root, case):
-    corrupt, wanted = CORRUPTED[case]
+    corrupt, expected = CORRUPTED[case]
     corrupt(root)
     findings = [str(finding) for finding in check_folder(root, "video").findings]
     assert len(findings) == 1, findings
-    assert re.match(wanted, findings[0]), findings[0]
+    assert re.match(expected, findings[0]), findings[0]
 
 
 def test_folder_without_training_data_is_an_error(root):

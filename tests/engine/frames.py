@@ -13,7 +13,9 @@ FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
 """memory of a numbered frame of two blocks"""
 
 
-def begin(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
+def add_reference_frame(
+    model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor
+) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
     id_embeddings = model.assign_identities(masks)
     propagated = model.propagate_reference(features, id_embeddings)
@@ -21,7 +23,7 @@ def begin(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) 
     return propagated
 
 
-def advance(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
+def propagate_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
     """Store a frame with masks B×(m+1)×H×W, and return its logits."""
     decoded = segment_frame(model, bank, features)
     memory = model.memorize(decoded.propagated, model.assign_identities(masks))

@@ -1,12 +1,16 @@
-"""A small model of random weights and clips for it: only the form of its output matters."""
+"""Small models of every method with random weights, and clips for them: only the form of their output matters."""
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 from aotlab.configs import schema
 from aotlab.configs.load import load_config
+from aotlab.configs.schema import Config, MemoryConfig, ModelConfig, StageConfig
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
@@ -18,6 +22,7 @@ from aotlab.networks.weights.published_keys import (
     map_published_names,
     to_published_name,
 )
+from tests.engine.frames import add_reference_frame
 
 HEIGHT, WIDTH = 33, 49
 ROUNDING = 1e-4
@@ -56,14 +61,14 @@ class TinyEncoder(Encoder):
 
 ENCODER_CLASSES["tiny"] = TinyEncoder
 schema.ENCODERS += ("tiny",)
-TINY_STAGE = {"window": 7, "feedforward": 64}
+DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
 
 
 def tiny_settings(preset):
     """Overrides of a preset for a tiny network, of those settings that its method has."""
     settings = schema.METHODS[load_config(preset).model.method].settings
     stage = [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
-    return ["model.encoder=tiny", "model.dim=32", *stage]
+    return ["model.encoder=tiny", f"model.dim={DIM}", *stage]
 
 
 def build(preset="aott", *overrides, tiny=True):
@@ -73,6 +78,35 @@ def build(preset="aott", *overrides, tiny=True):
     config = load_config(preset, [*small, *overrides])
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
+
+
+SMALL = {"heads": 2, "window": 3, "feedforward": 64}
+CASES = {
+    "aot": ("aot", [(16, 2, {})], {}),
+    "deaot": ("deaot", [(16, 2, {})], {}),
+    "aost": ("aost", [(16, 2, {})], {}),
+    "shared aost": ("aost", [(16, 2, {"shared": True})], {}),
+    "rmem aot": ("aot_rmem", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
+    "rmem deaot": ("deaot_rmem", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
+    "msdeaot": ("msdeaot", [(16, 2, {}), (8, 1, {"dim": 16, "memory_stride": 2}), (4, 0, {"dim": 16})], {}),
+    "msdeaot of one width": ("msdeaot", [(16, 1, {}), (8, 2, {"identity_stride": 16}), (4, 0, {})], {}),
+    "paot 16 16 4": (
+        "paot", [(16, 1, {}), (16, 1, {"self_stride": 2}), (4, 1, {"dim": 16, "memory_stride": 3})], {}
+    ),
+    "paot 16 8 4": ("paot", [(16, 2, {"self_heads": 4}), (8, 1, {"memory_stride": 2}), (4, 0, {"dim": 16})], {}),
+}  # fmt: skip
+"""method, stages as (stride, depth, settings), and other settings of the model"""
+
+
+def build_case(name, **overrides):
+    """A small model of one of `CASES`, and its configuration, which stores every second frame."""
+    method, entries, others = CASES[name]
+    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
+    stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
+    settings = {"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides}
+    torch.manual_seed(0)
+    model = amplify(build_model(ModelConfig(method, **settings))).eval()
+    return model, Config(name=name, model=model.config, memory=MemoryConfig("every_nth", every=2))
 
 
 def amplify(model):
@@ -103,6 +137,29 @@ def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     return mask
 
 
+def draw_images(count, height, width):
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def draw_planes(count, planes, height, width):
+    """Random masks B×(m+1)×H×W as one-hot planes."""
+    generator = torch.Generator().manual_seed(2)
+    labels = torch.randint(0, planes, (count, height // 4 + 1, width // 4 + 1), generator=generator)
+    labels = F.interpolate(labels[:, None].float(), (height, width), mode="nearest")[:, 0].long()
+    return F.one_hot(labels, planes).permute(0, 3, 1, 2).float()
+
+
+@torch.inference_mode()
+def match_second_frame(model, images, planes):
+    """Begin with the first image of each clip and match the second: logits and the bank with both."""
+    bank, clips = MemoryBank(FIFO(1)), len(planes)
+    add_reference_frame(model, bank, model.encode(images[:clips]), planes)
+    features = model.encode(images[clips:])
+    propagated = model.propagate(features, bank.read())
+    bank.add(model.memorize(propagated, model.assign_identities(planes)))
+    return model.decode(propagated, features), bank
+
+
 def run_tracker(tracker, frames, masks):
     return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
 
@@ -111,6 +168,11 @@ def assert_same(found, expected):
     """Compare predictions of the same frames bit by bit."""
     for index, (one, other) in enumerate(zip(found, expected, strict=True)):
         assert torch.equal(one.logits, other.logits), f"prediction {index} differs"
+
+
+def assert_same_weights(found, expected):
+    """Compare the tensors of two state dicts bit by bit; ``found`` may have more of them."""
+    assert [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)] == []
 
 
 def assert_resumes(model, config, frames, masks, split, folder):

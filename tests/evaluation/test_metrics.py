@@ -43,9 +43,9 @@ def test_region_similarity_takes_other_numbers_and_empty_masks():
 @pytest.mark.parametrize("measure", [nanmean, recall, decay])
 def test_statistics_equal_the_reference(measure):
     golden = golden_arrays("metrics/statistics")
-    for index, wanted in enumerate(golden[measure.__name__.removeprefix("nan")]):
+    for index, expected in enumerate(golden[measure.__name__.removeprefix("nan")]):
         # float64 sums in another order: 1e-12
-        assert measure(golden[f"v{index:02d}"]) == pytest.approx(wanted, abs=1e-12, nan_ok=True), index
+        assert measure(golden[f"v{index:02d}"]) == pytest.approx(expected, abs=1e-12, nan_ok=True), index
 
 
 def test_statistics_of_no_frames_are_nan():

@@ -20,9 +20,9 @@ def reference_measures(truth, prediction):
     union, common = (truth | prediction).sum(), (truth & prediction).sum()
     region = 1.0 if union == 0 else min(1.0, (common + 1) / (union + 1))
     widest = 0.008 * float(np.linalg.norm(truth.shape))
-    wanted = math.ceil(0.1 * math.sqrt(truth.sum())) if truth.any() else math.inf
-    if wanted < widest:
-        narrow, wide = (brute_force_f(truth, prediction, radius) for radius in (wanted, math.ceil(widest)))
+    tolerance = math.ceil(0.1 * math.sqrt(truth.sum())) if truth.any() else math.inf
+    if tolerance < widest:
+        narrow, wide = (brute_force_f(truth, prediction, radius) for radius in (tolerance, math.ceil(widest)))
         return [region, narrow, wide, 0.0]
     full = brute_force_f(truth, prediction, widest)
     return [region, full, full, float(not truth.any())]

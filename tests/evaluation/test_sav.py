@@ -102,8 +102,8 @@ def test_results_become_folders_of_objects(videos, tmp_path):
     assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}
     assert {int(read_mask(tmp_path / "tree" / file).max()) for file in files} <= {0, 1}
     plan = plan_sequence(videos[0])
-    actual, expected = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
-    assert np.array_equal(actual.region, expected.region)
+    found, expected = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
+    assert np.array_equal(found.region, expected.region)
 
 
 def test_object_without_pixels_is_written_empty(videos, tmp_path):

@@ -16,7 +16,7 @@ from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
-from tests.golden import filler
+from tests.golden import synthetic
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SHARED_GOLDEN = SHARED / "golden"
@@ -59,7 +59,7 @@ def golden_recipe(name: str) -> tuple[dict[str, np.ndarray], dict]:
 @lru_cache(4)
 def official_weights(variant: str) -> dict[str, torch.Tensor]:
     """Deterministic weights under the published key names, not to be changed."""
-    return filler.fill(golden_table(f"keys/{variant}"))
+    return synthetic.make_weights(golden_table(f"keys/{variant}"))
 
 
 @lru_cache(4)
@@ -93,7 +93,7 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
     start = {int(number): frame for number, frame in meta["start"].items()}
     length = meta.get("num_frames") or len(meta["frame_names"])
     numbers = (meta[key] for key in ("height", "width", "num_objects", "seed"))
-    frames, masks = filler.clip(length, *numbers, start)
+    frames, masks = synthetic.clip(length, *numbers, start)
     assert crc32(frames.tobytes()) == meta["frames_crc32"]
     assert crc32(masks.tobytes()) == meta.get("masks_crc32", crc32(masks.tobytes()))
     return frames, masks

@@ -15,9 +15,9 @@ def find_column(name: str) -> str:
     return column if statistic in (None, "mean", "Mean") else f"{column}-{statistic.capitalize()}"
 
 
-def assert_row(found: dict, wanted: dict[str, float]) -> None:
+def assert_row(found: dict, expected: dict[str, float]) -> None:
     """Compare a row in percent with an evaluator's."""
-    assert wanted
-    for name, value in wanted.items():
+    assert expected
+    for name, value in expected.items():
         if value is not None and name != "n_frames":
             assert found[find_column(name)] == pytest.approx(100 * value, abs=100 * ROUNDING), name

@@ -18,6 +18,6 @@ def tokens(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(2).permute(2, 0, 1)
 
 
-def assert_close(actual: torch.Tensor, reference: np.ndarray) -> None:
-    assert actual.shape == reference.shape
-    assert np.abs(actual.numpy() - reference).max() < LOGITS
+def assert_close(found: torch.Tensor, reference: np.ndarray) -> None:
+    assert found.shape == reference.shape
+    assert np.abs(found.numpy() - reference).max() < LOGITS

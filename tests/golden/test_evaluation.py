@@ -3,8 +3,6 @@
 A pixel that is a tie within rounding may flip and then moves later frames, hence no exact comparison.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -55,5 +53,5 @@ def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset
         if dataset != "davis2017":  # whose results are 480 pixels high
             assert (read_mask(output / name / f"{clip.stems[0]}.png") == arrays[f"{name}/first"]).all()
         for stem, reference in zip(clip.stems[1:], arrays[f"{name}/masks"], strict=True):
-            actual = read_mask(output / name / f"{stem}.png", size=reference.shape)
-            assert (actual == reference).mean() >= 0.97
+            found = read_mask(output / name / f"{stem}.png", size=reference.shape)
+            assert (found == reference).mean() >= 0.97

@@ -17,8 +17,8 @@ from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.published_keys import convert_published
-from tests.engine.frames import begin
-from tests.golden import filler
+from tests.engine.frames import add_reference_frame
+from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_table, memory_model
 from tests.golden.tensors import LOGITS, assert_close, planes, tokens
 
@@ -107,7 +107,7 @@ class Replay:
         frames = self.meta["former_mem_len"] + self.meta["latter_mem_len"]
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
         self.model = memory_model(name, reference_name(name), fast=fast)
-        self.images = torch.from_numpy(filler.normalize(self.arrays["in_frames"]))
+        self.images = torch.from_numpy(synthetic.normalize(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
         self.size = self.arrays["in_masks"].shape[1:]
         self.insertions = {entry["frame"]: entry for entry in self.meta["insertions"]}
@@ -116,7 +116,7 @@ class Replay:
         masks = planes(self.arrays["in_masks"][0])
         if "t00_id_emb" in self.arrays:
             assert_close(self.model.assign_identities(masks)[0].transpose(0, 1), self.arrays["t00_id_emb"])
-        propagated = begin(self.model, self.bank, self.model.encode(self.images[:1]), masks)
+        propagated = add_reference_frame(self.model, self.bank, self.model.encode(self.images[:1]), masks)
         self.check_inside(0, propagated)
 
     def step(self, number: int) -> None:
@@ -160,9 +160,9 @@ class Replay:
         if attention is None:
             return
         key = self.bank.read()[0].long.key
-        actual = compute_relevance(self.model, propagated, logits, key, len(self.bank))
+        found = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
-        assert (actual.shares - expected).abs().max() < LOGITS
+        assert (found.shares - expected).abs().max() < LOGITS
 
 
 @pytest.mark.slow

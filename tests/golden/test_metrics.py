@@ -58,73 +58,73 @@ def score_table(videos: list[Video], results: Path) -> dict:
     return make_scores_table(report.scores, find_rules(videos).table)
 
 
-def assert_objects(table: dict, wanted: dict[str, dict]) -> None:
+def assert_objects(table: dict, expected: dict[str, dict]) -> None:
     rows = {
         f"{name}_{place}": row
         for name, sequence in table["sequences"].items()
         for place, row in enumerate(sequence["objects"].values(), start=1)
     }
-    assert rows.keys() == wanted.keys()
+    assert rows.keys() == expected.keys()
     for key, row in rows.items():
-        assert_row(row, wanted[key])
+        assert_row(row, expected[key])
 
 
 def test_vost_table_equals_reference(references: References, tmp_path: Path) -> None:
-    wanted = references[1]["vost"]
+    expected = references[1]["vost"]
     truth = write_predictions(
-        references, "vost", tmp_path / "results", lambda name, _: wanted["frames"][name]
+        references, "vost", tmp_path / "results", lambda name, _: expected["frames"][name]
     )
     lay_out_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
     table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
-    assert_row(table, wanted["global"])
-    assert_objects(table, wanted["per_object"])
+    assert_row(table, expected["global"])
+    assert_objects(table, expected["per_object"])
 
 
 def test_visor_table_equals_reference(references: References, tmp_path: Path) -> None:
     def stems(name: str, count: int) -> list[str]:
         return stems_from(140, count, 60, f"{name[:-10]}_frame_{{:010d}}")
 
-    wanted = references[1]["visor"]
+    expected = references[1]["visor"]
     truth = write_predictions(references, "visor", tmp_path / "results", stems)
     lay_out_davis(tmp_path / "VISOR", truth, "2022", "val")
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
     table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
-    assert_row(table, wanted["global"])
-    assert_objects(table, wanted["per_object"])
+    assert_row(table, expected["global"])
+    assert_objects(table, expected["per_object"])
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
 
 
 def test_youtube_vos_table_equals_reference(references: References, tmp_path: Path) -> None:
-    wanted = references[1]["ytvos"]
+    expected = references[1]["ytvos"]
     root = tmp_path / "YouTubeVOS"
-    frames = wanted["annotated_frames"]
+    frames = expected["annotated_frames"]
     lay_out_split(
         root / "train",
         write_predictions(references, "ytvos", tmp_path / "results", lambda name, _: frames[name]),
     )
-    (root / "train" / "meta.json").write_text(json.dumps(wanted["meta"]))
-    write_list(root / "seen_categories.txt", wanted["seen_categories"])
+    (root / "train" / "meta.json").write_text(json.dumps(expected["meta"]))
+    write_list(root / "seen_categories.txt", expected["seen_categories"])
     table = score_table(open_dataset("youtubevos2019", root, "train"), tmp_path / "results")
-    assert_row(table, wanted["global"]["exclusive"])
-    for key, row in wanted["per_object"].items():
+    assert_row(table, expected["global"]["exclusive"])
+    for key, row in expected["per_object"].items():
         name, object_id = key.split("/")
         assert_row(table["sequences"][name]["objects"][object_id], row["exclusive"])
 
 
 def test_lvos_table_equals_reference(references: References, tmp_path: Path) -> None:
-    wanted = references[1]["lvos"]
+    expected = references[1]["lvos"]
     folder = tmp_path / "LVOS" / "valid"
     truth = write_predictions(
         references, "lvos", tmp_path / "results", lambda _, count: stems_from(1, count, 5, "{:08d}")
     )
     lay_out_split(folder, truth)
-    (folder / "valid_meta.json").write_text(json.dumps(wanted["valid_meta"]))
-    write_list(folder / "unseen_videos.txt", wanted["unseen_videos"])
+    (folder / "valid_meta.json").write_text(json.dumps(expected["valid_meta"]))
+    write_list(folder / "unseen_videos.txt", expected["unseen_videos"])
     videos = open_dataset("lvosv2", tmp_path / "LVOS")
     table = score_table(videos, tmp_path / "results")
-    assert_row(table, wanted["global"])
-    assert_objects(table, wanted["per_object"])
+    assert_row(table, expected["global"])
+    assert_objects(table, expected["per_object"])
     (item,) = videos[1].objects
     longer = replace(videos[1], objects=(replace(item, length=item.length + 2),))
     # 6 listed frames after the first, all right, of 7 stated: the first and the one stated as the last are out
@@ -151,15 +151,15 @@ def test_per_frame_scores_equal_reference(synthetic: tuple, name: str) -> None:
 ])  # fmt: skip
 def test_davis_table_equals_reference(synthetic: tuple, key: str, names: Sequence[str]) -> None:
     """The long sequence has a meaningful decay."""
-    arrays, wanted = synthetic[0], synthetic[1][key]
+    arrays, expected = synthetic[0], synthetic[1][key]
     merged = key == "davis2016_merged"
     table = make_scores_table(
         {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"], merge_ids=merged) for name in names}
     )
     if key != "long":
-        assert_row(table, wanted["global"])
+        assert_row(table, expected["global"])
     if merged:
-        for name, row in wanted["per_sequence"].items():
+        for name, row in expected["per_sequence"].items():
             assert_row(table["sequences"][name], row)
     else:
-        assert_objects(table, wanted["per_object"])
+        assert_objects(table, expected["per_object"])

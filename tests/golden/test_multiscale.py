@@ -12,8 +12,8 @@ import torch
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.multiscale import Transition
-from tests.engine.frames import advance, begin
-from tests.golden import filler
+from tests.engine.frames import add_reference_frame, propagate_frame
+from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_table, memory_model
 from tests.golden.tensors import assert_close, planes, tokens
 
@@ -41,18 +41,18 @@ def replay(
         The embeddings of all stages and the logits of each tracked frame, and the bank.
     """
     arrays, meta = load_memory_reference(name)
-    images = torch.from_numpy(filler.normalize(arrays["in_frames"]))
+    images = torch.from_numpy(synthetic.normalize(arrays["in_frames"]))
     model = memory_model(PRESETS[name], name, fast=fast)
     recorded = record_embeddings(model)
     bank = MemoryBank(FIFO(meta["gap"]), meta.get("short_term_skip", 1))
-    begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
+    add_reference_frame(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
     matched, logits = [], []
     for index in range(1, len(images)):
         features = model.encode(images[index : index + 1])
         recorded.clear()
         last = model.propagate(features, bank.read()).embeddings
         matched.append([*recorded, *last])
-        logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
+        logits.append(propagate_frame(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
             bank.evict(1)
         if "bank_size" in arrays:
@@ -70,8 +70,8 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
         for block in range(3):
             assert_close(tokens(embeddings[block]), arrays[f"t{frame:02}_prop{block}"])
         assert_close(tokens(embeddings[-1]), arrays[f"t{frame:02}_prop3"])
-    for actual, reference in zip(logits, arrays["logits4"], strict=True):
-        assert_close(actual[0, :4], reference)
+    for found, reference in zip(logits, arrays["logits4"], strict=True):
+        assert_close(found[0, :4], reference)
 
 
 @torch.inference_mode()
@@ -84,8 +84,8 @@ def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     assert bank.read()[3].short.key.shape[1] == 13 * 17
     for frame in (1, 4):
         handed = matched[frame - 1]
-        for number, actual in enumerate(handed):
-            assert_close(tokens(actual), arrays[f"t{frame:02}_out{number}"])
+        for number, found in enumerate(handed):
+            assert_close(tokens(found), arrays[f"t{frame:02}_out{number}"])
         assert_close(handed[-1], arrays[f"t{frame:02}_out8"])
-    for actual, reference in zip(logits, arrays["logits4"], strict=True):
-        assert_close(actual[0, :4], reference)
+    for found, reference in zip(logits, arrays["logits4"], strict=True):
+        assert_close(found[0, :4], reference)

@@ -17,8 +17,8 @@ from aotlab.engine.tracking.groups import add_objects, mask_to_indices, merge_lo
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
-from tests.engine.frames import advance, begin
-from tests.golden import filler
+from tests.engine.frames import add_reference_frame, propagate_frame
+from tests.golden import synthetic
 from tests.golden.references import golden_clip, golden_model, golden_recipe
 from tests.golden.tensors import planes
 from tests.marks import slow
@@ -33,8 +33,8 @@ DEPTHS = [
 """variant of AOST and its depth"""
 
 
-def assert_near_reference(actual: torch.Tensor, reference: np.ndarray) -> None:
-    difference = np.abs(actual.numpy() - reference)
+def assert_near_reference(found: torch.Tensor, reference: np.ndarray) -> None:
+    difference = np.abs(found.numpy() - reference)
     assert difference.max() < 1e-3
     assert difference.mean() < 1e-4
 
@@ -46,19 +46,19 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     suffix = f"_d{depth}" if depth in ("1", "2") else ""
     arrays, meta = golden_recipe(variant)
     frames, masks = golden_clip(meta)
-    images = torch.from_numpy(filler.normalize(frames))
+    images = torch.from_numpy(synthetic.normalize(frames))
     model = golden_model(variant, fast=fast)
     model = model.at_depth(int(depth)) if depth else model
     bank = MemoryBank(FIFO(meta["long_term_gap"]), meta["short_term_skip"])
 
     features = model.encode(images[:1])
-    for name, actual in zip(("enc_4x", "enc_8x", "enc_16x", "enc_proj"), features, strict=True):
-        step = 4 if name == "enc_proj" else max(1, actual.shape[1] // 32)
-        assert_near_reference(actual[0, ::step], arrays[name])
+    for name, found in zip(("enc_4x", "enc_8x", "enc_16x", "enc_proj"), features, strict=True):
+        step = 4 if name == "enc_proj" else max(1, found.shape[1] // 32)
+        assert_near_reference(found[0, ::step], arrays[name])
     size = (features.projected.shape[2], features.projected.shape[3])
     assert_near_reference(sine_position(size, torch.empty(1, 1, 256))[0, :, ::4], arrays["pos_emb"])
     assert_near_reference(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
-    propagated = begin(model, bank, features, planes(masks[0]))
+    propagated = add_reference_frame(model, bank, features, planes(masks[0]))
     blocks = int(depth or model.config.stages[0].depth)
     assert len(propagated.states) == blocks  # deeper blocks are not computed
     # AOT hands on the stage's input before them; recorded at full depth
@@ -78,7 +78,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     for index in range(1, len(frames)):
         # The reference's own mask is fed back, so that one flipped pixel does not move all later frames.
         features = model.encode(images[index : index + 1])
-        logits = advance(model, bank, features, planes(arrays[f"pred{suffix}"][index]))
+        logits = propagate_frame(model, bank, features, planes(arrays[f"pred{suffix}"][index]))
         assert_near_reference(logits, arrays[f"logits{suffix}"][index])
     assert bank.frames == [0, 2, 4]
     assert bank.read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
@@ -109,11 +109,11 @@ class ReferenceOnTies(Tracker):
         predicted = super().predict(*arguments, **options)
         if not predicted.decoded_frames:
             return predicted
-        wanted = mask_to_indices(self.reference, self.ids)
+        expected = mask_to_indices(self.reference, self.ids)
         first, second = predicted.logits.topk(2, dim=0).values
-        tied = (first - second < 1e-3) & (predicted.indices != wanted)
+        tied = (first - second < 1e-3) & (predicted.indices != expected)
         self.ties.append(tied.double().mean().item())
-        return predicted._replace(indices=torch.where(tied, wanted, predicted.indices))
+        return predicted._replace(indices=torch.where(tied, expected, predicted.indices))
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "odd_aott", "skip_aott"])
@@ -141,9 +141,9 @@ def test_odd_size_is_resized_as_reference() -> None:
     assert list(size) == meta["input_size"]
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
-    actual = torch.from_numpy(filler.normalize(resized))[:, ::4, ::4]
+    found = torch.from_numpy(synthetic.normalize(resized))[:, ::4, ::4]
     # OpenCV rounds its bicubic weights to float32 at other places: a thousandth of a gray level.
-    assert np.abs(actual.numpy() - arrays["input0"]).max() < 1e-3
+    assert np.abs(found.numpy() - arrays["input0"]).max() < 1e-3
 
 
 @torch.inference_mode()
@@ -169,7 +169,7 @@ def test_late_object_equals_reference(fast: bool) -> None:
 def test_14_objects_are_two_groups(fast: bool) -> None:
     arrays, meta = golden_recipe("many_aott")
     frames, masks = golden_clip(meta)
-    images = torch.from_numpy(filler.normalize(frames))
+    images = torch.from_numpy(synthetic.normalize(frames))
     model = golden_model("aott", fast=fast)
     ids = range(1, meta["num_objects"] + 1)  # one of them is hidden on the first frame
     groups = add_objects([], ids, 10, lambda: MemoryBank(FIFO(meta["long_term_gap"])))
@@ -179,12 +179,12 @@ def test_14_objects_are_two_groups(fast: bool) -> None:
 
     features = model.encode(images[:1])
     for place, (group, shown) in enumerate(zip(groups, split(masks[0]), strict=True)):
-        logits = model.decode(begin(model, group.memory, features, shown), features)
+        logits = model.decode(add_reference_frame(model, group.memory, features, shown), features)
         assert_near_reference(logits, arrays["logits"][0][place : place + 1])
     for index in range(1, len(frames)):
         features = model.encode(images[index : index + 1])
         by_group = [
-            advance(model, group.memory, features, shown)
+            propagate_frame(model, group.memory, features, shown)
             for group, shown in zip(groups, split(masks[index]), strict=True)
         ]
         assert_near_reference(torch.cat(by_group), arrays["logits"][index])

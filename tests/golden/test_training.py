@@ -32,7 +32,7 @@ from aotlab.engine.training.schedule import (
 from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
-from tests.golden import filler
+from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_recipe, golden_table
 
 SETTINGS = TrainConfig()
@@ -58,14 +58,14 @@ def test_losses_and_gradients_equal_reference():
         resized = F.interpolate(logits[None], labels.shape, mode="bilinear", align_corners=True)[0]
         total = frame_loss(resized, labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
-        actual = {
+        found = {
             "ce": bootstrapped_cross_entropy(logits, labels, count),
             "jaccard": soft_jaccard(logits, labels),
             "total": total,
             "grad_norm": gradient.norm(),
             "grad_abs_sum": gradient.abs().sum(),
         }
-        for name, value in actual.items():
+        for name, value in found.items():
             place = case["case"], case["step"], name
             assert value.item() == pytest.approx(case[name], abs=1e-5, rel=1e-5), place
 
@@ -91,9 +91,9 @@ def test_reference_loss_weight_equals_reference():
     for entry in schedule()["aux_weight"]:
         total = steps[entry["stage"], entry["model"]]
         for step, weight in entry["rows"]:
-            actual = reference_loss_weight(step, total, until.get(entry["stage"], 1.0))
+            found = reference_loss_weight(step, total, until.get(entry["stage"], 1.0))
             # 1e-12: float64 rounding; near the end the weight is a difference of two large numbers.
-            assert actual == pytest.approx(weight, rel=1e-12, abs=1e-15)
+            assert found == pytest.approx(weight, rel=1e-12, abs=1e-15)
 
 
 def test_hardest_pixel_count_equals_reference():
@@ -117,23 +117,23 @@ def test_averaged_weights_equal_reference():
         average.update(model, step)
         if step in kept:
             # 1e-5: float32 sums
-            actual = [model.weight.tolist(), average.shadow["weight"].tolist()]
-            torch.testing.assert_close(actual, kept[step], atol=1e-5, rtol=0)
+            found = [model.weight.tolist(), average.shadow["weight"].tolist()]
+            torch.testing.assert_close(found, kept[step], atol=1e-5, rtol=0)
 
 
 def test_network_sizes_equal_reference():
     rows = golden_table("models/sizes")
-    actual = [
+    found = [
         [height, width, scale, align, short, *network_size(
             (height, width), InputConfig(max_short_edge=short, scale=scale), align_corners=align)]
         for height, width, scale, align, short, _, _ in rows
     ]  # fmt: skip
-    assert actual == rows
+    assert found == rows
 
 
-def same_up_to_numbering(actual: np.ndarray, reference: np.ndarray) -> bool:
+def same_up_to_numbering(found: np.ndarray, reference: np.ndarray) -> bool:
     """Whether two label maps part the pixels alike and agree on what is background."""
-    pairs = {(int(a), int(b)) for a, b in zip(actual.ravel(), reference.ravel(), strict=True)}
+    pairs = {(int(a), int(b)) for a, b in zip(found.ravel(), reference.ravel(), strict=True)}
     one_to_one = len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
     return one_to_one and (0, 0) in pairs
 
@@ -150,7 +150,7 @@ def test_merged_clips_equal_reference():
     recipe = meta["merge"]
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
-        clips.append(Clip(*filler.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
+        clips.append(Clip(*synthetic.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
     merged = merge_clips(*clips, np.random.default_rng(0), max_objects=10)
     assert merged.num_objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()
@@ -195,10 +195,10 @@ def test_optimizer_groups_equal_reference(variant):
     for part in model.encoder.freezable_parts[: config.train.freeze_encoder_stages]:
         part.requires_grad_(False)
     reference = golden_table(f"keys/{variant}.optim")
-    actual = {}
+    found = {}
     for group in parameter_groups(model, 0.07, config.train.encoder_lr_ratio):
-        actual[group["lr_ratio"], group["weight_decay"]] = {first_name(name) for name in group["names"]}
-    assert actual == {
+        found[group["lr_ratio"], group["weight_decay"]] = {first_name(name) for name in group["names"]}
+    assert found == {
         (group["lr_multiplier"], group["weight_decay"]): set(group["params"]) - {"LSTT.mask_token"}
         for group in reference
         if not group.get("frozen")

@@ -14,7 +14,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, cou
 from aotlab.engine.training.schedule import group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
-from tests.golden import filler
+from tests.golden import synthetic
 from tests.golden.references import golden_model, golden_recipe
 from tests.marks import slow
 
@@ -24,10 +24,10 @@ SETTINGS = TrainConfig()
 def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
     """The reference's clips, and the identities its permutation matrices give."""
     clips = [
-        filler.clip(5, meta["height"], meta["width"], objects, seed)
+        synthetic.clip(5, meta["height"], meta["width"], objects, seed)
         for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
     ]
-    images = np.stack([filler.normalize(frames) for frames, _ in clips], axis=1)
+    images = np.stack([synthetic.normalize(frames) for frames, _ in clips], axis=1)
     labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
     batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
     return batch, torch.from_numpy(identities).argmax(2)
@@ -112,14 +112,14 @@ def test_training_losses_equal_reference(step):
     # 1e-4 relative; with own masks fed back a flipped pixel may change losses by 1e-3.
     tolerance = 1e-3 if step.meta["use_prev_pred"] else 1e-4
     assert step.loss.item() == pytest.approx(float(step.arrays["loss"]), rel=tolerance)
-    actual = torch.cat([step.losses.reference[None], step.losses.tracked]).detach().numpy()
-    np.testing.assert_allclose(actual, step.arrays["frame_losses"], rtol=tolerance)
+    found = torch.cat([step.losses.reference[None], step.losses.tracked]).detach().numpy()
+    np.testing.assert_allclose(found, step.arrays["frame_losses"], rtol=tolerance)
 
 
 def test_training_masks_equal_reference(step):
-    actual = torch.stack(step.losses.predictions).numpy()
+    found = torch.stack(step.losses.predictions).numpy()
     # Ties within rounding: a few pixels of each mask.
-    assert (actual == step.arrays["pred"]).mean() > 0.999
+    assert (found == step.arrays["pred"]).mean() > 0.999
 
 
 def test_gradient_norms_equal_reference(step):
@@ -138,9 +138,9 @@ def test_gradient_norms_equal_reference(step):
 
 def test_last_layer_gradient_equals_reference(step):
     reference = step.arrays["grad_conv_out"]
-    actual = step.gradients["decoder.conv_out.weight"].numpy()
+    found = step.gradients["decoder.conv_out.weight"].numpy()
     # 1e-3 of its largest entry
-    assert np.abs(actual - reference).max() < 1e-3 * np.abs(reference).max()
+    assert np.abs(found - reference).max() < 1e-3 * np.abs(reference).max()
 
 
 def test_unused_parameters_equal_reference(step):

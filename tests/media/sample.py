@@ -9,7 +9,7 @@ LENGTH = 4
 VIDEO = VideoInfo("clip", SIZE, LENGTH, "24", tuple(f"{index:05d}" for index in range(LENGTH)))
 
 
-def labels(frame):
+def draw_labels(frame):
     """H×W ids of a frame."""
     mask = np.zeros(SIZE, np.uint16)
     mask[3:15, 2 + frame : 16 + frame] = 3
@@ -26,11 +26,11 @@ def read_masks(path):
     return [found.mask(frame) for frame in found.frames]
 
 
-def tracked():
+def sample_annotations():
     """All frames as annotations with class names."""
     frames = {}
     for frame in range(LENGTH):
         ids = [3] if frame < 2 else [3, 7]
-        frames[frame] = [Region(number, encode_rle(labels(frame) == number), 0.75) for number in ids]
+        frames[frame] = [Region(number, encode_rle(draw_labels(frame) == number), 0.75) for number in ids]
     stems = {frame: f"{frame:05d}" for frame in range(LENGTH)}
     return Annotations(SIZE, frames, {3: "person", 7: "ball"}, stems)

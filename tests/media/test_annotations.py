@@ -22,7 +22,7 @@ from aotlab.sdk import (
 )
 from aotlab.utils import plugins
 from tests.limits import make_pipe
-from tests.media.sample import LENGTH, SIZE, VIDEO, labels, read_masks, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, read_masks, sample_annotations
 from tests.mutations import check_mutations, read_error
 
 
@@ -36,10 +36,10 @@ def save_binary(path, mask):
     [("ball", "4", [1, 4], {1: "ball"}), ("001", "000", [2, 1], {})],  # SA-V counts from 000
 )
 def test_object_folder_names_are_ids_or_classes(tmp_path, ball, person, ids, names):
-    save_binary(tmp_path / ball / "00002.png", labels(2) == 7)
-    save_binary(tmp_path / person / "00002.png", labels(2) == 3)
+    save_binary(tmp_path / ball / "00002.png", draw_labels(2) == 7)
+    save_binary(tmp_path / person / "00002.png", draw_labels(2) == 3)
     found = read_annotations(tmp_path, VIDEO)
-    assert (found.mask(2) == ids[0] * (labels(2) == 7) + ids[1] * (labels(2) == 3)).all()
+    assert (found.mask(2) == ids[0] * (draw_labels(2) == 7) + ids[1] * (draw_labels(2) == 3)).all()
     assert found.class_names == names
 
 
@@ -62,10 +62,10 @@ def test_masks_in_object_folders_are_black_and_white(tmp_path, folder, mode, val
 
 
 def test_masks_beside_a_folder_of_masks_are_not_dropped(tmp_path):
-    write_mask(tmp_path / "00000.png", labels(0))
-    save_binary(tmp_path / ".trash" / "00000.png", labels(0) == 3)
+    write_mask(tmp_path / "00000.png", draw_labels(0))
+    save_binary(tmp_path / ".trash" / "00000.png", draw_labels(0) == 3)
     assert read_annotations(tmp_path, VIDEO).objects() == [3]
-    save_binary(tmp_path / "old" / "00000.PNG", labels(0) == 3)
+    save_binary(tmp_path / "old" / "00000.PNG", draw_labels(0) == 3)
     with pytest.raises(InputError, match="has PNGs and a folder old of PNGs; move one of the two elsewhere"):
         read_annotations(tmp_path, VIDEO)
     (tmp_path / "00000.png").unlink()
@@ -74,21 +74,21 @@ def test_masks_beside_a_folder_of_masks_are_not_dropped(tmp_path):
 
 def test_folder_of_results_has_the_objects_of_its_masks(tmp_path):
     for frame in range(LENGTH):
-        write_mask(tmp_path / "masks" / f"{frame:05d}.png", labels(frame))
-    write_mask(tmp_path / "given" / "00000.png", labels(0))
+        write_mask(tmp_path / "masks" / f"{frame:05d}.png", draw_labels(frame))
+    write_mask(tmp_path / "given" / "00000.png", draw_labels(0))
     (tmp_path / ".track.json").write_text("{}")
     found = read_annotations(tmp_path, VIDEO)
-    assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
+    assert all((found.mask(frame) == draw_labels(frame)).all() for frame in range(LENGTH))
     (tmp_path / "masks").rename(tmp_path / "renamed")
     with pytest.raises(InputError, match="results without masks; track the video again and write masks"):
         read_annotations(tmp_path, VIDEO)
-    (tmp_path / "coco.json").write_text(json.dumps(format_coco(tracked(), VIDEO)))
+    (tmp_path / "coco.json").write_text(json.dumps(format_coco(sample_annotations(), VIDEO)))
     found = read_annotations(tmp_path, VIDEO)
-    assert all((found.mask(frame) == labels(frame)).all() for frame in found.frames)
+    assert all((found.mask(frame) == draw_labels(frame)).all() for frame in found.frames)
 
 
 def test_255_has_one_meaning_in_a_folder(tmp_path):
-    first, hidden = labels(0), np.where(labels(1) > 0, np.uint8(255), np.uint8(0))
+    first, hidden = draw_labels(0), np.where(draw_labels(1) > 0, np.uint8(255), np.uint8(0))
     write_mask(tmp_path / "00000.png", first)
     Image.fromarray(hidden).save(tmp_path / "00001.png")
     found = read_annotations(tmp_path, VIDEO)
@@ -113,14 +113,14 @@ def test_unknown_format_names_the_most_similar():
 
 
 def test_palette_masks_beside_a_legend_have_ids(tmp_path):
-    write_mask(tmp_path / "00000.png", labels(0))
+    write_mask(tmp_path / "00000.png", draw_labels(0))
     (tmp_path / "legend.json").write_text('{"#ff0000": "person"}')
-    assert (read_annotations(tmp_path, VIDEO).mask(0) == labels(0)).all()
+    assert (read_annotations(tmp_path, VIDEO).mask(0) == draw_labels(0)).all()
 
 
 def test_two_folders_of_one_object_rejected(tmp_path):
     for name in ("1", "01"):
-        save_binary(tmp_path / name / "00000.png", labels(0) == 3)
+        save_binary(tmp_path / name / "00000.png", draw_labels(0) == 3)
     with pytest.raises(InputError, match="two of the folders 01, 1 have the same object id"):
         read_annotations(tmp_path, VIDEO)
 
@@ -143,7 +143,7 @@ def test_broken_json_and_coco_with_replaced_parts(tmp_path):
     for text in (b"", b"{", b"[" * 100000, b"[NaN]", b"\xff"):
         (tmp_path / "bad.json").write_bytes(text)
         assert read_error(read_masks, tmp_path / "bad.json")
-    tree = format_coco(tracked(), VIDEO)
+    tree = format_coco(sample_annotations(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
     check_mutations(read_masks, tmp_path / "masks.json", tree, 60)
@@ -163,7 +163,7 @@ def test_path_that_is_not_a_file_rejected(name, tmp_path):
 
 def test_folder_with_circular_links_and_pipes(tmp_path):
     (tmp_path / "1").mkdir()
-    save_binary(tmp_path / "1" / "00000.png", labels(0) > 0)
+    save_binary(tmp_path / "1" / "00000.png", draw_labels(0) > 0)
     (tmp_path / "2").symlink_to(tmp_path / "2")
     (tmp_path / "3").symlink_to(tmp_path)
     assert len(read_masks(tmp_path)) == 1
@@ -198,25 +198,25 @@ def test_many_small_objects_are_read(tmp_path):
 
 def test_empty_mask_of_a_folder_is_kept(tmp_path):
     for frame in (0, 1, 3):
-        write_mask(tmp_path / f"{frame:05d}.png", labels(frame) * (frame != 1))
+        write_mask(tmp_path / f"{frame:05d}.png", draw_labels(frame) * (frame != 1))
     found = read_annotations(tmp_path, VIDEO)
     assert {frame: len(regions) for frame, regions in found.frames.items()} == {0: 1, 1: 0, 3: 2}
-    assert (found.mask(3) == labels(3)).all()
+    assert (found.mask(3) == draw_labels(3)).all()
 
 
 def test_file_of_another_video_is_reported(tmp_path, caplog):
     path = tmp_path / "bear.json"
-    path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="bear"))))
+    path.write_text(json.dumps(format_coco(sample_annotations(), replace(VIDEO, name="bear"))))
     read_annotations(path, VIDEO)
     assert f"{path}: belongs to video bear, not clip" in caplog.text
     with pytest.raises(InputError, match=r"bear\.json: belongs to video bear, not clip"):
         read_annotations(path, VIDEO, strict=True)
-    path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="clip.MP4"))))
+    path.write_text(json.dumps(format_coco(sample_annotations(), replace(VIDEO, name="clip.MP4"))))
     read_annotations(path, VIDEO, strict=True)
 
 
 def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
-    write_mask(tmp_path / "masks" / "00000.png", labels(0))
+    write_mask(tmp_path / "masks" / "00000.png", draw_labels(0))
     record = JobRecord("job", frames=1, video_name="bear", class_names={2: "ball"})
     write_job_record(tmp_path, record)
     assert read_annotations(tmp_path, VIDEO).class_names == {2: "ball"}
@@ -239,6 +239,6 @@ def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):
 
 
 def test_more_objects_than_ids_rejected():
-    regions = [ParsedRegion(0, tracked().frames[0][0].rle)] * (MAX_ID + 1)
+    regions = [ParsedRegion(0, sample_annotations().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
         match_regions(regions, VIDEO)

@@ -8,12 +8,12 @@ from pycocotools.cocoeval import COCOeval
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo, encode_rle, format_coco, read_annotations
-from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 
 @pytest.fixture
 def tree():
-    return json.loads(json.dumps(format_coco(tracked(), VIDEO)))
+    return json.loads(json.dumps(format_coco(sample_annotations(), VIDEO)))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_pycocotools_loads_and_evaluates_coco(tree, tmp_path):
     assert len(truth.getImgIds()) == LENGTH
     for annotation in truth.loadAnns(truth.getAnnIds()):
         frame = truth.loadImgs(annotation["image_id"])[0]["frame_id"]
-        assert (truth.annToMask(annotation) == (labels(frame) == annotation["track_id"])).all()
+        assert (truth.annToMask(annotation) == (draw_labels(frame) == annotation["track_id"])).all()
     evaluation = COCOeval(truth, truth.loadRes(tree["annotations"]), "segm")
     evaluation.evaluate()
     evaluation.accumulate()
@@ -42,13 +42,13 @@ def test_pycocotools_loads_and_evaluates_coco(tree, tmp_path):
 def test_coco_round_trip_keeps_masks_and_classes(tree, read):
     found = read(tree)
     assert sorted(found.frames) == list(range(LENGTH))
-    assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
+    assert all((found.mask(frame) == draw_labels(frame)).all() for frame in range(LENGTH))
     assert found.class_names == {3: "person", 7: "ball"}
 
 
 def test_image_names_take_precedence_over_numbers(tree, read):
     backwards = VideoInfo("clip", SIZE, LENGTH, frame_names=VIDEO.frame_names[::-1])
-    assert (read(tree, backwards).mask(0) == labels(LENGTH - 1)).all()
+    assert (read(tree, backwards).mask(0) == draw_labels(LENGTH - 1)).all()
     shifted = VideoInfo("clip", SIZE, LENGTH, frame_names=(*VIDEO.frame_names[1:], "00004"))
     with pytest.raises(InputError, match="00000"):
         read(tree, shifted)
@@ -63,7 +63,7 @@ def test_frame_ids_count_for_videos_without_names(tree, read):
         image["file_name"] = f"{image['frame_id'] + 1:05d}.jpg"
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
     tree["images"] = tree["images"][:-1]
-    assert (read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0) == labels(0)).all()
+    assert (read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0) == draw_labels(0)).all()
 
 
 def test_two_images_of_one_id_or_name_rejected(tree, read):
@@ -79,14 +79,14 @@ def test_two_images_of_one_id_or_name_rejected(tree, read):
 def test_attributes_in_a_list_are_ignored(tree, read):
     for record in tree["annotations"]:
         record["attributes"] = ["occluded"]
-    assert (read(tree).mask(0) == labels(0)).all()
+    assert (read(tree).mask(0) == draw_labels(0)).all()
 
 
 def test_counts_and_polygons_are_read(tree, read):
     first = tree["annotations"][0]
-    counts = encode_rle(labels(0) == 3).tolist()
+    counts = encode_rle(draw_labels(0) == 3).tolist()
     tree["annotations"] = [first | {"segmentation": {"size": list(SIZE), "counts": counts}}]
-    assert (read(tree).mask(0) == labels(0)).all()
+    assert (read(tree).mask(0) == draw_labels(0)).all()
     tree["annotations"] = [first | {"segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}]
     assert (read(tree).mask(0)[3:15, 2:16] == 3).all()
 
@@ -106,9 +106,9 @@ def test_class_identifies_object_without_track_ids(tree, read):
 def test_video_is_chosen_by_name(tree, read):
     tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})
-    assert (read(tree).mask(0) == labels(0)).all()
+    assert (read(tree).mask(0) == draw_labels(0)).all()
     tree["videos"][0]["name"] = "clip.mp4"
-    assert (read(tree).mask(0) == labels(0)).all()
+    assert (read(tree).mask(0) == draw_labels(0)).all()
     with pytest.raises(InputError, match="2 videos"):
         read(tree, VideoInfo("third", SIZE))
 
@@ -121,7 +121,7 @@ def test_videos_of_other_sizes_are_dropped_by_folder(tree, read):
     tree["images"].insert(0, bear)
     tree["annotations"].append({"image_id": 99, "track_id": 3, "segmentation": [[1, 1, 5, 1, 5, 5]]})
     bus = VideoInfo("bus", SIZE, LENGTH, frame_names=VIDEO.frame_names)
-    assert (read(tree, bus).mask(0) == labels(0)).all()
+    assert (read(tree, bus).mask(0) == draw_labels(0)).all()
     assert read(tree, VideoInfo("bear", (9, 9), 1)).objects() == [3]
     with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
         read(tree)
@@ -152,7 +152,7 @@ def test_invalid_coco_rejected(tree, read, change, words):
 
 def test_boxes_without_segmentation_are_reported(tree, read, caplog):
     del tree["annotations"][-1]["segmentation"]
-    assert (read(tree).mask(0) == labels(0)).all()
+    assert (read(tree).mask(0) == draw_labels(0)).all()
     assert "1 annotations have a box and no segmentation; they are left out" in caplog.text
 
 

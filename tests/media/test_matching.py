@@ -97,7 +97,7 @@ def test_random_names_are_not_counted():
         match_frames(["1_jpg.rf.0a1b17.jpg", "2_jpg.rf.0a1b2c3.jpg"], None, count_frames=lambda: 9)
 
 
-def test_masks_of_double_suffixes(tmp_path):
+def test_names_with_two_suffixes_match_their_frames(tmp_path):
     names = [f"IMG_{number:04d}.JPG.png" for number in (1, 2, 3, 4)]
     video = make_frames(tmp_path / "frames", names)
     for index in (0, 3):

@@ -62,7 +62,7 @@ def set_display_matrix(path, matrix):
     path.write_bytes(content)
 
 
-def state_frames(path, count):
+def set_frame_count(path, count):
     """Overwrite the number of frames in the header of an AVI file."""
     content = bytearray(path.read_bytes())
     start = content.index(b"strh") + 40

@@ -82,8 +82,8 @@ def test_local_attention_gradients_equal_the_definitions(size, window):
 
     expected = gradients(definition(plain, *inputs, size), plain)
     for attention in (plain, tiled):  # float64 rounding
-        actual = gradients(attention(*inputs, size), attention)
-        torch.testing.assert_close(actual, expected, atol=1e-11, rtol=1e-10)
+        found = gradients(attention(*inputs, size), attention)
+        torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-10)
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 64])
@@ -147,5 +147,5 @@ def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch
     query, key, value = tokens((4, 5)), tokens((4, 5), 2, seed=1), tokens((4, 5), 2, dim=wide, seed=2)
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
-    actual = kind(heads)(query, key, value)
-    torch.testing.assert_close(actual, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)
+    found = kind(heads)(query, key, value)
+    torch.testing.assert_close(found, expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=0)

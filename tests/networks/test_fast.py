@@ -23,9 +23,8 @@ from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests import SAMPLE
-from tests.engine.small_model import ROUNDING
+from tests.engine.small_model import CASES, ROUNDING, build_case, draw_images, draw_planes, match_second_frame
 from tests.marks import slow
-from tests.networks.method_models import CASES, images, masks, match_second_frame, small
 
 CPU = torch.device("cpu")
 
@@ -45,11 +44,11 @@ def randomize_norms(encoder):
 @torch.no_grad()
 def test_fused_encoder_equals_the_plain_one(name):
     encoder = randomize_norms(build_encoder(name))
-    fused, image = deepcopy(encoder), images(1, 49, 65)
+    fused, image = deepcopy(encoder), draw_images(1, 49, 65)
     fuse_encoders(fused)
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in fused.modules())
-    for actual, expected in zip(fused(image), encoder(image), strict=True):
-        torch.testing.assert_close(actual, expected, atol=ROUNDING * expected.abs().max().item(), rtol=0)
+    for found, expected in zip(fused(image), encoder(image), strict=True):
+        torch.testing.assert_close(found, expected, atol=ROUNDING * expected.abs().max().item(), rtol=0)
 
 
 @torch.no_grad()
@@ -57,7 +56,7 @@ def test_processor_without_bfloat16_in_onednn_convolves(monkeypatch):
     fail = Mock(side_effect=RuntimeError("mkldnn_convolution_pointwise: bf16 path needs avx512"))
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", fail)
-    fused, image = FusedConv2d(3, 4, 3).bfloat16(), images(1, 9, 9).bfloat16()
+    fused, image = FusedConv2d(3, 4, 3).bfloat16(), draw_images(1, 9, 9).bfloat16()
     fused.activation = "relu"
     assert torch.equal(fused(image), nn.Conv2d.forward(fused, image).relu())
 
@@ -75,7 +74,7 @@ class ResNet18(nn.Module):
 
 @torch.no_grad()
 def test_unknown_encoder_keeps_its_results():
-    encoder, image = randomize_norms(ResNet18()), images(1, 49, 65)
+    encoder, image = randomize_norms(ResNet18()), draw_images(1, 49, 65)
     fused, trained = deepcopy(encoder), deepcopy(encoder)
     fuse_encoders(fused)
     fast.fold_training_norms(trained)
@@ -87,7 +86,7 @@ def test_unknown_encoder_keeps_its_results():
 
 def test_padding_mode_is_kept():
     model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"))
-    image = images(1, 9, 9)
+    image = draw_images(1, 9, 9)
     expected = model(image)
     fast.replace_modules(model, CPU, torch.float32)
     assert torch.equal(model(image), expected)
@@ -95,12 +94,12 @@ def test_padding_mode_is_kept():
 
 @pytest.mark.parametrize(("name", "trained"), [*((name, False) for name in CASES), ("aot", True)])
 def test_optimized_model_equals_the_plain_one(name, trained):
-    model, image, object_masks = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
+    model, image, object_masks = build_case(name)[0], draw_images(4, 49, 65), draw_planes(2, 4, 49, 65)
     if trained:
         optimize_training(model)
     expected, _ = match_second_frame(model, image, object_masks)
-    actual, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
-    torch.testing.assert_close(actual, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
+    found, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
+    torch.testing.assert_close(found, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)
 
 
 @pytest.mark.slow  # bfloat16 is emulated on many machines
@@ -125,7 +124,7 @@ def test_training_keeps_names_results_and_gradients(preset):
     optimize_training(faster)
     assert faster.state_dict().keys() == model.state_dict().keys()
     assert [name for name, _ in faster.named_parameters()] == [name for name, _ in model.named_parameters()]
-    image, object_masks = images(1, 49, 65), masks(1, 4, 49, 65)
+    image, object_masks = draw_images(1, 49, 65), draw_planes(1, 4, 49, 65)
     gradients = []
     for tested in (model, faster):
         identities, features = tested.assign_identities(object_masks), tested.encode(image)
@@ -151,4 +150,4 @@ def test_auto_precision_follows_the_processor(avx, amx, resolved, monkeypatch):
 
 def test_fused_model_is_not_fused_again():
     with pytest.raises(ValueError, match="fused already"):
-        optimize(optimize(small("aot"), precision="float32"))
+        optimize(optimize(build_case("aot")[0], precision="float32"))

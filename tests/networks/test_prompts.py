@@ -9,7 +9,7 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import ROUNDING, tiny_settings
+from tests.engine.small_model import ROUNDING, assert_same_weights, tiny_settings
 
 TINY = tiny_settings("aott")
 
@@ -69,4 +69,4 @@ def test_file_without_prompts_keeps_prompt_network(tmp_path):
     model = build_model(settings(2).model)
     fresh = {key: tensor.clone() for key, tensor in model.prompts.state_dict().items()}
     load_weights(model, path, "aott")
-    assert all(torch.equal(tensor, fresh[key]) for key, tensor in model.prompts.state_dict().items())
+    assert_same_weights(model.prompts.state_dict(), fresh)

@@ -11,7 +11,7 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import to_published
+from tests.engine.small_model import assert_same_weights, to_published
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]
@@ -55,15 +55,15 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
     monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
-    actual = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5, None)
+    found = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5, None)
     # sums in another order round differently
-    torch.testing.assert_close(actual, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(actual.sum(1), torch.ones(2))
+    torch.testing.assert_close(found, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(found.sum(1), torch.ones(2))
 
 
 def test_no_foreground_has_zero_relevance():
-    actual = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
-    assert actual.tolist() == [[0, 0]]
+    found = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
+    assert found.tolist() == [[0, 0]]
 
 
 def small(method, **stage):
@@ -111,7 +111,7 @@ def test_training_starts_from_base_model(tmp_path, method):
     assert torch.equal(model.temporal.memory, fresh["temporal.memory"])
     loaded, expected = model.state_dict(), plain.state_dict()
     shared = loaded.keys() & expected.keys() - {"identity_bank.weight"}
-    assert all(torch.equal(loaded[key], expected[key]) for key in shared)
+    assert_same_weights(loaded, {key: expected[key] for key in shared})
 
 
 def test_other_missing_weights_rejected(tmp_path):

@@ -188,6 +188,16 @@ def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     assert loaded == [((files,), {"device": "cpu"})]
 
 
+def test_segmenter_is_opened_for_prompts_only(track, tmp_path, read_error_line):
+    files = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    for path in files:
+        path.write_bytes(b"damaged")
+    write_mask(tmp_path / "first.png", LABELS)
+    options = "--segmenter", *map(str, files)
+    assert track("--mask", str(tmp_path / "first.png"), *options) == 0
+    assert "a.onnx: cannot be loaded" in read_error_line(track(*BOXES, *options, "--force"))
+
+
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
     source = video / "00003.png"
     assert mask_cli.main([str(source), "--box", "3,3,14,14", "--point", ":7=45,30"]) == 0

@@ -4,14 +4,13 @@ import json
 import shutil
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.tools.train import main
-from tests.engine.small_model import tiny_settings
+from tests.engine.small_model import assert_same_weights, tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets
 
 SMALL = tiny_settings("aott")
@@ -77,7 +76,7 @@ def test_validation_changes_only_the_log(tmp_path):
         weights.append(load_file(output / "video.safetensors"))
     assert logs[0] == [("static", 1), ("video", 3)]
     assert logs[1] == [("static", 1), ("video", 1), ("video", 2), ("video", 3)]
-    assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
+    assert_same_weights(weights[1], weights[0])
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):

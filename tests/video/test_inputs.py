@@ -17,7 +17,7 @@ from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
 from tests.drawn_clips import draw_box, write_plain
-from tests.media.video_files import state_frames, write_texture
+from tests.media.video_files import set_frame_count, write_texture
 from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5
@@ -264,7 +264,7 @@ def test_job_takes_class_names_by_object_id():
 
 def test_frames_missing_from_the_header_are_read(tmp_path):
     path = write_texture(tmp_path / "v.avi", "mpeg4", count=10)
-    state_frames(path, 5)
+    set_frame_count(path, 5)
     video = open_frames(path)
     assert [index for index, _ in FrameSelection(video).read(video)] == list(range(10))
     assert [index for index, _ in FrameSelection(video, 7).read(video)] == [7, 8, 9]

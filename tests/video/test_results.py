@@ -158,11 +158,10 @@ def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypat
 
     OTHER.write(tmp_path)
     replacement = Replacement(tmp_path, WANTED, OTHER.record)
-    monkeypatch.setattr(shutil, "copy2", copy_half)
-    monkeypatch.setattr(os, "replace", replace_on_one_disk)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        patch.setattr(shutil, "copy2", copy_half)
+        patch.setattr(os, "replace", replace_on_one_disk)
         replacement.begin()
-    monkeypatch.undo()
     restore_aside(tmp_path)
     assert (tmp_path / MASK).read_text() == "x"
 

@@ -32,7 +32,7 @@ from research.bundled.prompt_settings import PromptSource, PromptTraining, load_
 from research.bundled.simulated_prompts import add_correction, distort_mask, draw_first_prompt
 from research.bundled.touching_clips import is_held_out
 from research.bundled.train_prompts import PromptTrainer, draw_batch, main, prompt_loss
-from tests.engine.small_model import tiny_settings
+from tests.engine.small_model import assert_same_weights, tiny_settings
 
 TRAINING = PromptTraining(
     [PromptSource("static", folder="squares")], steps=3, batch=2, size=49, blocks=1, encoder_from=1
@@ -174,7 +174,7 @@ def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     assert resumed.step == 2
     before, (after, config) = load_checkpoint(checkpoint)[0].state_dict(), load_checkpoint(path)
     assert config.model.prompt_blocks == 1
-    assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.items())
+    assert_same_weights(after.state_dict(), before)
     assert not torch.equal(after.prompts.identity_bank.weight, whole.model.identity_bank.weight)
     (tmp_path / "state.pt").write_bytes(b"damaged")
     with pytest.raises(InputError, match="not readable"):

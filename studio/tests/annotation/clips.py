@@ -1,11 +1,8 @@
 """A drawn video of two squares that slide, and a tracker that knows where they are."""
 
-from __future__ import annotations
-
 import io
 import sqlite3
 import threading
-import time
 import zipfile
 from contextlib import closing
 from typing import ClassVar
@@ -24,10 +21,9 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
 from tests.drawn_clips import draw_two_squares, segment_by_color
+from tests.processes import WAIT_SECONDS, wait_until
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
-WAIT_SECONDS = 90
-"""how long a test waits for anything; a busy machine imports PyTorch in half a minute"""
 truth = draw_two_squares
 
 
@@ -196,14 +192,6 @@ def refresh_review(session):
 
 def square(x, y, side):
     return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
-
-
-def wait_until(condition):
-    """Wait until a condition is true; on timeout, name the place where it is written."""
-    end, code = time.monotonic() + WAIT_SECONDS, condition.__code__
-    while not condition():
-        assert time.monotonic() < end, f"{code.co_filename}:{code.co_firstlineno}: still false"
-        time.sleep(0.005)
 
 
 def wait_until_propagated(session):

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +13,7 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, Page
+from studio.tests.annotation.browser import VIEWPORT, Page
 from studio.tests.annotation.clips import WAIT_SECONDS, draw, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
@@ -73,19 +73,15 @@ def checks(monkeypatch):
 
 
 @pytest.fixture
-def served(session):
-    served = Served(session)
-    yield served
-    served.close()
+def serve():
+    """Serve a session, or a list with its app; the servers and what they serve are closed after the test."""
+    with ExitStack() as servers:
+        yield lambda *opened: servers.enter_context(closing(Served(*opened)))
 
 
-@pytest.fixture(scope="session")
-def browser():
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+@pytest.fixture
+def served(session, serve):
+    return serve(session)
 
 
 @pytest.fixture(scope="session")
@@ -179,11 +175,9 @@ def batch(results):
 
 
 @pytest.fixture
-def served_list(batch, monkeypatch):
+def served_list(batch, serve, monkeypatch):
     monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
-    served = Served(batch, build_batch_app(batch))
-    yield served
-    served.close()
+    return serve(batch, build_batch_app(batch))
 
 
 @pytest.fixture

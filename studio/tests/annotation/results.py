@@ -1,7 +1,5 @@
 """Results of a batch, as ``aotlab track --jobs`` leaves them."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A session behind a running server, in this process."""
 
-from __future__ import annotations
-
 import json
 import threading
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Damaged files and backups of a project."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """Edits of masks and objects, undo, colors of new objects."""
 
-from __future__ import annotations
-
 from itertools import combinations, product
 from operator import attrgetter
 from unittest.mock import Mock

@@ -12,7 +12,6 @@ from PIL import Image
 from aotlab import InputError, Prediction, open_frames
 from aotlab.configs.schema import Config
 from studio.tests.annotation.clips import open_session, set_mask, start_job
-from studio.tests.annotation.served import Served
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 
 LENGTH = 40
@@ -35,7 +34,7 @@ class NumberTracker:
 
 
 @pytest.mark.parametrize("name", ["mpeg2.mpg", "h264.ts"])  # all codings: tests/media
-def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
+def test_page_track_and_overlay_agree_on_frames(name, serve, tmp_path):
     path = write_numbered(tmp_path / name, LENGTH)
     if name == "h264.ts":
         path = cut_end(path)
@@ -43,7 +42,7 @@ def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
     with suppress(InputError):  # cut off
         numbers.extend(parse_number(frame) for frame in open_frames(path))
     session = open_session(path, NumberTracker(), cache_bytes=0)
-    served = Served(session)
+    served = serve(session)
     assert session.document.frames.count == len(numbers)
     for index in (len(numbers) - 1, 7, 14, 1, 0, 13, len(numbers) - 2):
         content = served.get(f"/frame/{index}").content
@@ -57,4 +56,3 @@ def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
     session.export(["overlay"])
     overlay = open_frames(session.archive.parent / "overlay.mp4")
     assert [parse_number(frame) for frame in overlay] == numbers
-    served.close()

@@ -1,7 +1,5 @@
 """Projects belong to one video, survive edits by other programs, and are refused in one sentence otherwise."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from contextlib import closing, suppress

@@ -1,7 +1,5 @@
 """The server: access, messages, connections."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json
@@ -11,7 +9,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import closing
 from unittest.mock import Mock
 
 import numpy as np
@@ -133,19 +130,18 @@ def test_painting_tracking_and_undo_over_the_socket(served):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_export_of_a_video_with_an_undecodable_name_is_served(tmp_path):
-    served = Served(open_session(draw_folder(tmp_path / os.fsdecode(b"caf\xe9"))))
-    with closing(served):
-        draw(served.session, 0, 1)
-        assert "error" not in served.open().do("export", names=["masks"])
-        answer = served.get("/export.zip")
+def test_export_of_a_video_with_an_undecodable_name_is_served(serve, tmp_path):
+    served = serve(open_session(draw_folder(tmp_path / os.fsdecode(b"caf\xe9"))))
+    draw(served.session, 0, 1)
+    assert "error" not in served.open().do("export", names=["masks"])
+    answer = served.get("/export.zip")
     assert answer.content[:2] == b"PK"
     assert "caf%EF%BF%BD.zip" in answer.headers["content-disposition"]
 
 
-def test_tracker_settings_are_chosen_and_announced(folder):
+def test_tracker_settings_are_chosen_and_announced(folder, serve):
     loader = TrackerLoader(TrackerOptions(), [folder / "other.safetensors"])
-    served = Served(Session(open_document(folder), TruthTracker, loader=loader))
+    served = serve(Session(open_document(folder), TruthTracker, loader=loader))
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["model"] == "bundled"
     first.do("set_model", name="other")
@@ -159,7 +155,6 @@ def test_tracker_settings_are_chosen_and_announced(folder):
     ):
         assert words in first.do("set_model", name=name)["error"]
     assert loader.chosen == "other"
-    served.close()
 
 
 def test_idle_connections_do_not_block_others(served):
@@ -172,14 +167,13 @@ def test_idle_connections_do_not_block_others(served):
         connection.close()
 
 
-def test_browsers_cache_frames_for_one_video_only(served, tmp_path):
+def test_browsers_cache_frames_for_one_video_only(served, serve, tmp_path):
     video = served.open().do("describe")["result"]["video"]
     assert "max-age" in served.get(f"/frame/0?video={video}&width=96").headers["cache-control"]
     for query in ("", "?width=96", "?video=another", f"?video={video}&near=1"):
         assert served.get(f"/frame/0{query}").headers["cache-control"] == "no-store"
-    other = Served(open_session(draw_folder(tmp_path / "other")))
+    other = serve(open_session(draw_folder(tmp_path / "other")))
     assert other.open().do("describe")["result"]["video"] != video
-    other.close()
 
 
 def test_small_frame_shows_masks_of_visible_objects(served):
@@ -414,7 +408,7 @@ def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
             assert second.getsockname()[1] != port
 
 
-def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
+def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve):
     messages = [
         {"id": 2**40 + 1, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
@@ -435,7 +429,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     session = reopen(folder)
     session.document.undo()
     content = json.dumps(messages[3:]).encode()
-    again = Served(session)
+    again = serve(session)
     (answer,) = again.get("/edits", "POST", Origin=again.address, content=content).json()
     assert answer["id"] == 2**40 + 3
     assert session.document.snapshot.state.notes == {}  # it stays undone
@@ -444,7 +438,6 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen):
     content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
     (refused,) = again.get("/edits", "POST", Origin=again.address, content=content).json()
     assert "type your name first" in refused["error"]
-    again.close()
 
 
 @pytest.fixture(params=["socket", "edits"])

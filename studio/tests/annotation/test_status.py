@@ -1,7 +1,5 @@
 """Status of a clip: what it covers, what it waits for, who set it; checked frames and notes."""
 
-from __future__ import annotations
-
 import json
 from concurrent.futures import ThreadPoolExecutor
 

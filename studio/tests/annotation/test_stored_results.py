@@ -1,7 +1,5 @@
 """Stored results: edits by other programs, damage, replacement, writes that stop midway."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Uploads of masks and files of other tools: names, ids, classes, damage."""
 
-from __future__ import annotations
-
 import json
 import re
 import zipfile

@@ -1,7 +1,5 @@
 """Walks through the page with the bundled model and from a batch of CVAT files to corrected ones."""
 
-from __future__ import annotations
-
 import zipfile
 
 import numpy as np
@@ -17,7 +15,6 @@ from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, open_session, truth
-from studio.tests.annotation.served import Served
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -113,11 +110,10 @@ def batch(tmp_path, monkeypatch):
     return tmp_path / "out"
 
 
-def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path):
+def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, serve, tmp_path):
     session = annotate.open_session(str(batch / "b"), TrackerLoader(TrackerOptions()))
     session.runner.make_tracker = TruthTracker
-    served = Served(session)
-    page = Page(context, served.url)
+    page = Page(context, serve(session).url)
     assert page.tab.inner_text("#objects").split("\n")[0].startswith("cell")
     assert not page.labels(4).any()
     page.tab.wait_for_selector("#review li")
@@ -138,7 +134,6 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path)
     with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
         archive.extract("cvat.xml", tmp_path)
     again = read_annotations(tmp_path / "cvat.xml", VideoInfo.from_source(session.document.frames.source))
-    served.close()
     assert again.class_names == {1: "cell", 2: "dish"}
     assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))
     with Image.open(batch / "b" / "thumbnail.jpg") as image:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.media.sample import SIZE, labels
+from tests.media.sample import SIZE, draw_labels
 
 
 @pytest.fixture
 def colored(tmp_path):
     image = np.zeros((*SIZE, 3), np.uint8)
-    image[labels(2) == 3], image[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
+    image[draw_labels(2) == 3], image[draw_labels(2) == 7] = (255, 0, 0), (0, 128, 255)
     Image.fromarray(image).save(tmp_path / "mask.png")
     return tmp_path / "mask.png"

@@ -13,7 +13,7 @@ from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.examples import labelme, png, shape
 from tests.marks import slow
-from tests.media.sample import VIDEO, read_masks, tracked
+from tests.media.sample import VIDEO, read_masks, sample_annotations
 from tests.mutations import JSON, check_mutations, corrupt_bytes, read_error
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
@@ -29,7 +29,7 @@ def check_damage(path, content):
 
 def label_studio_tasks():
     """A brush mask and a polygon."""
-    tasks = format_label_studio(tracked(), VIDEO)[1:3]
+    tasks = format_label_studio(sample_annotations(), VIDEO)[1:3]
     polygon = tasks[0]["predictions"][0]["result"][0]
     polygon["type"] = "polygonlabels"
     polygon["value"] = {"points": [[5, 5], [50, 10], [40, 60]], "polygonlabels": ["person"]}
@@ -37,7 +37,7 @@ def label_studio_tasks():
 
 
 JSON_FILES = {
-    "youtube_vis": lambda: format_youtube_vis(tracked(), VIDEO),
+    "youtube_vis": lambda: format_youtube_vis(sample_annotations(), VIDEO),
     "label_studio": label_studio_tasks,
     "labelme": lambda: labelme(
         1,
@@ -56,7 +56,7 @@ def test_json_with_replaced_parts_is_read_or_rejected(name, count, tmp_path):
 @pytest.mark.parametrize("kind", ["mask", "polygon"])
 @pytest.mark.parametrize("count", [60, *slow(10**6)])
 def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
-    path, annotations = tmp_path / "masks.xml", tracked()
+    path, annotations = tmp_path / "masks.xml", sample_annotations()
     annotations.frames = {2: annotations.frames[2]}
     whole = format_cvat(annotations, VIDEO, kind)
     elements = list(ElementTree.fromstring(whole).iter())
@@ -75,7 +75,7 @@ def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
 
 
 def test_damaged_cvat_is_read_or_rejected(tmp_path):
-    check_damage(tmp_path / "clip.xml", format_cvat(tracked(), VIDEO, "mask"))
+    check_damage(tmp_path / "clip.xml", format_cvat(sample_annotations(), VIDEO, "mask"))
 
 
 def test_damaged_colored_mask_is_read_or_rejected(colored):

@@ -11,7 +11,7 @@ from aotlab.media.rle import compress_rle
 from aotlab.sdk import encode_rle, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
-from tests.media.sample import SIZE, VIDEO, labels, tracked
+from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations
 
 TRACK = """<annotations><version>1.1</version>
 <meta><task><original_size><width>40</width><height>24</height></original_size></task></meta>
@@ -22,7 +22,7 @@ TRACK = """<annotations><version>1.1</version>
   <polygon frame="3" keyframe="1" outside="1" occluded="0" points="4,3;18,3;18,15;4,15" z_order="0"/>
 </track>{more}</annotations>"""
 SQUARE = [[4, 4], [14, 4], [14, 14], [4, 14]]
-COUNTS = format_coco(tracked(), VIDEO)["annotations"][0]["segmentation"]["counts"]
+COUNTS = format_coco(sample_annotations(), VIDEO)["annotations"][0]["segmentation"]["counts"]
 PERCENT = [[25, 25], [50, 25], [50, 75], [25, 75]]
 
 
@@ -50,7 +50,7 @@ def task(number, *results):
 
 
 def coco_segment(frame, object_id):
-    return {"size": list(SIZE), "counts": encode_rle(labels(frame) == object_id).tolist()}
+    return {"size": list(SIZE), "counts": encode_rle(draw_labels(frame) == object_id).tolist()}
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_cvat_tracks_are_drawn_in_z_order(read):
 
 
 def test_mots_ignored_region_is_not_an_object(read):
-    line = "0 {} {} 24 40 " + compress_rle(encode_rle(labels(0) == 3))
+    line = "0 {} {} 24 40 " + compress_rle(encode_rle(draw_labels(0) == 3))
     found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
     assert found.objects() == [3]
 
 
 def test_mots_frames_are_numbered_as_their_images(read):
-    line = f"1 1003 1 24 40 {compress_rle(encode_rle(labels(0) == 3))}\n"
+    line = f"1 1003 1 24 40 {compress_rle(encode_rle(draw_labels(0) == 3))}\n"
     from_one = replace(VIDEO, frame_names=("000001", "000002"), length=2)  # as in MOTSChallenge
     from_zero = replace(VIDEO, frame_names=("000000", "000001"), length=2)  # as in KITTI MOTS
     for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, frame_names=None), 1)):
@@ -315,7 +315,7 @@ def test_invalid_text_formats_rejected(read, name, text, words):
 def test_legend_names_objects_of_colored_mask(colored):
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(colored, VIDEO, frame=2)
-    assert (found.mask(2) == np.where(labels(2) == 3, 1, labels(2))).all()
+    assert (found.mask(2) == np.where(draw_labels(2) == 3, 1, draw_labels(2))).all()
     assert found.class_names == {1: "person"}
 
 
@@ -325,7 +325,7 @@ def test_legend_names_objects_of_a_colored_folder(colored):
     colored.rename(colored.parent / "00001.png")
     found = read_annotations(colored.parent, VIDEO)
     assert sorted(found.frames) == [1, 3]
-    assert (found.mask(3) == np.where(labels(2) == 3, 1, labels(2))).all()
+    assert (found.mask(3) == np.where(draw_labels(2) == 3, 1, draw_labels(2))).all()
     (colored.parent / "00003.png").write_bytes(b"x")
     with pytest.raises(InputError, match=r"00003\.png: not a readable image in colors"):
         read_annotations(colored.parent, VIDEO)
@@ -377,9 +377,9 @@ def test_labelme_shape_without_a_kind_is_a_polygon(read, kind):
 @pytest.mark.parametrize("folder", ["", "4"])
 def test_masks_beside_a_broken_file_are_read(tmp_path, name, folder):
     (tmp_path / folder).mkdir(exist_ok=True)
-    write_mask(tmp_path / folder / "00002.png", (labels(2) == 3).astype(np.uint8))
+    write_mask(tmp_path / folder / "00002.png", (draw_labels(2) == 3).astype(np.uint8))
     (tmp_path / name).write_text("[1,2")
-    assert (read_annotations(tmp_path, VIDEO).mask(2) > 0).tolist() == (labels(2) == 3).tolist()
+    assert (read_annotations(tmp_path, VIDEO).mask(2) > 0).tolist() == (draw_labels(2) == 3).tolist()
 
 
 def test_error_names_the_broken_file(tmp_path):

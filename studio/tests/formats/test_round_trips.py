@@ -30,7 +30,7 @@ from aotlab.video.outputs import OutputContext, StoredPrediction, TrackedFrame, 
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
-from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 OUTLINES = ("cvat_polygons", "yolo")
 """formats that fill holes and smooth staircases"""
@@ -80,7 +80,7 @@ def test_random_label_maps_survive_exact_formats(name, folder, frames):
 
 @pytest.mark.parametrize("name", EXACT)
 def test_overlap_survives_exact_formats(name, tmp_path):
-    annotations, above = tracked(), np.zeros(SIZE, bool)
+    annotations, above = sample_annotations(), np.zeros(SIZE, bool)
     above[10:20, 10:18] = True
     annotations.frames[2].append(Region(9, encode_rle(above)))
     annotations.class_names[9] = "person"
@@ -91,10 +91,10 @@ def test_overlap_survives_exact_formats(name, tmp_path):
 
 @pytest.mark.parametrize("name", OUTLINES)
 def test_outlines_keep_masks_without_holes(name, tmp_path):
-    found = read_annotations(write(name, tmp_path, tracked()), VIDEO)
+    found = read_annotations(write(name, tmp_path, sample_annotations()), VIDEO)
     assert len(found.objects()) == 2
     for frame in range(LENGTH):
-        filled = labels(frame) > 0
+        filled = draw_labels(frame) > 0
         filled[7:10, 6 + frame : 9 + frame] = True
         mask = found.mask(frame) > 0
         assert (mask & filled).sum() / (mask | filled).sum() > (1 - 1e-9 if name == "cvat_polygons" else 0.9)
@@ -102,7 +102,7 @@ def test_outlines_keep_masks_without_holes(name, tmp_path):
 
 @pytest.mark.parametrize("name", list_mask_formats())
 def test_parts_of_an_object_survive_another_format(name, tmp_path):
-    given = read_annotations(write("cvat_polygons", tmp_path, tracked()), VIDEO)
+    given = read_annotations(write("cvat_polygons", tmp_path, sample_annotations()), VIDEO)
     found = read_annotations(write(name, tmp_path, given), VIDEO)
     assert len(given.frames[2]) == len(found.frames[2]) == 2
     differ = [(found.mask(frame) > 0) != (given.mask(frame) > 0) for frame in range(LENGTH)]
@@ -141,7 +141,7 @@ def test_absence_survives_formats_that_state_it(name, tmp_path):
     for frame in range(LENGTH):
         write_mask(tmp_path / "clip" / f"{frame:05d}.png", np.zeros(SIZE, np.uint8))
     for frame in (0, 1, 3):
-        write_mask(tmp_path / "given" / f"{frame:05d}.png", (labels(frame) == 3) * np.uint8(frame != 1))
+        write_mask(tmp_path / "given" / f"{frame:05d}.png", (draw_labels(frame) == 3) * np.uint8(frame != 1))
     there = tmp_path / ("there" if name == "masks" else find_mask_writer(name).file_name)
     convert(tmp_path / "given", tmp_path / "clip", there, name)
     convert(there, tmp_path / "clip", tmp_path / "back", "masks")
@@ -155,21 +155,21 @@ def test_absence_survives_formats_that_state_it(name, tmp_path):
 
 def test_pycocotools_decodes_mots(tmp_path):
     seen = np.zeros((LENGTH, *SIZE), int)
-    for line in write("mots", tmp_path, tracked()).read_text().splitlines():
+    for line in write("mots", tmp_path, sample_annotations()).read_text().splitlines():
         frame, number, class_id, height, width, counts = line.split(" ")
         mask = coco.decode({"size": [int(height), int(width)], "counts": counts.encode()})
         assert int(number) // 1000 == int(class_id)
         seen[int(frame)] += mask * (int(number) % 1000)
-    assert all((seen[frame] == labels(frame)).all() for frame in range(LENGTH))
+    assert all((seen[frame] == draw_labels(frame)).all() for frame in range(LENGTH))
 
 
 def test_mots_rejects_ids_from_1000(tmp_path):
     with pytest.raises(InputError, match="object 1000"):
-        write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(labels(0) > 0))]}))
+        write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(draw_labels(0) > 0))]}))
 
 
 def test_blank_line_of_yolo_is_not_a_class(tmp_path):
-    path = write("yolo", tmp_path, tracked())
+    path = write("yolo", tmp_path, sample_annotations())
     (path / "data.yaml").unlink()
     before = read_annotations(path, VIDEO)
     for file in (path / "labels").glob("*.txt"):
@@ -179,18 +179,18 @@ def test_blank_line_of_yolo_is_not_a_class(tmp_path):
 
 
 def test_yolo_line_joins_parts_of_an_object(tmp_path):
-    path = write("yolo", tmp_path, tracked())
+    path = write("yolo", tmp_path, sample_annotations())
     assert '0: "ball"\n  1: "person"' in (path / "data.yaml").read_text()
     lines = [line.split() for line in (path / "labels" / "00003.txt").read_text().splitlines()]
     assert [line[0] for line in lines] == ["1", "0"]
     points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
-    drawn, ball = decode_rle(fill_polygons([points.ravel().tolist()], SIZE), SIZE), labels(3) == 7
+    drawn, ball = decode_rle(fill_polygons([points.ravel().tolist()], SIZE), SIZE), draw_labels(3) == 7
     assert (drawn & ball).sum() > 0.95 * ball.sum()
     assert (drawn & ~ball).sum() <= 10  # along the line that joins the two parts
 
 
 def test_youtube_vis_has_null_for_absent_objects():
-    tree = format_youtube_vis(tracked(), VIDEO)
+    tree = format_youtube_vis(sample_annotations(), VIDEO)
     ball = tree["annotations"][1]
     for key in ("segmentations", "bboxes", "areas"):
         assert [value is None for value in ball[key]] == [True, True, False, False]
@@ -198,7 +198,7 @@ def test_youtube_vis_has_null_for_absent_objects():
 
 
 def test_label_studio_interface_is_written(tmp_path):
-    write("label_studio", tmp_path, tracked())
+    write("label_studio", tmp_path, sample_annotations())
     interface = (tmp_path / "label_studio_config.xml").read_text()
     assert '<BrushLabels name="tag" toName="image">' in interface
     assert '<Label value="ball" />' in interface
@@ -220,7 +220,7 @@ def test_label_studio_sdk_reads_and_writes_brush_masks():
 
 def test_datumaro_reads_cvat_polygons(tmp_path):
     datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
-    found = datumaro.Dataset.import_from(str(write("cvat_polygons", tmp_path, tracked())), "cvat")
+    found = datumaro.Dataset.import_from(str(write("cvat_polygons", tmp_path, sample_annotations())), "cvat")
     seen = {int(item.attributes["frame"]): item.annotations for item in found}
     inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
     assert list(map(len, inside)) == [1, 1, 3, 3]
@@ -229,7 +229,7 @@ def test_datumaro_reads_cvat_polygons(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in list_mask_formats() if name != "label_studio"])
 def test_class_ids_survive_formats(name, tmp_path):
-    annotations = tracked()
+    annotations = sample_annotations()
     annotations.classes = {"person": 1, "ball": 2, "tree": 3}
     found = read_annotations(write(name, tmp_path, annotations), VIDEO)
     assert found.class_ids() == {"person": 1, "ball": 2, "tree": 3}
@@ -238,7 +238,7 @@ def test_class_ids_survive_formats(name, tmp_path):
 
 @pytest.mark.parametrize("name", list_mask_formats())
 def test_names_that_xml_cannot_hold_are_written(name, tmp_path):
-    annotations = tracked()
+    annotations = sample_annotations()
     annotations.class_names = {3: "a\x01\ud800", 7: "ball"}
     annotations.add_attributes({7: {2: {"seen": "\x0b\uffff"}}})
     path = write(name, tmp_path, annotations)
@@ -259,7 +259,7 @@ def test_attributes_of_cvat_keep_their_types(name, tmp_path):
 
 
 def test_gaps_in_yolo_classes_get_names(tmp_path):
-    annotations = tracked()
+    annotations = sample_annotations()
     annotations.classes = {"ball": 3, "person": 1}
     path = write("yolo", tmp_path, annotations)
     assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {
@@ -274,23 +274,23 @@ def test_gaps_in_yolo_classes_get_names(tmp_path):
 @pytest.mark.parametrize("name", EXACT)
 def test_dots_in_the_name_of_a_video_survive(name, tmp_path, caplog):
     video = replace(VIDEO, name="take.2.final")
-    read_annotations(write(name, tmp_path, tracked(), video), video, strict=True)
+    read_annotations(write(name, tmp_path, sample_annotations(), video), video, strict=True)
     assert not caplog.text
 
 
 def test_mots_classes_without_names_keep_ids(tmp_path):
-    path = write("mots", tmp_path, tracked())
+    path = write("mots", tmp_path, sample_annotations())
     (tmp_path / "mots_classes.json").unlink()
     assert read_annotations(path, VIDEO).class_ids() == {"class 1": 1, "class 2": 2}
 
 
 def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
-    annotations = tracked()
+    annotations = sample_annotations()
     del annotations.frames[1]
     path = write("youtube_vis", tmp_path, annotations)
     found = read_annotations(path, VideoInfo("clip", SIZE, LENGTH))
     assert sorted(found.frames) == [0, 2, 3]
-    assert (found.mask(3) == labels(3)).all()
+    assert (found.mask(3) == draw_labels(3)).all()
     one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
     path.write_text(one_based)
     assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]

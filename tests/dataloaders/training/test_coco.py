@@ -68,11 +68,11 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
     image = opened(root)[1]
     pixels, mask = pickle.loads(pickle.dumps(image)).read()
     assert pixels.shape == (HEIGHT, WIDTH, 3)
-    wanted = np.zeros((HEIGHT, WIDTH), np.uint8)
-    wanted[20:40] = 255
-    wanted[:30, :30] = 1
-    wanted[:30, 20:50] = 2
-    assert np.array_equal(mask, wanted)
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[20:40] = 255
+    expected[:30, :30] = 1
+    expected[:30, 20:50] = 2
+    assert np.array_equal(mask, expected)
 
 
 @pytest.mark.parametrize(("images", "annotations", "split"), [
@@ -119,16 +119,16 @@ def test_malformed_json_rejected(root, text, message):
 
 @pytest.mark.parametrize("form", ["polygons", "runs"])
 def test_polygons_and_run_lengths_are_drawn(root, form):
-    wanted = np.zeros((HEIGHT, WIDTH), np.uint8)
-    wanted[5:20, 10:30] = 1
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[5:20, 10:30] = 1
     segmentation = {
         "polygons": [[10, 5, 30, 5, 30, 20, 10, 20], [1, 2, 3, 4]],  # two points enclose no area
-        "runs": {"size": [HEIGHT, WIDTH], "counts": encode_rle(wanted > 0).tolist()},
+        "runs": {"size": [HEIGHT, WIDTH], "counts": encode_rle(expected > 0).tolist()},
     }[form]
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))
     (image,) = opened(root)
-    assert np.array_equal(image.read_mask(), wanted)
+    assert np.array_equal(image.read_mask(), expected)
 
 
 def change_instances(root, change):

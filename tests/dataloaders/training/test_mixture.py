@@ -18,6 +18,7 @@ from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, phase, write_videos
 from tests.marks import needs_posix
+from tests.processes import wait_until
 
 VIDEOS, STATIC = SourceConfig("videos", max_gap=2), SourceConfig("static", kind="static")
 
@@ -239,8 +240,7 @@ def test_dead_worker_stops_the_run(root):
     next(batches)
     (worker,) = {*active_children()} - before
     worker.kill()
-    while psutil.Process(worker.pid).status() != psutil.STATUS_ZOMBIE:
-        pass  # nothing is raised while the main thread does something else
+    wait_until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_ZOMBIE)
     with pytest.raises(RunStopped, match=r"a process that prepares clips died .* lower data\.workers"):
         for _ in batches:
             pass

@@ -12,16 +12,16 @@ from tests.dataloaders.training.in_memory import rng
 @pytest.mark.parametrize("shape", [(300, 400), (300, 620), (620, 300)])
 def test_boxes_are_distributed_as_torchvisions(shape):
     generator = rng()
-    actual = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
+    found = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
     torch.manual_seed(0)
     empty = torch.empty(1, *shape)
     expected = np.array(
         [RandomResizedCrop.get_params(empty, [0.8, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)], dtype=float
     )[:, [1, 0, 3, 2]]
     # Means of 2000 draws of a spread of up to 30 pixels: 4 pixels are four standard deviations.
-    assert np.abs(actual.mean(0) - expected.mean(0)).max() < 4
-    assert np.abs(actual.std(0) - expected.std(0)).max() < 3
-    left, top, columns, rows = actual.T
+    assert np.abs(found.mean(0) - expected.mean(0)).max() < 4
+    assert np.abs(found.std(0) - expected.std(0)).max() < 3
+    left, top, columns, rows = found.T
     assert (left >= 0).all()
     assert (top >= 0).all()
     assert (left + columns <= shape[1]).all()

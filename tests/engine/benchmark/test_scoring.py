@@ -136,13 +136,13 @@ def make_scores(*region):
 
 
 @pytest.mark.parametrize(
-    ("worst", "wanted"),
+    ("worst", "expected"),
     [(0, ["00", "03", "06", "09"]), (5, ["00", "03", "05", "09"]), (8, ["00", "03", "06", "08"])],
 )
-def test_shown_frames_are_spread_and_include_worst(worst, wanted):
+def test_shown_frames_are_spread_and_include_worst(worst, expected):
     region = [0.9] * 10
     region[worst] = 0.1
-    assert pick_frames(make_scores(*region), 3, 4) == wanted
+    assert pick_frames(make_scores(*region), 3, 4) == expected
 
 
 def test_unscored_frames_are_not_shown():

@@ -29,7 +29,16 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import (
+    HEIGHT,
+    WIDTH,
+    assert_same,
+    assert_same_weights,
+    build,
+    draw_texture,
+    run_tracker,
+    stripes,
+)
 
 VIDEO = (HEIGHT, WIDTH)
 
@@ -196,7 +205,7 @@ def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     config = replace(config, memory=replace(config.memory, frames=3))
     export_model(model, config, tmp_path / "export", video=VIDEO)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert_same_weights(model.state_dict(), before)
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 

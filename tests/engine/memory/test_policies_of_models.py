@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
 from aotlab.networks.attention import Attention
 from aotlab.networks.model import KeyValue, PropagatedFrame
-from tests.engine.small_model import build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
 PRESETS = {"aot_rmem": "r50_aotl_ermu", "deaot_rmem": "r50_deaotl_ermu"}
@@ -33,9 +33,9 @@ def test_bounded_policies_below_capacity_equal_every_nth():
     results = []
     for policy in ("every_nth", *BOUNDED):
         tracker = Tracker(*build("aott", f"memory.policy={policy}", "memory.every=2"))
-        results.append([prediction.logits for prediction in run_tracker(tracker, frames, {0: mask})])
-    for others in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+        results.append(run_tracker(tracker, frames, {0: mask}))
+    for found in results[1:]:
+        assert_same(found, results[0])
 
 
 @pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])

@@ -22,10 +22,10 @@ def test_half_precision_is_close_to_float32(precision, count):
     """
     half, tracker = track_texture(f"compute.precision={precision}", count=count)
     full, _ = track_texture(count=count)
-    for actual, exact in zip(half[1:], full[1:], strict=True):
-        assert actual.logits.dtype == torch.float32
-        assert not actual.logits.isnan().any()
-        assert not torch.equal(actual.logits, exact.logits)
+    for found, exact in zip(half[1:], full[1:], strict=True):
+        assert found.logits.dtype == torch.float32
+        assert not found.logits.isnan().any()
+        assert not torch.equal(found.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
     assert tracker.state.groups[0].memory.read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
 

@@ -10,25 +10,32 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine.small_model import assert_same, build, clip_batch, draw_texture, run_tracker, stripes
-from tests.networks.method_models import small_with_config
+from tests.engine.small_model import (
+    assert_same,
+    build,
+    build_case,
+    clip_batch,
+    draw_texture,
+    run_tracker,
+    stripes,
+)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
-def test_labels_have_frame_size(tracker, size):
-    predictions = run_tracker(tracker, draw_texture(3, *size), {0: np.ones(size, np.uint8)})
+def test_labels_have_frame_size(small_tracker, size):
+    predictions = run_tracker(small_tracker, draw_texture(3, *size), {0: np.ones(size, np.uint8)})
     assert [prediction.labels.shape for prediction in predictions] == [size] * 3
     assert [prediction.logits.shape for prediction in predictions] == [(2, *size)] * 3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 31), (10, 80)])
-def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
+def test_small_prediction_is_stored_in_the_size_of_the_frame(small_tracker, size):
     frames, masks = draw_texture(4), {0: stripes([4, 9])}
-    full = run_tracker(tracker, frames, masks)[-1]
-    tracker.reset()
+    full = run_tracker(small_tracker, frames, masks)[-1]
+    small_tracker.reset()
     for index, frame in enumerate(frames[:-1]):
-        assert tracker.step(frame, masks.get(index), size=size).labels.shape == size
-    assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
+        assert small_tracker.step(frame, masks.get(index), size=size).labels.shape == size
+    assert torch.equal(small_tracker.step(frames[-1]).logits, full.logits)
 
 
 @pytest.mark.parametrize(("ids", "mask_dtype", "returned"), [
@@ -39,9 +46,9 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     ([5, 70000], np.int64, np.uint32),
     ([5, 70000], np.uint64, np.uint32),
 ])  # fmt: skip
-def test_ids_keep_values_in_smallest_dtype(tracker, ids, mask_dtype, returned):
+def test_ids_keep_values_in_smallest_dtype(small_tracker, ids, mask_dtype, returned):
     mask = stripes(ids, dtype=mask_dtype)
-    predictions = run_tracker(tracker, draw_texture(3), {0: mask})
+    predictions = run_tracker(small_tracker, draw_texture(3), {0: mask})
     assert (predictions[0].labels == mask).all()
     assert predictions[0].confidence == dict.fromkeys(ids, 1.0)
     for prediction in predictions:
@@ -50,9 +57,9 @@ def test_ids_keep_values_in_smallest_dtype(tracker, ids, mask_dtype, returned):
         assert set(np.unique(prediction.labels)) <= {0, *ids}
 
 
-def test_frames_before_the_first_mask_are_background(tracker):
+def test_frames_before_the_first_mask_are_background(small_tracker):
     frames = draw_texture(4)
-    predictions = run_tracker(tracker, frames, {2: stripes([3])})
+    predictions = run_tracker(small_tracker, frames, {2: stripes([3])})
     assert not predictions[0].labels.any()
     assert not predictions[1].labels.any()
     assert predictions[0].ids == ()
@@ -134,16 +141,16 @@ def test_renaming_ids_in_the_same_order_renames_the_result(models):
     assert_same(many, few)
 
 
-def test_reset_forgets_the_video(tracker):
+def test_reset_forgets_the_video(small_tracker):
     frames = draw_texture(3)
-    first = run_tracker(tracker, frames, {0: stripes([1, 2])})
-    tracker.reset()
-    assert tracker.ids == ()
-    assert not tracker.step(frames[0]).labels.any()
-    tracker.reset()
-    run_tracker(tracker, draw_texture(2, 20, 20), {0: np.ones((20, 20), np.uint8)})
-    tracker.reset()
-    again = run_tracker(tracker, frames, {0: stripes([1, 2])})
+    first = run_tracker(small_tracker, frames, {0: stripes([1, 2])})
+    small_tracker.reset()
+    assert small_tracker.ids == ()
+    assert not small_tracker.step(frames[0]).labels.any()
+    small_tracker.reset()
+    run_tracker(small_tracker, draw_texture(2, 20, 20), {0: np.ones((20, 20), np.uint8)})
+    small_tracker.reset()
+    again = run_tracker(small_tracker, frames, {0: stripes([1, 2])})
     assert_same(again, first)
 
 
@@ -154,7 +161,7 @@ def test_reset_forgets_the_video(tracker):
 )
 @torch.inference_mode()
 def test_training_clip_equals_tracker(preset):
-    model, config = small_with_config(preset) if isinstance(preset, str) else build(*preset)
+    model, config = build_case(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = draw_texture(6), stripes([1, 2, 3])
     tracked = np.stack(

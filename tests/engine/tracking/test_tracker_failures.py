@@ -3,6 +3,7 @@
 import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, draw_texture, stripes
+from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
 
 FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
 
 
 @pytest.fixture(scope="module")
 def restricted():
-    memory = ("memory.every=1", "memory.frames=3", "memory.policy=restricted")
+    memory = ("memory.every=1", "memory.frames=3", "memory.policy=restricted", "rules.ownership=true")
     return build("aotl", "model.max_objects=3", *memory)
 
 
@@ -57,76 +58,51 @@ def test_failed_first_step_does_not_start_a_video(restricted, monkeypatch, name)
     assert (tracker.step(frames[1], LATER).labels == LATER).all()
 
 
-@pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
-def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask):
+FAILURES = {
+    "first reference": (MemoryBank, "add_reference", 1, 0, FIRST),
+    "later reference": (MemoryBank, "add_reference", 2, 4, NEWEST),
+    "frame": (MemoryBank, "add", 2, 4, None),
+    "relevance": (recurrence, "compute_relevance", 1, 4, None),
+    "resized prediction": (Prediction, "resize", 1, 4, None),
+    "rules": (TrackerRules, "update", 1, 4, None),
+}
+"""owner and name of what fails, at which call, after how many frames, and the mask of the step"""
+
+
+@pytest.mark.parametrize("remedy", ["reset", "load_state_dict"])
+@pytest.mark.parametrize("case", FAILURES)
+def test_failed_update_of_memory_requires_reset(restricted, monkeypatch, case, remedy):
+    owner, name, call, count, mask = FAILURES[case]
     frames = draw_texture(6)
-    tracker, other = start_tracking(restricted, frames), start_tracking(restricted, frames)
-    state = copy.deepcopy(other.state_dict())
+    tracker, other = (start_tracking(restricted, frames[:count]) for _ in range(2))
     with monkeypatch.context() as patch:
-        if name == "relevance":
-            fail_call(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
-        else:
-            fail_call(patch, MemoryBank, name, 2, KeyboardInterrupt())
+        fail_call(patch, owner, name, call, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
-    for call in (lambda: tracker.step(frames[4]), tracker.state_dict):
+    for use in (
+        lambda: tracker.step(frames[4]),
+        lambda: tracker.step(frames[4], FIRST),
+        *(partial(tracker.forget, object_id) for object_id in tracker.ids),
+        tracker.state_dict,
+    ):
         with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
-            call()
-    tracker.load_state_dict(state)
-    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
-
-
-def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
-    frames, tracker = draw_texture(2), Tracker(*restricted)
-    with monkeypatch.context() as patch:
-        fail_call(patch, MemoryBank, "add_reference", 1, RuntimeError("out of memory"))
-        with pytest.raises(RuntimeError):
-            tracker.step(frames[0], FIRST)
-    for mask in (None, FIRST):
-        with pytest.raises(InputError, match="failed while updating memory"):
-            tracker.step(frames[0], mask)
-    tracker.reset()
-    assert tracker.step(frames[1], FIRST).ids == (1, 2)
-
-
-def test_failed_resize_of_a_stored_frame_requires_reset(restricted, monkeypatch):
-    frames = draw_texture(2)
-    tracker = Tracker(*restricted)
-    tracker.step(frames[0], FIRST)
-    with monkeypatch.context() as patch:
-        fail_call(patch, Prediction, "resize", 1, MemoryError)
-        with pytest.raises(MemoryError):
-            tracker.step(frames[1])
-    with pytest.raises(InputError, match="reset"):
-        tracker.step(frames[1])
-    tracker.reset()
-    tracker.step(frames[0], FIRST)
-
-
-def test_failed_rule_requires_reset(monkeypatch):
-    frames, tracker = draw_texture(4), Tracker(*build("aott", "rules.ownership=true"))
-    tracker.step(frames[0], FIRST)
-    state = copy.deepcopy(tracker.state_dict())
-    with monkeypatch.context() as patch:
-        patch.setattr(TrackerRules, "update", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            tracker.step(frames[1])
-    for call in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
-        with pytest.raises(InputError, match=r"failed while updating memory.*call reset\(\)"):
-            call()
-    tracker.load_state_dict(state)
-    tracker.step(frames[1])
-    tracker.reset()
-    tracker.step(frames[2], FIRST)
+            use()
+    if remedy == "reset":
+        mask = FIRST
+        tracker.reset()
+        other.reset()
+    else:
+        tracker.load_state_dict(copy.deepcopy(other.state_dict()))
+    assert_same(run_tracker(tracker, frames[4:], {0: mask}), run_tracker(other, frames[4:], {0: mask}))
 
 
 def test_fresh_trackers_in_threads_are_independent(restricted):
     frames, first = draw_texture(5), Tracker(*restricted)
-    found: dict[int, list[torch.Tensor]] = {}
+    found = {}
 
     def work(number, tracker):
         tracker.step(frames[0], FIRST)
-        found[number] = [tracker.step(frame).logits for frame in frames[1:]]
+        found[number] = run_tracker(tracker, frames[1:], {})
 
     work(0, Tracker(*restricted))
     threads = [threading.Thread(target=work, args=(number, first.fresh())) for number in (1, 2, 3)]
@@ -135,7 +111,7 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
     for thread in threads:
         thread.join()
     for number in (1, 2, 3):
-        assert all(torch.equal(*pair) for pair in zip(found[0], found[number], strict=True))
+        assert_same(found[number], found[0])
 
 
 def test_trackers_leave_the_autocast_of_other_threads(restricted):

@@ -50,10 +50,10 @@ def test_invalid_mask_leaves_tracker_unchanged(models, mask, words):
     *((Image.new(mode, (WIDTH, HEIGHT)), "") for mode in ("L", "YCbCr", "HSV", "LAB")),
     (np.zeros((HEIGHT, WIDTH, 4), np.uint8), ""),
 ])  # fmt: skip
-def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
+def test_invalid_frame_rejected_before_video_starts(small_tracker, frame, words):
     with pytest.raises(InputError, match=rf"frame: expected .*, got {words}"):
-        tracker.step(frame, stripes([1]))
-    assert tracker.step(draw_texture(1, 17, 31)[0]).labels.shape == (17, 31)
+        small_tracker.step(frame, stripes([1]))
+    assert small_tracker.step(draw_texture(1, 17, 31)[0]).labels.shape == (17, 31)
 
 
 @pytest.mark.filterwarnings("error")
@@ -62,10 +62,10 @@ def test_invalid_frame_rejected_before_video_starts(tracker, frame, words):
     [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (np.inf, 2), (5,), (5, 2**16), "x", (None, 5), (33.0, 49.0),
      [[1], [1, 2]]],
 )  # fmt: skip
-def test_invalid_output_size_rejected(tracker, size):
+def test_invalid_output_size_rejected(small_tracker, size):
     with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole|inhomogeneous"):
-        tracker.step(draw_texture(1)[0], stripes([1]), size=size)
-    assert tracker.ids == ()
+        small_tracker.step(draw_texture(1)[0], stripes([1]), size=size)
+    assert small_tracker.ids == ()
 
 
 @pytest.mark.parametrize(("make_frame", "make_mask"), [

@@ -1,8 +1,8 @@
 """Several ranks on this machine's CPU, as torchrun starts them, against one process."""
 
-import signal
 import subprocess
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -62,22 +62,19 @@ def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     command = [*TRAIN, "--config", str(file), *EXACT]
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 240
-    with reserve_port() as port:
-        ranks = [
-            start_python(
-                *command,
-                env={**rank_variables(port), "RANK": rank, "LOCAL_RANK": rank},
-                stdout=subprocess.DEVNULL,
-            )
-            for rank in "01"
-        ]
+    with reserve_port() as port, ExitStack() as started:
+        ranks = []
+        for rank in "01":
+            variables = {**rank_variables(port), "RANK": rank, "LOCAL_RANK": rank}
+            ranks.append(start_python(*command, env=variables, stdout=subprocess.DEVNULL))
+            started.callback(ranks[-1].kill)
         while not (log.is_file() and '"step": 3' in log.read_text()):
             assert time.monotonic() < deadline, "no third step"
             assert all(rank.poll() is None for rank in ranks), "a rank ended early"
             time.sleep(0.2)
-    ranks[1].send_signal(signal.SIGKILL)
-    _, message = ranks[0].communicate(timeout=240)
-    ranks[1].communicate()
+        ranks[1].kill()
+        _, message = ranks[0].communicate(timeout=240)
+        ranks[1].communicate()
     assert ranks[0].returncode == 1
     assert "stopped: lost contact between ranks" in message
     assert "Traceback" not in message

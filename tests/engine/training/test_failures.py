@@ -16,6 +16,7 @@ from aotlab.engine.training.failures import describe_failure
 from aotlab.engine.training.schedule import EMA
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
+from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import (
     before_step,
     list_states,
@@ -67,9 +68,9 @@ def expected(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
-def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, monkeypatch, expected, loss):
+def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, expected, loss):
     config = recipe("run", phase(steps=4), overrides=EVERY)
-    corrupt(3, loss=loss)
+    corrupt(3, loss=loss)  # the third of both runs
     name = "loss" if loss else "gradient"
     message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
@@ -77,9 +78,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, monkeyp
     saved = torch.load(list_states(config)[0], weights_only=True)
     assert saved["step"] == 2
     assert_finite(saved["model"])
-    monkeypatch.undo()
-    resumed = load_file(run_recipe(config).checkpoint)
-    assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
+    assert_same_weights(load_file(run_recipe(config).checkpoint), expected)
     assert len(list_states(config)) == 2  # train.keep
 
 
@@ -148,18 +147,17 @@ def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, new
 
 def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
     config = recipe("run", phase(steps=1))
-    with ExitStack() as disk:
 
-        def save(path, *args, **options):
-            disk.enter_context(limit_file_size(FULL_DISK_SIZE))
-            save_checkpoint(path, *args, **options)
+    def save(*args, **options):
+        with limit_file_size(FULL_DISK_SIZE):
+            save_checkpoint(*args, **options)
 
-        monkeypatch.setattr(trainer, "save_checkpoint", save)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "save_checkpoint", save)
         with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
             run_recipe(config)
     assert len(list_states(config)) == 1
     assert leftovers(config) == []
-    monkeypatch.undo()
     assert run_recipe(config).checkpoint.is_file()
 
 
@@ -229,7 +227,6 @@ def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
         for state in list_states(config):
             torch.load(state, weights_only=True)
     assert completes_in_subprocess(run_in_process, config)
-    whole = load_file(Path(uninterrupted.train.output) / "second.safetensors")
-    killed = load_file(Path(config.train.output) / "second.safetensors")
-    assert [key for key, tensor in whole.items() if not torch.equal(tensor, killed[key])] == []
+    whole, killed = (load_file(f"{run.train.output}/second.safetensors") for run in (uninterrupted, config))
+    assert_same_weights(killed, whole)
     assert leftovers(config) == []

@@ -91,8 +91,8 @@ def log_lines(config: Config) -> list[dict]:
     return read_log(config.train.output)
 
 
-def assert_same_steps(lines: list[dict], expected: list[dict]) -> None:
+def assert_same_steps(found: list[dict], expected: list[dict]) -> None:
     """Compare steps whose sums of float32 are in another order; 5e-7 was seen."""
-    for found, wanted in zip(lines, expected, strict=True):
-        assert found["loss"] == pytest.approx(wanted["loss"], abs=1e-5)
-        assert found["gradient_norm"] == pytest.approx(wanted["gradient_norm"], rel=1e-3)
+    for one, other in zip(found, expected, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-3)

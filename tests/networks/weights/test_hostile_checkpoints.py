@@ -9,9 +9,8 @@ from safetensors.torch import save_file
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import tiny_settings, to_published
-from tests.mutations import BOMB
+from tests.mutations import BOMB, raises_one_sentence
 
 TINY = tiny_settings("aott")
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")
@@ -34,11 +33,10 @@ class Evil:
 
 
 def refusal(path):
-    with pytest.raises(InputError) as caught:
+    with raises_one_sentence() as caught:
         load_checkpoint(path, config="aott", overrides=TINY)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert "\n" not in message
     assert not any(word in message for word in ADVICE), message
     return message
 
@@ -65,9 +63,8 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
 def test_invalid_stored_settings_rejected(tmp_path, text):
     path = tmp_path / "model.safetensors"
     save_file({"weight": torch.zeros(1)}, path, metadata={"config": text})
-    with pytest.raises(InputError) as caught:
+    with raises_one_sentence():
         load_checkpoint(path)
-    assert "\n" not in str(caught.value)
 
 
 def test_tensors_of_other_kinds_rejected(tmp_path, model):

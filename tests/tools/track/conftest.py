@@ -22,6 +22,7 @@ def names_bundled(options):
     return options.checkpoint == BUNDLED_CHECKPOINT and options.config is None
 
 
+TRACKER = engine.Tracker
 SHA256 = cache_if_bundled(sha256, BUNDLED_CHECKPOINT.__eq__)
 METHODS = {
     name: cache_if_bundled(getattr(TrackerOptions, name), names_bundled)
@@ -30,7 +31,8 @@ METHODS = {
 
 
 @pytest.fixture(autouse=True)
-def tracker(monkeypatch):
+def repeating(monkeypatch):
+    """Commands load the class that is returned."""
     monkeypatch.setattr(engine, "Tracker", Repeater)
     monkeypatch.setattr("aotlab.video.digests.sha256", SHA256)
     for name, method in METHODS.items():
@@ -38,6 +40,12 @@ def tracker(monkeypatch):
     monkeypatch.setattr(Repeater, "loads", 0)
     monkeypatch.setattr(Repeater, "steps", 0)
     return Repeater
+
+
+@pytest.fixture
+def real_tracker(monkeypatch):
+    """Commands load the engine's tracker after all."""
+    monkeypatch.setattr(engine, "Tracker", TRACKER)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from aotlab.video.results import STATE_FILE
 from aotlab.video.track import TrackResult
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
-from tests.media.video_files import state_frames, write_gray, write_texture
+from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, save, track
 
@@ -90,7 +90,7 @@ def test_first_line_says_where_results_are(video, mask, capsys):
 
 def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsys):
     video = write_gray(tmp_path / "gray.avi")
-    state_frames(video, 3)
+    set_frame_count(video, 3)
     assert track(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), args=["--no-overlay"]) == 0
     assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
     assert len(values(tmp_path)) == 6
@@ -138,12 +138,12 @@ def test_record_counts_frames_from_zero(numbered, mask, tmp_path, args, mask_arg
     assert (record.first_frame, record.frames, record.masks) == (2, 2, [masks.format(mask=mask)])
 
 
-def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, tracker):
+def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, repeating):
     late, args = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
     assert track(numbered, tmp_path, mask, f"1003={late}", args=[*args, *ends]) == 0
     assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
-    assert tracker.length == 3
+    assert repeating.length == 3
     assert track(numbered, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
     assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
 
@@ -194,7 +194,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[-40:])
 def test_invalid_line_is_rejected_before_loading(
-    video, mask, tmp_path, run_expecting_error, tracker, monkeypatch, line, words
+    video, mask, tmp_path, run_expecting_error, repeating, monkeypatch, line, words
 ):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "empty.png", 0)
@@ -203,7 +203,7 @@ def test_invalid_line_is_rejected_before_loading(
     (tmp_path / "jobs.csv").touch()
     before = sorted(tmp_path.iterdir())
     assert words in run_expecting_error(main, *line, "--output", "out")
-    assert tracker.loads == 0
+    assert repeating.loads == 0
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -216,8 +216,9 @@ DRY_REFUSED = [
 
 
 @pytest.mark.parametrize(("args", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
-def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_line, monkeypatch, args, words):
-    monkeypatch.undo()  # the real tracker
+def test_dry_run_refuses_what_a_run_refuses(
+    video, mask, tmp_path, read_error_line, monkeypatch, args, words, real_tracker
+):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5000))
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
@@ -273,13 +274,13 @@ def test_unknown_file_beside_a_video_is_reported(video, tmp_path, run_expecting_
     assert "video.json: not masks in a known format; expected" in message
 
 
-def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
+def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, repeating):
     assert track(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track, masks or prompts on 2 frames" in capsys.readouterr().out
     assert track(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
     assert track(video, tmp_path, mask, args=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
     assert track(video, tmp_path, f"9={mask}", args=["--dry-run"]) == 2
-    assert tracker.steps == 0
+    assert repeating.steps == 0
     assert not (tmp_path / "out").exists()
 
 
@@ -297,10 +298,10 @@ def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, ca
     (["--memory-frames", "4"], ["memory.frames=4"]),
     (["--quality", "fast"], ["input.scale=0.6"]),
 ])  # fmt: skip
-def test_options_set_memory(video, mask, tmp_path, tracker, args, overrides):
+def test_options_set_memory(video, mask, tmp_path, repeating, args, overrides):
     assert track(video, tmp_path, mask, args=["--no-overlay", "--config", "aotl", *args]) == 0
-    assert tracker.overrides == overrides
-    assert tracker.length == 4
+    assert repeating.overrides == overrides
+    assert repeating.length == 4
 
 
 @pytest.mark.parametrize(("args", "policy"), [([], "restricted"), (["--memory", "every_nth"], "every_nth")])
@@ -345,9 +346,9 @@ def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
     assert photo.read_text() == "mine"
 
 
-def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, tracker, monkeypatch):
+def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeating, monkeypatch):
     fail = Mock(side_effect=InputError("unreadable"))
-    monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
+    monkeypatch.setattr(repeating, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", fail)
         for args in ([], ["--box", "1:2=1,1,9,9"]):
@@ -357,14 +358,14 @@ def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path
 
 
 @pytest.mark.parametrize("failure", [InputError("unreadable"), MemoryError(), signal.SIGINT])
-def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, tracker, monkeypatch, failure):
+def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repeating, monkeypatch, failure):
     def fail(*_):
         if isinstance(failure, Exception):
             raise failure
         signal.raise_signal(failure)
 
     before = track(video, tmp_path, mask), read_all(tmp_path / "out")
-    monkeypatch.setattr(tracker, "reset" if failure == signal.SIGINT else "step", fail)
+    monkeypatch.setattr(repeating, "reset" if failure == signal.SIGINT else "step", fail)
     assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
     assert (0, read_all(tmp_path / "out")) == before
 
@@ -492,10 +493,10 @@ def test_interrupt_leaves_complete_files(interrupted, tmp_path):
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
-def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, tracker, capsys, args):
-    steps = tracker.steps
+def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, repeating, capsys, args):
+    steps = repeating.steps
     assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
-    assert tracker.steps - steps == 1
+    assert repeating.steps - steps == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
     assert files(interrupted) == files(tmp_path / "calm" / "out")
@@ -517,10 +518,10 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     assert "1 cut, before frame 2\n" in out
 
 
-def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, monkeypatch):
+def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeating, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
     resuming, frame = (
-        resume.ResumingTracker(tracker(), tmp_path, str),
+        resume.ResumingTracker(repeating(), tmp_path, str),
         np.zeros((8, 8, 3), np.uint8),
     )
     saved = []
@@ -531,37 +532,37 @@ def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, tracker, mo
     assert saved == [False, False, False, True]
 
 
-def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, tracker):
+def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, repeating):
     (tmp_path / STATE_FILE).write_bytes(b"progress")
-    resume.ResumingTracker(tracker(), tmp_path, str).save_stopped(0)
+    resume.ResumingTracker(repeating(), tmp_path, str).save_stopped(0)
     assert (tmp_path / STATE_FILE).read_bytes() == b"progress"
 
 
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
-def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, args):
-    steps = tracker.steps
+def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, repeating, args):
+    steps = repeating.steps
     assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
-    assert tracker.steps - steps == 4
+    assert repeating.steps - steps == 4
 
 
-def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, tracker, caplog):
+def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, repeating, caplog):
     (interrupted / STATE_FILE).write_bytes(b"PK damaged")
-    steps = tracker.steps
+    steps = repeating.steps
     assert track(video, tmp_path, mask, args=WRITE) == 0
     assert "not readable" in caplog.text
     assert "tracking starts from the first frame" in caplog.text
-    assert tracker.steps - steps == 4
+    assert repeating.steps - steps == 4
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
 def test_progress_without_one_of_its_masks_starts_over(
-    interrupted, video, mask, tmp_path, tracker, caplog, args
+    interrupted, video, mask, tmp_path, repeating, caplog, args
 ):
     (interrupted / "masks" / NAMES[1]).unlink()
-    steps = tracker.steps
+    steps = repeating.steps
     assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
     assert f"{NAMES[1]}: no such file; tracking starts from the first frame" in caplog.text
-    assert tracker.steps - steps == 4
+    assert repeating.steps - steps == 4
     assert list(values(tmp_path)) == NAMES
 
 
@@ -570,19 +571,19 @@ def test_progress_without_one_of_its_masks_starts_over(
     "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
 )
 def test_run_after_a_damaged_mask_starts_over(
-    interrupted, video, mask, tmp_path, tracker, capsys, number, damage
+    interrupted, video, mask, tmp_path, repeating, capsys, number, damage
 ):
     damage(interrupted / "masks" / NAMES[number])
     assert track(video, tmp_path, mask, args=WRITE) in (1, 2)
     assert "the next run starts from the first frame" in capsys.readouterr().err
-    steps = tracker.steps
+    steps = repeating.steps
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert tracker.steps - steps == 4
+    assert repeating.steps - steps == 4
 
 
 @pytest.mark.parametrize("checkpoint", ["usable", "damaged"])
 def test_masks_edited_after_a_failure_need_force(
-    video, mask, tmp_path, monkeypatch, capsys, tracker, checkpoint
+    video, mask, tmp_path, monkeypatch, capsys, repeating, checkpoint
 ):
     out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
 
@@ -626,12 +627,12 @@ def test_emptied_output_is_missing(video, mask, tmp_path, capsys, name):
     assert "already contains results without " in capsys.readouterr().err
 
 
-def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, tracker, monkeypatch):
+def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, repeating, monkeypatch):
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
-    steps = tracker.steps
+    steps = repeating.steps
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert tracker.steps - steps == 1
+    assert repeating.steps - steps == 1
 
 
 @pytest.mark.parametrize("object_id", [255, 300])
@@ -646,7 +647,7 @@ def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
 
 
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
-def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, tracker, write):
+def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, repeating, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
     line = ["--write", "masks,objects"]
     assert track(numbered, tmp_path, mask, args=line) == 0
@@ -656,9 +657,9 @@ def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, 
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
     assert track(numbered, tmp_path, mask, args=line) == 0
-    assert tracker.loads == 1
+    assert repeating.loads == 1
     assert track(numbered, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
-    assert tracker.loads == 2
+    assert repeating.loads == 2
     assert {path.read_text() for path in mine} == {"mine"}
     assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
     assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
@@ -703,7 +704,7 @@ def kill_at(patch, call):
     patch.setattr(results.os, "replace", kill(os.replace))
 
 
-def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, tracker):
+def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, repeating):
     out, line = tmp_path / "out", ["--write", "masks,objects"]
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
     before, forced = snapshot(out), [*line, "--end", "1", "--force"]
@@ -788,8 +789,7 @@ EARLY = [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]]
 
 
 @pytest.mark.parametrize("args", EARLY, ids=" ".join)
-def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatch, args):
-    monkeypatch.undo()  # the real tracker
+def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatch, args, real_tracker):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     for flags in ([], ["--dry-run"]):

@@ -19,7 +19,7 @@ BACKGROUND_CELL, OBJECT_CELL = 12, 6
 """pixels between two drawn colors of a texture"""
 
 
-def fill(published: Mapping[str, Sequence]) -> dict[str, torch.Tensor]:
+def make_weights(published: Mapping[str, Sequence]) -> dict[str, torch.Tensor]:
     """Weights for a table of published names with (shape, dtype)."""
     return {name: torch.from_numpy(weight(name, tuple(shape))) for name, (shape, _) in published.items()}
 
