@@ -1,6 +1,5 @@
 """Exports of presets compared with PyTorch: masks, weights, axes."""
 
-from functools import partial
 
 import numpy as np
 import onnx

@@ -1,6 +1,5 @@
 """Undo and restored versions bring back every mask, also while tracking and after a restart."""
 
-import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
