@@ -16,7 +16,7 @@ from aotlab_studio.document.log import VideoStatus
 from aotlab_studio.tracking.jobs import JobProgress
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""action if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
+"""what to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask``: refuse, and offer choices"""
 
