@@ -15,7 +15,7 @@ from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""action if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
+"""what to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask``: refuse, and offer choices"""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]

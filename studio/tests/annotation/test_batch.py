@@ -162,6 +162,7 @@ def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
     assert (edits.status_code, "Ann has it open" in edits.text) == (409, True)
     status = [{"do": "set_status", "value": "rejected", "note": "dark"}]
     assert post_as(served_list, "Bob", "/clip/b/edits", status).status_code == 200
+    assert batch.list_clips()[0].holder.startswith("Ann on ")
     connection.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
     assert served_list.get("/clip/b/", **bob).status_code == 200
