@@ -45,6 +45,18 @@ def test_one_finger_draws_and_two_pan_and_zoom(page):
     send_touch(page, "touchEnd")
     page.wait_until(lambda: page.place()[-1] > 1.2 * before[-1])
     assert (page.labels(0) == drawn).all()
+    page.tab.click("#fit")
+    page.wait_until(lambda: page.place()[-1] == before[-1])
+
+
+def test_finger_closes_a_polygon_near_its_first_corner(page):
+    page.key("p")
+    x, y = page.at(10, 10)
+    for place in ((x, y), page.at(30, 10), page.at(30, 30)):
+        page.tab.touchscreen.tap(*place)
+    with page.done():
+        page.tab.touchscreen.tap(x + 15, y)
+    assert (page.labels(0) == 1)[14, 20:28].all()
 
 
 def test_tap_clicks_and_two_fingers_pan(page):

@@ -101,10 +101,9 @@ async function trackAll() {
 
 async function exportClips() {
   const formats = [...new FormData(element('export-form')).keys()];
-  if (!formats.length) showMessage('Choose a format first.', true);
+  showMessage(formats.length ? 'Exporting…' : 'Choose a format first.', !formats.length);
   if (!formats.length || isExporting) return;
   isExporting = true;
-  showMessage('Exporting…');
   const result = await post('export', formats).catch(showError);
   isExporting = false;
   if (result.error) return;

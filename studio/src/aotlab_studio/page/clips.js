@@ -41,8 +41,7 @@ export function connectUser(onChange) {
 /** Button that shows a status, and asks for another one. @template {{status: ClipStatus, note: string}} V */
 export class StatusButton {
   /** @typedef {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} Store `seen`: what was shown */
-  /** @param {HTMLButtonElement} button @param {Store} store */
-  constructor(button, store) {
+  constructor(/** @type {HTMLButtonElement} */ button, /** @type {Store} */ store) {
     this.button = button;
     this.store = store;
     this.refusedNote = ''; // note that the server refused, which the next dialog offers
@@ -71,8 +70,7 @@ export class ClipHeader {
     this.status = new StatusButton(element('clip-status'), (status, note) => app.queue.setStatus({ status, note }));
   }
 
-  /** @param {import('./protocol.js').Description} description */
-  show({ shared }) {
+  show(/** @type {import('./protocol.js').Description} */ { shared }) {
     const isListed = new URL('..', location.href).pathname.endsWith('/clip/');
     for (const link of elements('clips', 'next-clip')) link.hidden = !isListed;
     // a clip may be opened without its list, which asks for the name

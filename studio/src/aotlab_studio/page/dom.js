@@ -59,6 +59,9 @@ export function showKey(button, key) {
   button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
 }
 
+/** Return what mostly points on this screen. */
+export const getPointer = () => (matchMedia('(pointer: coarse)').matches ? 'finger' : 'mouse');
+
 /** Change the icon of an element. @param {Element} target @param {string} name */
 export const setIcon = (target, name) => target.querySelector('use')?.setAttribute('href', `#icon-${name}`);
 
@@ -113,5 +116,5 @@ export function scrollTo(list, top, bottom) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/** @param {number} count @param {string} noun */
-export const formatCount = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export const formatCount = (/** @type {number} */ count, /** @type {string} */ noun) => (
+  `${count} ${noun}${count === 1 ? '' : 's'}`);

@@ -1,6 +1,6 @@
 /** Number and text fields, forms, lists of rows. */
 
-import { createElement, element, focusView } from './dom.js';
+import { createElement, element } from './dom.js';
 import { showToast } from './messages.js';
 
 /** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
@@ -39,8 +39,7 @@ export class RowList {
     }
     if (focusedIndex < 0 || list.contains(document.activeElement)) return;
     const nextRow = newRows[Math.min(focusedIndex, newRows.length - 1)]; // the focused one was removed
-    if (nextRow) nextRow.line.querySelector('button')?.focus();
-    else focusView();
+    (nextRow?.line.querySelector('button') ?? element('view'))?.focus();
   }
 }
 

@@ -31,14 +31,9 @@ export class FrameCache {
     this.images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address
   }
 
-  /** Return the address of a frame. @param {number} index */
-  getAddress(index) {
-    return `frame/${index}?video=${this.video}`;
-  }
-
   /** @param {number} index @returns {Promise<ImageBitmap>} */
   getImage(index) {
-    const address = this.getAddress(index);
+    const address = `frame/${index}?video=${this.video}`;
     const cached = this.images.get(address);
     const image = cached ?? fetchImage(address);
     this.images.delete(address); // the last one is the most recently used
@@ -68,7 +63,7 @@ export class FrameCache {
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    return `${this.getAddress(index)}&width=${THUMBNAIL_PIXELS}&masks=${this.getRevision(index)}`;
+    return `frame/${index}?video=${this.video}&width=${THUMBNAIL_PIXELS}&masks=${this.getRevision(index)}`;
   }
 
   /** @param {number} index @param {AbortSignal} [signal] @returns {Promise<Labels>} kept by the browser */

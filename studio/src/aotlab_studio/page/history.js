@@ -36,8 +36,7 @@ export class EditHistory {
     }
   }
 
-  /** Answer to an edit, with the pixels that it took from other objects; `isUnchanged`: it made no step.
-   * @typedef {{step?: number, isUnchanged?: boolean, error?: Error,
+  /** Answer to an edit; `isUnchanged`: it made no step. @typedef {{step?: number, isUnchanged?: boolean, error?: Error,
    *   result?: {losses?: Record<number, number>, object_id?: number} | null}} EditAnswer */
   /** Offer to undo the step of an answer. @param {EditAnswer} answer @param {string} text */
   offerUndo({ step, isUnchanged, error }, text) {

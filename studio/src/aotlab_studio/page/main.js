@@ -1,6 +1,6 @@
 /** Main application: connects the parts of the page, sends actions, and shows the server's events.
 
- `EditQueue` sends edits, undo, redo and prompts one after the other, and shows errors.
+ `EditQueue` sends edits, undo, redo and prompts one after the other.
  `App.state` is a copy of the server's state. `Selection` stores the selected object, `Playback` the frame, `Toolbox`
  unfinished input, `Tracking` the job. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
@@ -32,11 +32,9 @@ export class App {
     history.replaceState(null, '', location.pathname);
     this.name = '';
     this.project = ''; // id of the project
-    /** Latest state from the server. @type {Omit<DocumentState, 'classes' | 'history'>} */
-    this.state = {
-      revision: 0, status: 'open', note: '', objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null,
-      editable_range: [0, 0],
-    };
+    /** Latest state from the server. @type {Pick<DocumentState, 'objects' | 'notes' | 'checked' | 'step' | 'outdated'
+     *   | 'range' | 'editable_range'>} */
+    this.state = { objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null, editable_range: [0, 0] };
     this.latestRevision = 0; // newest on this connection; a restarted program counts anew
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.commands = new CommandQueue(this);
@@ -60,7 +58,7 @@ export class App {
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();
     };
-    new Gestures(this.viewer, this.toolbox);
+    new Gestures(this.toolbox);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
@@ -139,9 +137,9 @@ export class App {
 
   /** Whether closing the page may lose something. */
   get hasUnsentWork() {
-    const { objectPanel, queue, review, toolbox } = this;
-    const hasDrafts = [...objectPanel.fields, review.note].some(({ drafts }) => drafts.size);
-    return this.name && (queue.requestCount || queue.actions.size || toolbox.hasUnfinishedInput || hasDrafts);
+    const hasDrafts = [...this.objectPanel.fields, this.review.note].some(({ drafts }) => drafts.size);
+    const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
+    return this.name && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
   }
 
   get objects() {

@@ -138,9 +138,8 @@ export class ObjectPanel {
   /** Return whether a switch of an object is on after the unanswered edits; the object may not exist yet.
    * @param {'hidden' | 'locked'} key @param {Target} target */
   isSwitchedOn(key, target) {
-    const isPending = (/** @type {import('./queue.js').PendingAction} */ { message = {}, target: other }) => (
-      key in message && (other === target || (target.id > 0 && other?.id === target.id)));
-    const pending = [...this.app.queue.actions.values()].reverse().find(isPending);
+    const pending = [...this.app.queue.actions.values()].reverse().find(({ message = {}, target: other }) => (
+      key in message && (other === target || (target.id > 0 && other?.id === target.id))));
     return Boolean(/** @type {any} */ (pending?.message ?? this.app.findObject(target.id))?.[key]);
   }
 

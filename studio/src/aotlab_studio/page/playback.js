@@ -8,9 +8,6 @@ const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown whil
 const STALE_DELAY = 1000; // milliseconds after which loading stops if the user has requested another frame
 const PREFETCH_FRAMES = 6;
 
-/** Why another frame may show next: `seek`: the user waits for it, and nothing is changed until then; `follow`: it was
- * tracked. @typedef {'rest' | 'seek' | 'play' | 'follow'} ModeKind */
-
 export class Playback {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
@@ -18,7 +15,8 @@ export class Playback {
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
     this.wanted = { frame: 0, revision: 0 };
-    this.mode = { kind: /** @type {ModeKind} */ ('rest') }; // each change is another object
+    /** `seek`: nothing is changed until the frame shows; `follow`: frames that are being tracked show. */
+    this.mode = { kind: /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('rest') };
     this.loadTask = new CoalescedTask(() => this.loadWanted());
     this.abortStaleLoad = () => {}; // stops loading unless it is of the requested frame
     const field = element('frame');
@@ -43,8 +41,7 @@ export class Playback {
     return frame === this.wanted.frame && !this.app.toolbox.isDrawing;
   }
 
-  /** @param {import('./protocol.js').Description} description */
-  setVideo({ frames, rate, revision }) {
+  setVideo(/** @type {import('./protocol.js').Description} */ { frames, rate, revision }) {
     this.count = frames;
     this.rate = rate;
     this.wanted.revision = revision;
@@ -57,15 +54,6 @@ export class Playback {
   seek(frame) {
     this.setMode('seek');
     return this.goTo(frame);
-  }
-
-  /** Show frames as they are tracked, until the user plays, draws or goes to another one. */
-  startFollowing() {
-    if (this.mode.kind === 'rest' && !this.app.toolbox.isDrawing) this.setMode('follow');
-  }
-
-  follow(/** @type {number} */ frame) {
-    if (this.mode.kind === 'follow') this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
@@ -156,7 +144,7 @@ export class Playback {
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
-  /** Return the new mode, which ends the previous one. @param {ModeKind} kind */
+  /** Return the new mode, another object each time. @param {Playback['mode']['kind']} kind */
   setMode(kind) {
     const [icon, label] = kind === 'play' ? ['pause', 'Stop'] : ['play', 'Play'];
     setIcon(element('play'), icon);

@@ -9,16 +9,12 @@ import { toPairs } from './viewer.js';
 const PEN_ERASER = 5; // button
 const DOUBLE_TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between the two presses
 
-/** What the pressed pointer does: it draws or pans, or its press waits until the order of events tells a double click.
- * `place`: last center of what pans, and the distance of two fingers.
- * @typedef {{kind: 'draw'} | {kind: 'pan', place: {x: number, y: number, spread: number}}
- *   | {kind: 'wait', press: () => void}} Gesture */
+/** What the pressed pointer does; `wait`: it presses the tool later, unless it was a double click or a finger follows.
+ * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, place: ReturnType<Gestures['measurePlace']>}} Gesture */
 
 export class Gestures {
-  /** @param {import('./viewer.js').Viewer} viewer @param {import('./tools.js').Toolbox} toolbox */
-  constructor(viewer, toolbox) {
-    const { canvas } = viewer;
-    this.viewer = viewer;
+  constructor(/** @type {import('./tools.js').Toolbox} */ toolbox) {
+    const { viewer, viewer: { canvas } } = toolbox;
     this.toolbox = toolbox;
     this.preview = new ClickPreview(toolbox);
     this.touches = /** @type {Map<number, {x: number, y: number}>} */ (new Map());
@@ -31,10 +27,15 @@ export class Gestures {
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));
-    canvas.addEventListener('pointerup', (event) => this.end(event));
-    canvas.addEventListener('pointercancel', (event) => this.end(event));
-    canvas.addEventListener('lostpointercapture', (event) => this.end(event));
-    canvas.addEventListener('pointerleave', () => this.leave());
+    for (const kind of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) {
+      canvas.addEventListener(kind, (event) => this.end(event));
+    }
+    canvas.addEventListener('pointerleave', () => {
+      if (!toolbox.isDown) viewer.cursor = null;
+      this.preview.clear();
+      viewer.pointer = null;
+      viewer.draw();
+    });
     canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
@@ -48,57 +49,54 @@ export class Gestures {
     }, { passive: false });
   }
 
-  /** Return the center of the fingers, or the position of another pointer. @param {PointerEvent} event */
-  measurePlace({ clientX, clientY }) {
+  /** Return the center of the fingers and the distance of two, or the position of another pointer. */
+  measurePlace(/** @type {PointerEvent} */ { clientX, clientY }) {
     const [a, b = a] = this.touches.size ? [...this.touches.values()] : [{ x: clientX, y: clientY }];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   }
 
-  /** Return whether a finger is the second of a double tap; the mouse's events for it come later. */
-  isSecondTap(/** @type {PointerEvent} */ { timeStamp: time, clientX: x, clientY: y }) {
-    const { lastTouch: last } = this;
-    this.lastTouch = { time, x, y };
-    return time - last.time < DOUBLE_TAP.time && Math.hypot(x - last.x, y - last.y) < DOUBLE_TAP.distance;
-  }
-
   start(/** @type {PointerEvent} */ event) {
-    const { viewer, viewer: { canvas }, toolbox, touches } = this;
+    const { lastTouch, toolbox, toolbox: { tool, viewer, viewer: { canvas } }, touches } = this;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
-    this.isDoubleClick = isTouch && this.isSecondTap(event);
-    if (isTouch) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const { timeStamp: time, clientX: x, clientY: y } = event;
+    const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < DOUBLE_TAP.distance;
+    this.isDoubleClick = isTouch && isNear && time - lastTouch.time < DOUBLE_TAP.time; // the mouse's events come later
+    if (isTouch) touches.set(event.pointerId, { x, y });
     else touches.clear();
+    if (isTouch) this.lastTouch = { time, x, y };
     canvas.setPointerCapture(event.pointerId);
     this.pointerId = event.pointerId;
-    if (touches.size >= 2 || event.button === 1 || toolbox.tool.name === 'pan') {
-      this.gesture = { kind: 'pan', place: this.measurePlace(event) };
+    const isPan = touches.size >= 2 || event.button === 1 || tool.name === 'pan';
+    const point = viewer.clientToFrame(event);
+    const press = () => toolbox.press(point, event.shiftKey || event.button === 2 || event.button === PEN_ERASER);
+    const place = this.measurePlace(event);
+    this.gesture = { kind: isPan ? 'pan' : tool.release ? 'draw' : 'wait', press, place };
+    if (isPan) {
       if (toolbox.isDown) toolbox.cancel();
       event.preventDefault();
       return;
     }
     viewer.cursor = null;
     this.preview.clear();
-    const point = viewer.clientToFrame(event);
-    const subtract = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    const press = () => { if (!this.isDoubleClick) toolbox.press(point, subtract); };
-    this.gesture = toolbox.tool.release ? { kind: 'draw' } : { kind: 'wait', press };
-    if (toolbox.tool.release) toolbox.press(point, subtract);
+    if (tool.release) press();
   }
 
   /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */
   startClick(/** @type {MouseEvent} */ event) {
+    const { gesture, toolbox: { viewer } } = this;
     this.isDoubleClick = event.detail > 1;
-    if (!this.isDoubleClick) this.clickedId = this.viewer.findVisibleId(this.viewer.clientToFrame(event));
-    if (this.gesture?.kind !== 'wait') return;
-    this.gesture.press();
-    this.gesture = { kind: 'draw' };
+    if (!this.isDoubleClick) this.clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
+    if (gesture?.kind !== 'wait') return;
+    if (!this.isDoubleClick) gesture.press();
+    gesture.kind = 'draw';
   }
 
   move(/** @type {PointerEvent} */ event) {
-    const { gesture, viewer, toolbox, touches } = this;
+    const { gesture, toolbox, toolbox: { viewer }, touches } = this;
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = gesture !== null && event.pointerId === this.pointerId;
     if (gesture?.kind === 'pan' && (isActive || touches.has(event.pointerId))) {
@@ -133,16 +131,8 @@ export class Gestures {
     this.gesture = null;
     if (gesture?.kind === 'pan') return;
     if (event.type === 'pointercancel') toolbox.cancel();
-    else if (gesture?.kind === 'wait') gesture.press(); // of a finger that no second one has joined
-    else toolbox.release(this.isDoubleClick);
-  }
-
-  leave() {
-    const { preview, toolbox, viewer } = this;
-    if (!toolbox.isDown) viewer.cursor = null;
-    preview.clear();
-    viewer.pointer = null;
-    viewer.draw();
+    else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
+    else if (!this.isDoubleClick) gesture.press();
   }
 }
 

@@ -103,14 +103,14 @@ export class EditQueue {
     }
   }
 
-  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. Those
-   * that end with the page are sent after the others, so that the server stores all in order. */
+  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. */
   async sendOnClose(/** @type {boolean} */ userMayStay) {
     const messages = this.listUnanswered(userMayStay);
     const count = countKept(messages);
     const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
       if (part.length) await fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive });
     };
+    // one after the other, as the server stores them in the order in which they arrive
     await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => {});
   }
 

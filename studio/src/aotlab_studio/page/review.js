@@ -7,7 +7,7 @@ import { isDrawn } from './timeline.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
-const MAX_LISTED = 50; // largest number of listed frames; the timeline marks them too
+const MAX_LISTED = 50; // largest number of listed frames
 const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 
 export class Review {
@@ -55,7 +55,7 @@ export class Review {
     element('review-summary').textContent = this.summary;
     this.list.show(this.uncheckedEntries.slice(0, MAX_LISTED));
     this.noteList.show(Object.entries(this.app.state.notes));
-    setLabel(element('next-check'), `Next frame to check (${this.openEntries.length})`);
+    setLabel(element('next-check'), `Next frame to check (${this.remainingEntries.length})`);
   }
 
   /** @param {ReviewEntry} entry @returns {{line: HTMLElement, show: (entry: ReviewEntry) => void}} */
@@ -81,20 +81,15 @@ export class Review {
     return this.entries.filter(({ frame }) => !this.app.state.checked.includes(frame));
   }
 
-  get openEntries() {
+  get remainingEntries() {
     return this.uncheckedEntries.filter((entry) => !this.isCorrected(entry));
   }
 
   get summary() {
-    const { openEntries: { length }, app: { timeline } } = this;
+    const { remainingEntries: { length }, app: { timeline } } = this;
     if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;
     return timeline.hasTracked ? 'No frames left to check.'
       : 'Nothing is tracked yet. After tracking, frames with doubtful masks are listed here, worst first.';
-  }
-
-  /** Frames that the timeline marks, the worst first. */
-  get markedFrames() {
-    return this.openEntries.slice(0, MAX_LISTED).map(({ frame }) => frame);
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {ReviewEntry} entry */
@@ -111,14 +106,13 @@ export class Review {
 
   showNext() {
     const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
-    const { openEntries } = this;
-    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => openEntries.includes(candidate));
+    const { remainingEntries } = this;
+    const entry = [...this.entries.slice(start), ...this.entries].find((each) => remainingEntries.includes(each));
     if (entry) this.goTo(entry);
     else showMessage(this.summary);
   }
 
-  /** @param {ReviewEntry} entry */
-  goTo({ frame, object_ids: [worst], sentence }) {
+  goTo(/** @type {ReviewEntry} */ { frame, object_ids: [worst], sentence }) {
     const { app } = this;
     this.lastVisit = frame;
     app.selection.selectByUser(worst);
@@ -134,6 +128,6 @@ export class Review {
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
     this.fetchTask.run();
-    if (checked && this.openEntries.length && playback.userIsStillOn(frame)) this.showNext();
+    if (checked && this.remainingEntries.length && playback.userIsStillOn(frame)) this.showNext();
   }
 }

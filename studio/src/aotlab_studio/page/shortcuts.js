@@ -6,10 +6,10 @@ import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
 
-/** Keys and what they do; `waitsForFrame`: until the requested frame shows; `repeats`: while it is held.
+/** Keys and what they do; `waitsForFrame`: until the requested frame shows; `repeats`: while it is held;
+ * `buttons`: that do the same, one for each key or one for all.
  * @typedef {{keys: string[], text: string, run: (key: string) => unknown, waitsForFrame: boolean, repeats: boolean,
- *   buttons: (keyof import('./protocol.js').Elements)[]}} Binding
- * `buttons`: that do the same, one for each key or one for all */
+ *   buttons: (keyof import('./protocol.js').Elements)[]}} Binding */
 
 /** @type {Record<string, string>} */
 const KEY_NAMES = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', '=': '+' };
@@ -30,6 +30,25 @@ function getKeyName({ ctrlKey, metaKey, shiftKey }, key) {
 function getTypedKey({ key: typed, code, ctrlKey, metaKey }) {
   if (!ctrlKey && !metaKey && typed !== '+' && code in KEYS_BY_POSITION) return KEYS_BY_POSITION[code];
   return KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
+}
+
+/** Bindings by key, in the layout of the user. */
+class KeyMap {
+  constructor(/** @type {Binding[]} */ bindings) {
+    this.bindings = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
+    this.hasLatinLetters = true; // whether the last typed letter was one
+  }
+
+  /** Return the binding of a key press, and its key. @param {KeyboardEvent} event */
+  find(event) {
+    if (/^\p{Letter}$/u.test(event.key)) this.hasLatinLetters = /\p{Script=Latin}/u.test(event.key);
+    const typed = getKeyName(event, getTypedKey(event));
+    const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[typed]) || typed];
+    // a letter that is not Latin, and signs beside such letters, count by their position
+    if (!this.hasLatinLetters || /[^ -~]/.test(event.key)) keys.push(getKeyName(event, event.code.replace('Key', '')));
+    const key = keys.find((name) => this.bindings.has(name)) ?? '';
+    return { key, binding: this.bindings.get(key) };
+  }
 }
 
 /** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
@@ -59,10 +78,8 @@ export class CommandQueue {
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
-  const bindings = /** @type {Map<string, Binding>} */ (new Map());
-  for (const binding of Object.values(groups).flat()) {
-    const { keys, run, waitsForFrame, buttons } = binding;
-    for (const key of keys) bindings.set(key, binding);
+  const keyMap = new KeyMap(Object.values(groups).flat());
+  for (const { keys, run, waitsForFrame, buttons } of Object.values(groups).flat()) {
     for (const [index, button] of elements(...buttons).entries()) {
       button.onclick = () => app.commands.add(() => run(keys[index]), waitsForFrame);
       showKey(button, keys[index]);
@@ -70,11 +87,7 @@ export function connectShortcuts(app) {
   }
   document.addEventListener('keydown', (event) => {
     if (!isShortcut(event)) return;
-    const typed = getKeyName(event, getTypedKey(event));
-    const letter = getKeyName(event, event.code.replace('Key', ''));
-    const name = (/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[typed]) || typed;
-    const key = bindings.has(name) ? name : letter; // the position, on keyboards without Latin letters
-    const binding = bindings.get(key);
+    const { key, binding } = keyMap.find(event);
     if (!binding) return;
     event.preventDefault();
     if (event.repeat && !binding.repeats) return;
@@ -171,7 +184,7 @@ function createBindings(app) {
       bindHeld('+ - PageUp PageDown', 'zoom at the pointer',
         (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
       bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
-      bind('0', 'show the whole frame', () => viewer.fit()),
+      bind('0', 'show the whole frame', () => viewer.fit(), 'fit'),
       bind('V', 'show or hide the fill', () => element('fill').click()),
     ],
     Track: [

@@ -2,7 +2,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { CoalescedTask, drawOncePerRefresh, element, getWheelFactor, scrollTo } from './dom.js';
+import { CoalescedTask, drawOncePerRefresh, element, elements, getPointer, getWheelFactor, scrollTo } from './dom.js';
 import { showError } from './messages.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -11,7 +11,7 @@ import { showError } from './messages.js';
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
 const NAMES_WIDTH = 96; // width of the column of names
-const HANDLE_REACH = 7; // pixels from a handle within which it is dragged
+const HANDLE_REACH = { mouse: 7, finger: 16 }; // distance from a handle within which it is dragged
 const MIN_DRAG = 3; // smallest movement that drags a handle; a smaller one is a click
 const MIN_TICK_DISTANCE = 64; // smallest distance of two ticks
 const MIN_SPAN = 8; // number of frames at the largest zoom
@@ -19,7 +19,7 @@ const MIN_ROWS = 4; // smallest number of rows, so that the layout does not move
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
 /** @typedef {'text' | 'accent' | 'empty' | 'lost' | 'outdated' | 'accepted'} Color of the style sheet */
-const [NO_MARK, DRAWN, DRAWN_ABSENT, ABSENT, LOST] = '-Ggal';
+const [NO_MARK, DRAWN, DRAWN_ABSENT, ABSENT, LOST] = '-Ggal'; // as the server sends them
 /** Name of a mark, and its bars in the row: top, height and color; by default, the object's. Other marks are digits:
  * tracked, from low to high confidence.
  * @type {Record<string, {name: string, bars: [number, number, Color?][]}>} */
@@ -50,6 +50,7 @@ export class Timeline {
     this.hatching = createHatching(this.getColor('outdated'));
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.draw()).observe(canvas);
+    element('rows').onscroll = () => this.draw();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
@@ -119,7 +120,8 @@ export class Timeline {
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
   findHandle(event) {
     if (this.eventToRow(event) >= 0) return -1;
-    return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
+    const reach = HANDLE_REACH[getPointer()];
+    return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < reach);
   }
 
   /** Move the dragged handle. @param {MouseEvent} event */
@@ -180,8 +182,8 @@ export class Timeline {
 
   /** Return the index of the row under the pointer; -1: the ruler, which covers rows. @param {MouseEvent} event */
   eventToRow({ offsetY }) {
-    if (offsetY - element('rows').scrollTop <= RULER_HEIGHT) return -1;
-    return Math.floor((offsetY - RULER_HEIGHT) / ROW_HEIGHT);
+    if (offsetY <= RULER_HEIGHT) return -1;
+    return Math.floor((offsetY - RULER_HEIGHT + element('rows').scrollTop) / ROW_HEIGHT);
   }
 
   pressPointer(/** @type {PointerEvent} */ event) {
@@ -215,11 +217,10 @@ export class Timeline {
     }
   }
 
-  /** Fit the canvas to its rows; return its height. */
+  /** Fit the area that scrolls to its rows; the canvas stays in view. */
   fitHeight() {
     const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
-    if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
-    return height;
+    for (const { style } of elements('strips', 'frame-mark')) style.height = `${height}px`;
   }
 
   scrollToRow(/** @type {number} */ index) {
@@ -230,25 +231,26 @@ export class Timeline {
 
   drawNow() {
     if (!this.app.project) return; // not described yet
-    const height = this.fitHeight();
-    const { app: { objects }, context, canvas, canvas: { clientWidth: width } } = this;
+    this.fitHeight();
+    const { app: { objects }, context, canvas, canvas: { clientWidth: width, clientHeight: height } } = this;
     canvas.width = Math.round(width * devicePixelRatio);
     canvas.height = Math.round(height * devicePixelRatio);
     context.scale(devicePixelRatio, devicePixelRatio);
     context.textBaseline = 'middle';
-    const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT);
+    const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT - element('rows').scrollTop);
+    objects.forEach((object, index) => this.drawRow(object, tops[index]));
+    context.clearRect(0, 0, NAMES_WIDTH, height);
     objects.forEach((object, index) => this.drawName(object, tops[index] + ROW_HEIGHT / 2 - 1));
+    context.clearRect(0, 0, width, RULER_HEIGHT);
     context.save();
     context.beginPath();
     context.rect(NAMES_WIDTH, 0, width, height);
     context.clip();
     this.drawTicks();
-    objects.forEach((object, index) => this.drawRow(object, tops[index]));
     this.dimMargins(height);
     this.drawReview();
     context.restore();
     this.drawHandles(height);
-    this.copyRuler();
     this.showCurrentFrame();
   }
 
@@ -269,18 +271,10 @@ export class Timeline {
     context.fillStyle = this.getColor('accepted');
     for (const frame of state.checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
     context.fillStyle = this.getColor('text');
-    for (const frame of review.markedFrames) {
+    for (const { frame } of review.remainingEntries) {
       const x = this.frameToX(frame + 0.5);
       context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
     }
-  }
-
-  /** Copy the ruler to a canvas that stays in view while the rows scroll. */
-  copyRuler() {
-    const ruler = element('ruler');
-    ruler.width = this.canvas.width;
-    ruler.height = Math.round(RULER_HEIGHT * devicePixelRatio);
-    ruler.getContext('2d')?.drawImage(this.canvas, 0, 0);
   }
 
   /** Draw the handles of the range to track. @param {number} height */

@@ -1,6 +1,6 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, formatCount, showKey } from './dom.js';
+import { createElement, createIcon, element, formatCount, getPointer, showKey } from './dom.js';
 import { CANCELED, showHint, showMessage, showToast } from './messages.js';
 import { toPairs } from './viewer.js';
 
@@ -26,7 +26,7 @@ import { toPairs } from './viewer.js';
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
 const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
-const CLOSE_DISTANCE = 8; // CSS pixels from the first corner within which a click closes the polygon
+const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
 
 /** @type {Tool[]} */
 export const TOOLS = [
@@ -89,21 +89,21 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
-/** @typedef {{frame: number, target: import('./queue.js').Target}} Pressed by the user */
+/** Frame and object of an input. @typedef {{frame: number, target: import('./queue.js').Target}} Origin */
 
 export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.viewer = app.viewer;
     this.tool = TOOLS[0];
-    this.drawingTool = this.tool; // last tool except pan, which keeps the points of this one
+    this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12;
     this.points = /** @type {Point[]} */ ([]);
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
     this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.pendingPrompts = /** @type {Set<Pressed>} */ (new Set()); // neither answered nor canceled
-    /** Frame and object at the last press. @type {Pressed} */
+    this.pendingPrompts = /** @type {Set<Origin>} */ (new Set()); // of prompts neither answered nor canceled
+    /** Frame and object at the last press. @type {Origin} */
     this.pressed = { frame: 0, target: app.selection.target };
     this.isSubtracting = false; // whether the unfinished or last input removes
     this.subtractByDefault = false; // whether tools remove unless Shift is held, for pens and touch
@@ -273,7 +273,7 @@ export class Toolbox {
   /** Return whether a corner closes the polygon. @param {Point} point */
   isClosedBy({ x, y }) {
     const [first, , ...others] = this.points;
-    return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE / this.viewer.zoom;
+    return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE[getPointer()] / this.viewer.zoom;
   }
 
   async send() {
@@ -328,14 +328,14 @@ export class Toolbox {
   }
 
   /** Request a mask after the earlier edits. */
-  queuePrompt(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+  queuePrompt(/** @type {Origin} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
     const task = () => this.requestMask(pressed, prompts, click).finally(() => this.pendingPrompts.delete(pressed));
     this.pendingPrompts.add(pressed);
     return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Pressed} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+  async requestMask(/** @type {Origin} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
     const { pendingPrompts, app: { queue, selection } } = this;
     const { frame, target } = pressed;
     if (!pendingPrompts.has(pressed)) return { error: CANCELED };

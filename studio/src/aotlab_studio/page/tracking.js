@@ -62,7 +62,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { app: { playback, review }, job: previousJob } = this;
+    const { app: { playback, review, toolbox }, job: previousJob } = this;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -70,15 +70,15 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob) playback.startFollowing();
+      if (!previousJob && playback.mode.kind === 'rest' && !toolbox.isDrawing) playback.setMode('follow');
       this.showProgress(this.job);
-      if (this.job.done) review.refreshLive();
-      if (this.job.status === 'running' && this.job.done) playback.follow(this.job.frame);
+      const { done, frame, status } = this.job;
+      if (done) review.refreshLive();
+      if (status === 'running' && done && playback.mode.kind === 'follow') playback.goTo(frame);
     } else if (job && !running) this.showEnd(job);
   }
 
-  /** @param {JobProgress} job */
-  showEnd({ background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
+  showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
     const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
     if (problem) showMessage(problem, true);
     else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`);
