@@ -31,8 +31,8 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         drawn = [region for region in regions if region.rle is not None]
         if len({(region.frame, region.image) for region in drawn}) == 1:
             regions = [replace(region, frame=video.frame, image="") for region in drawn]
-    frames = _find_frames(regions, video)
-    placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
+    matched = zip(_find_frames(regions, video), regions, strict=True)
+    placed = [(frame, region) for frame, region in matched if frame is not None]
     visible = [(frame, region) for frame, region in placed if region.rle is not None]
     require(visible, NO_OBJECT)
     keys = _find_keys(visible)

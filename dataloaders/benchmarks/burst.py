@@ -33,15 +33,15 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     for object_id, track in enumerate(entry.tracks, start=1):
         visible = [name for name in annotated if track in entry.rle[name]]
         if visible:
-            objects.append(ObjectInfo(object_id, tuple(Path(name).stem for name in visible), len(visible)))
+            stems = tuple(Path(name).stem for name in visible)
+            objects.append(ObjectInfo(object_id, stems, len(stems)))
             first_masks.setdefault(visible[0], {})[object_id] = entry.rle[visible[0]][track]
     return Video(
         entry.name,
         frames,
         reference_masks={
             names.index(name): ObjectMasks(path, Path(name).stem, rle=first_masks[name], size=entry.size)
-            for name in annotated
-            if name in first_masks
+            for name in order_names(first_masks)
         },
         result_stems=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),
