@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
-"""name and password in a URL"""
+CREDENTIALS = re.compile(
+    r"(?<=://)[^/?#\s]*@"
+    r"|(?<=[?&])(user(name)?|login|pass(word|wd)?|pwd|auth|secret|[\w-]*(api_?key|token|signature|credential))=[^&#\s]*&?",
+    re.IGNORECASE,
+)
+"""name and password in a URL, and fields of its query that hold them"""
 
 
 def shorten(value: object, length: int = 60) -> str:

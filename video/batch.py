@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -97,27 +97,23 @@ class Batch:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
-                records = self._add_stored(self._run_until_stopped(self._jobs, stop))
-                self._write_summary(records)
+                records = self._list_ended(self._run_until_stopped(self._jobs, stop))
+                self._write_summary(records, nullcontext())
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
             self._start(jobs, f" in shard {shard}")
         records = self._run_until_stopped(jobs, stop)
-        ended = self._add_stored(records)
+        ended = self._list_ended(records)
         if len(ended) == len(self._jobs):
-            ended = self._fail_changed_jobs(ended) | records
-            try:
-                with self._locked():
-                    self._write_summary(ended)
-            except InUseError as error:
-                self.summary_error = str(error)
+            self._write_summary(ended, self._locked())
         return records
 
-    def _write_summary(self, records: Mapping[str, JobRecord]) -> None:
-        """Write the summary; an error must not hide those of the jobs."""
+    def _write_summary(self, records: Mapping[str, JobRecord], lock: AbstractContextManager[None]) -> None:
+        """Write the summary under a lock; an error is kept in `summary_error`, as the jobs have ended."""
         try:
-            write_summary(self._output, self._jobs, records)
+            with lock:
+                write_summary(self._output, self._jobs, records)
         except InputError as error:
             self.summary_error = str(error)
 
@@ -152,21 +148,20 @@ class Batch:
         """Lock the output folder briefly, as other shards do."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
-    def _add_stored(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of ended jobs by name: those of this run, and of all other jobs those in their folders."""
-        stored = (
-            (job.name, records.get(job.name) or read_job_record(self._output / job.name))
-            for job in self._jobs
-        )
-        return {name: record for name, record in stored if record and record.error != UNFINISHED}
+    def _list_ended(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
+        """Return the records of ended jobs by name, in order: those of this run, and of other jobs the stored ones.
 
-    def _fail_changed_jobs(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of ended jobs by name, as failed ones if a run would refuse results of other inputs."""
-        checked = {**records}
+        Stored results of other inputs, which a run would refuse, count as failed.
+        """
+        ended = {}
         for job in self._jobs:
-            if (record := records.get(job.name)) is not None and record.error is None:
-                checked[job.name] = replace(record, error=self._describe_change(job, record))
-        return checked
+            record = records.get(job.name) or read_job_record(self._output / job.name)
+            if record is None or record.error == UNFINISHED:
+                continue
+            if job.name not in records and record.error is None:
+                record = replace(record, error=self._describe_change(job, record))
+            ended[job.name] = record
+        return ended
 
     def _describe_change(self, job: Job, record: JobRecord) -> str | None:
         """Return why a run would refuse the results of a job; None if they are of its present inputs, or corrected.
@@ -204,7 +199,7 @@ class Batch:
             )
         with self._locked():
             _require_list_files(self._output)
-            records = self._fail_changed_jobs(self._add_stored({}))
+            records = self._list_ended({})
             write_summary(self._output, self._jobs, records)
         return records
 
@@ -218,14 +213,14 @@ class Batch:
         """
         with locked_output(self._output):
             self._check()
-            for job in self._jobs:
-                try:
-                    run = self._read_corrected(job) or self._plan(job)
-                    if isinstance(run, JobRun):
-                        check_run(run, self._load_tracker)
-                    yield run
-                except (InputError, OSError) as error:
-                    yield InputError(str(error))
+        for job in self._jobs:
+            try:
+                run = self._read_corrected(job) or self._plan(job)
+                if isinstance(run, JobRun):
+                    check_run(run, self._load_tracker)
+                yield run
+            except (InputError, OSError) as error:
+                yield InputError(str(error))
 
     def _plan(self, job: Job) -> JobRun:
         folder = self._output / job.name
@@ -339,16 +334,18 @@ def _is_list_file(path: Path) -> bool:
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of a list from the records by job; jobs without one are waiting."""
+    """Write ``summary.csv`` of the records by job, and of other lists in the folder; jobs without one are waiting."""
+    rows = {job.name: records.get(job.name) for job in jobs}
+    rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SUMMARY_COLUMNS)
-        for job in jobs:
-            if (record := records.get(job.name)) is None:
-                writer.writerow((job.name, "waiting", "", "", ""))
+        for name, record in rows.items():
+            if record is None or record.error == UNFINISHED:
+                writer.writerow((name, "waiting", "", "", ""))
             else:
                 status = "failed" if record.error else "done"
-                writer.writerow((job.name, status, record.frames, record.error, record.video))
+                writer.writerow((name, status, record.frames, record.error, record.video))

@@ -33,7 +33,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError, already_contains
 from aotlab.utils.files import make_folder, remove, temporary_name, writing
-from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -300,10 +300,10 @@ def record_failure(folder: Path, record: JobRecord) -> None:
         folder: output folder of the job.
         record: record of the job with its error, without outputs.
     """
-    with suppress(InputError, OSError):
+    with suppress(InputError, OSError), locked_output(folder):
         earlier = read_job_record(folder, warn=False)
         if earlier is None:
-            is_kept = folder.is_dir() and any(folder.iterdir())
+            is_kept = any(path.name != LOCK_SUFFIX for path in folder.iterdir())
         else:  # see _has_edited_masks
             is_kept = earlier.error is None or (earlier.error != UNFINISHED and bool(earlier.outputs))
         if not is_kept:

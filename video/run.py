@@ -379,7 +379,8 @@ def execute_run(
         if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:
                 tracker.save_stopped(result.frames)
-            result = replace(result, restored_frames=tracker.num_restored, resumable=True)
+            resumable = (folder / STATE_FILE).is_file()
+            result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
         _record_result(folder, record, result, earlier)
     return result
 

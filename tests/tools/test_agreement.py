@@ -49,7 +49,7 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
 def test_annotations_of_different_frames_rejected(annotations, tmp_path, read_error_line):
     for index in range(3):
         (tmp_path / "second" / f"{index:05d}.png").rename(tmp_path / "second" / f"{index + 4:05d}.png")
-    assert "shares no annotated frame" in read_error_line(main(annotations))
+    assert "no object on a frame that both annotate" in read_error_line(main(annotations))
 
 
 def test_frame_without_objects_disagrees(annotations, tmp_path, capsys):

@@ -91,6 +91,24 @@ def test_closed_job_folder_is_a_failed_job(closed_folder):
     assert batch.run(job, StopFlag()).error
 
 
+def test_stopped_list_does_not_count_results_of_other_inputs(output, tmp_path):
+    write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
+    write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
+    record = JobRecord("a", input_digests={"settings": "other"}, outputs=["masks"])
+    write_job_record(output / "a", record)
+    stop = StopFlag()
+    stop.set()
+    records = Batch([Job.parse("a", tmp_path / "a", tmp_path / "a.png")], output, *OPTIONS).track(stop)
+    assert "results of other inputs (different settings)" in records["a"].error
+
+
+def test_preview_does_not_lock_the_list(output, jobs):
+    preview = Batch(jobs, output, *OPTIONS).preview()
+    next(preview)
+    with locked(output / LOCK_SUFFIX, 0):
+        assert len([*preview]) == 1
+
+
 def test_two_jobs_with_one_folder_rejected(output, jobs):
     (output / "run").mkdir()
     (output / "b").symlink_to("run")

@@ -10,6 +10,7 @@ import pytest
 
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
+from aotlab.utils.locks import locked_output
 from aotlab.video.results import (
     ASIDE,
     STATE_FILE,
@@ -172,3 +173,11 @@ def test_results_on_a_missing_disk_are_not_replaced(tmp_path, earlier):
     (tmp_path / "masks").symlink_to(tmp_path / "unmounted")
     with pytest.raises(InputError, match="masks, a link to a missing"):
         choose_action(tmp_path, WANTED, force=True)
+
+
+def test_failure_is_not_recorded_in_a_locked_folder(tmp_path):
+    with locked_output(tmp_path):
+        record_failure(tmp_path, JobRecord("a", error="damaged"))
+    assert read_job_record(tmp_path) is None
+    record_failure(tmp_path, JobRecord("a", error="damaged"))
+    assert read_job_record(tmp_path).error == "damaged"

@@ -613,6 +613,13 @@ def test_summary_lists_results_of_other_inputs_as_failed(clips, out, capsys, cha
     assert f"{0 if args else 1} of 2 videos done" in capsys.readouterr().out
 
 
+def test_summary_keeps_the_rows_of_another_list(clips, out):
+    assert track(write_jobs(clips, "video,masks", "gone,a.png", "a,a.png")) == 1
+    assert track(write_jobs(clips, "video,masks", "b,b.png")) == 0
+    statuses = {name: status for name, (status, _) in read_summary(out).items()}
+    assert statuses == {"b": "done", "a": "done", "gone": "failed"}
+
+
 def test_last_shard_lists_refused_videos_of_others_as_failed(clips, out):
     assert track(clips) == 0
     assert track(clips, "memory.every=7", "--shard", "0/2") == 1

@@ -452,6 +452,14 @@ def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
 WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 
 
+def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path, monkeypatch, capsys):
+    save_checkpoint = Mock(side_effect=InputError("no space left"))
+    monkeypatch.setattr(resume.ResumingTracker, "_save", save_checkpoint)
+    interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
+    assert save_checkpoint.called
+    assert "the same command resumes" not in capsys.readouterr().err
+
+
 @pytest.fixture
 def interrupted(request, video, mask, tmp_path, monkeypatch, capsys):
     """Output folder of a run that a signal, by default Ctrl-C, stopped on its third frame."""
