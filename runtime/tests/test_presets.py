@@ -1,5 +1,7 @@
 """Exports of presets compared with PyTorch: masks, weights, axes."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np

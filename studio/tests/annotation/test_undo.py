@@ -1,5 +1,7 @@
 """Undo and restored versions bring back every mask, also while tracking and after a restart."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
