@@ -192,9 +192,9 @@ def draw_two_squares(index):
     return labels
 
 
-def square(top, left, side=20):
-    """A mask 60×80 uint8 of a square."""
-    return draw_box((60, 80), (top, top + side), (left, left + side))
+def draw_square(top, left, object_id=1):
+    """A mask 60×80 uint8 of a square of 20 pixels."""
+    return draw_box((60, 80), (top, top + 20), (left, left + 20), object_id)
 
 
 def segment_by_color(frame, prompts):

@@ -1,5 +1,7 @@
 """Exports of presets compared with PyTorch: masks, weights, axes."""
 
+from __future__ import annotations
+
 
 import numpy as np
 import onnx

@@ -134,7 +134,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     assert {each["name"] for each in categories} == {"kitten", "dog"}
 
 
-def test_masks_of_results_open_as_the_results(tmp_path):
+def test_opening_masks_opens_their_results(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
     document = open_document(folder / "a" / "masks")

@@ -117,7 +117,7 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, renames, kind):
 
 
 class Killed(BaseException):
-    """The program does nothing from now on."""
+    """Stands for a kill."""
 
 
 def ends(monkeypatch, number, work, *args):

@@ -12,7 +12,7 @@ from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays
 
 
-def draw_square(frames=4, height=24, width=32):
+def draw_moving_box(frames=4, height=24, width=32):
     """T×H×W ids with one object that moves right."""
     return np.stack([draw_box((height, width), (8, 16), (4 + index, 14 + index)) for index in range(frames)])
 
@@ -36,7 +36,7 @@ def test_folders_score_as_arrays_do(tmp_path):
 
 
 def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
-    labels = draw_square()
+    labels = draw_moving_box()
     paths = write_sequence(tmp_path / "truth", labels)
     write_sequence(tmp_path / "found", labels)
     for name in ("00000.png", "00003.png", "notes.png"):
@@ -46,7 +46,7 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
 
 @pytest.mark.parametrize("rules", ["folder", "folder_late"])
 def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
-    labels = draw_square().astype(np.uint16) * 255
+    labels = draw_moving_box().astype(np.uint16) * 255
     labels[:, 18:22, 4:10] = 300
     paths = write_sequence(tmp_path / "truth", labels)
     write_sequence(tmp_path / "found", labels)
@@ -62,9 +62,9 @@ def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (draw_square(1), "no annotated frame"),
-        (draw_square(2), "no annotated frame"),
-        (draw_square(4) * 0, "no object"),
+        (draw_moving_box(1), "no annotated frame"),
+        (draw_moving_box(2), "no annotated frame"),
+        (draw_moving_box(4) * 0, "no object"),
     ],
     ids=["1 frame", "2 frames", "no object"],
 )
@@ -75,16 +75,16 @@ def test_labels_that_cannot_be_scored_rejected(labels, words):
 
 @pytest.mark.parametrize("object_id", [2, 255])
 def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
-    prediction = draw_square()
+    prediction = draw_moving_box()
     prediction[2, 0, 0] = object_id
-    paths = write_sequence(tmp_path / "truth", draw_square())
+    paths = write_sequence(tmp_path / "truth", draw_moving_box())
     write_sequence(tmp_path / "found", prediction)
     with pytest.raises(InputError, match=rf"00002\.png: id {object_id}, .* first annotation are 1 to 1"):
         score_folder(paths, tmp_path / "found")
 
 
 def test_error_names_the_prediction_of_another_size(tmp_path):
-    paths = write_sequence(tmp_path / "truth", draw_square())
-    write_sequence(tmp_path / "found", draw_square(height=48, width=64))
+    paths = write_sequence(tmp_path / "truth", draw_moving_box())
+    write_sequence(tmp_path / "found", draw_moving_box(height=48, width=64))
     with pytest.raises(InputError, match=r"00001\.png: 64×48, but its annotation is 32×24"):
         score_folder(paths, tmp_path / "found")

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab import InputError, open_frames
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
+from tests.drawn_clips import draw_box
 
 SIZE = (12, 16)
 PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])
@@ -20,11 +20,10 @@ given_names = given(
 )
 
 
-def draw_square(index):
+def draw_mark(index):
     """Ids of a frame: object 1 at a place that is the frame's own."""
-    mask = np.zeros(SIZE, np.uint8)
-    mask[2 + index // 4 * 3 : 4 + index // 4 * 3, index % 4 * 4 : index % 4 * 4 + 3] = 1
-    return mask
+    top, left = 2 + index // 4 * 3, index % 4 * 4
+    return draw_box(SIZE, (top, top + 2), (left, left + 3))
 
 
 def make_frames(folder, names):
@@ -68,7 +67,7 @@ def check_masks_by_name(root: Path, write, frames, others, drawn) -> None:
     video = make_frames(root / "clip", [f"{stem}.png" for stem in frames])
     stems = video.frame_names
     named = drawn.draw(st.lists(st.sampled_from([*frames, *others]), min_size=1, max_size=8, unique=True))
-    masks = {stem: draw_square(place) for place, stem in enumerate(named)}
+    masks = {stem: draw_mark(place) for place, stem in enumerate(named)}
     path = write(root / "given", masks)
     try:
         found = read_annotations(path, video)

@@ -78,11 +78,6 @@ def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
         read_mask(tmp_path / name)
 
 
-def test_255_of_16_bits_is_written_as_an_object(tmp_path):
-    write_mask(tmp_path / "mask.png", np.array([[0, 255]], np.uint16))
-    assert list_ids(read_mask(tmp_path / "mask.png")) == {255}
-
-
 @pytest.mark.parametrize(
     ("labels", "words"), [([[0, -1]], "from -1 to 0"), ([[0, 70000]], "from 0 to 70000")]
 )

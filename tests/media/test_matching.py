@@ -13,7 +13,7 @@ from aotlab.sdk import ParsedRegion, VideoInfo, encode_rle, match_regions, read_
 from tests.media.named_masks import (
     SIZE,
     check_masks_by_name,
-    draw_square,
+    draw_mark,
     given_names,
     make_frames,
     write_files,
@@ -79,7 +79,7 @@ def test_folders_separate_images_of_several_videos():
 def test_two_images_of_one_frame_rejected():
     with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' both belong to frame 0"):
         match_frames(["1.jpg", "1.png"], ["1", "2"])
-    regions = [ParsedRegion(0, encode_rle(draw_square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
+    regions = [ParsedRegion(0, encode_rle(draw_mark(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
     with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' both belong to frame 0"):
         match_regions(regions, VideoInfo("clip", SIZE, 5))
 
@@ -101,14 +101,14 @@ def test_names_with_two_suffixes_match_their_frames(tmp_path):
     names = [f"IMG_{number:04d}.JPG.png" for number in (1, 2, 3, 4)]
     video = make_frames(tmp_path / "frames", names)
     for index in (0, 3):
-        write_mask(tmp_path / "masks" / names[index], draw_square(index))
+        write_mask(tmp_path / "masks" / names[index], draw_mark(index))
     found = read_annotations(tmp_path / "masks", video)
     assert sorted(found.frames) == [0, 3]
-    assert (found.mask(3) == draw_square(3)).all()
+    assert (found.mask(3) == draw_mark(3)).all()
 
 
 def test_single_frame_beyond_the_video_is_rejected():
-    region = ParsedRegion(99, encode_rle(draw_square(1) == 1))
+    region = ParsedRegion(99, encode_rle(draw_mark(1) == 1))
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]

@@ -8,9 +8,9 @@ import pytest
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_box
+from tests.drawn_clips import draw_square
 
-square = partial(draw_box, (60, 80), (20, 40), (20, 40))
+square = partial(draw_square, 20, 20)
 
 
 def gray(height=60, width=80):

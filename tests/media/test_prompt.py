@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.media.prompt import Prompt, find_box, group_prompts
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import square
+from tests.drawn_clips import draw_square
 
 
 def test_clicks_are_split_by_their_labels():
@@ -72,7 +72,7 @@ def test_box_is_cropped_to_the_frame(box, expected, warns, caplog):
 
 
 def test_box_holds_all_pixels_of_an_object():
-    assert find_box(square(10, 30) == 1) == (30, 10, 20, 20)
+    assert find_box(draw_square(10, 30) == 1) == (30, 10, 20, 20)
 
 
 def test_prompts_are_parsed_by_frame_and_object():

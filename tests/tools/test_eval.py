@@ -47,11 +47,11 @@ def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     output, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*dataset_options, "--output", str(output)]) == 0
     assert score([*dataset_options, "--results", str(output), "--json", str(again)]) == 0
-    actual, theirs = (json.loads(path.read_text()) for path in (output / "scores.json", again))
-    assert actual.pop("fps") > 0
-    assert theirs.pop("fps") is None
-    assert actual == theirs
-    assert "J" in actual
+    found, expected = (json.loads(path.read_text()) for path in (output / "scores.json", again))
+    assert found.pop("fps") > 0
+    assert expected.pop("fps") is None
+    assert found == expected
+    assert "J" in found
 
 
 @pytest.mark.parametrize(("name", "reason", "command"), [
@@ -192,8 +192,8 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean of 12 objects") == 1  # the main rank speaks for all
     assert results(both) == results(whole)
-    actual, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
-    assert actual["sequences"] == theirs["sequences"]
+    found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
+    assert found["sequences"] == expected["sequences"]
 
 
 @pytest.mark.parametrize("earlier", [False, True])  # of another sequence

@@ -119,9 +119,7 @@ def test_wrong_arguments_are_rejected_without_torch(tmp_path):
 @pytest.mark.slow
 def test_modules_are_loaded_once(tmp_path):
     modules = dict(json.loads(run_code(tmp_path, SCRIPT).splitlines()[-1]))
-    actual = [
-        file for file in modules.values() if file and file.startswith(str(ROOT)) and ".venv" not in file
-    ]
+    found = [file for file in modules.values() if file and file.startswith(str(ROOT)) and ".venv" not in file]
     assert "torch" in modules
-    assert sorted(actual) == sorted(set(actual))
+    assert sorted(found) == sorted(set(found))
     assert not set(modules) & OLD_NAMES

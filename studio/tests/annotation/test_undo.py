@@ -1,5 +1,7 @@
 """Undo and restored versions bring back every mask, also while tracking and after a restart."""
 
+from __future__ import annotations
+
 import pytest
 
 from aotlab_studio.document import editing

@@ -43,7 +43,7 @@ def test_slow_frame_has_nearby_image_at_once(video):
     store = FrameStore(video)
     store.read(0)
     reader = store._readers["view"]
-    reader.lock.acquire()  # someone decodes on the way to the frame
+    reader.lock.acquire()  # another thread holds the decoder
     near = cv2.imdecode(np.frombuffer(store.read_nearest_jpeg(50), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 4 * store.source.index.find_key_frame(50)) < 6
     reader.lock.release()

@@ -1,4 +1,4 @@
-"""Walks through the page with the bundled model and from a batch of CVAT files to corrected ones."""
+"""End-to-end sessions on the page, with the bundled model and from a batch of CVAT files to corrected ones."""
 
 import zipfile
 

@@ -21,7 +21,7 @@ TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.
 
 
 def check_damage(path, content):
-    """Read prefixes of a file, which are no masks, and the file with random bytes changed."""
+    """Read prefixes of a file, that are not masks, and the file with random bytes changed."""
     for number, changed in enumerate(corrupt_bytes(content, 40, 3)):
         path.write_bytes(changed)
         assert read_error(read_masks, path) or number >= 9

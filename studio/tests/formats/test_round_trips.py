@@ -137,7 +137,7 @@ def test_frames_without_objects_are_written(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [*list_mask_formats(), "masks"])
-def test_absence_survives_formats_that_state_it(name, tmp_path):
+def test_absence_survives_formats_that_express_it(name, tmp_path):
     for frame in range(LENGTH):
         write_mask(tmp_path / "clip" / f"{frame:05d}.png", np.zeros(SIZE, np.uint8))
     for frame in (0, 1, 3):

@@ -48,13 +48,6 @@ def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
         segmenter(FRAME, {1: Prompt(points=[(300, 3)])})
 
 
-def test_box_slightly_outside_the_image_is_cropped_silently(caplog):
-    segmenter = BoxSegmenter()
-    segmenter(FRAME, {2: Prompt(box=(-1, 20, 40, 20))})
-    assert segmenter.prompts[2].box == (0, 20, 39, 20)
-    assert not caplog.text
-
-
 @pytest.mark.parametrize(
     "prompts",
     [
