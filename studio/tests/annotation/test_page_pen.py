@@ -46,6 +46,7 @@ def test_one_finger_draws_and_two_pan_and_zoom(page):
     assert (page.labels(0) == drawn).all()
 
 
+@pytest.mark.slow
 def test_tap_clicks_and_two_fingers_pan(page):
     page.key("c")
     send_touch(page, "touchStart", (20, 20))
@@ -74,6 +75,7 @@ def test_pen_draws_and_its_second_button_erases(page):
     assert page.tab.evaluate("[...kinds]") == ["pen"]
 
 
+@pytest.mark.slow
 def test_back_button_of_the_mouse_is_ignored(page):
     before = page.pixel(17, 10)
     for kind, x in (("mousePressed", 15), ("mouseMoved", 20)):  # its release goes back
@@ -82,6 +84,7 @@ def test_back_button_of_the_mouse_is_ignored(page):
     assert page.pixel(17, 10) == before
 
 
+@pytest.mark.slow
 def test_palm_beside_the_pen_is_ignored(page):
     with page.done():
         pen(page, "mousePressed", (10, 10))
