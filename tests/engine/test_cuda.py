@@ -104,7 +104,7 @@ def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
     assert {name for name in recorder.dtypes if any(part in name for part in GAPS)} <= FALLBACK
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", *slow("float16")])
+@pytest.mark.parametrize("precision", slow("bfloat16", "float16"))
 def test_memory_of_a_lower_precision_is_of_that_type(precision):
     with fake_cuda():
         tracker = tracker_on_cuda(

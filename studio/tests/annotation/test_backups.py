@@ -103,6 +103,7 @@ def read_project(video):
     return True
 
 
+@pytest.mark.slow
 def test_replaced_fields_of_the_header_are_read_or_rejected(video, project):
     assert read_project(video)
     header = json.loads(change_rows(project, "SELECT content FROM header")[0][0])
