@@ -25,6 +25,8 @@ if os.path.isdir(RAM_FOLDER) and shutil.disk_usage(RAM_FOLDER).free > 8 * 2**30:
 
 NOBODY = 65534
 
+gc.disable()  # until all tests are collected, as nothing becomes garbage before
+
 # Properties draw the same examples every time, however busy the machine is, and fewer in a run without slow tests.
 for name, examples in (("quick", 30), ("thorough", 150)):
     settings.register_profile(
@@ -48,6 +50,7 @@ def pytest_configure(config):
 
 def pytest_collection_finish():
     gc.freeze()  # exclude imported objects from garbage collection
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)
 
 

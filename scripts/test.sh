@@ -6,6 +6,7 @@
 #   installed; --lowest: quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows, in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset PYTHONDONTWRITEBYTECODE # each worker and each command under test would compile every file again
 if [ "${1:-}" = "--lowest" ]; then
     shift
     command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }

@@ -1,5 +1,7 @@
 """The bundled model on the bundled clips."""
 
+import pytest
+
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.metrics import region_similarity
@@ -9,6 +11,7 @@ from aotlab.media.video import open_frames
 from tests import SAMPLE
 
 
+@pytest.mark.slow
 def test_bundled_model_follows_the_bundled_clips():
     (pond,), rabbit = open_dataset("davis2017", SAMPLE), open_frames(SAMPLE / "rabbit.mp4")
     assert rabbit.length == 88

@@ -2,17 +2,37 @@
 
 import numpy as np
 import pytest
+import torch
 
 import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import export_model, resolve_export_config
+from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab_runtime.graphs import Graphs
 from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
+
+
+class GraphsWithPrompts(Graphs):
+    """Graphs of an export without prompts; those of any size run in PyTorch, as converting them takes long."""
+
+    def __init__(self, folder, model):
+        super().__init__(folder, threads=1)
+        self.prompting = PROMPTING
+        self._prompt = build_prompt_graph(model)
+
+    def run(self, name, tensors):
+        if name != "prompt":
+            return super().run(name, tensors)
+        with torch.inference_mode():
+            inputs = (torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in self._prompt.inputs)
+            results = self._prompt(*inputs)
+        return {key: result.numpy() for key, result in zip(self._prompt.outputs, results, strict=True)}
 
 
 def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):

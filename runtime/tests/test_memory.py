@@ -14,6 +14,7 @@ from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab_runtime.group import Group, StoredFrame, score_frames
 from aotlab_runtime.state import pack_state, unpack_state
+from tests.marks import slow
 
 
 def build_memory(config, length=None):
@@ -34,7 +35,7 @@ def build_memory(config, length=None):
         {"policy": "restricted", "frames": 9, "every": 1, "score_early": True},
     ],
 )
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *slow(1, 2)])
 @pytest.mark.parametrize("references", [(0, 7, 30), (0, 7, 8, 9, 30)])
 def test_stored_frames_equal_framework(settings, references, seed):
     config, random = MemoryConfig(**settings), np.random.default_rng(seed)

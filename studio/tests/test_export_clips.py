@@ -90,6 +90,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
 
 
+@pytest.mark.slow
 def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         session = open_clip(batch / name)
@@ -120,6 +121,7 @@ def test_class_names_of_a_job_are_exported(tmp_path):
     assert 'label="dog"' in (folder / "a" / "cvat.xml").read_text()
 
 
+@pytest.mark.slow
 def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
@@ -134,6 +136,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     assert {each["name"] for each in categories} == {"kitten", "dog"}
 
 
+@pytest.mark.slow
 def test_opening_masks_opens_their_results(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
@@ -341,6 +344,7 @@ def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert "holds neither videos nor results of a batch" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):
     set_status(batch, "accepted", outdated="proceed")
     for _ in range(2):  # after an export too

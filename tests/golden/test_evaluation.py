@@ -13,6 +13,7 @@ from aotlab.media.masks import read_mask
 from aotlab.tools.eval import main
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, write_youtube_meta
 from tests.golden.references import golden_clip, golden_recipe, official_weights
+from tests.marks import slow
 
 
 def lay_out_davis_2017(root: Path, clips: dict[str, Clip]) -> None:
@@ -30,7 +31,7 @@ def lay_out_youtube_vos(root: Path, clips: dict[str, Clip]) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "dataset", "lay_out"),
-    [("aott", "davis2017", lay_out_davis_2017), ("aotl", "youtubevos2019", lay_out_youtube_vos)],
+    [*slow(("aott", "davis2017", lay_out_davis_2017)), ("aotl", "youtubevos2019", lay_out_youtube_vos)],
 )  # YouTube-VOS: objects that come late, and ids with gaps
 def test_masks_of_official_checkpoint_equal_reference(tmp_path, variant, dataset, lay_out):
     arrays, meta = golden_recipe(f"eval_{variant}_{dataset}")

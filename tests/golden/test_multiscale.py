@@ -7,6 +7,7 @@ kernels move them by 1e-5); the same on everything that is measured on the way.
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from aotlab.engine.memory.bank import MemoryBank
@@ -75,6 +76,7 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
     arrays, _ = load_memory_reference("pyramid_r50_aot")
     matched, logits, bank = replay("pyramid_r50_aot", fast)

@@ -34,6 +34,7 @@ from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
 from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_recipe, golden_table
+from tests.marks import one_of_each_method
 
 SETTINGS = TrainConfig()
 HARD_PIXELS = {"fraction": SETTINGS.hardest_pixels, "reached_after": SETTINGS.hardest_pixels_after}
@@ -180,7 +181,7 @@ def test_logged_iou_equals_reference():
     assert iou == pytest.approx(recipe["value"], abs=1e-6)
 
 
-@pytest.mark.parametrize("variant", list_presets())
+@pytest.mark.parametrize("variant", one_of_each_method(list_presets()))
 def test_optimizer_groups_equal_reference(variant):
     def first_name(name: str) -> str:
         """The name of a shared parameter under which the reference registers it first."""

@@ -6,9 +6,11 @@ import pytest
 
 from aotlab import InputError, open_frames
 from aotlab.sdk import VideoReader
+from tests.marks import slow
 from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
 
 LENGTH = 40
+QUICK = ("h264.mp4", "h264.ts", "mpeg2.mpg", "refresh.mkv")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +29,14 @@ def read_any_order(path):
     return [found[index] for index in sorted(found)]
 
 
-@pytest.mark.parametrize("name", CODINGS)
+@pytest.mark.parametrize("name", [*QUICK, *slow(*(name for name in CODINGS if name not in QUICK))])
 def test_frames_in_any_order_show_their_numbers(name, folder):
     path = write_numbered(folder / name, LENGTH)
     assert [parse_number(frame) for frame in open_frames(path)] == list(range(LENGTH))
     assert read_any_order(path) == list(range(LENGTH))
 
 
-@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "refresh.ts"])
+@pytest.mark.parametrize("name", ["h264.ts", *slow("mpeg2.ts", "refresh.ts")])
 def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
     path = cut_start(write_numbered(folder / name, LENGTH), folder / f"cut_{name}", 5)
     tracked = [parse_number(frame) for frame in open_frames(path)]
@@ -44,7 +46,7 @@ def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
 
 
 @pytest.mark.parametrize("damage", [lose_packets, join])
-@pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "mpeg2.vob"])
+@pytest.mark.parametrize("name", ["h264.ts", *slow("mpeg2.ts", "mpeg2.vob")])
 def test_frames_of_inconsistent_times_equal_tracked_ones(name, damage, folder):
     path = damage(write_numbered(folder / name, LENGTH), folder / f"{damage.__name__}_{name}")
     tracked = []

@@ -20,6 +20,7 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.multiscale import Transition
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import CASES, DIM, build_case, draw_images, draw_planes, match_second_frame
+from tests.marks import slow
 from tests.mutations import raises_one_sentence
 
 
@@ -29,7 +30,7 @@ def grid(height: int, width: int, stride: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(
-    ("align_corners", "height", "width"), [(True, 33, 49), (True, 49, 33), (False, 32, 48)]
+    ("align_corners", "height", "width"), [(True, 33, 49), (False, 32, 48), *slow((True, 49, 33))]
 )
 def test_every_model_runs_at_every_size(name, align_corners, height, width):
     model = build_case(name, align_corners=align_corners)[0]

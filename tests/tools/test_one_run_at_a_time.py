@@ -9,6 +9,7 @@ from aotlab.tools.main import main
 from aotlab.utils.locks import locked, locked_output
 from tests import SAMPLE
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
+from tests.marks import slow
 
 VIDEO = str(SAMPLE / "rabbit.mp4")
 COMMANDS = {
@@ -20,7 +21,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["track", *slow(*(name for name in COMMANDS if name != "track"))])
 def test_second_run_on_one_output_is_rejected(tmp_path, capsys, monkeypatch, name):
     monkeypatch.setattr(export, "build_graphs", None)
     out = tmp_path / "out"

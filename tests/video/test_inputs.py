@@ -17,6 +17,7 @@ from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
 from tests.drawn_clips import draw_box, write_plain
+from tests.marks import slow
 from tests.media.video_files import set_frame_count, write_texture
 from tests.numbered_videos import cut_end
 
@@ -190,7 +191,7 @@ def read_until_error(frames):
 
 @pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize(
-    ("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("ts", "libx264"), ("avi", "mpeg4")]
+    ("suffix", "codec"), [("mp4", "libx264"), ("ts", "libx264"), *slow(("mkv", "libx264"), ("avi", "mpeg4"))]
 )
 def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, cut):
     path = write_texture(tmp_path / f"clip.{suffix}", codec, gop=8)

@@ -45,6 +45,7 @@ def test_failing_setting_is_named(capfd):
     assert "no_such_preset: failed" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_checkpoint_file_is_timed():
     setting = parse_setting(f"{BUNDLED_CHECKPOINT},size=64x48")
     prepare_tracking(setting | {"device": "cpu"})()

@@ -60,6 +60,7 @@ def test_table_has_a_line_for_each_policy():
     assert len({line.count("|") for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_each_policy_runs_and_is_in_table(monkeypatch, tmp_path, capsys):
     trials: list[Trial] = []
 

@@ -34,7 +34,7 @@ from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
 from studio.tests.annotation.results import change_record
-from tests.marks import needs_posix
+from tests.marks import needs_posix, slow
 
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 
@@ -157,8 +157,8 @@ raise SystemExit(main())
 
 
 @needs_posix
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("serving", [True, False])
+@pytest.mark.parametrize(("number", "status"), [*slow((signal.SIGTERM, 143)), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("serving", [True, *slow(False)])
 def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serving):
     Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
     page = subprocess.Popen(

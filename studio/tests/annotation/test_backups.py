@@ -101,6 +101,7 @@ def read_project(video):
     return True
 
 
+@pytest.mark.slow
 def test_replaced_fields_of_the_header_are_read_or_rejected(video, project):
     assert read_project(video)
     header = json.loads(change_rows(project, "SELECT content FROM header")[0][0])
@@ -121,6 +122,7 @@ def test_invalid_header_rejected(video, project, content):
             open_document(path)
 
 
+@pytest.mark.slow
 def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
     assert read_project(video)
     for number, record in change_rows(project, "SELECT id, content FROM records"):

@@ -1,5 +1,7 @@
 """The page of a list of videos, in a browser."""
 
+import pytest
+
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import ACTIONS
@@ -140,6 +142,7 @@ def test_list_says_who_has_a_clip_open(context, served_list, batch):
 
 
 @needs_browser
+@pytest.mark.slow
 def test_clip_that_is_opened_without_a_name_asks_for_it(context, served_list):
     tab = context.new_page()
     tab.goto(served_list.url)
@@ -202,6 +205,7 @@ def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch
 
 
 @needs_browser
+@pytest.mark.slow
 def test_list_keeps_a_note_that_is_typed(context, served_list, batch):
     tab = open_list(context, served_list)
     tab.click("[aria-label^='Status of c']")
@@ -237,6 +241,7 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
 
 
 @needs_browser
+@pytest.mark.slow
 def test_newer_list_survives_an_older_one(clock_context, served_list):
     tab = open_list(clock_context, served_list, fixed_clock=True)
     tab.wait_for_selector("#clips tr")

@@ -12,6 +12,7 @@ from PIL import Image
 from aotlab import InputError, Prediction, open_frames
 from aotlab.configs.schema import Config
 from studio.tests.annotation.clips import open_session, set_mask, start_job
+from tests.marks import slow
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 
 LENGTH = 40
@@ -33,7 +34,7 @@ class NumberTracker:
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-@pytest.mark.parametrize("name", ["mpeg2.mpg", "h264.ts"])  # all codings: tests/media
+@pytest.mark.parametrize("name", [*slow("mpeg2.mpg"), "h264.ts"])  # all codings: tests/media
 def test_page_track_and_overlay_agree_on_frames(name, serve, tmp_path):
     path = write_numbered(tmp_path / name, LENGTH)
     if name == "h264.ts":

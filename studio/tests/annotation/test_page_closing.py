@@ -56,6 +56,7 @@ def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     assert not new_page.tab.is_visible("main >> text=Saving…")
 
 
+@pytest.mark.slow
 def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     held = []
@@ -151,7 +152,9 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     assert [*document.snapshot.objects] == [1]
 
 
-@pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), ("q", "mark as checked")])
+@pytest.mark.parametrize(
+    ("key", "title"), [("Shift+Delete", "clear tracking"), *slow(("q", "mark as checked"))]
+)
 def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, title):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -178,6 +181,7 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
     assert session.document.snapshot.labels(0)[20, 40] == 1
 
 
+@pytest.mark.slow
 def test_undo_keeps_its_place_if_the_user_stays(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
@@ -193,6 +197,7 @@ def test_undo_keeps_its_place_if_the_user_stays(new_page):
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
+@pytest.mark.slow
 def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
     wire = Wire(new_page)
     new_page.drag((10, 10), (20, 10))
@@ -209,6 +214,7 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [True, True]
 
 
+@pytest.mark.slow
 def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "paint")
@@ -263,6 +269,7 @@ def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, act
     assert 1 not in document.snapshot.objects
 
 
+@pytest.mark.slow
 def test_range_typed_before_a_close_is_stored(context, served):
     page = Page(context, served.url)
     page.tab.focus("#last")

@@ -54,7 +54,7 @@ def test_page_works_with_the_keyboard_only(page):
     assert (page.labels(1) == 1).any()
 
 
-@pytest.mark.parametrize("field", ["note", "frame", "last"])
+@pytest.mark.parametrize("field", ["note", *slow("frame", "last")])
 def test_escape_discards_what_was_typed(page, session, field):
     before = page.tab.input_value(f"#{field}")
     page.tab.focus(f"#{field}")
@@ -81,7 +81,7 @@ def test_backspace_removes_corners_before_objects(page):
     page.wait_objects(0)
 
 
-@pytest.mark.parametrize("key", ["Shift+Delete", "Shift+Backspace"])
+@pytest.mark.parametrize("key", ["Shift+Delete", *slow("Shift+Backspace")])
 def test_both_delete_keys_clear_tracking(page, session, key):
     draw(session, 0, 1)
     start_job(session, 0).wait()
@@ -97,6 +97,7 @@ def test_keys_act_on_the_frame_after_a_slider_was_used(idle_page):
     idle_page.wait_frame(1)
 
 
+@pytest.mark.slow
 def test_control_that_is_changed_by_key_keeps_the_focus(page):
     for control, key in (("opacity", "ArrowDown"), ("fill", "Space")):
         page.tab.focus(f"#{control}")
@@ -170,6 +171,7 @@ def test_delete_in_a_field_keeps_the_object(page, one_object):
     page.wait_objects(2)
 
 
+@pytest.mark.slow
 def test_escape_keeps_the_status(page, session):
     page.tab.click("#clip-status")
     page.tab.keyboard.type("dark")
@@ -186,6 +188,7 @@ def test_held_key_acts_once_unless_it_moves(page):
     page.wait_objects(1)
 
 
+@pytest.mark.slow
 def test_enter_in_a_dialog_presses_its_main_button(page, one_object):
     page.tab.click("#open-versions")
     page.tab.fill("#version-title", "first")
@@ -207,6 +210,7 @@ def test_letters_of_dvorak_choose_tools(page, key, code, tool):
 
 
 @pytest.mark.parametrize("source", ["#note", *slow("#object-name")])
+@pytest.mark.slow
 def test_click_on_a_field_keeps_the_focus(page, source, one_object):
     page.tab.click(source)
     page.tab.keyboard.type("abc")
@@ -215,6 +219,7 @@ def test_click_on_a_field_keeps_the_focus(page, source, one_object):
     assert page.tab.evaluate("document.activeElement.id") == "class"
 
 
+@pytest.mark.slow
 def test_refresh_of_the_review_keeps_the_focus(page, session, checks):
     draw(session, 0, 1)
     checks.append(Check(7, 1, "lost", 1.0))
@@ -226,6 +231,7 @@ def test_refresh_of_the_review_keeps_the_focus(page, session, checks):
     assert page.tab.evaluate("document.activeElement.textContent").startswith("7")
 
 
+@pytest.mark.slow
 def test_press_in_a_list_survives_its_refresh(page, session, checks):
     draw(session, 0, 1)
     checks.append(Check(7, 1, "lost", 1.0))
@@ -254,6 +260,7 @@ def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
 
 
 @pytest.mark.parametrize(("code", "typed"), [("KeyQ", "/"), ("KeyQ", "ב")])
+@pytest.mark.slow
 def test_letters_of_hebrew_follow_their_place(page, session, one_object, code, typed):
     press(page, "KeyX", "ס")
     press(page, code, typed)

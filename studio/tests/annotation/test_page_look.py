@@ -54,6 +54,7 @@ def test_controls_have_names_and_the_page_fits(page):
     assert sides == list(VIEWPORT.values())
 
 
+@pytest.mark.slow
 def test_focus_is_visible_on_every_kind_of_control(page, one_object):
     page.tab.mouse.move(2, 2)
     controls = (
@@ -89,6 +90,7 @@ def test_subtract_is_in_view_on_a_phone(idle_page):
     assert box["y"] + box["height"] <= bar["y"] + bar["height"]
 
 
+@pytest.mark.slow
 def test_message_with_a_button_stays_until_it_is_closed(clock_context, served, session):
     draw(session, 0, 1)
     page = Page(clock_context, served.url, opened=False)
@@ -121,6 +123,7 @@ def test_error_stays_until_it_is_closed(idle_page):
     tab.click("#panels")
 
 
+@pytest.mark.slow
 def test_error_disappears_with_the_next_success(page):
     before = page.at(10, 10)
     page.answer(re.compile("/frame/3"), lambda route: route.fulfill(status=404, body="x " * 400))
@@ -132,6 +135,7 @@ def test_error_disappears_with_the_next_success(page):
     assert page.tab.inner_text("#status") == ""
 
 
+@pytest.mark.slow
 def test_message_is_above_the_panels_of_a_narrow_window(page, one_object):
     page.tab.set_viewport_size({"width": 390, "height": 844})
     page.tab.click("#panels")
@@ -177,6 +181,7 @@ def test_small_window_shows_the_frame(idle_page, size):
     assert idle_page.tab.evaluate("document.body.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_forced_colors_show_the_tool_and_the_frame(idle_page):
     idle_page.tab.emulate_media(forced_colors="active")
     style = "(node, name) => getComputedStyle(node)[name]"
@@ -203,6 +208,7 @@ def test_image_has_most_of_the_width(idle_page, size):
         idle_page.tab.click("#panels")
 
 
+@pytest.mark.slow
 def test_page_has_no_accessibility_violation(page, one_object):
     assert find_violations(page.tab) == []
     for dialog in ("#help", "#export", "#open-versions"):
@@ -213,6 +219,7 @@ def test_page_has_no_accessibility_violation(page, one_object):
         page.tab.wait_for_selector("dialog[open]", state="detached")
 
 
+@pytest.mark.slow
 def test_running_tracking_can_be_stopped_in_every_window(page, session, one_object):
     for width, height in ((390, 700), (1000, 700), (1280, 560)):
         tracker = hold(session, 2)
@@ -246,6 +253,7 @@ def test_resized_frame_keeps_its_image(idle_page):
     assert color[3] == 255
 
 
+@pytest.mark.slow
 def test_header_of_a_rejected_clip_fits(page, session):
     session.document.set_status("rejected", note="the ear is missing on most of the frames after 100")
     for width in (390, 620, 720, 1280):
@@ -255,6 +263,7 @@ def test_header_of_a_rejected_clip_fits(page, session):
         assert page.tab.evaluate(f"Math.max(...{right})") <= width
 
 
+@pytest.mark.slow
 def test_fourth_message_leaves_the_one_that_restores(page):
     page.key("p")
     page.click((10, 10), (30, 10), (30, 30))

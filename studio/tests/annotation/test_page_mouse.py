@@ -33,6 +33,7 @@ def test_subtract_button_erases(page):
     assert not page.labels(0).any()
 
 
+@pytest.mark.slow
 def test_box_that_removes_is_refused(page, one_object):
     page.tab.click("#subtract")
     page.key("x")
@@ -41,7 +42,7 @@ def test_box_that_removes_is_refused(page, one_object):
     assert (page.labels(0) == truth(0) * (truth(0) == 1)).all()
 
 
-@pytest.mark.parametrize("tool", ["x", "c"])
+@pytest.mark.parametrize("tool", [*slow("x"), "c"])
 def test_double_click_beside_the_objects_makes_one_object(page, session, tool, one_object):
     rows = iter((4, 20, 36))
 
@@ -59,6 +60,7 @@ def test_double_click_beside_the_objects_makes_one_object(page, session, tool, o
     assert len(session.document.snapshot.objects) == 2
 
 
+@pytest.mark.slow
 def test_focus_ring_is_hidden_while_the_mouse_draws(page):
     style = "getComputedStyle(document.getElementById('view')).outlineStyle"
     page.tab.focus("#view")
@@ -82,6 +84,7 @@ def test_clicks_refine_a_box_with_either_tool(page):
         page.key_done("r")
 
 
+@pytest.mark.slow
 def test_marks_are_those_of_the_last_click(page, session):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
@@ -138,6 +141,7 @@ def test_scribble_makes_and_corrections_enabled_a_mask(page):
     assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
 
 
+@pytest.mark.slow
 def test_negative_click_needs_a_mask(page, session):
     page.key("c")
     page.tab.mouse.click(*page.at(45, 30), button="right")
@@ -171,6 +175,7 @@ def test_enter_or_the_first_corner_closes_a_polygon(page):
         assert not page.labels(0).any()
 
 
+@pytest.mark.slow
 def test_pan_keeps_the_corners_of_a_polygon(page):
     page.key("p")
     page.click((10, 10), (30, 10))
@@ -200,6 +205,7 @@ def test_pointer_previews_the_mask_of_a_click(idle_page):
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
 
 
+@pytest.mark.slow
 def test_pointer_shows_that_a_preview_is_slow(page, session):
     released = threading.Event()
     segment = session.segmenter
@@ -217,6 +223,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
     page.wait_until(lambda: page.tab.evaluate(cursor) == "crosshair")
 
 
+@pytest.mark.slow
 def test_preview_of_a_click_goes_with_its_object(page):
     page.key("c")
     page.key_done("n")  # masks that arrive later would drop the preview
@@ -226,6 +233,7 @@ def test_preview_of_a_click_goes_with_its_object(page):
     page.wait_until(lambda: page.pixel(10, 10)[1] < 100)
 
 
+@pytest.mark.slow
 def test_click_is_previewed_if_it_adds(new_page):
     wire = Wire(new_page)
     new_page.key("c", "u")
@@ -286,6 +294,7 @@ def test_double_click_isolates_an_object(page, session):
     assert (page.labels(0) == before).all()
 
 
+@pytest.mark.slow
 def test_double_click_on_nothing_keeps_all_objects(page, session):
     draw(session, 0, 2)
     page.wait_shown("object 2")
@@ -313,6 +322,7 @@ def test_dropped_polygon_is_restored_by_its_button(page):
         assert page.labels(0)[25, 30] == 0, key
 
 
+@pytest.mark.slow
 def test_restored_polygon_keeps_a_newer_one(page):
     page.key("p")
     page.click((10, 10), (30, 10), (30, 30))
@@ -324,6 +334,7 @@ def test_restored_polygon_keeps_a_newer_one(page):
         assert page.labels(0)[y, x]
 
 
+@pytest.mark.slow
 def test_restored_polygon_of_a_new_object_selects_it(page):
     page.key("p")
     page.click((10, 10), (30, 10), (30, 30))
@@ -337,6 +348,7 @@ def test_restored_polygon_of_a_new_object_selects_it(page):
 
 
 @pytest.mark.parametrize("way", ["double click", *slow("Enter")])
+@pytest.mark.slow
 def test_equal_corners_count_once(page, way):
     page.key("p")
     page.click((10, 10))
@@ -352,6 +364,7 @@ def test_equal_corners_count_once(page, way):
     assert (page.labels(0) == 1)[14, 22:28].all()
 
 
+@pytest.mark.slow
 def test_dense_screen_uses_css_pixels(browser, served):
     context = browser.new_context(viewport=VIEWPORT, device_scale_factor=2)
     page = Page(context, served.url)
@@ -369,6 +382,7 @@ def test_dense_screen_uses_css_pixels(browser, served):
     context.close()
 
 
+@pytest.mark.slow
 def test_pointer_fits_after_a_change_of_density(page):
     metrics = {"width": 1280, "height": 720, "deviceScaleFactor": 2, "mobile": False}
     page.devtools.send("Emulation.setDeviceMetricsOverride", metrics)
@@ -394,6 +408,7 @@ def test_click_reassigns_a_part(page, session):
     assert (page.labels(0) == swapped).all()
 
 
+@pytest.mark.slow
 def test_prompt_message_names_who_lost_pixels(page, session):
     draw(session, 0, 1)
     start_job(session, 0).wait()
@@ -421,6 +436,7 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.wait_until(lambda: (page.labels(0) == 2).all())
 
 
+@pytest.mark.slow
 def test_jitter_when_zoomed_out_is_a_click(page, session):
     prompts = []
     session.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[
@@ -437,6 +453,7 @@ def test_jitter_when_zoomed_out_is_a_click(page, session):
     assert [prompt.box for prompt in prompts] == [None]
 
 
+@pytest.mark.slow
 def test_object_that_takes_pixels_stays_selected(new_page, session):
     draw(session, 0, 1, 2)
     half = truth(0) == 2
@@ -456,7 +473,7 @@ def test_object_that_takes_pixels_stays_selected(new_page, session):
     assert "object 2" not in new_page.tab.inner_text("#objects [aria-pressed=true]")
 
 
-@pytest.mark.parametrize("tool", ["g", "o"])
+@pytest.mark.parametrize("tool", ["g", *slow("o")])
 def test_double_click_splits_or_reassigns_once(page, session, two_objects, tool):
     labels = truth(0).copy()
     labels[5:8, 40:50] = 1

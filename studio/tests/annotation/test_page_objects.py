@@ -45,6 +45,7 @@ def test_page_asks_which_object_a_loaded_mask_is(page, tmp_path, two_objects):
     assert ((page.labels(3) == 2) == (truth(3) == 1)).all()
 
 
+@pytest.mark.slow
 def test_frame_stays_in_place_when_objects_are_added(page):
     places = []
     for _ in range(3):
@@ -53,6 +54,7 @@ def test_frame_stays_in_place_when_objects_are_added(page):
     assert places[0] == places[1] == places[2]
 
 
+@pytest.mark.slow
 def test_undo_of_a_new_object_selects_the_one_before(page, one_object):
     for tool in ("n", "x", "g"):
         if tool == "g":
@@ -74,6 +76,7 @@ def test_undo_of_a_new_object_selects_the_one_before(page, one_object):
     page.wait_objects(1)
 
 
+@pytest.mark.slow
 def test_page_says_when_a_stroke_starts_an_object(page, session):
     assert "a new object" in page.tab.inner_text("#empty")
     page.drag((10, 10), (20, 10))
@@ -89,6 +92,7 @@ def test_page_says_when_a_stroke_starts_an_object(page, session):
     assert page.tab.is_visible("#empty")
 
 
+@pytest.mark.slow
 def test_list_updates_while_a_color_has_the_focus(page, session, one_object):
     page.tab.focus("#objects [type=color]")
     editing.add_object(session.document)
@@ -151,6 +155,7 @@ def test_undo_of_a_deletion_selects_the_object(page, two_objects):
     page.wait_selected("object 2")
 
 
+@pytest.mark.slow
 def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_path):
     draw(session, 0, 1, 2)
     ring = truth(0) == 2
@@ -208,6 +213,7 @@ def test_class_and_attributes_are_typed_for_the_object(page, session, one_object
     assert session.document.snapshot.objects[1].attributes["cut"] is True
 
 
+@pytest.mark.slow
 def test_selection_of_another_object_ends_isolation(page, session):
     draw(session, 0, 1, 2)
     page.wait_shown("object 1", "object 2")
@@ -220,6 +226,7 @@ def test_selection_of_another_object_ends_isolation(page, session):
     page.wait_objects(3)
 
 
+@pytest.mark.slow
 def test_click_on_an_invisible_mask_keeps_the_selection(page, session, two_objects):
     page.key("1")
     editing.change_object(session.document, 2, hidden=True)
@@ -234,6 +241,7 @@ def test_click_on_an_invisible_mask_keeps_the_selection(page, session, two_objec
     assert "object 2" not in page.tab.inner_text("#status")
 
 
+@pytest.mark.slow
 def test_delete_removes_the_object_of_the_focused_row(page, session, two_objects):
     page.key("1")
     page.tab.focus("#objects [name=select2]")
@@ -245,6 +253,7 @@ def test_delete_removes_the_object_of_the_focused_row(page, session, two_objects
     page.tab.wait_for_selector("#view:focus")
 
 
+@pytest.mark.slow
 def test_redo_selects_the_object_that_was_selected(page, one_object):
     page.key_done("n")
     page.wait_selected("object 2")
@@ -283,6 +292,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     assert [item.name for item in session.document.snapshot.objects.values()] == ["Rem", "object 2"]
 
 
+@pytest.mark.slow
 def test_class_goes_to_the_object_it_is_typed_for(page, session, two_objects):
     page.key("1")
     page.wait_selected("object 1")
@@ -296,6 +306,7 @@ def test_class_goes_to_the_object_it_is_typed_for(page, session, two_objects):
     assert page.tab.input_value("#class") == ""
 
 
+@pytest.mark.slow
 def test_late_prompt_leaves_a_typed_class(new_page, session):
     wire = Wire(new_page, "suggest")
     draw(session, 0, 1)
@@ -311,7 +322,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", ""]
 
 
-@pytest.mark.parametrize("field", ["note", "class", *slow("name")])
+@pytest.mark.parametrize("field", ["note", *slow("class", "name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -347,7 +358,9 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.close()
 
 
-@pytest.mark.parametrize(("texts", "stored"), [(["first", ""], {}), (["first", "first"], {0: "first"})])
+@pytest.mark.parametrize(
+    ("texts", "stored"), [(["first", ""], {}), *slow((["first", "first"], {0: "first"}))]
+)
 def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, texts, stored):
     wire = Wire(new_page)
     send, held = wire.send, []
@@ -363,7 +376,7 @@ def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, tex
     assert len(wire.list_sent("set_note")) == len({*texts})
 
 
-@pytest.mark.parametrize("field", ["class", "note"])
+@pytest.mark.parametrize("field", [*slow("class"), "note"])
 def test_text_of_another_person_can_be_restored(page, session, one_object, field):
     def store(text):
         if field == "class":
@@ -391,6 +404,7 @@ def test_text_of_another_person_can_be_restored(page, session, one_object, field
     assert read() == "bus"
 
 
+@pytest.mark.slow
 def test_attribute_given_twice_is_refused(page, session, one_object):
     page.tab.fill("#attributes", "k=1, k=2")
     page.tab.press("#attributes", "Enter")
@@ -419,6 +433,7 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
     assert (page.labels(0) == truth(0)).all()
 
 
+@pytest.mark.slow
 def test_keys_act_on_an_object_on_its_way(new_page, session):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
@@ -432,6 +447,7 @@ def test_keys_act_on_an_object_on_its_way(new_page, session):
     assert session.document.snapshot.objects[1].locked
 
 
+@pytest.mark.slow
 def test_second_j_before_the_answer_unlocks_again(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "change_object")

@@ -102,6 +102,7 @@ def test_pending_polygon_is_sent_once(new_page):
     assert new_page.labels(0)[33, 48] == 1
 
 
+@pytest.mark.slow
 def test_tracking_starts_at_the_frame_of_the_key(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((8, 8), (12, 12))
@@ -114,7 +115,7 @@ def test_tracking_starts_at_the_frame_of_the_key(new_page):
 
 
 @pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])
-@pytest.mark.parametrize("action", ["seek", "draw"])
+@pytest.mark.parametrize("action", ["seek", *slow("draw")])
 def test_late_answer_leaves_the_frame(new_page, session, checks, key, action):
     draw(session, 0, 1)
     if key == "Control+y":
@@ -175,6 +176,7 @@ def test_undo_removes_the_stroke_before_it(new_page):
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
+@pytest.mark.slow
 def test_backspace_removes_clicks_only(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "suggest")
@@ -192,6 +194,7 @@ def test_backspace_removes_clicks_only(new_page, session):
     assert [*session.document.snapshot.objects] == [1]
 
 
+@pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     editing.set_note(session.document, 0, "ear")
     wire = Wire(new_page, "undo")
@@ -202,6 +205,7 @@ def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     new_page.wait_status("select an object first")
 
 
+@pytest.mark.slow
 def test_refused_polygon_leaves_another_tool(new_page, session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, locked=True)
@@ -242,6 +246,7 @@ def test_strokes_before_the_first_answer_share_an_object(new_page, session):
     new_page.wait_objects(2)
 
 
+@pytest.mark.slow
 def test_message_undoes_its_own_step_only(new_page, session):
     draw(session, 0, 1, 2)
     wire, held, released = Wire(new_page), [], threading.Event()
@@ -295,6 +300,7 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     assert (new_page.labels(0) == truth(0)).all()
 
 
+@pytest.mark.slow
 def test_second_undo_shows_its_frame_too(new_page):
     wire = Wire(new_page, "undo")
     for frame in (0, 5):
@@ -308,6 +314,7 @@ def test_second_undo_shows_its_frame_too(new_page):
     new_page.tab.wait_for_selector("#strips[aria-valuenow='0']")
 
 
+@pytest.mark.slow
 def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
     draw(session, 0, 1, 2)
     wire = Wire(new_page, "merge_objects")
@@ -323,6 +330,7 @@ def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
     new_page.wait_selected("object 1")
 
 
+@pytest.mark.slow
 def test_pause_overtakes_a_box(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "suggest")
@@ -373,6 +381,7 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     assert "locked" in new_page.tab.inner_text("#status.error")
 
 
+@pytest.mark.slow
 def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((8, 10), (12, 10))
@@ -386,6 +395,7 @@ def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
     assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
 
 
+@pytest.mark.slow
 def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, locked=True)
@@ -422,7 +432,7 @@ def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     assert list_titles(session.document)[0] == "brush"
 
 
-@pytest.mark.parametrize("key", ["e", "ArrowRight", "n", "t"])
+@pytest.mark.parametrize("key", ["e", *slow("ArrowRight", "n", "t")])
 def test_key_during_a_stroke_finishes_it(page, key):
     page.tab.mouse.move(*page.at(10, 10))
     page.tab.mouse.down()
@@ -435,6 +445,7 @@ def test_key_during_a_stroke_finishes_it(page, key):
     assert not page.labels(0)[30].any()
 
 
+@pytest.mark.slow
 def test_escape_cancels_a_box_on_its_way(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "suggest")

@@ -59,6 +59,7 @@ def test_finger_closes_a_polygon_near_its_first_corner(page):
     assert (page.labels(0) == 1)[14, 20:28].all()
 
 
+@pytest.mark.slow
 def test_tap_clicks_and_two_fingers_pan(page):
     page.key("c")
     send_touch(page, "touchStart", (20, 20))
@@ -106,6 +107,7 @@ def test_pen_draws_and_its_second_button_erases(page):
     assert page.tab.evaluate("[...kinds]") == ["pen"]
 
 
+@pytest.mark.slow
 def test_back_button_of_the_mouse_is_ignored(page):
     before = page.pixel(17, 10)
     for kind, x in (("mousePressed", 15), ("mouseMoved", 20)):  # its release goes back
@@ -114,6 +116,7 @@ def test_back_button_of_the_mouse_is_ignored(page):
     assert page.pixel(17, 10) == before
 
 
+@pytest.mark.slow
 def test_palm_beside_the_pen_is_ignored(page):
     with page.done():
         pen(page, "mousePressed", (10, 10))

@@ -53,6 +53,7 @@ def test_review_lists_each_frame_once_worst_first(page, session, checks):
         page.wait_selected(f"object {selected}")
 
 
+@pytest.mark.slow
 def test_objects_added_during_a_review_stay(page, session, monkeypatch, two_objects):
     begun, release = hold_review(monkeypatch)
     refresh_review(session)
@@ -124,6 +125,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert not (session.document.folder / "export" / "clip.zip").exists()
 
 
+@pytest.mark.slow
 def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
     exported = []
     monkeypatch.setattr("aotlab_studio.session.session.export_masks", lambda *_, **__: exported.append(1))
@@ -135,6 +137,7 @@ def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
     assert not exported
 
 
+@pytest.mark.slow
 def test_corrected_review_rows_are_ticked_off(page, session, checks):
     draw(session, 0, 1, 2)
     checks.extend([Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)])
@@ -216,6 +219,7 @@ def test_undo_of_tracking_brings_a_correction_back(page, session):
     assert (page.labels(8) == corrected).all()
 
 
+@pytest.mark.slow
 def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     draw(session, 0, 1, 2)
     with page.tracked():
@@ -310,6 +314,7 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, che
     page.wait_status("No frames left to check")
 
 
+@pytest.mark.slow
 def test_impossible_range_of_an_export_is_refused(new_page):
     wire = Wire(new_page)
     new_page.key("Shift+E")
@@ -387,6 +392,7 @@ def test_acceptance_of_masks_that_the_page_lacks_is_refused(page, session, monke
     assert session.document.status.value == "in progress"
 
 
+@pytest.mark.slow
 def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.key("q")
     page.wait_status("frame 0: no mask to check")
@@ -397,6 +403,7 @@ def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.wait_status("Nothing is tracked yet")
 
 
+@pytest.mark.slow
 def test_only_the_object_of_a_correction_is_outdated(page, session, long_pause):
     draw(session, 0, 1, 2)
     with page.tracked():
@@ -421,6 +428,7 @@ def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
     assert find("open", "accepted", "rejected") is None
 
 
+@pytest.mark.slow
 def test_times_are_in_the_zone_of_the_browser(browser, session, served):
     draw(session, 0, 1)
     log = session.document.log
@@ -439,6 +447,7 @@ def send_job(wire, **changes):
     wire.socket.send(json.dumps({"event": "job", "job": {**RUNNING_JOB, **changes}}))
 
 
+@pytest.mark.slow
 def test_tracking_leaves_the_files_of_the_page(new_page):
     wire = Wire(new_page)
     new_page.requests.clear()
@@ -449,6 +458,7 @@ def test_tracking_leaves_the_files_of_the_page(new_page):
     assert not [url for url in new_page.requests if "/page/" in url]
 
 
+@pytest.mark.slow
 def test_live_review_requests_checks_of_changed_frames_only(new_page, session, checks):
     draw(session, 0, 1)
     checks.append(Check(7, 1, "lost", 1.0))
@@ -472,6 +482,7 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, c
     new_page.wait_until(lambda: any("/frame/7?" in url for url in new_page.requests))
 
 
+@pytest.mark.slow
 def test_review_grows_while_tracking_runs(new_page, session, checks):
     draw(session, 0, 1)
     wire = Wire(new_page)
@@ -486,6 +497,7 @@ def test_review_grows_while_tracking_runs(new_page, session, checks):
     assert new_page.tab.is_visible("#job")
 
 
+@pytest.mark.slow
 def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     draw(session, 9, 2)
@@ -541,6 +553,7 @@ def test_refused_export_says_so_in_its_dialog(page):
     page.tab.wait_for_selector("#export-dialog", state="hidden")
 
 
+@pytest.mark.slow
 def test_refused_version_says_so_in_its_dialog(page, session):
     draw(session, 0, 1)
     page.tab.click("#open-versions")
@@ -555,6 +568,7 @@ def test_refused_version_says_so_in_its_dialog(page, session):
     assert not page.tab.inner_text("#versions-dialog [role=alert]")
 
 
+@pytest.mark.slow
 def test_versions_that_cannot_be_listed_show_an_error(new_page, monkeypatch):
     wire = Wire(new_page)
     monkeypatch.delitem(actions.ACTIONS, "list_versions")
@@ -565,6 +579,7 @@ def test_versions_that_cannot_be_listed_show_an_error(new_page, monkeypatch):
     assert not new_page.tab.is_visible("#versions-dialog")
 
 
+@pytest.mark.slow
 def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
     draw(session, 3, 1)
     wire = Wire(new_page)
@@ -585,6 +600,7 @@ def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
     assert new_page.tab.locator(".toast span").all_inner_texts() == ["Frame 3 marked as checked"]
 
 
+@pytest.mark.slow
 def test_frame_checked_by_two_people_stays_checked(page, context, served, session):
     draw(session, 0, 1)
     other = Page(context, served.url)

@@ -54,6 +54,7 @@ def test_two_tabs_share_changes_and_one_host(page, served):
     assert other.problems == []
 
 
+@pytest.mark.slow
 def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
     monkeypatch.setattr(type(session.document), "conflict", "the clip was tracked again")
     page.tab.reload()
@@ -94,6 +95,7 @@ def test_page_of_earlier_run_shows_message_and_reconnects(page, served, folder):
     other.close()
 
 
+@pytest.mark.slow
 def test_other_video_at_the_same_address_starts_afresh(page, served, tmp_path):
     page.tab.fill("#first", "3")
     page.tab.press("#first", "Enter")
@@ -126,6 +128,7 @@ def test_requests_after_a_lost_server_show_an_error(page, served):
     page.wait_until(lambda: any("did not answer" in text for text in page.tab.evaluate("window.said")))
 
 
+@pytest.mark.slow
 def test_upload_without_a_connection_shows_an_error(page):
     page.answer(re.compile("/masks/"), lambda route: route.abort())
     page.tab.set_input_files("#load", __file__)
@@ -166,6 +169,7 @@ def test_undo_of_a_step_of_another_window_is_disabled(page, session, context, se
     page.tab.wait_for_selector("#undo[title$='brush']:enabled")
 
 
+@pytest.mark.slow
 def test_reconnected_page_shows_the_jobs_that_run(new_page):
     wire = Wire(new_page)
     wire.change = lambda result: result.update(job={**RUNNING_JOB, "background": True, "done": 4})
@@ -180,6 +184,7 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
     new_page.tab.wait_for_selector("#correction:empty", state="attached")
 
 
+@pytest.mark.slow
 def test_places_of_several_projects_are_kept(page, session):
     page.tab.evaluate("localStorage.aotlabother = JSON.stringify({ frame: 3 })")
     page.open()
@@ -187,6 +192,7 @@ def test_places_of_several_projects_are_kept(page, session):
     assert sorted(keys) == sorted(["aotlab", "aotlabother", f"aotlab{session.document.header.id}"])
 
 
+@pytest.mark.slow
 def test_message_about_a_loss_ends_with_the_reconnection(new_page):
     wire, held = Wire(new_page), []
     new_page.answer(re.compile("page/main.js$"), lambda route: held.append(route))
@@ -229,6 +235,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     assert len(session.document.log.entries) == 2
 
 
+@pytest.mark.slow
 def test_choices_of_an_export_survive_a_reconnection(new_page):
     wire = Wire(new_page)
     new_page.key("Shift+E")
@@ -240,6 +247,7 @@ def test_choices_of_an_export_survive_a_reconnection(new_page):
     assert new_page.tab.is_checked("#outputs input[name=cvat]")
 
 
+@pytest.mark.slow
 def test_prompt_survives_a_changed_name(new_page, session):
     draw(session, 0, 1)
     session.document.shared = True
@@ -278,7 +286,7 @@ def test_late_events_keep_what_is_typed(page, session, field, one_object):
     ]
 
 
-@pytest.mark.parametrize("action", ["describe", "timeline"])
+@pytest.mark.parametrize("action", ["describe", *slow("timeline")])
 def test_newer_marks_survive_a_late_answer(new_page, session, action):
     draw(session, 0, 1)
     wire = Wire(new_page)
@@ -316,6 +324,7 @@ def test_newer_state_survives_a_late_one(new_page, session):
     assert new_page.tab.locator("#objects li").count() == 2
 
 
+@pytest.mark.slow
 def test_masks_that_change_while_they_load_are_loaded_again(page, session):
     held, answer = hold_first_answer()
     page.answer(re.compile(r"/labels/0\?"), answer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+import pytest
+
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import (
     VIEWPORT,
@@ -78,6 +80,7 @@ def test_stroke_without_an_image_is_refused(new_page):
     assert not new_page.labels(0).any()
 
 
+@pytest.mark.slow
 def test_failed_frame_drops_its_queued_keys(page, session, one_object):
     slow = HeldFrames(page, 1)
     page.key("ArrowRight", "m")
@@ -91,6 +94,7 @@ def test_failed_frame_drops_its_queued_keys(page, session, one_object):
     assert not page.labels(0).any()
 
 
+@pytest.mark.slow
 def test_escape_drops_the_keys_before_it_only(page, session):
     for index in range(2):
         draw(session, index, 1)
@@ -103,6 +107,7 @@ def test_escape_drops_the_keys_before_it_only(page, session):
     assert (page.labels(1) == 1).any()
 
 
+@pytest.mark.slow
 def test_click_at_the_ends_of_the_ruler_seeks(page, session):
     for width in (390, 1280):
         page.tab.set_viewport_size({"width": width, "height": 690})
@@ -121,6 +126,7 @@ def test_click_at_the_ends_of_the_ruler_seeks(page, session):
     assert session.document.snapshot.state.ranges == {}
 
 
+@pytest.mark.slow
 def test_space_plays_after_a_button_was_clicked(page, session):
     draw(session, 0, 1)
     draw(session, 1, 1)
@@ -145,6 +151,7 @@ def test_click_on_a_timeline_row_selects_its_object(page, session):
     assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
 
 
+@pytest.mark.slow
 def test_finger_scrolls_the_rows_and_a_tap_selects(page, session):
     page.tab.set_viewport_size({"width": 390, "height": 844})
     for _ in range(20):
@@ -247,6 +254,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session, two_objects):
     assert page.tab.input_value("#last") == ""
 
 
+@pytest.mark.slow
 def test_untouched_field_shows_the_range_of_another_page(page, session):
     page.tab.focus("#first")
     editing.set_range(session.document, 2, 8)
@@ -254,6 +262,7 @@ def test_untouched_field_shows_the_range_of_another_page(page, session):
     assert page.tab.input_value("#first") == "2"
 
 
+@pytest.mark.slow
 def test_unchanged_range_is_shown_as_it_is_stored(page):
     with page.done():
         page.tab.fill("#first", "0")
@@ -261,6 +270,7 @@ def test_unchanged_range_is_shown_as_it_is_stored(page):
     page.wait_until(lambda: page.tab.input_value("#first") == "")
 
 
+@pytest.mark.slow
 def test_impossible_range_of_tracking_is_refused(new_page, session):
     wire = Wire(new_page)
     with new_page.done():
@@ -281,6 +291,7 @@ def test_impossible_range_of_tracking_is_refused(new_page, session):
     assert new_page.tab.input_value("#last") == "8"
 
 
+@pytest.mark.slow
 def test_selected_object_is_in_view(page, session):
     for _ in range(15):
         editing.add_object(session.document)
@@ -341,6 +352,7 @@ def test_playback_loads_masks_ahead(page):
     page.wait_frame(LENGTH - 1)
 
 
+@pytest.mark.slow
 def test_playback_stops_at_a_broken_frame(page):
     page.answer(re.compile("/frame/3"), lambda route: route.fulfill(status=404, body="broken"))
     page.key("Space")
@@ -363,6 +375,7 @@ def test_seek_stops_playback(idle_page):
     idle_page.wait_frame(7)
 
 
+@pytest.mark.slow
 def test_second_play_keeps_the_rate(clock_context, served):
     page = Page(clock_context, served.url, opened=False)
     served.session.document.frames.source.rate = Fraction(1, 20)
@@ -379,6 +392,7 @@ def test_second_play_keeps_the_rate(clock_context, served):
     assert page.tab.get_attribute("#strips", "aria-valuenow") == "3"
 
 
+@pytest.mark.slow
 def test_undo_stops_playback(page, session):
     session.document.frames.source.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
     draw(session, 0, 1)
@@ -391,6 +405,7 @@ def test_undo_stops_playback(page, session):
     page.wait_shown()
 
 
+@pytest.mark.slow
 def test_sixty_seconds_are_a_minute(page, session):
     session.document.frames.source.rate = Fraction(1000, 59996)
     page.open()
@@ -413,6 +428,7 @@ def test_task_runs_again_after_a_failure(idle_page):
     assert runs == 2
 
 
+@pytest.mark.slow
 def test_hanging_request_leaves_the_shown_frame_usable(page):
     held = []
     page.answer(re.compile(r"/labels/5\?"), lambda route: held.append(route))
@@ -450,6 +466,7 @@ def test_failed_request_is_repeated_and_named(page):
     assert "Reconnecting" not in page.tab.inner_text("#status")
 
 
+@pytest.mark.slow
 def test_ruler_stays_above_the_rows_that_scroll(page, session):
     for _ in range(14):
         editing.add_object(session.document)

@@ -10,6 +10,7 @@ from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
+from tests.marks import slow
 from tests.mutations import change_json, check_mutations
 from tests.repeating_tracker import RepeatingTracker
 
@@ -108,7 +109,7 @@ def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
 
 
 @pytest.mark.parametrize("dataset", [name for name in MINIATURES if name != "longvideo"])
-@pytest.mark.parametrize("fault", ["no frames", "no masks", "no folder"])
+@pytest.mark.parametrize("fault", ["no masks", *slow("no frames", "no folder")])
 def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fault):
     miniatures.make(dataset, root)
     first = open_dataset(dataset, root)[0]

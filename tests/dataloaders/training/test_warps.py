@@ -7,9 +7,10 @@ from torchvision.transforms import RandomResizedCrop
 
 from aotlab.dataloaders.training.augment import random_affine_matrix, random_box
 from tests.dataloaders.training.in_memory import rng
+from tests.marks import slow
 
 
-@pytest.mark.parametrize("shape", [(300, 400), (300, 620), (620, 300)])
+@pytest.mark.parametrize("shape", [(300, 400), *slow(((300, 620),), ((620, 300),))])
 def test_boxes_are_distributed_as_torchvisions(shape):
     generator = rng()
     found = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)

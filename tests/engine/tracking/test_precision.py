@@ -6,6 +6,7 @@ import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import build, draw_texture, run_tracker, stripes
+from tests.marks import slow
 
 
 def track_texture(*overrides, count=2):
@@ -13,7 +14,7 @@ def track_texture(*overrides, count=2):
     return run_tracker(tracker, draw_texture(), {0: stripes(range(1, count + 1))}), tracker
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", *slow("float16")])
 @pytest.mark.parametrize("count", [2, 5], ids=["one group", "two groups"])
 def test_half_precision_is_close_to_float32(precision, count):
     """8 bits of mantissa leave errors of a per cent or so, which random weights show as a few other labels.

@@ -10,6 +10,7 @@ import torch
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
+from tests.marks import slow
 
 LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 
@@ -36,7 +37,7 @@ def resumed(model, config, state):
 
 
 @pytest.mark.parametrize(
-    "policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy", "first_frame"]
+    "policy", ["every_nth", "restricted", *slow("bounded_fifo", "relevance_redundancy", "first_frame")]
 )
 def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames

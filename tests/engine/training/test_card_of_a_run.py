@@ -18,6 +18,7 @@ from tests.engine.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 
 
+@pytest.mark.slow
 def test_card_lists_phases_beside_half_weights(recipe):
     config = recipe("run", phase("one"), phase("two", steps=3), overrides=["train.half_weights=true"])
     checkpoint = train(config, ALONE, command="python tools/train.py x=1").checkpoint
@@ -34,6 +35,7 @@ def test_card_lists_phases_beside_half_weights(recipe):
     assert 0 < second.hours < 1
 
 
+@pytest.mark.slow
 def test_card_names_the_weights_that_training_begins_with(recipe):
     before = run_recipe(recipe("before", phase("one", steps=1))).checkpoint
     started, warm = (
