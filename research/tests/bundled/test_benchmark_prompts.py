@@ -20,7 +20,7 @@ from research.bundled.benchmark_prompts import (
 )
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_settings import PromptSource
-from tests.drawn_clips import segment_by_color, square
+from tests.drawn_clips import draw_box, draw_square, segment_by_color
 
 
 def drawn(truth):
@@ -28,7 +28,7 @@ def drawn(truth):
 
 
 def test_perfect_segmenter_needs_one_click():
-    truth = square(10, 10)
+    truth = draw_square(10, 10)
     case = Case("first", drawn(truth), truth)
     result = evaluate_case(segment_by_color, case)
     assert result.box == result.iou_after(5) == 1
@@ -36,7 +36,7 @@ def test_perfect_segmenter_needs_one_click():
 
 
 def test_one_held_out_case_per_image_or_video(tmp_path):
-    labels = square(10, 10) + 2 * square(35, 50)
+    labels = draw_square(10, 10) + 2 * draw_square(35, 50)
     names = [f"static/set/{number:03}" for number in range(60)]
     names += ["clips/kept/0", "clips/kept/1", "clips/used/0"]
     for name in names:
@@ -71,14 +71,14 @@ def test_rows_are_means_by_size():
 
 @pytest.mark.parametrize(("method", "least"), [("ellipse", 0.7), ("GrabCut", 0.95)])
 def test_baseline_finds_a_square_in_its_box(method, least):
-    truth = square(20, 30)
+    truth = draw_square(20, 30)
     labels = BASELINES[method](drawn(truth), {7: Prompt(box=(30, 20, 20, 20))})
     assert jaccard(labels == 7, truth) > least
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, truth in (("a", square(10, 10)), ("b", square(35, 50))):
+    for name, truth in (("a", draw_square(10, 10)), ("b", draw_square(35, 50))):
         for index in range(2):
             image = tmp_path / "JPEGImages" / name / f"{index:05d}.png"
             image.parent.mkdir(parents=True, exist_ok=True)
@@ -114,14 +114,14 @@ def test_folder_without_annotations_rejected(tmp_path, more, words, capsys):
 
 
 def test_click_is_in_the_middle_of_the_largest_error():
-    truth = square(10, 10, 21)
+    truth = draw_box((60, 80), (10, 31), (10, 31))
     assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
-    assert next_click((truth == 1) | (square(30, 40, 25) == 1), truth) == ((52, 42), 0)
+    assert next_click((truth == 1) | (draw_box((60, 80), (30, 55), (40, 65)) == 1), truth) == ((52, 42), 0)
     assert next_click(truth == 1, truth) is None
 
 
 def test_ignored_pixels_get_no_clicks_and_no_score():
-    truth = square(10, 10)
+    truth = draw_square(10, 10)
     truth[30:] = 255
     answer = (truth == 1) | (truth == 255)
     assert next_click(answer, truth) is None
