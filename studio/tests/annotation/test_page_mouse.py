@@ -120,7 +120,7 @@ def test_marks_are_those_of_the_last_click(page, session):
     wait_marks(1)
 
 
-def test_scribble_makes_and_corrections_enabled_a_mask(page):
+def test_scribble_makes_and_corrects_a_mask(page):
     page.key("z")
     page.click_done(10, 10)  # a short one
     assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9

@@ -16,6 +16,7 @@ from aotlab_studio.document.document import Actor
 from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerResults, Result, ResultStore
 from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.session.export import snapshot_for_export
 from studio.tests.annotation.clips import LENGTH, change_rows, draw, set_mask, start_job, truth
 
 
@@ -268,3 +269,16 @@ def test_acknowledged_strokes_survive_a_kill(folder, reopen):
         seen += [int(line) for line in writer.stdout]
     session = reopen(folder)
     assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
+
+
+def test_snapshot_for_export_keeps_results_that_are_replaced(session):
+    document = session.document
+    draw(session, 0, 1)
+    document.edit("tracking", Changes(layers={1: Layer([1], 1, 4)}))
+    snapshots = []
+    for column in (5, 6):
+        ids = np.zeros((40, 60), np.uint16)
+        ids[:, column] = 1
+        document.add_result(1, Result(2, measure_scores(ids, [1]), provisional=column == 5), ids)
+        snapshots.append(snapshot_for_export(document)[0])
+    assert [np.flatnonzero(snapshot.labels(2).any(0)).tolist() for snapshot in snapshots] == [[5], [6]]

@@ -139,7 +139,7 @@ class Database:
         except sqlite3.Error as error:
             remedy = DAMAGED_REMEDY
             if isinstance(error, sqlite3.OperationalError):  # not damaged
-                remedy = "check that the folder exists, free space and permissions"
+                remedy = "free space, or check that the folder exists and can be written"
                 remedy = "close the program that uses it" if "locked" in str(error) else remedy
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
 
