@@ -151,6 +151,7 @@ def list_jobs(
         inputs: values of `Job.parse` for all jobs.
         keep_errors: return the errors instead of raising them.
     """
+    from aotlab.video.job import Job
     from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
 
     refuse_options(
@@ -165,19 +166,15 @@ def list_jobs(
         if not keep_errors:
             raise
         jobs, errors = error.jobs, error.errors
-    jobs = apply_to_images(jobs, inputs["levels"], inputs["rate"])
-    return [replace(job, segmenter=inputs["segmenter"]) for job in jobs], errors
+    shared = Job.parse("all", "-", **inputs)
+    jobs = apply_to_images(jobs, shared.levels, shared.rate)
+    return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
 
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    from aotlab.media.frames import parse_rate
-    from aotlab.media.high_bit_depth import parse_levels
-
     if not (levels or rate):
         return [*jobs]
-    parse_levels(levels)
-    parse_rate(rate)
     images = {job.name for job in jobs if job.has_images}
     if not images:
         name = "--levels" if levels else "--fps"
