@@ -23,9 +23,9 @@ from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
     RunStopped,
-    already_contains,
     describe_missing_module,
     is_out_of_memory,
+    output_exists_error,
     require,
 )
 from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
@@ -230,7 +230,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if path.exists() and (suffixes or any(path.iterdir())) and not force:
-        raise already_contains(path, "data" if suffixes else "files", forceable=True)
+        raise output_exists_error(path, "data" if suffixes else "files", forceable=True)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:
