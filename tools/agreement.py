@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import overwrite
+from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingPath, File, option
 from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path
@@ -52,7 +52,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 @click.argument("second", metavar="SECOND", type=ExistingPath, help="masks, as for track --mask")
 @option("--video", type=ExistingPath, required=True, help="the video, or its folder of frames")
 @option("--csv", "table", type=File, help="CSV file to write with J of every object and frame")
-@overwrite
+@force_file
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Compare two annotations of a video."""
     from aotlab.evaluation.agreement import measure_agreement

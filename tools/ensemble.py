@@ -15,7 +15,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
-from aotlab.tools.cli.options import overwrite
+from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_writable
@@ -34,7 +34,7 @@ from aotlab.utils.text import format_count
 )
 @list_option("--weights", "weight of each folder, comma-separated (default: 1)")
 @option("--output", type=Folder, required=True, help="folder for the voted results")
-@overwrite
+@force_file
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
     """Combine several sets of results by voting."""
     if len(results) < 2:

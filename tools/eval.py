@@ -27,7 +27,7 @@ from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
     device,
-    force,
+    force_results,
     memory_options,
     precision_option,
     print_config,
@@ -100,7 +100,9 @@ def load_models(
 @command("aotlab eval")
 @settings
 @benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
-@option_group("output", option("--output", type=Folder, help="folder for results and scores.json"), force)
+@option_group(
+    "output", option("--output", type=Folder, help="folder for results and scores.json"), force_results
+)
 @quality
 @option_group(
     "test-time augmentation and ensembles",
@@ -159,12 +161,12 @@ def main(
     from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
-    from aotlab.utils.devices import reserve_cores
+    from aotlab.utils.devices import leave_cores_free
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-        reserve_cores(HELPER_THREADS)
+        leave_cores_free(HELPER_THREADS)
         tracker, origin = load_models(
             models, overrides, str(world.device), flip=flip, scales=scales,
             feedback=feedback if averaging else None,

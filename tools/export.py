@@ -17,8 +17,8 @@ from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
+    force_file,
     memory_options,
-    overwrite,
     print_config,
     print_settings,
     settings,
@@ -63,7 +63,7 @@ VERIFIED_FRAMES = 12
     "track a synthetic clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
 )
 @option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
-@option_group("output", option("--output", type=Folder, help="folder to write"), overwrite)
+@option_group("output", option("--output", type=Folder, help="folder to write"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 @memory_options
 def main(

@@ -9,7 +9,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import overwrite, prompt_options
+from aotlab.tools.cli.options import force_file, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import require
 from aotlab.utils.files import atomic_path, sibling_path
@@ -30,7 +30,7 @@ from aotlab.utils.files import atomic_path, sibling_path
     type=File,
     help="PNG to write, with an overlay next to it (default: NAME.mask.png next to the image or video)",
 )
-@overwrite
+@force_file
 def main(
     source: Path,
     *,

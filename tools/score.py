@@ -25,7 +25,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_v
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, overwrite
+from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import write_text
@@ -200,7 +200,7 @@ def score_folders(
 )
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
-@overwrite
+@force_file
 def main(
     folders: tuple[Path, ...],
     *,

@@ -16,7 +16,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, 
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import dataset_option, overwrite, root
+from aotlab.tools.cli.options import dataset_option, force_file, root
 from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
@@ -58,7 +58,7 @@ def find_writer(name: str, root: Path, split: str) -> Writer:
 @option(
     "--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write"
 )
-@overwrite
+@force_file
 def main(
     *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
 ) -> int:

@@ -16,7 +16,7 @@ from click import UsageError
 from aotlab.media.location import locate_video
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import (
-    force,
+    force_results,
     prompt_options,
     quality,
     read_tracker,
@@ -151,6 +151,7 @@ def list_jobs(
         inputs: values of `Job.parse` for all jobs.
         keep_errors: return the errors instead of raising them.
     """
+    from aotlab.video.job import Job
     from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
 
     refuse_options(
@@ -165,19 +166,15 @@ def list_jobs(
         if not keep_errors:
             raise
         jobs, errors = error.jobs, error.errors
-    jobs = apply_to_images(jobs, inputs["levels"], inputs["rate"])
-    return [replace(job, segmenter=inputs["segmenter"]) for job in jobs], errors
+    shared = Job.parse("all", "-", **inputs)
+    jobs = apply_to_images(jobs, shared.levels, shared.rate)
+    return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
 
 
 def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
     """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    from aotlab.media.frames import parse_rate
-    from aotlab.media.high_bit_depth import parse_levels
-
     if not (levels or rate):
         return [*jobs]
-    parse_levels(levels)
-    parse_rate(rate)
     images = {job.name for job in jobs if job.has_images}
     if not images:
         name = "--levels" if levels else "--fps"
@@ -239,7 +236,8 @@ def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | Non
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
-    force,
+    force_results,
+    flag("--dry-run", "check all inputs and write nothing"),
 )
 @prompt_options()
 @option_group(
@@ -253,6 +251,7 @@ def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | Non
     ),
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
+    quality,
 )
 @option_group(
     "source",
@@ -270,7 +269,7 @@ def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | Non
         "--frame-numbers",
         type=Choice(("index", "file")),
         default="index",
-        help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
+        help="frame numbers on the command line and in lists: from 0, or as in the file names of an image folder",
     ),
     option(
         "--levels",
@@ -311,8 +310,6 @@ def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | Non
     flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
 @tracker_options()
-@quality
-@flag("--dry-run", "check all inputs and write nothing")
 def main(
     video: tuple[str, ...],
     *,

@@ -59,10 +59,10 @@ def main(
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run as estimate_run
     from aotlab.engine.training.trainer import train
-    from aotlab.utils.devices import reserve_cores
+    from aotlab.utils.devices import leave_cores_free
     from aotlab.utils.distributed import join_process_group
 
-    reserve_cores(recipe.data.workers)
+    leave_cores_free(recipe.data.workers)
     with join_process_group(device) as world:
         if not world.is_main:
             for name in (None, "aotlab"):

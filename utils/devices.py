@@ -19,7 +19,7 @@ AUTOCAST_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def reserve_cores(helpers: int) -> None:
+def leave_cores_free(helpers: int) -> None:
     """Reduce the number of PyTorch's threads to leave cores for ``helpers`` threads that read, write and prepare clips.
 
     The number falls by at most a quarter; it stays if the user has set it.

@@ -55,7 +55,7 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def already_contains(output: Path, content: str, *, forceable: bool = False) -> InputError:
+def output_exists_error(output: Path, content: str, *, forceable: bool = False) -> InputError:
     """Return the error about an output that must not be replaced; ``forceable``: except with ``--force``."""
     remedy = ", or replace it with --force" if forceable else ""
     return InputError(f"output {output}: already contains {content}; choose another output{remedy}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
 from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, already_contains, is_out_of_memory, require
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
@@ -184,7 +184,7 @@ class Batch:
         except InputError as error:
             return str(error)
         content = f"results of other inputs ({difference})"
-        return str(already_contains(folder, content, forceable=True)) if difference else None
+        return str(output_exists_error(folder, content, forceable=True)) if difference else None
 
     def summarize(self) -> dict[str, JobRecord]:
         """Write the summary of a list that was tracked in shards; return the records of ended jobs by name.
@@ -289,7 +289,7 @@ class Batch:
 def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     """Raise `InputError` if a list would replace files that aotlab did not write, or inputs of its jobs."""
     if (output / JOB_RECORD).exists():
-        raise already_contains(output, "results of a single video")
+        raise output_exists_error(output, "results of a single video")
     _require_list_files(output)
     has_results = bool(list_job_folders(output))
     target = resolve_links(output)
@@ -305,7 +305,7 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
             if path == target:
                 raise InputError(f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and path.is_file() and path.parent == target:
-                raise already_contains(output, f"the video or mask {path.name}")
+                raise output_exists_error(output, f"the video or mask {path.name}")
             owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
             if owner is not job:
                 raise InputError(
@@ -318,7 +318,7 @@ def _require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
     for name in LIST_FILES:
         if (output / name).exists() and not _is_list_file(output / name):
-            raise already_contains(output, f"a {name} that aotlab did not write")
+            raise output_exists_error(output, f"a {name} that aotlab did not write")
 
 
 def _is_list_file(path: Path) -> bool:

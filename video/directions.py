@@ -20,7 +20,7 @@ import torch
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.video.merging import PredictionFile, SpillFile, merge_predictions
+from aotlab.video.merging import PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.video.outputs import StoredPrediction
 
 FrameResult = tuple[int, np.ndarray, Prediction | StoredPrediction]
@@ -86,7 +86,7 @@ def track_both_directions(
     before: AnnotatedFrame | None = None
     frames, reverse = iter(frames), timed.tracker.fresh()
     while not stop.is_set():
-        with SpillFile(folder, compress=False) as gap:
+        with TemporaryArrays(folder, compress=False) as gap:
             indices: list[int] = []
             after: AnnotatedFrame | None = None
             try:
@@ -130,7 +130,7 @@ def _start_gap(timed: TimedTracker, before: AnnotatedFrame | None, length: int) 
 def _track_gap_forward(
     timed: TimedTracker,
     before: AnnotatedFrame | None,
-    gap: SpillFile,
+    gap: TemporaryArrays,
     indices: list[int],
     removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
@@ -148,7 +148,7 @@ def _track_gap(
     timed: TimedTracker,
     reverse: Tracker,
     annotated: tuple[AnnotatedFrame | None, AnnotatedFrame],
-    gap: SpillFile,
+    gap: TemporaryArrays,
     indices: list[int],
     removals: Mapping[int, Sequence[int]],
     stop: threading.Event,

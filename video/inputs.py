@@ -47,7 +47,7 @@ class FrameSelection:
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
         self._count_frames = video.count_frames
-        self.is_estimate = video.length_is_estimate
+        self.length_is_estimate = video.length_is_estimate
         """whether `last` is from a file's header, and frames may follow it"""
         self.first = 0
         """index of the first frame"""
@@ -59,7 +59,7 @@ class FrameSelection:
         if end is not None:
             if start is not None and end < start:
                 raise InputError(f"end {end}: before start {start}; give a later frame")
-            self.last, self.is_estimate = self.index(end, f"end {end}"), False
+            self.last, self.length_is_estimate = self.index(end, f"end {end}"), False
 
     def __contains__(self, index: int) -> bool:
         last = self._find_last(index)
@@ -67,7 +67,7 @@ class FrameSelection:
 
     def _find_last(self, index: int) -> int | None:
         """Return the index of the last frame, counted in the file if its header states fewer than ``index`` + 1."""
-        if not self.is_estimate or self.last is None or index <= self.last:
+        if not self.length_is_estimate or self.last is None or index <= self.last:
             return self.last
         count = self._count_frames()
         return None if count is None else count - 1
@@ -99,7 +99,7 @@ class FrameSelection:
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
         """Yield index and image, as `FrameSource.iterate_from`."""
-        return islice(source.iterate_from(self.first), None if self.is_estimate else self.count)
+        return islice(source.iterate_from(self.first), None if self.length_is_estimate else self.count)
 
 
 def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
@@ -145,8 +145,8 @@ def load_masks(
             if black_and_white is not None:
                 same_object, other_object = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
                 raise InputError(
-                    f"{subject}{object_hint(number)}: black and white, as is {black_and_white}; give {same_object} "
-                    f"for the same object, or {other_object} for another"
+                    f"{subject}{suggest_object_syntax(number)}: black and white, as is {black_and_white}; give "
+                    f"{same_object} for the same object, or {other_object} for another"
                 )
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
@@ -179,7 +179,7 @@ def _read_mask_value(
                 FrameObjectValue(frames.number(name_index), object_id, str(file)),
             )  # fmt: skip
     if number is not None:
-        index = frames.index(number, subject if object_id else f"{subject}{object_hint(number)}")
+        index = frames.index(number, subject if object_id else f"{subject}{suggest_object_syntax(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
@@ -214,7 +214,7 @@ def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
     return mask
 
 
-def object_hint(number: int | None) -> str:
+def suggest_object_syntax(number: int | None) -> str:
     """Return the syntax for a frame number that could be an object id; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
 

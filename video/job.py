@@ -77,14 +77,9 @@ class Job:
         return f"{self.name} ({self.list_line})" if self.list_line else self.name
 
     @property
-    def has_prompts(self) -> bool:
-        """Whether masks are to be made from prompts."""
-        return bool(self.boxes or self.points or self.not_points)
-
-    @property
     def has_objects(self) -> bool:
         """Whether masks or prompts show what to track."""
-        return bool(self.masks) or self.has_prompts
+        return bool(self.masks or self.boxes or self.points or self.not_points)
 
     @property
     def is_stored(self) -> bool:

@@ -35,7 +35,7 @@ class ObjectProbabilities:
         return np.asarray(np.array([0, *self.ids])[channels])
 
 
-class SpillFile:
+class TemporaryArrays:
     """Arrays in an unnamed temporary file, read in any order.
 
     A context manager; raises `InputError` if the disk is full.
@@ -75,7 +75,7 @@ class SpillFile:
         return np.frombuffer(bytearray(content), np.uint8).reshape(shape)  # writable, as PyTorch wants it
 
 
-class PredictionFile(SpillFile):
+class PredictionFile(TemporaryArrays):
     """Predictions of one direction in a temporary file, with probabilities in steps of 1/255."""
 
     def __init__(self, folder: Path) -> None:

@@ -31,7 +31,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import InputError, already_contains
+from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import make_folder, remove, temporary_name, writing
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
@@ -85,7 +85,7 @@ def choose_action(
             obstacles.append(("masks that were edited after its run failed", True))
     for content, forceable in obstacles:
         if not (force and forceable):
-            raise already_contains(folder, content, forceable=forceable)
+            raise output_exists_error(folder, content, forceable=forceable)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "resume" if resumable else "track", earlier
 

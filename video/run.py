@@ -33,7 +33,7 @@ from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digests import digest_inputs, result_settings
-from aotlab.video.inputs import FrameSelection, load_masks, object_hint
+from aotlab.video.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.video.job import MASK_SUFFIXES, Job
 from aotlab.video.job_file import find_masks_beside
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
@@ -287,7 +287,7 @@ def _index_prompts(
     subject = job.label if job.list_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
-        suggestion = object_hint(number if 1 in by_object else None)
+        suggestion = suggest_object_syntax(number if 1 in by_object else None)
         index = frames.index(number, f"box or point of frame {number}{suggestion}")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
@@ -311,7 +311,7 @@ def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelectio
         job.label if job.list_line else source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
-        object_hint(number) if number in unnamed else "",
+        suggest_object_syntax(number) if number in unnamed else "",
     )
 
 
@@ -401,7 +401,7 @@ def _prepare_tracker(
         InputError: since the plan, another process has written to the locked folder; a model cannot be loaded; or the
             checkpoint does not restore a mask that was edited.
     """
-    from aotlab.utils.devices import reserve_cores  # loads PyTorch
+    from aotlab.utils.devices import leave_cores_free  # loads PyTorch
     from aotlab.video.directions import TimedTracker
     from aotlab.video.resume import ResumingTracker
 
@@ -410,7 +410,7 @@ def _prepare_tracker(
     action, earlier = choose()
     if action == "reuse":
         raise InUseError(f"{run.folder}: another process has finished it; run the command again")
-    reserve_cores(HELPER_THREADS)
+    leave_cores_free(HELPER_THREADS)
     model = load_tracker(job.overrides)
     segmenter = open_segmenter(job.segmenter, model) if run.prompts else None
     tracker, restored = TimedTracker(model), list[str]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -51,14 +50,7 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        try:
-            removals = tuple(
-                (operator.index(frame), operator.index(object_id)) for frame, object_id in self.removals
-            )
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"removals: expected pairs of a frame number and an object id, got {shorten(self.removals)}"
-            ) from error
+        removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name

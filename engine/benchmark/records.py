@@ -13,7 +13,7 @@ from typing import Any
 from aotlab.media.labeled_video import ObjectMasks, Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import list_mask_files
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, already_contains, is_out_of_memory
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
 from aotlab.utils.files import digest_samples, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
@@ -57,7 +57,7 @@ class Records:
         for video in videos if origin is not None else ():
             files = output / video.name
             if not self._path(video).exists() and files.is_dir() and any(files.iterdir()):
-                raise already_contains(output, f"{video.name}, which no record lists")
+                raise output_exists_error(output, f"{video.name}, which no record lists")
             record = read_versioned(
                 self._path(video), SEQUENCE_KIND, lambda content: SequenceRecord(**content)
             )
@@ -65,7 +65,7 @@ class Records:
                 continue
             if record.settings not in ("", _digest(origin)) and not force:
                 content = f"results of other models or settings ({video.name})"
-                raise already_contains(output, content, forceable=True)
+                raise output_exists_error(output, content, forceable=True)
             self._records[video.name] = record
 
     def finished(self, video: Video) -> SequenceRecord | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from aotlab.utils.errors import InputError, already_contains
+from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
@@ -38,9 +38,9 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     _restore(folder, backup)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     if not _list_exported(folder).issuperset(names):
-        raise already_contains(folder, "files that are not of an export")
+        raise output_exists_error(folder, "files that are not of an export")
     if names and not force:
-        raise already_contains(folder, "an export", forceable=True)
+        raise output_exists_error(folder, "an export", forceable=True)
     if names and folder == Path.cwd():
         raise InputError(
             f"output {folder}: the current folder cannot be replaced; run this in another folder"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aotlab.utils import devices
-from aotlab.utils.devices import THREAD_VARIABLES, list_devices, pick_device, reserve_cores
+from aotlab.utils.devices import THREAD_VARIABLES, leave_cores_free, list_devices, pick_device
 from aotlab.utils.environment import MPS_FALLBACK, enable_mps_fallback
 from aotlab.utils.errors import InputError
 
@@ -26,7 +26,7 @@ def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, chosen, kept
     monkeypatch.setattr(devices, "_count_cores", lambda: cores)
     torch.set_num_threads(cores)
     try:
-        reserve_cores(helpers)
+        leave_cores_free(helpers)
         assert torch.get_num_threads() == kept
     finally:
         torch.set_num_threads(before)

@@ -13,7 +13,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab.video.directions import TimedTracker, track_both_directions, weigh_directions
-from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile, merge_predictions
+from aotlab.video.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from tests.engine.small_model import draw_texture, run_tracker, stripes
 from tests.repeating_tracker import RepeatingTracker
 
@@ -190,13 +190,13 @@ def test_stop_ends_at_once(models, tmp_path):
 
 def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
     sizes = []
-    original = SpillFile.append
+    original = TemporaryArrays.append
 
     def append(self, array):
         original(self, array)
         sizes.append((self._compress, len(self)))
 
-    monkeypatch.setattr(SpillFile, "append", append)
+    monkeypatch.setattr(TemporaryArrays, "append", append)
     masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
     track_both(Tracker(*models["aott"]), draw_texture(12), masks, tmp_path)
     assert {compress for compress, _ in sizes} == {True, False}
@@ -233,13 +233,13 @@ def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((3, 4, 3), (2, 5, 6))]
     for compress in (True, False):
-        with SpillFile(tmp_path, compress=compress) as spill:
+        with TemporaryArrays(tmp_path, compress=compress) as spill:
             for array in arrays:
                 spill.append(array)
             assert all((spill[index] == arrays[index]).all() for index in (1, 0))
 
     full = Mock(side_effect=OSError(28, "No space left on device"))
-    with SpillFile(tmp_path, compress=False) as spill:
+    with TemporaryArrays(tmp_path, compress=False) as spill:
         spill._file.close()
         spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()
         with pytest.raises(InputError, match=r"cannot be written \(No space left"):

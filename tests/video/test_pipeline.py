@@ -302,12 +302,6 @@ def test_options_given_as_lists_are_hashable():
     assert {options: 1} == {JobOptions(write="masks", removals=((3, 1),)): 1}
 
 
-@pytest.mark.parametrize("removals", [[(1, 2, 3)], [(1, "2")], (1, 2)])
-def test_removals_are_pairs_of_numbers(removals):
-    with pytest.raises(InputError, match="removals: expected pairs of a frame number and an object id"):
-        JobOptions(removals=removals)
-
-
 def test_timeout_is_a_number():
     assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
     with pytest.raises(InputError, match=r"timeout: expected seconds above 0, got .*inf"):

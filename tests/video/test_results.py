@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,8 +177,9 @@ def test_results_on_a_missing_disk_are_not_replaced(tmp_path, earlier):
 
 
 def test_failure_is_not_recorded_in_a_locked_folder(tmp_path):
-    with locked_output(tmp_path):
-        record_failure(tmp_path, JobRecord("a", error="damaged"))
-    assert read_job_record(tmp_path) is None
-    record_failure(tmp_path, JobRecord("a", error="damaged"))
-    assert read_job_record(tmp_path).error == "damaged"
+    failed = JobRecord("a", error="damaged")
+    for in_use, error in ((True, WANTED.error), (False, "damaged")):
+        STOPPED.write(tmp_path)
+        with locked_output(tmp_path) if in_use else nullcontext():
+            record_failure(tmp_path, failed)
+        assert read_job_record(tmp_path).error == error

@@ -23,18 +23,14 @@ from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
     RunStopped,
-    already_contains,
     describe_missing_module,
     is_out_of_memory,
+    output_exists_error,
     require,
 )
 from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.processes import handle_stop_signals
 
-INTERRUPTED = 130
-"""exit code after Ctrl-C, as in shells"""
-PIPE_CLOSED = 141
-"""exit code after a closed output pipe, as in shells"""
 SIGNAL_EXIT_BASE = 128
 """added to a signal's number in the exit code, as in shells"""
 EXIT_CODES = {
@@ -191,10 +187,10 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         status = 1 if error.signal_number is None else SIGNAL_EXIT_BASE + error.signal_number
         return _print_error(f"stopped: {error}", status)
     except KeyboardInterrupt:
-        return _print_error("interrupted", INTERRUPTED)
+        return _print_error("interrupted", SIGNAL_EXIT_BASE + signal.SIGINT)
     except BrokenPipeError:
         _flush_output()
-        return PIPE_CLOSED
+        return SIGNAL_EXIT_BASE + 13  # SIGPIPE, which Windows lacks
     except Exception as error:
         missing = (
             describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
@@ -234,7 +230,7 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
     elif path.is_file():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
     if path.exists() and (suffixes or any(path.iterdir())) and not force:
-        raise already_contains(path, "data" if suffixes else "files", forceable=True)
+        raise output_exists_error(path, "data" if suffixes else "files", forceable=True)
 
 
 def report_failures(failures: Mapping[str, str]) -> int:

@@ -45,8 +45,8 @@ QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
-force = flag("--force", "replace existing results of another run")
-overwrite = flag("--force", "replace an existing output")
+force_results = flag("--force", "replace existing results of another run")
+force_file = flag("--force", "replace an existing output")
 quality = option(
     "--quality",
     sets="input.scale",
