@@ -36,7 +36,7 @@ class Graphs:
         self.config: dict[str, Any] = description["config"]
         """settings of the model and its memory"""
         self.prompting: dict[str, float] = description["prompting"]
-        """crop sizes, margins and click radius that the prompt network was trained with; empty without one"""
+        """sizes, margins and limits of the prompt network; empty without one"""
         self.max_objects: int = self.config["model"]["max_objects"]  # M
 
     def run(self, name: str, tensors: Tensors) -> Tensors:

@@ -15,7 +15,7 @@ MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredFrame:
     """A frame in long-term memory."""
 
@@ -33,7 +33,7 @@ class StoredFrame:
         return replace(self, relevance=mean, updates=self.updates + 1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """Up to M objects that share one pass of the model, and the memory of their frames.
 

@@ -42,7 +42,7 @@ class CheckedPrompt(NamedTuple):
     """Arrays of a `Prompt` that fits its frame."""
 
     positive: np.ndarray  # points (x, y) on the object, P×2
-    negative: np.ndarray  # points off the object, Q×2
+    negative: np.ndarray  # points off the object, also those on others, Q×2
     box: np.ndarray | None  # (left, top) and (right, bottom), clipped to the frame, 2×2
 
 
@@ -53,12 +53,14 @@ def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]
     checked = {}
     for object_id, prompt in prompts.items():
         own = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
-        require(
-            not hasattr(own.points, "points"), "this Prompt is aotlab's; import Prompt from aotlab_runtime"
-        )
+        is_foreign = hasattr(own.points, "points")
+        require(not is_foreign, "this Prompt is aotlab's; import Prompt from aotlab_runtime")
         positive, negative = check_points(own, size)
         corners = None if own.box is None else check_box(own.box, size, int(object_id))
         checked[int(object_id)] = CheckedPrompt(positive, negative, corners)
+    for object_id, item in checked.items():
+        others = [other.positive for other in checked.values() if other is not item]
+        checked[object_id] = item._replace(negative=np.concatenate([item.negative, *others]))
     return checked
 
 

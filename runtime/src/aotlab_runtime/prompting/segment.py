@@ -34,22 +34,19 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
 
     ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
     """
-    prompts_by_id = check_prompts(prompts, frame.shape[:2])
+    checked = check_prompts(prompts, frame.shape[:2])
     advice = "give a mask, or export the bundled weights without --no-prompts"
     require(graphs.prompting, f"this export has no prompt network; {advice}")
-    checked = []
-    for prompt in prompts_by_id.values():  # points on other objects are off this one
-        others = [other.positive for other in prompts_by_id.values() if other is not prompt]
-        checked.append(prompt._replace(negative=np.concatenate([prompt.negative, *others])))
-    allowed = np.isin(mask, [0, *prompts_by_id])
-    coarse_logits = np.stack([segment_object(graphs, frame, prompt, allowed) for prompt in checked])
-    objects = zip(checked, draw_rough_masks(coarse_logits), strict=True)
-    logits = np.stack([segment_object(graphs, frame, prompt, allowed, rough) for prompt, rough in objects])
-    for object_logits, prompt in zip(logits, checked, strict=True):
-        far = find_far_pixels(object_logits > 0, prompt, graphs.prompting)
-        object_logits[far] = graphs.prompting["excluded_logit"]
+    excluded, is_excluded = graphs.prompting["excluded_logit"], ~np.isin(mask, [0, *checked])
+    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in checked.values()])
+    coarse_logits[:, is_excluded] = excluded
+    objects = zip(checked.values(), draw_rough_masks(coarse_logits), strict=True)
+    logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
+    logits[:, is_excluded] = excluded
+    for object_logits, prompt in zip(logits, checked.values(), strict=True):
+        object_logits[find_far_pixels(object_logits > 0, prompt, graphs.prompting)] = excluded
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
-    return Prediction((*prompts_by_id,), logits, graphs.config["confidence_temperature"])
+    return Prediction((*checked,), logits, graphs.config["confidence_temperature"])
 
 
 def draw_rough_masks(logits: np.ndarray) -> np.ndarray:
@@ -60,13 +57,9 @@ def draw_rough_masks(logits: np.ndarray) -> np.ndarray:
 
 
 def segment_object(
-    graphs: Graphs,
-    frame: np.ndarray,
-    prompt: CheckedPrompt,
-    allowed: np.ndarray,
-    rough_mask: np.ndarray | None = None,
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the logits H×W of one object, which may only have the pixels ``allowed``, H×W bool.
+    """Return the logits H×W of one object.
 
     The coarse pass, without a rough mask, sees the surroundings of a box, else the whole frame. The refining pass, with
     a rough mask H×W in 0 to 1, sees those of the box or of this mask; its outlines follow the edges of the image.
@@ -83,7 +76,6 @@ def segment_object(
     outputs = graphs.prompt(image, planes[None], mask[crop])
     logits = np.full(size, settings["excluded_logit"], np.float32)
     logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
-    logits[~allowed] = settings["excluded_logit"]
     return logits
 
 
