@@ -87,7 +87,7 @@ export class CoalescedTask {
   constructor(task) {
     this.task = task;
     this.isRequested = false;
-    this.currentRun = /** @type {Promise<void> | null} */ (null); // resolves after the last requested run; null: idle
+    this.currentRun = /** @type {Promise<void> | null} */ (null); // of all requested runs; null: idle
   }
 
   run() {

@@ -46,14 +46,14 @@ export class RowList {
 /** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
   /** @param {HTMLInputElement} input
-   * @param {(subject: number) => string} getStored stored text of a frame or object
-   * @param {(subject: number, text: string) => Promise<{error?: Error}>} store */
+   * @param {(key: number) => string} getStored stored text of a frame or object
+   * @param {(key: number, text: string) => Promise<{error?: Error}>} store */
   constructor(input, getStored, store) {
     this.input = input;
     this.getStored = getStored;
     this.store = store;
-    this.shown = { subject: 0, text: '' }; // frame or object whose text the field shows, and its stored text then
-    this.nextSubject = 0; // frame or object to show when the user does not type
+    this.shown = { key: 0, text: '' }; // frame or object whose text the field shows, and its stored text then
+    this.nextKey = 0; // frame or object to show when the user does not type
     this.drafts = /** @type {Map<number, {text: string, error: string}>} */ (new Map()); // unstored, by frame or object
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
@@ -63,41 +63,41 @@ export class TextField {
 
   /** Text that was sent last and not refused, or is stored. */
   get savedText() {
-    const { subject, text } = this.shown;
-    const draft = this.drafts.get(subject);
+    const { key, text } = this.shown;
+    const draft = this.drafts.get(key);
     return draft && !draft.error ? draft.text : text;
   }
 
-  /** Show the stored text of a frame or object unless the user is typing. @param {number} subject */
-  show(subject) {
-    this.nextSubject = subject;
+  /** Show the stored text of a frame or object unless the user is typing. @param {number} key */
+  show(key) {
+    this.nextKey = key;
     if (document.activeElement === this.input) return;
-    const text = this.getStored(subject);
-    this.shown = { subject, text };
-    if (this.drafts.get(subject)?.text === text) this.drafts.delete(subject);
-    const draft = this.drafts.get(subject);
+    const text = this.getStored(key);
+    this.shown = { key, text };
+    if (this.drafts.get(key)?.text === text) this.drafts.delete(key);
+    const draft = this.drafts.get(key);
     this.input.value = draft?.text ?? text;
     this.problem.textContent = draft?.error ?? '';
   }
 
   async commit() {
-    const { shown, shown: { subject }, drafts, savedText } = this;
+    const { shown, shown: { key }, drafts, savedText } = this;
     const draft = { text: this.input.value.trim(), error: '' };
     if (draft.text !== savedText) {
-      const replaced = this.getStored(subject);
-      drafts.set(subject, draft);
-      const { error } = await this.store(subject, draft.text);
+      const replaced = this.getStored(key);
+      drafts.set(key, draft);
+      const { error } = await this.store(key, draft.text);
       if (error) draft.error = error.message;
       else {
-        if (drafts.get(subject) === draft) drafts.delete(subject);
-        if (this.shown.subject === subject) this.shown = { subject, text: draft.text };
+        if (drafts.get(key) === draft) drafts.delete(key);
+        if (this.shown.key === key) this.shown = { key, text: draft.text };
         if (replaced && ![shown.text, savedText, draft.text].includes(replaced)) {
           showToast(`“${replaced}”, typed in another window, was replaced`, {
-            Restore: () => this.store(subject, replaced),
+            Restore: () => this.store(key, replaced),
           });
         }
       }
-    } else if (drafts.get(subject)?.error) drafts.delete(subject);
-    this.show(this.nextSubject);
+    } else if (drafts.get(key)?.error) drafts.delete(key);
+    this.show(this.nextKey);
   }
 }

@@ -43,7 +43,7 @@ export class FrameCache {
     return image;
   }
 
-  /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
+  /** Evict the least recently used images. @param {ImageBitmap} image one of them; all have its size */
   evict({ width, height }) {
     const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
     // not closed: it may be the image that shows or is about to

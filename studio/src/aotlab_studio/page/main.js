@@ -148,7 +148,7 @@ export class App {
 
   renderObjects() {
     const { objectPanel, selection: { id: selectedId, isolatedId } } = this;
-    this.timeline.draw();
+    this.timeline.requestDraw();
     const isolated = this.findObject(isolatedId);
     const visible = this.objects.filter((item) => !objectPanel.isSwitchedOn('hidden', item));
     this.viewer.setObjects(visible.filter((item) => !isolated || item === isolated));

@@ -112,7 +112,7 @@ export class ObjectPanel {
    *   => Promise<ActionAnswer<A> | ShownError>} */
   editMask(action, values) {
     const { selection, playback: { frame }, queue } = this.app;
-    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.ensureTarget());
+    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getEditTarget());
   }
 
   async addObject() {
@@ -185,7 +185,7 @@ async function loadMasks(app, files) {
   if (!file) return;
   showMessage('Loading masks…');
   const { playback, playback: { frame } } = app;
-  const target = app.selection.ensureTarget();
+  const target = app.selection.getEditTarget();
   const { result } = await app.queue.runInOrder({ action: 'load' }, (id) => {
     const query = `page=${app.connection.pageId}&id=${id}&chosen=${target.id || null}`;
     return sendMasks(file, `masks/${frame}?${query}`, app);

@@ -45,8 +45,8 @@ export class Playback {
     this.count = frames;
     this.rate = rate;
     this.wanted.revision = revision;
-    this.shown.revision = -1; // revisions of an earlier run of the program do not count
-    this.app.timeline.draw();
+    this.shown.revision = -1; // an earlier run of the program counted other revisions
+    this.app.timeline.requestDraw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
@@ -84,7 +84,7 @@ export class Playback {
     }
     clearInterval(timer);
     app.viewer.placeholder = null;
-    app.viewer.draw();
+    app.viewer.requestDraw();
     if (this.loadTask.isRequested) return;
     if (this.mode.kind === 'seek') this.setMode('rest');
     app.commands.runReady();
@@ -107,7 +107,7 @@ export class Playback {
     const showNear = async () => {
       const near = hasEnded ? null : await fetchImage(`frame/${frame}?near=1`).catch(() => null);
       if (near && !hasEnded) viewer.placeholder = near;
-      viewer.draw();
+      viewer.requestDraw();
     };
     if (this.mode.kind === 'seek' || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await Promise.race([answer, abort]).finally(() => { hasEnded = true; });

@@ -34,7 +34,7 @@ export class Gestures {
       if (!toolbox.isDown) viewer.cursor = null;
       this.preview.clear();
       viewer.pointer = null;
-      viewer.draw();
+      viewer.requestDraw();
     });
     canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
@@ -116,7 +116,7 @@ export class Gestures {
       viewer.pointer = viewer.clientToView(event);
       this.preview.moveTo(point);
       viewer.cursor = viewer.cursorRadius ? point : null;
-      viewer.draw();
+      viewer.requestDraw();
     }
   }
 
@@ -151,7 +151,7 @@ export function moveCursor(app, name) {
   viewer.pointer = viewer.frameToView(point);
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
-  viewer.draw();
+  viewer.requestDraw();
   const id = viewer.findVisibleId(point);
   const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
@@ -200,6 +200,6 @@ class ClickPreview {
     const isCurrent = this.canPreview && app.playback.frame === frame && viewer.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');
-    viewer.draw();
+    viewer.requestDraw();
   }
 }

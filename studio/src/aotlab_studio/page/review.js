@@ -51,7 +51,7 @@ export class Review {
   }
 
   show() {
-    this.app.timeline.draw();
+    this.app.timeline.requestDraw();
     element('review-summary').textContent = this.summary;
     this.list.show(this.uncheckedEntries.slice(0, MAX_LISTED));
     this.noteList.show(Object.entries(this.app.state.notes));

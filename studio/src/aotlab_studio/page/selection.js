@@ -21,7 +21,7 @@ export class Selection {
   }
 
   /** Return the target of the next edit: a new object if another page has deleted the selected one. */
-  ensureTarget() {
+  getEditTarget() {
     const { target, app: { queue } } = this;
     if (target.id && !this.item && !queue.hasEdits) this.target = { id: 0 };
     return this.target;

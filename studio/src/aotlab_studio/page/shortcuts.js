@@ -184,7 +184,7 @@ function createBindings(app) {
       bindHeld('+ - PageUp PageDown', 'zoom at the pointer',
         (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
       bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
-      bind('0', 'show the whole frame', () => viewer.fit(), 'fit'),
+      bind('0', 'show the whole frame', () => { focusView(); viewer.fit(); }, 'fit'), // its button disappears
       bind('V', 'show or hide the fill', () => element('fill').click()),
     ],
     Track: [

@@ -48,10 +48,10 @@ export class Timeline {
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
     this.hatching = createHatching(this.getColor('outdated'));
-    this.draw = drawOncePerRefresh(() => this.drawNow());
-    new ResizeObserver(() => this.draw()).observe(canvas);
-    element('rows').onscroll = () => this.draw();
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
+    this.requestDraw = drawOncePerRefresh(() => this.drawNow());
+    new ResizeObserver(() => this.requestDraw()).observe(canvas);
+    element('rows').onscroll = () => this.requestDraw();
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.requestDraw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
@@ -101,7 +101,7 @@ export class Timeline {
     for (const [frame, newest] of this.app.frames.revisions) {
       if (newest > revision) for (const [id, row] of previous) this.setFrameMarks(frame, { [id]: row[frame] });
     }
-    this.draw();
+    this.requestDraw();
   }
 
   get count() {
@@ -146,13 +146,13 @@ export class Timeline {
       row[frame] = mark;
       this.marks.set(Number(id), row);
     }
-    this.draw();
+    this.requestDraw();
   }
 
   /** Scroll to a first frame. @param {number} first */
   scrollToFrame(first) {
     this.first = Math.max(0, Math.min(this.count - this.span, first));
-    this.draw();
+    this.requestDraw();
   }
 
   /** Zoom in about a frame, by default the current one. @param {number} factor @param {number} [anchor] */

@@ -237,7 +237,7 @@ export class Toolbox {
       return;
     }
     if (this.tool !== PAN) playback.stopAtShownFrame();
-    this.pressed = { frame: playback.frame, target: this.app.selection.ensureTarget() };
+    this.pressed = { frame: playback.frame, target: this.app.selection.getEditTarget() };
     // the first corner of a polygon decides
     if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
     if (this.tool.release) this.points = [point];
@@ -417,6 +417,6 @@ export class Toolbox {
 
   show() {
     this.viewer.sketches = [...this.pendingSketches, this.createSketch()];
-    this.viewer.draw();
+    this.viewer.requestDraw();
   }
 }

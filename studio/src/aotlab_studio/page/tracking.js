@@ -24,7 +24,7 @@ export class Tracking {
       const isTyping = document.activeElement === field && field.value !== field.defaultValue;
       if (!isTyping) field.value = field.defaultValue = texts[index];
     }
-    this.app.timeline.draw();
+    this.app.timeline.requestDraw();
   }
 
   /** Return the range of the fields; undefined: it is invalid, and the error is shown. */

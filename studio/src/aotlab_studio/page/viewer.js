@@ -33,7 +33,7 @@ export class Viewer {
     this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
     this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a click would make
     this.pointer = /** @type {Point | null} */ (null); // position of the pointer in CSS pixels of the canvas
-    this.draw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
+    this.requestDraw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
     new ResizeObserver(() => {
       if (this.isFitted) this.fit();
       this.drawNow(); // before the browser shows the resized canvas
@@ -70,7 +70,7 @@ export class Viewer {
     this.left = (clientWidth - this.zoom * width) / 2;
     this.top = (clientHeight - this.zoom * height) / 2;
     this.isFitted = true;
-    this.draw();
+    this.requestDraw();
   }
 
   /** Zoom about a point of the canvas or its center. @param {number} factor @param {Point} [center] CSS pixels */
@@ -81,7 +81,7 @@ export class Viewer {
     this.top = y - ((y - this.top) * zoom) / this.zoom;
     this.zoom = zoom;
     this.isFitted = false;
-    this.draw();
+    this.requestDraw();
   }
 
   /** @param {number} dx CSS pixels @param {number} dy */
@@ -89,7 +89,7 @@ export class Viewer {
     this.left += dx;
     this.top += dy;
     this.isFitted = false;
-    this.draw();
+    this.requestDraw();
   }
 
   /** Return a point of the page in CSS pixels of the canvas. @param {{clientX: number, clientY: number}} event */
@@ -158,7 +158,7 @@ export class Viewer {
     context.putImageData(image, 0, 0);
     const names = [...this.objects].filter(([id]) => visibleIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
-    this.draw();
+    this.requestDraw();
   }
 
   showReadout() {
@@ -166,6 +166,7 @@ export class Viewer {
     const point = this.pointer && this.viewToFrame(this.pointer);
     const pixel = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
     element('readout').textContent = `${pixel}${Math.round(100 * this.zoom)} %`;
+    element('fit').hidden = this.isFitted;
   }
 
   drawNow() {
