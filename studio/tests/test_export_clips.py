@@ -252,6 +252,7 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert "a.mp4: other videos are exported to a.masks too; rename them" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_copied_batch_finds_its_videos(batch, tmp_path):
     correct(batch)
     copy = tmp_path / "deeper" / "down" / "copy"

@@ -47,6 +47,7 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
         assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
 
 
+@pytest.mark.slow
 def test_example_of_two_frames_runs():
     names = {}
     with torch.inference_mode():

@@ -122,6 +122,7 @@ def test_prompt_without_a_pixel_does_not_make_the_folder(track, tmp_path, monkey
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))

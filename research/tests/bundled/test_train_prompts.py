@@ -164,6 +164,7 @@ def test_prompt_loss_ignores_void_pixels():
     assert torch.equal(prompt_loss(changed, truth, 1.0)[0], prompt_loss(good, truth, 1.0)[0])
 
 
+@pytest.mark.slow
 def test_resumed_run_keeps_tracking_weights(data, checkpoint, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     whole = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=1))

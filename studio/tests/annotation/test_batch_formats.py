@@ -72,6 +72,7 @@ def test_corrected_clip_is_read_again(corrected, name):
             assert stated == attributes(region.object_id, index)
 
 
+@pytest.mark.slow
 def test_cvat_sdk_reads_a_corrected_clip(corrected):
     masks = pytest.importorskip("cvat_sdk.masks")
     folder, labels = corrected
@@ -90,6 +91,7 @@ def test_cvat_sdk_reads_a_corrected_clip(corrected):
     assert all((mine == other).all() for mine, other in zip(labels, found, strict=True))
 
 
+@pytest.mark.slow
 def test_datumaro_reads_attributes_of_a_corrected_clip(corrected):
     datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
     folder, _ = corrected

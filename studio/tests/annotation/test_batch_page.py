@@ -161,6 +161,7 @@ def test_clip_that_is_opened_without_a_name_asks_for_it(context, served_list):
 
 
 @needs_browser
+@pytest.mark.slow
 def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch):
     tab = clock_context.new_page()
     problems = []

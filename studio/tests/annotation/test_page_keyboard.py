@@ -66,6 +66,7 @@ def test_escape_discards_what_was_typed(page, session, field):
     page.wait_frame(0)
 
 
+@pytest.mark.slow
 def test_backspace_removes_corners_before_objects(page):
     page.drag((10, 10), (14, 10))
     page.key("p")
@@ -148,6 +149,7 @@ def test_keys_zoom_at_the_cursor_and_pan(idle_page):
     assert idle_page.place() == pytest.approx([22 + 8000 / zoom, 12 - 8000 / zoom, zoom], abs=1)
 
 
+@pytest.mark.slow
 def test_keys_without_ctrl_can_be_turned_off(page):
     page.drag((10, 10), (20, 10))
     page.key("?")

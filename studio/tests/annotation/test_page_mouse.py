@@ -26,6 +26,7 @@ from tests.marks import slow
 pytestmark = needs_browser
 
 
+@pytest.mark.slow
 def test_subtract_button_erases(page):
     page.drag((15, 10), (20, 12))
     page.tab.click("#subtract")
@@ -247,6 +248,7 @@ def test_click_is_previewed_if_it_adds(new_page):
     new_page.wait_until(lambda: wire.list_sent("preview"))
 
 
+@pytest.mark.slow
 def test_box_away_from_the_object_makes_a_new_one(page):
     page.key("x")
     page.drag((2, 2), (18, 18))
@@ -392,6 +394,7 @@ def test_pointer_fits_after_a_change_of_density(page):
     assert page.labels(0)[10, 15] == 1
 
 
+@pytest.mark.slow
 def test_click_reassigns_a_part(page, session):
     draw(session, 0, 1, 2)
     swapped = truth(0).copy()

@@ -106,6 +106,7 @@ def test_list_updates_while_a_color_has_the_focus(page, session, one_object):
     page.wait_objects(1)
 
 
+@pytest.mark.slow
 def test_message_offers_undo_of_the_last_step_only(page, session, one_object):
     page.key_done("Delete")
     page.tab.focus(".toast >> text=Undo")
@@ -147,6 +148,7 @@ def test_second_delete_keeps_the_other_objects(page, session, two_objects):
     assert [*session.document.snapshot.objects] == [2, 3]
 
 
+@pytest.mark.slow
 def test_undo_of_a_deletion_selects_the_object(page, two_objects):
     page.key("2")
     page.key_done("Delete")
@@ -413,6 +415,7 @@ def test_attribute_given_twice_is_refused(page, session, one_object):
     assert session.document.snapshot.objects[1].attributes == {}
 
 
+@pytest.mark.slow
 def test_dropped_file_of_masks_is_loaded(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     content = [*(tmp_path / "masks.png").read_bytes()]

@@ -82,6 +82,7 @@ def test_refused_polygon_can_be_sent_again(page, session):
     assert (page.labels(0) == 1)[14, 20:28].all()
 
 
+@pytest.mark.slow
 def test_pending_polygon_is_sent_once(new_page):
     wire = Wire(new_page, "fill_polygon")
     new_page.key("p")
@@ -143,6 +144,7 @@ def test_late_answer_leaves_the_frame(new_page, session, checks, key, action):
     new_page.wait_frame(5 if action == "seek" else 3)
 
 
+@pytest.mark.slow
 def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp_path):
     mask = (truth(0) == 1).astype(np.uint8) * 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
@@ -362,6 +364,7 @@ def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
 
 
 @pytest.mark.parametrize("later", ["n", *slow("Control+z", "t", "q")])
+@pytest.mark.slow
 def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     draw(session, 0, 1)
     editing.add_object(session.document)

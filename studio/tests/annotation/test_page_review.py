@@ -66,6 +66,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch, two_obje
     page.wait_selected("object 1")
 
 
+@pytest.mark.slow
 def test_error_stays_at_the_end_of_tracking(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
@@ -103,6 +104,7 @@ def test_stroke_while_following_is_kept(page, session):
     page.wait_frame(LENGTH - 1)
 
 
+@pytest.mark.slow
 def test_export_can_be_canceled(page, session, monkeypatch):
     draw(session, 0, 1)
     read, started = session.document.frames.read, threading.Event()
@@ -530,6 +532,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch, one_ob
     assert page.tab.input_value("#export-last") == "5"
 
 
+@pytest.mark.slow
 def test_refused_status_shows_the_stored_one(page, session, monkeypatch):
     def refuse(*_):
         raise InputError("disk: full")

@@ -310,6 +310,7 @@ def test_newer_marks_survive_a_late_answer(new_page, session, action):
     assert new_page.tab.input_value("#export-last") == "5"
 
 
+@pytest.mark.slow
 def test_newer_state_survives_a_late_one(new_page, session):
     wire = Wire(new_page)
     draw(session, 0, 1)

@@ -68,6 +68,7 @@ def test_stroke_on_a_loading_frame_is_refused(page):
     assert [page.labels(index).any() for index in (0, 5)] == [False, True]
 
 
+@pytest.mark.slow
 def test_stroke_without_an_image_is_refused(new_page):
     new_page.open()
     new_page.answer(re.compile("/frame/0"), lambda route: route.fulfill(status=404, body="broken"))
@@ -139,6 +140,7 @@ def test_space_plays_after_a_button_was_clicked(page, session):
     assert (page.labels(1) == 1).any()
 
 
+@pytest.mark.slow
 def test_click_on_a_timeline_row_selects_its_object(page, session):
     for _ in range(20):
         editing.add_object(session.document)
@@ -220,6 +222,7 @@ def test_stroke_during_playback_stops_it_and_is_kept(new_page, session):
     assert new_page.labels(frame)[20, 35] == 1
 
 
+@pytest.mark.slow
 def test_enter_in_the_frame_field_returns_to_the_frame(page):
     page.tab.fill("#frame", "3")
     for _ in range(2):  # the second time without a change
@@ -339,6 +342,7 @@ def test_right_button_on_the_timeline_is_ignored(idle_page):
     assert idle_page.tab.get_attribute("#previous", "aria-keyshortcuts") == "ArrowLeft"
 
 
+@pytest.mark.slow
 def test_playback_loads_masks_ahead(page):
     held, released = [], []
     page.answer(

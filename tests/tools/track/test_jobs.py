@@ -456,6 +456,7 @@ def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkey
     assert "out: the results take about" in read_error_line(track(clips, "--dry-run"))
 
 
+@pytest.mark.slow
 def test_dry_run_checks_settings_of_every_line(clips, capsys, real_tracker):
     first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": f"memory.{key}=2"}
