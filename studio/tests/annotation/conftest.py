@@ -73,8 +73,8 @@ def checks(monkeypatch):
 
 
 @pytest.fixture
-def serve():
-    """Serve a session, or a list with its app; the servers and what they serve are closed after the test."""
+def serve(tmp_path):
+    """Serve a session, or a list with its app; they are closed after the test, before their folder is removed."""
     with ExitStack() as servers:
         yield lambda *opened: servers.enter_context(closing(Served(*opened)))
 
