@@ -246,9 +246,10 @@ def test_public_names_are_those_type_checkers_see(module):
 
 
 def list_functions(value):
-    """Return a function, or a class and its public methods."""
-    methods = filter(inspect.isfunction, vars(value).values()) if inspect.isclass(value) else ()
-    return [value, *(method for method in methods if method.__name__[0] != "_")]
+    """Return a function, or a class and its public methods, also of the class."""
+    members = vars(value).items() if inspect.isclass(value) else ()
+    methods = (getattr(member, "__func__", member) for name, member in members if name[0] != "_")
+    return [value, *filter(inspect.isfunction, methods)]
 
 
 def find_class_names(annotations):
