@@ -266,6 +266,7 @@ class Session:
             raise InputError("export: another one is running; wait for its end")
         try:
             self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
+            self._require_not_canceled(key)
             snapshot = self._write_export(names, first, last, outdated, key)
         finally:
             self._export.release()
