@@ -21,7 +21,7 @@ from aotlab_studio.files import clean_up
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.batch_export import export_clip, format_problem, plan_exports
+from aotlab_studio.session.batch_export import export_clip, format_problem, list_exports
 from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
@@ -81,9 +81,14 @@ class Batch:
             known = self._clips.get(clip.name, clip)
             clips[clip.name] = known if known.file_stats == clip.file_stats else clip
         self._clips = clips
-        listed = [(clip, self._describe(clip)) for clip in clips.values() if not clip.is_untouched]
-        listed.sort(key=lambda item: (item[0].rank, -len(item[1].sentences)))
-        return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for _, row in listed]
+        rows = [self._describe(clip) for clip in clips.values() if not clip.is_untouched]
+
+        def rank(row: Clip) -> tuple[bool, float, int]:
+            """Rank failed clips first, then the longest loss, then the most sentences."""
+            return not row.error, -clips[row.name].lost_share if row.sentences else 1.0, -len(row.sentences)
+
+        rows.sort(key=rank)
+        return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     # Opening
 
@@ -198,20 +203,16 @@ class Batch:
         for output in outputs:
             sdk.find_output(output)
         with self._export:
-            plans, classes, exported = plan_exports(find_clips(self.folder), outputs)
-            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if plans else {}
-            for plan in plans:
-                name = plan.clip.name
+            clips, classes, exported = list_exports(find_clips(self.folder), outputs)
+            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if clips else {}
+            for clip in clips:
                 try:
-                    with self.use(name, person) as session:
-                        export_clip(plan, session.document, shared)
-                    exported.names.append(name)
-                    exported.left_out.extend(f"{name} ({output}: as tracked)" for output in plan.kept_outputs)
+                    with self.use(clip.name, person) as session:
+                        kept = export_clip(clip, session.document, outputs, shared)
+                    exported.names.append(clip.name)
+                    exported.left_out.extend(f"{clip.name} ({output}: as tracked)" for output in kept)
                 except InputError as error:
-                    exported.problems.append(format_problem(plan.clip, error))
-                except OSError as error:
-                    problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
-                    exported.problems.append(f"{name}: {problem}")
+                    exported.problems.append(format_problem(clip, error))
             exported.left_out.sort()
             return exported
 
@@ -241,7 +242,7 @@ class Batch:
             # one with another status has masks, or a decision of a person
             error = clip.job.error or "" if row.status == "open" else ""
         except InputError as problem:
-            row, error = clip.results_row, str(problem)
+            row, error = Clip(name, clip.job.frames, objects=0), str(problem)
         lock = opened.session.document.database.folder_lock if opened is not None else None
         owner = lock.owner if lock is not None else read_owner(clip.project)
         holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
