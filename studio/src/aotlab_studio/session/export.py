@@ -31,9 +31,7 @@ def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
-    disagreement = {
-        key: score.disagreement for key, score in scores.items() if score.disagreement is not None
-    }
+    disagreement = {key: item.disagreement for key, item in scores.items() if item.disagreement is not None}
     return sdk.StoredPrediction(snapshot.labels(index), confidence, disagreement)
 
 
@@ -68,7 +66,7 @@ def export_masks(
     context = sdk.OutputContext(frames.source, sdk.ObjectClasses(class_names, class_ids, attributes))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
-        "review": partial(ReviewFile, names=object_names, scores=scores),
+        "review": partial(ReviewFile, scores=scores),
         "overlay": partial(sdk.VideoFile, draw=partial(draw_names, names=object_names)),
     }
     try:
