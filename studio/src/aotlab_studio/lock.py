@@ -16,9 +16,7 @@ from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes
 
 LOCK = ".lock"
-"""name of the lock file in a project folder"""
 LEASE = ".lease"
-"""name of the file with the owner of a project folder"""
 LEASE_SECONDS = 60.0
 """seconds after which a lease that is not touched has expired"""
 

@@ -13,11 +13,9 @@ from aotlab import InputError, open_frames, sdk
 from aotlab_studio.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
-"""memory for decoded frames and JPEGs"""
 MAX_NEAREST_DISTANCE = 12
 """largest distance of a frame shown until the wanted one is decoded"""
 JPEG_QUALITY = 90
-"""JPEG quality, 0 to 100"""
 
 Levels = str | tuple[float, float] | None
 """levels of images as in `open_frames`"""
@@ -96,8 +94,7 @@ def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
     if width is not None:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    done, content = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    assert done
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    success, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert success
     return content.tobytes()

@@ -88,9 +88,7 @@ def parse_legend(path: Path) -> Legend:
         if type(value) is int and 0 <= value <= MAX_ID:
             legend[color] = value, ""
         elif not isinstance(value, str):
-            raise ValueError(
-                f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {MAX_ID}"
-            )
+            raise ValueError(f"{str(value)[:40]!r} is neither a class name nor an object id")
         elif value.lower() == "background":
             legend[color] = 0, ""
         else:
@@ -104,5 +102,4 @@ def parse_color(text: str) -> Color:
     values = bytes.fromhex(digits[1]) if digits else [int(part) for part in text.split(",")]
     if len(values) != 3 or not all(0 <= value < 256 for value in values):
         raise ValueError(f"{text[:40]!r} is not a color; write it as #ff0000 or 255,0,0")
-    red, green, blue = values
-    return red, green, blue
+    return values[0], values[1], values[2]

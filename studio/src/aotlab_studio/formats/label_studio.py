@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -14,18 +15,16 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile, Size, average, encode_xml, require_masks
+from aotlab_studio.formats import ParsedFile, Size, encode_xml, require_masks
 
 MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
 """types of results that are masks; the first two are also the keys of their class names"""
 OTHER_SHAPES = ("rectangle", "ellipse", "keypoint", "vector")
 """starts of the types of shapes that are left out"""
 LOCAL_FILES_URL = "/data/local-files/?d="
-"""prefix of images in Label Studio's local storage"""
 CHANNELS = 4
 """channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)"""
 RUN_BIT_LENGTHS = (3, 4, 8, 16)
-"""possible bits of a block's length"""
 MAX_RUN = 2 ** RUN_BIT_LENGTHS[-1]
 
 
@@ -78,7 +77,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
                 "score": round(region.confidence, 4),
                 "value": {"format": "rle", "rle": brush, "brushlabels": [class_name]},
             })  # fmt: skip
-        score = average([region.confidence for region in regions])
+        score = round(fmean([region.confidence for region in regions] or [0.0]), 4)
         prediction = {"model_version": "aotlab", "score": score, "result": results}
         image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.frame_name(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
