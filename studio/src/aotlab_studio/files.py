@@ -62,8 +62,8 @@ def read_json(path: Path, kind: type[Content]) -> Content:
 def stat_file(path: Path) -> tuple[int, int]:
     """Return time and size of a file, which differ after a change; zeros if it is missing."""
     with suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        stat = path.stat()
+        return stat.st_mtime_ns, stat.st_size
     return 0, 0
 
 

@@ -45,16 +45,16 @@ class FrameStore:
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, which must not be changed; raise `InputError` without such a frame."""
         require_frame(index, self.count)
-        found = self._decoded.get(index)
-        if found is None and isinstance(self.source, sdk.VideoFrames):
+        frame = self._decoded.get(index)
+        if frame is None and isinstance(self.source, sdk.VideoFrames):
             with self._lock:
                 video = self._readers.setdefault(reader, sdk.VideoReader(self.source))
             with video.lock:
-                found = self._decoded.get(index)  # another thread may have read it meanwhile
-                return video.read(index, self._decoded.put) if found is None else _to_rgb(found)
-        if found is None:
-            self._decoded.put(index, found := self.source.read(index))
-        return _to_rgb(found)
+                frame = self._decoded.get(index)  # another thread may have read it meanwhile
+                return video.read(index, self._decoded.put) if frame is None else _to_rgb(frame)
+        if frame is None:
+            self._decoded.put(index, frame := self.source.read(index))
+        return _to_rgb(frame)
 
     def read_jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raise `InputError` without such a frame."""

@@ -81,8 +81,8 @@ def parse_legend(path: Path) -> Legend:
     else:  # lines label:r,g,b:parts:actions; # begins a comment
         rows = [line.split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
         entries = [(parse_color(row[1]), row[0]) for row in rows]
-    taken = {value for _, value in entries if isinstance(value, int)}
-    free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in taken)
+    used_ids = {value for _, value in entries if isinstance(value, int)}
+    free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in used_ids)
     legend: Legend = {(0, 0, 0): (0, "")}
     for color, value in entries:
         if type(value) is int and 0 <= value <= MAX_ID:

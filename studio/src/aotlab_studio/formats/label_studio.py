@@ -115,8 +115,8 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
 
     None if the task has neither.
     """
-    annotations = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
-    result_lists = [each.get("result") or [] for each in annotations or task.get("predictions") or ()]
+    annotations = [item for item in task.get("annotations") or () if not item.get("was_cancelled")]
+    result_lists = [item.get("result") or [] for item in annotations or task.get("predictions") or ()]
     return next(filter(None, result_lists), [] if result_lists else None)
 
 
@@ -141,28 +141,28 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
 
 def decode_brush(packed: object, size: Size) -> np.ndarray:
     """Return H×W bool, True where alpha is above 0; raises `ValueError` unless it is a brush mask of this size."""
-    wrong = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
+    error = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
-        raise wrong
+        raise error
     text, place = "".join(f"{byte:08b}" for byte in packed), 0
 
     def read_bits(bits: int) -> int:
         nonlocal place
         place += bits
         if place > len(text):
-            raise wrong
+            raise error
         return int(text[place - bits : place], 2)
 
     words = size[0] * size[1] * CHANNELS
     if read_bits(32) != words or read_bits(5) != 7:
-        raise wrong
+        raise error
     sizes = [read_bits(4) + 1 for _ in RUN_BIT_LENGTHS]
     image, done = np.zeros(words, dtype=np.uint8), 0
     while done < words:
         repeated, choice = read_bits(1), read_bits(2)
         count = read_bits(sizes[choice]) + 1
         if done + count > words:
-            raise wrong
+            raise error
         image[done : done + count] = read_bits(8) if repeated else [read_bits(8) for _ in range(count)]
         done += count
     return image.reshape(*size, CHANNELS)[..., -1] > 0

@@ -288,10 +288,10 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
     try:
         listener = socket.create_server((host, DEFAULT_PORT if port is None else port), family=family)
     except (OSError, OverflowError) as error:
-        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
-        if port is None and taken:
+        is_taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        if port is None and is_taken:
             return bind_socket(host, 0)
-        remedy = "choose another port" if taken else "give an address of this machine, such as 127.0.0.1"
+        remedy = "choose another port" if is_taken else "give an address of this machine, such as 127.0.0.1"
         address = f"host {host}" if port is None else f"host {host}, port {port}"
         raise InputError(f"{address}: cannot listen there ({error}); {remedy}") from error
     # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more

@@ -69,8 +69,8 @@ class GuardMiddleware:
         if not self._is_local_host(headers.get("host", "")):
             return PlainTextResponse(f"wrong Host: {remedy}", 400)
         origin = headers.get("origin")
-        changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
-        if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
+        is_write = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
+        if (origin is None and is_write) or (origin is not None and origin != f"http://{headers['host']}"):
             return PlainTextResponse(f"wrong Origin: {remedy}", 403)
         if headers.get("sec-fetch-site") == "cross-site" and not is_first:
             return PlainTextResponse(f"cross-site request: {remedy}", 403)

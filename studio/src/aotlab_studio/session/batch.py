@@ -78,8 +78,8 @@ class Batch:
         """Return all clips, the most urgent first."""
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
-            known = self._clips.get(clip.name, clip)
-            clips[clip.name] = known if known.file_stats == clip.file_stats else clip
+            previous = self._clips.get(clip.name, clip)
+            clips[clip.name] = previous if previous.file_stats == clip.file_stats else clip
         self._clips = clips
         rows = [self._describe(clip) for clip in clips.values() if not clip.is_untouched]
 
@@ -152,16 +152,16 @@ class Batch:
                     clip.session.close()
 
     def _open_clip(self, name: str) -> OpenClip:
-        found = self._find_clip(name)
-        path = found.path if found.job.written else Path(found.job.video)
-        session = self._open_session(path, project=found.project)
+        clip = self._find_clip(name)
+        path = clip.path if clip.job.written else Path(clip.job.video)
+        session = self._open_session(path, project=clip.project)
         with ExitStack() as cleanup:
             cleanup.callback(session.close)
-            clean_up(found.results, sdk.CORRECTED_FILE)
+            clean_up(clip.results, sdk.CORRECTED_FILE)
             cleanup.pop_all()
         session.document.shared = True
-        clip = self._open[name] = OpenClip(session)
-        return clip
+        opened = self._open[name] = OpenClip(session)
+        return opened
 
     def _require_free(self, name: str, person: str) -> OpenClip:
         """Return a used clip, which stays open for a page; raise `InputError` while another person's page uses it."""
@@ -189,10 +189,10 @@ class Batch:
     def track_all(self, person: str) -> int:
         """Track the range of clips with drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._runs.items()] if not run.done()}
-        chosen = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
-        for name in chosen:
+        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        for name in names:
             self._runs[name] = self._tracking.submit(self._track, name, person)
-        return len(chosen)
+        return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.

@@ -106,10 +106,10 @@ def export_clip(
         raise InputError("changed during the export; accept it again")
     old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
     first, last = snapshot.editable_range
-    with stage_files(results) as made:
-        export_masks(document.frames, snapshot, made, names, first=first, last=last, classes=classes)
+    with stage_files(results) as staging:
+        export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
-        old_files.update({*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in names))
+        old_files.update({*os.listdir(staging)}.difference(sdk.find_output(name).file_name for name in names))
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             for name in replaced_outputs:
                 files = sdk.list_output_files(results / name, job)
@@ -119,7 +119,7 @@ def export_clip(
                 # first, as after a kill in between, the digest of the masks says that they are not exported
                 if not clip.is_video:
                     sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
-                replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
+                replace_export(staging, sdk.CORRECTED_FILE, record, old_files=old_files)
             except BaseException:
                 if not clip.is_video:
                     sdk.write_job_record(results, job)

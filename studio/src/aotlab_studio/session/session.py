@@ -194,11 +194,11 @@ class Session:
         old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
         self.runner.delay_corrections()
-        found = self._segment(frame, prompt)
+        area = self._segment(frame, prompt)
         with document.lock:
             # others may have drawn meanwhile
-            protected = found & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            area = found & ~protected
+            protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+            area = area & ~protected
             if not (correction or area.any()):
                 problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
                 if protected.any():
@@ -273,10 +273,12 @@ class Session:
             with document.lock:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
-            with stage_files(folder) as made:
-                export_masks(document.frames, snapshot, made, names, first=first, last=last, on_frame=report)
+            with stage_files(folder) as staging:
+                export_masks(
+                    document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
+                )
                 old_files = read_exported(folder, EXPORT_RECORD)
-                replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
+                replace_export(staging, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
