@@ -248,9 +248,12 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert find_masks_beside(str(video)) == ()
     with closing(open_session(video)) as session:
         session.set_status("accepted")
-    video.with_suffix(".mov").touch()
+    assert main(line) == 0
+    with closing(open_session(draw_folder(tmp_path / "a"))) as session:
+        session.set_status("rejected")
     assert main(line) == 1
     assert "a.mp4: other videos are exported to a.masks too; rename them" in capsys.readouterr().err
+    assert (tmp_path / "a.masks").is_dir()
 
 
 @pytest.mark.slow

@@ -36,12 +36,12 @@ def list_exports(
         if clip.is_untouched:
             continue
         try:
-            document = clip.read_document()
+            document, is_shared = clip.read_document(), folders[clip.results] > 1
             if document is None:
                 exported.left_out.extend([] if clip.is_video else [f"{clip.name} (open)"])
             elif document.status.value in FINAL_STATUSES:
                 _choose_outputs(clip, outputs)  # raises an error without one
-                if folders[clip.results] > 1:
+                if is_shared:
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 ready.append(clip)
                 objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
@@ -52,14 +52,15 @@ def list_exports(
                 if document.new_results and set_status in FINAL_STATUSES:
                     raise InputError(f"tracked again since it was {set_status}; set its status again")
                 status = document.status.value
-                note = _set_aside(clip) if status == "rejected" and clip.is_video else ""
+                has_masks = status == "rejected" and clip.is_video and not is_shared
+                note = _rename_rejected(clip) if has_masks else ""
                 exported.left_out.append(f"{clip.name} ({status}{note})")
         except InputError as error:
             exported.problems.append(format_problem(clip, error))
     return ready, classes, exported
 
 
-def _set_aside(clip: BatchClip) -> str:
+def _rename_rejected(clip: BatchClip) -> str:
     """Rename the exported masks of a video, which ``aotlab track --jobs`` would use; return a note if there are any."""
     if not (clip.results / sdk.CORRECTED_FILE).is_file():
         return ""
