@@ -240,16 +240,20 @@ def test_job_list_finds_masks_until_the_video_is_rejected(tmp_path, capsys):
     assert "left out: a.mp4 (rejected; its masks are in a.rejected.masks)\n" in capsys.readouterr().out
     assert find_masks_beside(str(video)) == ()
     assert (tmp_path / "a.rejected.masks" / "masks" / "00000.png").read_text() == "edited"
-    for status, problem in (("accepted", ""), ("rejected", "a.masks cannot be renamed to a.rejected.masks")):
+    for status in ("accepted", "rejected"):
         with closing(open_session(video)) as session:
             session.set_status(status)
-        assert main(line) == bool(problem)
-        assert problem in capsys.readouterr().err
+        assert main(line) == 0
+    assert "its masks are in a.rejected1.masks" in capsys.readouterr().out
+    assert find_masks_beside(str(video)) == ()
     with closing(open_session(video)) as session:
         session.set_status("accepted")
-    video.with_suffix(".mov").touch()
+    assert main(line) == 0
+    with closing(open_session(draw_folder(tmp_path / "a"))) as session:
+        session.set_status("rejected")
     assert main(line) == 1
     assert "a.mp4: other videos are exported to a.masks too; rename them" in capsys.readouterr().err
+    assert (tmp_path / "a.masks").is_dir()
 
 
 @pytest.mark.slow

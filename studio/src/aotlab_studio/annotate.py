@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from aotlab_studio.tracking.models import TrackerLoader
 
 INTERRUPTED = 130
-"""exit status after Ctrl-C"""
 HOST_WARNING = "anyone who reaches this address with the token can see and change everything, unencrypted"
 
 
@@ -138,20 +137,14 @@ def main(
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)
-    opener: Callable[..., Session] = partial(
-        open_session,
-        loader=loader,
-        segmenter=sdk.load_segmenter(
-            segmenter, checkpoint=options.resolve_checkpoint(), device=options.device
-        ),
-        cache_bytes=cache,
-        levels=levels,
-        same_video=same_video,
-    )
+    weights, device = options.resolve_checkpoint(), options.device
+    prompter = sdk.load_segmenter(segmenter, checkpoint=weights, device=device)
+    opening: dict[str, Any] = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
+    open_video: Callable[..., Session] = partial(open_session, loader=loader, segmenter=prompter, **opening)
     with _exit_on_signals(), ExitStack() as cleanup:
         listener = cleanup.enter_context(bind_socket(host, port))  # before a project is created
         if not find_clips(Path(video[0])):
-            session = opener(video[0], project=project)
+            session = open_video(video[0], project=project)
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
@@ -164,7 +157,7 @@ def main(
         elif project is not None:
             raise UsageError(f"--project {project}: a batch has a project next to each video; remove it")
         else:
-            batch = Batch(Path(video[0]), opener)
+            batch = Batch(Path(video[0]), open_video)
             cleanup.callback(batch.close)
             title = f"{batch.folder}: {sdk.format_count(len(batch.list_clips()), 'video')}"
             app = build_batch_app(batch)

@@ -43,7 +43,7 @@ class LRUCache(Generic[Cached]):
 
     def get_or_compute(self, key: Hashable, compute: Callable[[], Cached]) -> Cached:
         """Return an item, which is computed and stored if it is not cached."""
-        found = self.get(key)
-        if found is None:
-            self.put(key, found := compute())
-        return found
+        item = self.get(key)
+        if item is None:
+            self.put(key, item := compute())
+        return item

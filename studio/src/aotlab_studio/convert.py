@@ -72,11 +72,11 @@ def main(
     output.parent.mkdir(parents=True, exist_ok=True)
     files.restore_replaced(output.parent)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        made = Path(folder) / output.name
+        staging = Path(folder) / output.name
         if video is None:
-            result, problems = merge_clips(masks, clips, made, to, split)
+            result, problems = merge_clips(masks, clips, staging, to, split)
         else:
-            result, problems = convert(masks, video, made, to), []
+            result, problems = convert(masks, video, staging, to), []
         for path in Path(folder).iterdir():  # some formats write two files
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)

@@ -62,8 +62,8 @@ def read_json(path: Path, kind: type[Content]) -> Content:
 def stat_file(path: Path) -> tuple[int, int]:
     """Return time and size of a file, which differ after a change; zeros if it is missing."""
     with suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        stat = path.stat()
+        return stat.st_mtime_ns, stat.st_size
     return 0, 0
 
 
@@ -92,11 +92,15 @@ def clean_up(folder: Path, record_name: str) -> None:
 
 @contextmanager
 def stage_files(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there."""
-    folder.mkdir(exist_ok=True)
+    """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there.
+
+    An error of the system in the block becomes an `InputError`.
+    """
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
-            yield Path(name)
+        with sdk.writing(folder):
+            folder.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
+                yield Path(name)
     finally:
         with suppress(OSError):  # not empty
             folder.rmdir()
@@ -151,9 +155,8 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = (), reco
             replaced.rmdir()
             if not isinstance(error, OSError):
                 raise
-            raise InputError(
-                f"{old}: cannot be moved ({error.strerror}); close programs that use it"
-            ) from error
+            problem = f"{old}: cannot be moved ({error.strerror})"
+            raise InputError(f"{problem}; close programs that use it") from error
         for leftover in folder.glob(f"{REPLACED}*"):  # everything is in place
             leftover.rename(folder / leftover.name.replace(REPLACED, REMOVED, 1))
         _delete_removed(folder)

@@ -16,9 +16,7 @@ from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes
 
 LOCK = ".lock"
-"""name of the lock file in a project folder"""
 LEASE = ".lease"
-"""name of the file with the owner of a project folder"""
 LEASE_SECONDS = 60.0
 """seconds after which a lease that is not touched has expired"""
 
@@ -63,10 +61,10 @@ class FolderLock:
         """this program, with the person who works in the folder"""
         self.released = threading.Event()
         """set once the folder is released"""
-        with ExitStack() as held:
+        with ExitStack() as cleanup:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(sdk.locked(folder / LOCK, 0, subject=folder))
+                cleanup.enter_context(sdk.locked(folder / LOCK, 0, subject=folder))
                 self._create_lease()
             except sdk.InUseError:
                 owner = read_owner(folder) or "another program"
@@ -74,7 +72,7 @@ class FolderLock:
             except OSError as error:
                 problem = f"cannot be written ({error.strerror}); choose another folder"
                 raise InputError(f"{folder}: {problem}") from error
-            self._file_lock = held.pop_all()
+            self._file_lock = cleanup.pop_all()
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:

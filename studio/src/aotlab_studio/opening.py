@@ -26,9 +26,9 @@ from aotlab_studio.document.folder import (
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
-from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.files import clean_up
-from aotlab_studio.review.output import ReviewFile, read_scores
+from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.files import clean_up, read_json
+from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 
@@ -172,7 +172,8 @@ def _store_results(
     sdk.require_same_video(folder, job, document.frames.path)
     results = clean_classes(sdk.read_annotations(folder, video))
     inputs = clean_classes(load_job_masks(job, video))
-    scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
+    has_review = ReviewFile.file_name in job.written
+    scores = read_json(folder / SCORES_FILE, dict[int, dict[int, Score]]) if has_review else {}
     object_ids = sorted({*results.objects(), *inputs.objects()})
     model = f"unknown; from a job with inputs {digest_values(job.input_digests)[:16]}"
     tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))

@@ -57,7 +57,6 @@ class ExportResult(Struct, frozen=True):
     """A finished export."""
 
     archive: str
-    """file name"""
     missing: int
     """frames of the range without a result"""
     unclassed: int
@@ -90,7 +89,7 @@ class Clip(Struct, frozen=True):
     error: str = ""
     """error message if it could not be tracked or opened"""
     untracked: bool = False
-    """whether masks are drawn in the range to track, and frames of it are without a result"""
+    """whether it is open or in progress, with drawn masks and frames without a result in the range to track"""
     digest: str = ""
     """digest of masks and objects; a status sent with it is refused if they have changed since"""
     sentences: list[str] = []
@@ -115,7 +114,6 @@ class JobProgress(Struct, frozen=True):
     overwritten_pixels: int
     """pixels that other objects lost, of all frames"""
     problem: str | None
-    """error message"""
 
 
 class JobEvent(Event, frozen=True):

@@ -13,11 +13,9 @@ from aotlab import InputError, open_frames, sdk
 from aotlab_studio.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
-"""memory for decoded frames and JPEGs"""
 MAX_NEAREST_DISTANCE = 12
 """largest distance of a frame shown until the wanted one is decoded"""
 JPEG_QUALITY = 90
-"""JPEG quality, 0 to 100"""
 
 Levels = str | tuple[float, float] | None
 """levels of images as in `open_frames`"""
@@ -47,16 +45,16 @@ class FrameStore:
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, which must not be changed; raise `InputError` without such a frame."""
         require_frame(index, self.count)
-        found = self._decoded.get(index)
-        if found is None and isinstance(self.source, sdk.VideoFrames):
+        frame = self._decoded.get(index)
+        if frame is None and isinstance(self.source, sdk.VideoFrames):
             with self._lock:
                 video = self._readers.setdefault(reader, sdk.VideoReader(self.source))
             with video.lock:
-                found = self._decoded.get(index)  # another thread may have read it meanwhile
-                return video.read(index, self._decoded.put) if found is None else _to_rgb(found)
-        if found is None:
-            self._decoded.put(index, found := self.source.read(index))
-        return _to_rgb(found)
+                frame = self._decoded.get(index)  # another thread may have read it meanwhile
+                return video.read(index, self._decoded.put) if frame is None else _to_rgb(frame)
+        if frame is None:
+            self._decoded.put(index, frame := self.source.read(index))
+        return _to_rgb(frame)
 
     def read_jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raise `InputError` without such a frame."""
@@ -96,8 +94,7 @@ def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
     if width is not None:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    done, content = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    assert done
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    success, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert success
     return content.tobytes()

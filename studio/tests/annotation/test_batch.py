@@ -76,7 +76,7 @@ def post_status(served, name, person="", **values):
     return post_as(served, person, f"/clip/{name}/edits", [{"do": "set_status", **values}]).json()[0]
 
 
-def test_list_starts_with_the_worst_video(served_list):
+def test_list_starts_with_the_worst_video(batch, served_list):
     clips = json.loads(served_list.get("/clips").content)
     assert [clip["name"] for clip in clips] == ["b", "a", "c"]
     assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
@@ -84,6 +84,10 @@ def test_list_starts_with_the_worst_video(served_list):
     assert b"batch.js" in served_list.get("/").content
     assert served_list.get("/thumbnail/b").headers["content-type"] == "image/jpeg"
     assert served_list.get("/thumbnail/x").status_code == 409
+    with batch.use("b", "Ann") as session:
+        for index in range(LENGTH):
+            draw(session, index, 1)
+    assert [(clip.name, clip.sentences) for clip in batch.list_clips()] == [("a", []), ("b", []), ("c", [])]
 
 
 def test_clip_is_served_below_its_name(served_list):
@@ -288,6 +292,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         with batch.use(name, "Ann") as session:
             draw(session, 3, 1)
             editing.change_object(session.document, 1, class_name=f"class {name}")
+            session.document.edit("load masks", Changes(classes={"class one": 5 if name == "one" else 3}))
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
@@ -304,27 +309,29 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         "coco.json",
         "cvat.xml",
     ]
-    for name in ("one", "two"):  # a class of a later clip is in those written before it
+    for name in ("one", "two"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
-        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
+        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 5, "class two": 1}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
 
 
 def test_batch_tracks_the_range_of_a_clip(tmp_path):
     folder = tmp_path / "videos"
-    for name in ("one", "two"):
+    for name in ("one", "three", "two"):
         draw_folder(folder / name)
     with closing(Batch(folder, open_clip)) as batch:
-        for name, frame in (("one", 3), ("two", 0)):
+        for name, frame in (("one", 3), ("two", 0), ("three", 3)):
             with batch.use(name, "Ann") as session:
                 editing.set_range(session.document, 1, 4)
                 draw(session, frame, 1)
-        assert [(clip.name, clip.untracked) for clip in batch.list_clips()] == [("one", True), ("two", False)]
+        set_status(batch, "three", "Ann", "accepted", outdated="proceed")
+        assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["one"]
         assert batch.track_all("Ann") == 1
         wait_until(lambda: all(run.done() for run in batch._runs.values()))
         assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
         assert not any(clip.untracked for clip in batch.list_clips())
+        assert statuses(batch)["three"] == "accepted"
 
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
@@ -543,9 +550,10 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     with batch.connect("a", "Ann"):
         pass
 
-    def export(plan, document, classes):
+    def export(clip, document, outputs, classes):
         batch.release("a")
         document.database.folder_lock.check_held()
+        return []
 
     monkeypatch.setattr("aotlab_studio.session.batch.export_clip", export)
     set_status(batch, "a", "Ann", "accepted")
@@ -561,7 +569,9 @@ def test_masks_beside_videos_are_not_listed(tmp_path):
     assert len(find_clips(tmp_path)) == 3
     for name in ("00001.png", "00002.png"):
         (tmp_path / name).touch()
-    assert find_clips(tmp_path) == []  # a folder of frames, as for `open_frames`
+    assert len(find_clips(tmp_path)) == 3  # folders of frames count too
+    (tmp_path / "00003.png").touch()
+    assert find_clips(tmp_path) == []  # a folder of frames
 
 
 def test_folder_of_tiff_images_is_no_batch(tmp_path):

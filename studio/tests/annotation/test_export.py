@@ -133,11 +133,16 @@ def test_exported_review_is_that_of_the_page(session):
     assert [[each[key] for key in keys] for each in review["check"]] == [
         [each[key] for key in keys] for each in shown
     ]
-    assert [item["lost_on"] for item in review["objects"]] == [[], []]
+    assert [(item["lost_on"], item["class_name"]) for item in review["objects"]] == [([], None), ([], None)]
 
 
 def test_export_replaces_only_what_an_export_wrote(session):
     draw(session, 0, 1)
+    folder = session.document.folder / "export"
+    folder.touch()
+    with pytest.raises(InputError, match="export: cannot be written"):
+        session.export(["masks"])
+    folder.unlink()
     folder = session.archive.parent
     session.export(["masks", "coco"])
     (folder / "mine").mkdir()

@@ -25,7 +25,9 @@ from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.clips import BatchClip, find_clips
+from studio.tests.annotation.results import open_clip
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -183,7 +185,7 @@ def write_clip(folder, name, lost=(), check=(), label="", frames=20, error=None)
 def test_list_names_classes_and_reasons(tmp_path):
     check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure")]
     write_clip(tmp_path, "a", [(2, 6)], check, "cell")
-    assert BatchClip(tmp_path, "a").results_row.sentences == [
+    assert BatchClip(tmp_path, "a").row.sentences == [
         "frame 6: object 1 (cell) is lost",
         "frame 8: object 1 (cell) jumps",
         "frame 8: object 2 has low confidence",
@@ -197,7 +199,7 @@ def test_videos_are_sorted_by_longest_loss(tmp_path):
     write_clip(tmp_path, "long", [(0, 4), (8, 19)], check)
     write_clip(tmp_path, "unsure", check=check)
     write_clip(tmp_path, "wrong", error="no mask")
-    clips = sorted(find_clips(tmp_path), key=lambda clip: clip.rank)
+    clips = Batch(tmp_path, open_clip).list_clips()
     assert [clip.name for clip in clips] == ["wrong", "long", "short", "unsure", "fine"]
 
 

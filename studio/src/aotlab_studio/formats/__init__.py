@@ -27,18 +27,11 @@ class ParsedFile(Struct):
     """name of the video; empty if unset"""
 
 
-def average(values: Sequence[float]) -> float:
-    """Return the mean with four decimals; 0 without values."""
-    return round(sum(values) / max(len(values), 1), 4)
-
-
 def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:
     """Log the kinds of shapes that are left out; raise `ValueError` if no region has a mask."""
     kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
     if not any(region.rle is not None for region in regions):
-        raise ValueError(
-            f"only shapes of kind {kinds}, no mask or polygon" if others else "no mask or polygon"
-        )
+        raise ValueError(f"only shapes of kind {kinds}" if others else "no mask or polygon")
     if others:
         log.warning("shapes of kind %s are left out", kinds)
 
@@ -57,9 +50,7 @@ def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
     """Return the run lengths of an image with an h×w bool mask at (left, top); raise `ValueError` outside it."""
     height, width = part.shape
     if not (0 <= left < left + width <= size[1] and 0 <= top < top + height <= size[0]):
-        raise ValueError(
-            f"a mask of {width}×{height} at {left}, {top} does not lie in an image of {size[1]}×{size[0]}"
-        )
+        raise ValueError(f"a mask of {width}×{height} at {left}, {top} is not inside the image")
     mask = np.zeros(size, dtype=bool)
     mask[top : top + height, left : left + width] = part
     return sdk.encode_rle(mask)

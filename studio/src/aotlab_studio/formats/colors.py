@@ -81,16 +81,14 @@ def parse_legend(path: Path) -> Legend:
     else:  # lines label:r,g,b:parts:actions; # begins a comment
         rows = [line.split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
         entries = [(parse_color(row[1]), row[0]) for row in rows]
-    taken = {value for _, value in entries if isinstance(value, int)}
-    free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in taken)
+    used_ids = {value for _, value in entries if isinstance(value, int)}
+    free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in used_ids)
     legend: Legend = {(0, 0, 0): (0, "")}
     for color, value in entries:
         if type(value) is int and 0 <= value <= MAX_ID:
             legend[color] = value, ""
         elif not isinstance(value, str):
-            raise ValueError(
-                f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {MAX_ID}"
-            )
+            raise ValueError(f"{str(value)[:40]!r} is neither a class name nor an object id")
         elif value.lower() == "background":
             legend[color] = 0, ""
         else:
@@ -104,5 +102,4 @@ def parse_color(text: str) -> Color:
     values = bytes.fromhex(digits[1]) if digits else [int(part) for part in text.split(",")]
     if len(values) != 3 or not all(0 <= value < 256 for value in values):
         raise ValueError(f"{text[:40]!r} is not a color; write it as #ff0000 or 255,0,0")
-    red, green, blue = values
-    return red, green, blue
+    return values[0], values[1], values[2]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -14,18 +15,16 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile, Size, average, encode_xml, require_masks
+from aotlab_studio.formats import ParsedFile, Size, encode_xml, require_masks
 
 MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
 """types of results that are masks; the first two are also the keys of their class names"""
 OTHER_SHAPES = ("rectangle", "ellipse", "keypoint", "vector")
 """starts of the types of shapes that are left out"""
 LOCAL_FILES_URL = "/data/local-files/?d="
-"""prefix of images in Label Studio's local storage"""
 CHANNELS = 4
 """channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)"""
 RUN_BIT_LENGTHS = (3, 4, 8, 16)
-"""possible bits of a block's length"""
 MAX_RUN = 2 ** RUN_BIT_LENGTHS[-1]
 
 
@@ -78,7 +77,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
                 "score": round(region.confidence, 4),
                 "value": {"format": "rle", "rle": brush, "brushlabels": [class_name]},
             })  # fmt: skip
-        score = average([region.confidence for region in regions])
+        score = round(fmean([region.confidence for region in regions] or [0.0]), 4)
         prediction = {"model_version": "aotlab", "score": score, "result": results}
         image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.frame_name(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
@@ -116,8 +115,8 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
 
     None if the task has neither.
     """
-    annotations = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
-    result_lists = [each.get("result") or [] for each in annotations or task.get("predictions") or ()]
+    annotations = [item for item in task.get("annotations") or () if not item.get("was_cancelled")]
+    result_lists = [item.get("result") or [] for item in annotations or task.get("predictions") or ()]
     return next(filter(None, result_lists), [] if result_lists else None)
 
 
@@ -142,28 +141,28 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
 
 def decode_brush(packed: object, size: Size) -> np.ndarray:
     """Return H×W bool, True where alpha is above 0; raises `ValueError` unless it is a brush mask of this size."""
-    wrong = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
+    error = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
-        raise wrong
+        raise error
     text, place = "".join(f"{byte:08b}" for byte in packed), 0
 
     def read_bits(bits: int) -> int:
         nonlocal place
         place += bits
         if place > len(text):
-            raise wrong
+            raise error
         return int(text[place - bits : place], 2)
 
     words = size[0] * size[1] * CHANNELS
     if read_bits(32) != words or read_bits(5) != 7:
-        raise wrong
+        raise error
     sizes = [read_bits(4) + 1 for _ in RUN_BIT_LENGTHS]
     image, done = np.zeros(words, dtype=np.uint8), 0
     while done < words:
         repeated, choice = read_bits(1), read_bits(2)
         count = read_bits(sizes[choice]) + 1
         if done + count > words:
-            raise wrong
+            raise error
         image[done : done + count] = read_bits(8) if repeated else [read_bits(8) for _ in range(count)]
         done += count
     return image.reshape(*size, CHANNELS)[..., -1] > 0

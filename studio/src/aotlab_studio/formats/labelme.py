@@ -13,7 +13,6 @@ from aotlab import sdk
 from aotlab_studio.formats import ParsedFile, Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask"}
-"""kinds of shapes with pixels"""
 
 
 def is_labelme(tree: Any) -> bool:

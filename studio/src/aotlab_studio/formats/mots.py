@@ -63,9 +63,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     (height, width), numbers = annotations.size, number_frames(video)
     large = [object_id for object_id in annotations.objects() if object_id >= IDS_PER_CLASS]
     if large:
-        raise InputError(
-            f"{video.name}: MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}, or another format"
-        )
+        raise InputError(f"MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}")
     lines = []
     for record in sdk.format_coco(annotations, video)["annotations"]:
         if record["area"]:

@@ -35,9 +35,8 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
                 boxes.add("box")
             elif values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
-                regions.append(
-                    sdk.ParsedRegion(None, sdk.fill_polygons([points], size), class_name, image=image)
-                )
+                rle = sdk.fill_polygons([points], size)
+                regions.append(sdk.ParsedRegion(None, rle, class_name, image=image))
     if boxes:
         require_masks(regions, boxes)
     return ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
@@ -98,8 +97,8 @@ def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
     path = outlines[0]
     for outline in outlines[1:]:
         distances = np.linalg.norm(path[:, None] - outline[None], axis=2)
-        here, there = np.unravel_index(distances.argmin(), distances.shape)
-        path = np.concatenate([path[: here + 1], outline[there:], outline[: there + 1], path[here:]])
+        leave, enter = np.unravel_index(distances.argmin(), distances.shape)
+        path = np.concatenate([path[: leave + 1], outline[enter:], outline[: enter + 1], path[leave:]])
     return path
 
 

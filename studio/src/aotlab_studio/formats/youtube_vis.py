@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from statistics import fmean
 from typing import Any
 
 from aotlab import sdk
 from aotlab_studio.files import write_json
-from aotlab_studio.formats import ParsedFile, average
+from aotlab_studio.formats import ParsedFile
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """fields of an annotation with a value for each frame, and the fields of COCO with these values"""
@@ -58,7 +59,7 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
         tracked.append({
             "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0, **size,
             "category_id": next(iter(records.values()))["category_id"],
-            "score": average([record["score"] for record in visible.values()]),
+            "score": round(fmean([record["score"] for record in visible.values()] or [0.0]), 4),
             **{
                 name: [visible.get(image["id"], {}).get(field) for image in coco["images"]]
                 for name, field in LISTS.items()

@@ -17,7 +17,6 @@ REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
 MIN_SEVERITY = 0.25
-"""smallest severity of a check"""
 MIN_CONTACT_DISTANCE = 25
 """`MIN_DISTANCE` of contact, which lasts"""
 MIN_STRAY_SHARE = 0.08
@@ -32,7 +31,6 @@ REASONS = {
     "jump": "jumps",
     "disagreement": "has masks that disagree in the two directions",
 }
-"""message about the object by reason of a check"""
 
 
 @dataclass(frozen=True)

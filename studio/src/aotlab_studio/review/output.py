@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import draw_overlay, sdk
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
-from aotlab_studio.files import read_json, write_bytes, write_json
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
@@ -19,9 +19,7 @@ SCORES_FILE = "scores.json"
 """scores of all frames, beside the review of results, from which a project finds the same frames to check"""
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
-"""largest number of printed frames to check"""
 THUMBNAIL_HEIGHT = 180
-"""height of a thumbnail in pixels"""
 MAX_WIDTH = 2000
 """largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns"""
 
@@ -30,7 +28,6 @@ class ReviewFile(sdk.Output):
     """``review.json``, ``scores.json``, and ``thumbnail.jpg``: the first, the least confident and the last frame.
 
     Args:
-        names: names by object id; None: their classes.
         scores: known scores by frame and object id; those of other frames are measured.
     """
 
@@ -38,15 +35,10 @@ class ReviewFile(sdk.Output):
     description = "where objects are lost, and frames to check"
 
     def __init__(
-        self,
-        path: Path,
-        context: sdk.OutputContext,
-        *,
-        names: Mapping[int, str] | None = None,
-        scores: Mapping[int, dict[int, Score]] = {},
+        self, path: Path, context: sdk.OutputContext, *, scores: Mapping[int, dict[int, Score]] = {}
     ) -> None:
         super().__init__(path, context)
-        self._names, self._scores = context.classes.class_names if names is None else names, dict(scores)
+        self._scores = dict(scores)
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
@@ -80,7 +72,7 @@ class ReviewFile(sdk.Output):
         for key in object_ids:
             seen = {index: row[key].visible for index, row in sorted(self._scores.items()) if key in row}
             lost_on = [(run[0], run[-1]) for run in find_lost(seen)]
-            objects.append(ReviewedObject(key, lost_on, self._names.get(key)))
+            objects.append(ReviewedObject(key, lost_on, self.context.classes.class_names.get(key)))
         levels = None if source.levels is None else source.levels.to_json()
         self._review = VideoReview(objects, find_checks(self._scores, self._drawn), self._cuts, levels)
         write_json(self.path, self._review, indent=1)
@@ -103,11 +95,6 @@ class ReviewFile(sdk.Output):
             for first, last in item.lost_on:
                 lines.append(f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}")
         return "\n".join(lines)
-
-
-def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
-    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
-    return read_json(folder / SCORES_FILE, dict[int, dict[int, Score]])
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -46,11 +46,9 @@ from aotlab_studio.video import encode_jpeg, require_frame
 MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
 MAX_UPLOAD_BYTES = 32 * 2**20
-"""maximum size of a file of masks"""
 MAX_CONNECTIONS = 500
 """largest number of connections; processes may commonly open 1024 files"""
 IDLE_SECONDS = 120
-"""seconds after which an idle connection is closed"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
@@ -59,7 +57,6 @@ MAX_BACKGROUND_MESSAGES = 40
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
-"""cookie with the name of the person at the page"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -230,9 +227,8 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, message: dict[str, Any], threads: CapacityLimiter | None = None) -> None:
-        self._queue.put_nowait(
-            await answer_message(self._session, message, self._actor, self._targets, threads)
-        )
+        answer = await answer_message(self._session, message, self._actor, self._targets, threads)
+        self._queue.put_nowait(answer)
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
@@ -292,10 +288,10 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
     try:
         listener = socket.create_server((host, DEFAULT_PORT if port is None else port), family=family)
     except (OSError, OverflowError) as error:
-        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
-        if port is None and taken:
+        is_taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        if port is None and is_taken:
             return bind_socket(host, 0)
-        remedy = "choose another port" if taken else "give an address of this machine, such as 127.0.0.1"
+        remedy = "choose another port" if is_taken else "give an address of this machine, such as 127.0.0.1"
         address = f"host {host}" if port is None else f"host {host}, port {port}"
         raise InputError(f"{address}: cannot listen there ({error}); {remedy}") from error
     # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more

@@ -25,7 +25,6 @@ SECURITY_HEADERS = {
 }
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-"""hosts reachable from this machine only"""
 
 
 class GuardMiddleware:
@@ -70,15 +69,13 @@ class GuardMiddleware:
         if not self._is_local_host(headers.get("host", "")):
             return PlainTextResponse(f"wrong Host: {remedy}", 400)
         origin = headers.get("origin")
-        changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
-        if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
+        is_write = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
+        if (origin is None and is_write) or (origin is not None and origin != f"http://{headers['host']}"):
             return PlainTextResponse(f"wrong Origin: {remedy}", 403)
         if headers.get("sec-fetch-site") == "cross-site" and not is_first:
             return PlainTextResponse(f"cross-site request: {remedy}", 403)
         if not is_first and not self._is_token(request.cookies.get(self.cookie, "")):
-            return PlainTextResponse(
-                "no access: open the address with the token that the program printed", 403
-            )
+            return PlainTextResponse(f"no access: {remedy}", 403)
         return None
 
     def _is_token(self, token: str) -> bool:

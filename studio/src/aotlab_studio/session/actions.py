@@ -85,13 +85,9 @@ def _make_message_type(action: Callable[..., Any]) -> type[msgspec.Struct]:
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
 )  # fmt: skip
-"""actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
     Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
     Session.stop, Session.review, Session.export, Session.cancel_export, Session.set_status,
 )  # fmt: skip
-"""actions whose first parameter is the session"""
 ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}
-"""actions by name"""
 MESSAGES = {name: _make_message_type(action) for name, action in ACTIONS.items()}
-"""message type of each action"""

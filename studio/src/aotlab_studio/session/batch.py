@@ -21,7 +21,7 @@ from aotlab_studio.files import clean_up
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.batch_export import export_clip, format_problem, plan_exports
+from aotlab_studio.session.batch_export import export_clip, format_problem, list_exports
 from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
@@ -78,12 +78,17 @@ class Batch:
         """Return all clips, the most urgent first."""
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
-            known = self._clips.get(clip.name, clip)
-            clips[clip.name] = known if known.file_stats == clip.file_stats else clip
+            previous = self._clips.get(clip.name, clip)
+            clips[clip.name] = previous if previous.file_stats == clip.file_stats else clip
         self._clips = clips
-        listed = [(clip, self._describe(clip)) for clip in clips.values() if not clip.is_untouched]
-        listed.sort(key=lambda item: (item[0].rank, -len(item[1].sentences)))
-        return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for _, row in listed]
+        rows = [self._describe(clip) for clip in clips.values() if not clip.is_untouched]
+
+        def rank(row: Clip) -> tuple[bool, float, int]:
+            """Rank failed clips first, then the longest loss, then the most sentences."""
+            return not row.error, -clips[row.name].lost_share if row.sentences else 1.0, -len(row.sentences)
+
+        rows.sort(key=rank)
+        return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     # Opening
 
@@ -147,16 +152,16 @@ class Batch:
                     clip.session.close()
 
     def _open_clip(self, name: str) -> OpenClip:
-        found = self._find_clip(name)
-        path = found.path if found.job.written else Path(found.job.video)
-        session = self._open_session(path, project=found.project)
+        clip = self._find_clip(name)
+        path = clip.path if clip.job.written else Path(clip.job.video)
+        session = self._open_session(path, project=clip.project)
         with ExitStack() as cleanup:
             cleanup.callback(session.close)
-            clean_up(found.results, sdk.CORRECTED_FILE)
+            clean_up(clip.results, sdk.CORRECTED_FILE)
             cleanup.pop_all()
         session.document.shared = True
-        clip = self._open[name] = OpenClip(session)
-        return clip
+        opened = self._open[name] = OpenClip(session)
+        return opened
 
     def _require_free(self, name: str, person: str) -> OpenClip:
         """Return a used clip, which stays open for a page; raise `InputError` while another person's page uses it."""
@@ -184,10 +189,10 @@ class Batch:
     def track_all(self, person: str) -> int:
         """Track the range of clips with drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._runs.items()] if not run.done()}
-        chosen = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
-        for name in chosen:
+        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        for name in names:
             self._runs[name] = self._tracking.submit(self._track, name, person)
-        return len(chosen)
+        return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.
@@ -198,20 +203,16 @@ class Batch:
         for output in outputs:
             sdk.find_output(output)
         with self._export:
-            plans, classes, exported = plan_exports(find_clips(self.folder), outputs)
-            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if plans else {}
-            for plan in plans:
-                name = plan.clip.name
+            clips, classes, exported = list_exports(find_clips(self.folder), outputs)
+            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if clips else {}
+            for clip in clips:
                 try:
-                    with self.use(name, person) as session:
-                        export_clip(plan, session.document, shared)
-                    exported.names.append(name)
-                    exported.left_out.extend(f"{name} ({output}: as tracked)" for output in plan.kept_outputs)
+                    with self.use(clip.name, person) as session:
+                        kept = export_clip(clip, session.document, outputs, shared)
+                    exported.names.append(clip.name)
+                    exported.left_out.extend(f"{clip.name} ({output}: as tracked)" for output in kept)
                 except InputError as error:
-                    exported.problems.append(format_problem(plan.clip, error))
-                except OSError as error:
-                    problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
-                    exported.problems.append(f"{name}: {problem}")
+                    exported.problems.append(format_problem(clip, error))
             exported.left_out.sort()
             return exported
 
@@ -241,7 +242,7 @@ class Batch:
             # one with another status has masks, or a decision of a person
             error = clip.job.error or "" if row.status == "open" else ""
         except InputError as problem:
-            row, error = clip.results_row, str(problem)
+            row, error = Clip(name, clip.job.frames, objects=0), str(problem)
         lock = opened.session.document.database.folder_lock if opened is not None else None
         owner = lock.owner if lock is not None else read_owner(clip.project)
         holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")

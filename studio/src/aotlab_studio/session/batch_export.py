@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import count
 from pathlib import PurePosixPath
 
 from aotlab import InputError, sdk
@@ -22,65 +23,51 @@ LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""
 
 
-@dataclass(frozen=True)
-class ExportPlan:
-    """Outputs of a clip: those to write, and those of tracking that they replace or that stay."""
-
-    clip: BatchClip
-    outputs: list[str]
-    """names of the outputs to write"""
-    replaced_files: set[str]
-    """files and folders of tracking that they replace"""
-    kept_outputs: list[str]
-    """`PROBABILITIES` that stay as tracked"""
-
-
-def plan_exports(
+def list_exports(
     clips: Sequence[BatchClip], outputs: Sequence[str]
-) -> tuple[list[ExportPlan], dict[str, int | None], ExportedClips]:
-    """Return plans of the corrected and accepted clips, their class ids by name, and the clips that are left out.
+) -> tuple[list[BatchClip], dict[str, int | None], ExportedClips]:
+    """Return the corrected and accepted clips, their class ids by name, and the clips that are left out.
 
     Exported masks of rejected videos are renamed.
     """
-    plans, classes, exported = list[ExportPlan](), dict[str, int | None](), ExportedClips([], [], [])
+    ready, classes, exported = list[BatchClip](), dict[str, int | None](), ExportedClips([], [], [])
     folders = Counter(clip.results for clip in clips)
     for clip in clips:
         if clip.is_untouched:
             continue
         try:
-            document = clip.read_document()
+            document, is_shared = clip.read_document(), folders[clip.results] > 1
             if document is None:
                 exported.left_out.extend([] if clip.is_video else [f"{clip.name} (open)"])
             elif document.status.value in FINAL_STATUSES:
-                plan = _plan_export(clip, outputs)
-                if folders[clip.results] > 1:
+                _choose_outputs(clip, outputs)  # raises an error without one
+                if is_shared:
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
-                plans.append(plan)
-                objects = document.snapshot.objects.values()
-                classes |= {item.class_name or NO_CLASS: None for item in objects}
-                classes |= document.snapshot.state.classes
+                ready.append(clip)
+                objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
+                for name in [*(item.class_name or NO_CLASS for item in objects), *class_ids]:
+                    classes[name] = classes.get(name) or class_ids.get(name)
             else:
                 set_status = document.log.status.status if document.log.status else "open"
                 if document.new_results and set_status in FINAL_STATUSES:
                     raise InputError(f"tracked again since it was {set_status}; set its status again")
                 status = document.status.value
-                note = _set_aside(clip) if status == "rejected" and clip.is_video else ""
+                has_masks = status == "rejected" and clip.is_video and not is_shared
+                note = _rename_rejected(clip) if has_masks else ""
                 exported.left_out.append(f"{clip.name} ({status}{note})")
         except InputError as error:
             exported.problems.append(format_problem(clip, error))
-    return plans, classes, exported
+    return ready, classes, exported
 
 
-def _set_aside(clip: BatchClip) -> str:
+def _rename_rejected(clip: BatchClip) -> str:
     """Rename the exported masks of a video, which ``aotlab track --jobs`` would use; return a note if there are any."""
-    masks, target = clip.results, clip.results.with_suffix(".rejected.masks")
-    if not (masks / sdk.CORRECTED_FILE).is_file():
+    if not (clip.results / sdk.CORRECTED_FILE).is_file():
         return ""
-    try:
-        masks.rename(target)
-    except OSError as error:
-        problem = f"{masks.name} cannot be renamed to {target.name} ({error.strerror})"
-        raise InputError(f"{problem}; move one of them away") from error
+    targets = (clip.results.with_suffix(f".rejected{number or ''}.masks") for number in count())
+    target = next(path for path in targets if not path.exists())
+    with sdk.writing(target):
+        clip.results.rename(target)
     return f"; its masks are in {target.name}"
 
 
@@ -90,8 +77,11 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
-def _plan_export(clip: BatchClip, outputs: Sequence[str]) -> ExportPlan:
-    """Return the plan of a clip; raise `InputError` without an output to write."""
+def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
+    """Return the outputs to write, the files of tracking that they replace, and the `PROBABILITIES` that stay.
+
+    Raises `InputError` without an output to write.
+    """
     corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
     tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
@@ -100,25 +90,29 @@ def _plan_export(clip: BatchClip, outputs: Sequence[str]) -> ExportPlan:
     names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
-    return ExportPlan(clip, names, tracked, kept)
+    return names, tracked, kept
 
 
-def export_clip(plan: ExportPlan, document: Document, classes: Mapping[str, int]) -> None:
-    """Write the outputs of a clip, with class ids by name; raise `InputError` if its status is not final any more."""
-    clip, job, results = plan.clip, plan.clip.job, plan.clip.results
+def export_clip(
+    clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]
+) -> list[str]:
+    """Write the outputs of a clip, with class ids by name; return the `PROBABILITIES` that stay as tracked.
+
+    Raises `InputError` if its status is not final any more.
+    """
+    job, results = clip.job, clip.results
+    names, replaced_outputs, kept = _choose_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
     first, last = snapshot.editable_range
-    with stage_files(results) as made:
-        export_masks(document.frames, snapshot, made, plan.outputs, first=first, last=last, classes=classes)
+    with stage_files(results) as staging:
+        export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
-        old_files.update(
-            {*os.listdir(made)}.difference(sdk.find_output(name).file_name for name in plan.outputs)
-        )
+        old_files.update({*os.listdir(staging)}.difference(sdk.find_output(name).file_name for name in names))
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            for name in plan.replaced_files:
+            for name in replaced_outputs:
                 files = sdk.list_output_files(results / name, job)
                 old_files.update(file.relative_to(results).as_posix() for file in files)
             class_names, _ = snapshot.describe_objects()
@@ -126,8 +120,9 @@ def export_clip(plan: ExportPlan, document: Document, classes: Mapping[str, int]
                 # first, as after a kill in between, the digest of the masks says that they are not exported
                 if not clip.is_video:
                     sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
-                replace_export(made, sdk.CORRECTED_FILE, record, old_files=old_files)
+                replace_export(staging, sdk.CORRECTED_FILE, record, old_files=old_files)
             except BaseException:
                 if not clip.is_video:
                     sdk.write_job_record(results, job)
                 raise
+    return kept

@@ -16,7 +16,6 @@ from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 
 NO_RECORD = "no record of its tracking; track it"
-"""error of results without a record"""
 
 
 class BatchClip:
@@ -56,19 +55,20 @@ class BatchClip:
         return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
-    def rank(self) -> tuple[bool, bool, float]:
-        """Place in a list: not tracked, then with frames to check, then by the share of frames with a lost object."""
+    def lost_share(self) -> float:
+        """Share of frames on which tracking lost an object, of the object lost most."""
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
-        share = max(lost, default=0) / max(1, self.job.frames)
-        return not self.job.error, not self.review.check, -share
+        return max(lost, default=0) / max(1, self.job.frames)
 
     def video_is_in(self, folder: Path) -> bool:
         """Return whether its video is a folder, or in it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
-    @property
-    def results_row(self) -> Clip:
-        """Row of its results in the list, without its project."""
+    @cached_property
+    def row(self) -> Clip:
+        """Row of its project in the list, or of its results. Raises `InputError` if the project is damaged."""
+        if (document := self.read_document()) is not None:
+            return describe_document(self.name, document)
         classes = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
         sentences = [
             check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}")
@@ -77,12 +77,6 @@ class BatchClip:
         digest = digest_values(digest_results(self.path))  # `Document.status_digest` of a new project
         return Clip(self.name, self.job.frames, len(self.review.objects), digest=digest, sentences=sentences)
 
-    @cached_property
-    def row(self) -> Clip:
-        """Row of its project in the list, or of its results. Raises `InputError` if the project is damaged."""
-        document = self.read_document()
-        return self.results_row if document is None else describe_document(self.name, document)
-
     def read_document(self) -> Document | None:
         """Read its project; None without one. Raises `InputError` if it is damaged."""
         return Document.read(self.project) if has_project(self.project) else None
@@ -90,13 +84,13 @@ class BatchClip:
 
 def describe_document(name: str, document: Document) -> Clip:
     """Return the row of a document in the list."""
-    snapshot = document.snapshot
+    snapshot, status = document.snapshot, document.status
     objects, (first, last) = snapshot.objects, snapshot.editable_range
     (start, end), drawn, annotated = list_frames_to_track(snapshot)
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
-        name, last + 1 - first, len(objects), *document.status, digest=document.status_digest,
-        untracked=bool(drawn) and len(annotated) < end + 1 - start,
+        name, last + 1 - first, len(objects), *status, digest=document.status_digest,
+        untracked=status.value in ("open", "in progress") and bool(drawn) and len(annotated) < end + 1 - start,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip
 
@@ -104,10 +98,8 @@ def describe_document(name: str, document: Document) -> Clip:
 def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], list[int]]:
     """Return the range to track, and its frames with drawn masks and with masks of any kind."""
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
-    drawn, annotated = (
-        [index for index in frames if first <= index <= last]
-        for frames in (snapshot.keyframes, snapshot.annotated_frames)
-    )
+    drawn = [index for index in snapshot.keyframes if first <= index <= last]
+    annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
     return (first, last), drawn, annotated
 
 
@@ -120,9 +112,8 @@ def find_clips(folder: Path) -> list[BatchClip]:
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in sdk.IMAGE_SUFFIXES}
     if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
         return results
-    files = {path.name for path in videos if path.is_file()} - images
     frames = images.difference(f"{path.stem}.png" for path in videos)  # without masks beside videos
-    if len(frames) > len(files):  # one video, as for `open_frames`
+    if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
 

@@ -41,24 +41,24 @@ def merge_clips(
         raise InputError(f"{folder}: {problem}")
     # of all clips, so that one that is left out does not change the part of another
     val_names = choose_val([clip.name for clip in clips], train_share)
-    first_names = dict[str, str]()
+    first_copies = dict[str, str]()
     for video in videos:
-        first = first_names.setdefault(video.samples or video.name, video.name)
+        first = first_copies.setdefault(video.samples or video.name, video.name)
         if (first in val_names) != (video.name in val_names):
             problem = "the same video, of which one copy is for train and one for val"
             raise InputError(f"{first} and {video.name}: {problem}; delete one, or omit --split")
     parts = {"train": [video for video in videos if video.name not in val_names]}
     if train_share < 1:
         parts["val"] = [video for video in videos if video.name in val_names]
-    for part, chosen in parts.items():
-        if not chosen:
+    for part, part_videos in parts.items():
+        if not part_videos:
             advice = "; ".join([*problems, *notes]) or "give the --output of track --jobs, or change --split"
             raise InputError(f"{folder}: no usable video for {part}; {advice}")
     classes = merge_classes(folder, [video.annotations for video in videos])
     for video in videos:
         video.annotations.classes = classes
-    for part, chosen in parts.items():
-        MERGED_FORMATS[format_name](part, chosen, output)
+    for part, part_videos in parts.items():
+        MERGED_FORMATS[format_name](part, part_videos, output)
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
     written = f"{sdk.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
     return "; ".join([f"{written}, {count}", *notes]), problems

@@ -31,9 +31,7 @@ def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
-    disagreement = {
-        key: score.disagreement for key, score in scores.items() if score.disagreement is not None
-    }
+    disagreement = {key: item.disagreement for key, item in scores.items() if item.disagreement is not None}
     return sdk.StoredPrediction(snapshot.labels(index), confidence, disagreement)
 
 
@@ -68,7 +66,7 @@ def export_masks(
     context = sdk.OutputContext(frames.source, sdk.ObjectClasses(class_names, class_ids, attributes))
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
-        "review": partial(ReviewFile, names=object_names, scores=scores),
+        "review": partial(ReviewFile, scores=scores),
         "overlay": partial(sdk.VideoFile, draw=partial(draw_names, names=object_names)),
     }
     try:
@@ -107,36 +105,36 @@ def snapshot_for_export(
 
 
 def replace_export(
-    made: Path, record_name: str, record: dict[str, Any], *, old_files: Collection[str], archive: str = ""
+    staging: Path, record_name: str, record: dict[str, Any], *, old_files: Collection[str], archive: str = ""
 ) -> None:
     """Write the record of new outputs, with the names of all files, and move all in place of the last export.
 
     Args:
-        made: folder of `stage_files` with the outputs.
+        staging: folder of `stage_files` with the outputs.
         old_files: files to replace, such as those in the record of the last export.
         archive: name of a ZIP archive of all files; empty: none.
 
     Raises:
         InputError: another file is where something is replaced, or see `move_entries`.
     """
-    folder = made.parent
-    names = [*sorted(list_files(made)), record_name]
+    folder = staging.parent
+    names = [*sorted(list_files(staging)), record_name]
     # with all files: the next export must know them after a kill
-    write_json(made / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
+    write_json(staging / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
     if archive:
         with (
-            sdk.atomic_path(made / archive) as path,
+            sdk.atomic_path(staging / archive) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
             for name in names:
-                file.write(made / name, name)
+                file.write(staging / name, name)
     present = set(list_files(folder))
     old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
-    roots = old_roots.union(os.listdir(made))
+    roots = old_roots.union(os.listdir(staging))
     for name in sorted(present.difference(old_files)):
         if PurePosixPath(name).parts[0] in roots:
             raise InputError(f"{folder / name}: not written by an export; move it away")
-    move_entries(made, folder, old_roots, record_name)
+    move_entries(staging, folder, old_roots, record_name)
 
 
 def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:

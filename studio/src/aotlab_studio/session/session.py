@@ -23,7 +23,6 @@ from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
-from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import read_exported, stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
@@ -38,7 +37,6 @@ StatusNote = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """largest number of seconds that a status or an export waits for corrections"""
 MAX_CHECKS = 500
-"""maximum number of checks in a review"""
 REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "set_status"]
 """actions that need no connection, and whose message may arrive again"""
 
@@ -196,11 +194,11 @@ class Session:
         old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
         self.runner.delay_corrections()
-        found = self._segment(frame, prompt)
+        area = self._segment(frame, prompt)
         with document.lock:
             # others may have drawn meanwhile
-            protected = found & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            area = found & ~protected
+            protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+            area = area & ~protected
             if not (correction or area.any()):
                 problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
                 if protected.any():
@@ -262,12 +260,26 @@ class Session:
         It can be canceled by its ``key``, a random number.
         """
         first, last = self._limit_range(first, last)
+        document, folder = self.document, self.archive.parent
+
+        def report(done: int, total: int) -> None:
+            document.emit(protocol.ExportEvent(done, total))
+            self._require_not_canceled(key)
+
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         try:
             self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
             self._require_not_canceled(key)
-            snapshot = self._write_export(names, first, last, outdated, key)
+            with document.lock:
+                self.check_outdated("export", outdated, first, last)
+                snapshot, record = snapshot_for_export(document, first, last)
+            with stage_files(folder) as staging:
+                export_masks(
+                    document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
+                )
+                old_files = read_exported(folder, EXPORT_RECORD)
+                replace_export(staging, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
@@ -313,25 +325,6 @@ class Session:
             problem = f"outside the tracked part of the video, frames {start} to {end}"
             raise InputError(f"export: frames {first} to {last} are {problem}")
         return max(first, start), min(last, end)
-
-    def _write_export(
-        self, names: list[str], first: int, last: int, outdated: OutdatedPolicy, key: int | None
-    ) -> Snapshot:
-        """Write an export; return what it shows."""
-        document, folder = self.document, self.archive.parent
-
-        def report(done: int, total: int) -> None:
-            document.emit(protocol.ExportEvent(done, total))
-            self._require_not_canceled(key)
-
-        with document.lock:
-            self.check_outdated("export", outdated, first, last)
-            snapshot, record = snapshot_for_export(document, first, last)
-        with stage_files(folder) as made:
-            export_masks(document.frames, snapshot, made, names, first=first, last=last, on_frame=report)
-            old_files = read_exported(folder, EXPORT_RECORD)
-            replace_export(made, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
-        return snapshot
 
     def _require_not_canceled(self, key: int | None) -> None:
         if not self._canceled_exports.isdisjoint((None, key)):

@@ -36,7 +36,6 @@ from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
-"""maximum size of an unpacked archive"""
 MAX_FILES = 20_000
 HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX)")
 """names of files of operating systems in an archive"""
@@ -45,7 +44,6 @@ BINARY_ID = 255
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """suffixes of files of masks, those first that other files may belong to"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
-"""suffixes of companion files"""
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
@@ -56,9 +54,7 @@ class AmbiguousObjectsError(InputError):
     """A person must match the objects of a file with those of the project."""
 
     def __init__(self, objects: list[FileObject]) -> None:
-        super().__init__(
-            "masks: the file may show other objects than the chosen one; choose the object of each mask"
-        )
+        super().__init__("masks: choose the object of each mask in the file")
         self.objects = objects
 
 
@@ -231,13 +227,11 @@ def _write(content: bytes, folder: Path) -> Path:
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or the folder of several."""
     with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
-        entries = [
-            entry for entry in archive.infolist() if not (entry.is_dir() or HIDDEN.search(entry.filename))
-        ]
-        if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+        members = [item for item in archive.infolist() if not (item.is_dir() or HIDDEN.search(item.filename))]
+        if len(members) > MAX_FILES or sum(item.file_size for item in members) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
             raise InputError(f"masks: an archive of more than {limits}; split it")
-        paths = [Path(archive.extract(entry, folder)) for entry in entries]  # extract keeps names inside
+        paths = [Path(archive.extract(item, folder)) for item in members]  # extract keeps names inside
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
     labels = (path for path in paths if path.suffix == ".txt")
