@@ -146,6 +146,20 @@ def start_job(session, *args, **options):
     return session.runner.job
 
 
+def run_job(session, *args, **options):
+    """Start a job, wait for its end, and return it; arguments as of `Session.track`."""
+    job = start_job(session, *args, **options)
+    job.wait()
+    return job
+
+
+def list_visible_frames(session, number=None):
+    """Frames that show an object, or any."""
+    wanted = [number] if number else [*session.document.snapshot.objects]
+    labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
+    return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
+
+
 def list_titles(document):
     """Titles of the steps to undo and to redo; None without one."""
     return tuple(step and step.title for step in document.history)
