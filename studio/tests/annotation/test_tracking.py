@@ -258,6 +258,18 @@ def test_stop_before_the_first_frame_removes_the_step(session, loading):
     assert session.document.snapshot.list_outdated() == []
 
 
+def test_interrupted_job_is_not_finished_by_a_later_stop(session):
+    hold(session, 2)
+    draw(session, 0, 1)
+    job = start_job(session, 0)
+    wait_until(lambda: job.done)
+    for mode in ("interrupt", "finish"):
+        job.stop(mode)
+    assert job.stop_mode == "interrupt"
+    job.wait(60)
+    assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
+
+
 def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     tracker = hold(session, 2)
     draw(session, 0, 1, 2)

@@ -146,14 +146,6 @@ def test_masks_edited_after_a_failure_need_force(
     assert set(largest_ids(tmp_path).values()) == {1}
 
 
-@pytest.mark.parametrize("name", ["overlay.mp4", "masks/00001.png"])
-def test_emptied_output_is_missing(video, mask, tmp_path, capsys, name):
-    assert track(video, tmp_path, mask) == 0
-    (tmp_path / "out" / name).write_bytes(b"")
-    assert track(video, tmp_path, mask) == 2
-    assert "already contains results without " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
 def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, repeating, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
