@@ -52,7 +52,7 @@ def find_frame_number(frame):
 
 
 class TruthTracker:
-    """A tracker that follows the truth for the objects that it was given, and notes what it was asked.
+    """A tracker that follows the truth for the objects that it was given, and records its calls.
 
     Args:
         lose: frames on which it finds no object.

@@ -100,13 +100,8 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     run_action(session, stroke(6, 50, 20))
     (layer_id,) = session.document.snapshot.pending
     layer = session.document.snapshot.state.layers[layer_id]
-    assert (layer.first, layer.last, layer.reference_frame, layer.keyframes, layer.objects) == (
-        1,
-        LENGTH - 1,
-        6,
-        [0],
-        [1],
-    )
+    assert (layer.first, layer.last, layer.reference_frame) == (1, LENGTH - 1, 6)
+    assert (layer.keyframes, layer.objects) == ([0], [1])
     propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]

@@ -14,7 +14,7 @@ WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 
 
 class Repeater(RepeatingTracker):
-    """Is loaded without a file; the class counts loads and steps of all its trackers."""
+    """A tracker that is loaded without a file; the class counts loads and steps of all of them."""
 
     loads = steps = 0
 
