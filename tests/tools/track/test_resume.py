@@ -79,10 +79,7 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
 
 def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeating, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    resuming, frame = (
-        resume.ResumingTracker(repeating(), tmp_path, str),
-        np.zeros((8, 8, 3), np.uint8),
-    )
+    resuming, frame = (resume.ResumingTracker(repeating(), tmp_path, str), np.zeros((8, 8, 3), np.uint8))
     saved = []
     for index in range(4):
         resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
