@@ -10,7 +10,7 @@ from aotlab.media.masks import resize_labels
 
 
 class RepeatingTracker:
-    """Repeats the last mask of every object with a confidence near 1; notes how it was called.
+    """Repeats the last mask of every object with a confidence near 1; records its calls.
 
     Args:
         before_step: called with every frame.

@@ -38,22 +38,28 @@ def move_until_killed(source, target, renames):
     move_entries(source, target)
 
 
+@pytest.fixture
+def folders(tmp_path):
+    """Folders ``made``, with new files, and ``out``, with old files of the same names."""
+    for folder, text in (("made", "new"), ("out", "old")):
+        for name in ("a", "b"):
+            (tmp_path / folder / name).mkdir(parents=True)
+            (tmp_path / folder / name / "mask.png").write_text(text)
+    return tmp_path / "made", tmp_path / "out"
+
+
 @pytest.mark.parametrize(
     ("renames", "moved", "shown"),
     [(0, "", "old old"), (1, "old", "old"), (2, "old old", ""), (3, "old old", "new"), (4, "old old", "new new"),
      (5, "", "new new")],
 )  # fmt: skip
-def test_killed_replacement_keeps_old_or_new_files(tmp_path, renames, moved, shown):
-    for folder, text in (("made", "new"), ("out", "old")):
-        for name in ("a", "b"):
-            (tmp_path / folder / name).mkdir(parents=True)
-            (tmp_path / folder / name / "mask.png").write_text(text)
-    assert not completes_in_subprocess(move_until_killed, tmp_path / "made", tmp_path / "out", renames)
-    out = tmp_path / "out"
+def test_killed_replacement_keeps_old_or_new_files(folders, renames, moved, shown):
+    made, out = folders
+    assert not completes_in_subprocess(move_until_killed, made, out, renames)
     assert [path.read_text() for path in out.glob(f"{REPLACED}*/*/mask.png")] == moved.split()
     assert [path.read_text() for path in out.glob("[ab]/mask.png")] == shown.split()
-    (tmp_path / "made").mkdir(exist_ok=True)
-    move_entries(tmp_path / "made", out)
+    made.mkdir(exist_ok=True)
+    move_entries(made, out)
     assert {path.read_text() for path in out.glob("[ab]/mask.png")} <= {"new"}
     assert not list(out.glob(".*"))
 
@@ -66,15 +72,11 @@ IN_USE = r"made/b: cannot be moved \(in use\); close programs that use it"
     ("error", "raised"),
     [(OSError(errno.EACCES, "in use"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
-def test_failed_replacement_keeps_the_old_files(tmp_path, monkeypatch, error, raised, moved):
-    for folder, text in (("made", "new"), ("out", "old")):
-        for name in ("a", "b"):
-            (tmp_path / folder / name).mkdir(parents=True)
-            (tmp_path / folder / name / "mask.png").write_text(text)
-    rename = Path.rename
+def test_failed_replacement_keeps_the_old_files(folders, monkeypatch, error, raised, moved):
+    (made, out), rename = folders, Path.rename
 
     def fail(path, target):
-        if path == tmp_path / "made" / "b":
+        if path == made / "b":
             if moved:
                 rename(path, target)
             raise error
@@ -82,9 +84,9 @@ def test_failed_replacement_keeps_the_old_files(tmp_path, monkeypatch, error, ra
 
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(raised, match=IN_USE if raised is InputError else None):
-        move_entries(tmp_path / "made", tmp_path / "out")
-    assert [(tmp_path / "out" / name / "mask.png").read_text() for name in ("a", "b")] == ["old", "old"]
-    assert not list((tmp_path / "out").glob(f"{REPLACED}*"))
+        move_entries(made, out)
+    assert [(out / name / "mask.png").read_text() for name in ("a", "b")] == ["old", "old"]
+    assert not list(out.glob(f"{REPLACED}*"))
 
 
 def export(out, *names):

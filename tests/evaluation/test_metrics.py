@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from aotlab.evaluation.metrics import REGION_AND_CONTOUR, region_similarity
-from aotlab.evaluation.rules import make_vost_row
-from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
+from aotlab.evaluation.rules import RULES, make_vost_row
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.evaluation.tables import (
     compute_statistics,
     decay,
+    format_table,
     list_worst_objects,
     make_scores_table,
     nanmean,
@@ -68,3 +69,17 @@ def test_vost_also_scores_the_last_quarter_rounded_up(frames, tail):
     region = np.arange(frames) / frames
     row = make_vost_row(region)
     assert row["J_tr"] == pytest.approx(100 * region[-tail:].mean())
+
+
+def test_missing_frames_count_as_zero_for_their_object():
+    plan = ScoringPlan("a", (), (ScoredObject(1, missing_frames=2), ScoredObject(2, missing_frames=1)))
+    scores = join_scores(plan, [(np.ones((2, 2)), set())])
+    np.testing.assert_array_equal(scores.region, [[1, 0, 0], [1, 0, np.nan]])
+
+
+def test_summary_is_shown_if_it_differs_from_the_mean_of_objects():
+    scores = {"a": SequenceScores(np.full((2, 1, 4), 0.5), (ScoredObject(1, seen_in_training=True),))}
+    assert "\n\n" not in format_table(make_scores_table(scores))
+    layout = RULES["youtube_vos"].table
+    text = format_table(make_scores_table(scores, layout), layout)
+    assert text.endswith("\n\noverall -  J_seen 50.0  F_seen 50.0  J_unseen -  F_unseen -")

@@ -163,6 +163,12 @@ def test_undeclared_category_keeps_its_id(tree, read):
     assert found.classes["class 1"] == 1
 
 
+def test_first_of_two_categories_of_a_name_is_its_class(tree, read):
+    classes = read(tree).classes
+    tree["categories"].append({"id": 9, "name": "person"})
+    assert read(tree).classes == classes
+
+
 def test_image_without_objects_is_kept(tree, read):
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] != 2]
     found = read(tree)

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast import attention as fast_attention
 from aotlab.networks.fast.attention import ChunkedAttention, TiledLocalAttention
+from tests.marks import slow
 
 HEADS, DIM = 2, 16
 KINDS = [LocalAttention, TiledLocalAttention]
@@ -55,9 +56,10 @@ def definition(attention, query, key, value, size):
     return torch.stack(outputs, 1)
 
 
-CASES = [(size, window, True, 1) for size in SIZES for window in (15, 7)]
+CASES = [(size, window, True, 1) for size in SIZES for window in (15, 7) if (size, window) != ((26, 33), 15)]
 CASES += [((9, 17), window, False, 1) for window in (15, 7, 1)] + [((26, 33), 7, False, 1)]
-CASES += [((5, 13), 7, True, 3), ((26, 33), 7, True, 3)]  # windows of several frames share one softmax
+CASES += [((5, 13), 7, True, 3)]  # windows of several frames share one softmax
+CASES += slow(((26, 33), 15, True, 1), ((26, 33), 7, True, 3))
 
 
 @pytest.mark.parametrize(("size", "window", "relative", "frames"), CASES)

@@ -8,10 +8,11 @@ from torch import nn
 
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import ROUNDING, build, draw_texture, run_tracker, stripes
-from tests.marks import METHOD_PRESETS, slow
+from tests.marks import METHOD_PRESETS
 
 
-@pytest.mark.parametrize("preset", ["aott", *slow(*METHOD_PRESETS[1:])])
+@pytest.mark.slow  # importing the compiler takes seconds
+@pytest.mark.parametrize("preset", METHOD_PRESETS)
 def test_traced_model_gives_the_logits_of_the_plain_one(preset, monkeypatch):
     # without code generation, which takes a minute
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))

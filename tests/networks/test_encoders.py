@@ -9,7 +9,7 @@ from tests.engine.small_model import assert_same_weights
 from tests.marks import slow
 
 
-def drawn(*shape, seed=0):
+def draw_normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -24,14 +24,14 @@ def test_norms_are_frozen_and_hold_no_parameters(name):
     encoder = build_encoder(name)
     assert not any("norm" in key or ".bn" in key for key, _ in encoder.named_parameters())
     before = {key: tensor.clone() for key, tensor in encoder.named_buffers()}
-    encoder.train()(drawn(1, 3, 33, 33))
+    encoder.train()(draw_normal(1, 3, 33, 33))
     assert_same_weights(dict(encoder.named_buffers()), before)
 
 
 @pytest.mark.parametrize("size", [(29, 113), *slow(((50, 70),), ((1, 1),))])
 @torch.inference_mode()
 def test_swin_pads_sizes_to_patches_and_windows(swin, size):
-    maps = swin(drawn(1, 3, *size))
+    maps = swin(draw_normal(1, 3, *size))
     expected = [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16)]
     assert [tuple(x.shape[2:]) for x in maps[:3]] == expected
     assert all(torch.isfinite(x).all() for x in maps)

@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def painted(monkeypatch, stream, count=500, **options):
+def run_bar(monkeypatch, stream, count=500, **options):
     monkeypatch.setattr(sys, "stderr", stream)
     with progress_bar(count, unit="frame", title="tracking", **options) as bar:
         for _ in range(count):
@@ -21,11 +21,11 @@ def painted(monkeypatch, stream, count=500, **options):
 
 
 def test_terminal_gets_a_bar_and_a_log_file_few_lines(monkeypatch):
-    assert "\r" in painted(monkeypatch, Terminal())
-    assert painted(monkeypatch, Terminal(), 0) == painted(monkeypatch, Terminal(), enabled=False) == ""
-    assert painted(monkeypatch, io.StringIO()) == ""
+    assert "\r" in run_bar(monkeypatch, Terminal())
+    assert run_bar(monkeypatch, Terminal(), 0) == run_bar(monkeypatch, Terminal(), enabled=False) == ""
+    assert run_bar(monkeypatch, io.StringIO()) == ""
     monkeypatch.setattr(progress, "LINE_SECONDS", 1e-9)
-    text = painted(monkeypatch, io.StringIO())
+    text = run_bar(monkeypatch, io.StringIO())
     assert "\r" not in text
     assert "500/500" in text.splitlines()[-1]
     assert len(text.splitlines()) > 5

@@ -36,9 +36,7 @@ def test_reading_and_tracking_wait_for_slow_writing():
             while len(read) < max_read or len(tracked) < max_tracked:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            time.sleep(
-                0.05
-            )  # without limits, more would be read or tracked; on a busy machine this may miss it
+            time.sleep(0.05)  # without limits, more would be read or tracked; a busy machine may miss it
             counts.extend([len(read), len(tracked)])
 
     max_tracked = WRITE_BEHIND + 2  # one is being written, and one waits to be queued

@@ -34,6 +34,14 @@ def output(tmp_path):
 
 
 @pytest.fixture
+def job(tmp_path):
+    """A job whose video has three frames, with a mask of all its pixels."""
+    write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
+    write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
+    return Job.parse("a", tmp_path / "a", tmp_path / "a.png")
+
+
+@pytest.fixture
 def jobs(tmp_path):
     for name in ("run", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"x")
@@ -53,11 +61,7 @@ def test_tracker_options_resolve_names_when_read(monkeypatch):
     assert downloaded == ["aott"]
 
 
-def test_job_of_another_process_keeps_its_record(output, tmp_path):
-    frames, masks = draw_clip(3, 32, 48, seed=0)
-    write_images(tmp_path / "a", frames)
-    write_mask(tmp_path / "a.png", masks[0])
-    job = Job.parse("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
+def test_job_of_another_process_keeps_its_record(output, job):
     write_job_record(output / "a", replace(make_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
         record = Batch([job], output, *OPTIONS).run(job, StopFlag())
@@ -65,11 +69,8 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     assert read_job_record(output / "a").error == "not finished"
 
 
-def test_results_written_since_the_plan_stay(output, tmp_path):
-    write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
-    write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
-    job, options = Job.parse("a", tmp_path / "a", tmp_path / "a.png"), JobOptions(write="masks")
-    run = plan_job(job, output, options, lambda: INPUTS)
+def test_results_written_since_the_plan_stay(output, job):
+    run = plan_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     others = ({"video": "other"}, "results of other inputs")
     for digests, words in (others, (run.record.input_digests, "has finished it")):
@@ -91,14 +92,12 @@ def test_closed_job_folder_is_a_failed_job(closed_folder):
     assert batch.run(job, StopFlag()).error
 
 
-def test_stopped_list_does_not_count_results_of_other_inputs(output, tmp_path):
-    write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
-    write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
+def test_stopped_list_does_not_count_results_of_other_inputs(output, job):
     record = JobRecord("a", input_digests={"settings": "other"}, outputs=["masks"])
     write_job_record(output / "a", record)
     stop = StopFlag()
     stop.set()
-    records = Batch([Job.parse("a", tmp_path / "a", tmp_path / "a.png")], output, *OPTIONS).track(stop)
+    records = Batch([job], output, *OPTIONS).track(stop)
     assert "results of other inputs (different settings)" in records["a"].error
 
 
@@ -157,16 +156,8 @@ def test_only_files_of_the_run_are_removed(output):
     for name in ("masks/00000.png", "stereo/left/00000.png", "stereo/right/00000.png"):
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         (output / name).write_text("x")
-    kept = [
-        output / name
-        for name in (
-            "masks/00000.txt",
-            "stereo/left/00000.bak",
-            "masks/data.yaml",
-            "masks/9/00000.png",
-            "stereo/notes.txt",
-        )
-    ]
+    names = "masks/00000.txt masks/data.yaml masks/9/00000.png stereo/left/00000.bak stereo/notes.txt"
+    kept = [output / name for name in names.split()]
     for path in kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")

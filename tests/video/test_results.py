@@ -12,14 +12,7 @@ import pytest
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
-from aotlab.video.results import (
-    ASIDE,
-    STATE_FILE,
-    Replacement,
-    choose_action,
-    record_failure,
-    restore_aside,
-)
+from aotlab.video.results import ASIDE, STATE_FILE, Replacement, choose_action, record_failure, restore_aside
 
 
 @dataclass(frozen=True)
@@ -100,6 +93,10 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "track"
     os.utime(tmp_path / MASK, (2**32, 2**32))
     assert try_action(tmp_path, WANTED) == "refuse"
+    assert [try_action(tmp_path, WANTED, restored=names) for names in (["00000"], ["1"])] == [
+        "resume",
+        "refuse",
+    ]
     record_failure(tmp_path, replace(WANTED, error="refused", outputs=[]))
     assert read_job_record(tmp_path).error == "disk full"
     assert try_action(tmp_path, WANTED, force=True) == "track"

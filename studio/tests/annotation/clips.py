@@ -52,7 +52,7 @@ def find_frame_number(frame):
 
 
 class TruthTracker:
-    """A tracker that follows the truth for the objects that it was given, and notes what it was asked.
+    """A tracker that follows the truth for the objects that it was given, and records its calls.
 
     Args:
         lose: frames on which it finds no object.
@@ -144,6 +144,20 @@ def start_job(session, *args, **options):
     """Start a job and return it; arguments as of `Session.track`."""
     session.track(*args, **options)
     return session.runner.job
+
+
+def run_job(session, *args, **options):
+    """Start a job, wait for its end, and return it; arguments as of `Session.track`."""
+    job = start_job(session, *args, **options)
+    job.wait()
+    return job
+
+
+def list_visible_frames(session, number=None):
+    """Frames that show an object, or any."""
+    wanted = [number] if number else [*session.document.snapshot.objects]
+    labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
+    return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
 
 def list_titles(document):

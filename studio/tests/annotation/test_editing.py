@@ -17,7 +17,17 @@ from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, list_titles, png, square, start_job, truth
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    WIDTH,
+    draw,
+    list_titles,
+    png,
+    set_mask,
+    square,
+    start_job,
+    truth,
+)
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -488,3 +498,29 @@ def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True}
     )
     assert (session.document.snapshot.labels(5) == before).all()
+
+
+def test_refining_click_changes_the_existing_mask(served):
+    session = served.session
+    draw(session, 0, 1, 2)
+    merged = truth(0) > 0
+    set_mask(session.document, 0, 1, merged)
+    connection = served.open()
+    answer = connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], separate=True)
+    assert "error" not in answer
+    labels = session.document.snapshot.labels(0)
+    assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
+    assert "give a box" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
+    assert (
+        "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
+    )
+    both = {"positive": [[10, 10]], "negative": [[45, 30]], "separate": True}
+    assert "give either" in connection.do("suggest", frame=0, object_id=1, **both)["error"]
+
+
+def test_preview_of_a_click_leaves_masks_unchanged(served):
+    answer = served.open().do("preview", frame=0, positive=[[10, 10]])
+    assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
+    assert not served.session.document.snapshot.labels(0).any()
+    served.session.segmenter = None
+    assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]

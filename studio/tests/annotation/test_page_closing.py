@@ -11,19 +11,8 @@ import pytest
 from PIL import Image
 
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import (
-    Page,
-    Wire,
-    choose_status,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    draw,
-    list_titles,
-    start_job,
-    truth,
-    wait_until,
-)
+from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
+from studio.tests.annotation.clips import draw, list_titles, start_job, truth, wait_until
 from tests.marks import slow
 
 pytestmark = needs_browser

@@ -7,17 +7,8 @@ import pytest
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
-from studio.tests.annotation.browser import (
-    iou,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    LENGTH,
-    draw,
-    refresh_review,
-    start_job,
-    truth,
-)
+from studio.tests.annotation.browser import iou, needs_browser
+from studio.tests.annotation.clips import LENGTH, draw, refresh_review, start_job, truth
 from tests.marks import slow
 
 pytestmark = needs_browser

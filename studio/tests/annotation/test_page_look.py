@@ -6,17 +6,8 @@ import re
 
 import pytest
 
-from studio.tests.annotation.browser import (
-    VIEWPORT,
-    Page,
-    find_violations,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    draw,
-    hold,
-    start_job,
-)
+from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
+from studio.tests.annotation.clips import draw, hold, start_job
 from tests.marks import slow
 
 pytestmark = needs_browser

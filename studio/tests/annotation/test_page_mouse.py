@@ -8,19 +8,8 @@ import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import (
-    VIEWPORT,
-    Page,
-    Wire,
-    iou,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    draw,
-    set_mask,
-    start_job,
-    truth,
-)
+from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
+from studio.tests.annotation.clips import draw, set_mask, start_job, truth
 from tests.marks import slow
 
 pytestmark = needs_browser

@@ -7,15 +7,8 @@ import pytest
 from PIL import Image
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import (
-    Page,
-    Wire,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    draw,
-    truth,
-)
+from studio.tests.annotation.browser import Page, Wire, needs_browser
+from studio.tests.annotation.clips import draw, truth
 from tests.marks import slow
 
 pytestmark = needs_browser

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studio.tests.annotation.browser import (
-    iou,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    truth,
-)
+from studio.tests.annotation.browser import iou, needs_browser
+from studio.tests.annotation.clips import truth
 
 pytestmark = needs_browser
 

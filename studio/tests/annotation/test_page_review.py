@@ -13,13 +13,7 @@ from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Entry, VersionRecord
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
-from studio.tests.annotation.browser import (
-    RUNNING_JOB,
-    Page,
-    Wire,
-    choose_status,
-    needs_browser,
-)
+from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
     WAIT_SECONDS,

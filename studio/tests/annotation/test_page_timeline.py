@@ -8,16 +8,8 @@ from fractions import Fraction
 import pytest
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import (
-    VIEWPORT,
-    Page,
-    Wire,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    LENGTH,
-    draw,
-)
+from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
+from studio.tests.annotation.clips import LENGTH, draw
 
 pytestmark = needs_browser
 

@@ -1,4 +1,4 @@
-"""Augmentation: crops that show an object, labels that follow their pixels, which colors for what."""
+"""Augmentation: crops that show an object, labels that follow their pixels, colors."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ from aotlab.dataloaders.training.augment import (
 from tests.dataloaders.training.in_memory import CROP, colored, phase, rng
 
 
-def painted(shape=(50, 70), value=3):
+def draw_rectangle(shape=(50, 70), value=3):
     """A bright rectangle of an object on black, and its mask."""
     mask = np.zeros(shape, np.uint8)
     mask[15:40, 20:50] = value
@@ -34,7 +34,7 @@ def make_clip(kind, image, mask, seed=0, **options):
 @pytest.mark.parametrize("kind", ["static", "video"])
 @pytest.mark.parametrize("shape", [(50, 70), (200, 31), (65, 65), (30, 31), (400, 300)])
 def test_frames_and_masks_have_the_size_of_the_crop(kind, shape, augmentation):
-    frames, labels = make_clip(kind, *painted(shape), augmentation=augmentation, thin_plate=0.5)
+    frames, labels = make_clip(kind, *draw_rectangle(shape), augmentation=augmentation, thin_plate=0.5)
     assert (frames.shape, frames.dtype) == ((4, CROP, CROP, 3), np.uint8)
     assert (labels.shape, labels.dtype) == ((4, CROP, CROP), np.uint8)
 
@@ -42,7 +42,7 @@ def test_frames_and_masks_have_the_size_of_the_crop(kind, shape, augmentation):
 @pytest.mark.parametrize(("kind", "thin_plate"), [("static", 0.0), ("static", 1.0), ("video", 0.0)])
 @pytest.mark.parametrize("seed", range(2))
 def test_labels_follow_their_pixels(kind, thin_plate, seed):
-    image, mask = painted((120, 160), value=3)
+    image, mask = draw_rectangle((120, 160), value=3)
     mask[30:90, 40:120] = 3
     image[mask > 0] = 255
     options = {"augmentation": "aot", "short_edge": 100}  # the colors of deaot hide the fill

@@ -1,4 +1,4 @@
-"""Training clips: which frames they take, what is numbered how, what is read."""
+"""Training clips: choice of frames, numbers of objects, reads of files."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from aotlab.utils.errors import InputError
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_frames, phase, rng
 
 
-def labeled(labels):
+def make_clip(labels):
     """A clip whose images show the label as gray."""
     labels = np.asarray(labels, np.uint8)
     return Clip(np.repeat(labels[..., None], 3, axis=-1), labels, len(set(np.unique(labels)) - {0, 255}))
@@ -63,7 +63,7 @@ def test_merged_clips_keep_ids_below_void():
     assert clip.num_objects == MAX_OBJECTS
     left, right = clip.labels.copy(), clip.labels.copy()
     left[..., 101:], right[..., :101] = 0, 0
-    merged = merge_clips(labeled(left), labeled(right), rng(), max_objects=250)
+    merged = merge_clips(make_clip(left), make_clip(right), rng(), max_objects=250)
     assert merged.num_objects == MAX_OBJECTS
     assert not (merged.labels == 255).any()
 
@@ -87,7 +87,7 @@ def test_merging_pastes_second_clip_over_first():
 def test_object_covered_by_merging_is_not_counted():
     below = np.zeros((1, 30, 30), np.uint8)
     below[:, :15] = 1
-    merged = merge_clips(labeled(below), labeled(below), rng(), max_objects=10)
+    merged = merge_clips(make_clip(below), make_clip(below), rng(), max_objects=10)
     assert merged.num_objects == 1
 
 

@@ -56,16 +56,16 @@ def make(root, images, annotations, split="train2017"):
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def opened(root, split=None):
+def open_images(root, split=None):
     return open_set(root.parent, SourceConfig(root.name, "coco", split)).images
 
 
 def test_images_with_large_objects_are_found(root):
-    assert [image.image.name[-6:] for image in opened(root)] == ["09.jpg", "07.jpg"]
+    assert [image.image.name[-6:] for image in open_images(root)] == ["09.jpg", "07.jpg"]
 
 
 def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
-    image = opened(root)[1]
+    image = open_images(root)[1]
     pixels, mask = pickle.loads(pickle.dumps(image)).read()
     assert pixels.shape == (HEIGHT, WIDTH, 3)
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -83,7 +83,7 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
 ])  # fmt: skip
 def test_images_are_found_in_every_layout(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
-    assert len(opened(tmp_path, split)) == 2
+    assert len(open_images(tmp_path, split)) == 2
 
 
 def test_images_in_folders_are_not_mixed_up(root):
@@ -91,14 +91,14 @@ def test_images_in_folders_are_not_mixed_up(root):
     (root / "train2017" / "a").mkdir()
     shutil.copy(image, root / "train2017" / "a")
     change_instances(root, lambda tree: tree["images"][0].update(file_name=f"a/{image.name}"))
-    assert opened(root)[0].image == root / "train2017" / "a" / image.name
+    assert open_images(root)[0].image == root / "train2017" / "a" / image.name
     for name in (f"../train2017/{image.name}", f"/data/coco/train2017/{image.name}"):
         change_instances(root, lambda tree, name=name: tree["images"][0].update(file_name=name))
-        assert opened(root)[0].image == image
+        assert open_images(root)[0].image == image
 
 
 def test_size_mismatch_with_json_rejected(root):
-    image = opened(root)[0]
+    image = open_images(root)[0]
     Image.new("RGB", (10, 10)).save(image.image)
     with pytest.raises(InputError, match=r"009\.jpg: 10×10, but its mask .*json is 60×40"):
         image.read()
@@ -114,7 +114,7 @@ def test_size_mismatch_with_json_rejected(root):
 def test_malformed_json_rejected(root, text, message):
     (root / "annotations/instances_train2017.json").write_text(text)
     with pytest.raises(InputError, match=message):
-        opened(root)
+        open_images(root)
 
 
 @pytest.mark.parametrize("form", ["polygons", "runs"])
@@ -127,7 +127,7 @@ def test_polygons_and_run_lengths_are_drawn(root, form):
     }[form]
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))
-    (image,) = opened(root)
+    (image,) = open_images(root)
     assert np.array_equal(image.read_mask(), expected)
 
 
@@ -148,7 +148,7 @@ COUNTS = [HEIGHT * WIDTH]
 def test_invalid_segmentation_rejected(root, segmentation):
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))
-    (image,) = opened(root, "train2017")
+    (image,) = open_images(root, "train2017")
     with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
         image.read()
 
@@ -157,4 +157,4 @@ def test_invalid_segmentation_rejected(root, segmentation):
 def test_invalid_image_size_rejected(root, size):
     change_instances(root, lambda tree: tree["images"][0].update(height=size[0], width=size[1]))
     with pytest.raises(InputError, match="instances_train2017"):
-        opened(root, "train2017")
+        open_images(root, "train2017")

@@ -25,7 +25,7 @@ def square(gray, ground, left, top, side, frames=4):
     return Clip(images, labels, 1, (f"gray {gray}",))
 
 
-def composed(seed, **options):
+def compose(seed, **options):
     return compose_clips(
         square(FIRST, 0, 25, 25, 30),
         square(SECOND, 120, 10, 10, 40),
@@ -34,12 +34,12 @@ def composed(seed, **options):
     )
 
 
-def drawn(seeds=range(40)):
-    return [composed(seed) for seed in seeds]
+def compose_all(seeds=range(40)):
+    return [compose(seed) for seed in seeds]
 
 
 def test_composed_clip_holds_the_objects_of_both():
-    clips = drawn()
+    clips = compose_all()
     assert all(clip.names == ("gray 60", "gray 220") for clip in clips)
     assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.num_objects + 1)} for clip in clips)
     # Not every draw of a motion leaves both objects in sight, but few tries in a row fail.
@@ -47,7 +47,7 @@ def test_composed_clip_holds_the_objects_of_both():
 
 
 def test_labels_lie_on_the_pasted_pixels():
-    for clip in drawn(range(10)):
+    for clip in compose_all(range(10)):
         inner = np.abs(clip.frames[..., 0].astype(int) - SECOND) < 3
         number = {int(value) for value in np.unique(clip.labels[inner]) if value}
         assert len(number) == 1
@@ -57,13 +57,13 @@ def test_labels_lie_on_the_pasted_pixels():
 
 
 def test_pasted_objects_lie_over_or_under_the_first():
-    first = [clip.frames[:, 28:52, 28:52, 0].astype(int) for clip in drawn()]
+    first = [clip.frames[:, 28:52, 28:52, 0].astype(int) for clip in compose_all()]
     assert 10 < sum((np.abs(pixels - FIRST) > 3).any() for pixels in first) < 30
 
 
 def test_pasted_objects_move_and_change_their_size():
     moved, grown = [], []
-    for clip in drawn():
+    for clip in compose_all():
         second = [np.argwhere(frame[..., 0] > 200) for frame in clip.frames]
         if len(second[0]) and len(second[-1]):
             moved.append(np.linalg.norm(second[-1].mean(0) - second[0].mean(0)))
@@ -76,7 +76,7 @@ def test_pasted_objects_are_mostly_visible(monkeypatch):
     motions, shares = [], []
     draw_motion = "aotlab.dataloaders.training.clips.random_motion"
     monkeypatch.setattr(draw_motion, lambda *args: motions.append(random_motion(*args)) or motions[-1])
-    for clip in drawn():
+    for clip in compose_all():
         pasted = np.abs(clip.frames[0, ..., 0].astype(int) - SECOND) < 60
         shares.append(pasted.sum() / (40 * motions[-1].scale) ** 2)
     assert sum(share > MIN_VISIBLE for share in shares) >= 36
@@ -87,19 +87,19 @@ def test_visible_object_is_pasted_at_the_first_try(monkeypatch):
     beside = Motion(np.array([10, 10]), np.zeros(2), scale=0.3, growth=0, turn=0)
     draw_motion = "aotlab.dataloaders.training.clips.random_motion"
     monkeypatch.setattr(draw_motion, lambda *_: motions.append(beside) or beside)
-    assert composed(0).num_objects == 2
+    assert compose(0).num_objects == 2
     assert len(motions) == 1
 
 
 def test_motion_ends_on_the_last_frame(monkeypatch):
     motion = Motion(np.array([15, 20]), np.array([50, 40]), scale=0.5, growth=0, turn=0)
     monkeypatch.setattr("aotlab.dataloaders.training.clips.random_motion", lambda *_: motion)
-    last = np.argwhere(composed(0).frames[-1, ..., 0] > 150)
+    last = np.argwhere(compose(0).frames[-1, ..., 0] > 150)
     assert (last.mean(0) + 0.5).tolist() == [60, 65]
 
 
 def test_objects_that_enter_begin_at_a_border():
-    clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.num_objects == 2]
+    clips = [clip for clip in (compose(seed, entering=True) for seed in range(40)) if clip.num_objects == 2]
     assert len(clips) > 30
     # The first clip's square lies in the middle, so what touches a border is the other.
     edges = np.array([[(side > 0).any() for side in borders(clip.labels[0])] for clip in clips])

@@ -26,16 +26,16 @@ def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEG
         write_mask(root / masks / name / f"{stem}.png", mask)
 
 
-def grades():
+def draw_gray_columns():
     """Gray levels 0, 100, 128 and 255 in four columns."""
     return np.repeat(np.array([0, 100, 128, 255], np.uint8), 8)[None].repeat(SIZE[0], axis=0)
 
 
-def opened(root, kind, split=None):
+def open_source(root, kind, split=None):
     return open_set(root.parent, SourceConfig(root.name, kind, split))
 
 
-def values(item):
+def list_ids(item):
     """The ids of an item, read together with its image."""
     image, mask = item.read()
     assert (image.shape[:2], image.dtype, mask.dtype) == (mask.shape, np.uint8, np.uint8)
@@ -51,11 +51,11 @@ def test_static_sets_are_folders_or_loose_images(tmp_path):
         write_noise(tmp_path / f"JPEGImages/4.{suffix}")  # the first of the suffixes wins
     for name in ("A/1", "B/2", "3", "4"):
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
-    found = opened(tmp_path, "static")
+    found = open_source(tmp_path, "static")
     assert isinstance(found, ImageSet)
     names = sorted(image.image.name for image in found.images)
     assert names == ["1.jpg", "2.JPG", "3.png", "4.jpg"]
-    assert all(values(image) == {0, 1, 3, 255} for image in found.images)
+    assert all(list_ids(image) == {0, 1, 3, 255} for image in found.images)
 
 
 def test_unpaired_files_are_ignored_and_only_255_is_one_object(tmp_path):
@@ -63,9 +63,9 @@ def test_unpaired_files_are_ignored_and_only_255_is_one_object(tmp_path):
         write_noise(tmp_path / f"JPEGImages/A/{name}.jpg")
     for name in ("1", "3", "._1"):
         write_mask(tmp_path / f"Annotations/A/{name}.png", np.where(IDS == 3, 255, 0))
-    (image,) = opened(tmp_path, "static").images
+    (image,) = open_source(tmp_path, "static").images
     assert image.image.match("A/1.jpg")
-    assert values(image) == {0, 1}
+    assert list_ids(image) == {0, 1}
 
 
 def test_static_split_lists_sets_or_images(tmp_path):
@@ -73,7 +73,7 @@ def test_static_split_lists_sets_or_images(tmp_path):
         write_noise(tmp_path / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
     write_list(tmp_path / "ImageSets/some.txt", ["B", "4"])
-    found = opened(tmp_path, "static", "some")
+    found = open_source(tmp_path, "static", "some")
     assert sorted(image.image.name for image in found.images) == ["2.jpg", "4.jpg"]
 
 
@@ -83,11 +83,11 @@ def test_videos_may_be_sparsely_labeled(tmp_path):
     for index in (0, 2, 3):
         (tmp_path / f"Annotations/sparse/{index:05d}.png").unlink()
     add_video(tmp_path, "single", frames=1)
-    found = opened(tmp_path, "video")
+    found = open_source(tmp_path, "video")
     assert isinstance(found, VideoSet)
     assert [(video.name, len(video.frames)) for video in found.videos] == [("dense", 3), ("sparse", 2)]
     assert [frame.name for frame in found.videos[1].frames] == ["00001.jpg", "00004.jpg"]
-    assert values(list_frame_pairs(found.videos[1])[0]) == {0, 1, 3, 255}
+    assert list_ids(list_frame_pairs(found.videos[1])[0]) == {0, 1, 3, 255}
 
 
 @pytest.mark.parametrize("kind", ["video", "vost", "youtube_vos"])
@@ -96,7 +96,7 @@ def test_video_split_selects_and_orders(tmp_path, kind):
         add_video(tmp_path, name)
     youtube_vos(tmp_path, {name: {"1": {"frames": ["00000", "00001"]}} for name in ("a", "b", "c")})
     write_list(tmp_path / "ImageSets/2022/train.txt", ["c", "", "a ", "c"])
-    found = opened(tmp_path, kind, "2022/train")
+    found = open_source(tmp_path, kind, "2022/train")
     assert [video.name for video in found.videos] == ["c", "a"]
 
 
@@ -106,9 +106,9 @@ def test_davis_2017_is_read_at_any_resolution(tmp_path, base, resolution):
     for name in ("bear", "camel", "deer"):
         add_video(tmp_path / base, f"{resolution}/{name}")
     write_list(tmp_path / base / "ImageSets/2017/train.txt", ["camel", "bear"])
-    video, other = opened(tmp_path, "davis").videos
+    video, other = open_source(tmp_path, "davis").videos
     assert (video.name, other.name) == ("bear", "camel")
-    assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
+    assert list_ids(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
 
 
 @pytest.mark.parametrize("lists", ["2016", "480p"])
@@ -116,8 +116,8 @@ def test_davis_2016_has_one_object_and_lists_frames(tmp_path, lists):
     add_video(tmp_path, "480p/bear", mask=np.where(IDS > 0, 255, 0))
     pairs = [f"/JPEGImages/480p/bear/0000{n}.jpg /Annotations/480p/bear/0000{n}.png" for n in range(3)]
     write_list(tmp_path / f"ImageSets/{lists}/train.txt", pairs)
-    (video,) = opened(tmp_path, "davis", "2016/train").videos
-    assert values(list_frame_pairs(video)[2]) == {0, 1}
+    (video,) = open_source(tmp_path, "davis", "2016/train").videos
+    assert list_ids(list_frame_pairs(video)[2]) == {0, 1}
 
 
 def youtube_vos(base, meta):
@@ -135,17 +135,17 @@ def test_youtube_vos_drops_single_frames(tmp_path, base):
         "short": {"1": {"frames": stems[:1]}},
     }
     youtube_vos(tmp_path / base, meta)
-    (video,) = opened(tmp_path, "youtube_vos").videos
+    (video,) = open_source(tmp_path, "youtube_vos").videos
     assert video.name == "good"
     assert [frame.stem for frame in video.frames] == ["00005", "00010"]
-    assert values(list_frame_pairs(video)[0]) == {0, 1, 255}
+    assert list_ids(list_frame_pairs(video)[0]) == {0, 1, 255}
 
 
 def test_listed_video_without_frames_rejected(tmp_path):
     add_video(tmp_path, "a", step=5)
     youtube_vos(tmp_path, {name: {"1": {"frames": ["00000", "00005"]}} for name in ("a", "absent")})
     with pytest.raises(InputError, match=r"JPEGImages/absent: no such folder; expected the frames"):
-        opened(tmp_path, "youtube_vos")
+        open_source(tmp_path, "youtube_vos")
 
 
 @pytest.mark.parametrize(("kind", "image", "mask"), [
@@ -159,10 +159,10 @@ def test_listed_video_without_frames_rejected(tmp_path):
 def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     write_noise(tmp_path / image)
     (tmp_path / mask).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(grades()).save(tmp_path / mask)
-    (item,) = opened(tmp_path, kind).images
-    assert values(item) == {0, 1}
-    assert np.array_equal(item.read_mask(), grades() > 127)
+    Image.fromarray(draw_gray_columns()).save(tmp_path / mask)
+    (item,) = open_source(tmp_path, kind).images
+    assert list_ids(item) == {0, 1}
+    assert np.array_equal(item.read_mask(), draw_gray_columns() > 127)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
@@ -170,9 +170,9 @@ def test_saliency_maps_of_every_mode_are_read(tmp_path, mode):
     write_noise(tmp_path / "images/1.jpg")
     path = tmp_path / "ground_truth_mask/1.png"
     path.parent.mkdir()
-    Image.fromarray(np.where(grades() > 127, np.uint8(255), np.uint8(0))).convert(mode).save(path)
-    (item,) = opened(tmp_path, "ecssd").images
-    assert np.array_equal(item.read_mask(), grades() > 127)
+    Image.fromarray(np.where(draw_gray_columns() > 127, np.uint8(255), np.uint8(0))).convert(mode).save(path)
+    (item,) = open_source(tmp_path, "ecssd").images
+    assert np.array_equal(item.read_mask(), draw_gray_columns() > 127)
 
 
 @pytest.mark.parametrize("base", ["VOCdevkit/VOC2012", "VOC2012", ""])
@@ -183,9 +183,9 @@ def test_voc_reads_listed_instances(tmp_path, base, split, count):
         write_mask(tmp_path / base / f"SegmentationObject/{name}.png", IDS)
     write_list(tmp_path / base / "ImageSets/Segmentation/trainval.txt", ["2007_1", "2007_3"])
     write_list(tmp_path / base / "ImageSets/Segmentation/train.txt", ["2007_3"])
-    images = opened(tmp_path, "voc2012", split).images
+    images = open_source(tmp_path, "voc2012", split).images
     assert len(images) == count
-    assert values(images[-1]) == {0, 1, 3, 255}
+    assert list_ids(images[-1]) == {0, 1, 3, 255}
     assert images[-1].image.name == "2007_3.jpg"
 
 
@@ -215,16 +215,16 @@ def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
     write_list(tmp_path / "ImageSets/zebra.txt", ["a", "zebra"])
     write_list(tmp_path / "ImageSets/val.txt", [""])
     with pytest.raises(InputError, match=words):
-        opened(tmp_path, kind, split)
+        open_source(tmp_path, kind, split)
 
 
 def test_set_without_masks_rejected(tmp_path):
     write_noise(tmp_path / "JPEGImages/a/1.jpg")
     (tmp_path / "Annotations/a").mkdir(parents=True)
     with pytest.raises(InputError, match="no image with a mask"):
-        opened(tmp_path, "static")
+        open_source(tmp_path, "static")
     with pytest.raises(InputError, match="no video with 2 frames that have masks"):
-        opened(tmp_path, "video")
+        open_source(tmp_path, "video")
 
 
 def test_broken_meta_file_rejected(tmp_path):
@@ -232,12 +232,12 @@ def test_broken_meta_file_rejected(tmp_path):
     for text in ("{", "[]", '{"videos": {"a": {}}}'):
         (tmp_path / "meta.json").write_text(text)
         with pytest.raises(InputError, match=r"meta\.json: not readable"):
-            opened(tmp_path, "youtube_vos")
+            open_source(tmp_path, "youtube_vos")
 
 
 def test_ids_above_255_rejected(tmp_path):
     write_noise(tmp_path / "JPEGImages/1.jpg")
     write_mask(tmp_path / "Annotations/1.png", np.full(SIZE, 300))
-    (item,) = opened(tmp_path, "static").images
+    (item,) = open_source(tmp_path, "static").images
     with pytest.raises(InputError, match=r"1\.png: object id 300"):
         item.read()

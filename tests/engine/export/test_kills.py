@@ -25,7 +25,7 @@ def export_empty(folder, replace=False):
 
 
 def export_until(place, folder, calls=1, replace=False):
-    """Export empty graphs; die before a function is called for the last time of ``calls``."""
+    """Export empty graphs; die before the call of this number."""
     die_before(place, calls)
     export_empty(folder, replace)
 

@@ -25,12 +25,12 @@ def bounded():
     } | {"first_frame": build("aott", "model.max_objects=3")}
 
 
-def stored(tracker, path):
+def save_state(tracker, path):
     torch.save(tracker.state_dict(), path)
     return torch.load(path, weights_only=True)
 
 
-def resumed(model, config, state):
+def resume(model, config, state):
     tracker = Tracker(model, config)
     tracker.load_state_dict(state)
     return tracker
@@ -47,7 +47,7 @@ def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
 def test_length_of_the_video_is_stored(bounded, tmp_path):
     tracker = Tracker(*bounded["every_nth"])
     tracker.reset(np.int64(3000))
-    other = resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
+    other = resume(*bounded["every_nth"], save_state(tracker, tmp_path / "state.pt"))
     assert other.state.length == 3000
 
 
@@ -64,7 +64,7 @@ def test_saved_state_is_independent_of_tracker(bounded, policy):
     run_tracker(tracker, frames[:4], {0: stripes([4, 9])})
     state = tracker.state_dict()
     expected = run_tracker(tracker, frames[4:], {})
-    found = run_tracker(resumed(*bounded[policy], state), frames[4:], {})
+    found = run_tracker(resume(*bounded[policy], state), frames[4:], {})
     assert_same(found, expected)
 
 
@@ -72,10 +72,10 @@ def test_states_without_mask_or_with_forgotten_objects_resume(bounded, tmp_path)
     frames = draw_texture(5)
     first = Tracker(*bounded["every_nth"])
     first.step(frames[0])
-    second = resumed(*bounded["every_nth"], stored(first, tmp_path / "state.pt"))
+    second = resume(*bounded["every_nth"], save_state(first, tmp_path / "state.pt"))
     run_tracker(second, frames[1:3], LATE)
     second.forget(4)
-    third = resumed(*bounded["every_nth"], stored(second, tmp_path / "state.pt"))
+    third = resume(*bounded["every_nth"], save_state(second, tmp_path / "state.pt"))
     assert third.ids == (9,)
     assert torch.equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
 
@@ -104,7 +104,7 @@ def test_state_of_other_precision_rejected():
         Tracker(model, other).load_state_dict(Tracker(model, config).state_dict())
 
 
-def damaged(state):
+def damage_state(state):
     """States in which something is missing, changed or of another kind."""
     yield None
     yield []
@@ -122,7 +122,10 @@ def damaged(state):
         yield {**state, "groups": [{**group, "memory": {**memory, key: value}}]}
     for key in ("long", "short"):
         for change in CHANGES:
-            yield {**state, "groups": [{**group, "memory": {**memory, key: changed(memory[key], change)}}]}
+            yield {
+                **state,
+                "groups": [{**group, "memory": {**memory, key: change_tensors(memory[key], change)}}],
+            }
 
 
 CHANGES = [
@@ -135,10 +138,10 @@ CHANGES = [
 """what a tensor of a bank's state may not be"""
 
 
-def changed(tree, change):
+def change_tensors(tree, change):
     """Nested lists with every tensor changed."""
     if isinstance(tree, list | tuple):
-        return [changed(part, change) for part in tree]
+        return [change_tensors(part, change) for part in tree]
     return change(tree)
 
 
@@ -146,7 +149,7 @@ def test_rejected_state_leaves_tracker_unchanged(bounded):
     frames, tracker, other = draw_texture(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
     for each in (tracker, other):
         run_tracker(each, frames[:3], {0: stripes([4, 9])})
-    for state in damaged(other.state_dict()):
+    for state in damage_state(other.state_dict()):
         with pytest.raises(InputError, match="tracker state: "):
             tracker.load_state_dict(state)
     assert tracker.ids == other.ids

@@ -13,9 +13,8 @@ from aotlab.configs.schema import RulesConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
-from tests.engine import small_model
 from tests.engine.fake_cuda import forget_constants
-from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_texture, run_tracker, stripes
 
 
 @pytest.mark.parametrize(("mask", "words"), [
@@ -127,21 +126,21 @@ def test_read_only_frames_do_not_warn(models, recwarn):
 
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_default_dtype_has_no_effect(preset):
-    model, config = small_model.build(preset)
-    frames = small_model.draw_texture(3)
-    masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
-    expected = small_model.run_tracker(Tracker(model, config), frames, masks)
+    model, config = build(preset)
+    frames = draw_texture(3)
+    masks = {0: stripes([1, 2]), 2: stripes([0, 3])}
+    expected = run_tracker(Tracker(model, config), frames, masks)
     forget_constants()
     try:
         torch.set_default_dtype(torch.float64)
-        found = small_model.run_tracker(Tracker(model, config), frames, masks)
+        found = run_tracker(Tracker(model, config), frames, masks)
     finally:
         torch.set_default_dtype(torch.float32)
-    small_model.assert_same(found, expected)
+    assert_same(found, expected)
     assert {prediction.logits.dtype for prediction in found} == {torch.float32}
 
 
 def test_fused_model_runs_as_it_is():
-    model, config = small_model.build("aott")
+    model, config = build("aott")
     fused = optimize(model)
     assert Tracker(fused, config).model is fused

@@ -25,7 +25,7 @@ from tests.engine.small_model import assert_same_weights, tiny_settings, to_publ
 from tests.golden import synthetic
 from tests.golden.references import golden_table
 from tests.limits import limit_file_size
-from tests.marks import one_of_each_method
+from tests.marks import one_of_each_method, slow
 from tests.mutations import raises_one_sentence
 
 LAYOUTS = {
@@ -110,7 +110,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, model, config):
     assert path.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("layout", [*LAYOUTS, "safetensors"])
+@pytest.mark.parametrize("layout", ["module", "safetensors", *slow("state_dict", "model", "bare")])
 def test_published_file_gives_the_same_logits(tmp_path, aott, layout):
     path = tmp_path / "AOTT"
     if layout == "safetensors":

@@ -44,7 +44,7 @@ def repeating(monkeypatch):
 
 @pytest.fixture
 def real_tracker(monkeypatch):
-    """Commands load the engine's tracker after all."""
+    """Commands load the engine's tracker."""
     monkeypatch.setattr(engine, "Tracker", TRACKER)
 
 

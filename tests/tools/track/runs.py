@@ -1,15 +1,20 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
+import signal
+
 import numpy as np
 
-from aotlab.media.masks import write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools import track as cli
 from tests.drawn_clips import draw_box
 from tests.repeating_tracker import RepeatingTracker
 
+NAMES = [f"{index:05d}.png" for index in range(4)]
+WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
+
 
 class Repeater(RepeatingTracker):
-    """Is loaded without a file; the class counts loads and steps of all its trackers."""
+    """A tracker that is loaded without a file; the class counts loads and steps of all of them."""
 
     loads = steps = 0
 
@@ -36,3 +41,28 @@ def save(path, value, size=(32, 48)):
 def track(video, tmp_path, *masks, args=()):
     options = [part for mask in masks for part in ("--mask", str(mask))]
     return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *args])
+
+
+def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT):
+    """Run until a signal on the third frame."""
+    step = Repeater.step
+
+    def send_signal(self, frame, mask=None):
+        if frame[0, 0, 2] == 42:
+            signal.raise_signal(number)
+        return step(self, frame, mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repeater, "step", send_signal)
+        assert track(video, tmp_path, mask, args=args) == 128 + number
+
+
+def largest_ids(folder):
+    """Largest id of each mask, by name."""
+    return {path.name: read_mask(path).max() for path in sorted((folder / "out" / "masks").iterdir())}
+
+
+def snapshot(folder):
+    """Content and time of all files of a folder, hidden ones as well."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}

@@ -163,11 +163,12 @@ def test_package_installed_later_keeps_finished_results(clips, out, repeating, m
     assert read_mask(mask).max() == 7
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize(("name", "lost"), [("coco.json", "coco.json"), ("masks/00002.png", "1 of 3 masks")])
-def test_finished_results_without_a_file_need_force(clips, out, repeating, capsys, name, lost):
+def test_finished_results_without_a_file_need_force(clips, out, repeating, capsys, name, lost, damage):
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)
-    (out / "a" / name).unlink()
+    damage(out / "a" / name)
     assert track(clips) == 1
     assert f"a: already contains results without {lost}; choose" in capsys.readouterr().err
     assert read_mask(mask).max() == 7

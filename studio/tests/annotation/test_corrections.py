@@ -1,0 +1,482 @@
+"""Corrections: the frames that an edit outdates are tracked again in the background."""
+
+import threading
+from contextlib import nullcontext
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from aotlab import InputError, Prediction
+from aotlab_studio.document import editing
+from aotlab_studio.document.events import DocumentEvent
+from aotlab_studio.document.log import Changes
+from aotlab_studio.document.planning import plan_corrections
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.protocol import JobEvent
+from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import OutdatedError
+from aotlab_studio.session.uploads import load_upload
+from studio.tests.annotation.clips import (
+    LENGTH,
+    WAIT_SECONDS,
+    TruthTracker,
+    draw,
+    equal_labels,
+    hold,
+    list_labels,
+    list_titles,
+    list_visible_frames,
+    outline_message,
+    png,
+    run_job,
+    square,
+    start_job,
+    truth,
+    wait_until,
+    wait_until_propagated,
+)
+
+
+def propagate(session):
+    """Propagate a correction now, and wait for its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+        assert session.runner.wait(WAIT_SECONDS)
+
+
+def stroke(frame, *point, object_id=1):
+    """The message of a dot on an object that propagates."""
+    return {
+        "do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_job_tracks_from_its_own_revision(session, direction, long_pause):
+    tracker = hold(session, 6)
+    start = LENGTH - 1 if direction == "backward" else 0
+    draw(session, start, 1)
+    job = start_job(session, start, direction)
+    wait_until(lambda: job.done >= 4)
+    job.pause()
+    tracker.allow()
+    wait_until(lambda: job.status == "paused")
+    corrected = abs(start - 2)
+    run_action(session, stroke(corrected, 50, 20))
+    tracker.calls.clear()
+    job.resume()
+    job.wait(60)
+    assert job.status == "done"
+    assert (corrected, [1]) not in tracker.calls
+    assert session.document.snapshot.list_outdated()
+    propagate(session)
+    assert (corrected, [1]) in tracker.calls
+    assert session.document.snapshot.list_outdated() == []
+    session.document.undo()
+    session.document.undo()
+    assert list_visible_frames(session) == [start]
+
+
+def test_correction_propagates_over_other_objects_keyframes(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    draw(session, 9, 1)
+    run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
+    wait_until_propagated(session)
+    assert list_visible_frames(session, 2) == list(range(5, LENGTH))
+    assert list_titles(session.document) == ("prompt", None)
+    session.document.undo()
+    assert list_visible_frames(session, 2) == []
+    assert list_visible_frames(session, 1) == list(range(LENGTH))
+
+
+def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, reopen):
+    tracker = TruthTracker()
+    session = reopen(folder, tracker)
+    draw(session, 0, 1, 2)
+    run_job(session, 0)
+    tracker.calls.clear()
+    run_action(session, stroke(6, 50, 20))
+    (layer_id,) = session.document.snapshot.pending
+    layer = session.document.snapshot.state.layers[layer_id]
+    assert (layer.first, layer.last, layer.reference_frame) == (1, LENGTH - 1, 6)
+    assert (layer.keyframes, layer.objects) == ([0], [1])
+    propagate(session)
+    order = [index for index, _ in tracker.calls]
+    assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
+    assert session.runner.job.report().done == session.runner.job.report().total
+
+
+def test_correction_ends_at_the_last_result_before_a_drawing(session, long_pause):
+    draw(session, 0, 1)
+    run_job(session, 0, last=5)
+    draw(session, 6, 2)
+    run_action(session, stroke(3, 50, 20))
+    (layer_id,) = session.document.snapshot.pending
+    layer = session.document.snapshot.state.layers[layer_id]
+    assert (layer.reference_frame, layer.last, layer.objects) == (3, 5, [1])
+
+
+def test_correction_before_a_backward_result_goes_on_backward(session):
+    draw(session, 6, 1)
+    run_job(session, 6, "backward")
+    draw(session, 3, 1)
+    layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
+    assert (layer.first, layer.last, layer.keyframes) == (0, 5, [])
+
+
+def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
+    for frame in (0, 6):
+        draw(session, frame, 1, 2)
+    run_job(session, 0)
+    editing.paint(session.document, 6, 1, [(46, 30)], 3)
+    assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+    editing.paint(session.document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
+    propagate(session)
+    assert session.describe().outdated == {2: [(7, 11)]}  # nothing to track these from
+    session.document.undo()
+    draw(session, 10, 2)
+    editing.paint(session.document, 6, 1, [(46, 30)], 20)
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
+
+
+def test_merged_drawings_keep_results_current(session, long_pause):
+    draw(session, 0, 1, 2)
+    run_job(session, 0)
+    draw(session, 5, 1)
+    propagate(session)
+    editing.reset_frame(session.document, 5)
+    propagate(session)
+    editing.merge_objects(session.document, 2, 1)
+    assert session.document.snapshot.pending == []
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_object_merged_with_tracked_pixels_is_tracked_again(session, long_pause):
+    draw(session, 0, 1, 2)
+    draw(session, 5, 1)
+    run_job(session, 0)
+    editing.merge_objects(session.document, 2, 1)
+    assert session.describe().outdated == {1: [(1, 4), (6, 11)]}
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_loaded_masks_are_tracked_from(session, long_pause):
+    for frame in (0, 6):
+        draw(session, frame, 1, 2)
+    run_job(session, 0)
+    labels = np.where(truth(6) == 2, 0, truth(6))
+    labels[25:35, 42:46] = 1
+    load_upload(session.document, 6, png(labels))
+    assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, monkeypatch):
+    calls, keyframe = [], Snapshot.keyframe
+    monkeypatch.setattr(Snapshot, "keyframe", lambda now, index: calls.append(index) or keyframe(now, index))
+    draw(session, 0, 1, 2)
+    snapshot = session.document.snapshot
+
+    def count_calls(before, *frames):
+        """Return the calls to plan masks on frames, and the number of layers."""
+        digests = dict.fromkeys((1, 2), "0" * 32)
+        after = before.with_state(before.state.apply(Changes(keyframes=dict.fromkeys(frames, digests))))
+        calls.clear()
+        layers = plan_corrections(before, after, frames)
+        return len(calls), len(layers)
+
+    assert count_calls(snapshot, *range(1, LENGTH)) == (0, 0)  # nothing is tracked
+    run_job(session, 0)
+    (few, _), (many, _) = (count_calls(session.document.snapshot, *range(2, end, 2)) for end in (4, 12))
+    assert many <= 5 * few
+
+
+def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
+    after = before.with_state(before.state.apply(Changes(keyframes=marks)))
+    layers = plan_corrections(before, after, [*marks])
+    assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
+
+
+def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    draw(session, 4, 2)
+    assert session.runner.list_corrections()
+    run_job(session, 4)
+    assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
+
+
+def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    tracker = hold(session, 3)
+    run_action(session, stroke(2, 30, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    first = session.runner.job
+    run_action(session, stroke(2, 33, 20))
+    assert len(session.document.snapshot.pending) == 1
+    wait_until(lambda: session.runner.job is not first)
+    assert first.status == "stopped"
+    assert first.done < first.total
+    tracker.allow()
+    job = run_job(session, 2)
+    assert job.status == "done"
+    assert not job.layer.is_automatic
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("refused", [False, True])
+def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, refused, paused):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    tracker = hold(session, 6)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done > 3)
+    first = session.runner.job
+    if paused:
+        run_action(session, {"do": "pause"})
+    with pytest.raises(InputError, match="no such object") if refused else nullcontext():
+        run_action(session, stroke(8, 50, 20, object_id=7 if refused else 1))
+    tracker.allow()
+    if paused:
+        wait_until(lambda: first.status == "paused")
+        assert (session.runner.running_job, first.paused) == (first, True)
+        run_action(session, {"do": "resume"})
+    first.wait(60)
+    assert (first.status, first.done) == ("done", first.total)
+    wait_until(lambda: not session.document.snapshot.list_outdated())
+
+
+def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    tracker = hold(session, 3)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    run_action(session, {"do": "stop"})
+    session.runner.job.wait()
+    assert session.document.snapshot.list_outdated()
+    assert len(session.runner.list_corrections()) == 1
+    tracker.allow()
+    run_action(session, stroke(8, 50, 20))
+    wait_until_propagated(session)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
+    draw(session, 0, 1, 2)
+    run_job(session, 0)
+    run_action(session, stroke(8, 50, 20))
+    run_action(session, stroke(3, 50, 20, object_id=2))
+    assert len(session.document.snapshot.pending) == 2
+    assert session.describe().outdated == {1: [(1, 7), (9, 11)], 2: [(1, 2), (4, 11)]}
+    session.close()
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
+    tracker = TruthTracker()
+    session = reopen(folder, tracker)
+    events = []
+    session.document.listeners.append(events.append)
+    session.runner.schedule()
+    wait_until(
+        lambda: (
+            not session.runner.running_job
+            and any(isinstance(event, DocumentEvent) and not event.state.outdated for event in events)
+        )
+    )
+    jobs = [event.job for event in events if isinstance(event, JobEvent)]
+    assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]
+    assert list_titles(session.document)[0] == "brush"
+
+
+def test_undone_correction_waits_again_after_redo(session, long_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    run_action(session, stroke(5, 50, 30))
+    (second,) = session.document.snapshot.pending
+    session.document.undo()
+    (first,) = session.document.snapshot.pending
+    assert first < second
+    session.document.undo()
+    assert session.document.snapshot.pending == []
+    assert session.document.snapshot.list_outdated() == []
+    session.document.redo()
+    assert session.document.snapshot.pending == [first]
+    run_job(session, 0)
+    assert session.document.snapshot.pending == []
+    session.document.undo()
+    assert session.document.snapshot.pending == [first]
+
+
+def test_failed_correction_stays_outdated(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    fail = Mock(side_effect=InputError("no model"))
+    session.runner.make_tracker = fail
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: session.runner.job.status == "failed" and not session.runner.list_corrections())
+    assert (len(session.document.snapshot.pending), fail.call_count) == (1, 1)  # it is not tried again
+    assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
+
+
+def test_correction_undone_at_its_start_keeps_others_running(session, short_pause, monkeypatch):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    list_corrections, document = session.runner.list_corrections, session.document
+
+    def undo_meanwhile():
+        waiting = list_corrections()
+        if waiting and list_titles(document)[0] == "brush":
+            undo = threading.Thread(target=document.undo)
+            undo.start()
+            undo.join(0.5)
+        return waiting
+
+    monkeypatch.setattr(session.runner, "list_corrections", undo_meanwhile)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: list_titles(document)[0] == "tracking")
+    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
+    session.document.redo()
+    assert session.runner.wait(60)
+    assert document.snapshot.list_outdated() == []
+
+
+def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    failed, list_corrections = threading.Event(), session.runner.list_corrections
+
+    def fail():
+        failed.set()
+        raise InputError("database is locked")
+
+    monkeypatch.setattr(session.runner, "list_corrections", fail)
+    run_action(session, stroke(5, 50, 20))
+    assert failed.wait(60)
+    wait_until(lambda: "database is locked" in caplog.text)
+    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
+    run_action(session, stroke(8, 50, 20))
+    assert session.runner.wait(60)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    wait_until_propagated(session)
+    run_action(session, {"do": "reset_frame", "frame": 5})
+    assert session.document.snapshot.list_outdated() == [(1, 11)]
+    wait_until_propagated(session)
+    assert session.document.snapshot.list_outdated() == []
+    assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
+
+
+def test_absence_on_a_frame_does_not_propagate(session, short_pause):
+    draw(session, 0, 1, 2)
+    run_job(session, 0)
+    run_action(session, {"do": "mark_absent", "frame": 5, "object_id": 2})
+    assert session.document.snapshot.list_outdated() == []
+    assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause, monkeypatch, starts):
+    draw(session, 0, 1, 2)
+    run_job(session, 0)
+    before = list_labels(session.document)
+    points = [[14, 8]]
+    tracker = hold(session, 0)
+    if not starts:
+        monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.5)
+    run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
+    if starts:
+        wait_until(lambda: session.runner.running_job)
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+    tracker.allow()
+    assert session.runner.wait(60)
+    for index in (*range(1, 4), *range(5, LENGTH)):
+        assert (session.document.snapshot.labels(index) == before[index]).all()
+    assert session.document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
+    with pytest.raises(OutdatedError) as refused:
+        session.set_status("accepted", outdated="wait")
+    assert refused.value.choices == ["proceed"]
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
+    assert session.runner.wait(60)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
+    draw(session, 0, 1, 2)
+    run_job(session, 0)
+    run_action(session, stroke(5, 50, 20))
+    assert session.runner.list_corrections()
+    run_action(session, {"do": "delete_object", "object_id": 1})
+    assert not session.runner.list_corrections()
+
+
+def test_second_object_keeps_frames_of_the_first(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    before = list_labels(session.document)
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
+    wait_until_propagated(session)
+    after = list_labels(session.document)
+    assert all((labels == 2).any() for labels in after[5:])
+    assert equal_labels([labels == 1 for labels in before], [labels == 1 for labels in after])
+
+
+class Greedy(TruthTracker):
+    """Gives every pixel of object 1 to object 2, if it knows object 2."""
+
+    def step(self, frame, mask=None):
+        found = super().step(frame, mask)
+        if 2 not in self.ids or mask is not None:
+            return found
+        logits = found.logits.clone()
+        one, two = (self.ids.index(each) + 1 for each in (1, 2))
+        logits[two] = logits[[one, two]].max(0).values
+        logits[one] = -3.0
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    before = list_labels(session.document)
+    session.runner.make_tracker = Greedy
+    run_action(session, outline_message(5, None, square(40, 25, 10)))
+    wait_until_propagated(session)
+    lost = sum(
+        int(((old == 1) & (new != 1)).sum())
+        for old, new in zip(before, list_labels(session.document), strict=True)
+    )
+    assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
+    run_action(session, {"do": "undo"})
+    assert equal_labels(list_labels(session.document), before)
+
+
+def test_correction_resumed_with_another_model_names_both(session, short_pause):
+    draw(session, 0, 1)
+    run_job(session, 0)
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
+    run_action(session, outline_message(1, 1, square(50, 2, 6)))
+    session.runner.wait(60)
+    session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
+    session.runner.wait(60)
+    models = [
+        (item["layer"], item["model"].split()[2][0], item["frames"])
+        for item in session.document.snapshot.list_models()
+    ]
+    assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]

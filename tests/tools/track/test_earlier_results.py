@@ -1,0 +1,313 @@
+"""Results in the output folder of ``aotlab track``: replaced, kept or reused, by the inputs that they belong to."""
+
+import itertools
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from aotlab.media.job_record import JobRecord
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.video import compute_fingerprint, open_frames
+from aotlab.tools.track import main
+from aotlab.utils.errors import InputError
+from aotlab.video import results, resume
+from aotlab.video.digests import digest_inputs
+from aotlab.video.job import Job
+from aotlab.video.outputs import BUILT_IN_OUTPUTS
+from aotlab.video.results import STATE_FILE
+from tests.drawn_clips import write_images
+from tests.limits import make_pipe
+from tests.media.video_files import write_gray
+from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_ids, save, snapshot, track
+
+
+def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
+    assert track(video, tmp_path, mask) == 0
+    for other, part in (
+        (["memory.every=9"], "settings"),
+        (["--end", "1"], "frames"),
+        (["--class", "cat"], "classes"),
+    ):
+        assert track(video, tmp_path, mask, args=other) == 2
+        assert (
+            f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
+        )
+    own = tmp_path / "out" / "masks" / NAMES[2]
+    for wrong in (
+        ["--remove", "99999:1"],
+        ["--mask", "9=gone.png"],
+        ["--mask", f"9={mask}"],
+        ["--mask", f"2={own}"],
+    ):
+        assert track(video, tmp_path, mask, args=["--force", *wrong]) == 2
+        assert list(largest_ids(tmp_path)) == NAMES
+    assert f"the results would overwrite {own}" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
+    assert list(largest_ids(tmp_path)) == NAMES[:2]
+
+
+def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
+    photo = tmp_path / "out" / "prompt_masks" / "00000.png"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("mine")
+    line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), "--force"]
+    assert main(line) == 2
+    words = "already contains prompt_masks, which aotlab did not write; choose another"
+    assert words in capsys.readouterr().err
+    assert photo.read_text() == "mine"
+
+
+def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeating, monkeypatch):
+    fail = Mock(side_effect=InputError("unreadable"))
+    monkeypatch.setattr(repeating, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Repeater, "step", fail)
+        for args in ([], ["--box", "1:2=1,1,9,9"]):
+            assert track(video, tmp_path, mask, args=args) == 2
+    assert not [*(tmp_path / "out").glob("[!.]*"), *(tmp_path / "out").glob(".track.json")]
+    assert track(video, tmp_path, mask) == 0
+
+
+@pytest.mark.parametrize("failure", [InputError("unreadable"), MemoryError(), signal.SIGINT])
+def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repeating, monkeypatch, failure):
+    def fail(*_):
+        if isinstance(failure, Exception):
+            raise failure
+        signal.raise_signal(failure)
+
+    before = track(video, tmp_path, mask), snapshot(tmp_path / "out")
+    monkeypatch.setattr(repeating, "reset" if failure == signal.SIGINT else "step", fail)
+    assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
+    assert (0, snapshot(tmp_path / "out")) == before
+
+
+def test_earlier_results_stay_if_the_first_frame_is_broken(video, mask, tmp_path):
+    assert track(video, tmp_path, mask) == 0
+    (video / NAMES[2]).write_bytes(b"broken")
+    assert track(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
+    assert list(largest_ids(tmp_path)) == NAMES
+
+
+def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
+    make_pipe(tmp_path / "pipe")
+    content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
+    save(mask, 1, (48, 64))
+    for args in ([], ["--force"]):
+        threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+        assert track(tmp_path / "pipe", tmp_path, mask, args=args) == (2 if args else 0)
+        own = save(tmp_path / "out" / "masks" / "00009.png", 9)
+    assert "already contains masks/00009.png, which aotlab did not write" in capsys.readouterr().err
+    assert read_mask(own).max() == 9
+
+
+@pytest.mark.parametrize("checkpoint", ["usable", "damaged"])
+def test_masks_edited_after_a_failure_need_force(
+    video, mask, tmp_path, monkeypatch, capsys, repeating, checkpoint
+):
+    out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
+
+    def fail_late(self, name, tracked):
+        if name == "00003":
+            raise InputError("disk full")
+        write_frame(self, name, tracked)
+
+    def wait_for_earlier_masks(self, frame, mask=None):
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("masks/*.png"))) < self.steps and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return step(self, frame, mask)
+
+    line = ["--write", "masks,objects"]
+    with monkeypatch.context() as patch:
+        patch.setattr(BUILT_IN_OUTPUTS["objects"], "write", fail_late)
+        patch.setattr(Repeater, "step", wait_for_earlier_masks)
+        patch.setattr(resume, "SAVE_SECONDS", 0)
+        patch.setattr(resume.ResumingTracker, "save_stopped", lambda *_: None)
+        assert track(video, tmp_path, mask, args=line) == 1
+    assert (out / STATE_FILE).exists()
+    edited = save(out / "masks" / NAMES[3], 7)
+    os.utime(edited, (2**32, 2**32))
+    if checkpoint == "damaged":
+        (out / "masks" / NAMES[0]).unlink()
+    capsys.readouterr()
+    for args in ([], ["--dry-run"]):
+        assert track(video, tmp_path, mask, args=[*line, *args]) == 2
+        assert "masks that were edited after its run failed; choose" in capsys.readouterr().err
+    assert read_mask(edited).max() == 7
+    assert track(video, tmp_path, mask, args=[*line, "--force"]) == 0
+    assert set(largest_ids(tmp_path).values()) == {1}
+
+
+@pytest.mark.parametrize("write", ["masks,objects", "alpha"])
+def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, repeating, write):
+    folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
+    line = ["--write", "masks,objects"]
+    assert track(numbered, tmp_path, mask, args=line) == 0
+    mine = [folder / name for folder in folders for name in ("notes.txt", "00000_mine.png", "00000.txt")]
+    mine += [tmp_path / "out" / name / "shot.1001.png" for name in ("masks/copies", "objects/1_copy")]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    assert track(numbered, tmp_path, mask, args=line) == 0
+    assert repeating.loads == 1
+    assert track(numbered, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
+    assert repeating.loads == 2
+    assert {path.read_text() for path in mine} == {"mine"}
+    assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
+    assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
+
+
+@pytest.mark.parametrize("args", [[], ["--dry-run"]])
+def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args):
+    assert track(video, tmp_path, mask, args=["--end", "1"]) == 0
+    own = save(tmp_path / "out" / "masks" / "00003.png", 9)
+    assert track(video, tmp_path, mask, args=["--force", *args]) == 2
+    assert "already contains masks/00003.png, which aotlab did not write" in capsys.readouterr().err
+    assert read_mask(own).max() == 9
+    own.unlink()
+    assert track(video, tmp_path, mask, args=["--force", *args]) == 0
+
+
+class Killed(BaseException):
+    """End of a process without any cleanup."""
+
+
+def kill_at(patch, call):
+    """Raise `Killed` at the call of this number of functions that replace results, and run no cleanup."""
+    calls = itertools.count()
+
+    def kill(original):
+        def counted(*args):
+            if next(calls) == call:
+                patch.setattr(results.Replacement, "__exit__", lambda *_: None)
+                raise Killed
+            return original(*args)
+
+        return counted
+
+    for name in ("_move", "write_job_record", "remove"):
+        patch.setattr(results, name, kill(getattr(results, name)))
+    patch.setattr(results.os, "replace", kill(os.replace))
+
+
+def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, repeating):
+    out, line = tmp_path / "out", ["--write", "masks,objects"]
+    assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+    before, forced = snapshot(out), [*line, "--end", "1", "--force"]
+    found = set()
+    for call in itertools.count():
+        with monkeypatch.context() as patch, suppress(Killed):
+            kill_at(patch, call)
+            if track(video, tmp_path, mask, args=forced) == 0:
+                break
+        if track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0:  # restored and reused
+            assert snapshot(out) == before
+            found.add("restored")
+        else:  # the first new frame was written
+            found.add("replaced")
+            shutil.rmtree(out)
+            assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+            before = snapshot(out)
+    assert found == {"restored", "replaced"}
+    assert [path.name for path in sorted(out.iterdir())] == [".track.json", "masks", "objects"]
+    assert list(largest_ids(tmp_path)) == NAMES[:2]
+
+
+@pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
+def test_forced_run_on_a_full_disk_keeps_earlier_results(video, mask, tmp_path, monkeypatch, capsys, earlier):
+    out, line = tmp_path / "out", ["--write", "masks,alpha"]
+    if earlier == "interrupted":
+        interrupt(monkeypatch, video, tmp_path, mask, args=line)
+    elif earlier == "finished":
+        assert track(video, tmp_path, mask, args=line) == 0
+        (out / "masks" / "notes.txt").write_text("mine")
+    before = snapshot(out) if out.exists() else {}
+
+    def fail(*args):
+        raise InputError("alpha/00000.png: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("aotlab.video.outputs._save_png", fail)
+    assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert (snapshot(out) if out.exists() else {}) == before
+
+
+def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
+    assert track(video, tmp_path, mask) == 0
+    assert track(tmp_path / "out" / "masks", tmp_path, mask, args=("--write", "alpha", "--force")) == 2
+    assert "would overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
+
+
+def test_video_of_same_size_and_time_is_not_the_tracked_one(mask, tmp_path, capsys):
+    for name in "ab":
+        write_images(tmp_path / name / "raw", [np.full((32, 48, 3), ord(name), np.uint8)], "{:05d}.bmp")
+        os.utime(tmp_path / name / "raw" / "00000.bmp", ns=(0, 0))
+    assert track(tmp_path / "a" / "raw", tmp_path, mask) == 0
+    assert track(tmp_path / "b" / "raw", tmp_path, mask) == 2
+    assert "already contains results of other inputs (different video);" in capsys.readouterr().err
+    os.utime(tmp_path / "a" / "raw" / "00000.bmp", ns=(5, 5))  # an archive holds whole seconds
+    assert track(tmp_path / "a" / "raw", tmp_path, mask) == 0
+
+
+def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
+    video, mask = write_gray(tmp_path / "before.mp4", 3), tmp_path / "first.png"
+    write_mask(mask, np.ones((48, 64), np.uint8))
+    assert track(video, tmp_path, mask, args=WRITE) == 0
+    renamed = video.rename(tmp_path / "after.mp4")
+    assert track(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
+    assert "results of other inputs (different video);" in capsys.readouterr().err
+
+
+def digest_job(job):
+    name, fingerprint = open_frames(job.video).name, compute_fingerprint(Path(job.video))
+    return digest_inputs(job, {}, JobRecord("a", video_name=name, fingerprint=fingerprint))
+
+
+def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
+    mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
+    for path in (mask, encoder, decoder):
+        path.write_bytes(b"unchanged")
+    job = Job.parse("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
+    digests = [digest_job(job)]
+    for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
+        (tmp_path / name).write_bytes(b"other")
+        digests.append(digest_job(job))
+    (tmp_path / "second_classes.json").write_bytes(b"of another mask")
+    assert digest_job(job) == digests[-1]
+    assert len({digest["masks or prompts"] for digest in digests}) == 5
+
+
+SAME = [
+    {"video": "video"},
+    {"video": "links/video"},
+    {"masks": "first.png"},
+    {"masks": "0=first.png", "start": 0},
+    {"boxes": ("4:8-24:20", ":2=1,2,3,4")},
+    {"boxes": ("0:2=1,2,3,4", ":1=4.0,8,20,12")},
+    {"classes": (":1=cat",)},
+    {"levels": "0,255.0", "rate": "25.00"},
+]
+
+
+@pytest.mark.parametrize("spelling", SAME, ids=str)
+def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/video").symlink_to(video)
+    values = {
+        "name": "out", "video": str(video), "masks": str(mask), "boxes": ("4,8,20,12", ":2=1,2,3,4"),
+        "classes": "cat", "levels": "0, 255", "rate": "25",
+    }  # fmt: skip
+    before = digest_job(Job.parse(**values))
+    monkeypatch.chdir(tmp_path)
+    assert digest_job(Job.parse(**values | spelling)) == before
+    for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
+        assert digest_job(Job.parse(**values | other)) != before

@@ -1,0 +1,158 @@
+"""Runs of ``aotlab track`` that a signal stops, and the next run, which resumes."""
+
+import signal
+from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from aotlab.media.job_record import read_job_record
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.video import open_frames
+from aotlab.utils.errors import InputError
+from aotlab.video import resume
+from aotlab.video.results import STATE_FILE
+from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_ids, save, track
+
+
+def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path, monkeypatch, capsys):
+    save_checkpoint = Mock(side_effect=InputError("no space left"))
+    monkeypatch.setattr(resume.ResumingTracker, "_save", save_checkpoint)
+    interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
+    assert save_checkpoint.called
+    assert "the same command resumes" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def interrupted(request, video, mask, tmp_path, monkeypatch, capsys):
+    """Output folder of a run that a signal, by default Ctrl-C, stopped on its third frame."""
+    number = getattr(request, "param", signal.SIGINT)
+    interrupt(monkeypatch, video, tmp_path, mask, args=WRITE, number=number)
+    assert "hold the first 3 frames; the same command resumes" in capsys.readouterr().err
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("args", [["--write", "overlay"], ["--write", "masks,prores"], ["--both-directions"]])
+def test_run_without_progress_does_not_offer_to_resume(video, mask, tmp_path, monkeypatch, capsys, args):
+    interrupt(monkeypatch, video, tmp_path, mask, args=args)
+    assert "interrupted: " in (error := capsys.readouterr().err)
+    assert "resumes" not in error
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+
+
+@pytest.mark.parametrize("interrupted", [signal.SIGINT, signal.SIGTERM], indirect=True)
+def test_interrupt_leaves_complete_files(interrupted, tmp_path):
+    assert list(largest_ids(tmp_path)) == NAMES[:3]
+    assert len(list(open_frames(interrupted / "overlay.mp4"))) == 3
+
+
+@pytest.mark.parametrize("args", [[], ["--force"]])
+def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, repeating, capsys, args):
+    steps = repeating.steps
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert repeating.steps - steps == 1
+    assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
+    assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
+    assert files(interrupted) == files(tmp_path / "calm" / "out")
+    assert not (interrupted / STATE_FILE).exists()
+
+
+def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monkeypatch, capsys):
+    step, args = Repeater.step, [*WRITE, "--start", "1"]
+
+    def cut_on_second(self, frame, mask=None):
+        return replace(step(self, frame, mask), cut=frame[0, 0, 2] == 42)
+
+    monkeypatch.setattr(Repeater, "step", cut_on_second)
+    interrupt(monkeypatch, video, tmp_path, mask, args=args)
+    capsys.readouterr()
+    assert track(video, tmp_path, mask, args=args) == 0
+    out = capsys.readouterr().out
+    assert "3 frames, 2 restored; " in out
+    assert "1 cut, before frame 2\n" in out
+
+
+def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeating, monkeypatch):
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
+    resuming, frame = (resume.ResumingTracker(repeating(), tmp_path, str), np.zeros((8, 8, 3), np.uint8))
+    saved = []
+    for index in range(4):
+        resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
+        saved.append((tmp_path / STATE_FILE).exists())
+        write_mask(tmp_path / "masks" / f"{max(0, index - 1)}.png", frame[..., 0])
+    assert saved == [False, False, False, True]
+
+
+def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, repeating):
+    (tmp_path / STATE_FILE).write_bytes(b"progress")
+    resume.ResumingTracker(repeating(), tmp_path, str).save_stopped(0)
+    assert (tmp_path / STATE_FILE).read_bytes() == b"progress"
+
+
+@pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
+def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, repeating, args):
+    steps = repeating.steps
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert repeating.steps - steps == 4
+
+
+def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, repeating, caplog):
+    (interrupted / STATE_FILE).write_bytes(b"PK damaged")
+    steps = repeating.steps
+    assert track(video, tmp_path, mask, args=WRITE) == 0
+    assert "not readable" in caplog.text
+    assert "tracking starts from the first frame" in caplog.text
+    assert repeating.steps - steps == 4
+
+
+@pytest.mark.parametrize("args", [[], ["--force"]])
+def test_progress_without_one_of_its_masks_starts_over(
+    interrupted, video, mask, tmp_path, repeating, caplog, args
+):
+    (interrupted / "masks" / NAMES[1]).unlink()
+    steps = repeating.steps
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert f"{NAMES[1]}: no such file; tracking starts from the first frame" in caplog.text
+    assert repeating.steps - steps == 4
+    assert list(largest_ids(tmp_path)) == NAMES
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
+)
+def test_run_after_a_damaged_mask_starts_over(
+    interrupted, video, mask, tmp_path, repeating, capsys, number, damage
+):
+    damage(interrupted / "masks" / NAMES[number])
+    assert track(video, tmp_path, mask, args=WRITE) in (1, 2)
+    assert "the next run starts from the first frame" in capsys.readouterr().err
+    steps = repeating.steps
+    assert track(video, tmp_path, mask, args=WRITE) == 0
+    assert repeating.steps - steps == 4
+
+
+def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, repeating, monkeypatch):
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
+    interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
+    steps = repeating.steps
+    assert track(video, tmp_path, mask, args=WRITE) == 0
+    assert repeating.steps - steps == 1
+
+
+def test_rate_leaves_out_reading_of_restored_masks(interrupted, video, mask, tmp_path, monkeypatch):
+    clock = SimpleNamespace(seconds=0.0)
+
+    def read(path):
+        clock.seconds += 1
+        return read_mask(path)
+
+    monkeypatch.setattr(resume, "read_mask", read)
+    monkeypatch.setattr("time.perf_counter", lambda: clock.seconds)
+    assert track(video, tmp_path, mask, args=WRITE) == 0
+    assert (clock.seconds, read_job_record(tmp_path / "out").seconds) == (3, 0)
