@@ -259,6 +259,8 @@ class VideoReader:
             self.close()
             self._container = open_video(self._source.path)
             self._container.streams.video[0].thread_type = "AUTO"
+            # for AV1, `skip_frame` would keep the value that it has when the decoder opens
+            self._container.streams.video[0].codec_context.open(strict=False)
         if key:
             self._container.seek(self._source.index.seek_time(key), stream=self._container.streams.video[0])
         self._next, self._key, self._exact = key, key or None, not key

@@ -163,7 +163,7 @@ class VideoWriter:
 class _SoundCopy:
     """Copies sound into a video while it is written, up to the first place where it is broken.
 
-    Sound that MP4 cannot store is encoded again.
+    Sound that MP4 cannot store is encoded as AAC.
 
     Args:
         sound: sound of the source.
@@ -180,7 +180,8 @@ class _SoundCopy:
         if self._copied:
             self._stream = target.add_stream_from_template(audio)
         else:
-            self._stream = target.add_stream("aac", rate=audio.rate, layout=audio.layout.name)
+            # a rate and layout that the encoder has; those of the source may be unknown or unsupported
+            self._stream = target.add_stream("aac", rate=48000, layout="stereo")
         if begin:
             self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
         self._pieces = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
