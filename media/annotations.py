@@ -67,7 +67,7 @@ def read_annotations(
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
             folder of results, whose record has the names of the video and of classes; or a format of a plug-in.
         video: the video that the masks belong to.
-        frame: return only this frame; if the file has a single frame, use it for this one.
+        frame: return only this frame; if a single frame has objects, they are used for this one.
         strict: raise an error instead of a warning if the file names another video.
 
     Raises:

@@ -37,9 +37,11 @@ def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
 def order_names(names: Iterable[Name]) -> list[Name]:
     """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg."""
 
-    def key(name: str | Path) -> tuple[list[str | int], str]:
+    def key(name: str | Path) -> tuple[list[tuple[int, str]], str]:
+        # `int` refuses the thousands of digits that a name in a file may have
         parts = re.split(r"(\d+)", image_stem(name))
-        return [int(part) if part.isdecimal() else part for part in parts], str(name)
+        parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
+        return [(index % 2 and len(part), part) for index, part in enumerate(parts)], str(name)
 
     return sorted(names, key=key)
 
@@ -50,7 +52,7 @@ def image_stem(name: str | Path) -> str:
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
     # In a URL, the name is in the query, or at the end of the path before the query.
     for text in (name, re.split(r"[?#]", name)[0]):
-        path = PurePosixPath(text.replace("\\", "/"))
+        path = PurePosixPath(re.sub(r"\\|\?\w+=", "/", text))
         if path.suffix.lower() in SUFFIXES:
             return path.stem
     return PurePosixPath(name.replace("\\", "/")).name
