@@ -143,14 +143,20 @@ class VideoWriter:
     def _start(self) -> None:
         import av
 
-        codec, *_ = encoder = ALPHA.get(self.path.suffix, H264)
+        codec, layout, options = ALPHA.get(self.path.suffix, H264)
         problem = f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs"
         require(codec in av.codecs_available, problem)
         drop_messages()
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
-        self._stream = _add_stream(self._container, encoder, self.rate, self._stored)
-        self._stream.codec_context.time_base = TICK if self.variable_rate else 1 / self.rate
+        self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
+        self._stream.pix_fmt, (self._stream.height, self._stream.width) = layout, self._stored
+        if codec == "libvpx-vp9":
+            self._stream.bit_rate = 0  # constant quality
+        context = self._stream.codec_context
+        context.time_base = TICK if self.variable_rate else 1 / self.rate
+        # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
+        context.colorspace = context.color_primaries = context.color_trc = 1
         if self._sound is not None and self.channels == 3:
             try:
                 self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)
@@ -227,21 +233,3 @@ class _SoundCopy:
                 "%s: its sound ends at %.1f s, where it does not decode", self._path, self._written or 0
             )
             log.debug("%s", error)
-
-
-def _add_stream(
-    container: av.container.OutputContainer,
-    encoder: tuple[str, str, dict[str, str]],
-    rate: Fraction,
-    size: tuple[int, int],
-) -> Any:
-    """Add a video stream for frames of (height, width), set for good quality."""
-    codec, layout, options = encoder
-    stream: Any = container.add_stream(codec, rate=rate, options=options)
-    stream.pix_fmt, (stream.height, stream.width) = layout, size
-    if codec == "libvpx-vp9":
-        stream.bit_rate = 0  # constant quality
-    # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
-    context = stream.codec_context
-    context.colorspace = context.color_primaries = context.color_trc = 1
-    return stream

@@ -56,9 +56,9 @@ def run_job(
     tracker = replace(tracker or TrackerOptions(), device=device)
     options = replace(options or JobOptions(), progress=False)
     try:
-        if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
-            return run_locally(job, Path(output), tracker, options)
         files, root = fsspec.core.url_to_fs(output)
+        if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
+            return run_locally(job, Path(root), tracker, options)
         files.invalidate_cache()
         identity = identify(job, tracker, options)
         if read_marker(files, root)[0] == identity:
