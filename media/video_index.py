@@ -28,12 +28,8 @@ class Packet(NamedTuple):
 class VideoIndex:
     """Times and key frames of a video file, up to the first packet that cannot be read.
 
-    Packets are read without decoding, unless their times are doubtful.
-
-    Args:
-        path: the file.
-        start: seconds of the first frame that decodes, by the file's clock; earlier packets have no frame, as their
-            key frame is missing.
+    Packets are read without decoding, unless their times are doubtful. ``start``: seconds of the first frame that
+    decodes, by the file's clock; earlier packets have no frame, as their key frame is missing.
     """
 
     def __init__(self, path: Path, start: Fraction | None = None) -> None:
@@ -57,12 +53,13 @@ class VideoIndex:
         """times of the frames; empty if they are not distinct, so that the file can only be read from its beginning"""
         self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}
         """frame number by time"""
-        self._seek_times = {0: 0} | {
+        self.seek_times = {0: 0} | {
             self.index_by_time[packet.pts]: packet.pts if packet.dts is None else min(packet.pts, packet.dts)
             for packet in packets
             if packet.key and packet.pts is not None and packet.pts in self.index_by_time
         }
-        self._keys = sorted(self._seek_times)
+        """time to seek to by key frame, not later than its packet's, in units of `time_base`"""
+        self._keys = sorted(self.seek_times)
 
     def find(self, time: Fraction | None) -> int | None:
         """Return the number of the frame at seconds by the file's clock; None if no frame has this time."""
@@ -71,10 +68,6 @@ class VideoIndex:
     def find_key_frame(self, index: int) -> int:
         """Return the last key frame up to this one."""
         return self._keys[bisect_right(self._keys, index) - 1]
-
-    def seek_time(self, key: int) -> int:
-        """Return the time to seek to for a key frame, not later than its packet's, in units of `time_base`."""
-        return self._seek_times[key]
 
     def time(self, index: int, rate: Fraction) -> Fraction:
         """Return seconds from the first frame; by the rate if the file has no distinct times."""

@@ -44,8 +44,8 @@ class VideoWriter:
     """Write frames to a video file.
 
     ``.mp4`` is H.264 in 4:2:0, which every player supports and which needs even sizes: the last row or column of an odd
-    size is repeated. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha,
-    for H×W×4 frames. `close` renames the file to its path, unless there were no frames.
+    size is repeated. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha, for H×W×4 frames. `close` renames the
+    file to its path, unless there were no frames.
 
     Args:
         path: the file, ending in .mp4, .mov or .webm.
@@ -97,13 +97,8 @@ class VideoWriter:
     def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
 
-        Args:
-            frame: H×W×3 or H×W×4 uint8.
-            time: seconds since the source's first frame; None: directly after the previous frame. The file starts at
-                the first frame written.
-
-        Raises:
-            InputError: the file cannot be written.
+        ``time``: seconds since the source's first frame; None: directly after the previous frame. The file starts at
+        the first frame written. Raises `InputError` if it cannot be written.
         """
         import av
 
@@ -167,14 +162,9 @@ class VideoWriter:
 
 
 class _SoundCopy:
-    """Copies sound into a video while it is written, up to the first place where it is broken.
+    """Copies sound into a new video while it is written, up to the first error; as AAC if MP4 cannot store it.
 
-    Sound that MP4 cannot store is encoded as AAC.
-
-    Args:
-        sound: sound of the source.
-        target: opened output video, to which nothing was written yet.
-        begin: seconds from the source's first frame to the target's.
+    ``begin``: seconds from the source's first frame to the target's.
     """
 
     def __init__(self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction) -> None:
