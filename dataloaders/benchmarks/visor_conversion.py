@@ -158,7 +158,7 @@ def _write_sequence(name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images
         stem = Path(frame.name).stem
         small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
         _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1])
-        write_bytes(output / "JPEGImages" / "480p" / name / f"{stem}.jpg", jpeg)
+        write_bytes(output / "JPEGImages" / "480p" / name / f"{stem}.jpg", jpeg.data)
         if mask.any():
             write_mask(output / "Annotations" / "480p" / name / f"{stem}.png", mask)
 
