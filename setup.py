@@ -1,7 +1,7 @@
 """Folders of the packages, and the README with absolute links; everything else is in pyproject.toml.
 
-The folders are at the top of the repository, where links in src/aotlab lead. Where links do not survive, as in zip
-archives and on Windows, a mapping has the same effect; type checkers do not follow it.
+The folders are at the top of the repository; links in src/aotlab point to them. If links are lost, as in zip archives
+and on Windows, a mapping replaces them; type checkers do not follow it.
 """
 
 import os

@@ -38,11 +38,9 @@ def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.nd
 
 
 def plan_sequence(sequence: Video, *, drop_last: bool = True, gaps: bool = False) -> ScoringPlan:
-    """Plan the scoring of a sequence.
+    """Plan the scoring of a sequence; ``drop_last``: skip the last annotated frame as well.
 
-    Args:
-        drop_last: skip the last annotated frame as well.
-        gaps: score the ids of the first annotation, which may have gaps, and ignore others in predictions.
+    ``gaps``: score the ids of the first annotation, which may have gaps, and ignore others in predictions.
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])

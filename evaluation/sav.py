@@ -46,13 +46,7 @@ class SeparateObjects(ScoringPlan):
 
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
-    """Return the result file of each object with an annotation on a frame.
-
-    Args:
-        results: as in `SeparateObjects`.
-        name: file name of the frame's masks.
-        folders: annotation folder of each object.
-    """
+    """Return the result file of each object with an annotation ``name``; ``folders`` has those of each object."""
     annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
     separate = any((results / folder.name).is_dir() for folder in folders.values())
     return {

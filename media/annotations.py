@@ -67,7 +67,7 @@ def read_annotations(
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
             folder of results, whose record has the names of the video and of classes; or a format of a plug-in.
         video: the video that the masks belong to.
-        frame: return only this frame; if the file has a single frame, use it for this one.
+        frame: return only this frame; if a single frame has objects, they are used for this one.
         strict: raise an error instead of a warning if the file names another video.
 
     Raises:
@@ -129,10 +129,10 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
     ``tracked``: the path is in a folder of results.
     """
     plugins = map(load_plugin, list_plugins(MASK_READER_PLUGINS).values())
-    own: tuple[MaskReader, ...] = (_read_images, _read_coco)
+    built_in: tuple[MaskReader, ...] = (_read_images, _read_coco)
     # a folder of another format may hold images too
     plugins_first = path.is_dir() and not tracked
-    for read in chain(plugins, own) if plugins_first else chain(own, plugins):
+    for read in chain(plugins, built_in) if plugins_first else chain(built_in, plugins):
         if (annotations := read(path, video)) is not None:
             return annotations
     if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
@@ -218,12 +218,12 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
 def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
     with open_image(path, "give a black and white PNG") as image:
-        accepted = palette or image.mode != "P"
+        mode_allowed = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
-    if not accepted or not (values <= {0, 1} or values <= {0, 255}):
-        kind = "gray" if accepted else "palette"
+    if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
+        kind = "gray" if mode_allowed else "palette"
         raise InputError(
             f"{path}: has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white; "
             "for object ids, give the folder that holds FRAME.png itself"

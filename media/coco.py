@@ -21,12 +21,12 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     """Return the objects of a video in COCO JSON; raises `ValueError` for another size, or without the video."""
     images = _find_images(tree, video)
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
-    regions, described, num_boxes = [], set(), 0
+    regions, annotated, num_boxes = [], set(), 0
     for record in tree["annotations"]:
         image_id, segmentation, box = record["image_id"], record.get("segmentation"), record.get("bbox")
         num_boxes += bool(box and not segmentation)
         if segmentation or box is not None:
-            described.add(image_id)
+            annotated.add(image_id)
         if segmentation and image_id in images:
             frame, name = images[image_id]
             rle = parse_segmentation(segmentation, video.size)
@@ -35,7 +35,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             regions.append(ParsedRegion(frame, rle, class_name, _find_key(record), name, attributes))
     if num_boxes:
         log.warning("%d annotations have a box and no segmentation; they are left out", num_boxes)
-    absent = [image for image_id, image in images.items() if image_id not in described]
+    absent = [image for image_id, image in images.items() if image_id not in annotated]
     return regions + [ParsedRegion(frame, None, image=name) for frame, name in absent]
 
 
@@ -142,8 +142,8 @@ def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     if len(videos) == 1:
         return videos[0]
     for video in videos:
-        title, first = str(video.get("name", "")), str(next(iter(video.get("file_names") or ()), ""))
-        if name in (title, image_stem(title), first.rpartition("/")[0].rpartition("/")[2]):
+        video_name, first = str(video.get("name", "")), str(next(iter(video.get("file_names") or ()), ""))
+        if name in (video_name, image_stem(video_name), first.rpartition("/")[0].rpartition("/")[2]):
             return video
     raise ValueError(f"{len(videos)} videos, none called {name}")
 

@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from aotlab.utils.errors import require
 from aotlab.utils.text import strip_credentials
@@ -41,7 +40,7 @@ def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
     if url and url[1].lower() == "file":
         from urllib.request import url2pathname  # slow to import
 
-        text = url2pathname(urlsplit(text).path)
+        text = url2pathname(url[2])
     elif url:
         return VideoLocation("url", text)
     if text == "-":

@@ -37,9 +37,11 @@ def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
 def order_names(names: Iterable[Name]) -> list[Name]:
     """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg."""
 
-    def key(name: str | Path) -> tuple[list[str | int], str]:
+    def key(name: str | Path) -> tuple[list[tuple[int, str]], str]:
+        # `int` refuses the thousands of digits that a name in a file may have
         parts = re.split(r"(\d+)", image_stem(name))
-        return [int(part) if part.isdecimal() else part for part in parts], str(name)
+        parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
+        return [(index % 2 and len(part), part) for index, part in enumerate(parts)], str(name)
 
     return sorted(names, key=key)
 
@@ -50,7 +52,7 @@ def image_stem(name: str | Path) -> str:
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
     # In a URL, the name is in the query, or at the end of the path before the query.
     for text in (name, re.split(r"[?#]", name)[0]):
-        path = PurePosixPath(text.replace("\\", "/"))
+        path = PurePosixPath(re.sub(r"\\|\?\w+=", "/", text))
         if path.suffix.lower() in SUFFIXES:
             return path.stem
     return PurePosixPath(name.replace("\\", "/")).name
@@ -93,8 +95,8 @@ def match_frames(
         if missing and not partial:
             raise _explain_missing(missing, names, frames, video)
     else:
-        different = list(dict.fromkeys(stems))
-        numbers = dict(zip(different, _number(different, count_frames), strict=True))
+        unique_stems = list(dict.fromkeys(stems))
+        numbers = dict(zip(unique_stems, _number(unique_stems, count_frames), strict=True))
         matched = [numbers[stem] for stem in stems]
     require_different_frames(zip(matched, names, strict=True))
     return matched
@@ -106,9 +108,9 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
     Raises `InputError` if the images are of several videos, none of that name. ``frames`` as in `match_frames`.
     """
     folders = {name: _list_folders(name) for name in names}
-    inside = [name for name in names if _fold(video) in folders[name]]
-    if inside or len(set(folders.values())) <= 1:
-        return inside or [*names]
+    selected = [name for name in names if _fold(video) in folders[name]]
+    if selected or len(set(folders.values())) <= 1:
+        return selected or [*names]
     if not (frames and len(set(map(image_stem, names))) == len(folders)):
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
         raise InputError(
@@ -153,8 +155,8 @@ def _number(stems: Sequence[str], count_frames: Callable[[], int | None]) -> lis
     numbers = list_end_numbers(stems)
     prefixes = {END_NUMBER.sub("", stem) for stem in stems}
     # Digits at the end of a random name, such as rf.3a8f21, are not a frame number.
-    separate = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
-    if len(set(numbers)) == len(stems) and separate:
+    are_numbered = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
+    if len(set(numbers)) == len(stems) and are_numbered:
         return numbers
     if len(stems) == 1 or len(stems) == count_frames():
         order = order_names(stems)

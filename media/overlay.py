@@ -40,12 +40,9 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         window = _find_window(labels > 0)
         ids = palette_index(labels[window])
         counts = cv2.calcHist([ids], [0], None, [256], [0, 256])
-        many = np.count_nonzero(counts[1:]) > MANY_OBJECTS
-        width, fill, halo = (
-            (1, MANY_FILL_OPACITY, MANY_HALO_OPACITY)
-            if many
-            else (_line_width(labels), FILL_OPACITY, HALO_OPACITY)
-        )
+        width, fill, halo = _line_width(labels), FILL_OPACITY, HALO_OPACITY
+        if np.count_nonzero(counts[1:]) > MANY_OBJECTS:
+            width, fill, halo = 1, MANY_FILL_OPACITY, MANY_HALO_OPACITY
         image[window] = _draw_objects(frame[window], ids, fill, width, halo)
     return image
 

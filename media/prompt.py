@@ -72,12 +72,12 @@ class Prompt:
 
     @property
     def positive_points(self) -> list[Point]:
-        """Positive points."""
+        """Points on the object."""
         return self._select_points(1)
 
     @property
     def negative_points(self) -> list[Point]:
-        """Negative points."""
+        """Points off the object."""
         return self._select_points(0)
 
     def _select_points(self, label: int) -> list[Point]:

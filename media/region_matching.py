@@ -32,13 +32,13 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         if len({(region.frame, region.image) for region in drawn}) == 1:
             regions = [replace(region, frame=video.frame, image="") for region in drawn]
     matched = zip(_find_frames(regions, video), regions, strict=True)
-    placed = [(frame, region) for frame, region in matched if frame is not None]
-    visible = [(frame, region) for frame, region in placed if region.rle is not None]
+    in_video = [(frame, region) for frame, region in matched if frame is not None]
+    visible = [(frame, region) for frame, region in in_video if region.rle is not None]
     require(visible, NO_OBJECT)
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
     require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")
-    result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
+    result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in in_video})})
     for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
         result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))

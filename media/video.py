@@ -141,7 +141,7 @@ class VideoFrames(FrameSource):
         key = self.index.find_key_frame(first) if first and self.index.seekable else 0
         if key:
             with suppress(InputError), open_video(self.path) as container:
-                container.seek(self.index.seek_time(key), stream=container.streams.video[0])
+                container.seek(self.index.seek_times[key], stream=container.streams.video[0])
                 for image, time, damaged in decode(self.path, container):
                     number = self.index.find(time)
                     if number is not None and number < index:
@@ -259,8 +259,10 @@ class VideoReader:
             self.close()
             self._container = open_video(self._source.path)
             self._container.streams.video[0].thread_type = "AUTO"
+            # for AV1, `skip_frame` would keep the value that it has when the decoder opens
+            self._container.streams.video[0].codec_context.open(strict=False)
         if key:
-            self._container.seek(self._source.index.seek_time(key), stream=self._container.streams.video[0])
+            self._container.seek(self._source.index.seek_times[key], stream=self._container.streams.video[0])
         self._next, self._key, self._exact = key, key or None, not key
         self._frames = self._decode(self._container)
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from aotlab.media.decoding import demux, open_video
 
+PROGRAM_STREAM = "mpeg"
+"""FFmpeg's reader of .mpg and .vob; the times that it gives frames after a seek may be wrong"""
+
 
 class Packet(NamedTuple):
     """Times of a packet by the file's clock, in units of the stream's time base."""
@@ -18,28 +21,27 @@ class Packet(NamedTuple):
     dts: int | None
     """decoding time"""
     key: bool
+    """whether decoding can start here after a seek"""
     corrupt: bool
 
 
 class VideoIndex:
     """Times and key frames of a video file, up to the first packet that cannot be read.
 
-    Packets are read without decoding, unless their times are doubtful.
-
-    Args:
-        path: the file.
-        start: seconds of the first frame that decodes, by the file's clock; earlier packets have no frame, as their
-            key frame is missing.
+    Packets are read without decoding, unless their times are doubtful. ``start``: seconds of the first frame that
+    decodes, by the file's clock; earlier packets have no frame, as their key frame is missing.
     """
 
     def __init__(self, path: Path, start: Fraction | None = None) -> None:
-        packets, self.time_base = _read_packets(path)
+        packets, self.time_base, reorders = _read_packets(path)
         times = [packet.pts for packet in packets if packet.pts is not None]
         in_order = all(
             not packet.corrupt and (packet.dts is None or earlier.dts is None or earlier.dts < packet.dts)
             for earlier, packet in pairwise(packets)
         )
-        if in_order and len(set(times)) == len(packets):
+        # AVI stores no times; with B-frames, those of FFmpeg are then in the order of storage
+        guessed = reorders and times == sorted(times)
+        if in_order and not guessed and len(set(times)) == len(packets):
             times = sorted(time for time in times if start is None or time * self.time_base >= start)
             self.seekable, self.length = True, len(times)
         else:  # damaged, joined from several files, or without times
@@ -51,12 +53,13 @@ class VideoIndex:
         """times of the frames; empty if they are not distinct, so that the file can only be read from its beginning"""
         self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}
         """frame number by time"""
-        self._seek_times = {0: 0} | {
+        self.seek_times = {0: 0} | {
             self.index_by_time[packet.pts]: packet.pts if packet.dts is None else min(packet.pts, packet.dts)
             for packet in packets
             if packet.key and packet.pts is not None and packet.pts in self.index_by_time
         }
-        self._keys = sorted(self._seek_times)
+        """time to seek to by key frame, not later than its packet's, in units of `time_base`"""
+        self._keys = sorted(self.seek_times)
 
     def find(self, time: Fraction | None) -> int | None:
         """Return the number of the frame at seconds by the file's clock; None if no frame has this time."""
@@ -66,17 +69,13 @@ class VideoIndex:
         """Return the last key frame up to this one."""
         return self._keys[bisect_right(self._keys, index) - 1]
 
-    def seek_time(self, key: int) -> int:
-        """Return the time to seek to for a key frame, not later than its packet's, in units of `time_base`."""
-        return self._seek_times[key]
-
     def time(self, index: int, rate: Fraction) -> Fraction:
         """Return seconds from the first frame; by the rate if the file has no distinct times."""
         return (self.times[index] - self.times[0]) * self.time_base if self.seekable else index / rate
 
 
-def _read_packets(path: Path) -> tuple[list[Packet], Fraction]:
-    """Return the packets of a video file up to the first one that cannot be read, and the time base."""
+def _read_packets(path: Path) -> tuple[list[Packet], Fraction, bool]:
+    """Return the packets up to the first one that cannot be read, the time base, and whether there may be B-frames."""
     import av
 
     packets: list[Packet] = []
@@ -85,8 +84,9 @@ def _read_packets(path: Path) -> tuple[list[Packet], Fraction]:
         with suppress(av.FFmpegError, OSError):
             for packet in demux(container):
                 if packet.size and not packet.is_discard:
-                    packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt))
-        return packets, Fraction(stream.time_base or 0)
+                    key = packet.is_keyframe and container.format.name != PROGRAM_STREAM
+                    packets.append(Packet(packet.pts, packet.dts, key, packet.is_corrupt))
+        return packets, Fraction(stream.time_base or 0), bool(stream.codec_context.has_b_frames)
 
 
 def _decode_times(path: Path) -> list[int | None]:

@@ -44,8 +44,8 @@ class VideoWriter:
     """Write frames to a video file.
 
     ``.mp4`` is H.264 in 4:2:0, which every player supports and which needs even sizes: the last row or column of an odd
-    size is repeated. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha,
-    for H×W×4 frames. `close` renames the file to its path, unless there were no frames.
+    size is repeated. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha, for H×W×4 frames. `close` renames the
+    file to its path, unless there were no frames.
 
     Args:
         path: the file, ending in .mp4, .mov or .webm.
@@ -97,13 +97,8 @@ class VideoWriter:
     def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
 
-        Args:
-            frame: H×W×3 or H×W×4 uint8.
-            time: seconds since the source's first frame; None: directly after the previous frame. The file starts at
-                the first frame written.
-
-        Raises:
-            InputError: the file cannot be written.
+        ``time``: seconds since the source's first frame; None: directly after the previous frame. The file starts at
+        the first frame written. Raises `InputError` if it cannot be written.
         """
         import av
 
@@ -143,14 +138,20 @@ class VideoWriter:
     def _start(self) -> None:
         import av
 
-        codec, *_ = encoder = ALPHA.get(self.path.suffix, H264)
+        codec, layout, options = ALPHA.get(self.path.suffix, H264)
         problem = f"{self.path}: this PyAV has no encoder {codec}; pip install av, or write PNGs"
         require(codec in av.codecs_available, problem)
         drop_messages()
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
-        self._stream = _add_stream(self._container, encoder, self.rate, self._stored)
-        self._stream.codec_context.time_base = TICK if self.variable_rate else 1 / self.rate
+        self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
+        self._stream.pix_fmt, (self._stream.height, self._stream.width) = layout, self._stored
+        if codec == "libvpx-vp9":
+            self._stream.bit_rate = 0  # constant quality
+        context = self._stream.codec_context
+        context.time_base = TICK if self.variable_rate else 1 / self.rate
+        # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
+        context.colorspace = context.color_primaries = context.color_trc = 1
         if self._sound is not None and self.channels == 3:
             try:
                 self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time)
@@ -161,14 +162,9 @@ class VideoWriter:
 
 
 class _SoundCopy:
-    """Copies sound into a video while it is written, up to the first place where it is broken.
+    """Copies sound into a new video while it is written, up to the first error; as AAC if MP4 cannot store it.
 
-    Sound that MP4 cannot store is encoded again.
-
-    Args:
-        sound: sound of the source.
-        target: opened output video, to which nothing was written yet.
-        begin: seconds from the source's first frame to the target's.
+    ``begin``: seconds from the source's first frame to the target's.
     """
 
     def __init__(self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction) -> None:
@@ -180,7 +176,8 @@ class _SoundCopy:
         if self._copied:
             self._stream = target.add_stream_from_template(audio)
         else:
-            self._stream = target.add_stream("aac", rate=audio.rate, layout=audio.layout.name)
+            # a rate and layout that the encoder has; those of the source may be unknown or unsupported
+            self._stream = target.add_stream("aac", rate=48000, layout="stereo")
         if begin:
             self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
         self._pieces = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
@@ -226,21 +223,3 @@ class _SoundCopy:
                 "%s: its sound ends at %.1f s, where it does not decode", self._path, self._written or 0
             )
             log.debug("%s", error)
-
-
-def _add_stream(
-    container: av.container.OutputContainer,
-    encoder: tuple[str, str, dict[str, str]],
-    rate: Fraction,
-    size: tuple[int, int],
-) -> Any:
-    """Add a video stream for frames of (height, width), set for good quality."""
-    codec, layout, options = encoder
-    stream: Any = container.add_stream(codec, rate=rate, options=options)
-    stream.pix_fmt, (stream.height, stream.width) = layout, size
-    if codec == "libvpx-vp9":
-        stream.bit_rate = 0  # constant quality
-    # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
-    context = stream.codec_context
-    context.colorspace = context.color_primaries = context.color_trc = 1
-    return stream

@@ -115,9 +115,9 @@ def find_first_masks(
     frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ObjectInfo], folder: Path
 ) -> dict[int, Path]:
     """Return the masks of frames on which a listed object begins, by frame index."""
-    firsts = {item.frames[0] for item in objects}
-    masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
-    absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
+    first_stems = {item.frames[0] for item in objects}
+    masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in first_stems])
+    absent = sorted(first_stems - {path.stem for path in masks_by_frame.values()})
     raise_if_missing(
         [folder / f"{stem}.png" for stem in absent], "the metadata has an object that begins on this frame"
     )

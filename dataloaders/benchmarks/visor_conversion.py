@@ -19,7 +19,7 @@ import numpy as np
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path, read_json, reading, require_file_name, write_text
+from aotlab.utils.files import read_json, reading, require_file_name, write_bytes, write_text
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
@@ -157,8 +157,8 @@ def _write_sequence(name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images
     for (frame, mask), path in zip(drawn, paths, strict=True):
         stem = Path(frame.name).stem
         small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
-        with atomic_path(output / "JPEGImages" / "480p" / name / f"{stem}.jpg") as temporary:
-            cv2.imwrite(str(temporary), small[:, :, ::-1])
+        _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1])
+        write_bytes(output / "JPEGImages" / "480p" / name / f"{stem}.jpg", jpeg.data)
         if mask.any():
             write_mask(output / "Annotations" / "480p" / name / f"{stem}.png", mask)
 

@@ -125,11 +125,8 @@ def build_clip_loader(
     """Yield the batches of a phase from ``first_step`` (from 0) to its end, prepared by worker processes.
 
     The clips of a step are split into ``micro_batches`` times ``ranks`` equal shares; a rank gets its share of each,
-    in page-locked memory if requested. The clips of a step do not depend on the number of ranks.
-
-    Raises:
-        InputError: the batch cannot be split evenly; while iterating, no readable item was drawn.
-        RunStopped: while iterating, a worker process died.
+    in page-locked memory if requested. The clips of a step do not depend on the number of ranks. Raises `InputError` if
+    the batch cannot be split evenly or no readable item is drawn, and `RunStopped` if a worker process dies.
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)

@@ -56,10 +56,8 @@ class LabeledImage:
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
-        mask = self.read_mask()
-        return require_image_size(
-            read_image(self.image), mask.shape, self.image, f"its mask {self.source}"
-        ), mask
+        image, mask = read_image(self.image), self.read_mask()
+        return require_image_size(image, mask.shape, self.image, f"its mask {self.source}"), mask
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""

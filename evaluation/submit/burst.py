@@ -32,14 +32,15 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
             )
             count += len(frames[-1])
         entries.append({**entry, "segmentations": frames})
-    _write_sequences(output, tree, entries)
+    write_text(output, json.dumps({**tree, "sequences": entries}) + "\n")
     return count
 
 
 def write_selection(path: Path, annotations: Path, names: Collection[str]) -> None:
     """Write the annotations of some sequences."""
     tree = read_json(annotations)
-    _write_sequences(path, tree, [entry for entry, _ in _select_sequences(tree, annotations, names)])
+    entries = [entry for entry, _ in _select_sequences(tree, annotations, names)]
+    write_text(path, json.dumps({**tree, "sequences": entries}) + "\n")
 
 
 def _select_sequences(
@@ -51,7 +52,3 @@ def _select_sequences(
             sequence = parse_sequence(entry, str(annotations))
             if sequence.name in names:
                 yield entry, sequence
-
-
-def _write_sequences(path: Path, tree: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
-    write_text(path, json.dumps({**tree, "sequences": entries}) + "\n")

@@ -48,17 +48,15 @@ def run_job(
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
-        tracker: checkpoint and settings; None: the bundled model.
 
-    Returns:
-        The frames, or the error of a bad input: one broken video does not stop a cluster's run.
+    A bad input is returned as an error, as one broken video does not stop a cluster's run.
     """
     tracker = replace(tracker or TrackerOptions(), device=device)
     options = replace(options or JobOptions(), progress=False)
     try:
-        if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
-            return run_locally(job, Path(output), tracker, options)
         files, root = fsspec.core.url_to_fs(output)
+        if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
+            return run_locally(job, Path(root), tracker, options)
         files.invalidate_cache()
         identity = identify(job, tracker, options)
         if read_marker(files, root)[0] == identity:
@@ -88,11 +86,7 @@ def is_url(path: str) -> bool:
 
 
 def download_inputs(job: Job, folder: Path) -> Job:
-    """Download inputs with a URL into a folder; return the job with their paths there.
-
-    Raises:
-        InputError: an input does not exist.
-    """
+    """Download inputs with a URL into a folder; return the job with their paths there, or raise `InputError`."""
 
     def fetch(path: str, number: int) -> str:
         if not is_url(path):
@@ -125,10 +119,8 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
         stamps += [
             [name, sorted((key, str(info[key])) for key in info)] for name, info in sorted(found.items())
         ]
-    settings, weights = (
-        tracker.settings_as_yaml(),
-        hashlib.sha256(tracker.resolve_checkpoint().read_bytes()).hexdigest(),
-    )
+    weights = hashlib.sha256(tracker.resolve_checkpoint().read_bytes()).hexdigest()
+    settings = tracker.settings_as_yaml()
     return json.dumps([repr(replace(job, list_line="")), stamps, weights, settings, repr(options)])
 
 
@@ -142,11 +134,7 @@ def read_marker(files: Any, root: str) -> tuple[str | None, set[str]]:
 
 
 def upload(local: Path, files: Any, root: str, identity: str) -> None:
-    """Replace the files of earlier jobs at ``root`` by those of a local folder.
-
-    Raises:
-        InputError: a file among the results that no job has uploaded.
-    """
+    """Replace the files of earlier jobs at ``root`` by those of a folder; raise `InputError` for files of others."""
     found = (path for path in local.rglob("*") if path.is_file() and path.name != JOB_RECORD)
     paths = {path.relative_to(local).as_posix(): path for path in found}
     _, earlier = read_marker(files, root)

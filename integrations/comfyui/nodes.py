@@ -95,13 +95,9 @@ class TrackMasks:
     def track(
         self, tracker: Tracker, images: torch.Tensor, masks: torch.Tensor, frame: int, backward: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Track each of N masks N×H×W, one object each, later ones in front.
+        """Track N masks N×H×W, later ones in front; return their union B×H×W, and each object's masks N·B×H×W.
 
-        Returns:
-            The union of all objects B×H×W, and the masks of each object N·B×H×W, object by object.
-
-        Raises:
-            InputError: an empty or covered mask, one of another size than the images, or no such frame.
+        Raises `InputError` for an empty or covered mask, one of another size than the images, or no such frame.
         """
         if frame >= len(images) or masks.shape[1:] != images.shape[1:3]:
             raise InputError(

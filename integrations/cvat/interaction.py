@@ -31,11 +31,7 @@ class InteractionFunction:
         pp_image: np.ndarray,
         prompts: cvataa.InteractionPrompts,
     ) -> list[cvataa.InteractionResultShape]:
-        """Return the mask of the prompted object; [] without a box and positive point, or if no pixel is found.
-
-        Raises:
-            InputError: a prompt lies outside the image.
-        """
+        """Return the mask of the prompted object; [] without a box and positive point, or if no pixel is found."""
         if prompts.bounding_box is None and not prompts.pos_points:
             return []
         box = None

@@ -48,11 +48,7 @@ class TrackingFunction:
     def track(
         self, context: cvataa.TrackingFunctionShapeContext, pp_image: np.ndarray, state: int
     ) -> cvataa.TrackableShape | None:
-        """Return the shape on the next frame; None if it is not visible.
-
-        Raises:
-            InputError: the shape's memory was dropped.
-        """
+        """Return the shape on the next frame, None if it is hidden; raise `InputError` if its memory was dropped."""
         tracker = self._trackers.get(state)
         if tracker is None:
             raise InputError(

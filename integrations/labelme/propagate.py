@@ -24,10 +24,8 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
     """Write a label file for each image after a labeled one, up to the next image that has one; yield their paths.
 
     Shapes with the same label and group id are one object, and others one each. Masks of objects have the label, group
-    id, flags and description of their first shape.
-
-    Raises:
-        InputError: not a label file, no shape that can be tracked, or an image that is damaged or of another size.
+    id, flags and description of their first shape. Raises `InputError` if there is no label file or no shape that can
+    be tracked, or if an image is damaged or of another size.
     """
     try:
         label_file = LabelFile(str(path))

@@ -150,7 +150,8 @@ def main(
         frames, tracker = open_frames(video), Tracker.from_pretrained(checkpoint, device=device)
         found = TextDetector.from_pretrained(detector, texts, device=device, threshold=threshold)
         run = TextTracker(tracker, found, every)
-        (output / "masks").mkdir(parents=True, exist_ok=True)
+        if (output / "masks").exists():
+            raise InputError(f"{output}: has masks already; remove them, or give another folder")
         for index, labels in enumerate(run.track(frames)):
             write_mask(output / "masks" / f"{frames.frame_name(index)}.png", labels)
     except InputError as error:

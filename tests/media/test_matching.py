@@ -38,6 +38,7 @@ def test_mask_lands_on_the_frame_of_its_name(tmp_path_factory, name, frames, oth
 def test_names_in_natural_order():
     assert order_names(["10.jpg", "9.jpg", "2-a.jpg", "2.jpg"]) == ["2.jpg", "2-a.jpg", "9.jpg", "10.jpg"]
     assert order_names(["1.png", "01.png"]) == order_names(["01.png", "1.png"]) == ["01.png", "1.png"]
+    assert order_names(["1" * 5000, "007", "8", "0"]) == ["0", "007", "8", "1" * 5000]
     assert order_names([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
 
 
@@ -117,7 +118,7 @@ def test_single_frame_beyond_the_video_is_rejected():
 @pytest.mark.parametrize(("name", "stem"), [
     ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
     ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
-    ("/data/local-files/?d=clip/00004.jpg", "00004"),
+    ("/data/local-files/?d=clip/00004.jpg", "00004"), ("/data/local-files/?d=00004.jpg", "00004"),
 ])  # fmt: skip
 def test_stem_of_dotted_name_keeps_its_number(name, stem):
     assert image_stem(name) == stem

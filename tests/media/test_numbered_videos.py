@@ -10,7 +10,7 @@ from tests.marks import slow
 from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
 
 LENGTH = 40
-QUICK = ("h264.mp4", "h264.ts", "mpeg2.mpg", "refresh.mkv")
+QUICK = ("h264.mp4", "h264.ts", "h264.avi", "mpeg1.mpg", "av1.mp4", "refresh.mkv")
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,10 @@ def read_any_order(path):
 
 @pytest.mark.parametrize("name", [*QUICK, *slow(*(name for name in CODINGS if name not in QUICK))])
 def test_frames_in_any_order_show_their_numbers(name, folder):
-    path = write_numbered(folder / name, LENGTH)
-    assert [parse_number(frame) for frame in open_frames(path)] == list(range(LENGTH))
-    assert read_any_order(path) == list(range(LENGTH))
+    length = 96 if name == "mpeg1.mpg" else LENGTH  # only late frames of it would get wrong times
+    path = write_numbered(folder / name, length)
+    assert [parse_number(frame) for frame in open_frames(path)] == list(range(length))
+    assert read_any_order(path) == list(range(length))
 
 
 @pytest.mark.parametrize("name", ["h264.ts", *slow("mpeg2.ts", "refresh.ts")])

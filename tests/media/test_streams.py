@@ -183,5 +183,5 @@ def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):
 
 
 def test_file_address_is_a_path(tmp_path):
-    assert brightness(open_frames(f"file://{write_gray(tmp_path / 'clip.mkv')}")) == GREYS
+    assert brightness(open_frames(f"file://{write_gray(tmp_path / 'clip#1.mkv')}")) == GREYS
     assert locate_video("C://videos/clip.mkv").kind == "stored"

@@ -149,6 +149,7 @@ def copy_video(source, path, frames=None):
 @pytest.mark.parametrize(("name", "codec", "becomes", "delay"), [
     ("a.mp4", "aac", "aac", 0), ("a.mov", "pcm_s16le", "aac", 0), ("a.mkv", "flac", "flac", 0),
     ("a.mp4", "mp3", "mp3float", 0), ("a.mkv", "flac", "flac", 5),
+    ("a.mkv", "pcm_s16le", "aac", 0), ("a.avi", "pcm_s16le", "aac", 0),
 ])  # fmt: skip
 def test_sound_is_copied_in_sync(tmp_path, name, codec, becomes, delay):
     source = open_frames(film(tmp_path / name, codec, delay))

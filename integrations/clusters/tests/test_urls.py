@@ -52,6 +52,11 @@ def read(files, root):
     return {path.removeprefix(f"{root}/"): files.cat_file(path) for path in paths}
 
 
+def test_file_url_is_a_local_folder(jobs, tmp_path):
+    assert run_job(jobs[0], (tmp_path / "a").as_uri(), options=OPTIONS).error is None
+    assert len([*(tmp_path / "a" / "masks").glob("*.png")]) == 6
+
+
 @pytest.mark.parametrize("kind", ["memory", "s3"])
 def test_results_at_url_match_local(kind, jobs, undisturbed, request):
     base = "memory://base" if kind == "memory" else request.getfixturevalue("s3")

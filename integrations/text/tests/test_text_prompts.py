@@ -78,6 +78,15 @@ def test_missing_video_is_named_before_the_detector_is_loaded(tmp_path):
     assert "Error: missing.mp4: " in result.output
 
 
+def test_masks_of_an_earlier_run_are_kept(tmp_path, monkeypatch):
+    (tmp_path / "masks").mkdir()
+    monkeypatch.setattr("text_prompts.open_frames", lambda video: iter(()))
+    monkeypatch.setattr(TextDetector, "from_pretrained", lambda *_, **__: None)
+    result = CliRunner().invoke(main, ["a.mp4", "--text", "a", "--output", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "has masks already" in result.output
+
+
 def test_folder_without_a_detector_rejected(tmp_path):
     pytest.importorskip("transformers", reason="pip install transformers")
     with pytest.raises(InputError, match=r"not a detector of transformers \(.*\); give a folder or a name"):
