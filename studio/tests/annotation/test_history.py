@@ -180,11 +180,8 @@ class Model:
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key], now.layers[key]
-                late = frame > layer.reference_frame
-                sides = {
-                    "forward": "<", "backward": ">", "both": "<>",
-                    "correction": "<" if late else "<>" if layer.keyframes else ">",
-                }[layer.kind]  # fmt: skip
+                references = layer.reference_frame, *layer.keyframes
+                sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
                 if any(
                     nearest(now, frame, together, side) != nearest(then, frame, together, side)

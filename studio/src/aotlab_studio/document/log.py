@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Struct, field
 
 from aotlab import sdk
@@ -56,14 +55,6 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     def is_automatic(self) -> bool:
         """Whether its job starts, and restarts after an interruption, by itself."""
         return self.kind == "correction"
-
-    def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
-        if self.kind == "correction":
-            late = frames > self.reference_frame
-            return late | bool(self.keyframes), ~late
-        directions = self.kind != "backward", self.kind in ("backward", "both")
-        return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 
 
 Removed = TypeVar("Removed")

@@ -348,10 +348,10 @@ class Snapshot:
         changed = np.array(
             [False, *(new_masks.get(frame) != old_masks.get(frame) for frame in frames), False]
         )
-        from_before, from_after = layer.flag_directions(index)
         before = changed[np.searchsorted(frames, index, "right")]
         after = changed[np.searchsorted(frames, index, "left") + 1]
-        return (from_before & before) | (from_after & after)
+        references = layer.reference_frame, *layer.keyframes
+        return ((index >= min(references)) & before) | ((index < max(references)) & after)
 
     # Timeline
 
