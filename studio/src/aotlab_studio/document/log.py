@@ -43,18 +43,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     reference_frame: NonNegativeInt = 0
     """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from the reference frame to the keyframes beside it; ``empty``: hides older layers; ``import``:
-    read from results of a job"""
+    """``correction``: from the reference frame to the keyframes beside it, in the background; ``empty``: hides older
+    layers; ``import``: read from results of a job"""
     keyframes: list[NonNegativeInt] = []
     """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
     frames between two are tracked from both"""
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
-
-    @property
-    def is_automatic(self) -> bool:
-        """Whether its job starts, and restarts after an interruption, by itself."""
-        return self.kind == "correction"
 
 
 Removed = TypeVar("Removed")

@@ -99,8 +99,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """score of each object with a result, by id"""
     absent: list[int] = []
     """objects that are not tracked any more on this frame, without a result"""
-    provisional: bool = False
-    """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
@@ -123,8 +121,8 @@ class LayerResults:
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.finished = False
-        self.final, self.provisional = np.zeros((2, count), bool)
-        """frames, N bool, with a final result, and with a provisional one"""
+        self.missing = np.ones(count, bool)
+        """frames, N bool, without a result"""
 
     def copy(self) -> LayerResults:
         """Return the results of now, to which later ones are not added."""
@@ -140,7 +138,7 @@ class LayerResults:
         if not 0 <= frame < self._count:
             return
         self.frames[frame] = result
-        self.final[frame], self.provisional[frame] = not result.provisional, result.provisional
+        self.missing[frame] = False
         for object_id in {*self.coverage, *result.scores, *result.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)

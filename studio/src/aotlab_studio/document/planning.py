@@ -154,5 +154,5 @@ def plan_spans(layer: Layer) -> list[Span]:
         frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
         return [Span(*frames, references, start)]
     if layer.kind == "correction" and keyframes:
-        backward = Span(range(first, start + 1), range(start - 1, first - 2, -1), references)
+        backward = Span(range(first, start), backward.backward, references)
     return [span for span in (forward, backward) if span.forward or span.backward]

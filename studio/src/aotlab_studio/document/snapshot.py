@@ -280,7 +280,7 @@ class Snapshot:
         return [key for key in self.unfinished if self.needs_layer(key)]
 
     def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, and has a frame to track: without a final result or a newer layer.
+        """Return whether a layer is in the history, and has a frame to track: without a result or a newer layer.
 
         With ``ignore_corrections``, newer corrections do not count.
         """
@@ -289,9 +289,10 @@ class Snapshot:
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = ~self.open_layer(layer_id).final
+        waiting = self.open_layer(layer_id).missing.copy()
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        waiting[layer.reference_frame] &= layer.kind == "import" or bool(layer.keyframes)  # others pass none
+        is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.keyframes))
+        waiting[layer.reference_frame] &= is_passed
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
@@ -305,23 +306,24 @@ class Snapshot:
     def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
-        return [key for key in self.pending if layers[key].is_automatic and not self.is_locked(layers[key])]
+        corrections = (key for key in self.pending if layers[key].kind == "correction")
+        return [key for key in corrections if not self.is_locked(layers[key])]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off before it had their final result, and no newer layer has one.
+        to cover them waits, runs or was cut off before it had their result, and no newer layer has one.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
             frames, results = slice(layer.first, layer.last + 1), self.open_layer(layer_id)
-            unfinished = ~results.final if layer_id in self.pending else results.provisional
+            missing = results.missing & (layer_id in self.pending)
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = unfinished[frames] & (np.abs(newest) <= layer_id)
+                    waiting = missing[frames] & (np.abs(newest) <= layer_id)
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)

@@ -26,8 +26,8 @@ class SpanFrame:
     prediction: Prediction
     absent_ids: frozenset[int]
     """objects that a keyframe states to be absent, which are not tracked any more"""
-    provisional: bool = False
-    """whether only one direction is tracked so far; the result of both replaces it"""
+    partial: bool = False
+    """whether only one direction has tracked it so far; the merged result follows"""
 
 
 def track_span(
@@ -110,7 +110,7 @@ def _track_both_ways(
             if result.index in between:
                 backward_file.store(result.index, result.prediction)
                 absent_backward[result.index] = result.absent_ids
-            yield replace(result, provisional=result.index in between)
+            yield replace(result, partial=result.index in between)
         for result in forward:
             index, prediction = result.index, result.prediction
             if index not in between:
