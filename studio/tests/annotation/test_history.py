@@ -240,7 +240,7 @@ class History(RuleBasedStateMachine):
             row = 1, msgspec.json.encode(HEADER)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
         self.document = Document(database)
-        self.document.delete_unreachable_results()
+        self.document.results.delete_unreachable(self.document.log.list_reachable_layers())
 
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")

@@ -133,7 +133,7 @@ def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
         open_session(folder)
     session.close()
     (folder / "00011.png").unlink()
-    with pytest.raises(InputError, match="frames 12, this one has 11"):
+    with pytest.raises(InputError, match="12 frames, 60×40, this one has 11 frames, 60×40"):
         open_session(folder)
 
 

@@ -29,7 +29,6 @@ from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
-Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[events.Event], None]
 """called on every change, from any thread; must not block"""
 
@@ -88,10 +87,6 @@ class Document:
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database(folder))
-
-    def delete_unreachable_results(self) -> None:
-        """Remove results that neither undo, redo nor a version shows."""
-        self.results.delete_unreachable(self.log.list_reachable_layers())
 
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -192,10 +187,9 @@ class Document:
         with self.lock:
             before = self.snapshot
             after = before.with_state(before.state.apply(values))
-            layers = enumerate(
-                plan_corrections(before, after, sorted(values.keyframes)), self.make_layer_id()
-            )
-            self.edit(title, msgspec.structs.replace(values, layers=dict(layers)), frame, new_pngs)
+            layers = plan_corrections(before, after, sorted(values.keyframes))
+            layers_by_id = dict(enumerate(layers, self.make_layer_id()))
+            self.edit(title, msgspec.structs.replace(values, layers=layers_by_id), frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.Step | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
@@ -247,9 +241,8 @@ class Document:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
             content, results = self.snapshot.content_digest, self._results_digest
-            records: list[log.Record] = [
-                log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
-            ]
+            record = log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
+            records: list[log.Record] = [record]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 title = f"{status}: {note}" if note else status
                 records.append(log.VersionRecord(self.log.head, title))
@@ -279,11 +272,11 @@ class Document:
         with self.lock:
             if entry == self.log.head:
                 return False
-            if entry not in {0, *self.log.entries}:
+            if entry > len(self.log.entries):
                 return True
             return self.take_snapshot(entry).content_digest != self.snapshot.content_digest
 
-    def save_version(self, title: Title = "") -> None:
+    def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save a version, which can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects:
@@ -366,9 +359,8 @@ class Document:
             if (step := self._find_step(move)) is not None:
                 if step.page not in (None, self.actor.page):
                     title = " · ".join(filter(None, (step.title, step.author)))
-                    raise InputError(
-                        f"{move}: the last step, {title}, was made in another window; {move} it there"
-                    )
+                    problem = f"the last step, {title}, was made in another window"
+                    raise InputError(f"{move}: {problem}; {move} it there")
                 changed = self.log.entries[self._find_entry(move)].values
                 self._append(log.HeadRecord(move))
                 self._notify(changed)

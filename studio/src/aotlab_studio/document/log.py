@@ -118,10 +118,8 @@ class State(Values[NoReturn], frozen=True):
     def diff(self, before: State) -> Changes:
         """Return the edit that turns ``before`` into this state."""
         fields = self.__struct_fields__
-        every = Changes(
-            **{name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
-        )
-        return every.drop_unchanged(before)
+        values = {name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
+        return Changes(**values).drop_unchanged(before)
 
 
 class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):

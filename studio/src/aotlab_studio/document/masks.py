@@ -116,7 +116,6 @@ class LayerResults:
     """Results of a layer by frame; the last one counts."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
         self.frames: dict[int, Result] = {}
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
@@ -124,23 +123,16 @@ class LayerResults:
         self.missing = np.ones(count, bool)
         """frames, N bool, without a result"""
 
-    def copy(self) -> LayerResults:
-        """Return the results of now, to which later ones are not added."""
-        layer = LayerResults(self._count)
-        for result in self.frames.values():
-            layer.add(result)
-        return layer
-
     def add(self, result: Result) -> None:
         """Add the next result."""
         frame = result.frame
         self.finished = frame < 0 and len(self.frames) >= result.num_frames
-        if not 0 <= frame < self._count:
+        if not 0 <= frame < len(self.missing):
             return
         self.frames[frame] = result
         self.missing[frame] = False
         for object_id in {*self.coverage, *result.scores, *result.absent}:
-            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
+            covered = self.coverage.setdefault(object_id, np.zeros(len(self.missing), np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
 
 
