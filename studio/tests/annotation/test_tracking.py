@@ -334,13 +334,19 @@ def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session.set_status("accepted")
 
 
-def test_request_stopped_in_its_first_direction_is_undone(session):
+@pytest.mark.parametrize("locked", [False, True])
+def test_request_stopped_in_its_first_direction_is_undone(session, locked):
     hold(session, 5)
     draw(session, 2, 1)
     draw(session, 8, 1)
     job = start_job(session, 2, "both")
     wait_until(lambda: job.done == 4)
     assert list_visible_frames(session) == [2, 8]
+    if locked:
+        run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+        job.wait(60)
+        assert (job.status, job.done) == ("stopped", 4)
+        return
     session.stop()
     job.wait(60)
     assert list_titles(session.document) == ("drawn", None)

@@ -40,7 +40,7 @@ class Actor:
     name: str = ""
     """empty: unknown"""
     page: str | None = None
-    """id of the page; while it is connected, no other one can undo or redo the edit"""
+    """id of the page; no other page can undo or redo the edit while this one is connected"""
     message_id: int | None = None
     """id of the page's message, if it may arrive again"""
 
@@ -134,7 +134,7 @@ class Document:
 
     @property
     def new_results(self) -> str:
-        """Digest of results on disk that the log has not imported; empty without any."""
+        """Digest of the results on disk if the log has not imported them; empty otherwise."""
         layers, digest = self.snapshot.state.layers.values(), self._results_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
@@ -143,10 +143,8 @@ class Document:
         """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
         if not (self.log.edited and self.new_results) or self.status.value in log.FINAL_STATUSES:
             return ""
-        return (
-            "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
-            f"or move {self.folder.name} away to see the new ones"
-        )
+        problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
+        return f"{problem}; accept them, or move {self.folder.name} away to see the new ones"
 
     @property
     def status_digest(self) -> str:
@@ -166,16 +164,14 @@ class Document:
         Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
         """
         with self.lock:
-            first, last = self.snapshot.editable_range
-            if "job" in values.ranges:
-                first, last = values.ranges["job"] or (0, self._video.count - 1)
+            first, last = values.ranges.get("job", self.snapshot.editable_range) or (0, self._video.count - 1)
             for index in values.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
                     raise InputError(f"frame {index}: {problem}")
             changes = values.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
-                self._append(log.Entry(title, changes, frame, self.actor.message_id), new_pngs=new_pngs)
+                self._append(log.Entry(title, changes, frame), new_pngs=new_pngs)
                 if self.actor.page is not None:
                     self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
@@ -241,8 +237,7 @@ class Document:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
             content, results = self.snapshot.content_digest, self._results_digest
-            record = log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
-            records: list[log.Record] = [record]
+            records: list[log.Record] = [log.StatusRecord(status, content, results, note, list(outdated))]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 title = f"{status}: {note}" if note else status
                 records.append(log.VersionRecord(self.log.head, title))
@@ -369,8 +364,8 @@ class Document:
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
             require_name(self.actor.name)
-        author, time = self.actor.name, log.utc_now()
-        signed = (msgspec.structs.replace(record, author=author, time=time) for record in records)
+        signature = {"author": self.actor.name, "time": log.utc_now(), "message_id": self.actor.message_id}
+        signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes) -> None:

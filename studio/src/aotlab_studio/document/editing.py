@@ -48,7 +48,7 @@ class EditResult(Struct, frozen=True):
     losses: dict[int, int] = {}
     """pixels that other objects lost to it, by object id"""
     protected_pixels: int = 0
-    """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
+    """pixels of the prompt's mask that drawn, locked or hidden objects keep"""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:

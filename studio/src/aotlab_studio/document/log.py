@@ -123,11 +123,13 @@ class State(Values[NoReturn], frozen=True):
 
 
 class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Author and time of a record."""
+    """Author, time and cause of a record."""
 
     author: str = ""
     time: str = ""
     """UTC, ISO 8601"""
+    message_id: int | None = field(default=None, name="message")
+    """id of the page's message that caused it"""
 
 
 class Entry(Signature, frozen=True, tag="edit"):
@@ -137,8 +139,6 @@ class Entry(Signature, frozen=True, tag="edit"):
     values: Changes
     frame: NonNegativeInt | None = None
     """frame to show; None: several"""
-    message_id: int | None = field(default=None, name="message")
-    """id of the page's message that caused it"""
 
 
 class HeadRecord(Signature, frozen=True, tag="head"):
@@ -158,7 +158,6 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
-    message_id: int | None = field(default=None, name="message")
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
@@ -203,8 +202,8 @@ class Log:
         """last entry that read results of a job, before any edit; 0: none"""
         self.used_objects: set[int] = set()
         """all object ids ever used"""
-        self.messages: dict[int | None, Entry | StatusRecord] = {}
-        """edits and statuses by the page's message that caused them"""
+        self.messages: dict[int | None, Record] = {}
+        """last record by the page's message that caused it"""
         self.layer_entries: dict[int, int] = {}
         """entry that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
@@ -283,7 +282,7 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.versions.append(record)
-        if isinstance(record, Entry | StatusRecord) and record.message_id is not None:
+        if record.message_id is not None:
             self.messages[record.message_id] = record
         self.size += 1
 

@@ -46,7 +46,7 @@ class Snapshot:
         return snapshot
 
     def freeze(self) -> Snapshot:
-        """Return what shows now, without results that are added later."""
+        """Return a copy that later results do not change."""
         snapshot = self.with_state(self.state)
         snapshot._layers = {layer_id: deepcopy(self.open_layer(layer_id)) for layer_id in self.unfinished}
         return snapshot
@@ -188,12 +188,10 @@ class Snapshot:
         signals of its largest mask.
         """
         drawn_masks, results = self.keyframe(index), self.list_results(index)
-        tracked = [
-            (self.state.resolve(key), result.scores[key])
-            for _, result, object_ids in results
-            for key in object_ids
-            if key in result.scores
-        ]
+        tracked = list[tuple[int, Score]]()
+        for _, result, object_ids in results:
+            scores = result.scores
+            tracked += [(self.state.resolve(key), scores[key]) for key in object_ids if key in scores]
         largest = dict(sorted(tracked, key=lambda item: item[1].area))
         if not drawn_masks and len(results) < 2 and len(largest) == len(tracked):
             return largest
@@ -351,11 +349,9 @@ class Snapshot:
     @property
     def timeline(self) -> dict[int, str]:
         """Marks of each object on all frames; one unseen on `LostObjects.FRAMES` annotated frames in a row is lost."""
-        rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects}
-        for index, marks in self._mark_frames(self.annotated_frames).items():
-            for object_id, mark in marks.items():
-                rows[object_id][index] = mark
-        return {object_id: "".join(row) for object_id, row in rows.items()}
+        marks, unknown = self._mark_frames(self.annotated_frames), dict.fromkeys(self.objects, UNKNOWN)
+        frames = [marks.get(index, unknown) for index in range(self.count)]
+        return {object_id: "".join(frame[object_id] for frame in frames) for object_id in self.objects}
 
     def mark_frame(self, index: int) -> dict[int, str]:
         """Return the mark of each object on one frame."""

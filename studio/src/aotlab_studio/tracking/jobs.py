@@ -38,7 +38,7 @@ PROPAGATION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Tracking of a layer, from the keyframes at its entry; it ends when the layer leaves the history."""
+    """Job that tracks a layer from the masks at its entry, until the layer leaves the history."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
@@ -120,7 +120,7 @@ class TrackingJob:
             self._ended.set()
 
     def _undo_empty_request(self) -> None:
-        """Undo a request without a result; after other edits, finish its layer: no frame is outdated for it."""
+        """Undo a request without a result; after other edits, finish its layer, so that no frame is outdated."""
         document, is_interrupted = self._document, self.stop_mode == "interrupt"
         if is_interrupted or self.is_correction or document.results.open(self.layer_id).frames:
             return
@@ -229,16 +229,16 @@ class JobRunner:
                 job.stop("interrupt" if job.is_correction else "finish")
 
     def schedule(self) -> None:
-        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job of a locked or unneeded layer."""
         with self._changed:
             self._failed_layers, self._corrections_enabled = set(), True
             self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
-            # a request ends before the corrections that its own results get
-            if job is not None and not snapshot.needs_layer(
-                job.layer_id, ignore_corrections=not job.is_correction
-            ):
-                job.stop("interrupt")
+            if job is not None:
+                # a request ends before the corrections that its own results get
+                is_needed = snapshot.needs_layer(job.layer_id, ignore_corrections=not job.is_correction)
+                if not is_needed or snapshot.is_locked(job.layer):
+                    job.stop("interrupt")
             self._changed.notify_all()
 
     def list_corrections(self) -> list[int]:
