@@ -96,7 +96,7 @@ class Document:
 
     def take_snapshot(self, entry: int) -> Snapshot:
         """Return what the document shows at an entry of its log; 0: before the first one."""
-        return Snapshot(self.log, entry, self.masks, self.results, self._video.count)
+        return Snapshot(self.log, entry, self.log.state(entry), self.masks, self.results)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -145,7 +145,7 @@ class ResultStore:
     """
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
-        self._database, self._size, self._count = database, size, count
+        self._database, self._size, self.count = database, size, count
         self._layers: dict[int, LayerResults] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
@@ -186,7 +186,7 @@ class ResultStore:
             connection.execute(f"DELETE FROM results WHERE NOT ({kept})")
 
     def _load_layer(self, layer_id: int) -> LayerResults:
-        layer = LayerResults(self._count)
+        layer = LayerResults(self.count)
         rows = "SELECT id, note FROM results WHERE layer = ? ORDER BY id"
         for row_id, metadata in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged

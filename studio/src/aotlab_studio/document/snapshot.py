@@ -32,29 +32,24 @@ class Snapshot:
     Layers are read lazily; one that is still being tracked shows its current results.
     """
 
-    def __init__(self, log: Log, entry: int, masks: MaskStore, results: ResultStore, count: int) -> None:
-        self.entry, self.state = entry, log.state(entry)
-        self.count, self.size = count, masks.size
+    def __init__(self, log: Log, entry: int, state: State, masks: MaskStore, results: ResultStore) -> None:
+        self.entry, self.state = entry, state
+        self.objects = state.objects
+        """objects that are not deleted by id, oldest first"""
+        self.count, self.size = results.count, masks.size
         self._log, self._masks, self._results = log, masks, results
         self._layers: Mapping[int, LayerResults] = {}
         """results of layers that were copied"""
 
     def with_state(self, state: State) -> Snapshot:
         """Return what another state shows."""
-        snapshot = Snapshot(self._log, self.entry, self._masks, self._results, self.count)
-        snapshot.state = state
-        return snapshot
+        return Snapshot(self._log, self.entry, state, self._masks, self._results)
 
     def freeze(self) -> Snapshot:
         """Return a copy that later results do not change."""
         snapshot = self.with_state(self.state)
         snapshot._layers = {layer_id: deepcopy(self.open_layer(layer_id)) for layer_id in self.unfinished}
         return snapshot
-
-    @property
-    def objects(self) -> Mapping[int, ObjectInfo]:
-        """Objects that are not deleted by id, oldest first."""
-        return self.state.objects
 
     @property
     def locked_ids(self) -> list[int]:
