@@ -77,7 +77,7 @@ def open_document(
         clean_up(folder / EXPORT, EXPORT_RECORD)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
-        document.delete_unreachable_results()
+        document.results.delete_unreachable(document.log.list_reachable_layers())
         if job is not None:
             document.results_folder = results_folder
         elif folder == path and digest_results(document.results_folder, document.header.video):

@@ -106,7 +106,7 @@ class JobProgress(Struct, frozen=True):
     done: int
     """frames tracked"""
     total: int
-    """frames to track; 0: unknown"""
+    """frames to track"""
     speed: float
     """frames per second"""
     remaining: float | None

@@ -104,7 +104,7 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     assert (layer.keyframes, layer.objects) == ([0], [1])
     propagate(session)
     order = [index for index, _ in tracker.calls]
-    assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
+    assert order == [0, *range(6, LENGTH), 6, *range(5, 0, -1), 0, *range(1, 6)]
     assert session.runner.job.report().done == session.runner.job.report().total
 
 
@@ -222,7 +222,7 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     run_job(session, 0)
     tracker = hold(session, 3)
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    wait_until(lambda: session.runner.job.layer.kind == "correction" and session.runner.job.done)
     first = session.runner.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
@@ -232,7 +232,7 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     tracker.allow()
     job = run_job(session, 2)
     assert job.status == "done"
-    assert not job.layer.is_automatic
+    assert job.layer.kind != "correction"
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -242,7 +242,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, re
     run_job(session, 0)
     tracker = hold(session, 6)
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done > 3)
+    wait_until(lambda: session.runner.job.layer.kind == "correction" and session.runner.job.done > 3)
     first = session.runner.job
     if paused:
         run_action(session, {"do": "pause"})
@@ -263,7 +263,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
     run_job(session, 0)
     tracker = hold(session, 3)
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.runner.job.layer.is_automatic and session.runner.job.done)
+    wait_until(lambda: session.runner.job.layer.kind == "correction" and session.runner.job.done)
     run_action(session, {"do": "stop"})
     session.runner.job.wait()
     assert session.document.snapshot.list_outdated()

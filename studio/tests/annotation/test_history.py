@@ -64,7 +64,6 @@ class StoredFrame:
 
     masks: dict[int, frozenset[int]]
     absent: frozenset[int]
-    provisional: bool
 
 
 class Model:
@@ -139,13 +138,12 @@ class Model:
         ]  # fmt: skip
 
     def find_frames_to_track(self, key: int, layers: dict[int, Layer]) -> list[int]:
-        """Frames without a final result in a layer, of which no newer one covers all its objects."""
+        """Frames without a result in a layer, of which no newer one covers all its objects."""
         now, layer = self.now, self.now.layers[key]
         frames = {*range(layer.first, layer.last + 1)}
-        if not layer.keyframes:
+        if layer.kind != "both" or not layer.keyframes:
             frames -= {layer.reference_frame}
-        made = {frame: self.made.get((key, frame)) for frame in frames}
-        return [frame for frame in frames if (made[frame] is None or made[frame].provisional) and not any(
+        return [frame for frame in frames if (key, frame) not in self.made and not any(
             other > key
             and newer.first <= frame <= newer.last
             and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
@@ -166,25 +164,17 @@ class Model:
             return False
         pending = self.find_pending()
         for key, layer in now.layers.items():
-            made = self.made.get((key, frame))
-            if layer.kind == "empty" or not layer.first <= frame <= layer.last:
-                continue
-            waiting = layer.objects if key in pending else []
-            if made is not None:
-                waiting = layer.objects if made.provisional else []
-            if any(
+            is_covered = layer.first <= frame <= layer.last
+            if key in pending and is_covered and (key, frame) not in self.made and any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
-                for raw in waiting
-            ):
+                for raw in layer.objects
+            ):  # fmt: skip
                 return True
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key], now.layers[key]
-                late = frame > layer.reference_frame
-                sides = {
-                    "forward": "<", "backward": ">", "both": "<>",
-                    "correction": "<" if late else "<>" if layer.keyframes else ">",
-                }[layer.kind]  # fmt: skip
+                references = layer.reference_frame, *layer.keyframes
+                sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
                 if any(
                     nearest(now, frame, together, side) != nearest(then, frame, together, side)
@@ -234,7 +224,7 @@ class History(RuleBasedStateMachine):
         self.follow(lambda _: None, lambda: self.document.edit("tracking", Changes(layers={1: layer})))
         for frame in range(1, COUNT):
             ids = [filled.choice([0, 1, 2, 3]) for _ in PIXELS]
-            self.store(1, frame, [1, 2, 3], ids, frozenset(), provisional=False)
+            self.store(1, frame, [1, 2, 3], ids, frozenset())
         self.document.finish_layer(1)
         self.model.complete.add(1)
 
@@ -250,7 +240,7 @@ class History(RuleBasedStateMachine):
             row = 1, msgspec.json.encode(HEADER)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
         self.document = Document(database)
-        self.document.delete_unreachable_results()
+        self.document.results.delete_unreachable(self.document.log.list_reachable_layers())
 
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")
@@ -418,8 +408,8 @@ class History(RuleBasedStateMachine):
         self.follow(lambda _: None, act)
 
     @precondition(lambda self: self.model.find_pending())
-    @rule(data=st.data(), provisional=st.booleans(), rounds=st.integers(1, 4))
-    def run_job(self, data, provisional, rounds) -> None:
+    @rule(data=st.data(), rounds=st.integers(1, 4))
+    def run_job(self, data, rounds) -> None:
         """Store some frames of a job, in any order; objects may be absent."""
         key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
         layer, then = (
@@ -429,29 +419,29 @@ class History(RuleBasedStateMachine):
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
-            if earlier := self.model.made.get((key, frame)):  # merging both directions loses no object
+            if earlier := self.model.made.get((key, frame)):  # a repeated run loses no object
                 covered |= {*earlier.masks, *earlier.absent}
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
                 then.list_ids_in_layers({raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
-            self.store(key, frame, own, ids, absent, provisional=provisional)
+            self.store(key, frame, own, ids, absent)
 
-    def store(self, key, frame, own, ids, absent, *, provisional) -> None:
+    def store(self, key, frame, own, ids, absent) -> None:
         """Store a frame of a layer; nothing but its objects may change, and what others lose is counted."""
         layers = {raw: layer for raw, layer in self.model.now.layers.items() if layer.kind != "correction"}
         is_needed = bool(self.model.find_frames_to_track(key, layers))
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
-        result = Result(frame, scores, sorted(absent), provisional=provisional)
+        result = Result(frame, scores, sorted(absent))
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
         if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None
             return
         pixels = {raw: find_pixels(free, raw) for raw in own}
-        self.model.made[key, frame] = StoredFrame(pixels, absent, provisional)
+        self.model.made[key, frame] = StoredFrame(pixels, absent)
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
             "a locked object lost pixels"

@@ -133,7 +133,7 @@ def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
         open_session(folder)
     session.close()
     (folder / "00011.png").unlink()
-    with pytest.raises(InputError, match="frames 12, this one has 11"):
+    with pytest.raises(InputError, match="12 frames, 60×40, this one has 11 frames, 60×40"):
         open_session(folder)
 
 
@@ -165,7 +165,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, session, short_
     before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(session, stroke)
-    wait_until(lambda: session.runner.job.layer.is_automatic and not session.runner.running_job)
+    wait_until(lambda: session.runner.job.layer.kind == "correction" and not session.runner.running_job)
     assert session.runner.job.done
     session = reopen(folder)
     assert session.document.undo().title == "brush"

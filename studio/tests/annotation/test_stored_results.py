@@ -123,13 +123,13 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
 
 def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
     layers = ResultStore(database, (4, 6), 3)
-    layers.put(1, Result(0, provisional=True), np.full((4, 6), 1, np.uint16))
+    layers.put(1, Result(0, model="first"), np.full((4, 6), 1, np.uint16))
     layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
     database.close()
     change_rows(tmp_path, DAMAGE)
     with closing(Database(tmp_path, writable=True)) as database:
         layer = ResultStore(database, (4, 6), 3).open(1)
-        assert layer.frames[0].provisional
+        assert layer.frames[0].model == "first"
 
 
 def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
@@ -149,7 +149,7 @@ def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
 
 def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
     layers = ResultStore(database, (4, 6), 3)
-    layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
+    layers.put(1, Result(0), np.ones((4, 6), np.uint16))
     layer, sha256 = layers.open(1), hashlib.sha256
     first = layer.frames[0]
 
@@ -279,6 +279,6 @@ def test_snapshot_for_export_keeps_results_that_are_replaced(session):
     for column in (5, 6):
         ids = np.zeros((40, 60), np.uint16)
         ids[:, column] = 1
-        document.add_result(1, Result(2, measure_scores(ids, [1]), provisional=column == 5), ids)
+        document.add_result(1, Result(2, measure_scores(ids, [1])), ids)
         snapshots.append(snapshot_for_export(document)[0])
     assert [np.flatnonzero(snapshot.labels(2).any(0)).tolist() for snapshot in snapshots] == [[5], [6]]

@@ -325,21 +325,30 @@ def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session.set_status("accepted")
 
 
-def test_frames_of_one_direction_only_are_outdated(session):
-    tracker = hold(session, 8)
+@pytest.mark.parametrize("locked", [False, True])
+def test_request_stopped_in_its_first_direction_is_undone(session, locked):
+    hold(session, 5)
     draw(session, 2, 1)
     draw(session, 8, 1)
     job = start_job(session, 2, "both")
-    wait_until(lambda: job.done >= 6)
+    wait_until(lambda: job.done == 4)
+    assert list_visible_frames(session) == [2, 8]
+    if locked:
+        run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+        job.wait(60)
+        assert (job.status, job.done) == ("stopped", 4)
+        return
     session.stop()
-    tracker.allow()
     job.wait(60)
-    provisional = [index for index in range(3, 8) if index in session.document.snapshot.tracked_frames]
-    assert provisional
-    assert session.document.snapshot.list_outdated() == [(provisional[0], provisional[-1])]
-    with pytest.raises(OutdatedError):
-        session.set_status("accepted")
-    run_job(session, 2)
+    assert list_titles(session.document) == ("drawn", None)
+    assert session.document.snapshot.list_outdated() == []
+
+
+@pytest.mark.parametrize("frame", [1, 9])
+def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_pause, frame):
+    draw(session, 4, 1)
+    run_job(session, 4, "both", 3, 7)
+    run_action(session, stroke(frame, 50, 20))
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -355,7 +364,7 @@ def test_object_locked_between_both_directions_stops_the_run(session):
     job.wait()
     assert job.status == "stopped"
     assert equal_labels(list_labels(session.document), before)
-    assert list_visible_frames(session, 1) == [0, *range(6, LENGTH)]
+    assert list_visible_frames(session, 1) == [0, 11]
     assert session.document.snapshot.list_outdated() == [(1, 11)]
     run_job(session, 0, "both")
     assert list_visible_frames(session, 2) == list(range(LENGTH))

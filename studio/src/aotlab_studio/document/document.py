@@ -29,7 +29,6 @@ from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
-Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[events.Event], None]
 """called on every change, from any thread; must not block"""
 
@@ -41,7 +40,7 @@ class Actor:
     name: str = ""
     """empty: unknown"""
     page: str | None = None
-    """id of the page; while it is connected, no other one can undo or redo the edit"""
+    """id of the page; no other page can undo or redo the edit while this one is connected"""
     message_id: int | None = None
     """id of the page's message, if it may arrive again"""
 
@@ -89,10 +88,6 @@ class Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database(folder))
 
-    def delete_unreachable_results(self) -> None:
-        """Remove results that neither undo, redo nor a version shows."""
-        self.results.delete_unreachable(self.log.list_reachable_layers())
-
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
         view = copy.copy(self)
@@ -101,7 +96,7 @@ class Document:
 
     def take_snapshot(self, entry: int) -> Snapshot:
         """Return what the document shows at an entry of its log; 0: before the first one."""
-        return Snapshot(self.log, entry, self.masks, self.results, self._video.count)
+        return Snapshot(self.log, entry, self.log.state(entry), self.masks, self.results)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -139,7 +134,7 @@ class Document:
 
     @property
     def new_results(self) -> str:
-        """Digest of results on disk that the log has not imported; empty without any."""
+        """Digest of the results on disk if the log has not imported them; empty otherwise."""
         layers, digest = self.snapshot.state.layers.values(), self._results_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
@@ -148,10 +143,8 @@ class Document:
         """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
         if not (self.log.edited and self.new_results) or self.status.value in log.FINAL_STATUSES:
             return ""
-        return (
-            "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
-            f"or move {self.folder.name} away to see the new ones"
-        )
+        problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
+        return f"{problem}; accept them, or move {self.folder.name} away to see the new ones"
 
     @property
     def status_digest(self) -> str:
@@ -171,16 +164,14 @@ class Document:
         Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
         """
         with self.lock:
-            first, last = self.snapshot.editable_range
-            if "job" in values.ranges:
-                first, last = values.ranges["job"] or (0, self._video.count - 1)
+            first, last = values.ranges.get("job", self.snapshot.editable_range) or (0, self._video.count - 1)
             for index in values.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
                     raise InputError(f"frame {index}: {problem}")
             changes = values.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
-                self._append(log.Entry(title, changes, frame, self.actor.message_id), new_pngs=new_pngs)
+                self._append(log.Entry(title, changes, frame), new_pngs=new_pngs)
                 if self.actor.page is not None:
                     self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
@@ -192,10 +183,9 @@ class Document:
         with self.lock:
             before = self.snapshot
             after = before.with_state(before.state.apply(values))
-            layers = enumerate(
-                plan_corrections(before, after, sorted(values.keyframes)), self.make_layer_id()
-            )
-            self.edit(title, msgspec.structs.replace(values, layers=dict(layers)), frame, new_pngs)
+            layers = plan_corrections(before, after, sorted(values.keyframes))
+            layers_by_id = dict(enumerate(layers, self.make_layer_id()))
+            self.edit(title, msgspec.structs.replace(values, layers=layers_by_id), frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.Step | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
@@ -247,9 +237,7 @@ class Document:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
             content, results = self.snapshot.content_digest, self._results_digest
-            records: list[log.Record] = [
-                log.StatusRecord(status, content, results, note, list(outdated), self.actor.message_id)
-            ]
+            records: list[log.Record] = [log.StatusRecord(status, content, results, note, list(outdated))]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 title = f"{status}: {note}" if note else status
                 records.append(log.VersionRecord(self.log.head, title))
@@ -279,11 +267,11 @@ class Document:
         with self.lock:
             if entry == self.log.head:
                 return False
-            if entry not in {0, *self.log.entries}:
+            if entry > len(self.log.entries):
                 return True
             return self.take_snapshot(entry).content_digest != self.snapshot.content_digest
 
-    def save_version(self, title: Title = "") -> None:
+    def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save a version, which can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects:
@@ -366,9 +354,8 @@ class Document:
             if (step := self._find_step(move)) is not None:
                 if step.page not in (None, self.actor.page):
                     title = " · ".join(filter(None, (step.title, step.author)))
-                    raise InputError(
-                        f"{move}: the last step, {title}, was made in another window; {move} it there"
-                    )
+                    problem = f"the last step, {title}, was made in another window"
+                    raise InputError(f"{move}: {problem}; {move} it there")
                 changed = self.log.entries[self._find_entry(move)].values
                 self._append(log.HeadRecord(move))
                 self._notify(changed)
@@ -377,8 +364,8 @@ class Document:
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
             require_name(self.actor.name)
-        author, time = self.actor.name, log.utc_now()
-        signed = (msgspec.structs.replace(record, author=author, time=time) for record in records)
+        signature = {"author": self.actor.name, "time": log.utc_now(), "message_id": self.actor.message_id}
+        signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes) -> None:

@@ -36,7 +36,6 @@ Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
 Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
-NoteText = Annotated[str, Meta(max_length=500)]
 
 Edit = Callable[[np.ndarray], np.ndarray]
 """function from the mask of an object, H×W bool, to its new mask"""
@@ -49,7 +48,7 @@ class EditResult(Struct, frozen=True):
     losses: dict[int, int] = {}
     """pixels that other objects lost to it, by object id"""
     protected_pixels: int = 0
-    """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
+    """pixels of the prompt's mask that drawn, locked or hidden objects keep"""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
@@ -257,12 +256,8 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
         attributes, by_frame = split_attributes(join_attributes(*tables))
         target = replace(target, class_name=target.class_name or item.class_name, attributes=attributes)
-        changes = Changes(
-            {object_id: None, into: target},
-            keyframes,
-            merged={object_id: into},
-            attributes={into: by_frame or None},
-        )
+        objects = {object_id: None, into: target}
+        changes = Changes(objects, keyframes, merged={object_id: into}, attributes={into: by_frame or None})
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
@@ -279,7 +274,7 @@ def clear_tracking(document: Document, frame: int, last: int | None = None) -> N
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
 
 
-def set_note(document: Document, frame: int, text: NoteText) -> None:
+def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
     """Write a note on a frame; an empty one removes it."""
     document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 

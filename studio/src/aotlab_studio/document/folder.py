@@ -74,9 +74,8 @@ def find_project(path: Path) -> Path:
 
     Its name contains the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
     """
-    beside, real = (
-        Path(f"{resolve(path)}{PROJECT_SUFFIX}") for resolve in (os.path.abspath, os.path.realpath)
-    )
+    paths = os.path.abspath(path), os.path.realpath(path)
+    beside, real = (Path(f"{path}{PROJECT_SUFFIX}") for path in paths)
     return beside if (beside / PROJECT_FILE).exists() else real
 
 
@@ -129,29 +128,23 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
-    video = StoredVideo(
-        path.replace(os.sep, "/"), frames.count, frames.size, sdk.compute_fingerprint(frames.path)
-    )
+    source = sdk.compute_fingerprint(frames.path)
+    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, source)
     levels = frames.source.levels
     if levels is not None and not levels.estimated:
         video.levels = (levels.low, levels.high)
-    old = None if database.is_empty else read_header(database)
+    old, folder = None if database.is_empty else read_header(database), database.folder
     if old is not None:
-        _require_same_video(database.folder, old.video, video, same_content=not same_video)
+        sizes = [f"{item.count} frames, {item.size[1]}×{item.size[0]}" for item in (old.video, video)]
+        if sizes[0] != sizes[1]:
+            problem = f"made for a video of {sizes[0]}, this one has {sizes[1]}"
+            raise InputError(f"{folder}: {problem}; {RENAMED_ADVICE}")
+        if old.video.source != video.source and not same_video:
+            problem = f"made for another video ({old.video.path[:200]}), whose content differs"
+            remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
+            raise InputError(f"{folder}: {problem}; {remedy}")
     header = Header(FORMAT_VERSION, old.id if old else secrets.token_hex(8), video)
     if header != old:
         with database.transaction() as connection:
             row = 1, encode_json(header)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
-
-
-def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:
-    """Raise `InputError` if a project is not of this video."""
-    for key, old, new in (("frames", stored.count, here.count), ("size", stored.size, here.size)):
-        if old != new:
-            problem = f"made for a video with {key} {old}, this one has {new}"
-            raise InputError(f"{folder}: {problem}; {RENAMED_ADVICE}")
-    if same_content and stored.source != here.source:
-        problem = f"made for another video ({stored.path[:200]}), whose content differs from this one's"
-        remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
-        raise InputError(f"{folder}: {problem}; {remedy}")

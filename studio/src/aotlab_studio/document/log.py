@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Struct, field
 
 from aotlab import sdk
@@ -44,26 +43,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     reference_frame: NonNegativeInt = 0
     """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from the reference frame to the keyframes beside it; ``empty``: hides older layers; ``import``:
-    read from results of a job"""
+    """``correction``: from the reference frame to the keyframes beside it, in the background; ``empty``: hides older
+    layers; ``import``: read from results of a job"""
     keyframes: list[NonNegativeInt] = []
     """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
     frames between two are tracked from both"""
     source_digest: str = ""
     """value of `digest_results` for an import; empty for results without a record"""
-
-    @property
-    def is_automatic(self) -> bool:
-        """Whether its job starts, and restarts after an interruption, by itself."""
-        return self.kind == "correction"
-
-    def flag_directions(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Flag the frames, N int, that are tracked from the drawn mask before them, and those from the one after."""
-        if self.kind == "correction":
-            late = frames > self.reference_frame
-            return late | bool(self.keyframes), ~late
-        directions = self.kind != "backward", self.kind in ("backward", "both")
-        return np.full(len(frames), directions[0]), np.full(len(frames), directions[1])
 
 
 Removed = TypeVar("Removed")
@@ -132,18 +118,18 @@ class State(Values[NoReturn], frozen=True):
     def diff(self, before: State) -> Changes:
         """Return the edit that turns ``before`` into this state."""
         fields = self.__struct_fields__
-        every = Changes(
-            **{name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
-        )
-        return every.drop_unchanged(before)
+        values = {name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
+        return Changes(**values).drop_unchanged(before)
 
 
 class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Author and time of a record."""
+    """Author, time and cause of a record."""
 
     author: str = ""
     time: str = ""
     """UTC, ISO 8601"""
+    message_id: int | None = field(default=None, name="message")
+    """id of the page's message that caused it"""
 
 
 class Entry(Signature, frozen=True, tag="edit"):
@@ -153,8 +139,6 @@ class Entry(Signature, frozen=True, tag="edit"):
     values: Changes
     frame: NonNegativeInt | None = None
     """frame to show; None: several"""
-    message_id: int | None = field(default=None, name="message")
-    """id of the page's message that caused it"""
 
 
 class HeadRecord(Signature, frozen=True, tag="head"):
@@ -174,7 +158,6 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
-    message_id: int | None = field(default=None, name="message")
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
@@ -219,8 +202,8 @@ class Log:
         """last entry that read results of a job, before any edit; 0: none"""
         self.used_objects: set[int] = set()
         """all object ids ever used"""
-        self.messages: dict[int | None, Entry | StatusRecord] = {}
-        """edits and statuses by the page's message that caused them"""
+        self.messages: dict[int | None, Record] = {}
+        """last record by the page's message that caused it"""
         self.layer_entries: dict[int, int] = {}
         """entry that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
@@ -299,7 +282,7 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.versions.append(record)
-        if isinstance(record, Entry | StatusRecord) and record.message_id is not None:
+        if record.message_id is not None:
             self.messages[record.message_id] = record
         self.size += 1
 

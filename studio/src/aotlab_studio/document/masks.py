@@ -99,8 +99,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """score of each object with a result, by id"""
     absent: list[int] = []
     """objects that are not tracked any more on this frame, without a result"""
-    provisional: bool = False
-    """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
@@ -118,31 +116,23 @@ class LayerResults:
     """Results of a layer by frame; the last one counts."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
         self.frames: dict[int, Result] = {}
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.finished = False
-        self.final, self.provisional = np.zeros((2, count), bool)
-        """frames, N bool, with a final result, and with a provisional one"""
-
-    def copy(self) -> LayerResults:
-        """Return the results of now, to which later ones are not added."""
-        layer = LayerResults(self._count)
-        for result in self.frames.values():
-            layer.add(result)
-        return layer
+        self.missing = np.ones(count, bool)
+        """frames, N bool, without a result"""
 
     def add(self, result: Result) -> None:
         """Add the next result."""
         frame = result.frame
         self.finished = frame < 0 and len(self.frames) >= result.num_frames
-        if not 0 <= frame < self._count:
+        if not 0 <= frame < len(self.missing):
             return
         self.frames[frame] = result
-        self.final[frame], self.provisional[frame] = not result.provisional, result.provisional
+        self.missing[frame] = False
         for object_id in {*self.coverage, *result.scores, *result.absent}:
-            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
+            covered = self.coverage.setdefault(object_id, np.zeros(len(self.missing), np.int8))
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
 
 
@@ -155,7 +145,7 @@ class ResultStore:
     """
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
-        self._database, self._size, self._count = database, size, count
+        self._database, self._size, self.count = database, size, count
         self._layers: dict[int, LayerResults] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
@@ -196,7 +186,7 @@ class ResultStore:
             connection.execute(f"DELETE FROM results WHERE NOT ({kept})")
 
     def _load_layer(self, layer_id: int) -> LayerResults:
-        layer = LayerResults(self._count)
+        layer = LayerResults(self.count)
         rows = "SELECT id, note FROM results WHERE layer = ? ORDER BY id"
         for row_id, metadata in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged

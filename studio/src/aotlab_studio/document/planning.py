@@ -29,7 +29,7 @@ class Span:
     references: tuple[int, ...] = ()
     """with both directions: frames by whose distance they are weighted, object by object"""
     start: int | None = None
-    """reference of all masks that are visible there; of others, only drawn masks count"""
+    """frame whose visible masks are all references; on other frames, only drawn masks are"""
 
 
 def plan_request(
@@ -148,11 +148,10 @@ def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = No
 def plan_spans(layer: Layer) -> list[Span]:
     """Return the spans of a layer in the order of tracking."""
     first, last, start, keyframes = layer.first, layer.last, layer.reference_frame, layer.keyframes
-    forward, backward = Span(range(start + 1, last + 1)), Span(backward=range(start - 1, first - 1, -1))
     references = tuple(sorted({start, *keyframes}))
     if layer.kind == "both" and keyframes:
         frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
         return [Span(*frames, references, start)]
-    if layer.kind == "correction" and keyframes:
-        backward = Span(range(first, start + 1), range(start - 1, first - 2, -1), references)
-    return [span for span in (forward, backward) if span.forward or span.backward]
+    backward = range(start - 1, first - 1, -1)
+    before = Span(range(first, start), backward, references) if keyframes else Span(backward=backward)
+    return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]

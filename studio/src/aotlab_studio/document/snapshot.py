@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import LayerResults, MaskStore, ResultStore
+from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
@@ -31,29 +32,24 @@ class Snapshot:
     Layers are read lazily; one that is still being tracked shows its current results.
     """
 
-    def __init__(self, log: Log, entry: int, masks: MaskStore, results: ResultStore, count: int) -> None:
-        self.entry, self.state = entry, log.state(entry)
-        self.count, self.size = count, masks.size
+    def __init__(self, log: Log, entry: int, state: State, masks: MaskStore, results: ResultStore) -> None:
+        self.entry, self.state = entry, state
+        self.objects = state.objects
+        """objects that are not deleted by id, oldest first"""
+        self.count, self.size = results.count, masks.size
         self._log, self._masks, self._results = log, masks, results
         self._layers: Mapping[int, LayerResults] = {}
         """results of layers that were copied"""
 
     def with_state(self, state: State) -> Snapshot:
         """Return what another state shows."""
-        snapshot = Snapshot(self._log, self.entry, self._masks, self._results, self.count)
-        snapshot.state = state
-        return snapshot
+        return Snapshot(self._log, self.entry, state, self._masks, self._results)
 
     def freeze(self) -> Snapshot:
-        """Return what shows now, without results that are added later."""
+        """Return a copy that later results do not change."""
         snapshot = self.with_state(self.state)
-        snapshot._layers = {layer_id: self.open_layer(layer_id).copy() for layer_id in self.unfinished}
+        snapshot._layers = {layer_id: deepcopy(self.open_layer(layer_id)) for layer_id in self.unfinished}
         return snapshot
-
-    @property
-    def objects(self) -> Mapping[int, ObjectInfo]:
-        """Objects that are not deleted by id, oldest first."""
-        return self.state.objects
 
     @property
     def locked_ids(self) -> list[int]:
@@ -148,21 +144,21 @@ class Snapshot:
         """Frames with drawn or tracked masks."""
         return sorted({*self.keyframes, *self.tracked_frames})
 
-    def list_layers(self, index: int) -> dict[int, list[int]]:
-        """Return the ids of the objects whose tracked masks show on a frame by layer, the oldest first."""
+    def list_results(self, index: int) -> list[tuple[int, Result, list[int]]]:
+        """Return layer, result and ids of the objects whose tracked masks show on a frame, the oldest layer first."""
         drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
         for object_id, newest in self.newest_layer_ids.items():
             layer_id = int(newest[index])
             if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
                 layers.setdefault(layer_id, []).append(object_id)
-        return dict(sorted(layers.items()))
+        return [(key, self.open_layer(key).frames[index], ids) for key, ids in sorted(layers.items())]
 
     def labels(self, index: int) -> np.ndarray:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
-        for layer_id, object_ids in self.list_layers(index).items():
-            ids = self._results.read(self.open_layer(layer_id).frames[index])
+        for _, result, object_ids in self.list_results(index):
+            ids = self._results.read(result)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
@@ -186,22 +182,20 @@ class Snapshot:
         Pixels that other masks cover count for none of them. A merged object has the confidence, disagreement and
         signals of its largest mask.
         """
-        drawn_masks, layers = self.keyframe(index), self.list_layers(index)
-        tracked: list[tuple[int, Score]] = []
-        for layer_id, object_ids in layers.items():
-            scores = self.open_layer(layer_id).frames[index].scores
+        drawn_masks, results = self.keyframe(index), self.list_results(index)
+        tracked = list[tuple[int, Score]]()
+        for _, result, object_ids in results:
+            scores = result.scores
             tracked += [(self.state.resolve(key), scores[key]) for key in object_ids if key in scores]
         largest = dict(sorted(tracked, key=lambda item: item[1].area))
-        if not drawn_masks and len(layers) < 2 and len(largest) == len(tracked):
+        if not drawn_masks and len(results) < 2 and len(largest) == len(tracked):
             return largest
 
         def measure() -> dict[int, Score]:
             try:
                 labels = self.labels(index)
             except InputError:  # a damaged mask, which is reported when the frame is shown
-                return largest | {
-                    key: Score(float(bool(digest)), 0, 0.0, 0.0) for key, digest in drawn_masks.items()
-                }
+                return largest
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
         return self._results.scores.get_or_compute((self._describe_frame(index), *largest.items()), measure)
@@ -210,8 +204,8 @@ class Snapshot:
         """Raise `InputError` if a mask that shows is damaged."""
         for index in self.annotated_frames:
             self.keyframe_labels(index)
-            for layer_id in self.list_layers(index):
-                self._results.read_png(self.open_layer(layer_id).frames[index])
+            for _, result, _ in self.list_results(index):
+                self._results.read_png(result)
 
     # Content
 
@@ -223,10 +217,8 @@ class Snapshot:
     @cached_property
     def objects_digest(self) -> str:
         """Digest of what exports say about the objects: names, classes and attributes."""
-        items = [
-            (item.id, item.name, item.class_name, sorted(item.attributes.items()))
-            for item in self.objects.values()
-        ]
+        objects = self.objects.values()
+        items = [(item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in objects]
         return digest_values(items, self.state.classes, self.state.attributes)
 
     @property
@@ -246,11 +238,8 @@ class Snapshot:
     def _describe_frame(self, index: int) -> str:
         """Return the visible masks of a frame as text: its drawn masks, and the content of its layers by id."""
         layers = [
-            (
-                self.open_layer(layer_id).frames[index].digest,
-                [(key, self.state.resolve(key)) for key in object_ids],
-            )
-            for layer_id, object_ids in self.list_layers(index).items()
+            (result.digest, [(key, self.state.resolve(key)) for key in object_ids])
+            for _, result, object_ids in self.list_results(index)
         ]
         return repr((index, sorted(self.keyframe(index).items()), layers))
 
@@ -258,13 +247,10 @@ class Snapshot:
         """Return ``layer``, ``model`` (`Result.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
-            for layer_id in self.list_layers(index):
-                key = layer_id, self.open_layer(layer_id).frames[index].model
-                shown.setdefault(key, np.zeros(self.count, bool))[index] = True
-        return [
-            {"layer": layer_id, "model": model, "frames": find_runs(shown[layer_id, model])}
-            for layer_id, model in sorted(shown)
-        ]
+            for layer_id, result, _ in self.list_results(index):
+                shown.setdefault((layer_id, result.model), np.zeros(self.count, bool))[index] = True
+        runs = {key: find_runs(shown[key]) for key in sorted(shown)}
+        return [{"layer": key, "model": model, "frames": runs[key, model]} for key, model in runs]
 
     # What is outdated
 
@@ -280,7 +266,7 @@ class Snapshot:
         return [key for key in self.unfinished if self.needs_layer(key)]
 
     def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, and has a frame to track: without a final result or a newer layer.
+        """Return whether a layer is in the history, and has a frame to track: without a result or a newer layer.
 
         With ``ignore_corrections``, newer corrections do not count.
         """
@@ -289,9 +275,10 @@ class Snapshot:
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = ~self.open_layer(layer_id).final
+        waiting = self.open_layer(layer_id).missing.copy()
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        waiting[layer.reference_frame] &= layer.kind == "import" or bool(layer.keyframes)  # others pass none
+        is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.keyframes))
+        waiting[layer.reference_frame] &= is_passed
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
@@ -305,23 +292,24 @@ class Snapshot:
     def list_corrections(self) -> list[int]:
         """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
         layers = self.state.layers
-        return [key for key in self.pending if layers[key].is_automatic and not self.is_locked(layers[key])]
+        corrections = (key for key in self.pending if layers[key].kind == "correction")
+        return [key for key in corrections if not self.is_locked(layers[key])]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off before it had their final result, and no newer layer has one.
+        to cover them waits, runs or was cut off before it had their result, and no newer layer has one.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
             frames, results = slice(layer.first, layer.last + 1), self.open_layer(layer_id)
-            unfinished = ~results.final if layer_id in self.pending else results.provisional
+            missing = results.missing & (layer_id in self.pending)
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = unfinished[frames] & (np.abs(newest) <= layer_id)
+                    waiting = missing[frames] & (np.abs(newest) <= layer_id)
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
@@ -341,28 +329,24 @@ class Snapshot:
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
         """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
-        new_masks, old_masks = (
-            self.find_drawn_masks(object_id, state) for state in (self.state, self._log.state(entry))
-        )
+        new_masks = self.find_drawn_masks(object_id)
+        old_masks = self.find_drawn_masks(object_id, self._log.state(entry))
         frames, index = sorted({*new_masks, *old_masks}), np.arange(layer.first, layer.last + 1)
-        changed = np.array(
-            [False, *(new_masks.get(frame) != old_masks.get(frame) for frame in frames), False]
-        )
-        from_before, from_after = layer.flag_directions(index)
+        differs = [new_masks.get(frame) != old_masks.get(frame) for frame in frames]
+        changed = np.array([False, *differs, False])
         before = changed[np.searchsorted(frames, index, "right")]
         after = changed[np.searchsorted(frames, index, "left") + 1]
-        return (from_before & before) | (from_after & after)
+        references = layer.reference_frame, *layer.keyframes
+        return ((index >= min(references)) & before) | ((index < max(references)) & after)
 
     # Timeline
 
     @property
     def timeline(self) -> dict[int, str]:
         """Marks of each object on all frames; one unseen on `LostObjects.FRAMES` annotated frames in a row is lost."""
-        rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects}
-        for index, marks in self._mark_frames(self.annotated_frames).items():
-            for object_id, mark in marks.items():
-                rows[object_id][index] = mark
-        return {object_id: "".join(row) for object_id, row in rows.items()}
+        marks, unknown = self._mark_frames(self.annotated_frames), dict.fromkeys(self.objects, UNKNOWN)
+        frames = [marks.get(index, unknown) for index in range(self.count)]
+        return {object_id: "".join(frame[object_id] for frame in frames) for object_id in self.objects}
 
     def mark_frame(self, index: int) -> dict[int, str]:
         """Return the mark of each object on one frame."""
@@ -377,7 +361,7 @@ class Snapshot:
         for index in frames:
             marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
             drawn_masks = self.keyframe(index)
-            scores = self.scores(index) if self.list_layers(index) else {}  # drawn masks need none
+            scores = self.scores(index) if self.list_results(index) else {}  # drawn masks need none
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
             marks |= {key: KEYFRAME if digest else KEYFRAME_ABSENT for key, digest in drawn_masks.items()}

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +17,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, plan_spans
+from aotlab_studio.document.planning import plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
@@ -38,13 +38,16 @@ PROPAGATION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Tracking of a layer, from the keyframes at its entry; it ends when the layer leaves the history."""
+    """Job that tracks a layer from the masks at its entry, until the layer leaves the history."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
+        self.is_correction = self.layer.kind == "correction"
         self._document = document
         self._start_snapshot = document.take_snapshot(document.log.layer_entries[layer_id])
-        self.total = self.done = self.overwritten_pixels = 0
+        self._spans = plan_spans(self.layer)
+        self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
+        self.done = self.overwritten_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
@@ -88,7 +91,7 @@ class TrackingJob:
         speed = (len(times) - 1) / (times[-1] - times[0]) if times and times[-1] > times[0] else 0.0
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
-            self.layer.is_automatic, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
+            self.is_correction, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
             self.overwritten_pixels, self.problem,
         )  # fmt: skip
 
@@ -96,7 +99,12 @@ class TrackingJob:
         """Track, until the end or a stop; errors become the job's problem, and leave its layer unfinished."""
         status: JobStatus = "failed"
         try:
-            status = self._run(make_tracker)
+            self._set_status("starting")
+            if not self.stop_mode:
+                self._track(make_tracker())
+            if self.stop_mode != "interrupt":
+                self._document.finish_layer(self.layer_id)
+            status = "stopped" if self.stop_mode else "done"
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
@@ -111,25 +119,16 @@ class TrackingJob:
         finally:
             self._ended.set()
 
-    def _run(self, make_tracker: MakeTracker) -> JobStatus:
-        self._set_status("starting")
-        spans = plan_spans(self.layer)
-        self.total = sum(len(span.forward) + len(span.backward) for span in spans)
-        if not self.stop_mode:
-            self._track(make_tracker(), spans)
-        if self.stop_mode != "interrupt":
-            self._document.finish_layer(self.layer_id)
-        return "stopped" if self.stop_mode else "done"
-
     def _undo_empty_request(self) -> None:
-        """Undo a request without a result; after other edits, finish its layer: no frame is outdated for it."""
-        if self.done or self.layer.is_automatic or self.stop_mode == "interrupt":
+        """Undo a request without a result; after other edits, finish its layer, so that no frame is outdated."""
+        document, is_interrupted = self._document, self.stop_mode == "interrupt"
+        if is_interrupted or self.is_correction or document.results.open(self.layer_id).frames:
             return
-        if not self._document.cancel(self._document.log.layer_entries[self.layer_id]):
-            self._document.finish_layer(self.layer_id)
+        if not document.cancel(document.log.layer_entries[self.layer_id]):
+            document.finish_layer(self.layer_id)
 
-    def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
-        """Track spans until the end or a stop."""
+    def _track(self, tracker: Tracker) -> None:
+        """Track until the end or a stop."""
         from aotlab_studio.tracking.spans import track_span
 
         document, model = self._document, describe_model(tracker)
@@ -137,7 +136,7 @@ class TrackingJob:
         self._times.append(time.perf_counter())
         results = (
             track_span(tracker, document.frames, self._start_snapshot, span, document.folder)
-            for span in spans
+            for span in self._spans
             if not self.stop_mode
         )
         for result in chain.from_iterable(results):
@@ -148,7 +147,7 @@ class TrackingJob:
                 pass
             if self.stop_mode:
                 return
-            if not self._store(result, model):
+            if not (result.partial or self._store(result, model)):
                 self.stop("interrupt")  # redo or an unlock may bring it back
                 return
             self.done += 1
@@ -166,7 +165,7 @@ class TrackingJob:
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
         covered_ids = self._start_snapshot.list_ids_in_layers({*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
-        stored_result = Result(index, scores, absent, provisional=result.provisional, model=model)
+        stored_result = Result(index, scores, absent, model=model)
         overwritten_pixels = document.add_result(self.layer_id, stored_result, ids)
         self.overwritten_pixels += overwritten_pixels or 0
         return overwritten_pixels is not None
@@ -203,7 +202,7 @@ class JobRunner:
         """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""
         with self._changed:
             running_job = self.running_job
-            if running_job is not None and not running_job.layer.is_automatic:
+            if running_job is not None and not running_job.is_correction:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.make_layer_id()
@@ -219,27 +218,27 @@ class JobRunner:
         """Leave the machine to the page for `PROPAGATION_DELAY` seconds."""
         with self._changed:
             self._quiet_until = time.monotonic() + PROPAGATION_DELAY
-            if (job := self.running_job) is not None and job.layer.is_automatic:
+            if (job := self.running_job) is not None and job.is_correction:
                 job.quiet_until = self._quiet_until
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._changed:
             if (job := self.running_job) is not None:
-                self._corrections_enabled &= not job.layer.is_automatic
-                job.stop("interrupt" if job.layer.is_automatic else "finish")
+                self._corrections_enabled &= not job.is_correction
+                job.stop("interrupt" if job.is_correction else "finish")
 
     def schedule(self) -> None:
-        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job if its layer is not needed."""
+        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job of a locked or unneeded layer."""
         with self._changed:
             self._failed_layers, self._corrections_enabled = set(), True
             self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
-            # a request ends before the corrections that its own results get
-            if job is not None and not snapshot.needs_layer(
-                job.layer_id, ignore_corrections=not job.layer.is_automatic
-            ):
-                job.stop("interrupt")
+            if job is not None:
+                # a request ends before the corrections that its own results get
+                is_needed = snapshot.needs_layer(job.layer_id, ignore_corrections=not job.is_correction)
+                if not is_needed or snapshot.is_locked(job.layer):
+                    job.stop("interrupt")
             self._changed.notify_all()
 
     def list_corrections(self) -> list[int]:
@@ -278,7 +277,7 @@ class JobRunner:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
             with self._changed:
-                if job.status == "failed" and job.layer.is_automatic:
+                if job.status == "failed" and job.is_correction:
                     self._failed_layers.add(job.layer_id)
                 self._changed.notify_all()
 

@@ -52,17 +52,14 @@ class TrackerLoader:
             self._models[name if name not in self._models else str(path)] = path
         for name, path in known_models.items():
             self._models.setdefault(name, path)
+        self.names = list(self._models)
+        """names of the models to choose from, the first the default"""
         self.chosen = self.names[0]
         self._lock = threading.Lock()
         if options != TrackerOptions(options.checkpoint):  # the default is not checked, as that loads PyTorch
             for path in self._own:
                 replace(options, checkpoint=path).check()
         self._loaded: tuple[str, Tracker] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the models to choose from, the first the default."""
-        return list(self._models)
 
     def __call__(self) -> Tracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""

@@ -26,8 +26,8 @@ class SpanFrame:
     prediction: Prediction
     absent_ids: frozenset[int]
     """objects that a keyframe states to be absent, which are not tracked any more"""
-    provisional: bool = False
-    """whether only one direction is tracked so far; the result of both replaces it"""
+    partial: bool = False
+    """whether only one direction has tracked it so far; the merged result follows"""
 
 
 def track_span(
@@ -35,7 +35,8 @@ def track_span(
 ) -> Iterator[SpanFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
-    The snapshot is that of the layer's entry; a temporary file is written to ``folder``. The caller stores the results.
+    These are tracked backward, with probabilities stored in a temporary file in ``folder``, then forward, and merged by
+    the distance of the references. The snapshot is that of the layer's entry. The caller stores the results.
     """
 
     def read_reference(index: int) -> np.ndarray:
@@ -44,13 +45,30 @@ def track_span(
     forward = _step_frames(tracker, frames, snapshot, span.forward, read_reference)
     backward = _step_frames(tracker, frames, snapshot, span.backward, read_reference)
     if not (span.forward and span.backward):
-        return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
+        yield from _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
+        return
     references = {
         index: snapshot.keyframe(index).keys() | {*np.unique(read_reference(index)).tolist()}
         for index in span.references
     }
     between = range(span.forward.start, span.backward.start + 1)
-    return _track_both_ways(forward, backward, between, references, folder)
+    absent_backward: dict[int, frozenset[int]] = {}
+    with sdk.PredictionFile(folder) as backward_file:
+        for result in backward:
+            if result.index in between:
+                backward_file.store(result.index, result.prediction)
+                absent_backward[result.index] = result.absent_ids
+            yield replace(result, partial=result.index in between)
+        for result in forward:
+            index, prediction = result.index, result.prediction
+            if index not in between:
+                yield result
+                continue
+            stored = backward_file.load(index)
+            weights = _weigh_backward({*prediction.ids, *stored.ids}, index, references)
+            merged = sdk.merge_predictions(prediction, stored, weights)
+            absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
+            yield SpanFrame(index, merged, absent_ids)
 
 
 def _step_frames(
@@ -94,33 +112,6 @@ def _track_one_way(results: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[Sp
         if len(pending) > on_gpu:
             yield pending.pop(0)
     yield from pending
-
-
-def _track_both_ways(
-    forward: Iterable[SpanFrame],
-    backward: Iterable[SpanFrame],
-    between: range,
-    references: Mapping[int, Collection[int]],
-    folder: Path,
-) -> Iterator[SpanFrame]:
-    """Track backward, storing probabilities on disk; then forward, merging both by the distance of ``references``."""
-    absent_backward: dict[int, frozenset[int]] = {}
-    with sdk.PredictionFile(folder) as backward_file:
-        for result in backward:
-            if result.index in between:
-                backward_file.store(result.index, result.prediction)
-                absent_backward[result.index] = result.absent_ids
-            yield replace(result, provisional=result.index in between)
-        for result in forward:
-            index, prediction = result.index, result.prediction
-            if index not in between:
-                yield result
-                continue
-            stored = backward_file.load(index)
-            weights = _weigh_backward({*prediction.ids, *stored.ids}, index, references)
-            merged = sdk.merge_predictions(prediction, stored, weights)
-            absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
-            yield SpanFrame(index, merged, absent_ids)
 
 
 def _weigh_backward(
