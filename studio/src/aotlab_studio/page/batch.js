@@ -82,7 +82,8 @@ function createRow({ name }) {
     const source = `thumbnail/${address}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
     const texts = clip.error ? [clip.error] : clip.sentences;
-    checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
+    const lines = texts.map((text) => createElement('li', {}, text));
+    if (checks.textContent !== texts.join('')) checks.replaceChildren(...lines); // selected text stays
     status.show(clip);
     button.ariaLabel = `Status of ${name}: ${button.textContent}`;
     statusCell.className = clip.status.replace(' ', '-');

@@ -7,9 +7,9 @@ import { showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
-const DOUBLE_TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between the two presses
+const TAP = { time: 300, distance: 24 }; // largest milliseconds between two taps; CSS pixels, also of a tap's movement
 
-/** What the pressed pointer does; `wait`: it presses the tool later, unless it was a double click or a finger follows.
+/** What the pressed pointer does; `wait`: press the tool later, unless a finger slides or is joined, or clicks twice.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, place: ReturnType<Gestures['measurePlace']>}} Gesture */
 
 export class Gestures {
@@ -55,6 +55,10 @@ export class Gestures {
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   }
 
+  isAtLastTouch(/** @type {PointerEvent} */ { clientX, clientY }) {
+    return Math.hypot(clientX - this.lastTouch.x, clientY - this.lastTouch.y) < TAP.distance;
+  }
+
   start(/** @type {PointerEvent} */ event) {
     const { lastTouch, toolbox, toolbox: { tool, viewer, viewer: { canvas } }, touches } = this;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
@@ -62,9 +66,10 @@ export class Gestures {
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
+    if (!this.gesture) toolbox.release(); // a stroke of the keyboard
     const { timeStamp: time, clientX: x, clientY: y } = event;
-    const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < DOUBLE_TAP.distance;
-    this.isDoubleClick = isTouch && isNear && time - lastTouch.time < DOUBLE_TAP.time; // the mouse's events come later
+    // the mouse's events come later
+    this.isDoubleClick = isTouch && this.isAtLastTouch(event) && time - lastTouch.time < TAP.time;
     if (isTouch) touches.set(event.pointerId, { x, y });
     else touches.clear();
     if (isTouch) this.lastTouch = { time, x, y };
@@ -99,6 +104,7 @@ export class Gestures {
     const { gesture, toolbox, toolbox: { viewer }, touches } = this;
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = gesture !== null && event.pointerId === this.pointerId;
+    if (isActive && gesture.kind === 'wait' && !this.isAtLastTouch(event)) gesture.kind = 'pan'; // the finger slides
     if (gesture?.kind === 'pan' && (isActive || touches.has(event.pointerId))) {
       const { place } = gesture;
       const now = gesture.place = this.measurePlace(event);
