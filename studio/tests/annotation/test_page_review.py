@@ -182,12 +182,10 @@ def test_correction_propagates_without_a_key(page, session):
     assert not (page.labels(8) == 2).any()
 
 
-def test_preset_chooses_outputs(idle_page):
+def test_export_offers_masks_and_overlay(idle_page):
     idle_page.key("Shift+E")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
-    for preset, outputs in (("COCO", ["coco", "review"]), ("Editor", ["objects", "prores"])):
-        idle_page.tab.click(f"#presets button >> text={preset}")
-        assert idle_page.tab.evaluate(names) == outputs
+    assert idle_page.tab.evaluate(names) == ["masks", "overlay"]
     assert idle_page.tab.query_selector("#outputs input[name^=mattes]") is None  # masks have no soft edges
     idle_page.key("Escape")
 

@@ -55,10 +55,6 @@ export class Gestures {
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   }
 
-  isAtLastTouch(/** @type {PointerEvent} */ { clientX, clientY }) {
-    return Math.hypot(clientX - this.lastTouch.x, clientY - this.lastTouch.y) < TAP.distance;
-  }
-
   start(/** @type {PointerEvent} */ event) {
     const { lastTouch, toolbox, toolbox: { tool, viewer, viewer: { canvas } }, touches } = this;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
@@ -68,8 +64,8 @@ export class Gestures {
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
     if (!this.gesture) toolbox.release(); // a stroke of the keyboard
     const { timeStamp: time, clientX: x, clientY: y } = event;
-    // the mouse's events come later
-    this.isDoubleClick = isTouch && this.isAtLastTouch(event) && time - lastTouch.time < TAP.time;
+    const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < TAP.distance;
+    this.isDoubleClick = isTouch && isNear && time - lastTouch.time < TAP.time; // the mouse's events come later
     if (isTouch) touches.set(event.pointerId, { x, y });
     else touches.clear();
     if (isTouch) this.lastTouch = { time, x, y };
@@ -104,10 +100,12 @@ export class Gestures {
     const { gesture, toolbox, toolbox: { viewer }, touches } = this;
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = gesture !== null && event.pointerId === this.pointerId;
-    if (isActive && gesture.kind === 'wait' && !this.isAtLastTouch(event)) gesture.kind = 'pan'; // the finger slides
+    const now = this.measurePlace(event);
+    const distance = gesture ? Math.hypot(now.x - gesture.place.x, now.y - gesture.place.y) : 0;
+    if (gesture?.kind === 'wait' && distance >= TAP.distance) gesture.kind = 'pan'; // the finger slides
     if (gesture?.kind === 'pan' && (isActive || touches.has(event.pointerId))) {
       const { place } = gesture;
-      const now = gesture.place = this.measurePlace(event);
+      gesture.place = now;
       viewer.pan(now.x - place.x, now.y - place.y);
       const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
       if (now.spread && place.spread) viewer.zoomBy(now.spread / place.spread, center);
@@ -181,8 +179,8 @@ class ClickPreview {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { tool, isDown, subtractByDefault, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || isDown || subtractByDefault || app.tracking.job || !app.playback.isReady) return false;
+    const { tool, isDown, erasesByDefault, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || isDown || erasesByDefault || app.tracking.job || !app.playback.isReady) return false;
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // checked last: scans the mask
   }
 

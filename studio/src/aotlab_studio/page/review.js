@@ -129,6 +129,8 @@ export class Review {
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
     this.fetchTask.run();
-    if (checked && playback.userIsStillOn(frame)) this.showNext();
+    if (!checked || !playback.userIsStillOn(frame)) return;
+    if (this.remainingEntries.length) this.showNext();
+    else showHint(this.summary);
   }
 }
