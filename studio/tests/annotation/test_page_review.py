@@ -130,7 +130,12 @@ def test_export_can_be_canceled(page, session, monkeypatch):
 @pytest.mark.slow
 def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
     exported = []
-    monkeypatch.setattr("aotlab_studio.session.session.export_masks", lambda *_, **__: exported.append(1))
+
+    def export(*_, on_frame, **__):
+        on_frame(1, 12)
+        exported.append(1)
+
+    monkeypatch.setattr("aotlab_studio.session.session.export_masks", export)
     with session.document.lock:
         page.key("n", "Shift+E")
         page.tab.click("#export-start")
