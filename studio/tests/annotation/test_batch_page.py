@@ -266,6 +266,8 @@ def test_newer_list_survives_an_older_one(clock_context, served_list):
 def test_list_is_filtered_by_name_and_status(context, served_list):
     tab = open_list(context, served_list)
     tab.wait_for_selector("#clips tr:nth-child(3)")
+    tab.set_viewport_size({"width": 320, "height": 568})
+    assert tab.evaluate("document.body.scrollWidth") == 320
     tab.fill("#search", "B")
     tab.wait_for_selector("#clips tr:nth-child(2)", state="detached")
     assert tab.inner_text("#clips tr").startswith("b")

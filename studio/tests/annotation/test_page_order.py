@@ -341,8 +341,11 @@ def test_pause_overtakes_a_box(new_page, session):
 
 def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
     wire = Wire(new_page, "paint")
-    new_page.stroke((5, 5), (20, 5))
-    new_page.key("Delete")
+    new_page.tab.mouse.move(*new_page.at(5, 5))
+    new_page.tab.mouse.down()
+    new_page.tab.mouse.move(*new_page.at(20, 5))
+    new_page.key("Delete")  # finishes the stroke
+    new_page.tab.mouse.up()
     new_page.stroke((5, 35), (20, 35))
     for _ in range(2):
         new_page.wait_until(lambda: wire.held)
@@ -436,6 +439,15 @@ def test_key_during_a_stroke_finishes_it(page, key):
         page.tab.mouse.up()
     page.wait_until(lambda: page.labels(0)[10, 15] == 1)
     assert not page.labels(0)[30].any()
+
+
+@pytest.mark.slow
+def test_pointer_finishes_a_stroke_of_the_keyboard(page):
+    page.tab.focus("#view")
+    page.key("w", "Enter", "d", "d")
+    page.drag((5, 5), (12, 5))
+    drawn = page.labels(0)
+    assert [drawn[12, 40], drawn[5, 8]] == [1, 1]
 
 
 @pytest.mark.slow

@@ -63,6 +63,11 @@ def test_tap_clicks_and_two_fingers_pan(page):
     send_touch(page, "touchEnd")
     assert not page.labels(0).any()
     page.key("0")
+    for kind, *points in (("touchStart", (30, 25)), ("touchMove", (10, 10)), ("touchEnd",)):  # slides
+        send_touch(page, kind, *points)
+    page.tab.wait_for_selector("#fit:not([hidden])")  # the frame has moved
+    assert not page.labels(0).any()
+    page.key("0")
     with page.done():
         send_touch(page, "touchStart", (10, 10))
         send_touch(page, "touchEnd")

@@ -124,7 +124,12 @@ def test_export_can_be_canceled(page, session, monkeypatch):
 @pytest.mark.slow
 def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
     exported = []
-    monkeypatch.setattr("aotlab_studio.session.session.export_masks", lambda *_, **__: exported.append(1))
+
+    def export(*_, on_frame, **__):
+        on_frame(1, 12)
+        exported.append(1)
+
+    monkeypatch.setattr("aotlab_studio.session.session.export_masks", export)
     with session.document.lock:
         page.key("n", "Shift+E")
         page.tab.click("#export-start")
@@ -176,12 +181,10 @@ def test_correction_propagates_without_a_key(page, session):
     assert not (page.labels(8) == 2).any()
 
 
-def test_preset_chooses_outputs(idle_page):
+def test_export_offers_masks_and_overlay(idle_page):
     idle_page.key("Shift+E")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
-    for preset, outputs in (("COCO", ["coco", "review"]), ("Editor", ["objects", "prores"])):
-        idle_page.tab.click(f"#presets button >> text={preset}")
-        assert idle_page.tab.evaluate(names) == outputs
+    assert idle_page.tab.evaluate(names) == ["masks", "overlay"]
     assert idle_page.tab.query_selector("#outputs input[name^=mattes]") is None  # masks have no soft edges
     idle_page.key("Escape")
 
@@ -306,7 +309,6 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, che
     page.tab.wait_for_selector("#checked[aria-pressed=true]")
     page.tab.wait_for_selector("#strips[aria-valuetext^='Frame 3, checked;']")
     page.wait_until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
-    page.key(".")
     page.wait_status("No frames left to check")
 
 

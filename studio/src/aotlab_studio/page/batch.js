@@ -72,7 +72,11 @@ function createRow({ name }) {
   /** @type {StatusButton<Clip>} */
   const status = new StatusButton(button, async (value, note, { digest }) => {
     const edit = { do: 'set_status', status: value, note, digest };
-    const store = (/** @type {object=} */ choice) => postEdit(address, { ...edit, ...choice });
+    const store = async (/** @type {object=} */ choice) => {
+      const [result] = await post(`clip/${address}/edits`, [{ ...edit, ...choice }]);
+      if ('error' in result) throw toError(result);
+      return result;
+    };
     const answer = requireName() ? await sendOrAsk(store) : { error: CANCELED };
     if (!answer.error) showMessage('');
     await fetchTask.run();
@@ -82,7 +86,8 @@ function createRow({ name }) {
     const source = `thumbnail/${address}?digest=${clip.digest}`;
     if (image.getAttribute('src') !== source) image.src = source;
     const texts = clip.error ? [clip.error] : clip.sentences;
-    checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
+    const lines = texts.map((text) => createElement('li', {}, text));
+    if (checks.textContent !== texts.join('')) checks.replaceChildren(...lines); // selected text stays
     status.show(clip);
     button.ariaLabel = `Status of ${name}: ${button.textContent}`;
     statusCell.className = clip.status.replace(' ', '-');
@@ -111,13 +116,6 @@ async function exportClips() {
   const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];
   if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
   showMessage(sentences.join(' '), problems.length > 0);
-}
-
-/** Return the answer to an edit of a clip. @param {string} address @param {object} edit */
-async function postEdit(address, edit) {
-  const [answer] = await post(`clip/${address}/edits`, [edit]);
-  if ('error' in answer) throw toError(answer);
-  return answer;
 }
 
 /** Return the answer to a request. @param {string} address @param {object | null} body */

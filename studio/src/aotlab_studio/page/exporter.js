@@ -4,21 +4,12 @@ import { createElement, element, formatCount } from './dom.js';
 import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 
-/** Outputs that are selected together. @type {Record<string, string[]>} */
-const PRESETS = {
-  Masks: ['masks', 'overlay'], Editor: ['objects', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
-};
-
 export class Exporter {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.boxes = element('outputs').getElementsByTagName('input');
     this.key = 0; // random number by which the export can be canceled, also before it is requested
     onSubmit(element('export-start'), () => this.start());
-    element('presets').append(...Object.entries(PRESETS).map(([preset, outputs]) => {
-      const onclick = () => { for (const box of this.boxes) box.checked = outputs.includes(box.name); };
-      return createElement('button', { type: 'button', onclick }, preset);
-    }));
     element('export-annotated').onclick = () => {
       const frames = app.timeline.findAnnotatedFrames();
       element('export-first').value = String(frames[0] ?? '');
@@ -30,7 +21,8 @@ export class Exporter {
   /** @param {Record<string, string>} outputs descriptions by name */
   setOutputs(outputs) {
     element('outputs').append(...Object.entries(outputs).map(([name, description]) => createElement('label', {},
-      createElement('input', { type: 'checkbox', name, checked: PRESETS.Masks.includes(name) }), ` ${description}`)));
+      createElement('input', { type: 'checkbox', name, checked: ['masks', 'overlay'].includes(name) }),
+      ` ${description}`)));
   }
 
   open() {

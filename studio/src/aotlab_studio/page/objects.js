@@ -125,7 +125,8 @@ export class ObjectPanel {
   }
 
   async deleteObject() {
-    const { history, queue, selection: { item, target } } = this.app;
+    const { history, queue, selection: { item, target }, toolbox } = this.app;
+    toolbox.endInput(); // its own, which would make a new object
     const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
     history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }

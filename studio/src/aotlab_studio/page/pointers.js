@@ -7,9 +7,9 @@ import { showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
-const DOUBLE_TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between the two presses
+const TAP = { time: 300, distance: 24 }; // largest milliseconds between two taps; CSS pixels, also of a tap's movement
 
-/** What the pressed pointer does; `wait`: it presses the tool later, unless it was a double click or a finger follows.
+/** What the pressed pointer does; `wait`: press the tool later, unless a finger slides or is joined, or clicks twice.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, place: ReturnType<Gestures['measurePlace']>}} Gesture */
 
 export class Gestures {
@@ -62,9 +62,10 @@ export class Gestures {
     canvas.focus({ preventScroll: true });
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
+    if (!this.gesture) toolbox.release(); // a stroke of the keyboard
     const { timeStamp: time, clientX: x, clientY: y } = event;
-    const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < DOUBLE_TAP.distance;
-    this.isDoubleClick = isTouch && isNear && time - lastTouch.time < DOUBLE_TAP.time; // the mouse's events come later
+    const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < TAP.distance;
+    this.isDoubleClick = isTouch && isNear && time - lastTouch.time < TAP.time; // the mouse's events come later
     if (isTouch) touches.set(event.pointerId, { x, y });
     else touches.clear();
     if (isTouch) this.lastTouch = { time, x, y };
@@ -99,9 +100,12 @@ export class Gestures {
     const { gesture, toolbox, toolbox: { viewer }, touches } = this;
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const isActive = gesture !== null && event.pointerId === this.pointerId;
+    const now = this.measurePlace(event);
+    const distance = gesture ? Math.hypot(now.x - gesture.place.x, now.y - gesture.place.y) : 0;
+    if (gesture?.kind === 'wait' && distance >= TAP.distance) gesture.kind = 'pan'; // the finger slides
     if (gesture?.kind === 'pan' && (isActive || touches.has(event.pointerId))) {
       const { place } = gesture;
-      const now = gesture.place = this.measurePlace(event);
+      gesture.place = now;
       viewer.pan(now.x - place.x, now.y - place.y);
       const center = viewer.clientToView({ clientX: now.x, clientY: now.y });
       if (now.spread && place.spread) viewer.zoomBy(now.spread / place.spread, center);
@@ -175,8 +179,8 @@ class ClickPreview {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { tool, isDown, subtractByDefault, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || isDown || subtractByDefault || app.tracking.job || !app.playback.isReady) return false;
+    const { tool, isDown, erasesByDefault, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || isDown || erasesByDefault || app.tracking.job || !app.playback.isReady) return false;
     return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // checked last: scans the mask
   }
 

@@ -88,7 +88,8 @@ export class Review {
   get summary() {
     const { remainingEntries: { length }, app: { timeline } } = this;
     if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;
-    return timeline.hasTracked ? 'No frames left to check.'
+    const next = element('next-clip').hidden ? '' : ' Set the status, then press > for the next clip.';
+    return timeline.hasTracked ? `No frames left to check.${next}`
       : 'Nothing is tracked yet. After tracking, frames with doubtful masks are listed here, worst first.';
   }
 
@@ -128,6 +129,8 @@ export class Review {
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
     this.fetchTask.run();
-    if (checked && this.remainingEntries.length && playback.userIsStillOn(frame)) this.showNext();
+    if (!checked || !playback.userIsStillOn(frame)) return;
+    if (this.remainingEntries.length) this.showNext();
+    else showHint(this.summary);
   }
 }

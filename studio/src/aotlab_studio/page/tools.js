@@ -89,7 +89,8 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
-/** Frame and object of an input. @typedef {{frame: number, target: import('./queue.js').Target}} Origin */
+/** Frame and object of an input, and whether it removes.
+ * @typedef {{frame: number, target: import('./queue.js').Target, erase: boolean}} Press */
 
 export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
@@ -102,11 +103,10 @@ export class Toolbox {
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
     this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.pendingPrompts = /** @type {Set<Origin>} */ (new Set()); // of prompts neither answered nor canceled
-    /** Frame and object at the last press. @type {Origin} */
-    this.pressed = { frame: 0, target: app.selection.target };
-    this.isSubtracting = false; // whether the unfinished or last input removes
-    this.subtractByDefault = false; // whether tools remove unless Shift is held, for pens and touch
+    this.pendingPrompts = /** @type {Set<Press>} */ (new Set()); // of prompts neither answered nor canceled
+    /** The last press. @type {Press} */
+    this.pressed = { frame: 0, target: app.selection.target, erase: false };
+    this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
       const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
@@ -118,7 +118,7 @@ export class Toolbox {
   }
 
   toggleSubtract() {
-    this.subtractByDefault = !this.subtractByDefault;
+    this.erasesByDefault = !this.erasesByDefault;
     this.showButtons();
   }
 
@@ -188,10 +188,10 @@ export class Toolbox {
     });
   }
 
-  /** Points that are drawn or sent, their frame and object, and whether they remove. */
+  /** Points that are drawn or sent, and their press. */
   get input() {
-    const { points, pressed, isSubtracting } = this;
-    return { points, pressed, isSubtracting };
+    const { points, pressed } = this;
+    return { points, pressed };
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -229,17 +229,17 @@ export class Toolbox {
     return true;
   }
 
-  /** @param {Point} point @param {boolean} subtract as with Shift */
-  press(point, subtract) {
+  /** @param {Point} point @param {boolean} isShifted whether Shift or the right button is held */
+  press(point, isShifted) {
     const { playback } = this.app;
     if (!playback.isReady) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
     if (this.tool !== PAN) playback.stopAtShownFrame();
-    this.pressed = { frame: playback.frame, target: this.app.selection.getEditTarget() };
     // the first corner of a polygon decides
-    if (!this.points.length) this.isSubtracting = subtract !== this.subtractByDefault;
+    const erase = this.points.length ? this.pressed.erase : isShifted !== this.erasesByDefault;
+    this.pressed = { frame: playback.frame, target: this.app.selection.getEditTarget(), erase };
     if (this.tool.release) this.points = [point];
     this.tool.press?.(this, point);
     this.show();
@@ -277,8 +277,8 @@ export class Toolbox {
   }
 
   async send() {
-    const { app: { queue }, pressed: { frame, target }, points, radius, isSubtracting, tool } = this;
-    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || isSubtracting };
+    const { app: { queue }, pressed: { frame, target, erase }, points, radius, tool } = this;
+    const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase };
     const answer = tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target);
     await this.showUntilAnswered(answer);
@@ -290,7 +290,7 @@ export class Toolbox {
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
     if (Math.min(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
       await this.click(first, isDoubleClick);
-    } else if (this.isSubtracting) {
+    } else if (this.pressed.erase) {
       this.dropPoints();
       showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
     } else {
@@ -303,14 +303,14 @@ export class Toolbox {
     const { points, viewer: { size: { width, height } } } = this;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
     if (line.length < 2) await this.click(line[0] ?? points[0], isDoubleClick);
-    else if (!this.isSubtracting) await this.suggest({ scribble: toPairs(line) });
+    else if (!this.pressed.erase) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
   /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isDoubleClick] */
   async click(point, isDoubleClick = false) {
     const { app, viewer } = this;
-    const positive = !this.isSubtracting;
+    const positive = !this.pressed.erase;
     this.points = [];
     if (isDoubleClick) return;
     const other = positive && viewer.findVisibleId(point);
@@ -328,14 +328,14 @@ export class Toolbox {
   }
 
   /** Request a mask after the earlier edits. */
-  queuePrompt(/** @type {Origin} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+  queuePrompt(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
     const task = () => this.requestMask(pressed, prompts, click).finally(() => this.pendingPrompts.delete(pressed));
     this.pendingPrompts.add(pressed);
     return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Origin} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+  async requestMask(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
     const { pendingPrompts, app: { queue, selection } } = this;
     const { frame, target } = pressed;
     if (!pendingPrompts.has(pressed)) return { error: CANCELED };
@@ -351,7 +351,7 @@ export class Toolbox {
       const wasSelected = selection.target === target;
       if ((await this.app.history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
-      const again = { frame, target: wasSelected ? selection.target : { id: previousId } };
+      const again = { ...pressed, target: wasSelected ? selection.target : { id: previousId } };
       await this.queuePrompt(again, { ...prompts, ...changes }, click);
       this.show();
     });
@@ -392,7 +392,7 @@ export class Toolbox {
 
   createSketch() {
     const { drawingTool: tool, points } = this;
-    const erase = tool.erases || (this.isSubtracting && tool.usesBrush);
+    const erase = tool.erases || (this.pressed.erase && tool.usesBrush);
     return {
       tool,
       points: tool.shape?.(points) || points,
@@ -405,7 +405,7 @@ export class Toolbox {
   /** Show which tool is selected, the size of its brush, and unfinished input. */
   showButtons() {
     const { tool, radius } = this;
-    element('subtract').ariaPressed = String(this.subtractByDefault);
+    element('subtract').ariaPressed = String(this.erasesByDefault);
     for (const button of document.querySelectorAll('#tools [data-tool]')) {
       button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
     }
