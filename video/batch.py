@@ -26,7 +26,6 @@ from aotlab.video.job import Job
 from aotlab.video.results import (
     describe_difference,
     list_job_folders,
-    read_corrected,
     record_failure,
     resolve_links,
 )
@@ -37,8 +36,6 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
-MAX_LISTED = 10
-"""largest number of jobs in a warning"""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
@@ -117,14 +114,10 @@ class Batch:
         except InputError as error:
             self.summary_error = str(error)
 
-    def _check(self) -> None:
-        """Check the device, the settings of all jobs and the locked output folder."""
-        self._tracker.check()
-        _require_list_folder(self._output, self._jobs)
-
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
-        self._check()
+        self._tracker.check()
+        _require_list_folder(self._output, self._jobs)
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
@@ -135,7 +128,7 @@ class Batch:
                 log.warning("%s: %s", job.list_line, problem)
         if names := [job.name for job in jobs if self._has_other_settings(job)]:
             outcome = "are replaced" if self._force else "need --force, or another output folder"
-            log.warning("results of other settings %s: %s", outcome, join_truncated(names, MAX_LISTED))
+            log.warning("results of other settings %s: %s", outcome, join_truncated(names))
 
     def _has_other_settings(self, job: Job) -> bool:
         """Return whether the results of a job, if there are any, are of other settings than this list's."""
@@ -164,7 +157,7 @@ class Batch:
         return ended
 
     def _describe_change(self, job: Job, record: JobRecord) -> str | None:
-        """Return why a run would refuse the results of a job; None if they are of its present inputs, or corrected.
+        """Return why a run would refuse the results of a job; None if they are of its current inputs, or corrected.
 
         If its files are missing, only the settings are compared.
         """
@@ -211,8 +204,9 @@ class Batch:
         Raises:
             InputError: `track` would raise it before the first job.
         """
+        self._tracker.check()
         with locked_output(self._output):
-            self._check()
+            _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
                 run = self._read_corrected(job) or self._plan(job)
@@ -228,12 +222,14 @@ class Batch:
 
     def _read_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job whose masks were corrected, with warnings of other classes; None for others."""
-        if (record := read_corrected(self._output / job.name)) is not None:
-            for object_id, class_name in job.classes.items():
-                current = record.class_names.get(object_id, "object")
-                if current != class_name:
-                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-                    log.warning(message, job.name, object_id, current, class_name)
+        folder = self._output / job.name
+        if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
+            return None
+        for object_id, class_name in job.classes.items():
+            current = record.class_names.get(object_id, "object")
+            if current != class_name:
+                message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                log.warning(message, job.name, object_id, current, class_name)
         return record
 
     def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> dict[str, JobRecord]:

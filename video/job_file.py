@@ -25,8 +25,6 @@ from aotlab.video.job import MASK_SUFFIXES, Job
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """suffixes of videos and TIFF stacks in a folder of videos"""
-MAX_LISTED = 10
-"""largest number of further wrong lines that are named"""
 
 
 class InvalidRowsError(InputError):
@@ -39,7 +37,7 @@ class InvalidRowsError(InputError):
 
     def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
         (_, message), *others = errors.items()
-        listed = join_truncated([number for number, _ in others], MAX_LISTED)
+        listed = join_truncated([number for number, _ in others])
         super().__init__(f"{message}; also invalid: line {listed}" if others else str(message))
         self.errors, self.jobs = errors, jobs
 
@@ -55,10 +53,10 @@ def read_jobs(path: Path) -> list[Job]:
     Raises:
         InputError: not readable, or a duplicate name; `InvalidRowsError` for missing, unknown and invalid values.
     """
+    jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs, errors = list[Job](), dict[int, InputError]()
         spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
             try:
@@ -74,14 +72,15 @@ def read_jobs(path: Path) -> list[Job]:
                 jobs.append(job)
             except InputError as error:
                 errors[number] = error
-        if errors:
-            raise InvalidRowsError(errors, jobs)
+    _require_different_names(jobs, str(path), "give each its own in the column name")
+    if errors:
+        raise InvalidRowsError(errors, jobs)
     if not jobs:
         raise InputError(
             f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
             "masks next to them"
         )
-    return _require_different_names(jobs, str(path), "give each its own in the column name")
+    return jobs
 
 
 def list_videos(folder: Path) -> list[Path]:

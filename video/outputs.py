@@ -53,9 +53,6 @@ class StoredPrediction:
         """Ids of all objects tracked so far."""
         return tuple(self.confidence)
 
-    def start_host_copy(self) -> None:
-        """Do nothing, as labels are not on a GPU."""
-
     @cached_property
     def probabilities(self) -> Tensor:
         """(1+n)×H×W, 0 or 1."""

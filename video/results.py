@@ -55,7 +55,7 @@ def choose_action(
     force: bool = False,
     restored: Collection[str] | None = None,
 ) -> tuple[Action, JobRecord]:
-    """Return what to do with existing results, and their record, which is empty without results.
+    """Return what to do with existing results, and their record, an empty one without results.
 
     Args:
         folder: output folder.
@@ -286,11 +286,6 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
 def resolve_links(path: Path) -> Path:
     """Return the path without links, of which `Path.resolve` refuses circular ones."""
     return Path(os.path.realpath(path))
-
-
-def read_corrected(folder: Path) -> JobRecord | None:
-    """Return the record of corrected results, which lists keep even if their inputs are gone; None for others."""
-    return read_job_record(folder) if (folder / CORRECTED_FILE).exists() else None
 
 
 def record_failure(folder: Path, record: JobRecord) -> None:

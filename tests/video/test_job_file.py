@@ -111,6 +111,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\n\u00e9.mp4,a.png\ne\u0301.mp4,a.png\n", "2 jobs are called \u00e9, in any letter case"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
+    ("a.csv", "video,masks,start\na.mp4,a.png,x\na.mp4,a.png,\na.mp4,b.png,\n", "2 jobs are called a, in any letter"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
     ("a.jsonl", "\n", "contains no videos"),
