@@ -129,6 +129,13 @@ def _parse_frame_number(value: int | str | None, name: str) -> int | None:
     return None if value is None else int(value)
 
 
+def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:
+    encoder_and_decoder = tuple(map(Path, _list_texts("segmenter", files or ())))
+    if len(encoder_and_decoder) not in (0, 2):
+        raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
+    return encoder_and_decoder or None
+
+
 def _check_text(value: Any, check: Callable[[Any], object]) -> str | None:
     """Return a checked text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
     check(value)
@@ -168,7 +175,7 @@ PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "boxes": partial(parse_frame_prompts, "box"),
     "points": partial(parse_frame_prompts, "point"),
     "not_points": partial(parse_frame_prompts, "not-point"),
-    "segmenter": lambda files: files and tuple(map(Path, files)),
+    "segmenter": _parse_segmenter,
     "classes": parse_class_names,
     "rate": partial(_check_text, check=parse_rate),
 }

@@ -25,7 +25,7 @@ from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import prefix_errors, remove, sibling_path
+from aotlab.utils.files import prefix_errors, reading, remove, sibling_path
 from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -121,8 +121,12 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
+    is_job = isinstance(job, Job) and all(isinstance(mask, FrameObjectValue) for mask in job.masks)
+    require(is_job, f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
+    require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
+    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
     return execute_run(plan_job(job, Path(folder), options, read_settings, force=force), load)
@@ -165,6 +169,7 @@ def track(
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
+    require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
     is_mapping = (
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
@@ -173,7 +178,9 @@ def track(
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes or {})
+    if not isinstance(classes, ObjectClasses):
+        with reading("classes", "give class names by object id"):
+            classes = ObjectClasses(dict(classes or {}))
     annotations = Annotations(source.size, class_names=dict(classes.class_names))
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
@@ -201,7 +208,7 @@ def plan_job(
         options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
-        in_list: the job comes from a list: a stream is tracked once instead of each time, and masks of another video
+        in_list: the job comes from a list: a stream is tracked once instead of at each run, and masks of another video
             are refused, as lines may be mixed up.
 
     Raises:

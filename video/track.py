@@ -14,6 +14,7 @@ import numpy as np
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import reading
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
@@ -49,8 +50,9 @@ class JobOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
-        names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
+        with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
+            names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
+            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
@@ -77,7 +79,7 @@ class JobOptions:
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Results of `track`."""
+    """Results of `track` and `run_job`."""
 
     frames: int
     """number of frames written"""
