@@ -151,20 +151,18 @@ def list_jobs(
         keep_errors: return the errors instead of raising them.
     """
     from aotlab.video.job import Job
-    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
+    from aotlab.video.job_file import list_video_jobs, read_jobs, read_rows
 
     refuse_options(
         {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
         # the shell splits "1, 2" into two arguments
         "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
     )
-    errors: Mapping[int, InputError] = {}
-    try:
+    jobs, errors = list[Job](), dict[int, InputError]()
+    if job_file and keep_errors:
+        jobs, errors = read_rows(job_file)
+    else:
         jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    except InvalidRowsError as error:
-        if not keep_errors:
-            raise
-        jobs, errors = error.jobs, error.errors
     shared = Job.parse("all", "-", **inputs)
     if shared.levels or shared.rate:
         if not any(job.has_images or job.describe_missing_files() for job in jobs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
-from aotlab.video.classes import CLASSES, read_class_ids
+from aotlab.video.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.video.digests import digest_inputs, digest_settings, result_settings
 from aotlab.video.job import Job
 from aotlab.video.results import (
@@ -95,7 +95,7 @@ class Batch:
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
                 records = self._list_ended(self._run_until_stopped(self._jobs, stop))
-                self._write_summary(records, nullcontext())
+                self._write_summary(records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
@@ -103,14 +103,13 @@ class Batch:
         records = self._run_until_stopped(jobs, stop)
         ended = self._list_ended(records)
         if len(ended) == len(self._jobs):
-            self._write_summary(ended, self._locked())
+            self._write_summary(ended)
         return records
 
-    def _write_summary(self, records: Mapping[str, JobRecord], lock: AbstractContextManager[None]) -> None:
-        """Write the summary under a lock; an error is kept in `summary_error`, as the jobs have ended."""
+    def _write_summary(self, records: Mapping[str, JobRecord]) -> None:
+        """Write the summary; an error is kept in `summary_error`, as the jobs have ended."""
         try:
-            with lock:
-                write_summary(self._output, self._jobs, records)
+            write_summary(self._output, self._jobs, records)
         except InputError as error:
             self.summary_error = str(error)
 
@@ -249,7 +248,8 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return corrected
             run = self._plan(job)
-            result = execute_run(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
+            find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
+            result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.list_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)

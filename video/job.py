@@ -130,10 +130,12 @@ def _parse_frame_number(value: int | str | None, name: str) -> int | None:
 
 
 def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:
-    encoder_and_decoder = tuple(map(Path, _list_texts("segmenter", files or ())))
-    if len(encoder_and_decoder) not in (0, 2):
-        raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
-    return encoder_and_decoder or None
+    match _list_texts("segmenter", files or ()):
+        case []:
+            return None
+        case [encoder, decoder]:
+            return Path(encoder), Path(decoder)
+    raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
 
 
 def _check_text(value: Any, check: Callable[[Any], object]) -> str | None:

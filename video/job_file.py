@@ -9,7 +9,7 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,21 +27,6 @@ FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """suffixes of videos and TIFF stacks in a folder of videos"""
 
 
-class InvalidRowsError(InputError):
-    """A list of jobs with wrong lines; the message explains the first error and names the other lines.
-
-    Args:
-        errors: first error of each wrong line, by its number.
-        jobs: jobs of the other lines.
-    """
-
-    def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
-        (_, message), *others = errors.items()
-        listed = join_truncated([number for number, _ in others])
-        super().__init__(f"{message}; also invalid: line {listed}" if others else str(message))
-        self.errors, self.jobs = errors, jobs
-
-
 def read_jobs(path: Path) -> list[Job]:
     """Read the jobs of a list or folder, in order.
 
@@ -51,8 +36,19 @@ def read_jobs(path: Path) -> list[Job]:
     of numbers. Paths are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
-        InputError: not readable, or a duplicate name; `InvalidRowsError` for missing, unknown and invalid values.
+        InputError: not readable, a duplicate name, or missing, unknown and invalid values, of which the first is
+            explained.
     """
+    jobs, errors = read_rows(path)
+    if errors:
+        first, *others = errors
+        listed = f"; also invalid: line {join_truncated(others)}" if others else ""
+        raise InputError(f"{errors[first]}{listed}")
+    return jobs
+
+
+def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
+    """Return the jobs of a list or folder as `read_jobs` does, and the error of each wrong line by its number."""
     jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
@@ -73,14 +69,12 @@ def read_jobs(path: Path) -> list[Job]:
             except InputError as error:
                 errors[number] = error
     _require_different_names(jobs, str(path), "give each its own in the column name")
-    if errors:
-        raise InvalidRowsError(errors, jobs)
-    if not jobs:
+    if not (jobs or errors):
         raise InputError(
             f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
             "masks next to them"
         )
-    return jobs
+    return jobs, errors
 
 
 def list_videos(folder: Path) -> list[Path]:

@@ -81,8 +81,6 @@ class JobRun:
     """ids of the objects to remove, by frame index"""
     objects: set[int]
     """ids of all objects"""
-    classes: ObjectClasses | None = None
-    """classes and attributes of the objects; None: those of `masks`"""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -189,7 +187,7 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     job = Job(folder.name, "-" if source.path is None else str(source.path))
     run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)
-    return execute_run(replace(run, classes=classes), lambda overrides: tracker)
+    return execute_run(run, lambda overrides: tracker, find_classes=lambda masks: classes)
 
 
 def plan_job(
@@ -346,7 +344,7 @@ def execute_run(
     run: JobRun,
     load_tracker: LoadTracker,
     *,
-    class_file: Path | None = None,
+    find_classes: Callable[[Annotations], ObjectClasses] = ObjectClasses.from_annotations,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
@@ -355,7 +353,7 @@ def execute_run(
     Args:
         run: the job, of `plan_job`.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
-        class_file: file with the class ids of a list of jobs, to which this job's classes are added.
+        find_classes: returns classes and attributes of the objects in the masks.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
@@ -377,8 +375,7 @@ def execute_run(
                 require_pixels(labels, prompts)
                 run.masks.add_mask(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
-        classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
-        context = OutputContext(source, classes, run.frames.number)
+        context = OutputContext(source, find_classes(run.masks), run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
                 tracker, context, run.frames, run.masks, run.removals, folder, options, replacement, stop
