@@ -259,7 +259,8 @@ def _plan_run(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
     masks.class_names.update(job.classes)
-    outputs = options.file_names + [PROMPT_MASKS] * bool(prompts)
+    outputs = [name for output in options.outputs.values() for name in (output.file_name, *output.side_files)]
+    outputs += [PROMPT_MASKS] * bool(prompts)
     record = replace(
         make_record(job, frames), class_names=masks.class_names, written=outputs, outputs=outputs,
         fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from aotlab.video.directions import FrameResult, TimedTracker
+
+    TrackVideo = Callable[..., Generator[FrameResult, None, None]]
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,6 @@ class JobOptions:
     def outputs(self) -> dict[str, type[Output]]:
         """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
-
-    @property
-    def file_names(self) -> list[str]:
-        """Names of all files and folders that the outputs write."""
-        return [name for output in self.outputs.values() for name in (output.file_name, *output.side_files)]
 
 
 @dataclass(frozen=True)
@@ -152,12 +150,9 @@ def track_frames(
     with nullcontext(stop) if stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
-            predictions: Generator[FrameResult, None, None]
-            if options.both_directions:
-                predictions = track_both_directions(tracker, items, masks, removals, folder, stop)
-            else:
-                predictions = track_forward(tracker, items, masks, removals)
-            with closing(predictions):
+            both = partial(track_both_directions, folder=folder, stop=stop)
+            track_video: TrackVideo = both if options.both_directions else track_forward
+            with closing(track_video(tracker, items, masks, removals)) as predictions:
                 for position, (index, frame, prediction) in enumerate(predictions):
                     if position == 0:
                         replacement.begin()
