@@ -208,22 +208,18 @@ class Batch:
             _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                run = self._read_corrected(job) or self._plan(job)
+                run = self._plan(job)
                 if isinstance(run, JobRun):
                     check_run(run, self._load_tracker)
                 yield run
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
-    def _plan(self, job: Job) -> JobRun:
-        folder = self._output / job.name
-        return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
-
-    def _read_corrected(self, job: Job) -> JobRecord | None:
-        """Return the record of a job whose masks were corrected, with warnings of other classes; None for others."""
+    def _plan(self, job: Job) -> JobRun | JobRecord:
+        """Return the planned run of a job, or the record of corrected masks, which are kept; warn of other classes."""
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return None
+            return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:
@@ -243,11 +239,11 @@ class Batch:
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
         try:
-            if (corrected := self._read_corrected(job)) is not None:
+            run = self._plan(job)
+            if isinstance(run, JobRecord):
                 folder = self._output / job.name
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                return corrected
-            run = self._plan(job)
+                return run
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others

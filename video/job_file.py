@@ -93,7 +93,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     jobs = []
     for video in videos:
         location = strip_credentials(locate_video(video).text)
-        name = require_file_name(base_name(_resolve_name(location)), location)
+        name = require_file_name(base_name(Path(location)), location)
         jobs.append(Job.parse(name, video, find_masks_beside(video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
@@ -103,16 +103,11 @@ def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
     location = locate_video(video)
     if location.kind != "stored":
         return ()
-    path, masks = _resolve_name(location.text), list[Path]()
+    path, masks = Path(location.text), list[Path]()
     for suffix in MASK_SUFFIXES:
         files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
         masks += [file for file in files if file != path and file.exists()][:1]
     return tuple(FrameObjectValue(None, None, str(file)) for file in masks)
-
-
-def _resolve_name(text: str) -> Path:
-    """Return a path that ends in a name, which ``.`` and ``..`` do not."""
-    return Path(text) if Path(text).name not in ("", "..") else Path(text).resolve()
 
 
 def _is_video(path: Path) -> bool:

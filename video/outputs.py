@@ -392,8 +392,7 @@ class Outputs:
                 output.finish()
                 if output.path.exists():
                     self.written[name] = output.path
-                summary = output.summary()
-                if summary is not None:
+                if (summary := output.summary()) is not None:
                     self.summaries.append(summary)
             except Exception as error:  # complete the others; the caller raises the first error
                 first_error = first_error or error

@@ -295,15 +295,12 @@ def _index_prompts(
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
         index = frames.index(number, f"box or point of frame {number}{suggestion}")
+        if index in masks:
+            raise InputError(f"prompt of frame {number}: it has a mask; draw the objects there, or remove it")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()
         }
-    for index in prompts:
-        if index in masks:
-            raise InputError(
-                f"prompt of frame {frames.number(index)}: it has a mask; draw the objects there, or remove it"
-            )
     return prompts
 
 

@@ -141,7 +141,7 @@ def track_frames(
         replacement: of earlier results; begins once the first frame is tracked, and ends once it is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import track_both_directions  # loads PyTorch
+    from aotlab.video.directions import track_both_directions, track_forward  # loads PyTorch
 
     source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
@@ -178,6 +178,8 @@ def track_frames(
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
+    is_stopped = stop.is_set() and not error
+    problem = None if is_stopped else describe_problem(error, source, {*masks}, removals, outputs)
     return TrackResult(
         outputs.frames,
         tracker.seconds,
@@ -189,9 +191,7 @@ def track_frames(
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
-        error=describe_problem(error, source, {*masks}, removals, outputs)
-        if error or not stop.is_set()
-        else None,
+        error=problem,
     )
 
 
@@ -212,17 +212,6 @@ def _write_frames(
         outputs.discard()
         raise
     return failure or unfinished
-
-
-def track_forward(
-    tracker: TimedTracker,
-    frames: Iterable[tuple[int, np.ndarray]],
-    masks: Mapping[int, np.ndarray],
-    removals: Mapping[int, Sequence[int]],
-) -> Generator[FrameResult, None, None]:
-    """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
-    for index, frame in frames:
-        yield index, frame, tracker.step(frame, masks.get(index), removals.get(index, ()))
 
 
 def group_removals(
