@@ -24,7 +24,6 @@ from aotlab.tools.cli.options import (
     video_argument,
 )
 from aotlab.tools.cli.track_report import (
-    MAX_LISTED,
     STATUSES,
     describe_job,
     report_disk_space,
@@ -152,37 +151,27 @@ def list_jobs(
         keep_errors: return the errors instead of raising them.
     """
     from aotlab.video.job import Job
-    from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
+    from aotlab.video.job_file import list_video_jobs, read_jobs, read_rows
 
     refuse_options(
         {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
-        # a shell splits 1, 2
+        # the shell splits "1, 2" into two arguments
         "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
     )
-    errors: Mapping[int, InputError] = {}
-    try:
+    jobs, errors = list[Job](), dict[int, InputError]()
+    if job_file and keep_errors:
+        jobs, errors = read_rows(job_file)
+    else:
         jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    except InvalidRowsError as error:
-        if not keep_errors:
-            raise
-        jobs, errors = error.jobs, error.errors
     shared = Job.parse("all", "-", **inputs)
-    jobs = apply_to_images(jobs, shared.levels, shared.rate)
+    if shared.levels or shared.rate:
+        if not any(job.has_images or job.describe_missing_files() for job in jobs):
+            name = "--levels" if shared.levels else "--fps"
+            raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
+        for index, job in enumerate(jobs):
+            if job.has_images:
+                jobs[index] = replace(job, levels=job.levels or shared.levels, rate=job.rate or shared.rate)
     return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
-
-
-def apply_to_images(jobs: Sequence[Job], levels: str | None, rate: str | None) -> list[Job]:
-    """Return the jobs, those of images with levels and frame rate unless they have their own."""
-    if not (levels or rate):
-        return [*jobs]
-    images = {job.name for job in jobs if job.has_images}
-    if not images:
-        name = "--levels" if levels else "--fps"
-        raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
-    return [
-        replace(job, levels=job.levels or levels, rate=job.rate or rate) if job.name in images else job
-        for job in jobs
-    ]
 
 
 def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
@@ -197,7 +186,7 @@ def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | Non
         status = 1
     if stop.is_set():
         names = [] if shard else [job.name for job in jobs if job.name not in records]
-        remainder = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
+        remainder = f", not finished: {join_truncated(names)}" if names else ""
         print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
     return status

@@ -22,13 +22,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def leave_cores_free(helpers: int) -> None:
     """Reduce the number of PyTorch's threads to leave cores for ``helpers`` threads that read, write and prepare clips.
 
-    The number falls by at most a quarter; it stays if the user has set it.
+    At least three quarters of the cores compute; the number stays if the user has set it.
     """
     if any(name in os.environ for name in THREAD_VARIABLES):
         return
-    threads = torch.get_num_threads()
-    kept = max(_count_cores() - helpers, threads - threads // 4)
-    if kept < threads:
+    cores = _count_cores()
+    kept = max(cores - helpers, cores - cores // 4)
+    if kept < torch.get_num_threads():
         torch.set_num_threads(kept)
 
 

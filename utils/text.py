@@ -18,7 +18,7 @@ def shorten(value: object, length: int = 60) -> str:
     return " ".join(str(value).split())[:length]
 
 
-def join_truncated(values: Sequence[object], limit: int) -> str:
+def join_truncated(values: Sequence[object], limit: int = 10) -> str:
     """Return the first values with commas, and an ellipsis if there are more than ``limit``."""
     return ", ".join(map(str, values[:limit])) + ", …" * (len(values) > limit)
 

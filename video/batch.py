@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -20,13 +20,12 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
-from aotlab.video.classes import CLASSES, read_class_ids
+from aotlab.video.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.video.digests import digest_inputs, digest_settings, result_settings
 from aotlab.video.job import Job
 from aotlab.video.results import (
     describe_difference,
     list_job_folders,
-    read_corrected,
     record_failure,
     resolve_links,
 )
@@ -37,8 +36,6 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 60.0
 """seconds to wait while another shard holds the folder"""
-MAX_LISTED = 10
-"""largest number of jobs in a warning"""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
@@ -98,7 +95,7 @@ class Batch:
                 remove_leftovers(self._output)
                 self._start(self._jobs, "")
                 records = self._list_ended(self._run_until_stopped(self._jobs, stop))
-                self._write_summary(records, nullcontext())
+                self._write_summary(records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
@@ -106,25 +103,20 @@ class Batch:
         records = self._run_until_stopped(jobs, stop)
         ended = self._list_ended(records)
         if len(ended) == len(self._jobs):
-            self._write_summary(ended, self._locked())
+            self._write_summary(ended)
         return records
 
-    def _write_summary(self, records: Mapping[str, JobRecord], lock: AbstractContextManager[None]) -> None:
-        """Write the summary under a lock; an error is kept in `summary_error`, as the jobs have ended."""
+    def _write_summary(self, records: Mapping[str, JobRecord]) -> None:
+        """Write the summary; an error is kept in `summary_error`, as the jobs have ended."""
         try:
-            with lock:
-                write_summary(self._output, self._jobs, records)
+            write_summary(self._output, self._jobs, records)
         except InputError as error:
             self.summary_error = str(error)
 
-    def _check(self) -> None:
-        """Check the device, the settings of all jobs and the locked output folder."""
-        self._tracker.check()
-        _require_list_folder(self._output, self._jobs)
-
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
-        self._check()
+        self._tracker.check()
+        _require_list_folder(self._output, self._jobs)
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
@@ -135,7 +127,7 @@ class Batch:
                 log.warning("%s: %s", job.list_line, problem)
         if names := [job.name for job in jobs if self._has_other_settings(job)]:
             outcome = "are replaced" if self._force else "need --force, or another output folder"
-            log.warning("results of other settings %s: %s", outcome, join_truncated(names, MAX_LISTED))
+            log.warning("results of other settings %s: %s", outcome, join_truncated(names))
 
     def _has_other_settings(self, job: Job) -> bool:
         """Return whether the results of a job, if there are any, are of other settings than this list's."""
@@ -164,7 +156,7 @@ class Batch:
         return ended
 
     def _describe_change(self, job: Job, record: JobRecord) -> str | None:
-        """Return why a run would refuse the results of a job; None if they are of its present inputs, or corrected.
+        """Return why a run would refuse the results of a job; None if they are of its current inputs, or corrected.
 
         If its files are missing, only the settings are compared.
         """
@@ -211,29 +203,28 @@ class Batch:
         Raises:
             InputError: `track` would raise it before the first job.
         """
+        self._tracker.check()
         with locked_output(self._output):
-            self._check()
+            _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                run = self._read_corrected(job) or self._plan(job)
+                run = self._plan(job)
                 if isinstance(run, JobRun):
                     check_run(run, self._load_tracker)
                 yield run
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
-    def _plan(self, job: Job) -> JobRun:
+    def _plan(self, job: Job) -> JobRun | JobRecord:
+        """Return the planned run of a job, or the record of corrected masks, which are kept; warn of other classes."""
         folder = self._output / job.name
-        return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
-
-    def _read_corrected(self, job: Job) -> JobRecord | None:
-        """Return the record of a job whose masks were corrected, with warnings of other classes; None for others."""
-        if (record := read_corrected(self._output / job.name)) is not None:
-            for object_id, class_name in job.classes.items():
-                current = record.class_names.get(object_id, "object")
-                if current != class_name:
-                    message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
-                    log.warning(message, job.name, object_id, current, class_name)
+        if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
+            return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
+        for object_id, class_name in job.classes.items():
+            current = record.class_names.get(object_id, "object")
+            if current != class_name:
+                message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+                log.warning(message, job.name, object_id, current, class_name)
         return record
 
     def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> dict[str, JobRecord]:
@@ -248,12 +239,13 @@ class Batch:
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
         try:
-            if (corrected := self._read_corrected(job)) is not None:
+            run = self._plan(job)
+            if isinstance(run, JobRecord):
                 folder = self._output / job.name
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                return corrected
-            run = self._plan(job)
-            result = execute_run(run, self._load_tracker, class_file=self._output / CLASSES, stop=stop)
+                return run
+            find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
+            result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.list_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)

@@ -27,7 +27,7 @@ class ObjectClasses:
     """attributes of the objects"""
 
     @classmethod
-    def from_annotations(cls, annotations: Annotations, class_file: Path | None) -> ObjectClasses:
+    def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
         """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
         classes = annotations.class_ids()
         if class_file is not None:  # names without an id in the masks may have any
@@ -59,7 +59,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
     Args:
         path: the file; created if missing.
-        classes: class ids of the video by class name; None or 0: any id from 1, as YOLO's ids are one less.
+        classes: class ids of the video by class name; None or 0: any free id from 1.
 
     Raises:
         InputError: the file is damaged or cannot be written.

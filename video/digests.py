@@ -23,9 +23,6 @@ from aotlab.video.track import JobOptions
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
-UNKNOWN_FRAME = -1
-"""first frame if file names number the frames, which are not read"""
-
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
     """Return the outputs and all that masks depend on apart from the job, as JSON values."""
@@ -64,7 +61,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> d
         video = (record.video_name, record.fingerprint, times)
     first = job.start
     if first is None:
-        first = UNKNOWN_FRAME if settings.get("by_name") else 0
+        first = -1 if settings.get("by_name") else 0  # file names, which are not read, number the frames
     masks = []
     for frame, object_id, text in job.masks:
         file = Path(text)

@@ -65,6 +65,17 @@ class TimedTracker:
         return prediction
 
 
+def track_forward(
+    timed: TimedTracker,
+    frames: Iterable[tuple[int, np.ndarray]],
+    masks: Mapping[int, np.ndarray],
+    removals: Mapping[int, Sequence[int]],
+) -> Generator[FrameResult, None, None]:
+    """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
+    for index, frame in frames:
+        yield index, frame, timed.step(frame, masks.get(index), removals.get(index, ()))
+
+
 def track_both_directions(
     timed: TimedTracker,
     frames: Iterable[tuple[int, np.ndarray]],
@@ -114,8 +125,7 @@ def track_both_directions(
             yield after.frame_index, after.frame, replace(prediction, cut=cut)
             before = after._replace(complete=complete)
         if after.frame_index == max(masks):
-            for index, frame in frames:
-                yield index, frame, timed.step(frame, removed=removals.get(index, ()))
+            yield from track_forward(timed, frames, {}, removals)
             return
 
 

@@ -15,8 +15,8 @@ from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
-from aotlab.media.regions import MAX_ID, Annotations, Region, VideoInfo
-from aotlab.media.rle import Size, decode_rle
+from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.rle import decode_rle
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
@@ -192,9 +192,13 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
     covered_pixels = Counter[int]()
     for index, regions in added.frames.items():
         regions_below = merged.frames.setdefault(index, [])
-        covered_pixels.update(_count_covered(regions_below, regions, merged.size))
+        covering = np.zeros(merged.size, bool)
+        for region in regions if regions_below else ():
+            covering |= decode_rle(region.rle, merged.size)
+        for region in regions_below:
+            covered_pixels[region.object_id] += int((decode_rle(region.rle, merged.size) & covering).sum())
         regions_below += regions
-    for object_id, count in covered_pixels.items():
+    for object_id, count in (+covered_pixels).items():  # those above 0
         log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
@@ -230,12 +234,3 @@ def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annota
     }
     names = {object_id: annotations.class_names[ids[0]]} if ids[0] in annotations.class_names else {}
     return replace(annotations, frames=frames, class_names=names)
-
-
-def _count_covered(below: Sequence[Region], above: Sequence[Region], size: Size) -> dict[int, int]:
-    """Return how many pixels of each object other regions take from it."""
-    covering = np.zeros(size, bool)
-    for region in above if below else ():
-        covering |= decode_rle(region.rle, size)
-    counts = {region.object_id: int((decode_rle(region.rle, size) & covering).sum()) for region in below}
-    return {object_id: count for object_id, count in counts.items() if count}

@@ -129,6 +129,15 @@ def _parse_frame_number(value: int | str | None, name: str) -> int | None:
     return None if value is None else int(value)
 
 
+def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:
+    match _list_texts("segmenter", files or ()):
+        case []:
+            return None
+        case [encoder, decoder]:
+            return Path(encoder), Path(decoder)
+    raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
+
+
 def _check_text(value: Any, check: Callable[[Any], object]) -> str | None:
     """Return a checked text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
     check(value)
@@ -168,7 +177,7 @@ PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "boxes": partial(parse_frame_prompts, "box"),
     "points": partial(parse_frame_prompts, "point"),
     "not_points": partial(parse_frame_prompts, "not-point"),
-    "segmenter": lambda files: files and tuple(map(Path, files)),
+    "segmenter": _parse_segmenter,
     "classes": parse_class_names,
     "rate": partial(_check_text, check=parse_rate),
 }

@@ -9,7 +9,7 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,6 @@ from aotlab.video.job import MASK_SUFFIXES, Job
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """suffixes of videos and TIFF stacks in a folder of videos"""
-MAX_LISTED = 10
-"""largest number of further wrong lines that are named"""
-
-
-class InvalidRowsError(InputError):
-    """A list of jobs with wrong lines; the message explains the first error and names the other lines.
-
-    Args:
-        errors: first error of each wrong line, by its number.
-        jobs: jobs of the other lines.
-    """
-
-    def __init__(self, errors: Mapping[int, InputError], jobs: list[Job]) -> None:
-        (_, message), *others = errors.items()
-        listed = join_truncated([number for number, _ in others], MAX_LISTED)
-        super().__init__(f"{message}; also invalid: line {listed}" if others else str(message))
-        self.errors, self.jobs = errors, jobs
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -53,12 +36,23 @@ def read_jobs(path: Path) -> list[Job]:
     of numbers. Paths are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
-        InputError: not readable, or a duplicate name; `InvalidRowsError` for missing, unknown and invalid values.
+        InputError: not readable, a duplicate name, or missing, unknown and invalid values, of which the first is
+            explained.
     """
+    jobs, errors = read_rows(path)
+    if errors:
+        first, *others = errors
+        listed = f"; also invalid: line {join_truncated(others)}" if others else ""
+        raise InputError(f"{errors[first]}{listed}")
+    return jobs
+
+
+def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
+    """Return the jobs of a list or folder as `read_jobs` does, and the error of each wrong line by its number."""
+    jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs, errors = list[Job](), dict[int, InputError]()
         spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
             try:
@@ -74,14 +68,13 @@ def read_jobs(path: Path) -> list[Job]:
                 jobs.append(job)
             except InputError as error:
                 errors[number] = error
-        if errors:
-            raise InvalidRowsError(errors, jobs)
-    if not jobs:
+    _require_different_names(jobs, str(path), "give each its own in the column name")
+    if not (jobs or errors):
         raise InputError(
             f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
             "masks next to them"
         )
-    return _require_different_names(jobs, str(path), "give each its own in the column name")
+    return jobs, errors
 
 
 def list_videos(folder: Path) -> list[Path]:
@@ -100,7 +93,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     jobs = []
     for video in videos:
         location = strip_credentials(locate_video(video).text)
-        name = require_file_name(base_name(_resolve_name(location)), location)
+        name = require_file_name(base_name(Path(location)), location)
         jobs.append(Job.parse(name, video, find_masks_beside(video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
@@ -110,16 +103,11 @@ def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
     location = locate_video(video)
     if location.kind != "stored":
         return ()
-    path, masks = _resolve_name(location.text), list[Path]()
+    path, masks = Path(location.text), list[Path]()
     for suffix in MASK_SUFFIXES:
         files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
         masks += [file for file in files if file != path and file.exists()][:1]
     return tuple(FrameObjectValue(None, None, str(file)) for file in masks)
-
-
-def _resolve_name(text: str) -> Path:
-    """Return a path that ends in a name, which ``.`` and ``..`` do not."""
-    return Path(text) if Path(text).name not in ("", "..") else Path(text).resolve()
 
 
 def _is_video(path: Path) -> bool:

@@ -53,9 +53,6 @@ class StoredPrediction:
         """Ids of all objects tracked so far."""
         return tuple(self.confidence)
 
-    def start_host_copy(self) -> None:
-        """Do nothing, as labels are not on a GPU."""
-
     @cached_property
     def probabilities(self) -> Tensor:
         """(1+n)×H×W, 0 or 1."""
@@ -395,8 +392,7 @@ class Outputs:
                 output.finish()
                 if output.path.exists():
                     self.written[name] = output.path
-                summary = output.summary()
-                if summary is not None:
+                if (summary := output.summary()) is not None:
                     self.summaries.append(summary)
             except Exception as error:  # complete the others; the caller raises the first error
                 first_error = first_error or error

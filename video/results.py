@@ -55,7 +55,7 @@ def choose_action(
     force: bool = False,
     restored: Collection[str] | None = None,
 ) -> tuple[Action, JobRecord]:
-    """Return what to do with existing results, and their record, which is empty without results.
+    """Return what to do with existing results, and their record, an empty one without results.
 
     Args:
         folder: output folder.
@@ -186,11 +186,15 @@ class Replacement:
 
     def begin(self) -> None:
         """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
-        _remove_leftovers(self._folder, self._earlier)
+        folder = self._folder
+        _remove_leftovers(folder, self._earlier)
         self._open = not self._resumed
         if self._replaces:
-            _move_outputs(self._folder, self._earlier, self._folder / ASIDE)
-        write_job_record(self._folder, self._record)
+            aside = make_folder(folder / ASIDE)
+            remove_results(folder, self._earlier, lambda file: _move(file, aside / file.relative_to(folder)))
+            for name in (STATE_FILE, JOB_RECORD):  # the record last
+                _move(folder / name, aside / name)
+        write_job_record(folder, self._record)
         for path, mask in self._prompt_files.items():
             write_mask(path, mask)
 
@@ -219,9 +223,15 @@ def restore_aside(folder: Path) -> None:
     remove(aside)
 
 
-def remove_results(folder: Path, record: JobRecord) -> None:
-    """Remove all results that a run has written into a folder; its record and other files stay."""
-    _for_each_output_file(folder, record, remove)
+def remove_results(folder: Path, record: JobRecord, remove_file: Callable[[Path], None] = remove) -> None:
+    """Remove, or move, all results that a run has written into a folder; its record and other files stay."""
+    for path in (folder / name for name in record.outputs):
+        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
+        for file in files:
+            remove_file(file)
+        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
+            with suppress(OSError):
+                emptied.rmdir()  # if it is empty
 
 
 def _remove_leftovers(folder: Path, record: JobRecord) -> None:
@@ -229,25 +239,6 @@ def _remove_leftovers(folder: Path, record: JobRecord) -> None:
     inner_folders = (path for name in record.outputs for path in (folder / name).glob("**/"))
     for path in (folder, *inner_folders):
         remove_leftovers(path)
-
-
-def _move_outputs(folder: Path, record: JobRecord, target: Path) -> None:
-    """Move the results of a run, its checkpoint and then its record to a new folder."""
-    make_folder(target)
-    _for_each_output_file(folder, record, lambda file: _move(file, target / file.relative_to(folder)))
-    for name in (STATE_FILE, JOB_RECORD):
-        _move(folder / name, target / name)
-
-
-def _for_each_output_file(folder: Path, record: JobRecord, apply: Callable[[Path], None]) -> None:
-    """Call a function that removes or moves a file for all results of a run, and remove the emptied folders."""
-    for path in (folder / name for name in record.outputs):
-        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
-        for file in files:
-            apply(file)
-        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
-            with suppress(OSError):
-                emptied.rmdir()  # if it is empty
 
 
 def _move(path: Path, target: Path) -> None:
@@ -286,11 +277,6 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
 def resolve_links(path: Path) -> Path:
     """Return the path without links, of which `Path.resolve` refuses circular ones."""
     return Path(os.path.realpath(path))
-
-
-def read_corrected(folder: Path) -> JobRecord | None:
-    """Return the record of corrected results, which lists keep even if their inputs are gone; None for others."""
-    return read_job_record(folder) if (folder / CORRECTED_FILE).exists() else None
 
 
 def record_failure(folder: Path, record: JobRecord) -> None:

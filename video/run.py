@@ -25,7 +25,7 @@ from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import prefix_errors, remove, sibling_path
+from aotlab.utils.files import prefix_errors, reading, remove, sibling_path
 from aotlab.utils.locks import InUseError, locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -81,8 +81,6 @@ class JobRun:
     """ids of the objects to remove, by frame index"""
     objects: set[int]
     """ids of all objects"""
-    classes: ObjectClasses | None = None
-    """classes and attributes of the objects; None: those of `masks`"""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -121,8 +119,12 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
+    is_job = isinstance(job, Job) and all(isinstance(mask, FrameObjectValue) for mask in job.masks)
+    require(is_job, f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
+    require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
+    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
     return execute_run(plan_job(job, Path(folder), options, read_settings, force=force), load)
@@ -165,6 +167,7 @@ def track(
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
+    require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
     is_mapping = (
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
@@ -173,7 +176,9 @@ def track(
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes or {})
+    if not isinstance(classes, ObjectClasses):
+        with reading("classes", "give class names by object id"):
+            classes = ObjectClasses(dict(classes or {}))
     annotations = Annotations(source.size, class_names=dict(classes.class_names))
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
@@ -182,7 +187,7 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     job = Job(folder.name, "-" if source.path is None else str(source.path))
     run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)
-    return execute_run(replace(run, classes=classes), lambda overrides: tracker)
+    return execute_run(run, lambda overrides: tracker, find_classes=lambda masks: classes)
 
 
 def plan_job(
@@ -201,7 +206,7 @@ def plan_job(
         options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
-        in_list: the job comes from a list: a stream is tracked once instead of each time, and masks of another video
+        in_list: the job comes from a list: a stream is tracked once instead of at each run, and masks of another video
             are refused, as lines may be mixed up.
 
     Raises:
@@ -254,7 +259,8 @@ def _plan_run(
             f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
     masks.class_names.update(job.classes)
-    outputs = options.file_names + [PROMPT_MASKS] * bool(prompts)
+    outputs = [name for output in options.outputs.values() for name in (output.file_name, *output.side_files)]
+    outputs += [PROMPT_MASKS] * bool(prompts)
     record = replace(
         make_record(job, frames), class_names=masks.class_names, written=outputs, outputs=outputs,
         fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
@@ -289,15 +295,12 @@ def _index_prompts(
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
         index = frames.index(number, f"box or point of frame {number}{suggestion}")
+        if index in masks:
+            raise InputError(f"prompt of frame {number}: it has a mask; draw the objects there, or remove it")
         prompts[index] = {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()
         }
-    for index in prompts:
-        if index in masks:
-            raise InputError(
-                f"prompt of frame {frames.number(index)}: it has a mask; draw the objects there, or remove it"
-            )
     return prompts
 
 
@@ -339,7 +342,7 @@ def execute_run(
     run: JobRun,
     load_tracker: LoadTracker,
     *,
-    class_file: Path | None = None,
+    find_classes: Callable[[Annotations], ObjectClasses] = ObjectClasses.from_annotations,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
@@ -348,7 +351,7 @@ def execute_run(
     Args:
         run: the job, of `plan_job`.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
-        class_file: file with the class ids of a list of jobs, to which this job's classes are added.
+        find_classes: returns classes and attributes of the objects in the masks.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
@@ -370,8 +373,7 @@ def execute_run(
                 require_pixels(labels, prompts)
                 run.masks.add_mask(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
-        classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
-        context = OutputContext(source, classes, run.frames.number)
+        context = OutputContext(source, find_classes(run.masks), run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
             result = track_frames(
                 tracker, context, run.frames, run.masks, run.removals, folder, options, replacement, stop

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import reading
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from aotlab.video.directions import FrameResult, TimedTracker
+
+    TrackVideo = Callable[..., Generator[FrameResult, None, None]]
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class JobOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
-        names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-        removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
+        with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
+            names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
+            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
@@ -69,15 +74,10 @@ class JobOptions:
         """Classes of the outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
 
-    @property
-    def file_names(self) -> list[str]:
-        """Names of all files and folders that the outputs write."""
-        return [name for output in self.outputs.values() for name in (output.file_name, *output.side_files)]
-
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Results of `track`."""
+    """Results of `track` and `run_job`."""
 
     frames: int
     """number of frames written"""
@@ -141,7 +141,7 @@ def track_frames(
         replacement: of earlier results; begins once the first frame is tracked, and ends once it is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import track_both_directions  # loads PyTorch
+    from aotlab.video.directions import track_both_directions, track_forward  # loads PyTorch
 
     source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
@@ -150,12 +150,9 @@ def track_frames(
     with nullcontext(stop) if stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
-            predictions: Generator[FrameResult, None, None]
-            if options.both_directions:
-                predictions = track_both_directions(tracker, items, masks, removals, folder, stop)
-            else:
-                predictions = track_forward(tracker, items, masks, removals)
-            with closing(predictions):
+            both = partial(track_both_directions, folder=folder, stop=stop)
+            track_video: TrackVideo = both if options.both_directions else track_forward
+            with closing(track_video(tracker, items, masks, removals)) as predictions:
                 for position, (index, frame, prediction) in enumerate(predictions):
                     if position == 0:
                         replacement.begin()
@@ -181,6 +178,8 @@ def track_frames(
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
+    is_stopped = stop.is_set() and not error
+    problem = None if is_stopped else describe_problem(error, source, {*masks}, removals, outputs)
     return TrackResult(
         outputs.frames,
         tracker.seconds,
@@ -192,9 +191,7 @@ def track_frames(
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
-        error=describe_problem(error, source, {*masks}, removals, outputs)
-        if error or not stop.is_set()
-        else None,
+        error=problem,
     )
 
 
@@ -215,17 +212,6 @@ def _write_frames(
         outputs.discard()
         raise
     return failure or unfinished
-
-
-def track_forward(
-    tracker: TimedTracker,
-    frames: Iterable[tuple[int, np.ndarray]],
-    masks: Mapping[int, np.ndarray],
-    removals: Mapping[int, Sequence[int]],
-) -> Generator[FrameResult, None, None]:
-    """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
-    for index, frame in frames:
-        yield index, frame, tracker.step(frame, masks.get(index), removals.get(index, ()))
 
 
 def group_removals(

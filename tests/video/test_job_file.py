@@ -10,7 +10,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import Job
-from aotlab.video.job_file import InvalidRowsError, list_video_jobs, read_jobs
+from aotlab.video.job_file import list_video_jobs, read_jobs, read_rows
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save
@@ -111,6 +111,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks\n\u00e9.mp4,a.png\ne\u0301.mp4,a.png\n", "2 jobs are called \u00e9, in any letter case"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "2 jobs are called a, in any letter case; give each its own in the column name"),
+    ("a.csv", "video,masks,start\na.mp4,a.png,x\na.mp4,a.png,\na.mp4,b.png,\n", "2 jobs are called a, in any letter"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
     ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
     ("a.jsonl", "\n", "contains no videos"),
@@ -155,10 +156,11 @@ def test_error_names_all_wrong_lines(tmp_path):
     with pytest.raises(InputError, match=r"line 2: start x: .*; also invalid: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
-    with pytest.raises(InvalidRowsError, match=r"line 2: start x: [^;]*$") as raised:
+    with pytest.raises(InputError, match=r"line 2: start x: [^;]*$"):
         read_jobs(tmp_path / "a.csv")
-    assert [*raised.value.errors] == [2]
-    assert [job.name for job in raised.value.jobs] == ["b"]
+    jobs, errors = read_rows(tmp_path / "a.csv")
+    assert [*errors] == [2]
+    assert [job.name for job in jobs] == ["b"]
 
 
 def test_row_without_objects_fails_only_its_job(tmp_path):

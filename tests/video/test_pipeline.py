@@ -25,6 +25,7 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
+from aotlab.video.job import Job
 from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.video.results import require_inputs_outside
 from aotlab.video.run import run_job, track
@@ -292,9 +293,22 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
     assert track(tracker, str(tmp_path / "in"), {0: stripes([4])}, tmp_path / "out", QUIET).frames == 3
 
 
-def test_text_as_job_rejected(tmp_path):
-    with pytest.raises(InputError, match=r"job: expected Job.parse\(name, video, masks\), got 'clip'"):
-        run_job("clip", tmp_path)
+@pytest.mark.parametrize(("run", "words"), [
+    (lambda job, folder: run_job("clip", folder), r"job: expected Job.parse\(name, video, masks\), got 'clip'"),
+    (lambda job, folder: run_job(Job("clip", "clip", ("a.png",)), folder), r"job: expected Job.parse\("),
+    (lambda job, folder: run_job(job, folder, "aott"), "tracker: expected a Tracker or TrackerOptions, got 'aott'"),
+    (lambda job, folder: run_job(job, folder, options={"write": "masks"}), "options: expected JobOptions, got {"),
+    (lambda job, folder: track("aott", "clip", {0: MASK}, folder), "tracker: expected a Tracker, got 'aott'"),
+    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, classes=["dog"]),
+     "classes: not readable .*; give class names by object id"),
+    (lambda job, folder: JobOptions(write=None), "write and removals: not readable .*; give names of outputs"),
+    (lambda job, folder: JobOptions(removals=(3, 1)), "write and removals: not readable"),
+    (lambda job, folder: JobOptions(removals=[("x", 2)]), "write and removals: not readable"),
+    (lambda job, folder: Job.parse("clip", "clip", segmenter="a.onnx"), "segmenter a.onnx: expected two ONNX files"),
+])  # fmt: skip
+def test_arguments_of_other_types_rejected(tmp_path, run, words):
+    with pytest.raises(InputError, match=words):
+        run(Job.parse("clip", "clip", "a.png"), tmp_path)
 
 
 def test_options_given_as_lists_are_hashable():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -157,7 +158,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     """Run a command line; print bad input as one line on stderr, and return the exit code.
 
     2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped`, too
-    little memory and a full output, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error
+    little memory and a full disk, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error
     is raised.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
@@ -179,6 +180,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except click.UsageError as error:
         program = error.ctx.command_path if error.ctx is not None else prog_name
         message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines
+        message = re.sub("^Invalid value for '(.*?)':", r"\1:", message)  # as in errors of this project
         remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
         return _print_error(f"error: {message}{remedy}", 2) if is_main_rank else 2
     except InputError as error:

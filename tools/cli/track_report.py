@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from aotlab.video.run import JobRun
     from aotlab.video.track import TrackResult
 
-MAX_LISTED = 20
-"""largest number of damaged frames, cuts and unfinished videos in a message"""
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """status of a video in a dry run, by its `Action`"""
 
@@ -77,10 +75,10 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(summary)
     if result.cuts:
         count = format_count(len(result.cuts), "cut")
-        print(f"{count}, before frame {join_truncated(result.cuts, MAX_LISTED)}")
+        print(f"{count}, before frame {join_truncated(result.cuts)}")
     if result.damaged_frames:
         count = format_count(len(result.damaged_frames), "damaged frame")
-        numbers = join_truncated(result.damaged_frames, MAX_LISTED)
+        numbers = join_truncated(result.damaged_frames)
         print(f"warning: the decoder concealed {count}: {numbers}", file=sys.stderr)
     if result.corrupt_packets:
         count = format_count(result.corrupt_packets, "corrupt packet")

@@ -52,9 +52,9 @@ def test_settings_and_video_may_be_anywhere(video, parts):
     (["--scale-s", "1"], "No such option '--scale-s'. Did you mean '--scales'?"),
     (["--zzz=1"], "No such option '--zzz'; see aotlab example --help"),
     (["--output"], "Option '--output' requires an argument; see aotlab example --help"),
-    (["--scales", ","], "Invalid value for '--scales': expected values separated by commas; see aotlab example"),
-    (["--scales", "big"], "Invalid value for '--scales': must be above 0, got big; see aotlab example --help"),
-    (["--config", "aotx"], "Invalid value for '--config': config aotx: no such file or preset; did you mean aott?"),
+    (["--scales", ","], "--scales: expected values separated by commas; see aotlab example"),
+    (["--scales", "big"], "--scales: must be above 0, got big; see aotlab example --help"),
+    (["--config", "aotx"], "--config: config aotx: no such file or preset; did you mean aott?"),
 ])  # fmt: skip
 def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, message):
     assert run_expecting_error(example, *line).startswith(f"error: {message}")
@@ -66,11 +66,11 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
     ("track c.mp4 --mask", "Option '--mask' requires an argument; see aotlab track --help"),
     ("track c.mp4 -mask m.png", "No such option '-mask'. Did you mean '--mask'?"),
     ("track c.mp4 -zq", "No such option '-z'; see aotlab track --help"),
-    ("track c.mp4 --quality fst", "--quality': must be one of fast, balanced, full, got fst; did you mean fast?"),
+    ("track c.mp4 --quality fst", "--quality: must be one of fast, balanced, full, got fst; did you mean fast?"),
     ("score --dataset davis2018 .", ", got davis2018; did you mean davis2017?"),
     ("convert m.png m.json --to cocoa", ", got cocoa; did you mean coco?"),
-    ("track c.mp4 --output=", "Invalid value for '--output': empty; give a folder"),
-    ("track c.mp4 --output FILE", "Invalid value for '--output': {file}: a file; give a folder"),
+    ("track c.mp4 --output=", "--output: empty; give a folder"),
+    ("track c.mp4 --output FILE", "--output: {file}: a file; give a folder"),
 ])  # fmt: skip
 def test_wrong_options_are_reported_in_one_sentence(run_expecting_error, line, message, tmp_path):
     (tmp_path / "file").touch()
@@ -144,7 +144,7 @@ def test_invalid_number_names_the_option(kind, text, words, run_expecting_error)
         return 0
 
     message = run_expecting_error(run, f"--number={text}")
-    assert message.startswith("error: Invalid value for '--number': ")
+    assert message.startswith("error: --number: ")
     assert words in message
 
 
@@ -157,7 +157,7 @@ def test_invalid_number_names_the_option(kind, text, words, run_expecting_error)
 ])  # fmt: skip
 def test_invalid_numbers_of_commands_are_one_sentence(line, option, run_expecting_error):
     message = run_expecting_error(main, *line)
-    assert message.startswith(f"error: Invalid value for '{option}': ")
+    assert message.startswith(f"error: {option}: ")
     assert len(message) < 300
 
 

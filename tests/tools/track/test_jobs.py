@@ -646,6 +646,9 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, repeating, capsys, read_e
     (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
     words = "--fps: none of the videos is a folder of images"
     assert words in read_error_line(track(clips / "d.csv", "--fps", "10"))
+    (clips / "d.mp4").unlink()
+    assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
+    assert "d.mp4: no such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
