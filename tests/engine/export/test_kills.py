@@ -16,7 +16,8 @@ pytestmark = pytest.mark.slow
 def export_small(folder, replace=False):
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
-    export.export_model(model, config, folder, video=((1 + replace) * HEIGHT, WIDTH), force=replace)
+    size = (1 + replace) * HEIGHT, WIDTH
+    export.export_model(model, config, folder, video=size, prompts=False, force=replace)
 
 
 def export_empty(folder, replace=False):
