@@ -176,6 +176,7 @@ export async function track() {
     let done = 0;
     for await (const frame of video.read(first + 1)) {
       signal.throwIfAborted();
+      /** @type {Uint8Array} */
       const found = await model.call('step', frame);
       signal.throwIfAborted();
       if (!done) remember();
