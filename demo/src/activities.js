@@ -124,13 +124,9 @@ export async function segment({ positive = [], negative = [], box = null }) {
   if (!model?.backend || !state.video || state.activity) return;
   const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
   const objectMask = labels.includes(objectId) ? labels.map((label) => Number(label === objectId)) : null;
-  const old = prompts.get(objectId) ?? { positive: [], negative: [], box: null, mask: objectMask };
-  const prompt = {
-    positive: [...old.positive, ...positive],
-    negative: [...old.negative, ...negative],
-    box: box ?? old.box,
-    mask: box ? null : old.mask, // a box marks the object again
-  };
+  const unmarked = { positive: [], negative: [], box, mask: box ? null : objectMask }; // a box marks the object again
+  const old = box ? unmarked : prompts.get(objectId) ?? unmarked;
+  const prompt = { ...old, positive: [...old.positive, ...positive], negative: [...old.negative, ...negative] };
   if (!prompt.positive.length && !prompt.box && !prompt.mask) {
     showStatus('Mark the object first, then what does not belong to it', true);
     return;

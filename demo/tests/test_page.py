@@ -489,6 +489,10 @@ def test_shift_and_the_checkbox_remove(tab):
     tab.check("#exclude")
     press(tab, (280, 190))
     tab.wait_for_function("prompt.negative.length === 2 && prompt.positive.length === 1")
+    tab.wait_for_selector("#undo:enabled")
+    press(tab, (500, 300), (600, 400))  # a box marks the object again
+    tab.wait_for_function("prompt.box !== null")
+    assert tab.evaluate("[...prompt.negative, ...prompt.positive]") == []
 
 
 def test_chosen_object_keeps_the_focus(tab):
