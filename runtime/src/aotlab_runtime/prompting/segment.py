@@ -118,7 +118,7 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
 
 
 def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: Mapping[str, float]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside the box and the points; without a box, far from the points."""
+    """Return the pixels of a mask H×W bool that are far from the box and the points of a prompt."""
     if prompt.box is None:
         return find_pixels_far_from_points(mask, prompt.positive, settings["max_part_distance"])
     margin = settings["box_margin"] * (prompt.box[1] - prompt.box[0])
