@@ -123,13 +123,10 @@ export async function segment({ positive = [], negative = [], box = null }) {
   const { model, objectId, position, image, prompts, store } = state;
   if (!model?.backend || !state.video || state.activity) return;
   const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
-  const old = prompts.get(objectId) ?? { positive: [], negative: [], box: null, mask: findMask(labels, objectId) };
-  const prompt = {
-    positive: [...old.positive, ...positive],
-    negative: [...old.negative, ...negative],
-    box: box ?? old.box,
-    mask: box ? null : old.mask, // a box marks the object again
-  };
+  const objectMask = labels.includes(objectId) ? labels.map((label) => Number(label === objectId)) : null;
+  const unmarked = { positive: [], negative: [], box, mask: box ? null : objectMask }; // a box marks the object again
+  const old = box ? unmarked : prompts.get(objectId) ?? unmarked;
+  const prompt = { ...old, positive: [...old.positive, ...positive], negative: [...old.negative, ...negative] };
   if (!prompt.positive.length && !prompt.box && !prompt.mask) {
     showStatus('Mark the object first, then what does not belong to it', true);
     return;
@@ -156,15 +153,7 @@ export async function segment({ positive = [], negative = [], box = null }) {
   });
 }
 
-/**
- * Return the mask H×W of an object that has pixels in labels, else null.
- * @param {Uint8Array} labels
- * @param {number} objectId
- */
-function findMask(labels, objectId) {
-  return labels.includes(objectId) ? labels.map((label) => Number(label === objectId)) : null;
-}
-
+/** Track the objects of this frame; others keep their masks on later frames. */
 export async function track() {
   const { model, video, store, position: first, image } = state;
   const labels = store.get(first);
@@ -179,15 +168,17 @@ export async function track() {
     showStatus('Tracking…');
     await model.call('start', image, labels);
     signal.throwIfAborted();
-    const begin = performance.now();
+    const [begin, trackedIds] = [performance.now(), new Set(labels)];
     let done = 0;
     for await (const frame of video.read(first + 1)) {
       signal.throwIfAborted();
+      /** @type {Uint8Array} */
       const found = await model.call('step', frame);
       signal.throwIfAborted();
       if (!done) remember();
       done += 1;
-      store.set(first + done, found);
+      const earlier = store.get(first + done) ?? found;
+      store.set(first + done, found.map((id, pixel) => id || (trackedIds.has(earlier[pixel]) ? 0 : earlier[pixel])));
       show(first + done, frame);
       progress.value = done / count;
       const speed = (done * 1000) / (performance.now() - begin);

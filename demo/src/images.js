@@ -92,7 +92,7 @@ export function measureDistance(mask, width) {
   mask.forEach((value, pixel) => {
     if (value) padded[stride + 1 + pixel + 2 * Math.floor(pixel / width)] = 0;
   });
-  for (const step of [1, -1]) { // down from the pixels before, up from those after
+  for (const step of [1, -1]) { // from the top left, then from the bottom right
     const [above, corner] = [step * stride, padded.length - 1];
     for (let y = 1; y <= height; y += 1) {
       for (let x = 1; x <= width; x += 1) {

@@ -29,7 +29,7 @@ export const BUSY = {
   export: 'Wait until the download is ready, or cancel',
 };
 
-/** What is shown when an activity is canceled; others end by themselves. @type {Partial<Record<Activity, string>>} */
+/** Messages of canceled activities; others cannot be canceled. @type {Partial<Record<Activity, string>>} */
 export const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', export: 'Download canceled' };
 
 /** Number of changes that can be undone. */

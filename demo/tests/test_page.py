@@ -339,6 +339,33 @@ def test_overlay_has_a_frame_per_mask(tab, portrait):
     assert [frame.shape for frame in open_frames(overlay)] == 6 * [(480, 288, 3)]
 
 
+def test_objects_absent_from_the_first_frame_keep_their_masks(tab, portrait):
+    tab.set_input_files("#file", portrait)
+    wait_status(tab, "6 frames")
+    mark(tab, (350, 100), (400, 200))
+    tab.evaluate(
+        """() => {
+          const { step } = model;
+          model.step = async () => {  // object 1 is hidden on frame 1
+            model.step = step;
+            return new Uint8Array(854 * 480);
+          };
+        }"""
+    )
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+    earlier = download_masks(tab)
+    seek(tab, 1)
+    tab.click("#add")
+    mark(tab, (350, 150), (400, 300))
+    tab.click("#track")
+    wait_status(tab, "Tracked 4 frames")
+    masks = download_masks(tab)
+    for index in range(2, 6):
+        assert np.array_equal(masks[index], np.where(masks[1], 2, earlier[index]))
+    assert set(np.unique(masks[5])) == {0, 1, 2}
+
+
 @pytest.mark.parametrize("change", ["tracking", "clearing", "opening"])
 def test_changes_are_undone(tab, portrait, change):
     drag_box(tab)
@@ -462,6 +489,10 @@ def test_shift_and_the_checkbox_remove(tab):
     tab.check("#exclude")
     press(tab, (280, 190))
     tab.wait_for_function("prompt.negative.length === 2 && prompt.positive.length === 1")
+    tab.wait_for_selector("#undo:enabled")
+    press(tab, (500, 300), (600, 400))  # a box marks the object again
+    tab.wait_for_function("prompt.box !== null")
+    assert tab.evaluate("[...prompt.negative, ...prompt.positive]") == []
 
 
 def test_chosen_object_keeps_the_focus(tab):

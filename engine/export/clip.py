@@ -20,7 +20,7 @@ Clip = Sequence[tuple[np.ndarray, np.ndarray]]
 def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:
     """Read the first frames of a folder that have masks of the same name, at least 2.
 
-    ``size``: (height, width) to resize them to; None: keep theirs.
+    ``size``: (height, width) to resize them to; None: unchanged.
 
     Raises:
         InputError: fewer frames with masks, frames of different sizes, unreadable files, or a first mask without

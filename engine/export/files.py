@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import temporary_name, writing
+from aotlab.utils.files import read_json, temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ MIN_SHARED_BYTES = 1024
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to ``folder``, a resolved path, if the block succeeds.
 
-    ``force``: replace an earlier export, which is kept if the block fails. Raises InputError for a folder with other
-    files, or that cannot be written.
+    ``force``: replace an earlier export, which is kept if the block fails. Raises InputError if the folder contains
+    other files or cannot be written.
     """
     backup = folder.parent / f".{folder.name}.old.part"
     _restore(folder, backup)
@@ -66,7 +65,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
 def _list_exported(folder: Path) -> set[str]:
     """Return the names of an export's files; none if the folder holds no export."""
     try:
-        return {DESCRIPTION_FILE, *json.loads((folder / DESCRIPTION_FILE).read_text("utf-8"))["sha256"]}
+        return {DESCRIPTION_FILE, *read_json(folder / DESCRIPTION_FILE)["sha256"]}
     except (OSError, ValueError, LookupError, TypeError):
         return set()
 

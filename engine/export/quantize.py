@@ -48,7 +48,7 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Return a graph with int8 weights per channel and uint8 inputs; operators with few weights remain float32.
 
-    ``proto`` is changed. ``inputs``: tensors of each call by name; the graph may take some of them only.
+    ``proto`` is changed. ``inputs``: tensors of each call by name; the graph may use only some of them.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static

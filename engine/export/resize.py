@@ -1,4 +1,4 @@
-"""Resizing by operators that every ONNX runtime has."""
+"""Resizing with operators that every ONNX runtime supports."""
 
 from __future__ import annotations
 

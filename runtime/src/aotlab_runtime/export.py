@@ -4,7 +4,7 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
@@ -22,7 +22,19 @@ PROVIDERS = {
     "directml": ["DmlExecutionProvider", CPU],
     "openvino": ["OpenVINOExecutionProvider", CPU],
 }
-"""onnxruntime's execution providers by name; later ones run what earlier ones do not support"""
+"""onnxruntime's execution providers by name; each runs the operators that those before it do not support"""
+
+
+class MemorySettings(TypedDict):
+    """Settings of the memory of a `Group`, which explains them."""
+
+    frames: int
+    every: int
+    insertions: int | None
+    newest: int
+    policy: str
+    score_early: bool
+    short_term_skip: int
 
 
 def load_export(
@@ -48,11 +60,9 @@ def load_export(
             if path.suffix == ".onnx"
         }
     except Exception as error:  # onnxruntime's errors have no common class
-        reason = shorten(repr(error), 200)
-        raise InputError(
-            f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider}): {reason}"
-        ) from error
-    has_started = providers[0] in sessions["encode"].get_providers()  # else onnxruntime has fallen back
+        message = f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider})"
+        raise InputError(f"{message}: {shorten(repr(error), 200)}") from error
+    has_started = providers[0] in sessions["encode"].get_providers()  # onnxruntime falls back silently
     require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
     return description, sessions
 
@@ -82,7 +92,6 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         if description["digest"] != digest:
             raise ValueError("changed or damaged since it was written")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{folder}: not a usable export ({describe_error(error)}); run aotlab export"
-        ) from error
+        message = f"{folder}: not a usable export ({describe_error(error)}); run aotlab export"
+        raise InputError(message) from error
     return description

@@ -2,18 +2,17 @@
 
 H×W: a frame of the video, of any size. H'×W': the frame resized for the network, one token per 16×16 pixels. Tokens are
 a map h×w = H'/16×W'/16 (rounded up), L = h·w. C: channels of a token. M: number of identities. T: number of frames in
-long-term memory. Arrays are float32 unless stated. They go from graph to graph by name.
+long-term memory. Arrays are float32 unless stated. Graphs exchange them by name.
 
 In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C.
 Multi-scale models have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.export import load_export
+from aotlab_runtime.export import MemorySettings, load_export
 
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
@@ -33,11 +32,15 @@ class Graphs:
         """onnxruntime's execution providers, in order of preference"""
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
-        self.config: dict[str, Any] = description["config"]
-        """settings of the model and its memory"""
         self.prompting: dict[str, float] = description["prompting"]
         """sizes, margins and limits of the prompt network; empty without one"""
-        self.max_objects: int = self.config["model"]["max_objects"]  # M
+        config = description["config"]
+        model = config["model"]
+        self.max_objects: int = model["max_objects"]  # M
+        self.stride: int = model["stages"][0]["stride"]  # side of a token in pixels
+        self.align_corners: bool = model["align_corners"]  # in resizing, as in PyTorch's ``interpolate``
+        self.temperature: float = config["confidence_temperature"]  # of `Prediction`
+        self.memory: MemorySettings = config["memory"]
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""

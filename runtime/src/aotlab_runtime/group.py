@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aotlab_runtime.export import MemorySettings
 from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
@@ -25,7 +26,7 @@ class StoredFrame:
     relevance: float | None = None
     """running mean; None before the first update"""
     updates: int = 0
-    """number of updates of relevance, counting the one when the frame was stored"""
+    """number of times the frame was scored, counting the one that stored it"""
 
     def update_relevance(self, newest: float) -> "StoredFrame":
         """Return the frame with its relevance to the newest frame in the running mean."""
@@ -42,20 +43,18 @@ class Group:
     When it is full, the policy decides which tracked frame is evicted:
 
     * ``bounded_fifo``: the oldest. With ``newest: 0``, no tracked frame is stored (exported for ``first_frame``).
-    * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, frames are scored from the start, not
-      only once memory is full.
+    * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, scoring starts before memory is full.
 
     Nothing is changed in place, so a ``copy`` is independent.
     """
 
-    settings: Mapping[str, Any]
-    """``config.memory`` of the export"""
+    settings: MemorySettings
     length: int | None
     """number of frames of the video, if known"""
     ids: Sequence[int] = ()
     """object id of each identity from 1 on; 0 if forgotten"""
     frames_until_stored: int = 0
-    """number of tracked frames to skip before the next one that long-term memory may store"""
+    """number of tracked frames to skip before one may be stored in long-term memory"""
     long: Sequence[StoredFrame] = ()
     """long-term memory, oldest first"""
     short: Sequence[Tensors] = ()
@@ -68,9 +67,9 @@ class Group:
 
     @property
     def every(self) -> int:
-        """Interval in frames between those that long-term memory may store."""
+        """Interval in frames between tracked frames that may be stored; longer in long videos with ``insertions``."""
         every, insertions = self.settings["every"], self.settings["insertions"]
-        return every if None in (self.length, insertions) else max(round(self.length / insertions), every)
+        return max(round(self.length / insertions), every) if self.length and insertions else every
 
     @property
     def identities(self) -> list[int]:
@@ -124,7 +123,7 @@ class Group:
         self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
     def _update_scores(self, relevance: np.ndarray) -> np.ndarray | None:
-        """Update frames with their relevance T to the newest frame; return scores T, None if that has no object."""
+        """Update frames with their relevance T to the newest frame; return scores T, None if it has no objects."""
         has_objects = relevance.any()
         newest = relevance.tolist() if has_objects else [1 / len(relevance)] * len(relevance)
         self.long = list(map(StoredFrame.update_relevance, self.long, newest))

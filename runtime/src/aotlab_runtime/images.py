@@ -6,7 +6,7 @@ ImageSize = tuple[int, int]
 """(height, width) in pixels"""
 
 
-def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndarray:
+def resize(maps: np.ndarray, size: ImageSize, align_corners: bool) -> np.ndarray:
     """Resize maps ...×height×width float32 bilinearly, as PyTorch's ``interpolate`` does, by matrix products."""
     rows = interpolation_matrix(maps.shape[-2], size[0], align_corners)
     columns = interpolation_matrix(maps.shape[-1], size[1], align_corners)

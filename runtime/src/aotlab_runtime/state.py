@@ -38,12 +38,9 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]
         if str(arrays.pop("digest")) != digest_arrays(arrays):
             raise ValueError("changed or damaged since it was saved")
     except Exception as error:  # damaged files cause errors of any kind
-        raise InputError(
-            f"tracker state: invalid ({describe_error(error)}); load the export that saved it, or save it again"
-        ) from error
-    return json.loads(
-        str(arrays["header"]), object_hook=lambda item: arrays[item["array"]] if "array" in item else item
-    )
+        message = f"tracker state: invalid ({describe_error(error)})"
+        raise InputError(f"{message}; load the export that saved it, or save it again") from error
+    return json.loads(str(arrays["header"]), object_hook=lambda item: arrays.get(item.get("array", ""), item))
 
 
 def digest_arrays(arrays: Tensors) -> str:

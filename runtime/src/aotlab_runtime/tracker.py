@@ -102,7 +102,7 @@ class Tracker:
             propagated = self.graphs.propagate(features, group.read())
             decoded_frames.append(propagated | self.graphs.decode(propagated, features))
         logits = self._merge_logits(groups, decoded_frames, image.shape[:2])
-        prediction = Prediction(self.ids, logits, self.graphs.config["confidence_temperature"])
+        prediction = Prediction(self.ids, logits, self.graphs.temperature)
         if has_mask:
             prediction = self._overwrite_with_mask(prediction, object_mask)
             self._add_objects(groups, prediction.ids[len(self.ids) :])
@@ -160,9 +160,8 @@ class Tracker:
         """
         if not groups:
             return np.zeros((1, *size), np.float32)
-        align_corners = self.graphs.config["model"]["align_corners"]
         group_logits = [
-            resize(tensors["logits"][0, [0, *group.identities]], size, align_corners=align_corners)
+            resize(tensors["logits"][0, [0, *group.identities]], size, self.graphs.align_corners)
             for group, tensors in zip(groups, decoded, strict=True)
         ]
         if len(groups) == 1:
@@ -187,7 +186,7 @@ class Tracker:
         """Assign new objects to the free identities of the last group, then to new groups."""
         for object_id in ids:
             if not groups or len(groups[-1].ids) == self.graphs.max_objects:
-                groups.append(Group(self.graphs.config["memory"], self._length))
+                groups.append(Group(self.graphs.memory, self._length))
             groups[-1].ids = (*groups[-1].ids, object_id)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
@@ -202,10 +201,7 @@ class Tracker:
     def _warn_if_stretched(self, frame: np.ndarray) -> None:
         """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
         (height, width), size = frame.shape[:2], self.graphs.network_size
-        stride = self.graphs.config["model"]["stages"][0]["stride"]
-        rounding = stride // 2 + 1  # pixels of each side
+        rounding = self.graphs.stride // 2 + 1  # pixels of each side
         if abs(size[0] * width - size[1] * height) > rounding * (height + width):
-            log.warning(
-                "frames of %d×%d are stretched to %d×%d in the network; export with --size %dx%d",
-                width, height, size[1], size[0], width, height,
-            )  # fmt: skip
+            message = f"frames of {width}×{height} are stretched to {size[1]}×{size[0]} in the network"
+            log.warning("%s; export with --size %dx%d", message, width, height)

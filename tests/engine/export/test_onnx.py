@@ -126,11 +126,12 @@ def test_failed_export_removes_its_files(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_files_are_not_replaced(tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["mine.txt", "export.json"])
+def test_other_files_are_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("[" * 100_000)  # deeper than JSON is parsed
     with pytest.raises(InputError, match="already contains files that are not of an export"):
         export_model(*build("aott"), tmp_path, video=VIDEO, force=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 OUTSIDE = "outside the image of {1}×{0}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box with a larger share of its width or height outside the image is probably given as two corners."""
+"""A box with a larger share of its width or height outside the image was probably given as two corners."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +51,16 @@ def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]
     has_ids = isinstance(prompts, Mapping) and prompts and all(is_integer_in(key, 1) for key in prompts)
     require(has_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     checked = {}
-    for object_id, prompt in prompts.items():
-        own = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
-        is_foreign = hasattr(own.points, "points")
+    for object_id, value in prompts.items():
+        prompt = value if isinstance(value, Prompt) else Prompt(value)
+        is_foreign = hasattr(prompt.points, "points")
         require(not is_foreign, "this Prompt is aotlab's; import Prompt from aotlab_runtime")
-        positive, negative = check_points(own, size)
-        corners = None if own.box is None else check_box(own.box, size, int(object_id))
-        checked[int(object_id)] = CheckedPrompt(positive, negative, corners)
-    for object_id, item in checked.items():
-        others = [other.positive for other in checked.values() if other is not item]
-        checked[object_id] = item._replace(negative=np.concatenate([item.negative, *others]))
+        points = check_points(prompt, size)
+        box = None if prompt.box is None else check_box(prompt.box, size, int(object_id))
+        checked[int(object_id)] = CheckedPrompt(*points, box)
+    for object_id, own in checked.items():
+        others = [other.positive for other in checked.values() if other is not own]
+        checked[object_id] = own._replace(negative=np.concatenate([own.negative, *others]))
     return checked
 
 
@@ -91,11 +91,8 @@ def check_box(box: ArrayLike, size: ImageSize, object_id: int) -> np.ndarray:
     sides, text = corners[1] - corners[0], ",".join(f"{value:g}" for value in values)
     require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(*size)}")
     if (sides / values[2:]).min() < 1 - MAX_OUTSIDE_FRACTION:
-        log.warning(
-            "box %s of object %d: extends beyond the image (%d×%d) and is cropped; "
-            "a box is left, top, width, height",
-            text, object_id, size[1], size[0],
-        )  # fmt: skip
+        message = f"extends beyond the image ({size[1]}×{size[0]}) and is cropped"
+        log.warning("box %s of object %d: %s; a box is left, top, width, height", text, object_id, message)
     return corners
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -46,7 +45,7 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     for object_logits, prompt in zip(logits, checked.values(), strict=True):
         object_logits[find_far_pixels(object_logits > 0, prompt, graphs.prompting)] = excluded
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
-    return Prediction((*checked,), logits, graphs.config["confidence_temperature"])
+    return Prediction((*checked,), logits, graphs.temperature)
 
 
 def draw_rough_masks(logits: np.ndarray) -> np.ndarray:
@@ -71,7 +70,7 @@ def segment_object(
         margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
         crop, edge = find_crop(prompt, mask, margin, settings["min_crop"]), settings["crop_edge"]
     image = frame[crop]
-    input_size = choose_input_size(image.shape[:2], edge, graphs.config["model"])
+    input_size = choose_input_size(graphs, image.shape[:2], edge)
     planes = draw_prompt_planes(prompt, crop, input_size, settings["click_radius"])
     outputs = graphs.prompt(image, planes[None], mask[crop])
     logits = np.full(size, settings["excluded_logit"], np.float32)
@@ -79,9 +78,9 @@ def segment_object(
     return logits
 
 
-def choose_input_size(size: ImageSize, edge: float, model: Mapping[str, Any]) -> ImageSize:
+def choose_input_size(graphs: Graphs, size: ImageSize, edge: float) -> ImageSize:
     """Return the prompt network's (height, width) for a crop of (height, width): whole tokens, about ``edge`` wide."""
-    stride, corner_pixel = model["stages"][0]["stride"], int(model["align_corners"])
+    stride, corner_pixel = graphs.stride, int(graphs.align_corners)
     tokens = np.rint((np.array(size) * (edge / max(size)) - corner_pixel) / stride)
     return tuple((stride * np.maximum(2, tokens).astype(int) + corner_pixel).tolist())
 
@@ -119,7 +118,7 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
 
 
 def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: Mapping[str, float]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside the box and the points; without a box, far from the points."""
+    """Return the pixels of a mask H×W bool that are far from the box and the points of a prompt."""
     if prompt.box is None:
         return find_pixels_far_from_points(mask, prompt.positive, settings["max_part_distance"])
     margin = settings["box_margin"] * (prompt.box[1] - prompt.box[0])
@@ -130,7 +129,7 @@ def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: Mapping[s
 
 
 def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
-    """Return the components of a mask H×W bool far from those with a point (x, y), else from the largest.
+    """Return the components of a mask H×W bool far from those that contain a point (x, y), or from the largest.
 
     ``max_distance``: in units of the square root of the area of the components with a point.
     """
