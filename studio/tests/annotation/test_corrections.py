@@ -480,3 +480,11 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
         for item in session.document.snapshot.list_models()
     ]
     assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]
+
+
+@pytest.mark.parametrize("frame", [1, 9])
+def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_pause, frame):
+    draw(session, 4, 1)
+    run_job(session, 4, "both", 3, 7)
+    run_action(session, stroke(frame, 50, 20))
+    assert session.document.snapshot.list_outdated() == []

@@ -344,14 +344,6 @@ def test_request_stopped_in_its_first_direction_is_undone(session, locked):
     assert session.document.snapshot.list_outdated() == []
 
 
-@pytest.mark.parametrize("frame", [1, 9])
-def test_mask_drawn_outside_a_range_keeps_its_results_current(session, long_pause, frame):
-    draw(session, 4, 1)
-    run_job(session, 4, "both", 3, 7)
-    run_action(session, stroke(frame, 50, 20))
-    assert session.document.snapshot.list_outdated() == []
-
-
 def test_object_locked_between_both_directions_stops_the_run(session):
     draw(session, 0, 1, 2)
     draw(session, 11, 1)
