@@ -14,7 +14,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors
+from aotlab.utils.files import atomic_path, base_name, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
@@ -93,13 +93,15 @@ class Batch:
         if shard is None:
             with locked_output(self._output):
                 remove_leftovers(self._output)
+                _require_list_folder(self._output, self._jobs)
                 self._start(self._jobs, "")
                 records = self._list_ended(self._run_until_stopped(self._jobs, stop))
                 self._write_summary(records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
-            self._start(jobs, f" in shard {shard}")
+            _require_list_folder(self._output, self._jobs)
+        self._start(jobs, f" in shard {shard}")
         records = self._run_until_stopped(jobs, stop)
         ended = self._list_ended(records)
         if len(ended) == len(self._jobs):
@@ -114,9 +116,8 @@ class Batch:
             self.summary_error = str(error)
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings and the locked output folder, and log which part of the list is to be tracked."""
+        """Check the settings and log which part of the list is to be tracked."""
         self._tracker.check()
-        _require_list_folder(self._output, self._jobs)
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
@@ -168,8 +169,9 @@ class Batch:
                 difference = "different settings" if self._has_other_settings(job) else ""
             else:
                 if job.is_stored:
-                    name = path.resolve().name if path.is_dir() else path.stem
-                    record = replace(record, video_name=name, fingerprint=compute_fingerprint(path))
+                    record = replace(
+                        record, video_name=base_name(path), fingerprint=compute_fingerprint(path)
+                    )
                 difference = describe_difference(
                     record.input_digests, digest_inputs(job, self._read_settings(), record)
                 )
