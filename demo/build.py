@@ -44,6 +44,8 @@ def install_packages() -> None:
 def build_code(output: Path) -> None:
     """Write everything but models and the sample."""
     (output / "runtime").mkdir(parents=True, exist_ok=True)
+    for chunk in output.glob("chunk-*.js"):  # of an earlier build
+        chunk.unlink()
     packages = DEMO / "node_modules"
     subprocess.run(
         [

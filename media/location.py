@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -45,12 +46,13 @@ def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
         return VideoLocation("url", text)
     if text == "-":
         return VideoLocation("stdin", text)
-    path = Path(folder, text)
-    if CAMERA_NUMBER.fullmatch(text) and not path.exists():
+    path = os.path.join(folder, text)
+    if CAMERA_NUMBER.fullmatch(text) and not os.path.exists(path):
         return VideoLocation("camera", text)
+    mode = os.stat(path).st_mode if os.path.exists(path) else 0
     kind: Literal["stored", "pipe", "camera"] = "stored"
-    if path.is_char_device():
+    if stat.S_ISCHR(mode):
         kind = "camera"
-    elif path.is_fifo():
+    elif stat.S_ISFIFO(mode):
         kind = "pipe"
-    return VideoLocation(kind, os.path.join(folder, text))
+    return VideoLocation(kind, path)

@@ -160,7 +160,7 @@ def sibling_path(source: Path, ending: str) -> Path:
 def base_name(source: Path) -> str:
     """Return the name of a folder, as of that which ``..`` leads to, or of a file without its suffix."""
     source = source if source.name not in ("", "..") else source.resolve()
-    return source.name if source.is_dir() else source.stem
+    return source.name if os.path.isdir(source) else source.stem
 
 
 def require_file(path: Path, advice: str) -> None:

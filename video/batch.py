@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -298,7 +299,7 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
         for path in map(resolve_links, job.input_paths):
             if path == target:
                 raise InputError(f"output {output}: is the input folder {path}; choose another folder")
-            if not has_results and path.is_file() and path.parent == target:
+            if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
             owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
             if owner is not job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,8 +90,9 @@ class Job:
     @property
     def has_images(self) -> bool:
         """Whether the video is a folder of images or a TIFF stack, which have levels and no frame rate."""
-        path = Path(self.video)
-        return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
+        if os.path.isfile(self.video):
+            return detect_image_kind(Path(self.video)) == "tiff"
+        return os.path.isdir(self.video)
 
     @property
     def input_paths(self) -> list[Path]:
@@ -99,7 +101,7 @@ class Job:
 
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
-        missing = ", ".join(str(path) for path in self.input_paths if not path.exists())
+        missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
         remedy = "paths are relative to the list" if self.list_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 

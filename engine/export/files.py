@@ -40,9 +40,10 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         raise output_exists_error(folder, "files that are not of an export")
     if names and not force:
         raise output_exists_error(folder, "an export", forceable=True)
-    if names and folder == Path.cwd():
+    is_fixed = folder == Path.cwd() or folder.is_mount()  # a shell in a folder does not see the one that replaces it
+    if names and is_fixed:
         raise InputError(
-            f"output {folder}: the current folder cannot be replaced; run this in another folder"
+            f"output {folder}: the current folder or a mounted one cannot be replaced; choose a new folder in it"
         )
     remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / temporary_name(folder)
@@ -52,9 +53,9 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             yield temporary
             if names:
                 os.replace(folder, backup)
-            elif folder == Path.cwd():  # a shell in a folder that is replaced does not see the new one
+            elif is_fixed:
                 for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
-                    os.replace(path, folder / path.name)
+                    shutil.move(path, folder / path.name)  # perhaps to another disk
                 return
             os.replace(temporary, folder)
     finally:

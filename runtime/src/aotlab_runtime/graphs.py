@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab_runtime.export import MemorySettings, load_export
+from aotlab_runtime.inputs import require
 
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
@@ -44,6 +45,7 @@ class Graphs:
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
+        require(name in self._sessions, f"{name}: this export has no such graph")
         session = self._sessions[name]
         inputs = {node.name: tensors[node.name] for node in session.get_inputs()}
         names = [node.name for node in session.get_outputs()]

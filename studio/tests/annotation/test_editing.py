@@ -336,6 +336,8 @@ def test_split_part_becomes_a_new_object(session):
     assert (labels[5:13, 5:13] == 1).all()
     with pytest.raises(InputError, match="not on the object"):
         editing.split_object(session.document, 1, 1, (50, 5))
+    with pytest.raises(InputError, match="in one piece"):
+        editing.split_object(session.document, 1, 1, (8, 8))
 
 
 def test_deleted_object_id_is_never_reused(session):

@@ -424,8 +424,12 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.drag((2, 2), (56, 38))
     assert ((page.labels(0) == 1) == (truth(0) == 1)).all()
     page.tab.wait_for_selector(".toast >> text=100 pixels kept by other objects")
+    editing.set_note(session.document, 0, "kept")
+    page.settle()
+    page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
     page.tab.click(".toast >> text=Take them")
     page.wait_until(lambda: (page.labels(0) == 2).all())
+    assert session.document.snapshot.state.notes == {0: "kept"}
 
 
 @pytest.mark.slow

@@ -412,7 +412,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     messages = [
         {"id": 2**40 + 1, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
-        {"id": 2**40 + 5, "do": "split_object", "frame": 0, "object_id": 1, "point": [7, 7]},
+        {"id": 2**40 + 5, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(30, 20, 5)},
         {"id": 2**40 + 3, "do": "set_note", "frame": 0, "text": "ear"},
     ]
     for _ in range(2):

@@ -144,16 +144,22 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     assert (tmp_path / "export" / "photos").is_dir()
 
 
-def test_current_folder_is_filled_if_empty(empty_graphs, tmp_path, monkeypatch):
-    (tmp_path / "export").mkdir()
-    monkeypatch.chdir(tmp_path / "export")
+@pytest.mark.parametrize("kind", ["current", "mounted"])
+def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, monkeypatch, kind):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    if kind == "current":
+        monkeypatch.chdir(folder)
+    else:
+        monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
     model, config = build("aott")
-    export_model(model, config, Path(), video=VIDEO)
-    assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir())
+    output = Path() if kind == "current" else folder
+    export_model(model, config, output, video=VIDEO)
+    assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
-    with pytest.raises(InputError, match="the current folder cannot be replaced"):
-        export_model(model, config, Path(), video=VIDEO, force=True)
-    assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir())
+    with pytest.raises(InputError, match="the current folder or a mounted one cannot be replaced"):
+        export_model(model, config, output, video=VIDEO, force=True)
+    assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
 
 
 def test_version_and_graphs_agree_with_the_ports():

@@ -356,9 +356,11 @@ def test_errors_of_a_clip_name_its_line(clips, capsys, args):
 
 
 def test_missing_files_are_warned_of_at_the_start(clips, repeating, caplog):
-    assert track(write_jobs(clips, "video,masks", "gone.mp4,gone.png", "a,a.png")) == 1
+    rows = ["gone.mp4,gone.png,gone", f"{300 * 'n'}.mp4,a.png,long", "a,a.png,a"]
+    assert track(write_jobs(clips, "video,masks,name", *rows)) == 1
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
     assert "line 2: gone.mp4, gone.png: no such file or folder; paths are relative to the list" in warnings
+    assert f"line 3: {300 * 'n'}.mp4: no such file or folder" in warnings
     assert "gone: failed" not in caplog.text
 
 

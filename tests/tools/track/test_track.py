@@ -216,7 +216,7 @@ def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypa
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask, args=["--dry-run"]) == 0
     assert "1 object to track, 24 frames per second (--fps changes it)" in capsys.readouterr().out
-    assert track(video, tmp_path, mask, args=["--fps", "30000/1001"]) == 0
+    assert track(video, tmp_path, mask, args=["--fps", str(30000 / 1001)]) == 0  # stored as a fraction
     assert "1 object to track, 29.97 frames per second, into" in capsys.readouterr().out
     assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
     assert track(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2

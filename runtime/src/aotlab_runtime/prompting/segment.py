@@ -135,6 +135,8 @@ def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distan
     """
     height, width = mask.shape
     components = label_components(mask)
+    if components.max() <= 1:
+        return np.zeros_like(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
     seed = mask & np.isin(components, components[y, x])
     if not seed.any():

@@ -170,10 +170,13 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
     """Make the part of an object's mask under a point, on this frame, a new object; see `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
-        piece = painting.find_part(document.snapshot.labels(frame) == object_id, point)
+        mask = document.snapshot.labels(frame) == object_id
+        piece = painting.find_part(mask, point)
         if piece is None:
             problem = "the point is not on the object; click on the part that is to become a new one"
             raise InputError(f"split: {problem}")
+        if (piece == mask).all():
+            raise InputError("split: the object is in one piece; erase a gap between its parts first")
         return edit_mask(document, frame, None, lambda _: piece, "split object")
 
 
@@ -261,7 +264,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
-def clear_tracking(document: Document, frame: int, last: int | None = None) -> None:
+def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None = None) -> None:
     """Remove tracked masks from ``frame`` to ``last``, except of locked objects; raise `InputError` without any."""
     with document.lock:
         snapshot = document.snapshot

@@ -5,6 +5,7 @@ import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, formatCount } from './dom.js';
 import { onSubmit, RowList } from './fields.js';
 import { CANCELED, sendOrAsk, showError, showMessage } from './messages.js';
+import { loadSettings } from './settings.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -25,7 +26,7 @@ element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);
 document.addEventListener('keydown', (event) => {
-  if (event.key !== '>' || document.querySelector('dialog[open]')) return;
+  if (event.key !== '>' || document.querySelector('dialog[open]') || loadSettings().singleKeys === false) return;
   if (/** @type {HTMLElement} */ (event.target).matches('input, select')) return;
   event.preventDefault(); // the name's field may get the focus
   openNext();

@@ -58,7 +58,7 @@ export class TextField {
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
     input.onblur = () => this.commit();
-    input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.savedText; };
+    input.onkeydown = (event) => { if (event.key === 'Escape' && !event.isComposing) input.value = this.savedText; };
   }
 
   /** Text that was sent last and not refused, or is stored. */

@@ -67,7 +67,7 @@ export class App {
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
-      if (document.hidden) this.queue.sendOnClose(true);
+      if (document.hidden) this.saveBeforeClose(true);
     });
     this.connection = new Connection(this);
   }

@@ -1,7 +1,7 @@
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { fetchOrThrow } from './connection.js';
-import { createElement, createIcon, element, elements, setIcon } from './dom.js';
+import { createElement, createIcon, element, elements, focusView, setIcon } from './dom.js';
 import { RowList, TextField } from './fields.js';
 import { ask, showError, showHint, showMessage } from './messages.js';
 
@@ -89,6 +89,7 @@ export class ObjectPanel {
     element('load').onchange = () => {
       loadMasks(app, element('load').files).catch(showError);
       element('load').value = ''; // the same file may be chosen again
+      focusView();
     };
     document.addEventListener('dragover', (event) => event.preventDefault()); // or the browser opens the file
     document.addEventListener('drop', (event) => {

@@ -343,13 +343,13 @@ export class Toolbox {
     const clicks = this.findClicks(frame, previousId);
     const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
-    if (!pendingPrompts.has(pressed)) return queue.send('undo', { step: answer.step }, target);
-    const { result: { object_id: id }, step } = answer;
+    const { result: { object_id: id }, step, isUnchanged } = answer;
+    if (!pendingPrompts.has(pressed)) return isUnchanged ? answer : queue.send('undo', { step }, target);
     if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
     this.offerChanges(answer, previousId, async (changes) => {
       const wasSelected = selection.target === target;
-      if ((await this.app.history.undo(step)).error) return;
+      if (!isUnchanged && (await this.app.history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { ...pressed, target: wasSelected ? selection.target : { id: previousId } };
       await this.queuePrompt(again, { ...prompts, ...changes }, click);
