@@ -11,7 +11,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.media.matching import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_image_files
+from aotlab.media.matching import (
+    IMAGE_SUFFIXES,
+    MASK_ENDING,
+    OVERLAY_ENDING,
+    VIDEO_SUFFIXES,
+    list_image_files,
+)
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, require_file
 
@@ -103,8 +109,10 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without the masks beside them."""
-    images = list_image_files(folder)
+    """Return the frames of a folder in natural order, without masks and what `aotlab mask` writes beside them."""
+    images = [
+        path for path in list_image_files(folder) if not path.name.endswith((MASK_ENDING, OVERLAY_ENDING))
+    ]
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
         raise InputError(
@@ -123,7 +131,8 @@ def list_images(folder: Path) -> list[Path]:
 def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
     """Log that a folder holds masks beside the frames that `list_images` returns, or frames in several formats."""
     kept = set(frames)
-    mask = next((path for path in list_image_files(folder) if path not in kept), None)
+    others = (path for path in list_image_files(folder) if path not in kept)
+    mask = next((path for path in others if not path.name.endswith(OVERLAY_ENDING)), None)
     counts = Counter(path.suffix.lower() for path in frames)
     if mask is not None:
         log.warning("%s: %s has a palette, like a mask; ignored", folder, mask.name)

@@ -20,6 +20,8 @@ VIDEO_SUFFIXES = (
 """suffixes of video files in a folder"""
 SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
 """suffixes of images, videos, and files of labels named after them"""
+MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
+"""endings of the files that `aotlab mask` writes beside an image"""
 END_NUMBER = re.compile("[0-9]{1,9}$")
 MAX_NAMES = 3
 """largest number of names listed in a message"""

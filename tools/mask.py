@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click import UsageError
 
+from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import force_file, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
@@ -45,9 +46,9 @@ def main(
     """Make a mask of one image from boxes and points."""
     if not (boxes or points or not_points):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
-    suffix = f".{frame}.mask.png" if frame else ".mask.png"
+    suffix = f".{frame}{MASK_ENDING}" if frame else MASK_ENDING
     output = output or sibling_path(source, suffix)
-    overlay = output.with_name(f"{output.stem.removesuffix('.mask')}.overlay.jpg")
+    overlay = output.with_name(f"{output.stem.removesuffix('.mask')}{OVERLAY_ENDING}")
     if source.resolve() in (output.resolve(), overlay.resolve()):
         raise UsageError(f"--output {output}: is the image itself; give another name")
     require_new_output(output, ".png", force=force)
