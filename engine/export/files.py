@@ -40,9 +40,8 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         raise output_exists_error(folder, "files that are not of an export")
     if names and not force:
         raise output_exists_error(folder, "an export", forceable=True)
-    is_fixed = (
-        folder == Path.cwd() or folder.is_mount()
-    )  # a shell in a folder does not see the one that replaces it
+    # a shell in the current folder would not see the one that replaces it
+    is_fixed = folder == Path.cwd() or folder.is_mount()
     if names and is_fixed:
         raise InputError(
             f"output {folder}: the current folder or a mounted one cannot be replaced; choose a new folder in it"
