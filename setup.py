@@ -10,7 +10,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("configs", "dataloaders", "engine", "evaluation", "media", "networks", "tools", "utils", "video")
+FOLDERS = ("configs", "dataloaders", "engine", "evaluation", "jobs", "media", "networks", "tools", "utils")
 folders: dict[str, str] = {}
 packages = find_packages("src")
 if not os.path.isdir("src/aotlab/utils"):
