@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, read_labels
 from aotlab.dataloaders.benchmarks.sequences import (
     list_images_by_stem,
     list_masks,
@@ -20,9 +22,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.media.images import open_image, read_image
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred, read_mask
-from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count

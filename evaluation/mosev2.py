@@ -14,6 +14,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis
 from aotlab.evaluation.metrics import (
     CONTOUR_TOLERANCE,
@@ -24,7 +25,6 @@ from aotlab.evaluation.metrics import (
 )
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
-from aotlab.media.labeled_video import Video
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
 from aotlab.evaluation.metrics import ObjectMetric, region_similarity
 from aotlab.evaluation.sequence_scores import ScoringPlan
@@ -18,7 +19,6 @@ from aotlab.evaluation.tables import (
     compute_statistics,
     mean_row,
 )
-from aotlab.media.labeled_video import Video
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.matching import list_image_files, order_names
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import (
     find_list_file,
     read_names,
@@ -10,7 +11,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_video,
     read_videos,
 )
-from aotlab.media.labeled_video import Video
 
 SUBMISSION_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.dataloaders.benchmarks.sequences import (
     find_first_masks,
     find_split_folder,
@@ -16,7 +17,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_optional_list,
     read_videos,
 )
-from aotlab.media.labeled_video import ObjectInfo, Video
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""

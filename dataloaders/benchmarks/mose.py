@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.dataloaders.benchmarks.sequences import (
     find_split_folder,
     list_images_by_stem,
@@ -13,7 +14,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_video,
     read_videos,
 )
-from aotlab.media.labeled_video import ObjectInfo, Video
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ import re
 from itertools import dropwhile
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.sequences import (
     list_frames,
     list_masks,
@@ -12,7 +13,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.utils.errors import require
 from aotlab.utils.files import raise_if_missing
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import (
     drop_earlier_masks,
     find_list_file,
@@ -17,7 +18,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_names,
     read_videos,
 )
-from aotlab.media.labeled_video import Video
 
 
 def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.dataloaders.benchmarks.sequences import (
     find_first_masks,
     find_split_folder,
@@ -15,7 +16,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, require_file_name
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import (
     FRAME_SUFFIXES,
     find_list_file,
@@ -31,7 +32,6 @@ from aotlab.dataloaders.training.sets import (
     read_saliency,
     select_labeled_frames,
 )
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import raise_if_missing
 

@@ -12,13 +12,13 @@ import numpy as np
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import match_masks
 from aotlab.dataloaders.training.augment import (
     MAX_DROPPED_PIXELS,
@@ -24,7 +25,6 @@ from aotlab.dataloaders.training.augment import (
 )
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import format_count

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.records import Records, SequenceRecord, record_failure
@@ -18,8 +20,6 @@ from aotlab.engine.benchmark.run import track_video
 from aotlab.engine.benchmark.scoring import has_annotations, score_videos
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.media.labeled_video import Video
-from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.distributed import Distributed, assign_by_cost
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.records import record_failure
 from aotlab.evaluation.rules import RULES, Rules
@@ -21,7 +22,6 @@ from aotlab.evaluation.sequence_scores import (
     require_predictions,
     score_files,
 )
-from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import read_labels
 from aotlab.evaluation.sequence_scores import find_unknown_ids
 from aotlab.media.images import decode_image
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import PALETTE, list_ids
-from aotlab.media.object_masks import read_labels
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sav import read_object_results
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import list_image_files
 from aotlab.utils.errors import require

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import find_unknown_ids
 from aotlab.evaluation.submit.archive import add_entry, open_zip, read_size_and_ids
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading

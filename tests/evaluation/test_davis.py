@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_labels
 from aotlab.evaluation.rules import RULES
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
 from tests.evaluation.scoring import score_sequence
