@@ -97,6 +97,8 @@ def decode(
     damaged: dict[int | None, int] = {}
     failure: Exception | None = None
     stream.thread_type = "FRAME"  # with threads for slices, frames that the decoder concealed are not marked
+    if container.format.name in FORMATS_WITHOUT_DURATION:  # several threads may mark the last frame too late
+        stream.codec_context.thread_count = 1
     try:
         for packet in demux(container):
             last = packet.pts if packet.size else last
