@@ -67,7 +67,7 @@ def read_annotations(
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
             folder of results, whose record has the names of the video and of classes; or a format of a plug-in.
         video: the video that the masks belong to.
-        frame: return only this frame; if a single frame has objects, they are used for this one.
+        frame: return only this frame. The masks of a file with a single frame are used for this one.
         strict: raise an error instead of a warning if the file names another video.
 
     Raises:
@@ -96,19 +96,14 @@ def read_annotations(
             require(not strict, f"{problem}; {remedy}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            annotations.frames = {frame: _find_regions(annotations, frame)}
+            shown = sorted(index for index, regions in annotations.frames.items() if regions)
+            require(shown, NO_OBJECT)
+            listed = ", ".join(map(str, shown[:10]))
+            require(frame in shown, f"has no object on frame {frame}, but on {listed}")
+            annotations.frames = {frame: annotations.frames[frame]}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
-
-
-def _find_regions(annotations: Annotations, frame: int) -> list[Region]:
-    """Return the objects on a frame, or on the only frame that has some."""
-    frames = {index: regions for index, regions in annotations.frames.items() if regions}
-    require(frames, NO_OBJECT)
-    others = ", ".join(map(str, sorted(frames)[:10]))
-    require(frame in frames or len(frames) == 1, f"has no mask for frame {frame}, but for {others}")
-    return frames.get(frame) or next(iter(frames.values()))
 
 
 def find_mask_writer(name: str) -> MaskWriter:

@@ -36,7 +36,7 @@ class VideoInfo:
     frame_names: tuple[str, ...] | None = None
     """names of the images of all frames without suffix; None if frames have no names"""
     frame: int | None = None
-    """frame to use for a file with objects on a single frame; None: the file's"""
+    """frame that a file of a single frame belongs to; None: the one that the file names"""
     file: Callable[[int], Path | None] | None = None
     """image file of a frame, which may be None; None if frames have no files"""
     counter: Callable[[], int | None] | None = None
