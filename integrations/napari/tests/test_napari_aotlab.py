@@ -88,6 +88,18 @@ def test_correction_keeps_earlier_reference(opened, clip, qtbot):
     np.testing.assert_array_equal(labels.data[4], tracker.step(frames[4]).labels)
 
 
+def test_painted_frame_is_kept(opened, clip, qtbot):
+    viewer, widget = opened
+    labels = viewer.layers["objects"]
+    viewer.dims.set_current_step(0, 4)
+    labels.fill((4, 0, 0), 7)
+    viewer.dims.set_current_step(0, 0)
+    labels.data[0] = clip[1][0]
+    run(widget, qtbot)
+    assert (labels.data[4] == 7).all()
+    assert labels.data[3].any()
+
+
 def test_cleared_key_frame_is_no_reference(opened, clip, qtbot, monkeypatch):
     viewer, widget = opened
     frames, masks = clip
