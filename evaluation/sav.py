@@ -80,7 +80,6 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
-        is_counted=np.array([[stem in frames for stem in stems] for frames in present.values()], bool),
         object_present=np.array(
             [[frames.get(stem, False) for stem in stems] for frames in present.values()], bool
         ),

@@ -22,7 +22,7 @@ from aotlab.media.job_record import (
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import image_stem, list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
-from aotlab.media.regions import Annotations, ParsedRegion, Region, VideoInfo
+from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file

@@ -20,7 +20,6 @@ from aotlab.evaluation.sequence_scores import (
     SequenceScores,
     join_scores,
     require_predictions,
-    score_files,
 )
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
@@ -114,6 +113,7 @@ def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> list[FrameScor
     """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
     plan, first, stop = chunk
     try:
-        return score_files(plan, find_masks_folder(results / plan.name), first, stop)
+        masks = find_masks_folder(results / plan.name)
+        return [plan.score(masks, frame) for frame in plan.frames[first:stop]]
     except InputError as error:
         return error

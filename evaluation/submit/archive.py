@@ -3,8 +3,7 @@
 import io
 import logging
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +42,11 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in videos}
     frames = [(video.name, stem) for video in videos for stem in video.results]
     problems, missing = list[str](), dict[str, list[Path]]()
-    with open_zip(output) as archive, progress_bar(len(frames), unit="frame", title="packing") as bar:
+    with (
+        atomic_path(output) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+        progress_bar(len(frames), unit="frame", title="packing") as bar,
+    ):
         for name, stem in frames:
             bar.update()
             path = results / name / f"{stem}.png"
@@ -63,13 +66,6 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
             found = format_count(len(problems), "problem")
             raise InputError(f"{results}: {found}, which --verbose lists; the first: {problems[0]}")
     return len(frames)
-
-
-@contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield a new zip, which is written as `atomic_path` does."""
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        yield archive
 
 
 def add_entry(
