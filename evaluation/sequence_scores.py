@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["without_void", "with_void"]
-"""how all ids become one object; with void if the object is stored as 255"""
+"""how all ids are merged to one object; ``with_void``: 255 is part of it, as in the first release of DAVIS 2016"""
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored"""
 

@@ -41,8 +41,7 @@ log = logging.getLogger(__name__)
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", *STUDIO_MASK_FILES)
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""returns the objects of a file or folder, None if it is in another format; parses within `reading`, as other errors
-count as crashes"""
+"""reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`"""
 
 
 @dataclass(frozen=True)

@@ -182,9 +182,8 @@ def parse_rate(rate: RateOption) -> Fraction:
     if rate is None:
         return IMAGE_RATE
     text = str(rate).strip()
-    parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(
-        1_000_000
-    )  # as video files store it
+    # video files store fractions of small integers
+    parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
     require(
         0 < parsed <= MAX_RATE, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001"
     )

@@ -228,7 +228,7 @@ class VideoReader:
 
     def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame | None:
         """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
-        file, back = self._source.index, self._gap
+        file, distance = self._source.index, self._gap
         self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
         key = file.find_key_frame(max(0, index - self._gap))
         if self._container is not None and key <= self._next <= index:
@@ -240,8 +240,8 @@ class VideoReader:
             frame = self._decode_until(index, keep)
             if frame is not None or key == 0:
                 return frame
-            back = max(2 * back, index + 1 - key)
-            key = file.find_key_frame(max(0, index - back))
+            distance = max(2 * distance, index + 1 - key)
+            key = file.find_key_frame(max(0, index - distance))
 
     def _start(self, key: int) -> None:
         """Continue at a key frame; at the first one by opening the file again."""

@@ -28,6 +28,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
     meta = None if split == "test" else sequences.read_metadata(path)
 
     def read(name: str) -> Video:
+        """Read a video and its metadata."""
         frames, masks = sequences.list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
         annotations = sequences.list_masks(masks)
         objects: tuple[ObjectInfo, ...] = ()

@@ -21,6 +21,7 @@ def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video
     listed = sequences.read_metadata(path) if version == 2 and path.is_file() else None
 
     def read(name: str) -> Video:
+        """Read a video; in the second version, with the objects of the metadata."""
         video = sequences.read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
         if version == 1:
             return video

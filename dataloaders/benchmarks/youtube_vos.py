@@ -29,6 +29,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
         return ObjectInfo(object_id, stems, len(stems), seen_in_training=is_seen)
 
     def read(name: str) -> Video:
+        """Read a video with the objects of meta.json."""
         objects = sequences.read_objects(folder / "meta.json", name, meta[name], read_object)
         listed = order_names({stem for item in objects for stem in item.frames})
         frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name

@@ -132,8 +132,8 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     ]
     if not validation:
         log.info(
-            "no validation, and no best.safetensors: it needs a folder of %d videos, one with %d labeled frames; give "
-            "some with data.validation='[{path: FOLDER}]'",
+            "no validation, and no best.safetensors: it needs a folder of %d videos, at least one of them with %d "
+            "labeled frames; give some with data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
             MIN_VALIDATION_FRAMES,
         )
