@@ -54,7 +54,7 @@ class JobRecord:
     written: list[str] = field(default_factory=list)
     """outputs to write, relative to the folder; once the run has ended, those that are complete"""
     outputs: list[str] = field(default_factory=list)
-    """outputs that the run has begun, complete or not; another run may replace them"""
+    """outputs of the run, complete or not; another run may replace them"""
     first_frame: int = 0
     """index of the first tracked frame"""
     last_frame: int | None = None

@@ -29,7 +29,7 @@ SUBMITTED = [name for name, dataset in DATASETS.items() if dataset.submission is
 def find_writer(name: str, root: Path, split: str) -> Writer:
     """Return the writer of submissions of the data set at ``root``."""
     if name == "sav":
-        from aotlab.evaluation.submit.sav import write_object_folders
+        from aotlab.evaluation.sav import write_object_folders
 
         return write_object_folders
     if name == "burst":
