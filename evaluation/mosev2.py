@@ -15,14 +15,7 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation import davis
-from aotlab.evaluation.metrics import (
-    CONTOUR_TOLERANCE,
-    ObjectMetric,
-    count_matched,
-    match_contours,
-    tolerance_radius,
-)
+from aotlab.evaluation import davis, metrics
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
 
@@ -44,18 +37,18 @@ def measure_object(
     """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; see `ObjectMetric.measure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
-    max_radius = CONTOUR_TOLERANCE * math.hypot(*size)
+    max_radius = metrics.CONTOUR_TOLERANCE * math.hypot(*size)
     radius = math.ceil(AREA_TOLERANCE * math.sqrt(area))
     if area > 0 and radius < max_radius:
-        contour = match_contours(annotation, prediction, tolerance_radius(*size))
-        return region, match_contours(annotation, prediction, radius), contour, 0.0
+        contour = metrics.match_contours(annotation, prediction, metrics.tolerance_radius(*size))
+        return region, metrics.match_contours(annotation, prediction, radius), contour, 0.0
     # The published scorer does not round this radius. Below one pixel its disk is empty; here it is one pixel.
-    count = count_matched if max_radius < 1 else count_in_disk
-    contour = match_contours(annotation, prediction, max(1, max_radius), count)
+    count = metrics.count_matched if max_radius < 1 else count_in_disk
+    contour = metrics.match_contours(annotation, prediction, max(1, max_radius), count)
     return region, contour, contour, float(area == 0)
 
 
-METRIC = ObjectMetric(measure_object, num_values=4)
+METRIC = metrics.ObjectMetric(measure_object, num_values=4)
 
 
 def count_in_disk(contour: np.ndarray, other: np.ndarray, radius: float) -> int:

@@ -98,16 +98,14 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
-        opened: ClipSource | None = None
-        if source.kind not in IMAGE_READERS:
-            root = find_data_root(data)
-            has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
-            split = source.split or ("val" if has_val else None)
-            opened = open_set(root, replace(source, split=split))
-        if not isinstance(opened, VideoSet):
-            raise InputError(
-                f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
-            )
+        require(
+            source.kind not in IMAGE_READERS,
+            f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos",
+        )
+        root = find_data_root(data)
+        has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
+        opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
+        assert isinstance(opened, VideoSet)
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
             if (count := len(videos[-1].frames)) < MIN_VALIDATION_FRAMES:
