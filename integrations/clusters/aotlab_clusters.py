@@ -42,9 +42,9 @@ def run_job(
 ) -> JobResult:
     """Track one video; safe to call again after a kill.
 
-    If the inputs and the output are local, a killed job resumes in the middle of its video. If one of them is a URL, the
-    inputs are copied to this machine, and the results are written to a temporary folder and uploaded, the marker last;
-    such a job starts over after a kill.
+    If inputs and output are local, a killed job resumes in the middle of its video. If one of them is a URL, the inputs
+    are copied to this machine, and the results are written to a temporary folder and uploaded, the marker last; such a
+    job starts over after a kill.
 
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.

@@ -8,7 +8,6 @@ import numpy as np
 from magicgui.widgets import CheckBox, Container, ProgressBar, PushButton, create_widget
 from napari.layers import Image, Labels, Layer
 from napari.qt.threading import GeneratorWorker, create_worker
-from napari.utils.events import Event
 from napari.utils.notifications import show_info, show_warning
 
 from aotlab import InputError, Prompt, Tracker
@@ -101,10 +100,7 @@ class TrackWidget(Container):
 
     def _watch(self, labels: Labels | None) -> None:
         if labels is not None:
-            labels.events.paint.connect(self._note_paint)
-
-    def _note_paint(self, event: Event) -> None:
-        self._add_given(event.source)
+            labels.events.paint.connect(lambda event: self._add_given(event.source))
 
     def _add_given(self, labels: Labels) -> set[int]:
         """Add this frame to those whose labels the user gave; return them."""
