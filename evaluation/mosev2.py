@@ -34,7 +34,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
 def measure_object(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; see `ObjectMetric.measure`."""
+    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; a function for `ObjectMetric.measure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
     max_radius = metrics.CONTOUR_TOLERANCE * math.hypot(*size)
@@ -80,7 +80,7 @@ def make_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, abse
 
 
 def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Return the means over all objects; J&F_d and J&F_r over those that have them, else None."""
+    """Return the means over all objects. For J&F_d and J&F_r, objects without them are skipped; None if all are."""
     return {column: column_mean(rows, column) for column in COLUMNS}
 
 

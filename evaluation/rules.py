@@ -44,7 +44,7 @@ def plan_vost(sequence: Video) -> ScoringPlan:
 
 
 def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:
-    """Return J, see `ObjectMetric.measure`."""
+    """Return J; a function for `ObjectMetric.measure`."""
     return (region_similarity(annotation, prediction),)
 
 

@@ -116,8 +116,7 @@ def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction:
         annotation, prediction = _crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, plan.ids)
     if unknown and plan.refuse_unknown_ids:
-        last = max(plan.ids)
-        known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
+        known = ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
     values = np.empty((plan.metric.num_values, len(plan.objects)))
     for index, object_id in enumerate(plan.ids):

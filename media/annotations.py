@@ -60,7 +60,7 @@ class MaskWriter:
 def read_annotations(
     path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False
 ) -> Annotations:
-    """Return the objects on the annotated frames of a file or folder, of which some may have no objects.
+    """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
@@ -226,7 +226,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 
 
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of folders named by id or class; if one is 0, as in SA-V, ids are one higher."""
+    """Return the objects of folders named by id or class. If a folder is called 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
         names = ", ".join(sorted(folder.name for folder in ids))

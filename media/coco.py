@@ -136,7 +136,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
 
 
 def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the only video, or the one of this name or whose images are in a folder of this name."""
+    """Return the only video, or the one with this name or with images in a folder of this name."""
     if len(videos) == 1:
         return videos[0]
     for video in videos:

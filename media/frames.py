@@ -39,7 +39,7 @@ class AudioTrack:
     """Location of the sound of frames."""
 
     path: Path
-    """file with the sound, of which the first stream is used"""
+    """file with the sound; its first audio stream is used"""
     start: Fraction
     """time of the first frame by the file's clock, in seconds"""
 
@@ -55,7 +55,7 @@ class FrameSource(ABC):
     name: str
     """file or folder name without suffix"""
     size: tuple[int, int]
-    """height and width of every frame, as shown (after rotation)"""
+    """height and width of every frame after rotation"""
     rate: Fraction
     """frames per second"""
     length: int | None = None

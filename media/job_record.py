@@ -60,7 +60,7 @@ class JobRecord:
     last_frame: int | None = None
     """index of the last frame to track; None: unknown"""
     masks: list[str] = field(default_factory=list)
-    """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
+    """masks as in `Job.masks`; once the video has been opened, FRAME is the index of the frame"""
     class_names: dict[int, str] = field(default_factory=dict)
     """class names by object id; an export of corrected masks replaces them"""
     levels: str | None = None

@@ -64,7 +64,7 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
 
 
 def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
-    """Raise `InputError` if a frame is not in the video; counts its frames only if its header states too few."""
+    """Raise `InputError` if a frame is not in the video. If the header states too few frames, they are counted."""
     length = video.length
     if length is not None and max(frames, default=0) >= length:
         length = video.count_frames()

@@ -104,7 +104,7 @@ class VideoFrames(FrameSource):
         return self.index.length
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
+        """Return seconds from the first frame: by the file's clock if the rate varies, otherwise by the rate."""
         if not self.variable_rate:
             return super().time(index)
         times = self._times

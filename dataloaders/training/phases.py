@@ -24,9 +24,9 @@ from aotlab.utils.errors import InputError, require, require_choice
 log = logging.getLogger(__name__)
 
 NUM_CHECKED_CLIPS = 20
-"""number of clips at the start of a phase, of which one must show an object"""
+"""number of clips that are checked at the start of a phase; at least one must show an object"""
 MIN_VALIDATION_FRAMES = 3
-"""minimum number of labeled frames of a validation video, whose first and last are not scored"""
+"""minimum number of labeled frames of a validation video; the first and the last are not scored"""
 MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
@@ -46,7 +46,7 @@ class TrainingData:
     """Data of a run."""
 
     mixtures: dict[int, Mixture]
-    """clips of every phase to run, by its index in the recipe"""
+    """clips of each phase that is run, by the index of the phase in the recipe"""
     validation: list[Video]
 
 

@@ -48,7 +48,7 @@ class EvaluationResult:
 
     @property
     def timed_frames(self) -> int:
-        """Number of frames whose time counts."""
+        """Number of timed frames; the first frame of a sequence is not timed."""
         return sum(record.timed_frames for record in self.records.values())
 
     @property

@@ -30,9 +30,9 @@ class SequenceRecord:
     """Record of a sequence tracked to its last frame."""
 
     fingerprint: str = ""
-    """digest of everything the results depend on"""
+    """digest of the models, settings, frames and masks that the results depend on"""
     settings: str = ""
-    """digest of the models and settings among that"""
+    """digest of the models and settings only"""
     timed_frames: int = 0
     seconds: float = 0.0
     """seconds in the tracker on the timed frames"""

@@ -35,7 +35,7 @@ MIN_FRAMES_PER_WORKER = 200
 
 @dataclass
 class ScoringResult:
-    """Scores of sequences, and errors of those without."""
+    """Scores of the sequences, and an error for each sequence that could not be scored."""
 
     scores: dict[str, SequenceScores] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
