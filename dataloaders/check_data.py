@@ -11,18 +11,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    list_images_by_stem,
-    list_masks,
-    list_subfolders,
-    match_masks,
-)
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, read_labels
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.media.images import open_image, read_image
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_blurred, read_mask
-from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
@@ -99,14 +94,16 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
 
     Raises `InputError` if the folders do not exist.
     """
-    sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
+    sets = [name for name in sequences.list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
     several = bool(sets) and not (root / "JPEGImages").is_dir()
     require(not several, f"{root}: has several sets; check each of them: {', '.join(sets)}")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
     images, masks = find_paths(root, layouts, LAYOUTS[kind])
-    names, loose = list_subfolders(images), list_images_by_stem(images)
+    names, loose = sequences.list_subfolders(images), sequences.list_images_by_stem(images)
     unused = "masks without frames in a folder of this name (letter case counts), not used; add them"
-    findings = [make_warning(masks / name, unused) for name in sorted({*list_subfolders(masks)} - {*names})]
+    findings = [
+        make_warning(masks / name, unused) for name in sorted({*sequences.list_subfolders(masks)} - {*names})
+    ]
     folders = [(images / name, masks / name) for name in names]
     if loose and kind == "static":
         folders.append((images, masks))
@@ -115,12 +112,14 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
         findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
     videos = []
     for frames, labels in folders:
-        video = Video(frames.name, list_images_by_stem(frames), annotations=list_masks(labels))
+        video = Video(
+            frames.name, sequences.list_images_by_stem(frames), annotations=sequences.list_masks(labels)
+        )
         findings += _check_names(frames, video.frames, "JPEG or PNG")
         findings += _check_names(labels, video.annotations, "palette PNG")
         videos.append(video)
     min_masks = MIN_FRAMES if kind == "video" else 1
-    if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
+    if all(len(sequences.match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; expected {LAYOUTS[kind]}"))
     result = check_videos(videos, kind=kind, decode=decode, workers=workers)
     return replace(result, findings=_merge_warnings(findings) + result.findings)
@@ -144,7 +143,9 @@ def check_videos(
     ):
         for video in videos:
             mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
-            separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
+            separate = [
+                path for folder in video.object_folders.values() for path in sequences.list_masks(folder)
+            ]
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
                 dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))

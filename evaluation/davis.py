@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import (
     Merge,
     ScoredObject,
@@ -19,7 +20,6 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     score_pair,
 )
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require

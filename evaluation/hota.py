@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.submit.burst import write_run_lengths, write_selection
-from aotlab.media.labeled_video import Video
 
 COLUMNS = ("HOTA", "DetA", "AssA")
 COMMON_CLASSES = frozenset(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
-from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing
 

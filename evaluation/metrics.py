@@ -35,7 +35,7 @@ class ObjectMetric(NamedTuple):
 def measure_region_and_contour(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return J and F, see `ObjectMetric.measure`.
+    """Return J and F; a function for `ObjectMetric.measure`.
 
     F is 1 if neither mask has a contour, even if one is empty and the other fills the frame.
     """

@@ -14,17 +14,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from aotlab.evaluation import davis
-from aotlab.evaluation.metrics import (
-    CONTOUR_TOLERANCE,
-    ObjectMetric,
-    count_matched,
-    match_contours,
-    tolerance_radius,
-)
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.evaluation import davis, metrics
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
-from aotlab.media.labeled_video import Video
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
@@ -41,21 +34,21 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
 def measure_object(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; see `ObjectMetric.measure`."""
+    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; a function for `ObjectMetric.measure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
-    max_radius = CONTOUR_TOLERANCE * math.hypot(*size)
+    max_radius = metrics.CONTOUR_TOLERANCE * math.hypot(*size)
     radius = math.ceil(AREA_TOLERANCE * math.sqrt(area))
     if area > 0 and radius < max_radius:
-        contour = match_contours(annotation, prediction, tolerance_radius(*size))
-        return region, match_contours(annotation, prediction, radius), contour, 0.0
+        contour = metrics.match_contours(annotation, prediction, metrics.tolerance_radius(*size))
+        return region, metrics.match_contours(annotation, prediction, radius), contour, 0.0
     # The published scorer does not round this radius. Below one pixel its disk is empty; here it is one pixel.
-    count = count_matched if max_radius < 1 else count_in_disk
-    contour = match_contours(annotation, prediction, max(1, max_radius), count)
+    count = metrics.count_matched if max_radius < 1 else count_in_disk
+    contour = metrics.match_contours(annotation, prediction, max(1, max_radius), count)
     return region, contour, contour, float(area == 0)
 
 
-METRIC = ObjectMetric(measure_object, num_values=4)
+METRIC = metrics.ObjectMetric(measure_object, num_values=4)
 
 
 def count_in_disk(contour: np.ndarray, other: np.ndarray, radius: float) -> int:
@@ -87,7 +80,7 @@ def make_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, abse
 
 
 def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Return the means over all objects; J&F_d and J&F_r over those that have them, else None."""
+    """Return the means over all objects. For J&F_d and J&F_r, objects without them are skipped; None if all are."""
     return {column: column_mean(rows, column) for column in COLUMNS}
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
 from aotlab.evaluation.metrics import ObjectMetric, region_similarity
 from aotlab.evaluation.sequence_scores import ScoringPlan
@@ -18,7 +19,6 @@ from aotlab.evaluation.tables import (
     compute_statistics,
     mean_row,
 )
-from aotlab.media.labeled_video import Video
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def plan_vost(sequence: Video) -> ScoringPlan:
 
 
 def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:
-    """Return J, see `ObjectMetric.measure`."""
+    """Return J; a function for `ObjectMetric.measure`."""
     return (region_similarity(annotation, prediction),)
 
 

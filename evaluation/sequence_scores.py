@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["without_void", "with_void"]
-"""how all ids become one object; with void if the object is stored as 255"""
+"""how all ids are merged to one object; ``with_void``: 255 is part of it, as in the first release of DAVIS 2016"""
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored"""
 
@@ -49,9 +49,10 @@ class ScoringPlan:
     """annotations of the scored frames in temporal order"""
     objects: tuple[ScoredObject, ...]
     is_counted: np.ndarray | None = None
-    """K×N bool: frames that count for an object; None: all"""
+    """K×N bool: whether a frame counts for an object; None: all do"""
     object_present: np.ndarray | None = None
-    """K×N bool: frames whose annotation has the object, if it counts only from its first appearance"""
+    """K×N bool: whether a frame's annotation has the object. An object then counts from the first frame on which the
+    annotation or the prediction shows it. None: `is_counted` decides"""
     merge: Merge | None = None
     refuse_unknown_ids: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
@@ -103,13 +104,6 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     raise_if_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
 
 
-def score_files(
-    plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None
-) -> list[FrameScores]:
-    """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs with the same names in ``results``."""
-    return [plan.score(results, path) for path in plan.frames[first:stop]]
-
-
 def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
     """Score the H×W ids of one frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
     require_image_size(prediction, annotation.shape, name, "its annotation")
@@ -122,8 +116,7 @@ def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction:
         annotation, prediction = _crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, plan.ids)
     if unknown and plan.refuse_unknown_ids:
-        last = max(plan.ids)
-        known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
+        known = ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
     values = np.empty((plan.metric.num_values, len(plan.objects)))
     for index, object_id in enumerate(plan.ids):
@@ -152,8 +145,7 @@ def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceSco
     is_counted = plan.is_counted
     if plan.object_present is not None:
         # J is 1 if both masks are empty. Below 1 without an object in the annotation, the prediction shows it.
-        from_first = np.maximum.accumulate(plan.object_present | (values[0] < 1), axis=1)
-        is_counted = from_first if is_counted is None else is_counted & from_first
+        is_counted = np.maximum.accumulate(plan.object_present | (values[0] < 1), axis=1)
     if is_counted is not None:
         values = np.where(is_counted, values, np.nan)
     stems = tuple(path.stem for path in plan.frames)

@@ -50,9 +50,10 @@ class TableLayout:
 
     columns: tuple[str, ...]
     row: Callable[..., Row]
-    """row of one object from its (n,) values of J, F and further metrics; other columns are left out"""
+    """function from the values of J, F and further metrics of an object, (n,) each, to its row"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
-    """the benchmark's summary from all rows and the group of each (seen or not)"""
+    """function from all rows to the benchmark's summary; its second argument says for each row whether the category was
+    seen in training"""
 
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:

@@ -22,7 +22,7 @@ from aotlab.media.job_record import (
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
 from aotlab.media.matching import image_stem, list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
-from aotlab.media.regions import Annotations, ParsedRegion, Region, VideoInfo
+from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
@@ -41,8 +41,7 @@ log = logging.getLogger(__name__)
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", *STUDIO_MASK_FILES)
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""returns the objects of a file or folder, None if it is in another format; parses within `reading`, as other errors
-count as crashes"""
+"""reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`"""
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,13 @@ class MaskWriter:
 def read_annotations(
     path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False
 ) -> Annotations:
-    """Return the objects on the annotated frames of a file or folder, of which some may have no objects.
+    """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or ``<object>/<frame>.png`` (binary); COCO JSON; a
             folder of results, whose record has the names of the video and of classes; or a format of a plug-in.
         video: the video that the masks belong to.
-        frame: return only this frame; if a single frame has objects, they are used for this one.
+        frame: return only this frame. The masks of a file with a single frame are used for this one.
         strict: raise an error instead of a warning if the file names another video.
 
     Raises:
@@ -96,19 +95,14 @@ def read_annotations(
             require(not strict, f"{problem}; {remedy}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
-            annotations.frames = {frame: _find_regions(annotations, frame)}
+            shown = sorted(index for index, regions in annotations.frames.items() if regions)
+            require(shown, NO_OBJECT)
+            listed = ", ".join(map(str, shown[:10]))
+            require(frame in shown, f"has no object on frame {frame}, but on {listed}")
+            annotations.frames = {frame: annotations.frames[frame]}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
-
-
-def _find_regions(annotations: Annotations, frame: int) -> list[Region]:
-    """Return the objects on a frame, or on the only frame that has some."""
-    frames = {index: regions for index, regions in annotations.frames.items() if regions}
-    require(frames, NO_OBJECT)
-    others = ", ".join(map(str, sorted(frames)[:10]))
-    require(frame in frames or len(frames) == 1, f"has no mask for frame {frame}, but for {others}")
-    return frames.get(frame) or next(iter(frames.values()))
 
 
 def find_mask_writer(name: str) -> MaskWriter:
@@ -232,7 +226,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 
 
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of folders named by id or class; if one is 0, as in SA-V, ids are one higher."""
+    """Return the objects of folders named by id or class. If a folder is called 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
         names = ", ".join(sorted(folder.name for folder in ids))

@@ -40,8 +40,19 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
-    """Return frame number and name of the video's images by image id; numbers are None unless every image has one."""
-    images = _select_images(tree, video)
+    """Return frame number and name of the video's images by image id; numbers are None unless every image has one.
+
+    The video's images have its id and lie in folders of its name; images without id or name are also used.
+    """
+    images, videos = tree["images"], tree.get("videos") or []
+    if len(videos) > 1:
+        video_id = _find_video(videos, video.name)["id"]
+        images = [image for image in images if image.get("video_id", video_id) == video_id]
+    if (count := len({image["id"] for image in images})) < len(images):
+        raise ValueError(f"{len(images)} images have {count} different ids")
+    named = filter(None, map(_read_name, images))
+    selected = {"", *select_images([*named], video.frame_names, video.name)}
+    images = [image for image in images if _read_name(image) in selected]
     for image in images:
         require_size(image["height"], image["width"], video.size)
     numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
@@ -52,19 +63,6 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     pairs = [*zip(numbers, names, strict=True)]
     require_different_images([name if n is None else f"{name} (frame {n})" for n, name in pairs])
     return {image["id"]: pair for image, pair in zip(images, pairs, strict=True)}
-
-
-def _select_images(tree: Any, video: VideoInfo) -> list[dict[str, Any]]:
-    """Return the images of the video: those of its id and in folders of its name, and those without id or name."""
-    images, videos = tree["images"], tree.get("videos") or []
-    if len(videos) > 1:
-        video_id = _find_video(videos, video.name)["id"]
-        images = [image for image in images if image.get("video_id", video_id) == video_id]
-    if (count := len({image["id"] for image in images})) < len(images):
-        raise ValueError(f"{len(images)} images have {count} different ids")
-    names = filter(None, map(_read_name, images))
-    selected = {"", *select_images([*names], video.frame_names, video.name)}
-    return [image for image in images if _read_name(image) in selected]
 
 
 def _read_name(image: dict[str, Any]) -> str:
@@ -138,7 +136,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
 
 
 def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the only video, or the one of this name or whose images are in a folder of this name."""
+    """Return the only video, or the one with this name or with images in a folder of this name."""
     if len(videos) == 1:
         return videos[0]
     for video in videos:

@@ -29,7 +29,7 @@ NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """FFmpeg's readers of files that name other files"""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
-"""FFmpeg's readers of files whose header states no duration, where a cut shows only if the last frame is incomplete"""
+"""FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """first bytes of a Matroska or WebM file, and of its part with the media"""
 TRACK_DURATION = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
@@ -97,6 +97,8 @@ def decode(
     damaged: dict[int | None, int] = {}
     failure: Exception | None = None
     stream.thread_type = "FRAME"  # with threads for slices, frames that the decoder concealed are not marked
+    if container.format.name in FORMATS_WITHOUT_DURATION:  # several threads may mark the last frame too late
+        stream.codec_context.thread_count = 1
     try:
         for packet in demux(container):
             last = packet.pts if packet.size else last
@@ -150,7 +152,7 @@ def read_track_duration(container: av.container.InputContainer) -> Fraction:
 
 
 def _read_ebml_number(file: BinaryIO) -> int:
-    """Read a number whose leading zero bits count its further bytes; 0 if unknown, which is stored as all ones."""
+    """Read a number of EBML: its leading zero bits count the bytes that follow. Return 0 if all bits are 1: unknown."""
     first = file.read(1)[0]
     bits = 7 * (9 - first.bit_length())
     value = int.from_bytes(bytes([first]) + file.read(bits // 7 - 1), "big") & ((1 << bits) - 1)
@@ -158,7 +160,7 @@ def _read_ebml_number(file: BinaryIO) -> int:
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Return the frame rotated by quarter turns and mirrored, as in its display matrix."""
+    """Return the frame as its display matrix says: rotated by quarter turns and mirrored."""
     image = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
     if entry is None:

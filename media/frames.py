@@ -39,7 +39,7 @@ class AudioTrack:
     """Location of the sound of frames."""
 
     path: Path
-    """file with the sound, of which the first stream is used"""
+    """file with the sound; its first audio stream is used"""
     start: Fraction
     """time of the first frame by the file's clock, in seconds"""
 
@@ -55,7 +55,7 @@ class FrameSource(ABC):
     name: str
     """file or folder name without suffix"""
     size: tuple[int, int]
-    """height and width of every frame, as shown (after rotation)"""
+    """height and width of every frame after rotation"""
     rate: Fraction
     """frames per second"""
     length: int | None = None
@@ -182,9 +182,8 @@ def parse_rate(rate: RateOption) -> Fraction:
     if rate is None:
         return IMAGE_RATE
     text = str(rate).strip()
-    parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(
-        1_000_000
-    )  # as video files store it
+    # video files store fractions of small integers
+    parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
     require(
         0 < parsed <= MAX_RATE, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001"
     )

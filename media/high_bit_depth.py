@@ -86,11 +86,11 @@ def _read_exr(path: Path) -> np.ndarray:
     with reading(path, RESAVE_ADVICE):
         with OpenEXR.File(str(path), header_only=True) as file:
             # first row and column, and those after the last
-            stored, shown = (
+            data_window, display_window = (
                 np.array(file.header()[name], np.int64)[:, ::-1] + [[0], [1]]
                 for name in ("dataWindow", "displayWindow")
             )
-        for start, end in (stored, shown):
+        for start, end in (data_window, display_window):
             if math.prod(np.maximum(0, end - start).tolist()) > MAX_PIXELS:
                 raise ValueError("too many pixels")
         with OpenEXR.File(str(path)) as file:
@@ -99,11 +99,12 @@ def _read_exr(path: Path) -> np.ndarray:
             if name is None:
                 raise ValueError(f"its channels are {', '.join(channels)}; expected R, G, B or Y")
             values = np.atleast_3d(channels[name].pixels)[..., : len(name.rstrip("A"))]
-        result = np.zeros((*(shown[1] - shown[0]), values.shape[2]), values.dtype)
-        start, end = np.maximum(stored[0], shown[0]), np.minimum(stored[1], shown[1])
+        result = np.zeros((*(display_window[1] - display_window[0]), values.shape[2]), values.dtype)
+        start = np.maximum(data_window[0], display_window[0])
+        end = np.minimum(data_window[1], display_window[1])
         if (start < end).all():
-            source, target = (tuple(map(slice, start - box[0], end - box[0])) for box in (stored, shown))
-            result[target] = values[source]
+            target = tuple(map(slice, start - display_window[0], end - display_window[0]))
+            result[target] = values[tuple(map(slice, start - data_window[0], end - data_window[0]))]
         return result
 
 
@@ -158,17 +159,17 @@ class TiffStack:
     def _find_frames(self) -> tuple[str, int]:
         """Return axis (or empty) and number of frames; raise `ValueError` for unsupported axes."""
         sizes = dict(zip(self._axes, self._series.shape, strict=True))
-        others = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
-        frames = [axis for axis in others if axis not in "SC"]
-        channels = [axis for axis in others if axis in "SC"]
+        extra_axes = [axis for axis, size in sizes.items() if size > 1 and axis not in "YX"]
+        frames = [axis for axis in extra_axes if axis not in "SC"]
+        channels = [axis for axis in extra_axes if axis in "SC"]
         # samples may include transparency
-        too_many = any(others[axis] > MAX_CHANNELS + (axis == "S") for axis in channels)
+        too_many = any(sizes[axis] > MAX_CHANNELS + (axis == "S") for axis in channels)
         supported = len(sizes) == len(self._axes) and {"Y", "X"} <= set(sizes)
         if not supported or too_many or len(frames) > 1 or len(channels) > 1:
             raise ValueError(f"unsupported axes {self._axes} of {self._series.shape}")
         if sizes["Y"] * sizes["X"] > MAX_PIXELS:
             raise ValueError(f"{sizes['X']}×{sizes['Y']} pixels are too many")
-        return (frames[0], others[frames[0]]) if frames else ("", 1)
+        return (frames[0], sizes[frames[0]]) if frames else ("", 1)
 
     def _read_pages(self, part: tuple[slice, ...]) -> np.ndarray:
         """Decode the pages of a part of the series."""

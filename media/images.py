@@ -99,7 +99,7 @@ def _warn_once_of_orientation(folder: Path) -> None:
 
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
-    """Return an image H×W or H×W×C; raise `InputError` unless it has (height, width) pixels, as ``other`` has."""
+    """Return an image H×W or H×W×C; raise `InputError` unless it has the size (height, width) of ``other``."""
     if image.shape[:2] != tuple(size):
         height, width = image.shape[:2]
         raise InputError(

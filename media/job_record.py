@@ -33,7 +33,7 @@ FRAME_PNGS = {MASKS_FOLDER: "*.png", PROMPT_MASKS: "*.png", "alpha": "*.png"} | 
 FRAME_SUFFIXES = (*SUFFIXES, ".xml", ".csv", ".npy", ".npz")
 """suffixes of files of frames in the folders of formats and plug-ins"""
 DATASET_FILE = "data.yaml"
-"""name of the only file in the folder of a format that belongs to no frame"""
+"""file of a data set in the folder of a format; all other files there belong to frames"""
 
 
 @dataclass
@@ -52,15 +52,15 @@ class JobRecord:
     error: str | None = None
     """error message; None on success"""
     written: list[str] = field(default_factory=list)
-    """outputs relative to the job's folder; after its end, the completed ones"""
+    """outputs to write, relative to the folder; once the run has ended, those that are complete"""
     outputs: list[str] = field(default_factory=list)
-    """outputs, complete or not, which another run may replace"""
+    """outputs of the run, complete or not; another run may replace them"""
     first_frame: int = 0
     """index of the first tracked frame"""
     last_frame: int | None = None
     """index of the last frame to track; None: unknown"""
     masks: list[str] = field(default_factory=list)
-    """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
+    """masks as in `Job.masks`; once the video has been opened, FRAME is the index of the frame"""
     class_names: dict[int, str] = field(default_factory=dict)
     """class names by object id; an export of corrected masks replaces them"""
     levels: str | None = None
@@ -93,10 +93,8 @@ class JobRecord:
 def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None without one, or if it is damaged.
 
-    ``warn``: log a warning if it is damaged.
-
-    Its video and masks have their present paths if they were moved together with the folder, or the video lies next to
-    it.
+    If the folder was moved, the paths of the video and the masks are updated: files that moved with it, or a video next
+    to it, are found. ``warn``: log a warning if the record is damaged.
     """
     record = read_versioned(folder / JOB_RECORD, JOB_KIND, lambda content: JobRecord(**content), warn=warn)
     if record is None:
@@ -107,9 +105,14 @@ def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:
         for frame, object_id, file in values
     ]
     video = _relocate(record.video, record.folder, folder)
-    moved = folder.absolute().parent / Path(video).name
-    if os.path.isabs(video) and not os.path.exists(video) and moved != folder.absolute() and moved.exists():
-        video = str(moved)
+    sibling = folder.absolute().parent / Path(video).name
+    if (
+        os.path.isabs(video)
+        and not os.path.exists(video)
+        and sibling != folder.absolute()
+        and sibling.exists()
+    ):
+        video = str(sibling)
     outputs = [*filter(is_file_name, record.outputs)]  # which another run may remove
     return replace(record, video=video, masks=masks, outputs=outputs)
 

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 VOID = 255
 """label of undecided pixels; ignored in training"""
 MIN_EDGE_VALUES = 8
-"""largest number of ids with which a mask is never considered blurred"""
+"""largest number of ids of a mask that is never considered blurred"""
 BLUR_EDGE_FRACTION = 0.5
-"""fraction of edge pixels that equal a neighbor in both directions, below which a mask is blurred: its values are lines
-of single pixels"""
+"""A mask is blurred if a smaller fraction of its edge pixels equals a neighbor both in the row and in the column; the
+values of a blurred mask are lines of single pixels."""
 MAX_OBJECTS = 1000
 """largest number of ids in a mask, to reject photos passed as masks"""
 MASK_ADVICE = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"

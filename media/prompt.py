@@ -30,7 +30,7 @@ MAX_OUTSIDE_FRACTION = 0.1
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}|{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
-"""left, top, width and height, or two corners"""
+"""left, top, width and height, or two opposite corners"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,5 +250,5 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
     )
     if ":" in numbers:
         left, top, right, bottom = values
-        values = (left, top, right - left, bottom - top)
+        values = (min(left, right), min(top, bottom), abs(right - left), abs(bottom - top))
     return FramePrompt(frame, object_id, values)

@@ -27,10 +27,8 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     Raises:
         InputError: no object, too many, another video's frames, or ambiguous regions.
     """
-    if video.frame is not None:
-        drawn = [region for region in regions if region.rle is not None]
-        if len({(region.frame, region.image) for region in drawn}) == 1:
-            regions = [replace(region, frame=video.frame, image="") for region in drawn]
+    if video.frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
+        regions = [replace(region, frame=video.frame, image="") for region in regions]
     matched = zip(_find_frames(regions, video), regions, strict=True)
     in_video = [(frame, region) for frame, region in matched if frame is not None]
     visible = [(frame, region) for frame, region in in_video if region.rle is not None]
@@ -66,7 +64,7 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
 
 
 def _require_existing(frames: Sequence[int], video: VideoInfo) -> None:
-    """Raise `InputError` if a frame is not in the video; counts its frames only if its header states too few."""
+    """Raise `InputError` if a frame is not in the video. If the header states too few frames, they are counted."""
     length = video.length
     if length is not None and max(frames, default=0) >= length:
         length = video.count_frames()
@@ -106,7 +104,7 @@ def _join_regions(regions: list[Region], size: Size) -> list[Region]:
 
 
 def _is_id(key: Hashable) -> TypeGuard[int]:
-    return isinstance(key, int) and key is not True and 0 < key <= MAX_ID
+    return type(key) is int and 0 < key <= MAX_ID
 
 
 def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:

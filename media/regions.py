@@ -36,11 +36,11 @@ class VideoInfo:
     frame_names: tuple[str, ...] | None = None
     """names of the images of all frames without suffix; None if frames have no names"""
     frame: int | None = None
-    """frame to use for a file with objects on a single frame; None: the file's"""
+    """frame that a file of a single frame belongs to; None: the one that the file names"""
     file: Callable[[int], Path | None] | None = None
     """image file of a frame, which may be None; None if frames have no files"""
     counter: Callable[[], int | None] | None = None
-    """counts the frames in a file whose header states `length`; None: `length` is exact"""
+    """function that counts the frames, if `length` is from a file's header and may be wrong; None: `length` is exact"""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -165,7 +165,7 @@ class Annotations(Mapping[int, np.ndarray]):
         return {object_id: changes for object_id, changes in table.items() if any(changes.values())}
 
     def add_attributes(self, table: AttributeTable) -> None:
-        """Give each region the latest attributes of its object up to the frame, or else the first ones."""
+        """Give each region the attributes of its object that apply on the frame."""
         for frame, regions in self.frames.items() if table else ():
             self.frames[frame] = [
                 replace(region, attributes=_find_attributes(table.get(region.object_id, {}), frame))
@@ -201,6 +201,6 @@ def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) 
 
 
 def _find_attributes(changes: Mapping[int, Attributes], frame: int) -> Attributes:
-    """Return the attributes of one object on a frame, see `Annotations.add_attributes`."""
+    """Return the latest attributes of an object up to a frame, or else the first ones."""
     first = min(changes, default=frame)
     return changes.get(max((start for start in changes if start <= frame), default=first), {})

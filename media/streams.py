@@ -14,17 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.decoding import (
-    DEFAULT_RATE,
-    NO_FRAMES,
-    demux,
-    next_time,
-    open_container,
-    read_rate,
-    read_time,
-    require_decoder,
-    to_rgb,
-)
+from aotlab.media import decoding
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.media.location import CAMERA_NUMBER, VideoLocation
@@ -51,14 +41,14 @@ class StreamFrames(FrameSource):
         self, container: av.container.InputContainer, subject: str, name: str, *, live: bool
     ) -> None:
         self.subject, self.name, self.is_live, self.damaged_frames = subject, name, live, []
-        require_decoder(container, subject)
-        rate = read_rate(container.streams.video[0])
-        self.rate = rate if rate <= MAX_STREAM_RATE else DEFAULT_RATE
+        decoding.require_decoder(container, subject)
+        rate = decoding.read_rate(container.streams.video[0])
+        self.rate = rate if rate <= MAX_STREAM_RATE else decoding.DEFAULT_RATE
         self._times: list[Fraction] = []
         self._frames = self._decode(container)
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"{subject}: {NO_FRAMES}")
+            raise InputError(f"{subject}: {decoding.NO_FRAMES}")
         self._first: tuple[np.ndarray, Fraction | None] | None = first
         self.size = (first[0].shape[0], first[0].shape[1])
 
@@ -71,7 +61,7 @@ class StreamFrames(FrameSource):
         first, self._first = self._first, None
         with closing(self._frames):
             for index, (image, time) in enumerate(chain([first], self._frames)):
-                self._times.append(next_time(self._times, time, self.rate))
+                self._times.append(decoding.next_time(self._times, time, self.rate))
                 yield require_image_size(
                     image, self.size, f"{self.subject}, frame {index}", "the first frame"
                 )
@@ -97,7 +87,7 @@ class StreamFrames(FrameSource):
                         if frame.is_corrupt:
                             self.corrupt_packets += 1
                         else:
-                            yield to_rgb(frame), read_time(frame)
+                            yield decoding.to_rgb(frame), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
                 raise InputError(
                     f"{self.subject}: interrupted ({describe_error(error)}); check the source"
@@ -133,22 +123,22 @@ def _open_source(location: VideoLocation, timeout: float) -> av.container.InputC
     kind, source = location
     if kind == "url":
         tcp = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
-        return open_container(source, playlists=True, timeout=timeout, options=tcp)
+        return decoding.open_container(source, playlists=True, timeout=timeout, options=tcp)
     if kind == "camera":
         device, file = _find_camera(source)
         # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
         rate = {"framerate": "30"} if device == "avfoundation" else {}
-        return open_container(file, format=device, playlists=True, options=rate)
+        return decoding.open_container(file, format=device, playlists=True, options=rate)
     # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
     pipe: Any = 0 if kind == "stdin" else source
-    return open_container(open(pipe, "rb", buffering=0, closefd=kind != "stdin"))
+    return decoding.open_container(open(pipe, "rb", buffering=0, closefd=kind != "stdin"))
 
 
 def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
     """Yield the packets of the first video stream; cameras of macOS fail instead of waiting for the next frame."""
     while True:
         try:
-            yield from demux(container)
+            yield from decoding.demux(container)
             return
         except BlockingIOError:
             sleep(CAMERA_POLL_SECONDS)

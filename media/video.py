@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.decoding import (
-    NO_FRAMES,
-    decode,
-    decode_error,
-    demux,
-    has_variable_rate,
-    next_time,
-    open_video,
-    read_rate,
-    to_rgb,
-)
+from aotlab.media import decoding
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import list_images, require_image_size
@@ -95,16 +85,16 @@ class VideoFrames(FrameSource):
 
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.damaged_frames = path, path.stem, []
-        with open_video(path) as container:
+        with decoding.open_video(path) as container:
             stream = container.streams.video[0]
-            self.rate, self.length = read_rate(stream), stream.frames or None
-            first = next(decode(path, container), None)
+            self.rate, self.length = decoding.read_rate(stream), stream.frames or None
+            first = next(decoding.decode(path, container), None)
             if first is None:
-                raise InputError(f"{path}: {NO_FRAMES}")
+                raise InputError(f"{path}: {decoding.NO_FRAMES}")
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
-        with open_video(path) as container:
-            self.variable_rate = has_variable_rate(container, self.rate)
+        with decoding.open_video(path) as container:
+            self.variable_rate = decoding.has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []
         self._lock = threading.Lock()
         self._index: VideoIndex | None = None
@@ -114,7 +104,7 @@ class VideoFrames(FrameSource):
         return self.index.length
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
+        """Return seconds from the first frame: by the file's clock if the rate varies, otherwise by the rate."""
         if not self.variable_rate:
             return super().time(index)
         times = self._times
@@ -124,10 +114,10 @@ class VideoFrames(FrameSource):
         times: list[Fraction] = []
         damage: list[int] = []
         self._times, self.damaged_frames = times, damage
-        with open_video(self.path) as container:
-            for index, (image, time, damaged) in enumerate(decode(self.path, container)):
+        with decoding.open_video(self.path) as container:
+            for index, (image, time, damaged) in enumerate(decoding.decode(self.path, container)):
                 if self.variable_rate:
-                    times.append(next_time(times, time, self.rate))
+                    times.append(decoding.next_time(times, time, self.rate))
                 if damaged:
                     damage.append(index)
                 yield self.require_size(image, index)
@@ -140,9 +130,9 @@ class VideoFrames(FrameSource):
         index = first
         key = self.index.find_key_frame(first) if first and self.index.seekable else 0
         if key:
-            with suppress(InputError), open_video(self.path) as container:
+            with suppress(InputError), decoding.open_video(self.path) as container:
                 container.seek(self.index.seek_times[key], stream=container.streams.video[0])
-                for image, time, damaged in decode(self.path, container):
+                for image, time, damaged in decoding.decode(self.path, container):
                     number = self.index.find(time)
                     if number is not None and number < index:
                         continue
@@ -170,8 +160,8 @@ class VideoFrames(FrameSource):
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek."""
         if index == 0:  # without indexing the file
-            with open_video(self.path) as container:
-                return next(decode(self.path, container))[0]
+            with decoding.open_video(self.path) as container:
+                return next(decoding.decode(self.path, container))[0]
         return self._reader.read(index)
 
 
@@ -187,7 +177,7 @@ class RawFrame:
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
         with self._lock:
-            return self._source.require_size(to_rgb(self._frame), self._index)
+            return self._source.require_size(decoding.to_rgb(self._frame), self._index)
 
 
 class VideoReader:
@@ -226,7 +216,7 @@ class VideoReader:
                     raise OSError("not found after any key frame")
             except (av.FFmpegError, OSError) as error:
                 self.close()
-                raise decode_error(self._source.path, index, error) from error
+                raise decoding.decode_error(self._source.path, index, error) from error
             return frame.to_rgb()
 
     def close(self) -> None:
@@ -238,7 +228,7 @@ class VideoReader:
 
     def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame | None:
         """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
-        file, back = self._source.index, self._gap
+        file, distance = self._source.index, self._gap
         self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
         key = file.find_key_frame(max(0, index - self._gap))
         if self._container is not None and key <= self._next <= index:
@@ -250,14 +240,14 @@ class VideoReader:
             frame = self._decode_until(index, keep)
             if frame is not None or key == 0:
                 return frame
-            back = max(2 * back, index + 1 - key)
-            key = file.find_key_frame(max(0, index - back))
+            distance = max(2 * distance, index + 1 - key)
+            key = file.find_key_frame(max(0, index - distance))
 
     def _start(self, key: int) -> None:
         """Continue at a key frame; at the first one by opening the file again."""
         if key == 0 or self._container is None:
             self.close()
-            self._container = open_video(self._source.path)
+            self._container = decoding.open_video(self._source.path)
             self._container.streams.video[0].thread_type = "AUTO"
             # for AV1, `skip_frame` would keep the value that it has when the decoder opens
             self._container.streams.video[0].codec_context.open(strict=False)
@@ -286,7 +276,7 @@ class VideoReader:
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         """Yield all frames from here on, without unreferenced ones before the wanted frame."""
         stream, times = container.streams.video[0], self._source.index.times
-        for packet in demux(container):
+        for packet in decoding.demux(container):
             early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield from packet.decode()

@@ -180,13 +180,15 @@ class _SoundCopy:
             self._stream = target.add_stream("aac", rate=48000, layout="stereo")
         if begin:
             self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
-        self._pieces = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
+        self._packets_or_frames = self._write(
+            self._source.demux(audio) if self._copied else self._source.decode(audio)
+        )
         self._written: Fraction | None = Fraction(-1)  # seconds; None: all
 
     def write_until(self, seconds: Fraction) -> None:
         """Write the sound up to this time of the target."""
         while self._written is not None and self._written < seconds:
-            self._written = next(self._pieces, None)
+            self._written = next(self._packets_or_frames, None)
 
     def finish(self, seconds: Fraction) -> None:
         """Write the rest up to the end of the video."""
@@ -198,26 +200,26 @@ class _SoundCopy:
         """Close the source."""
         self._source.close()
 
-    def _write(self, pieces: Iterator[Any]) -> Iterator[Fraction]:
-        """Write packets, or frames as packets, and yield the time of each before."""
-        for piece in self._readable(pieces):
-            if piece.pts is None or (self._copied and piece.dts is None):
+    def _write(self, packets_or_frames: Iterator[Any]) -> Iterator[Fraction]:
+        """Write packets, or encoded frames; yield the time of each before it is written."""
+        for item in self._readable(packets_or_frames):
+            if item.pts is None or (self._copied and item.dts is None):
                 continue
-            shift = round(self._start_time / piece.time_base)
-            piece.pts -= shift
-            if piece.pts < 0:
+            shift = round(self._start_time / item.time_base)
+            item.pts -= shift
+            if item.pts < 0:
                 continue
-            yield piece.pts * piece.time_base
+            yield item.pts * item.time_base
             if self._copied:
-                piece.dts, piece.stream = piece.dts - shift, self._stream
-            self._target.mux(piece if self._copied else self._stream.encode(piece))
+                item.dts, item.stream = item.dts - shift, self._stream
+            self._target.mux(item if self._copied else self._stream.encode(item))
 
-    def _readable(self, pieces: Iterator[Any]) -> Iterator[Any]:
-        """Yield the pieces up to the first broken one."""
+    def _readable(self, packets_or_frames: Iterator[Any]) -> Iterator[Any]:
+        """Yield packets or frames up to the first that cannot be read."""
         import av
 
         try:
-            yield from pieces
+            yield from packets_or_frames
         except (av.FFmpegError, OSError) as error:
             log.warning(
                 "%s: its sound ends at %.1f s, where it does not decode", self._path, self._written or 0

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.davis import read_object_ids
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.rle import compress_rle, encode_rle
 from tests.drawn_clips import (

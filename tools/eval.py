@@ -158,7 +158,7 @@ def main(
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)
     require_writable(output)
-    from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
+    from aotlab.engine.benchmark.evaluator import evaluate, score_finished
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
     from aotlab.utils.devices import leave_cores_free
@@ -171,8 +171,7 @@ def main(
             models, overrides, str(world.device), flip=flip, scales=scales,
             feedback=feedback if averaging else None,
         )  # fmt: skip
-        options = EvaluationOptions(origin=origin, force=force, stop=stop)
-        report = evaluate(tracker, videos, output, options, world)
+        report = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if report.stopped:
             raise RunStopped(
                 f"{len(report.finished)} of {len(videos)} sequences are done, in {output}; "

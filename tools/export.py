@@ -119,8 +119,8 @@ def main(
     def check(folder: Path) -> None:
         import torch
 
+        from aotlab.engine.export.synthetic_clip import draw_clip
         from aotlab.engine.export.verify import require_agreement, verify_export
-        from aotlab.media.synthetic_clip import draw_clip
 
         synthetic = zip(*draw_clip(VERIFIED_FRAMES, *size[::-1], seed=0), strict=True)
         verified_clip = clip[:VERIFIED_FRAMES] or list(synthetic)

@@ -21,9 +21,9 @@ import click
 from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
-from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
@@ -88,9 +88,9 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
     """Score by TrackEval's HOTA, and print; return the values by column."""
     require_extra("hota")
+    from aotlab.dataloaders.benchmarks.burst import find_annotation_file
     from aotlab.evaluation.hota import score_burst_hota
     from aotlab.evaluation.tables import format_value
-    from aotlab.media.burst import find_annotation_file
 
     root = benchmark.root or find_default_root(benchmark.dataset)
     videos = benchmark.open_videos()

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_readable
-from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import dataset_option, force_file, root
 from aotlab.tools.cli.types import ExistingFolder, option
@@ -29,12 +29,12 @@ SUBMITTED = [name for name, dataset in DATASETS.items() if dataset.submission is
 def find_writer(name: str, root: Path, split: str) -> Writer:
     """Return the writer of submissions of the data set at ``root``."""
     if name == "sav":
-        from aotlab.evaluation.submit.sav import write_object_folders
+        from aotlab.evaluation.sav import write_object_folders
 
         return write_object_folders
     if name == "burst":
+        from aotlab.dataloaders.benchmarks.burst import find_annotation_file
         from aotlab.evaluation.submit.burst import write_run_lengths
-        from aotlab.media.burst import find_annotation_file
 
         return partial(write_run_lengths, annotations=find_annotation_file(root, split))
     if name == "visor":

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.burst import read_burst
 from aotlab.dataloaders.benchmarks.davis import read_davis, read_visor
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.lvos import read_lvos
 from aotlab.dataloaders.benchmarks.mose import read_mose
 from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_choice
 
 Reader = Callable[..., list[Video]]

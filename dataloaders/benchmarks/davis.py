@@ -3,14 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    find_list_file,
-    read_names,
-    read_optional_list,
-    read_video,
-    read_videos,
-)
-from aotlab.media.labeled_video import Video
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 
 SUBMISSION_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
@@ -28,7 +22,7 @@ def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> lis
     merge_ids = str(year) == "2016"
     # the first release of DAVIS 2016 stores its lists below the resolution's name
     lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if merge_ids else [str(year)])]
-    path = find_list_file("test-dev" if split == "test" else split, *lists)
+    path = sequences.find_list_file("test-dev" if split == "test" else split, *lists)
 
     def read(name: str) -> Video:
         video = _read_sequence(root, size, name)
@@ -36,21 +30,21 @@ def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> lis
         height = SUBMISSION_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=merge_ids, output_height=height)
 
-    return read_videos(path, sorted(read_names(path)), read)
+    return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
 
 
 def read_visor(root: Path, split: str = "val") -> list[Video]:
     """Read the sequences of a split (train, val, val_unseen), sorted by name; sequences of val_unseen are marked."""
     lists = root / "ImageSets" / "2022"
-    path = find_list_file(split, lists)
-    unseen = read_optional_list(lists / "val_unseen.txt")
+    path = sequences.find_list_file(split, lists)
+    unseen = sequences.read_optional_list(lists / "val_unseen.txt")
 
     def read(name: str) -> Video:
         seen = None if unseen is None else name not in unseen
         return replace(_read_sequence(root, "480p", name), seen_in_training=seen, rules="visor")
 
-    return read_videos(path, sorted(read_names(path)), read)
+    return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
 
 
 def _read_sequence(root: Path, size: str, name: str) -> Video:
-    return read_video(name, *(root / kind / size / name for kind in ("JPEGImages", "Annotations")))
+    return sequences.read_video(name, *(root / kind / size / name for kind in ("JPEGImages", "Annotations")))

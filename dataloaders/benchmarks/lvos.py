@@ -4,19 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    find_first_masks,
-    find_split_folder,
-    list_frames,
-    list_masks,
-    list_video_names,
-    match_masks,
-    read_metadata,
-    read_objects,
-    read_optional_list,
-    read_videos,
-)
-from aotlab.media.labeled_video import ObjectInfo, Video
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""
@@ -29,23 +18,24 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
 
     All masks of train and valid are public, but only the first one of each object is given. Test has no others.
     """
-    folder = find_split_folder(root, split)
-    names = list_video_names(folder)
-    unseen = read_optional_list(folder / "unseen_videos.txt") or read_optional_list(
+    folder = sequences.find_split_folder(root, split)
+    names = sequences.list_video_names(folder)
+    unseen = sequences.read_optional_list(folder / "unseen_videos.txt") or sequences.read_optional_list(
         root / "unseen_videos.txt"
     )
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
     path = next((path for path in paths if path.is_file()), paths[0])
-    meta = None if split == "test" else read_metadata(path)
+    meta = None if split == "test" else sequences.read_metadata(path)
 
     def read(name: str) -> Video:
-        frames, masks = list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
-        annotations = list_masks(masks)
+        """Read a video and its metadata."""
+        frames, masks = sequences.list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
+        annotations = sequences.list_masks(masks)
         objects: tuple[ObjectInfo, ...] = ()
-        masks_by_frame = match_masks(frames, annotations)
+        masks_by_frame = sequences.match_masks(frames, annotations)
         if meta is not None:
-            objects = read_objects(path, name, meta.get(name, {}), _read_object)
-            masks_by_frame = find_first_masks(frames, annotations, objects, masks)
+            objects = sequences.read_objects(path, name, meta.get(name, {}), _read_object)
+            masks_by_frame = sequences.find_first_masks(frames, annotations, objects, masks)
         seen = None if unseen is None else name not in unseen
         return Video(
             name,
@@ -57,7 +47,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
             rules="lvos",
         )
 
-    return read_videos(folder, names, read)
+    return sequences.read_videos(folder, names, read)
 
 
 def _read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:

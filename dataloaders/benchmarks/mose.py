@@ -4,16 +4,8 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    find_split_folder,
-    list_images_by_stem,
-    list_video_names,
-    read_metadata,
-    read_objects,
-    read_video,
-    read_videos,
-)
-from aotlab.media.labeled_video import ObjectInfo, Video
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +16,13 @@ def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video
     Videos with one frame, which occur in the first archive of train, are skipped. The second version lists its objects
     in meta.json, if it exists.
     """
-    folder = find_split_folder(root, split)
+    folder = sequences.find_split_folder(root, split)
     path = folder / "meta.json"
-    listed = read_metadata(path) if version == 2 and path.is_file() else None
+    listed = sequences.read_metadata(path) if version == 2 and path.is_file() else None
 
     def read(name: str) -> Video:
-        video = read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
+        """Read a video; in the second version, with the objects of the metadata."""
+        video = sequences.read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
         if version == 1:
             return video
         stems = tuple(frame.stem for frame in video.frames)
@@ -37,11 +30,13 @@ def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video
         def read_object(object_id: int, _: object) -> ObjectInfo:
             return ObjectInfo(object_id, stems, len(stems))  # all have a mask on the first frame
 
-        objects = () if listed is None else read_objects(path, name, listed.get(name, {}), read_object)
+        objects = (
+            () if listed is None else sequences.read_objects(path, name, listed.get(name, {}), read_object)
+        )
         return replace(video, objects=objects, rules="mosev2")
 
-    names = list_video_names(folder)
-    short = [name for name in names if len(list_images_by_stem(folder / "JPEGImages" / name)) == 1]
+    names = sequences.list_video_names(folder)
+    short = [name for name in names if len(sequences.list_images_by_stem(folder / "JPEGImages" / name)) == 1]
     if short:
         log.warning("%s: skipped, as they have one frame: %s", folder, ", ".join(short))
-    return read_videos(folder, [name for name in names if name not in short], read)
+    return sequences.read_videos(folder, [name for name in names if name not in short], read)

@@ -4,15 +4,8 @@ import re
 from itertools import dropwhile
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    list_frames,
-    list_masks,
-    list_subfolders,
-    read_names,
-    read_videos,
-    require_folder,
-)
-from aotlab.media.labeled_video import ObjectInfo, ObjectMasks, Video
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, ObjectMasks, Video
 from aotlab.utils.errors import require
 from aotlab.utils.files import raise_if_missing
 
@@ -27,18 +20,18 @@ def read_sav(root: Path, split: str = "val") -> list[Video]:
     requires.
     """
     folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
-    require_folder(folder / FRAMES, "one folder for each video in it")
-    names, listed = list_subfolders(folder / MASKS), folder / f"sav_{split}.txt"
-    names = sorted(read_names(listed)) if listed.is_file() else names
-    return read_videos(folder, names, lambda name: _read(folder, name))
+    sequences.require_folder(folder / FRAMES, "one folder for each video in it")
+    names, listed = sequences.list_subfolders(folder / MASKS), folder / f"sav_{split}.txt"
+    names = sorted(sequences.read_names(listed)) if listed.is_file() else names
+    return sequences.read_videos(folder, names, lambda name: _read(folder, name))
 
 
 def _read(folder: Path, name: str) -> Video:
     from aotlab.media.masks import read_mask
 
-    frames, source = list_frames(folder / FRAMES / name), folder / MASKS / name
-    folders = {_parse_object_id(source / item): source / item for item in list_subfolders(source)}
-    masks = {object_id: list_masks(folders[object_id]) for object_id in sorted(folders)}
+    frames, source = sequences.list_frames(folder / FRAMES / name), folder / MASKS / name
+    folders = {_parse_object_id(source / item): source / item for item in sequences.list_subfolders(source)}
+    masks = {object_id: sequences.list_masks(folders[object_id]) for object_id in sorted(folders)}
     objects, first_masks = [], dict[str, dict[int, Path]]()
     for object_id, paths in masks.items():
         visible = tuple(dropwhile(lambda path: not read_mask(path).any(), paths))

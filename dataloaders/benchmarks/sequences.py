@@ -7,7 +7,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labeled_video import ObjectInfo, Video
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import (

@@ -7,17 +7,8 @@ from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    drop_earlier_masks,
-    find_list_file,
-    list_frames,
-    list_masks,
-    list_video_names,
-    match_masks,
-    read_names,
-    read_videos,
-)
-from aotlab.media.labeled_video import Video
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 
 
 def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -29,14 +20,14 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
     root = root / "VOST" if (root / "VOST").is_dir() else root
 
     def read(name: str) -> Video:
-        labeled = list_frames(root / "JPEGImages" / name)
-        frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labeled
+        labeled = sequences.list_frames(root / "JPEGImages" / name)
+        frames = sequences.list_frames(root / "JPEGImages_10fps" / name) if all_frames else labeled
         video = _make_video(name, frames, root / "Annotations" / name)
         written = frozenset(path.stem for path in (*labeled, *video.annotations)) if all_frames else None
         return replace(video, result_stems=written, rules="vost")
 
-    path = find_list_file(split, root / "ImageSets")
-    return read_videos(path, read_names(path), read)
+    path = sequences.find_list_file(split, root / "ImageSets")
+    return sequences.read_videos(path, sequences.read_names(path), read)
 
 
 def read_long_video(root: Path, split: str = "") -> list[Video]:
@@ -46,16 +37,18 @@ def read_long_video(root: Path, split: str = "") -> list[Video]:
     """
 
     def read(name: str) -> Video:
-        frames = list_frames(root / "JPEGImages" / name)
+        frames = sequences.list_frames(root / "JPEGImages" / name)
         return replace(_make_video(name, frames, root / "Annotations" / name), merge_ids=True)
 
-    return read_videos(root, list_video_names(root), read)
+    return sequences.read_videos(root, sequences.list_video_names(root), read)
 
 
 def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     """Return a video that starts at the first frame with a mask, which is given to the tracker."""
-    annotations = list_masks(masks)
+    annotations = sequences.list_masks(masks)
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
-    annotations = drop_earlier_masks(annotations, frames)
-    return Video(name, frames, reference_masks=match_masks(frames[:1], annotations), annotations=annotations)
+    annotations = sequences.drop_earlier_masks(annotations, frames)
+    return Video(
+        name, frames, reference_masks=sequences.match_masks(frames[:1], annotations), annotations=annotations
+    )

@@ -4,18 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.sequences import (
-    find_first_masks,
-    find_split_folder,
-    list_frames,
-    list_masks,
-    read_metadata,
-    read_objects,
-    read_optional_list,
-    read_videos,
-    require_folder,
-)
-from aotlab.media.labeled_video import ObjectInfo, Video
+from aotlab.dataloaders.benchmarks import sequences
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, require_file_name
 
@@ -27,11 +17,11 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
     for any object, every fifth. With ``all_frames``, the 30 frames per second of ``<split>_all_frames`` from the first
     listed frame to the last are tracked.
     """
-    folder = find_split_folder(root, split)
+    folder = sequences.find_split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
-    require_folder(images / "JPEGImages", "the frames of the all-frames archive")
+    sequences.require_folder(images / "JPEGImages", "the frames of the all-frames archive")
     seen = read_seen_categories(root)
-    meta = read_metadata(folder / "meta.json")
+    meta = sequences.read_metadata(folder / "meta.json")
 
     def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
         stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
@@ -39,26 +29,27 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
         return ObjectInfo(object_id, stems, len(stems), seen_in_training=is_seen)
 
     def read(name: str) -> Video:
-        objects = read_objects(folder / "meta.json", name, meta[name], read_object)
+        """Read a video with the objects of meta.json."""
+        objects = sequences.read_objects(folder / "meta.json", name, meta[name], read_object)
         listed = order_names({stem for item in objects for stem in item.frames})
         frames_folder, masks = images / "JPEGImages" / name, folder / "Annotations" / name
-        files = {path.stem: path for path in list_frames(frames_folder)}
+        files = {path.stem: path for path in sequences.list_frames(frames_folder)}
         missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
         raise_if_missing(missing, "meta.json lists these frames; unpack them there")
         stems = list(files)
         tracked = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1] if all_frames else listed
-        frames, annotations = tuple(files[stem] for stem in tracked), list_masks(masks)
+        frames, annotations = tuple(files[stem] for stem in tracked), sequences.list_masks(masks)
         return Video(
             name,
             frames,
-            reference_masks=find_first_masks(frames, annotations, objects, masks),
+            reference_masks=sequences.find_first_masks(frames, annotations, objects, masks),
             annotations=annotations,
             result_stems=frozenset(listed),
             objects=objects,
             rules="youtube_vos",
         )
 
-    return read_videos(folder / "meta.json", sorted(meta), read)
+    return sequences.read_videos(folder / "meta.json", sorted(meta), read)
 
 
 def read_seen_categories(root: Path) -> frozenset[str] | None:
@@ -66,8 +57,8 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
 
     The file allows holding out a part of the training set.
     """
-    listed = read_optional_list(root / "seen_categories.txt")
+    listed = sequences.read_optional_list(root / "seen_categories.txt")
     if listed is not None or not (root / "train" / "meta.json").is_file():
         return listed
-    meta = read_metadata(root / "train" / "meta.json")
+    meta = sequences.read_metadata(root / "train" / "meta.json")
     return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())

@@ -6,18 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.sequences import (
-    FRAME_SUFFIXES,
-    find_list_file,
-    find_split_folder,
-    list_images_by_stem,
-    list_masks,
-    list_subfolders,
-    match_masks,
-    read_names,
-    require_readable,
-)
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.vost import read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.training.sets import (
@@ -31,7 +22,6 @@ from aotlab.dataloaders.training.sets import (
     read_saliency,
     select_labeled_frames,
 )
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import raise_if_missing
 
@@ -57,15 +47,16 @@ def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -
 
 def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[LabeledImage]:
     """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
-    suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
-    frames = list_images_by_stem(images, suffixes)
-    pairs = match_masks(frames, list_masks(masks))
+    # in one folder, PNGs are masks
+    suffixes = sequences.FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")
+    frames = sequences.list_images_by_stem(images, suffixes)
+    pairs = sequences.match_masks(frames, sequences.list_masks(masks))
     return [LabeledImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
 
 
 def read_split(folder: Path, split: str, known: Iterable[str], data: Path) -> list[str]:
     """Return the names in ``folder/ImageSets/<split>.txt``; raise `InputError` if one is not ``known`` in ``data``."""
-    names = read_names(find_list_file(split, folder / "ImageSets"))
+    names = sequences.read_names(sequences.find_list_file(split, folder / "ImageSets"))
     missing = [data / name for name in sorted(set(names) - set(known))]
     raise_if_missing(missing, "the list of the split has these names; add the data or correct the list")
     return names
@@ -81,7 +72,7 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
     loose = pair_files(images, masks, read_ids_or_saliency)
     sets = {
         name: pair_files(images / name, masks / name, read_ids_or_saliency)
-        for name in list_subfolders(images)
+        for name in sequences.list_subfolders(images)
     }
     if source.split is not None:
         names = read_split(folder, source.split, {*sets, *(pair.image.stem for pair in loose)}, images)
@@ -131,7 +122,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
         folder, [(f"{prefix}/JPEGImages", f"{prefix}/SegmentationObject") for prefix in prefixes], layout
     )
     lists = images.parent / "ImageSets" / "Segmentation"
-    names = set(read_names(find_list_file(source.split or "trainval", lists)))
+    names = set(sequences.read_names(sequences.find_list_file(source.split or "trainval", lists)))
     pairs = pair_files(images, masks, read_ids)
     return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 
@@ -145,11 +136,13 @@ def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) ->
 def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
     """Read folders of frames and masks, all videos or a list in ImageSets/; any frame may be without a mask."""
     images, masks = find_paths(root, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
-    names = list_subfolders(images)
+    names = sequences.list_subfolders(images)
     if split is not None:
         names = read_split(root, split, names, images)
     return [
-        Video(name, list_images_by_stem(images / name), annotations=list_masks(masks / name))
+        Video(
+            name, sequences.list_images_by_stem(images / name), annotations=sequences.list_masks(masks / name)
+        )
         for name in names
     ]
 
@@ -165,7 +158,7 @@ def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:
     videos = {video.name: video for video in read_youtube_vos(root, "train")}
     if split in (None, "train"):
         return list(videos.values())
-    folder = find_split_folder(root, "train")
+    folder = sequences.find_split_folder(root, "train")
     return [videos[name] for name in read_split(folder, split, videos, folder / "JPEGImages")]
 
 
@@ -181,7 +174,7 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out."""
     candidates = VIDEO_READERS[source.kind](folder, source.split)
-    require_readable(candidates)
+    sequences.require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
     require(

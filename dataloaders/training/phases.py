@@ -12,21 +12,21 @@ import numpy as np
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.dataloaders.training import layouts
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
 
 NUM_CHECKED_CLIPS = 20
-"""number of clips at the start of a phase, of which one must show an object"""
+"""number of clips that are checked at the start of a phase; at least one must show an object"""
 MIN_VALIDATION_FRAMES = 3
-"""minimum number of labeled frames of a validation video, whose first and last are not scored"""
+"""minimum number of labeled frames of a validation video; the first and the last are not scored"""
 MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
@@ -46,7 +46,7 @@ class TrainingData:
     """Data of a run."""
 
     mixtures: dict[int, Mixture]
-    """clips of every phase to run, by its index in the recipe"""
+    """clips of each phase that is run, by the index of the phase in the recipe"""
     validation: list[Video]
 
 
@@ -98,16 +98,14 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
-        opened: ClipSource | None = None
-        if source.kind not in IMAGE_READERS:
-            root = find_data_root(data)
-            has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
-            split = source.split or ("val" if has_val else None)
-            opened = open_set(root, replace(source, split=split))
-        if not isinstance(opened, VideoSet):
-            raise InputError(
-                f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
-            )
+        require(
+            source.kind not in IMAGE_READERS,
+            f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos",
+        )
+        root = find_data_root(data)
+        has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
+        opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
+        assert isinstance(opened, VideoSet)
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
             if (count := len(videos[-1].frames)) < MIN_VALIDATION_FRAMES:
@@ -132,8 +130,8 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     ]
     if not validation:
         log.info(
-            "no validation, and no best.safetensors: it needs a folder of %d videos, one with %d labeled frames; give "
-            "some with data.validation='[{path: FOLDER}]'",
+            "no validation, and no best.safetensors: it needs a folder of %d videos, at least one of them with %d "
+            "labeled frames; give some with data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
             MIN_VALIDATION_FRAMES,
         )

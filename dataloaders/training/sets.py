@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.configs.training import PhaseConfig
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import match_masks
 from aotlab.dataloaders.training.augment import (
     MAX_DROPPED_PIXELS,
@@ -24,7 +25,6 @@ from aotlab.dataloaders.training.augment import (
 )
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import format_count
@@ -87,7 +87,7 @@ def read_ids_or_saliency(path: Path) -> np.ndarray:
 
 
 def read_single_object(path: Path) -> np.ndarray:
-    """Read everything above 0 as one object: DAVIS 2016, whose first release stores 255."""
+    """Read everything above 0 as one object, for DAVIS 2016; its first release stores 255."""
     return (read_mask(path) > 0).astype(np.uint8)
 
 
@@ -158,7 +158,7 @@ class VideoSet:
     """Videos, from which clips are cut."""
 
     videos: tuple[Video, ...]
-    """``annotations[i]`` is the mask of ``frames[i]``, see `select_labeled_frames`"""
+    """videos as `select_labeled_frames` returns them: ``annotations[i]`` is the mask of ``frames[i]``"""
     max_gap: int
     """largest number of frames between two frames of a clip"""
 

@@ -18,7 +18,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 
 SHORT_EDGE_RATIO = 480 / 800
-"""limit of the short edge relative to the limit of the long edge at several scales, as in the published evaluation"""
+"""ratio of the limits of the short and the long edge in tests at several scales; the published evaluation uses it"""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.records import Records, SequenceRecord, record_failure
@@ -18,8 +20,6 @@ from aotlab.engine.benchmark.run import track_video
 from aotlab.engine.benchmark.scoring import has_annotations, score_videos
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.media.labeled_video import Video
-from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.distributed import Distributed, assign_by_cost
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
@@ -48,7 +48,7 @@ class EvaluationResult:
 
     @property
     def timed_frames(self) -> int:
-        """Number of frames whose time counts."""
+        """Number of timed frames; the first frame of a sequence is not timed."""
         return sum(record.timed_frames for record in self.records.values())
 
     @property
@@ -58,25 +58,14 @@ class EvaluationResult:
         return self.timed_frames / seconds if seconds > 0 else None
 
 
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """Options of an evaluation run; the masks do not depend on them."""
-
-    progress: bool = True
-    """show a progress bar of the main rank's frames on stderr"""
-    origin: dict[str, Any] | None = None
-    """models and settings as JSON values; sequences finished with the same ones are skipped. None means no records"""
-    force: bool = False
-    """replace the results of other models and settings"""
-    stop: threading.Event = field(default_factory=threading.Event)
-    """flag that stops the run before the next frame; finished sequences are kept"""
-
-
 def evaluate(
     tracker: Tracker | Ensemble,
     videos: Sequence[Video],
     output: Path,
-    options: EvaluationOptions | None = None,
+    *,
+    origin: dict[str, Any] | None = None,
+    force: bool = False,
+    stop: threading.Event | None = None,
     world: Distributed | None = None,
 ) -> EvaluationResult:
     """Track every video and write ``output/<sequence>/<frame>.png``; broken videos are skipped.
@@ -84,7 +73,9 @@ def evaluate(
     Args:
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
-        options: see `EvaluationOptions`.
+        origin: models and settings as JSON values. Sequences finished with the same ones are skipped; None: no records.
+        force: replace the results of other models and settings.
+        stop: flag that stops the run before the next frame; finished sequences are kept.
         world: ranks; None means only this process.
 
     Returns:
@@ -94,16 +85,16 @@ def evaluate(
         InputError: the output folder is not writable, is part of the data set, is in use by another process, or
             holds results of other models or settings.
     """
-    options, world = options or EvaluationOptions(), world or Distributed(torch.device("cpu"))
+    world = world or Distributed(torch.device("cpu"))
     _require_outside_data(videos, output)
     with locked_output(output, world):
-        records = Records(output, options.origin, videos, force=options.force)
+        records = Records(output, origin, videos, force=force)
         world.gather(None)  # no rank writes before the others have read the records
         rank_videos = [
             videos[index]
             for index in assign_by_cost([len(video.frames) for video in videos], world.rank, world.ranks)
         ]
-        evaluation = _run_videos(tracker, rank_videos, records, options, world)
+        evaluation = _run_videos(tracker, rank_videos, records, stop or threading.Event(), world)
         return _merge_results(
             world.gather(evaluation, f"run the same command again to resume {output}"), videos
         )
@@ -113,13 +104,13 @@ def _run_videos(
     tracker: Tracker | Ensemble,
     videos: Sequence[Video],
     records: Records,
-    options: EvaluationOptions,
+    stop: threading.Event,
     world: Distributed,
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     evaluation = EvaluationResult(records.output)
     total, rank_note = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
-    with progress_bar(total, unit="frame", enabled=options.progress and world.is_main) as bar:
+    with progress_bar(total, unit="frame", enabled=world.is_main) as bar:
         for video in videos:
             frames_before = bar.n
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
@@ -130,7 +121,7 @@ def _run_videos(
                     evaluation.resumed.append(video.name)
                 else:
                     records.begin(video)
-                    record = _track(tracker, video, records.output, options, bar)
+                    record = _track(tracker, video, records.output, stop, bar)
                     if record is None:
                         evaluation.stopped = True
                         break
@@ -141,7 +132,7 @@ def _run_videos(
 
 
 def _track(
-    tracker: Tracker | Ensemble, video: Video, output: Path, options: EvaluationOptions, bar: Any
+    tracker: Tracker | Ensemble, video: Video, output: Path, stop: threading.Event, bar: Any
 ) -> SequenceRecord | None:
     """Track one video, and time it without its first frame; return None if stopped."""
     frame_seconds: list[float] = []
@@ -149,7 +140,7 @@ def _track(
         for result in results:
             frame_seconds.append(result.seconds)
             bar.update()
-            if options.stop.is_set() and len(frame_seconds) < len(video.frames):
+            if stop.is_set() and len(frame_seconds) < len(video.frames):
                 return None
     return SequenceRecord(timed_frames=len(frame_seconds) - 1, seconds=sum(frame_seconds[1:]))
 

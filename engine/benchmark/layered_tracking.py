@@ -13,11 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.object_masks import merge_object_masks
 
 EDGE_FRACTION = 0.05
 """allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""

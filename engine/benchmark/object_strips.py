@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.sav import list_result_files
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
-from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path

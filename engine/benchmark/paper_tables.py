@@ -38,7 +38,7 @@ class Benchmark:
 
     @property
     def has_server(self) -> bool:
-        """Whether a server scores the split, whose annotations are not public."""
+        """Whether the annotations of the split are not public, so that a server scores it."""
         return self.split in DATASETS[self.dataset].server_splits
 
 

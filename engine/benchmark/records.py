@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labeled_video import ObjectMasks, Video
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
+from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
-from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
 from aotlab.utils.files import digest_samples, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
@@ -30,9 +30,9 @@ class SequenceRecord:
     """Record of a sequence tracked to its last frame."""
 
     fingerprint: str = ""
-    """digest of everything the results depend on"""
+    """digest of the models, settings, frames and masks that the results depend on"""
     settings: str = ""
-    """digest of the models and settings among that"""
+    """digest of the models and settings only"""
     timed_frames: int = 0
     seconds: float = 0.0
     """seconds in the tracker on the timed frames"""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
+from aotlab.dataloaders.benchmarks.object_masks import read_labels, read_object_masks
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.engine.tracking.host_copy import LabelPipeline
@@ -17,9 +19,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
-from aotlab.media.labeled_video import ObjectMasks, Video
 from aotlab.media.masks import resize_labels, write_mask
-from aotlab.media.object_masks import read_labels, read_object_masks
 from aotlab.utils.errors import InputError
 from aotlab.utils.streaming import ReadAhead, stream
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.records import record_failure
 from aotlab.evaluation.rules import RULES, Rules
@@ -19,9 +20,7 @@ from aotlab.evaluation.sequence_scores import (
     SequenceScores,
     join_scores,
     require_predictions,
-    score_files,
 )
-from aotlab.media.labeled_video import Video, find_masks_folder
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
@@ -36,7 +35,7 @@ MIN_FRAMES_PER_WORKER = 200
 
 @dataclass
 class ScoringResult:
-    """Scores of sequences, and errors of those without."""
+    """Scores of the sequences, and an error for each sequence that could not be scored."""
 
     scores: dict[str, SequenceScores] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -114,6 +113,7 @@ def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> list[FrameScor
     """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
     plan, first, stop = chunk
     try:
-        return score_files(plan, find_masks_folder(results / plan.name), first, stop)
+        masks = find_masks_folder(results / plan.name)
+        return [plan.score(masks, frame) for frame in plan.frames[first:stop]]
     except InputError as error:
         return error

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.images import read_image
-from aotlab.media.object_masks import merge_object_masks
 
 COLOR = "color"
 """TraX's name of the image channel"""

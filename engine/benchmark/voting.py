@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.job_record import MASKS_FOLDER
-from aotlab.media.labeled_video import find_masks_folder
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from aotlab.configs.schema import METHODS, Config
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_training_model
@@ -30,7 +31,6 @@ from aotlab.engine.training.state import (
 )
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.validation import describe_videos, validate
-from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import round_to_grid
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks

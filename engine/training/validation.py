@@ -9,12 +9,12 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 
 from aotlab.configs.schema import Config
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import SequenceScores, read_object_ids, score_labels
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed

@@ -3,18 +3,17 @@
 import io
 import logging
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import read_labels
 from aotlab.evaluation.sequence_scores import find_unknown_ids
 from aotlab.media.images import decode_image
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import PALETTE, list_ids
-from aotlab.media.object_masks import read_labels
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading
@@ -24,7 +23,7 @@ from aotlab.utils.text import format_count
 log = logging.getLogger(__name__)
 
 DATE = (1980, 1, 1, 0, 0, 0)
-"""time stamp of every entry"""
+"""time stamp of all entries, so that the same results give the same archive"""
 
 
 def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:
@@ -43,7 +42,11 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in videos}
     frames = [(video.name, stem) for video in videos for stem in video.results]
     problems, missing = list[str](), dict[str, list[Path]]()
-    with open_zip(output) as archive, progress_bar(len(frames), unit="frame", title="packing") as bar:
+    with (
+        atomic_path(output) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+        progress_bar(len(frames), unit="frame", title="packing") as bar,
+    ):
         for name, stem in frames:
             bar.update()
             path = results / name / f"{stem}.png"
@@ -63,13 +66,6 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
             found = format_count(len(problems), "problem")
             raise InputError(f"{results}: {found}, which --verbose lists; the first: {problems[0]}")
     return len(frames)
-
-
-@contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield a new zip, which is written as `atomic_path` does."""
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        yield archive
 
 
 def add_entry(

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.burst import BurstSequence, parse_sequence
-from aotlab.media.labeled_video import Video
+from aotlab.dataloaders.benchmarks.burst import BurstSequence, parse_sequence
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import compress_rle, encode_rle
 from aotlab.utils.files import read_json, reading, write_text

@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import find_unknown_ids
-from aotlab.evaluation.submit.archive import add_entry, open_zip, read_size_and_ids
-from aotlab.media.labeled_video import Video
+from aotlab.evaluation.submit.archive import add_entry, read_size_and_ids
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_json, reading
+from aotlab.utils.files import atomic_path, read_json, reading
 
 INFO = {
     "Dataset Name": "VISOR",
@@ -39,7 +39,7 @@ def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, name
             path = results / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
-    with open_zip(output) as archive:
+    with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         add_entry(archive, f"{split}.json", text.encode(), zipfile.ZIP_DEFLATED)
     return sum(len(entry["annotations"]) for entry in entries)
 

@@ -17,7 +17,7 @@ from aotlab import InputError, Job, JobOptions, TrackerOptions
 from aotlab.sdk import JOB_RECORD
 
 MARKER = ".complete.json"
-"""identity of the results, null until all are uploaded, and the files of jobs"""
+"""file with the identity of the results, null until all are uploaded, and the names of the uploaded files"""
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,17 @@ def run_job(
     tracker: TrackerOptions | None = None,
     options: JobOptions | None = None,
 ) -> JobResult:
-    """Track one video; call it again after a kill, as often as it takes.
+    """Track one video; safe to call again after a kill.
 
-    A job of paths resumes in the middle of its video. With a URL among them, inputs are copied to this machine, results
-    are made in a temporary folder and uploaded, the marker last; such a job starts over after a kill.
+    If inputs and output are local, a killed job resumes in the middle of its video. If one of them is a URL, the inputs
+    are copied to this machine, and the results are written to a temporary folder and uploaded, the marker last; such a
+    job starts over after a kill.
 
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
 
-    A bad input is returned as an error, as one broken video does not stop a cluster's run.
+    A bad input is returned as an error, so that a broken video does not stop the other jobs.
     """
     tracker = replace(tracker or TrackerOptions(), device=device)
     options = replace(options or JobOptions(), progress=False)

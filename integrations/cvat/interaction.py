@@ -47,5 +47,5 @@ class InteractionFunction:
 
 
 def create(checkpoint: str = "bundled") -> InteractionFunction:
-    """Return the function for an agent; ``checkpoint``: file or name of weights whose prompt network is used."""
+    """Return the function for an agent; ``checkpoint``: file or name of weights with a prompt network."""
     return InteractionFunction(checkpoint)

@@ -3,6 +3,7 @@
 python propagate.py EXPORT FRAME.json
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ FILLED = ("polygon", "rectangle", "oriented_rectangle", "circle", "mask")
 def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
     """Write a label file for each image after a labeled one, up to the next image that has one; yield their paths.
 
-    Shapes with the same label and group id are one object, and others one each. Masks of objects have the label, group
-    id, flags and description of their first shape. Raises `InputError` if there is no label file or no shape that can
-    be tracked, or if an image is damaged or of another size.
+    The files are written beside the one at ``path``. Shapes with the same label and group id are one object, and others
+    one each. Masks of objects have the label, group id, flags and description of their first shape. Raises `InputError`
+    if there is no label file or no shape that can be tracked, or if an image is damaged or of another size.
     """
     try:
         label_file = LabelFile(str(path))
@@ -44,7 +45,7 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: no shape of {', '.join(FILLED)}; draw the objects on this image")
     tracker.step(frame, mask)
     for image in images[images.index(labeled) + 1 :]:
-        output = image.with_suffix(".json")
+        output = path.with_name(f"{image.stem}.json")
         if output.exists():
             return
         frame = read_frame(image)
@@ -56,7 +57,7 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
         labels = tracker.step(frame).labels
         found = [(labels == object_id, shape) for object_id, shape in objects.values()]
         shapes = [draw_shape(region, shape) for region, shape in found if region.any()]
-        LabelFile().save(str(output), shapes, image.name, *frame.shape[:2])
+        LabelFile().save(str(output), shapes, os.path.relpath(image, output.parent), *frame.shape[:2])
         yield output
 
 

@@ -152,11 +152,14 @@ def main(
         run = TextTracker(tracker, found, every)
         if (output / "masks").exists():
             raise InputError(f"{output}: has masks already; remove them, or give another folder")
-        for index, labels in enumerate(run.track(frames)):
-            write_mask(output / "masks" / f"{frames.frame_name(index)}.png", labels)
+        output.mkdir(parents=True, exist_ok=True)
+        try:
+            for index, labels in enumerate(run.track(frames)):
+                write_mask(output / "masks" / f"{frames.frame_name(index)}.png", labels)
+        finally:  # the masks written so far need their names
+            (output / "objects.json").write_text(json.dumps(run.texts, indent=1) + "\n")
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    (output / "objects.json").write_text(json.dumps(run.texts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

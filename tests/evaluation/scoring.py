@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import join_scores, require_predictions, score_files
+from aotlab.evaluation.sequence_scores import join_scores, require_predictions
 
 
 def score_sequence(plan, results):
     """`SequenceScores` of a plan's results."""
     require_predictions(plan, results)
-    return join_scores(plan, score_files(plan, results))
+    return join_scores(plan, [plan.score(results, frame) for frame in plan.frames])
 
 
 def boundary(mask):

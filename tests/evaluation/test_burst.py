@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.benchmarks.burst import find_annotation_file, read_sequences
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.object_masks import read_labels
 from aotlab.evaluation.submit.burst import write_run_lengths
-from aotlab.media.burst import find_annotation_file, read_sequences
 from aotlab.media.masks import write_mask
-from aotlab.media.object_masks import read_labels
 from aotlab.media.rle import compress_rle, decode_rle, encode_rle, parse_rle
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_labels
 from aotlab.evaluation.rules import RULES
-from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
 from tests.evaluation.scoring import score_sequence
@@ -79,7 +79,7 @@ def test_id_above_the_number_of_objects_rejected(object_id, tmp_path):
     prediction[2, 0, 0] = object_id
     paths = write_sequence(tmp_path / "truth", draw_moving_box())
     write_sequence(tmp_path / "found", prediction)
-    with pytest.raises(InputError, match=rf"00002\.png: id {object_id}, .* first annotation are 1 to 1"):
+    with pytest.raises(InputError, match=rf"00002\.png: id {object_id}, .* first annotation are 1"):
         score_folder(paths, tmp_path / "found")
 
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, make_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
-from aotlab.media.labeled_video import ObjectInfo, Video
 from tests.drawn_clips import draw_disc, write_masks
 from tests.evaluation.scoring import brute_force_f, score_sequence
 

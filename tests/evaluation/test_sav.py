@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import read_labels
 from aotlab.evaluation.metrics import REGION_AND_CONTOUR
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labeled_video import Video
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays, golden_table

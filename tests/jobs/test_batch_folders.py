@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.batch import Batch
 from aotlab.jobs.digests import digest_inputs
@@ -15,7 +16,6 @@ from aotlab.jobs.run import execute_run, make_record, plan_job
 from aotlab.jobs.track import JobOptions
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
-from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag

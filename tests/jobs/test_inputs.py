@@ -215,7 +215,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
             decoded.append(item)
             yield item
 
-    monkeypatch.setattr("aotlab.media.video.decode", count)
+    monkeypatch.setattr("aotlab.media.decoding.decode", count)
     monkeypatch.setattr(VideoFrames, "__iter__", None)  # decodes from the beginning
     assert [index for index, _ in FrameSelection(source, 34).read(source)] == list(range(34, 40))
     assert len(decoded) < 20

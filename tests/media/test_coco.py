@@ -64,6 +64,9 @@ def test_frame_ids_count_for_videos_without_names(tree, read):
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
     tree["images"] = tree["images"][:-1]
     assert (read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0) == draw_labels(0)).all()
+    for image in tree["images"]:
+        image["frame_id"] = True  # not a number
+    assert sorted(read(tree, VideoInfo("clip", SIZE, LENGTH)).frames) == list(range(1, LENGTH))
 
 
 def test_two_images_of_one_id_or_name_rejected(tree, read):
@@ -129,10 +132,13 @@ def test_videos_of_other_sizes_are_dropped_by_folder(tree, read):
 
 def test_single_frame_is_read(tree, read):
     assert list(read(tree, frame=2).frames) == [2]
-    with pytest.raises(InputError, match="no mask for frame 9"):
+    with pytest.raises(InputError, match="no object on frame 9, but on 0, 1, 2"):
         read(tree, frame=9)
     tree["annotations"] = tree["annotations"][:1]
-    assert list(read(tree, frame=2).frames) == [2]  # the only one there is, for frame 2
+    with pytest.raises(InputError, match="no object on frame 2, but on 0"):
+        read(tree, frame=2)
+    tree["images"] = tree["images"][:1]
+    assert list(read(tree, frame=2).frames) == [2]  # a file of one image is used for any frame
 
 
 @pytest.mark.parametrize(("change", "words"), [

@@ -14,7 +14,6 @@ from aotlab.media.masks import (
     resize_labels,
     write_mask,
 )
-from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
 from tests.media.image_files import write_gray_png
 
@@ -33,13 +32,6 @@ def test_255_is_an_object_id_in_16_bits():
     assert list_ids(deep) == {255, 300}
     assert not is_void(deep).any()
     assert list_ids(deep.astype(np.uint8)) == {44}
-
-
-@pytest.mark.parametrize(("object_id", "dtype"), [(254, np.uint8), (255, np.uint16), (256, np.uint16)])
-def test_merged_masks_hold_255_as_an_object(object_id, dtype):
-    labels = merge_object_masks({1: np.array([[1, 1, 0]], bool), object_id: np.array([[0, 1, 0]], bool)})
-    assert (labels.dtype, labels.tolist()) == (dtype, [[1, object_id, 0]])
-    assert list_ids(labels) == {1, object_id}
 
 
 @pytest.mark.parametrize(

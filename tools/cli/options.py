@@ -30,8 +30,8 @@ from aotlab.tools.cli.types import (
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
+    from aotlab.dataloaders.benchmarks.labeled_video import Video
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.media.labeled_video import Video
 
 Decorator = Callable[[Any], Any]
 

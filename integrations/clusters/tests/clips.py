@@ -7,7 +7,7 @@ from pathlib import Path
 import PIL.Image
 
 from aotlab import Job, JobOptions, write_mask
-from aotlab.media.synthetic_clip import draw_clip
+from aotlab.engine.export.synthetic_clip import draw_clip
 
 OPTIONS = JobOptions(write=("masks", "coco"))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aotlab import InputError, Tracker
-from aotlab.media.synthetic_clip import draw_clip
+from aotlab.engine.export.synthetic_clip import draw_clip
 
 FOLDER = Path(__file__).parents[1]
 

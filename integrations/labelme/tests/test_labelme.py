@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +73,18 @@ def test_shapes_are_tracked_to_the_next_labeled_image(label, tmp_path):
     assert first["cat", 7].sum() == 8 * 6 + 9
     assert np.array_equal(second["cat", 7], np.roll(first["cat", 7], 1, axis=1))
     assert (tmp_path / "3.json").read_text() == "{}"
+
+
+def test_label_files_in_another_folder_are_continued_there(label, tmp_path):
+    path = label(("cat", SQUARE, "polygon", None))
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    text = json.loads(path.read_text()) | {"imagePath": "../0.png"}
+    (folder / "0.json").write_text(json.dumps(text))
+    (folder / "3.json").write_text("{}")
+    assert list(propagate(Shifted(), folder / "0.json")) == [folder / "1.json", folder / "2.json"]
+    assert labelme.LabelFile(str(folder / "1.json")).image_path == os.path.join("..", "1.png")
+    assert sorted(tmp_path.glob("*.json")) == [path]
 
 
 def test_points_alone_rejected(label):

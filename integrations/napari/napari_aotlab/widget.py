@@ -13,11 +13,11 @@ from napari.utils.notifications import show_info, show_warning
 from aotlab import InputError, Prompt, Tracker
 
 GIVEN_FRAMES = "aotlab_given_frames"
-"""frames whose labels the user gave, in a layer's metadata"""
+"""key in a layer's metadata: frames that the user painted, segmented or tracked from; tracking does not change them"""
 
 
 class TrackWidget(Container):
-    """Tracks from the current frame; frames tracked from before stay references, so that corrections add up."""
+    """Tracks from the current frame. Earlier frames with labels of the user are references, and none is overwritten."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:  # napari recognizes this name only
         self._viewer = viewer
@@ -36,6 +36,7 @@ class TrackWidget(Container):
         self.track_button = PushButton(text="Track from this frame")
         self.cancel_button = PushButton(text="Cancel", enabled=False)
         self.progress = ProgressBar(value=0, max=1)
+        self.labels_layer.changed.connect(self._watch)
         self.segment_button.clicked.connect(self.segment)
         self.track_button.clicked.connect(self.track)
         self.cancel_button.clicked.connect(self.cancel)
@@ -68,6 +69,7 @@ class TrackWidget(Container):
         kept = np.where(np.isin(labels.data[self.frame], list(prompts)), 0, labels.data[self.frame])
         labels.data[self.frame] = np.where(found > 0, found, kept)
         labels.refresh()
+        self._add_given(labels)
 
     def track(self) -> None:
         """Track the objects of this frame to the end, and backward if chosen, in a thread."""
@@ -78,8 +80,7 @@ class TrackWidget(Container):
         if not np.any(labels.data[self.frame]):
             show_warning("This frame has no objects; draw them, or segment clicks and boxes.")
             return
-        given_frames = labels.metadata.setdefault(GIVEN_FRAMES, set())
-        given_frames.add(self.frame)
+        given_frames = self._add_given(labels)
         ranges = [range(self.frame, len(labels.data))]
         if self.backward.value:
             ranges.append(range(self.frame, -1, -1))
@@ -96,6 +97,16 @@ class TrackWidget(Container):
         """Stop tracking after the current frame; frames tracked so far stay."""
         if self._worker is not None:
             self._worker.quit()
+
+    def _watch(self, labels: Labels | None) -> None:
+        if labels is not None:
+            labels.events.paint.connect(lambda event: self._add_given(event.source))
+
+    def _add_given(self, labels: Labels) -> set[int]:
+        """Add this frame to those whose labels the user gave; return them."""
+        given_frames: set[int] = labels.metadata.setdefault(GIVEN_FRAMES, set())
+        given_frames.add(self.frame)
+        return given_frames
 
     def _show(self, labels: Labels, index: int, found: np.ndarray) -> None:
         labels.data[index] = found

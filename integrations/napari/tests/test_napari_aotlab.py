@@ -13,7 +13,7 @@ from napari_aotlab.reader import get_reader
 from npe2 import PluginManager, PluginManifest
 
 from aotlab import Tracker, write_mask
-from aotlab.media.synthetic_clip import draw_clip
+from aotlab.engine.export.synthetic_clip import draw_clip
 
 FRAMES = 6
 MANIFEST = PluginManifest.from_file(Path(__file__).parents[1] / "napari_aotlab" / "napari.yaml")
@@ -86,6 +86,18 @@ def test_correction_keeps_earlier_reference(opened, clip, qtbot):
     tracker.step(frames[0], masks[0])
     tracker.step(frames[3], masks[3])
     np.testing.assert_array_equal(labels.data[4], tracker.step(frames[4]).labels)
+
+
+def test_painted_frame_is_kept(opened, clip, qtbot):
+    viewer, widget = opened
+    labels = viewer.layers["objects"]
+    viewer.dims.set_current_step(0, 4)
+    labels.fill((4, 0, 0), 7)
+    viewer.dims.set_current_step(0, 0)
+    labels.data[0] = clip[1][0]
+    run(widget, qtbot)
+    assert (labels.data[4] == 7).all()
+    assert labels.data[3].any()
 
 
 def test_cleared_key_frame_is_no_reference(opened, clip, qtbot, monkeypatch):

@@ -1,17 +1,20 @@
 """Objects from texts: a detector of transformers at a small size, and boxes that appear during a video."""
 
+import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from click.testing import CliRunner
 from text_prompts import Detection, TextDetector, TextTracker, find_untracked, main
 
 from aotlab import InputError, Tracker
-from aotlab.media.synthetic_clip import draw_clip
+from aotlab.engine.export.synthetic_clip import draw_clip
 
 TEXTS = ("a red leaf", "a blue leaf")
 FRAMES, CLIP = draw_clip(40, 120, 200, seed=0)[0][:5], draw_clip(40, 120, 200, seed=0)[1][:5]
@@ -76,6 +79,23 @@ def test_missing_video_is_named_before_the_detector_is_loaded(tmp_path):
     result = CliRunner().invoke(main, ["missing.mp4", "--text", "a", "--output", str(tmp_path / "output")])
     assert result.exit_code == 2
     assert "Error: missing.mp4: " in result.output
+
+
+def test_texts_are_written_after_a_failure(tmp_path, monkeypatch):
+    def read(self):
+        yield FRAMES[0]
+        raise InputError("frame 1: damaged")
+
+    for index, frame in enumerate(FRAMES[:2]):
+        Image.fromarray(frame).save(tmp_path / f"{index}.png")
+    monkeypatch.setattr("aotlab.media.frames.ImageFrames.__iter__", read)
+    detector = SimpleNamespace(
+        from_pretrained=lambda *_, **__: lambda _: [Detection(box(1, 0), TEXTS[0], 0.9)]
+    )
+    monkeypatch.setattr("text_prompts.TextDetector", detector)
+    result = CliRunner().invoke(main, [str(tmp_path), "--text", "a", "--output", str(tmp_path / "output")])
+    assert result.exit_code == 2
+    assert json.loads((tmp_path / "output" / "objects.json").read_text()) == {"1": TEXTS[0]}
 
 
 def test_masks_of_an_earlier_run_are_kept(tmp_path, monkeypatch):

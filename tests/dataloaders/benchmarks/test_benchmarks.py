@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks, read_labels
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
 from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
 from aotlab.media.images import read_image
-from aotlab.media.masks import write_mask
-from aotlab.media.object_masks import read_labels
+from aotlab.media.masks import list_ids, write_mask
 from aotlab.utils.errors import InputError
 from tests import SAMPLE, miniatures
 
@@ -177,3 +177,10 @@ def test_sav_folder_of_the_void_id_rejected(tmp_path):
     (folder / "001").rename(folder / "254")
     problem = str(open_dataset("sav", tmp_path)[0].load_error)
     assert "254: expected a folder 000, 001 and so on for each object, up to 253" in problem
+
+
+@pytest.mark.parametrize(("object_id", "dtype"), [(254, np.uint8), (255, np.uint16), (256, np.uint16)])
+def test_merged_masks_hold_255_as_an_object(object_id, dtype):
+    labels = merge_object_masks({1: np.array([[1, 1, 0]], bool), object_id: np.array([[0, 1, 0]], bool)})
+    assert (labels.dtype, labels.tolist()) == (dtype, [[1, object_id, 0]])
+    assert list_ids(labels) == {1, object_id}

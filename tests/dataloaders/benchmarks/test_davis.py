@@ -5,8 +5,8 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import read_annotated_video
-from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
+from aotlab.engine.benchmark.evaluator import evaluate
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -119,7 +119,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
     if fault != "no folder":
         place.mkdir()
     videos = open_dataset(dataset, root)
-    report = evaluate(RepeatingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
+    report = evaluate(RepeatingTracker(), videos, tmp_path / "out")
     whole = [video.name for video in videos if video.load_error is None]
     assert whole
     assert report.finished == whole

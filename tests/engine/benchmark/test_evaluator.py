@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
-from aotlab.media.labeled_video import Video
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.engine.benchmark.evaluator import evaluate, score_finished
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import temporary_name
@@ -39,8 +39,7 @@ def names(folder):
 
 
 def run_videos(videos, output, tracker=None, **options):
-    options = EvaluationOptions(progress=False, **options)
-    return evaluate(tracker or RepeatingTracker(), videos, output, options)
+    return evaluate(tracker or RepeatingTracker(), videos, output, **options)
 
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble
-from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
+from aotlab.engine.benchmark.evaluator import evaluate
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
@@ -77,8 +77,8 @@ def sav(tmp_path):
     """The videos of a drawn SA-V and a function that evaluates them."""
     miniatures.make_sav(tmp_path / "SA-V")
     videos = open_dataset("sav", tmp_path / "SA-V")
-    options = EvaluationOptions(progress=False, origin={"models": []}, stop=threading.Event())
-    return videos, lambda folder="out": evaluate(RepeatingTracker(), videos, tmp_path / folder, options)
+    options = {"origin": {"models": []}, "stop": threading.Event()}
+    return videos, lambda folder="out": evaluate(RepeatingTracker(), videos, tmp_path / folder, **options)
 
 
 def test_separate_objects_get_a_folder_each(sav, tmp_path):

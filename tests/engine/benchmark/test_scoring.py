@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labeled_video import ObjectInfo, Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.processes import worker_pool
 from tests import miniatures

@@ -52,9 +52,9 @@ class Video:
     frames: tuple[Path, ...]
     """images in temporal order"""
     reference_masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """masks given to the tracker by frame index; `new_ids` are the objects of each"""
+    """masks given to the tracker, by frame index; `new_ids` returns the objects that each one adds"""
     annotations: tuple[Path, ...] = ()
-    """ground truth in temporal order, for scoring; may be empty or only the first frame's"""
+    """ground truth in temporal order, for scoring; empty, or only the first frame, if it is not public"""
     merge_ids: bool = False
     """all ids are one object, as in DAVIS 2016"""
     output_height: int | None = None
@@ -70,7 +70,7 @@ class Video:
     rules: str = "davis"
     """name of the scoring rules"""
     load_error: str | None = None
-    """message about unreadable files, which leave a video without frames; None: readable"""
+    """reason why the video cannot be read, which then has no frames; None: it can be read"""
 
     @property
     def results(self) -> tuple[str, ...]:

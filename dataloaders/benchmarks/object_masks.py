@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks
 from aotlab.media.images import require_image_size
-from aotlab.media.labeled_video import ObjectMasks
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import decode_rle, parse_rle
 from aotlab.utils.errors import InputError
