@@ -13,18 +13,61 @@ from typing import Any
 import numpy as np
 
 from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.track import JobOptions
+from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_file_name
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import reading, require_file_name
+from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Options of `track` and `run_job`."""
+
+    write: tuple[str, ...] = ("masks", "overlay")
+    """outputs to write, names of `list_outputs`; may be one name"""
+    both_directions: bool = False
+    """track forward and backward from every annotated frame and merge the predictions"""
+    realtime: bool = False
+    """drop frames to keep up with the source"""
+    timeout: float = 30.0
+    """seconds without a frame after which tracking stops"""
+    removals: tuple[tuple[int, int], ...] = ()
+    """pairs of frame number and object id; tracking of the object stops at the frame"""
+    by_name: bool = False
+    """frame numbers are those in the file names of an image folder, not counted from 0"""
+    progress: bool = True
+    """show a progress bar if stderr is a terminal"""
+
+    def __post_init__(self) -> None:
+        with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
+            names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
+            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
+        vars(self).update(write=names, removals=removals)  # the class is frozen
+        require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
+        _ = self.outputs  # raises for an unknown name
+        require(
+            self.timeout in POSITIVE,
+            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+        )
+        require(
+            not (self.both_directions and self.realtime),
+            "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
+            "frames are needed; give one of them",
+        )
+
+    @property
+    def outputs(self) -> dict[str, type[Output]]:
+        """Classes of the outputs to write, by name."""
+        return {name: find_output(name) for name in self.write}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -48,46 +48,40 @@ ASIDE = ".earlier"
 
 
 def choose_action(
-    folder: Path,
-    record: JobRecord,
-    inputs: Sequence[Path] = (),
-    *,
-    force: bool = False,
-    restored: Collection[str] | None = None,
+    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
 ) -> tuple[Action, JobRecord]:
-    """Return what to do with existing results, and their record, an empty one without results.
+    """Decide what happens to existing results; return the action and their record, empty if there are none.
 
     Args:
         folder: output folder.
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
-        restored: names of the frames that the checkpoint restores; None: it has not been loaded yet.
 
     Raises:
         InputError: the folder contains what this run must not replace.
     """
-    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
+    aside = folder / ASIDE  # exists in a dry run only: a run restores it first
+    earlier = read_job_record(aside) or read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
     difference = describe_difference(earlier.input_digests, record.input_digests)
-    missing = "" if difference else _describe_missing_outputs(folder, earlier)
+    missing = "" if difference or aside.is_dir() else _describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
         return "reuse", earlier
-    resumable = not difference and ((folder / STATE_FILE).is_file() if restored is None else bool(restored))
     obstacles = [(content, False) for content in _find_obstacles(folder, record, earlier)]
-    if any(_has_content(folder / name) for name in earlier.outputs):
-        edited = earlier.error != UNFINISHED and _has_edited_masks(folder, restored or ())
+    if aside.is_dir() or any(_has_content(folder / name) for name in earlier.outputs):
+        edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
         if difference:
             edits = " and masks that were edited" if edited else ""
             obstacles.append((f"results of other inputs ({difference}){edits}", True))
         elif earlier.error is None:
             obstacles.append((f"results without {missing}", True))
-        elif edited and not (resumable and restored is None):  # asked again once these are known
+        elif edited:
             obstacles.append(("masks that were edited after its run failed", True))
     for content, forceable in obstacles:
         if not (force and forceable):
             raise output_exists_error(folder, content, forceable=forceable)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "resume" if resumable else "track", earlier
+    return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
 
 
 def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
@@ -120,11 +114,10 @@ def _describe_missing_outputs(folder: Path, record: JobRecord) -> str:
     return ""
 
 
-def _has_edited_masks(folder: Path, restored: Collection[str]) -> bool:
-    """Return whether a mask that is not restored is newer than the record, which a run writes last."""
-    time = (folder / JOB_RECORD).stat().st_mtime_ns
-    masks = (path for path in (folder / MASKS_FOLDER).glob("*.png") if path.stem not in restored)
-    return any(path.stat().st_mtime_ns > time for path in masks)
+def _has_edited_masks(folder: Path) -> bool:
+    """Return whether a mask is newer than the record, which a run writes last."""
+    record, masks = folder / JOB_RECORD, (folder / MASKS_FOLDER).glob("*.png")
+    return record.exists() and any(path.stat().st_mtime_ns > record.stat().st_mtime_ns for path in masks)
 
 
 def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:

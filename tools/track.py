@@ -25,7 +25,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.track_report import (
     STATUSES,
-    describe_job,
+    describe_run,
     report_disk_space,
     report_jobs,
     report_plan,
@@ -52,8 +52,7 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.jobs.batch import Batch
-    from aotlab.jobs.job import Job
-    from aotlab.jobs.track import JobOptions
+    from aotlab.jobs.job import Job, JobOptions
 
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
@@ -116,7 +115,7 @@ def print_outputs() -> int:
     return 0
 
 
-def run_one(
+def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
@@ -125,17 +124,18 @@ def run_one(
 
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
-    if run.action == "reuse":
-        print(f"{folder}: already tracked with these inputs; delete it to track it again")
-        return 0
-    header = f"{describe_job(run)}, into {folder}"
+    header = f"{describe_run(run)}, into {folder}"
     if dry_run:
-        check_run(run, tracker.load)
-        print(f"{header}\nstatus: {STATUSES[run.action]}")
-        report_disk_space(folder, run.estimate_bytes())
+        action = check_run(run, tracker.load)
+        print(f"{header}\nstatus: {STATUSES[action]}")
+        if action != "reuse":
+            report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
     result = execute_run(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
+    if result.reused:
+        print(f"{folder}: already tracked with these inputs; delete it to track it again")
+        return 0
     return report_result(result, realtime=options.realtime)
 
 
@@ -174,7 +174,7 @@ def list_jobs(
     return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
 
 
-def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
+def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
@@ -326,9 +326,8 @@ def main(
     if (shard is not None) + summarize + dry_run > 1:
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.jobs.batch import Batch
-    from aotlab.jobs.job import Job
+    from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_file import find_masks_beside
-    from aotlab.jobs.track import JobOptions
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     if no_overlay:
@@ -343,7 +342,7 @@ def main(
         job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         if not job.has_objects:
             job = replace(job, masks=find_masks_beside(video[0]))
-        return run_one(job, folder, options, tracker, force=force, dry_run=dry_run)
+        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
     jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
@@ -354,7 +353,7 @@ def main(
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return run_list(batch, jobs, folder, shard)
+    return track_list(batch, jobs, folder, shard)
 
 
 if __name__ == "__main__":

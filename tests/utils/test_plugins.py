@@ -7,9 +7,8 @@ import pytest
 
 import aotlab
 from aotlab.configs.files import ROOT
-from aotlab.jobs.job import Job
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import find_output
-from aotlab.jobs.track import JobOptions
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask
