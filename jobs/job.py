@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ class JobOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """One video to track; `Job.parse` makes one of texts as on the command line, numbers and arrays."""
+    """One video to track; `Job.parse` builds a job from command-line strings, numbers or arrays."""
 
     name: str
     """name in records and lists; in the results of a list, also the folder's name"""
@@ -104,7 +103,24 @@ class Job:
     """line of the list that the job is from, for messages"""
 
     @classmethod
-    def parse(cls, name: str, video: str | Path, masks: Any = (), **values: Any) -> Job:
+    def parse(
+        cls,
+        name: str,
+        video: str | Path,
+        masks: Any = (),
+        *,
+        overrides: Any = (),
+        levels: Any = None,
+        start: int | str | None = None,
+        end: int | str | None = None,
+        boxes: Any = (),
+        points: Any = (),
+        not_points: Any = (),
+        segmenter: Any = None,
+        classes: Any = (),
+        rate: Any = None,
+        list_line: str = "",
+    ) -> Job:
         """Return the job of values as the fields describe them; a single value of several needs no list.
 
         >>> Job.parse("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
@@ -112,8 +128,22 @@ class Job:
         Raises:
             InputError: an invalid value.
         """
-        values |= {"name": name, "video": video, "masks": masks}
-        return cls(**{key: PARSERS.get(key, str)(value) for key, value in values.items()})
+        return cls(
+            require_file_name(name, "name"),
+            locate_video(video).text,
+            tuple(map(parse_mask, _list_texts("masks", masks))),
+            overrides=tuple(_list_texts("overrides", overrides)),
+            levels=_check_text(levels, parse_levels),
+            start=_parse_frame_number("start", start),
+            end=_parse_frame_number("end", end),
+            boxes=parse_frame_prompts("box", boxes),
+            points=parse_frame_prompts("point", points),
+            not_points=parse_frame_prompts("not-point", not_points),
+            segmenter=_parse_segmenter(segmenter),
+            classes=parse_class_names(classes),
+            rate=_check_text(rate, parse_rate),
+            list_line=list_line,
+        )
 
     @property
     def label(self) -> str:
@@ -140,7 +170,8 @@ class Job:
     @property
     def input_paths(self) -> list[Path]:
         """Paths of the masks, and of the video unless it is a stream."""
-        return [*map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])]
+        video = [Path(self.video)] if self.is_stored else []
+        return video + [Path(mask.value) for mask in self.masks]
 
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
@@ -168,7 +199,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _parse_frame_number(value: int | str | None, name: str) -> int | None:
+def _parse_frame_number(name: str, value: int | str | None) -> int | None:
     if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
         raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
     return None if value is None else int(value)
@@ -183,13 +214,15 @@ def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:
     raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
 
 
-def _check_text(value: Any, check: Callable[[Any], object]) -> str | None:
-    """Return a checked text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
-    check(value)
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value and str(value)
+def _check_text(value: Any, check: Callable[[str | None], object]) -> str | None:
+    """Return a text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
+    is_pair = np.iterable(value) and not isinstance(value, str)
+    text = None if value is None else ",".join(map(str, value)) if is_pair else str(value)
+    check(text)
+    return text
 
 
-def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:
+def parse_class_names(values: str | Sequence[str] | Mapping[Any, str]) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
     Raises:
@@ -209,21 +242,3 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
             )
         names[object_id] = name
     return names
-
-
-PARSERS: Mapping[str, Callable[[Any], Any]] = {
-    "name": partial(require_file_name, source="name"),
-    "video": lambda video: locate_video(video).text,
-    "masks": lambda values: tuple(map(parse_mask, _list_texts("masks", values))),
-    "overrides": lambda values: tuple(_list_texts("overrides", values)),
-    "levels": partial(_check_text, check=parse_levels),
-    "start": partial(_parse_frame_number, name="start"),
-    "end": partial(_parse_frame_number, name="end"),
-    "boxes": partial(parse_frame_prompts, "box"),
-    "points": partial(parse_frame_prompts, "point"),
-    "not_points": partial(parse_frame_prompts, "not-point"),
-    "segmenter": _parse_segmenter,
-    "classes": parse_class_names,
-    "rate": partial(_check_text, check=parse_rate),
-}
-"""functions of `Job.parse` that read a field; other fields are texts"""

@@ -21,7 +21,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.digests import digest_inputs, result_settings
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
-from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
+from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions, parse_class_names
 from aotlab.jobs.job_file import find_masks_beside
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.jobs.results import STATE_FILE, Action, Replacement, choose_action, is_complete, restore_aside
@@ -33,7 +33,7 @@ from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import prefix_errors, reading, remove, sibling_path
+from aotlab.utils.files import prefix_errors, remove, sibling_path
 from aotlab.utils.locks import locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
@@ -76,13 +76,19 @@ def run_job(
     """
     is_job = isinstance(job, Job) and all(isinstance(mask, FrameObjectValue) for mask in job.masks)
     require(is_job, f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
-    tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    tracker, options = tracker or TrackerOptions(), _check_options(options)
     is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
     require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
-    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
     return execute_run(plan_job(job, Path(folder), options, read_settings, force=force), load)
+
+
+def _check_options(options: JobOptions | None) -> JobOptions:
+    """Return the options, by default `JobOptions`; raise `InputError` for other types."""
+    options = JobOptions() if options is None else options
+    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
+    return options
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -127,20 +133,22 @@ def track(
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    options, folder = options or JobOptions(), Path(output)
+    is_selection = frames is None or isinstance(frames, FrameSelection)
+    require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
+    options, folder = _check_options(options), Path(output)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
     if not isinstance(classes, ObjectClasses):
-        with reading("classes", "give class names by object id"):
-            classes = ObjectClasses(dict(classes or {}))
-    annotations = Annotations(source.size, class_names=dict(classes.class_names))
+        classes = ObjectClasses(parse_class_names(classes or ()))
+    annotations = Annotations(source.size)
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
         with prefix_errors(f"frame {index}"):
             labels = convert_mask(mask, source.size, required=index == min(masks))
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
-    job = Job(folder.name, "-" if source.path is None else str(source.path))
+    video = "-" if source.path is None else str(source.path)
+    job = Job(folder.name, video, classes=classes.class_names)
     run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)
     return execute_run(run, lambda overrides: tracker, find_classes=lambda masks: classes)
 

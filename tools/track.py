@@ -165,7 +165,7 @@ def list_jobs(
         jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
     shared = Job.parse("all", "-", **inputs)
     if shared.levels or shared.rate:
-        if not any(job.has_images or job.describe_missing_files() for job in jobs):
+        if not errors and not any(job.has_images or job.describe_missing_files() for job in jobs):
             name = "--levels" if shared.levels else "--fps"
             raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
         for index, job in enumerate(jobs):

@@ -76,7 +76,7 @@ def test_box_holds_all_pixels_of_an_object():
 
 
 def test_prompts_are_parsed_by_frame_and_object():
-    prompts = group_prompts(["40:3=1,2,30,40", ":2=10:20-40:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
+    prompts = group_prompts(["40:3=1,2,30,40", ":2=40:20-10:60"], ["5,6", ":1=7.5,8"], ["0=9,9"])
     assert list(prompts) == [0, 40]
     assert prompts[40][3].box == (1, 2, 30, 40)
     assert prompts[0][2].box == (10, 20, 30, 40)
@@ -99,7 +99,7 @@ FRACTIONS = "not in pixels; multiply fractions of the image by its width and hei
     ([], [":70000=3,3"], [], "point :70000=3,3: .* id from 1 to 65535"),
     ([], ["x=3,3"], [], "point x=3,3"),
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
-    (["2=9:9-3:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
+    (["2=9:9-9:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
     (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask that"),
 ])  # fmt: skip

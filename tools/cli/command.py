@@ -205,7 +205,9 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             _flush_output()
             return _print_error("stopped: an output has no space left; free space", 1)
         if isinstance(error, OSError) and error.filename is not None:
-            return _print_error(f"error: {error.filename}: {error.strerror}", 2)
+            return _print_error(
+                f"error: {error.filename}: {error.strerror}; check it, or give another path", 2
+            )
         raise
 
 

@@ -122,6 +122,13 @@ def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[
     return tuple(text for text in values if not SETTING.fullmatch(text))
 
 
+def take_checkpoint(ctx: click.Context, param: click.Parameter, paths: Sequence[Path]) -> Path | None:
+    """Return the only checkpoint, None if unset; fail if the option is repeated."""
+    if len(paths) > 1:
+        raise click.UsageError("--checkpoint: given more than once; this command uses a single model")
+    return paths[0] if paths else None
+
+
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
@@ -134,8 +141,9 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
     return option(
         "--checkpoint",
         type=Checkpoint,
-        multiple=multiple is not None,
-        default=None if multiple or untrained else BUNDLED_CHECKPOINT,
+        multiple=True,
+        callback=take_checkpoint if multiple is None else None,
+        default=() if multiple or untrained else (BUNDLED_CHECKPOINT,),
         help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
     )
 

@@ -620,6 +620,9 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, repeating, capsys, read_e
     (clips / "d.mp4").unlink()
     assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
     assert "d.mp4: no such file" in capsys.readouterr().err
+    (clips / "d.csv").write_text("video,masks,start\nd.mp4,d.png,x\n")
+    assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
+    assert "line 2: start x: expected a frame number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])

@@ -166,6 +166,7 @@ REFUSED = [
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
     (["video", "other", "--start", "0"], "--start: applies to a single video"),
+    (["video", "--checkpoint", "bundled", "--checkpoint", "bundled"], "--checkpoint: given more than once"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
 ]  # fmt: skip
 
