@@ -16,11 +16,14 @@ from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
-from aotlab.utils.plugins import STUDIO_SIDECARS
 from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
+
+
+SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""patterns of files beside a mask file whose contents its reader may use"""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
     for frame, object_id, text in job.masks:
         file = Path(text)
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
-        masks.append((frame, object_id, _digest_files(file, STUDIO_SIDECARS)))
+        masks.append((frame, object_id, _digest_files(file, SIDECARS)))
     prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
     # other files of an ONNX file's name may have its weights
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.jobs.classes import ObjectClasses
-from aotlab.media.annotations import MaskWriter, find_mask_writer
+from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
@@ -28,7 +28,6 @@ from aotlab.utils.plugins import (
     list_mask_formats,
     list_plugins,
     load_plugin,
-    require_output_name,
 )
 
 if TYPE_CHECKING:

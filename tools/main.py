@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from aotlab import __version__
 from aotlab.tools.cli.command import EXIT_CODES, CommandGroup
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.plugins import COMMAND_PLUGINS, STUDIO_COMMANDS, STUDIO_NEEDED, list_plugins, load_plugin
+from aotlab.utils.plugins import COMMAND_PLUGINS, STUDIO_NEEDED, list_plugins, load_plugin
 
 COMMON_COMMANDS = {
     "track": "Track objects in a video.",
@@ -34,6 +34,12 @@ OTHER_COMMANDS = {
     "vot": "Track for the VOT toolkit.",
     "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }
+STUDIO_COMMANDS = {
+    "annotate": "Draw, track and correct masks in the browser.",
+    "convert": "Convert masks from one format to another.",
+    "export-clips": "Write the corrected masks of a list of videos into its results.",
+}
+"""commands of the package aotlab-studio, with their help"""
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"
 COMPLETION = f"""\

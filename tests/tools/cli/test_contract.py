@@ -11,9 +11,8 @@ from click import Context
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
-from aotlab.tools.main import COMMANDS, main
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from aotlab.utils.plugins import STUDIO_COMMANDS
 from tests.processes import run_python
 
 
