@@ -217,14 +217,18 @@ def restore_aside(folder: Path) -> None:
 
 
 def remove_results(folder: Path, record: JobRecord, remove_file: Callable[[Path], None] = remove) -> None:
-    """Remove, or move, all results that a run has written into a folder; its record and other files stay."""
+    """Remove all results that a run has written into a folder; its record and other files stay.
+
+    ``remove_file``: called with each file; it may move it elsewhere.
+    """
     for path in (folder / name for name in record.outputs):
-        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
+        files = list_output_files(path, record)
         for file in files:
             remove_file(file)
-        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
-            with suppress(OSError):
-                emptied.rmdir()  # if it is empty
+        if path not in files:  # a folder
+            for emptied in sorted({path, *(file.parent for file in files)}, reverse=True):
+                with suppress(OSError):  # it has other files
+                    emptied.rmdir()
 
 
 def _remove_leftovers(folder: Path, record: JobRecord) -> None:
