@@ -122,8 +122,8 @@ class Batch:
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         # known before hours of tracking other videos
         for job in jobs:
-            if job.list_line and (problem := job.describe_missing_files()):
-                log.warning("%s: %s", job.list_line, problem)
+            if job.source_line and (problem := job.describe_missing_files()):
+                log.warning("%s: %s", job.source_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
@@ -176,7 +176,9 @@ class Batch:
         """Return the run of a job, or the record of its corrected masks, which are kept; warn about other classes."""
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
+            return plan_job(
+                job, folder, self._options, self._read_settings, force=self._force, from_list=True
+            )
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:
@@ -204,7 +206,7 @@ class Batch:
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            if not (job.list_line and job.describe_missing_files()):  # else known since the start
+            if not (job.source_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:

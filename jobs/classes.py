@@ -59,7 +59,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
     Args:
         path: the file; created if missing.
-        classes: class ids of the video by class name; None or 0: any free id from 1.
+        classes: class ids of the video by class name; None or 0: no id yet.
 
     Raises:
         InputError: the file is damaged or cannot be written.

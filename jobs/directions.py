@@ -1,8 +1,8 @@
 """Bidirectional tracking between annotated frames.
 
-Objects that a mask does not contain keep their tracked masks, as in one direction, and so do objects from their removal
-on. A mask of all objects resets the memory. Only the frames between two masks and the predictions of one direction are
-stored at a time, on disk.
+Objects that are missing in a mask keep the masks that were tracked forward; so do objects after their removal. A mask
+of all objects resets the memory. Only the frames between two masks and the predictions of one direction are stored at a
+time, on disk.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AnnotatedFrame(NamedTuple):
     mask: np.ndarray
     """H×W object ids"""
     complete: bool = True
-    """whether the mask contains all objects tracked until then"""
+    """whether the mask contains all objects tracked so far"""
 
 
 class TimedTracker:

@@ -99,8 +99,8 @@ class Job:
     """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
     rate: str | None = None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
-    list_line: str = field(default="", compare=False)
-    """line of the list that the job is from, for messages"""
+    source_line: str = field(default="", compare=False)
+    """file and line of the list that contains the job, for messages; empty: no list"""
 
     @classmethod
     def parse(
@@ -119,7 +119,7 @@ class Job:
         segmenter: Any = None,
         classes: Any = (),
         rate: Any = None,
-        list_line: str = "",
+        source_line: str = "",
     ) -> Job:
         """Return the job of values as the fields describe them; a single value of several needs no list.
 
@@ -142,13 +142,13 @@ class Job:
             segmenter=_parse_segmenter(segmenter),
             classes=parse_class_names(classes),
             rate=_check_text(rate, parse_rate),
-            list_line=list_line,
+            source_line=source_line,
         )
 
     @property
     def label(self) -> str:
         """Name and line of a list, for messages."""
-        return f"{self.name} ({self.list_line})" if self.list_line else self.name
+        return f"{self.name} ({self.source_line})" if self.source_line else self.name
 
     @property
     def has_objects(self) -> bool:
@@ -176,7 +176,7 @@ class Job:
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
         missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
-        remedy = "paths are relative to the list" if self.list_line else "check the spelling"
+        remedy = "paths are relative to the list" if self.source_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:

@@ -162,7 +162,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InputError(f"{path}, line {line}: not readable ({error}); correct it") from error
 
 
-def _read_job(row: Any, list_line: str, folder: Path) -> Job:
+def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     cells = row if isinstance(row, dict) else {}
     for column in cells:
@@ -176,7 +176,7 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
             values["overrides"] = shlex.split(overrides)
     location = locate_video(video, folder).text
     values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
-    job = Job.parse(video=location, list_line=list_line, **values)
+    job = Job.parse(video=location, source_line=source_line, **values)
     return replace(job, masks=tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks))
 
 

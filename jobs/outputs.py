@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """A `Prediction` from stored masks: of a frame tracked before an interruption, or of a project."""
+    """A prediction read from stored masks, for example those written before an interruption."""
 
     labels: np.ndarray
     """H×W object ids"""
@@ -71,7 +71,7 @@ class TrackedFrame:
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     prediction: Prediction | StoredPrediction
-    """masks, whose values are computed when they are read"""
+    """masks; values such as labels are computed when they are first read"""
     time: Fraction
     """time since the first frame in seconds"""
     max_id: int = 0
@@ -93,7 +93,7 @@ class OutputContext:
     classes: ObjectClasses = field(default_factory=ObjectClasses)
     """classes and attributes of the objects, if known"""
     frame_number: Callable[[int], int] = int
-    """returns the user-facing number of a frame from its index"""
+    """returns the number of a frame that users see, given its index"""
 
 
 class Output:
@@ -103,16 +103,17 @@ class Output:
     """
 
     file_name = ""
-    """name of the file or folder in the output folder"""
+    """Name of the file or folder in the output folder."""
     side_files: tuple[str, ...] = ()
-    """names of further files that it writes there"""
+    """Names of further files that it writes there."""
     description = ""
-    """content in a few words"""
+    """Content in a few words, for --write help."""
     bytes_per_pixel = 0.02
-    """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
+    """Bytes written for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
+    """Whether it writes a file for each object."""
     resumable = True
-    """whether ids and confidences suffice to write the frames of an interrupted run again"""
+    """whether an interrupted run can resume without probabilities, from stored masks and confidences"""
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         """Prepare the output of a video; nothing is written before the first frame."""
@@ -123,7 +124,7 @@ class Output:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Complete the file, which has a frame or more, unless each frame does; raise `InputError` on failure."""
+        """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
 
     def discard(self) -> None:
         """Remove an incomplete file, if there is one; complete files are kept."""
@@ -316,7 +317,7 @@ BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "vp9": VP9Video,
     "overlay": OverlayVideo,
 }
-"""outputs without annotation files and plug-ins, by name"""
+"""outputs by name, except annotation files and plug-ins"""
 
 
 def list_outputs() -> list[str]:
@@ -360,7 +361,7 @@ class Outputs:
         self.summaries: list[str] = []
         """summary lines, of `Output.summary`"""
         self.last = -1
-        """index in the source of the last written frame; -1 before the first"""
+        """index of the last written frame in the source; -1: none yet"""
         self.cuts: list[int] = []
         """indices of written frames that follow a cut"""
         self._source = context.source

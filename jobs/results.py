@@ -44,7 +44,7 @@ Action = Literal["track", "resume", "reuse"]
 STATE_FILE = ".track.state"
 """name of the checkpoint in a folder of results"""
 ASIDE = ".earlier"
-"""name of the folder with earlier results, until the first frame of the run that replaces them is written"""
+"""name of the folder that keeps earlier results until the run that replaces them has written a frame"""
 
 
 def choose_action(
@@ -163,13 +163,13 @@ class Replacement:
         self._folder, self._record, self._earlier = folder, record, earlier
         self._prompt_files, self._resumed = prompt_files or {}, resumed
         self._replaces = (folder / JOB_RECORD).exists() and not resumed
-        self._open = False  # whether it has begun and may be undone
+        self._undoable = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._open:
+        if not self._undoable:
             return
         if self._replaces:
             restore_aside(self._folder)
@@ -181,7 +181,7 @@ class Replacement:
         """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
         folder = self._folder
         _remove_leftovers(folder, self._earlier)
-        self._open = not self._resumed
+        self._undoable = not self._resumed
         if self._replaces:
             aside = make_folder(folder / ASIDE)
             remove_results(folder, self._earlier, lambda file: _move(file, aside / file.relative_to(folder)))
@@ -193,7 +193,7 @@ class Replacement:
 
     def commit(self) -> None:
         """Remove the results set aside; called once the first frame is written."""
-        self._open, aside = False, self._folder / ASIDE
+        self._undoable, aside = False, self._folder / ASIDE
         if self._replaces:
             leftover = aside.with_name(temporary_name(aside))  # `remove_leftovers` removes it after a kill
             with writing(aside):
@@ -261,7 +261,7 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
     """
     targets = {resolve_links(folder / name) for name in names}
     for path in inputs:
-        if resolve_links(path) == resolve_links(folder):  # masks in folders would be those of objects
+        if resolve_links(path) == resolve_links(folder):  # its results would be read as objects
             raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
             resolved = resolve_links(file)

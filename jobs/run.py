@@ -160,20 +160,20 @@ def plan_job(
     read_settings: Callable[[], Mapping[str, Any]],
     *,
     force: bool = False,
-    in_list: bool = False,
+    from_list: bool = False,
 ) -> JobRun:
-    """Check the inputs of a run and plan it; warn of frames before the first mask. No model is loaded.
+    """Check the inputs of a job and return its run. No model is loaded.
 
     Args:
         folder: output folder.
         options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
-        in_list: the job comes from a list: a stream is tracked once instead of at each run, and masks of another video
-            are refused, as lines may be mixed up.
+        from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
+            video are refused, as lines may be mixed up.
 
     Raises:
-        InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
+        InputError: a bad video, mask or prompt.
     """
     if problem := job.describe_missing_files():
         raise InputError(problem)
@@ -187,11 +187,11 @@ def plan_job(
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     # perhaps not meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
-        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
 
     def digest(record: JobRecord) -> dict[str, str]:
         settings = read_settings()  # checks them
-        if in_list or job.is_repeatable(options):
+        if from_list or job.is_repeatable(options):
             return digest_inputs(job, settings, record, frames.number(frames.first))
         return {"recording": secrets.token_hex()}  # another run has other frames
 
@@ -243,7 +243,7 @@ def _index_prompts(
     if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
-    subject = job.label if job.list_line else source.name
+    subject = job.label if job.source_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
@@ -267,7 +267,7 @@ def _warn_about_empty_masks(run: JobRun) -> None:
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
     log.warning(
         "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
-        job.label if job.list_line else run.source.name,
+        job.label if job.source_line else run.source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
         suggest_object_syntax(number) if number in unnamed else "",

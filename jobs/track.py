@@ -46,7 +46,7 @@ class JobRun:
     force: bool
     """whether results of other inputs are replaced"""
     record: JobRecord
-    """record of the run, which is completed at its end"""
+    """record to write; `execute_run` adds the results"""
     source: FrameSource
     frames: FrameSelection
     masks: Annotations
@@ -73,7 +73,7 @@ class JobRun:
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Results of `track` and `run_job`."""
+    """What `track` or `run_job` has written, and why it stopped early."""
 
     frames: int
     """number of frames written"""
@@ -84,7 +84,7 @@ class TrackResult:
     summaries: tuple[str, ...] = ()
     """summary lines, of `Output.summary`"""
     reused: bool = False
-    """whether nothing was tracked, as an earlier run has finished"""
+    """whether finished results were reused and nothing was tracked"""
     restored_frames: int = 0
     """number of written frames that an earlier, interrupted run had tracked"""
     dropped_frames: int = 0
@@ -94,11 +94,11 @@ class TrackResult:
     corrupt_packets: int = 0
     """number of undecodable packets of a stream"""
     cuts: tuple[int, ...] = ()
-    """numbers of frames that follow a cut, if ``rules.cuts`` is set"""
+    """numbers of the first frames after cuts, if ``rules.cuts`` is set"""
     levels: Levels | None = None
-    """black and white levels of images that are not shown as stored"""
+    """intensities shown as black and white; None: images are shown as stored"""
     signal_number: int | None = None
-    """number of the signal that stopped it, if one did"""
+    """number of the signal that stopped the run, if one did"""
     resumable: bool = False
     """whether another run with the same inputs resumes after an early stop"""
     error: str | None = None
@@ -106,7 +106,7 @@ class TrackResult:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal stopped it."""
+        """Whether a signal stopped the run."""
         return self.signal_number is not None
 
     @property

@@ -293,8 +293,8 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         "--shard",
         metavar="I/N",
         type=FunctionType(Shard.parse),
-        help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
-        "Slurm or Kubernetes",
+        help="track part I (from 0) of N of the jobs, independently of other processes; auto: read the "
+        "environment variables of Slurm or Kubernetes",
     ),
     flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )

@@ -56,7 +56,7 @@ def require(condition: object, message: str) -> None:
 
 
 def output_exists_error(output: Path, content: str, *, forceable: bool = False) -> InputError:
-    """Return the error about an output that must not be replaced; ``forceable``: except with ``--force``."""
+    """Return the error about an output that must not be replaced; ``forceable``: suggest ``--force``."""
     remedy = ", or replace it with --force" if forceable else ""
     return InputError(f"output {output}: already contains {content}; choose another output{remedy}")
 

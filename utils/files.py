@@ -126,7 +126,7 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     except Exception as error:  # each library has its own
         if isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
             raise
-        if not isinstance(error, OSError | ValueError):  # perhaps of our own code
+        if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
         raise InputError(f"{subject}: not readable ({describe_error(error)}); {advice}") from error
 
@@ -145,7 +145,7 @@ def prefix_errors(subject: object) -> Iterator[None]:
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, AttributeError | TypeError):  # perhaps of our own code
+    if isinstance(error, AttributeError | TypeError):  # may be a bug in aotlab
         text = f"{type(error).__name__}: {text}"
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 

@@ -40,7 +40,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
     Args:
         path: lock file, which names its holder and is removed afterwards; links are refused.
         timeout: seconds to wait; None: no limit.
-        subject: name of the locked thing in messages; None: the lock file.
+        subject: what is locked, for messages; None: the lock file.
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 

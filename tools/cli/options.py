@@ -52,7 +52,7 @@ quality = option(
     sets="input.scale",
     type=Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
-    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
+    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: from the config)",
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
@@ -63,7 +63,7 @@ memory_options = option_group(
         sets="memory.policy",
         metavar="POLICY",
         type=Choice(POLICIES),
-        help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
+        help=f"sets memory.policy: {', '.join(POLICIES)} (default: from the config; track, annotate and vot replace "
         "every_nth with restricted)",
     ),
     option(
@@ -71,7 +71,7 @@ memory_options = option_group(
         sets="memory.frames",
         type=Integer,
         help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
-        "(default: as in the settings)",
+        "(default: from the config)",
     ),
 )
 root = option(

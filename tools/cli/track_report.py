@@ -142,7 +142,7 @@ def report_plan(
 
 
 def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
-    """Warn of class names that differ only in letter case."""
+    """Warn about class names that differ only in letter case."""
     from aotlab.jobs.classes import find_class_variants
 
     for message in find_class_variants(classes):
