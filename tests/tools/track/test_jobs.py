@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +17,7 @@ from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
+from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
 from tests.tools.track.runs import Repeater, cli, save
@@ -93,7 +93,11 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
 
 
 def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys, monkeypatch):
-    fail = Mock(side_effect=InputError("summary.csv: cannot be written"))
+    def fail(folder, *_):
+        with pytest.raises(InUseError), locked(folder / LOCK_SUFFIX, 0):
+            pass
+        raise InputError("summary.csv: cannot be written")
+
     monkeypatch.setattr("aotlab.jobs.batch.write_summary", fail)
     assert track(clips) == 1
     (clips / "c.png").write_bytes(b"no mask")
