@@ -30,11 +30,11 @@ from aotlab.utils.text import format_count, strip_credentials
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 60.0
-"""seconds to wait while another shard holds the folder"""
+"""Seconds to wait while another shard holds the folder."""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
-"""files in the folder of a list, beside the folders of its jobs"""
+"""Names of the files in the folder of a list, beside the folders of its jobs."""
 
 
 class Batch:
@@ -69,7 +69,7 @@ class Batch:
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
         self.summary_error: str | None = None
-        """why `track` could not write the summary"""
+        """Why `track` could not write the summary."""
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
         """Track all unfinished jobs, or those of one shard; return the records of finished and failed ones by name.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
-"""patterns of files beside a mask file whose contents its reader may use"""
+"""Patterns of files beside a mask file whose contents its reader may use."""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:

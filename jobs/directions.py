@@ -24,20 +24,20 @@ from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictio
 from aotlab.jobs.outputs import StoredPrediction
 
 FrameResult = tuple[int, np.ndarray, Prediction | StoredPrediction]
-"""index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
+"""Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""
 
 
 class AnnotatedFrame(NamedTuple):
     """A frame and its mask."""
 
     frame_index: int
-    """index of the frame in its source"""
+    """Index of the frame in its source."""
     frame: np.ndarray
-    """H×W×3 uint8 RGB"""
+    """H×W×3 uint8 RGB."""
     mask: np.ndarray
-    """H×W object ids"""
+    """H×W object ids."""
     complete: bool = True
-    """whether the mask contains all objects tracked so far"""
+    """Whether the mask contains all objects tracked so far."""
 
 
 class TimedTracker:

@@ -24,7 +24,7 @@ from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
-"""suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+"""Suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class JobOptions:
     """Options of `track` and `run_job`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
-    """outputs to write, names of `list_outputs`; may be one name"""
+    """Names of the outputs to write, from `list_outputs`; a single name needs no tuple."""
     both_directions: bool = False
-    """track forward and backward from every annotated frame and merge the predictions"""
+    """Whether to track forward and backward from every annotated frame and merge the predictions."""
     realtime: bool = False
-    """drop frames to keep up with the source"""
+    """Whether to drop frames to keep up with the source."""
     timeout: float = 30.0
-    """seconds without a frame after which tracking stops"""
+    """Seconds without a frame after which tracking stops."""
     removals: tuple[tuple[int, int], ...] = ()
-    """pairs of frame number and object id; tracking of the object stops at the frame"""
+    """Pairs of frame number and object id: the object is not tracked from this frame on."""
     by_name: bool = False
-    """frame numbers are those in the file names of an image folder, not counted from 0"""
+    """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     progress: bool = True
-    """show a progress bar if stderr is a terminal"""
+    """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
         with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
@@ -74,33 +74,33 @@ class Job:
     """One video to track; `Job.parse` builds a job from command-line strings, numbers or arrays."""
 
     name: str
-    """name in records and lists; in the results of a list, also the folder's name"""
+    """Name in records and lists; in the results of a list, also the folder's name."""
     video: str
-    """source, as in `open_frames`"""
+    """Path, URL or camera, as `open_frames` takes it."""
     masks: tuple[FrameObjectValue, ...] = ()
-    """mask files, ``[FRAME][:ID]=FILE`` or FILE each"""
+    """Mask files, ``[FRAME][:ID]=FILE`` or FILE each."""
     overrides: tuple[str, ...] = ()
-    """``key=value`` settings of this job only"""
+    """``key=value`` settings of this job only."""
     levels: str | None = None
-    """levels, as in `open_frames`"""
+    """Intensities shown as black and white, ``auto`` or ``LOW,HIGH``; None: as `open_frames` chooses them."""
     start: int | None = None
-    """number of the first frame to track; None: the first of the video"""
+    """Number of the first frame to track; None: the first of the video."""
     end: int | None = None
-    """number of the last frame to track; None: the last of the video"""
+    """Number of the last frame to track; None: the last of the video."""
     boxes: tuple[FramePrompt, ...] = ()
-    """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
+    """Boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
     points: tuple[FramePrompt, ...] = ()
-    """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
+    """Points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1."""
     not_points: tuple[FramePrompt, ...] = ()
-    """points that are not on the objects"""
+    """Points that are not on the objects."""
     segmenter: tuple[Path, Path] | None = None
-    """segmenter of the prompts as two ONNX files; None: the checkpoint's own"""
+    """Segmenter of the prompts as two ONNX files; None: the checkpoint's own."""
     classes: Mapping[int, str] = field(default_factory=dict, hash=False)
-    """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
+    """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
     rate: str | None = None
-    """frames per second of an image folder or TIFF stack, as in `open_frames`"""
+    """Frames per second of an image folder or TIFF stack, as in `open_frames`."""
     source_line: str = field(default="", compare=False)
-    """file and line of the list that contains the job, for messages; empty: no list"""
+    """File and line of the list that contains the job, for messages; empty: no list."""
 
     @classmethod
     def parse(

@@ -24,7 +24,7 @@ from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
-"""suffixes of videos and TIFF stacks in a folder of videos"""
+"""Suffixes of videos and TIFF stacks in a folder of videos."""
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -185,9 +185,9 @@ COLUMNS = {
     "class": "classes", "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
     "start": "start", "end": "end",
 }  # fmt: skip
-"""columns of a list, with the field of `Job` that each sets"""
+"""Columns of a list, with the field of `Job` that each sets."""
 LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
-"""columns whose cells hold several values, separated by ; in a CSV"""
+"""Columns whose cells hold several values, separated by ; in a CSV."""
 
 
 def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list[Job]:

@@ -26,7 +26,7 @@ class ObjectProbabilities:
 
     ids: tuple[int, ...]
     probabilities: Tensor
-    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
+    """(1+n)×H×W: the background, then the objects in the order of ``ids``."""
 
     @property
     def labels(self) -> np.ndarray:

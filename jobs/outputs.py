@@ -41,9 +41,9 @@ class StoredPrediction:
     """A prediction read from stored masks, for example those written before an interruption."""
 
     labels: np.ndarray
-    """H×W object ids"""
+    """H×W object ids."""
     confidence: Mapping[int, float]
-    """confidence of all objects tracked so far, by id"""
+    """Confidence of all objects tracked so far, by id."""
     disagreement: Mapping[int, float] = field(default_factory=dict)
     cut: bool = False
 
@@ -67,17 +67,17 @@ class TrackedFrame:
     """A frame with its prediction, and the data of its video for outputs."""
 
     index: int
-    """index of the frame in its source"""
+    """Index of the frame in its source."""
     frame: np.ndarray
-    """H×W×3 uint8 RGB"""
+    """H×W×3 uint8 RGB."""
     prediction: Prediction | StoredPrediction
-    """masks; values such as labels are computed when they are first read"""
+    """Masks; values such as labels are computed when they are first read."""
     time: Fraction
-    """time since the first frame in seconds"""
+    """Time since the first frame in seconds."""
     max_id: int = 0
-    """largest object id of the video, if known"""
+    """Largest object id of the video, if known."""
     annotated_ids: frozenset[int] = frozenset()
-    """ids of the objects in the mask of this frame; empty without one"""
+    """Ids of the objects in the mask of this frame; empty without one."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -91,9 +91,9 @@ class OutputContext:
 
     source: FrameSource
     classes: ObjectClasses = field(default_factory=ObjectClasses)
-    """classes and attributes of the objects, if known"""
+    """Classes and attributes of the objects, if known."""
     frame_number: Callable[[int], int] = int
-    """returns the number of a frame that users see, given its index"""
+    """Returns the number of a frame that users see, given its index."""
 
 
 class Output:
@@ -113,7 +113,7 @@ class Output:
     per_object = False
     """Whether it writes a file for each object."""
     resumable = True
-    """whether an interrupted run can resume without probabilities, from stored masks and confidences"""
+    """Whether an interrupted run can resume without probabilities, from stored masks and confidences."""
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         """Prepare the output of a video; nothing is written before the first frame."""
@@ -280,7 +280,7 @@ class LostObjects:
 
     FRAMES = 5
     MIN_CONFIDENCE = 0.6
-    """smallest confidence of a visible object; a coin flip between two objects has confidence 0.5"""
+    """Smallest confidence of a visible object; a coin flip between two objects has confidence 0.5."""
 
     def __init__(self) -> None:
         self._unseen: dict[int, int] = {}
@@ -317,7 +317,7 @@ BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "vp9": VP9Video,
     "overlay": OverlayVideo,
 }
-"""outputs by name, except annotation files and plug-ins"""
+"""Outputs by name, except annotation files and plug-ins."""
 
 
 def list_outputs() -> list[str]:
@@ -355,15 +355,15 @@ class Outputs:
 
     def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
         self.written: dict[str, Path] = {}
-        """completed files and folders by name, after `finish`"""
+        """Completed files and folders by name, after `finish`."""
         self.frames = 0
-        """number of frames written to all outputs"""
+        """Number of frames written to all outputs."""
         self.summaries: list[str] = []
-        """summary lines, of `Output.summary`"""
+        """Lines that summarize the outputs, from `Output.summary`."""
         self.last = -1
-        """index of the last written frame in the source; -1: none yet"""
+        """Index of the last written frame in the source; -1: none yet."""
         self.cuts: list[int] = []
-        """indices of written frames that follow a cut"""
+        """Indices of written frames that follow a cut."""
         self._source = context.source
         self._outputs = {name: output(folder / output.file_name, context) for name, output in classes.items()}
 

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Action = Literal["track", "resume", "reuse"]
-"""track from the first frame, resume, or reuse finished results"""
+"""What a run does: track from the first frame, resume, or reuse finished results."""
 STATE_FILE = ".track.state"
-"""name of the checkpoint in a folder of results"""
+"""Name of the checkpoint in a folder of results."""
 ASIDE = ".earlier"
-"""name of the folder that keeps earlier results until the run that replaces them has written a frame"""
+"""Name of the folder that keeps earlier results until the run that replaces them has written a frame."""
 
 
 def choose_action(

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT = FileKind("progress of a tracked video", 4, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
-"""seconds between two saves"""
+"""Seconds between two saves."""
 
 
 class ResumingTracker(TimedTracker):

@@ -41,22 +41,22 @@ class JobRun:
 
     job: Job
     folder: Path
-    """output folder"""
+    """Folder that receives the results."""
     options: JobOptions
     force: bool
-    """whether results of other inputs are replaced"""
+    """Whether results of other inputs are replaced."""
     record: JobRecord
-    """record to write; `execute_run` adds the results"""
+    """Record to write; `execute_run` adds the results."""
     source: FrameSource
     frames: FrameSelection
     masks: Annotations
-    """masks from files or arrays, with class names"""
+    """Masks from files or arrays, with class names."""
     prompts: Mapping[int, Mapping[int, Prompt]]
-    """prompts by frame index and object id, with boxes cropped to the frame"""
+    """Prompts by frame index and object id, with boxes cropped to the frame."""
     removals: Mapping[int, Sequence[int]]
-    """ids of the objects to remove, by frame index"""
+    """Ids of the objects to remove, by frame index."""
     objects: set[int]
-    """ids of all objects"""
+    """Ids of all objects to track."""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -76,33 +76,33 @@ class TrackResult:
     """What `track` or `run_job` has written, and why it stopped early."""
 
     frames: int
-    """number of frames written"""
+    """Number of frames written."""
     seconds: float
-    """seconds spent in the tracker, without reading and writing"""
+    """Seconds spent in the tracker, without reading and writing."""
     written: dict[str, Path] = field(default_factory=dict)
-    """completed outputs by name; after an early stop they hold the frames until then"""
+    """Completed outputs by name; after an early stop they hold the frames until then."""
     summaries: tuple[str, ...] = ()
-    """summary lines, of `Output.summary`"""
+    """Lines that summarize the outputs, from `Output.summary`."""
     reused: bool = False
-    """whether finished results were reused and nothing was tracked"""
+    """Whether finished results were reused and nothing was tracked."""
     restored_frames: int = 0
-    """number of written frames that an earlier, interrupted run had tracked"""
+    """Number of written frames that an earlier, interrupted run had tracked."""
     dropped_frames: int = 0
-    """number of frames dropped to keep up"""
+    """Number of frames dropped to keep up."""
     damaged_frames: tuple[int, ...] = ()
-    """indices of damaged frames concealed by the decoder"""
+    """Indices of damaged frames concealed by the decoder."""
     corrupt_packets: int = 0
-    """number of undecodable packets of a stream"""
+    """Number of undecodable packets of a stream."""
     cuts: tuple[int, ...] = ()
-    """numbers of the first frames after cuts, if ``rules.cuts`` is set"""
+    """Numbers of the first frames after cuts, if ``rules.cuts`` is set."""
     levels: Levels | None = None
-    """intensities shown as black and white; None: images are shown as stored"""
+    """Intensities shown as black and white; None: images are shown as stored."""
     signal_number: int | None = None
-    """number of the signal that stopped the run, if one did"""
+    """Number of the signal that stopped the run, if one did."""
     resumable: bool = False
-    """whether another run with the same inputs resumes after an early stop"""
+    """Whether another run with the same inputs resumes after an early stop."""
     error: str | None = None
-    """reason for an early stop or missing outputs; None on success"""
+    """Reason for an early stop or missing outputs; None on success."""
 
     @property
     def interrupted(self) -> bool:
@@ -169,7 +169,6 @@ def track_frames(
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
     is_stopped = stop.is_set() and not error
-    problem = None if is_stopped else describe_problem(error, source, {*masks}, removals, outputs)
     return TrackResult(
         outputs.frames,
         tracker.seconds,
@@ -181,7 +180,7 @@ def track_frames(
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
-        error=problem,
+        error=None if is_stopped else _describe_problem(error, run, outputs),
     )
 
 
@@ -248,23 +247,17 @@ def pace_frames(
         yield index, frame
 
 
-def describe_problem(
-    error: Exception | None,
-    source: FrameSource,
-    masks: Iterable[int],
-    removals: Iterable[int],
-    outputs: Outputs,
-) -> str | None:
+def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) -> str | None:
     """Return the message about an early stop, or about masks and removals on missing frames; None without either."""
     if error is not None:
         missing = ", ".join(outputs.incomplete)
         return f"{error} (not completed: {missing})" if missing else str(error)
-    num_frames = outputs.last + 1
+    name, num_frames = run.source.name, outputs.last + 1
     if not num_frames:
-        return f"{source.name}: ended before the first frame to track; give an earlier start"
-    if unused := [index for index in (*masks, *removals) if index >= num_frames]:
+        return f"{name}: ended before the first frame to track; give an earlier start"
+    if unused := [index for index in (*run.masks, *run.removals) if index >= num_frames]:
         return (
-            f"{source.name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} "
-            f"frames; give a frame from 0 to {num_frames - 1}"
+            f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; give "
+            f"a frame from 0 to {num_frames - 1}"
         )
     return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aotlab.evaluation.agreement import Pair
 
 MAX_LISTED = 10
-"""largest number of printed frames"""
+"""Largest number of printed frames."""
 
 
 def format_pair(pair: Pair) -> str:

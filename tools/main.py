@@ -27,7 +27,7 @@ COMMON_COMMANDS = {
     "export": "Write a model as ONNX graphs.",
     "weights": "List, download and check the published checkpoints.",
 }
-"""commands shown first, with their help, so that the list imports none of them"""
+"""Commands shown first, with their help, so that the list imports none of them."""
 OTHER_COMMANDS = {
     "agreement": "Compare two annotations of a video.",
     "table": "Run a table of a paper and compare.",
@@ -39,7 +39,7 @@ STUDIO_COMMANDS = {
     "convert": "Convert masks from one format to another.",
     "export-clips": "Write the corrected masks of a list of videos into its results.",
 }
-"""commands of the package aotlab-studio, with their help"""
+"""Commands of the package aotlab-studio, with their help."""
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"
 COMPLETION = f"""\

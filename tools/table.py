@@ -41,7 +41,7 @@ class TableRunner:
     ranks: int
     failed: bool = False
     finished: dict[tuple[str, ...], Path] = field(default_factory=dict)
-    """results by the arguments of the command"""
+    """Results by the arguments of the command."""
 
     def run_row(self, row: TableRow) -> str:
         """Return our figures for a row, or the reason for missing ones."""

@@ -55,14 +55,14 @@ if TYPE_CHECKING:
     from aotlab.jobs.job import Job, JobOptions
 
 RESULTS_SUFFIX = ".tracked"
-"""suffix of the default output folder"""
+"""Suffix of the default output folder."""
 SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options of a single video, by field of `Job`"""
+"""Options of a single video, by field of `Job`."""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
-"""suffixes of mask files, which are never videos"""
+"""Suffixes of mask files, which are never videos."""
 
 
 def parse_removal(text: str) -> tuple[int, int]:

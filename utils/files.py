@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
-"""largest JSON file that is read; a million polygons of 100 points take less"""
+"""Largest JSON file that is read; a million polygons of 100 points take less."""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
-"""errors in a reader that its file does not cause"""
+"""Errors that a damaged file never causes."""
 FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
-"""number and length of the blocks that `digest_samples` reads"""
+"""Number and length of the blocks that `digest_samples` reads."""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
-"""unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
+"""Unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces."""
 
 
 @contextmanager

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from aotlab.utils.distributed import Distributed
 
 LOCK_SUFFIX = ".lock"
-"""name of the lock file in an output folder"""
+"""Name of the lock file in an output folder."""
 POLL_SECONDS = 0.01
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""errors of file systems without locks, on which nothing is locked"""
+"""Errors of file systems without locks, on which nothing is locked."""
 log = logging.getLogger(__name__)
 
 

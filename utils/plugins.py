@@ -10,12 +10,12 @@ from typing import Any
 from aotlab.utils.errors import InputError
 
 COMMAND_PLUGINS = "aotlab.commands"
-"""group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's"""
+"""Group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's."""
 MASK_READER_PLUGINS = "aotlab.mask_readers"
 MASK_WRITER_PLUGINS = "aotlab.mask_writers"
 OUTPUT_PLUGINS = "aotlab.outputs"
 STUDIO_NEEDED = "needs the package aotlab-studio; pip install ./studio in a checkout"
-"""end of the message about a missing command or output"""
+"""End of the message about a missing command or output."""
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:

@@ -20,13 +20,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 READ_AHEAD, WRITE_BEHIND = 4, 2
-"""largest number of items waiting to be tracked, and of results waiting to be written"""
+"""Largest number of items waiting to be tracked, and of results waiting to be written."""
 HELPER_THREADS = 2
-"""number of threads beside the one that tracks: one reads, one writes"""
+"""Number of threads beside the one that tracks: one reads, one writes."""
 POLL_SECONDS = 0.1
-"""interval in seconds at which a waiting thread checks whether to stop"""
+"""Interval in seconds at which a waiting thread checks whether to stop."""
 END = object()
-"""stands for the end of the items in a queue"""
+"""Stands for the end of the items in a queue."""
 
 
 class StallError(TimeoutError):
@@ -94,7 +94,7 @@ class ReadAhead(Generic[Item]):
     ) -> None:
         self.stop = stop
         self.dropped = 0
-        """number of late items that were dropped"""
+        """Number of late items that were dropped."""
         self._timeout, self._must_keep = timeout, must_keep
         self._waiting = queue.Queue[Any](READ_AHEAD if must_keep is None else 0)
         self._closed = False

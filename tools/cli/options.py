@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
-"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
+"""A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = (
     "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
 )
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""names of ``--quality`` to `input.scale`"""
+"""Names of ``--quality`` to `input.scale`."""
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "replace existing results of another run")
@@ -194,12 +194,12 @@ class BenchmarkOptions:
     """Videos of a benchmark, chosen by `benchmark_options`."""
 
     dataset: str = ""
-    """empty without ``--dataset``"""
+    """Empty without ``--dataset``."""
     root: Path | None = None
-    """folder of the data set; None: `find_default_root`"""
+    """Folder of the data set; None: `find_default_root`."""
     split: str = "val"
     sequence: tuple[str, ...] = ()
-    """names of the videos to use; empty: all"""
+    """Names of the videos to use; empty: all."""
     new_objects: bool = False
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aotlab.utils.shards import Shard
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
-"""status of a video in a dry run, by its `Action`"""
+"""Status of a video in a dry run, by its `Action`."""
 
 
 def report_disk_space(output: Path, num_bytes: int) -> None:
