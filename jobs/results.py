@@ -67,19 +67,21 @@ def choose_action(
     missing = "" if difference or aside.is_dir() else _describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
         return "reuse", earlier
-    obstacles = [(content, False) for content in _find_obstacles(folder, record, earlier)]
-    if aside.is_dir() or any(_has_content(folder / name) for name in earlier.outputs):
+    if (obstacle := next(_find_obstacles(folder, record, earlier), None)) is not None:
+        raise output_exists_error(folder, obstacle)
+    if not force and (aside.is_dir() or any(_has_content(folder / name) for name in earlier.outputs)):
         edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
+        content = ""
         if difference:
-            edits = " and masks that were edited" if edited else ""
-            obstacles.append((f"results of other inputs ({difference}){edits}", True))
+            content = (
+                f"results of other inputs ({difference}){' and masks that were edited' if edited else ''}"
+            )
         elif earlier.error is None:
-            obstacles.append((f"results without {missing}", True))
+            content = f"results without {missing}"
         elif edited:
-            obstacles.append(("masks that were edited after its run failed", True))
-    for content, forceable in obstacles:
-        if not (force and forceable):
-            raise output_exists_error(folder, content, forceable=forceable)
+            content = "masks that were edited after its run failed"
+        if content:
+            raise output_exists_error(folder, content, forceable=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
 
@@ -297,5 +299,5 @@ def record_failure(folder: Path, record: JobRecord) -> None:
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders in a folder that have a record of a job, in natural order."""
     return [
-        output / name for name in order_names(path.parent.name for path in output.glob(f"*/{JOB_RECORD}"))
+        output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{JOB_RECORD}"))
     ]

@@ -239,6 +239,9 @@ def test_dry_run_of_one_video_says_what_a_run_does(video, mask, tmp_path, capsys
     for name in ("masks", JOB_RECORD):
         (tmp_path / "out" / name).rename(tmp_path / "out" / ASIDE / name)
     assert dry_run().endswith("status: done\n")
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run"]) == 2
+    assert "results of other inputs (different frames)" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run", "--force"]) == 0
     assert (tmp_path / "out" / ASIDE / JOB_RECORD).exists()
 
 
