@@ -6,41 +6,35 @@ import csv
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
-from aotlab.jobs.digests import digest_inputs, digest_settings, result_settings
-from aotlab.jobs.job import Job
-from aotlab.jobs.results import (
-    describe_difference,
-    list_job_folders,
-    record_failure,
-    resolve_links,
-)
-from aotlab.jobs.run import JobRun, check_run, execute_run, make_record, plan_job
-from aotlab.jobs.track import JobOptions
+from aotlab.jobs.digests import result_settings
+from aotlab.jobs.job import Job, JobOptions
+from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.run import check_run, execute_run, make_record, plan_job
+from aotlab.jobs.track import JobRun
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
-from aotlab.media.video import compute_fingerprint
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
-from aotlab.utils.files import atomic_path, base_name, make_folder, prefix_errors
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
-from aotlab.utils.text import format_count, join_truncated, strip_credentials
+from aotlab.utils.text import format_count, strip_credentials
 
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 60.0
-"""seconds to wait while another shard holds the folder"""
+"""Seconds to wait while another shard holds the folder."""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
-"""files in the folder of a list, beside the folders of its jobs"""
+"""Names of the files in the folder of a list, beside the folders of its jobs."""
 
 
 class Batch:
@@ -66,16 +60,16 @@ class Batch:
         *,
         force: bool = False,
     ) -> None:
-        for name in (job.name for job in jobs):
-            message = f"job {name}: this name is reserved; choose another"
-            require(name.lower() not in LIST_FILES, message)
+        for job in jobs:
+            if job.name.lower() in LIST_FILES:
+                raise InputError(f"job {job.name}: this name is reserved; choose another")
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._read_settings = cache(partial(result_settings, tracker, options))
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
         self.summary_error: str | None = None
-        """why `track` could not write the summary"""
+        """Why `track` could not write the summary."""
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
         """Track all unfinished jobs, or those of one shard; return the records of finished and failed ones by name.
@@ -96,23 +90,26 @@ class Batch:
                 remove_leftovers(self._output)
                 _require_list_folder(self._output, self._jobs)
                 self._start(self._jobs, "")
-                records = self._list_ended(self._run_until_stopped(self._jobs, stop))
-                self._write_summary(records)
+                records = self._collect_records(self._run_until_stopped(self._jobs, stop))
+                with self._keep_summary_error():
+                    write_summary(self._output, self._jobs, records)
                 return records
         jobs = self._jobs[shard.index :: shard.count]
         with self._locked():
             _require_list_folder(self._output, self._jobs)
         self._start(jobs, f" in shard {shard}")
         records = self._run_until_stopped(jobs, stop)
-        ended = self._list_ended(records)
-        if len(ended) == len(self._jobs):
-            self._write_summary(ended)
+        all_records = self._collect_records(records)
+        if len(all_records) == len(self._jobs):
+            with self._keep_summary_error(), self._locked():
+                write_summary(self._output, self._jobs, all_records)
         return records
 
-    def _write_summary(self, records: Mapping[str, JobRecord]) -> None:
-        """Write the summary; an error is kept in `summary_error`, as the jobs have ended."""
+    @contextmanager
+    def _keep_summary_error(self) -> Iterator[None]:
+        """Keep an error of the block in `summary_error` instead of raising it, as the jobs have ended."""
         try:
-            write_summary(self._output, self._jobs, records)
+            yield
         except InputError as error:
             self.summary_error = str(error)
 
@@ -125,61 +122,20 @@ class Batch:
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
         # known before hours of tracking other videos
         for job in jobs:
-            if job.list_line and (problem := job.describe_missing_files()):
-                log.warning("%s: %s", job.list_line, problem)
-        if names := [job.name for job in jobs if self._has_other_settings(job)]:
-            outcome = "are replaced" if self._force else "need --force, or another output folder"
-            log.warning("results of other settings %s: %s", outcome, join_truncated(names))
-
-    def _has_other_settings(self, job: Job) -> bool:
-        """Return whether the results of a job, if there are any, are of other settings than this list's."""
-        folder = self._output / job.name
-        if (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder, warn=False)) is None:
-            return False
-        return record.input_digests.get("settings") not in (None, digest_settings(job, self._read_settings()))
+            if job.source_line and (problem := job.describe_missing_files()):
+                log.warning("%s: %s", job.source_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder briefly, as other shards do."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
-    def _list_ended(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of ended jobs by name, in order: those of this run, and of other jobs the stored ones.
-
-        Stored results of other inputs, which a run would refuse, count as failed.
-        """
-        ended = {}
-        for job in self._jobs:
-            record = records.get(job.name) or read_job_record(self._output / job.name)
-            if record is None or record.error == UNFINISHED:
-                continue
-            if job.name not in records and record.error is None:
-                record = replace(record, error=self._describe_change(job, record))
-            ended[job.name] = record
-        return ended
-
-    def _describe_change(self, job: Job, record: JobRecord) -> str | None:
-        """Return why a run would refuse the results of a job; None if they are of its current inputs, or corrected.
-
-        If its files are missing, only the settings are compared.
-        """
-        folder, path = self._output / job.name, Path(job.video)
-        if (folder / CORRECTED_FILE).exists():
-            return None
-        try:
-            if job.describe_missing_files():
-                difference = "different settings" if self._has_other_settings(job) else ""
-            else:
-                if job.is_stored:
-                    record = replace(
-                        record, video_name=base_name(path), fingerprint=compute_fingerprint(path)
-                    )
-                difference = describe_difference(
-                    record.input_digests, digest_inputs(job, self._read_settings(), record)
-                )
-        except InputError as error:
-            return str(error)
-        content = f"results of other inputs ({difference})"
-        return str(output_exists_error(folder, content, forceable=True)) if difference else None
+    def _collect_records(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
+        """Return the records of finished and failed jobs by name: those of this run, else the stored ones."""
+        found = (
+            (job.name, records.get(job.name) or read_job_record(self._output / job.name))
+            for job in self._jobs
+        )
+        return {name: record for name, record in found if record is not None and record.error != UNFINISHED}
 
     def summarize(self) -> dict[str, JobRecord]:
         """Write the summary of a list that was tracked in shards; return the records of ended jobs by name.
@@ -194,12 +150,12 @@ class Batch:
             )
         with self._locked():
             _require_list_files(self._output)
-            records = self._list_ended({})
+            records = self._collect_records({})
             write_summary(self._output, self._jobs, records)
         return records
 
-    def preview(self) -> Iterator[JobRun | JobRecord | InputError]:
-        """Yield the planned run of each job, the record of corrected masks, which are kept, or why it would fail.
+    def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
+        """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
 
         Everything is checked that `track` would refuse, the settings of single jobs with each job; nothing is written.
 
@@ -212,17 +168,17 @@ class Batch:
         for job in self._jobs:
             try:
                 run = self._plan(job)
-                if isinstance(run, JobRun):
-                    check_run(run, self._load_tracker)
-                yield run
+                yield (run, check_run(run, self._load_tracker)) if isinstance(run, JobRun) else run
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
     def _plan(self, job: Job) -> JobRun | JobRecord:
-        """Return the planned run of a job, or the record of corrected masks, which are kept; warn of other classes."""
+        """Return the run of a job, or the record of its corrected masks, which are kept; warn about other classes."""
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return plan_job(job, folder, self._options, self._read_settings, force=self._force, in_list=True)
+            return plan_job(
+                job, folder, self._options, self._read_settings, force=self._force, from_list=True
+            )
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:
@@ -250,7 +206,7 @@ class Batch:
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            if not (job.list_line and job.describe_missing_files()):  # else known since the start
+            if not (job.source_line and job.describe_missing_files()):  # else known since the start
                 log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
@@ -264,7 +220,7 @@ class Batch:
             speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
             outcome = f"{format_count(result.frames, 'frame')}, {speed}"
         log.info("%s: %s", job.name, outcome)
-        return run.record
+        return (read_job_record(run.folder) if result.reused else None) or run.record
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, which is stored as `record_failure` does."""

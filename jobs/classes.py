@@ -12,7 +12,7 @@ from aotlab.utils.files import read_json, reading, write_text
 from aotlab.utils.locks import locked
 
 CLASSES = "classes.json"
-"""name of the file with the class ids of a list of videos in the folder of its results"""
+"""Name of the file with the class ids of a list of videos in the folder of its results."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class ObjectClasses:
     """Classes and attributes of the objects of a video, for outputs that store them."""
 
     class_names: Mapping[int, str] = field(default_factory=dict)
-    """class names by object id"""
+    """Class names by object id."""
     class_ids: Mapping[str, int] = field(default_factory=dict)
-    """class ids by class name"""
+    """Class ids by class name."""
     attributes: AttributeTable = field(default_factory=dict)
-    """attributes of the objects"""
+    """Attributes of the objects, for formats that store them."""
 
     @classmethod
     def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
@@ -59,7 +59,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
     Args:
         path: the file; created if missing.
-        classes: class ids of the video by class name; None or 0: any free id from 1.
+        classes: class ids of the video by class name; None or 0: no id yet.
 
     Raises:
         InputError: the file is damaged or cannot be written.

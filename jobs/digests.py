@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.jobs.job import Job
-from aotlab.jobs.track import JobOptions
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
-from aotlab.utils.plugins import STUDIO_SIDECARS
 from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
+
+
+SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""Patterns of files beside a mask file whose contents its reader may use."""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
@@ -43,15 +45,12 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     }
 
 
-def digest_settings(job: Job, settings: Mapping[str, Any]) -> str:
-    """Return a digest of `result_settings` with the job's overrides."""
-    return _digest(settings, job.overrides)
-
-
-def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> dict[str, str]:
+def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, first: int) -> dict[str, str]:
     """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
 
-    ``record``: has name and fingerprint of the video, which may be moved.
+    Args:
+        record: its name and fingerprint identify the video even if it was moved.
+        first: number of the first frame.
     """
     video: tuple[Any, ...] = (strip_credentials(job.video),)
     if record.fingerprint:  # samples leave out parts of large files; archives hold whole seconds
@@ -59,14 +58,11 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> d
         files = sorted(list_images(path)) if path.is_dir() else [path]
         times = [int(file.stat().st_mtime) for file in files]
         video = (record.video_name, record.fingerprint, times)
-    first = job.start
-    if first is None:
-        first = -1 if settings.get("by_name") else 0  # file names, which are not read, number the frames
     masks = []
     for frame, object_id, text in job.masks:
         file = Path(text)
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
-        masks.append((frame, object_id, _digest_files(file, STUDIO_SIDECARS)))
+        masks.append((frame, object_id, _digest_files(file, SIDECARS)))
     prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
     # other files of an ONNX file's name may have its weights
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
@@ -77,7 +73,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord) -> d
         "frames": _digest(first, job.end),
         "masks or prompts": _digest(masks, prompts, segmenter),
         "classes": _digest(sorted(job.classes.items())),
-        "settings": digest_settings(job, settings),
+        "settings": _digest(settings, job.overrides),
     }
 
 

@@ -1,8 +1,8 @@
 """Bidirectional tracking between annotated frames.
 
-Objects that a mask does not contain keep their tracked masks, as in one direction, and so do objects from their removal
-on. A mask of all objects resets the memory. Only the frames between two masks and the predictions of one direction are
-stored at a time, on disk.
+Objects that are missing in a mask keep the masks that were tracked forward; so do objects after their removal. A mask
+of all objects resets the memory. Only the frames between two masks and the predictions of one direction are stored at a
+time, on disk.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictio
 from aotlab.jobs.outputs import StoredPrediction
 
 FrameResult = tuple[int, np.ndarray, Prediction | StoredPrediction]
-"""index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
+"""Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""
 
 
 class AnnotatedFrame(NamedTuple):
     """A frame and its mask."""
 
     frame_index: int
-    """index of the frame in its source"""
+    """Index of the frame in its source."""
     frame: np.ndarray
-    """H×W×3 uint8 RGB"""
+    """H×W×3 uint8 RGB."""
     mask: np.ndarray
-    """H×W object ids"""
+    """H×W object ids."""
     complete: bool = True
-    """whether the mask contains all objects tracked until then"""
+    """Whether the mask contains all objects tracked so far."""
 
 
 class TimedTracker:

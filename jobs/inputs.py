@@ -48,11 +48,11 @@ class FrameSelection:
         self._numbers = _read_numbers(video) if by_name else None
         self._count_frames = video.count_frames
         self.length_is_estimate = video.length_is_estimate
-        """whether `last` is from a file's header, and frames may follow it"""
+        """Whether `last` comes from a file's header, so that more frames may follow."""
         self.first = 0
-        """index of the first frame"""
+        """Index of the first frame."""
         self.last = None if video.length is None else video.length - 1
-        """index of the last frame; None: unknown"""
+        """Index of the last frame; None: unknown."""
         if start is not None:
             self.first = self.index(start, f"start {start}")
             self.last = self._find_last(self.first)

@@ -6,62 +6,121 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aotlab.jobs.inputs import parse_mask
-from aotlab.jobs.track import JobOptions
+from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_file_name
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import reading, require_file_name
+from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
-"""suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+"""Suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Options of `track` and `run_job`."""
+
+    write: tuple[str, ...] = ("masks", "overlay")
+    """Names of the outputs to write, from `list_outputs`; a single name needs no tuple."""
+    both_directions: bool = False
+    """Whether to track forward and backward from every annotated frame and merge the predictions."""
+    realtime: bool = False
+    """Whether to drop frames to keep up with the source."""
+    timeout: float = 30.0
+    """Seconds without a frame after which tracking stops."""
+    removals: tuple[tuple[int, int], ...] = ()
+    """Pairs of frame number and object id: the object is not tracked from this frame on."""
+    by_name: bool = False
+    """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
+    progress: bool = True
+    """Whether to show a progress bar if stderr is a terminal."""
+
+    def __post_init__(self) -> None:
+        with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
+            names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
+            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
+        vars(self).update(write=names, removals=removals)  # the class is frozen
+        require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
+        _ = self.outputs  # raises for an unknown name
+        require(
+            self.timeout in POSITIVE,
+            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+        )
+        require(
+            not (self.both_directions and self.realtime),
+            "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
+            "frames are needed; give one of them",
+        )
+
+    @property
+    def outputs(self) -> dict[str, type[Output]]:
+        """Classes of the outputs to write, by name."""
+        return {name: find_output(name) for name in self.write}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video to track; `Job.parse` makes one of texts as on the command line, numbers and arrays."""
+    """One video to track; `Job.parse` builds a job from command-line strings, numbers or arrays."""
 
     name: str
-    """name in records and lists; in the results of a list, also the folder's name"""
+    """Name in records and lists; in the results of a list, also the folder's name."""
     video: str
-    """source, as in `open_frames`"""
+    """Path, URL or camera, as `open_frames` takes it."""
     masks: tuple[FrameObjectValue, ...] = ()
-    """mask files, ``[FRAME][:ID]=FILE`` or FILE each"""
+    """Mask files, ``[FRAME][:ID]=FILE`` or FILE each."""
     overrides: tuple[str, ...] = ()
-    """``key=value`` settings of this job only"""
+    """``key=value`` settings of this job only."""
     levels: str | None = None
-    """levels, as in `open_frames`"""
+    """Intensities shown as black and white, ``auto`` or ``LOW,HIGH``; None: as `open_frames` chooses them."""
     start: int | None = None
-    """number of the first frame to track; None: the first of the video"""
+    """Number of the first frame to track; None: the first of the video."""
     end: int | None = None
-    """number of the last frame to track; None: the last of the video"""
+    """Number of the last frame to track; None: the last of the video."""
     boxes: tuple[FramePrompt, ...] = ()
-    """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
+    """Boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
     points: tuple[FramePrompt, ...] = ()
-    """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
+    """Points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1."""
     not_points: tuple[FramePrompt, ...] = ()
-    """points that are not on the objects"""
+    """Points that are not on the objects."""
     segmenter: tuple[Path, Path] | None = None
-    """segmenter of the prompts as two ONNX files; None: the checkpoint's own"""
+    """Segmenter of the prompts as two ONNX files; None: the checkpoint's own."""
     classes: Mapping[int, str] = field(default_factory=dict, hash=False)
-    """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
+    """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
     rate: str | None = None
-    """frames per second of an image folder or TIFF stack, as in `open_frames`"""
-    list_line: str = field(default="", compare=False)
-    """line of the list that the job is from, for messages"""
+    """Frames per second of an image folder or TIFF stack, as in `open_frames`."""
+    source_line: str = field(default="", compare=False)
+    """File and line of the list that contains the job, for messages; empty: no list."""
 
     @classmethod
-    def parse(cls, name: str, video: str | Path, masks: Any = (), **values: Any) -> Job:
+    def parse(
+        cls,
+        name: str,
+        video: str | Path,
+        masks: Any = (),
+        *,
+        overrides: Any = (),
+        levels: Any = None,
+        start: int | str | None = None,
+        end: int | str | None = None,
+        boxes: Any = (),
+        points: Any = (),
+        not_points: Any = (),
+        segmenter: Any = None,
+        classes: Any = (),
+        rate: Any = None,
+        source_line: str = "",
+    ) -> Job:
         """Return the job of values as the fields describe them; a single value of several needs no list.
 
         >>> Job.parse("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
@@ -69,13 +128,27 @@ class Job:
         Raises:
             InputError: an invalid value.
         """
-        values |= {"name": name, "video": video, "masks": masks}
-        return cls(**{key: PARSERS.get(key, str)(value) for key, value in values.items()})
+        return cls(
+            require_file_name(name, "name"),
+            locate_video(video).text,
+            tuple(map(parse_mask, _list_texts("masks", masks))),
+            overrides=tuple(_list_texts("overrides", overrides)),
+            levels=_check_text(levels, parse_levels),
+            start=_parse_frame_number("start", start),
+            end=_parse_frame_number("end", end),
+            boxes=parse_frame_prompts("box", boxes),
+            points=parse_frame_prompts("point", points),
+            not_points=parse_frame_prompts("not-point", not_points),
+            segmenter=_parse_segmenter(segmenter),
+            classes=parse_class_names(classes),
+            rate=_check_text(rate, parse_rate),
+            source_line=source_line,
+        )
 
     @property
     def label(self) -> str:
         """Name and line of a list, for messages."""
-        return f"{self.name} ({self.list_line})" if self.list_line else self.name
+        return f"{self.name} ({self.source_line})" if self.source_line else self.name
 
     @property
     def has_objects(self) -> bool:
@@ -97,12 +170,13 @@ class Job:
     @property
     def input_paths(self) -> list[Path]:
         """Paths of the masks, and of the video unless it is a stream."""
-        return [*map(Path, ([self.video] if self.is_stored else []) + [mask.value for mask in self.masks])]
+        video = [Path(self.video)] if self.is_stored else []
+        return video + [Path(mask.value) for mask in self.masks]
 
     def describe_missing_files(self) -> str | None:
         """Return the message about a missing video or masks, or None."""
         missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
-        remedy = "paths are relative to the list" if self.list_line else "check the spelling"
+        remedy = "paths are relative to the list" if self.source_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
@@ -125,7 +199,7 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _parse_frame_number(value: int | str | None, name: str) -> int | None:
+def _parse_frame_number(name: str, value: int | str | None) -> int | None:
     if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
         raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
     return None if value is None else int(value)
@@ -140,13 +214,15 @@ def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:
     raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
 
 
-def _check_text(value: Any, check: Callable[[Any], object]) -> str | None:
-    """Return a checked text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
-    check(value)
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value and str(value)
+def _check_text(value: Any, check: Callable[[str | None], object]) -> str | None:
+    """Return a text or number as a text, and a pair of numbers as ``LOW,HIGH``; None: unset."""
+    is_pair = np.iterable(value) and not isinstance(value, str)
+    text = None if value is None else ",".join(map(str, value)) if is_pair else str(value)
+    check(text)
+    return text
 
 
-def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:
+def parse_class_names(values: str | Sequence[str] | Mapping[Any, str]) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
     Raises:
@@ -166,21 +242,3 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
             )
         names[object_id] = name
     return names
-
-
-PARSERS: Mapping[str, Callable[[Any], Any]] = {
-    "name": partial(require_file_name, source="name"),
-    "video": lambda video: locate_video(video).text,
-    "masks": lambda values: tuple(map(parse_mask, _list_texts("masks", values))),
-    "overrides": lambda values: tuple(_list_texts("overrides", values)),
-    "levels": partial(_check_text, check=parse_levels),
-    "start": partial(_parse_frame_number, name="start"),
-    "end": partial(_parse_frame_number, name="end"),
-    "boxes": partial(parse_frame_prompts, "box"),
-    "points": partial(parse_frame_prompts, "point"),
-    "not_points": partial(parse_frame_prompts, "not-point"),
-    "segmenter": _parse_segmenter,
-    "classes": parse_class_names,
-    "rate": partial(_check_text, check=parse_rate),
-}
-"""functions of `Job.parse` that read a field; other fields are texts"""

@@ -24,7 +24,7 @@ from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
-"""suffixes of videos and TIFF stacks in a folder of videos"""
+"""Suffixes of videos and TIFF stacks in a folder of videos."""
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -131,24 +131,23 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     row = json.loads(line)
                 yield number, row
     elif start:
-        with reading(path, "save it again as CSV"):
-            yield from _read_csv(text, path)
+        yield from _read_csv(text, path)
 
 
 def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line numbers and rows; raises `csv.Error` and `InputError`."""
+    """Yield line numbers and rows of a CSV with a header."""
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
-    columns = reader.fieldnames or []
-    if len(columns) == 1 and re.search("[;\t]", columns[0]):
-        raise csv.Error("columns are separated by commas, and several values of one column by ;")
-    for column in columns:
-        require_choice(column, COLUMNS, f"{path}, line 1: column")
-    if "video" not in columns or len({*columns}) < len(columns):
-        raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
-    while True:
-        with reading(f"{path}, line {reader.line_num + 1}", "correct it"):
-            if (row := next(reader, None)) is None:
-                return
+    line = 1
+    try:
+        columns = reader.fieldnames or []
+        if len(columns) == 1 and re.search("[;\t]", columns[0]):
+            raise csv.Error("columns are separated by commas, and several values of one column by ;")
+        for column in columns:
+            require_choice(column, COLUMNS, f"{path}, line 1: column")
+        if "video" not in columns or len({*columns}) < len(columns):
+            raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
+        line = reader.line_num + 1
+        for row in reader:
             if None in row or None in row.values():
                 raise csv.Error(
                     f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
@@ -157,10 +156,13 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
-        yield reader.line_num, row
+            yield reader.line_num, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}, line {line}: not readable ({error}); correct it") from error
 
 
-def _read_job(row: Any, list_line: str, folder: Path) -> Job:
+def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     cells = row if isinstance(row, dict) else {}
     for column in cells:
@@ -174,7 +176,7 @@ def _read_job(row: Any, list_line: str, folder: Path) -> Job:
             values["overrides"] = shlex.split(overrides)
     location = locate_video(video, folder).text
     values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
-    job = Job.parse(video=location, list_line=list_line, **values)
+    job = Job.parse(video=location, source_line=source_line, **values)
     return replace(job, masks=tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks))
 
 
@@ -183,9 +185,9 @@ COLUMNS = {
     "class": "classes", "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
     "start": "start", "end": "end",
 }  # fmt: skip
-"""columns of a list, with the field of `Job` that each sets"""
+"""Columns of a list, with the field of `Job` that each sets."""
 LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
-"""columns whose cells hold several values, separated by ; in a CSV"""
+"""Columns whose cells hold several values, separated by ; in a CSV."""
 
 
 def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list[Job]:

@@ -26,7 +26,7 @@ class ObjectProbabilities:
 
     ids: tuple[int, ...]
     probabilities: Tensor
-    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
+    """(1+n)×H×W: the background, then the objects in the order of ``ids``."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -105,7 +105,7 @@ def merge_predictions(
         forward: from the annotated frame before.
         backward: from the one after; moved to the device of ``forward``.
         weights: weight of ``backward`` by object id, from 0 at the annotated frame before to 1 at the one after; 0 or 1
-            if one direction decides. An object that one direction has no mask of has probability 0 there.
+            if one direction decides. An object without a mask in one direction has probability 0 there.
     """
     from aotlab.engine.tracking.prediction import Prediction
 

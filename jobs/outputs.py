@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.jobs.classes import ObjectClasses
-from aotlab.media.annotations import MaskWriter, find_mask_writer
+from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
@@ -28,7 +28,6 @@ from aotlab.utils.plugins import (
     list_mask_formats,
     list_plugins,
     load_plugin,
-    require_output_name,
 )
 
 if TYPE_CHECKING:
@@ -39,12 +38,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """A `Prediction` from stored masks: of a frame tracked before an interruption, or of a project."""
+    """A prediction read from stored masks, for example those written before an interruption."""
 
     labels: np.ndarray
-    """H×W object ids"""
+    """H×W object ids."""
     confidence: Mapping[int, float]
-    """confidence of all objects tracked so far, by id"""
+    """Confidence of all objects tracked so far, by id."""
     disagreement: Mapping[int, float] = field(default_factory=dict)
     cut: bool = False
 
@@ -68,17 +67,17 @@ class TrackedFrame:
     """A frame with its prediction, and the data of its video for outputs."""
 
     index: int
-    """index of the frame in its source"""
+    """Index of the frame in its source."""
     frame: np.ndarray
-    """H×W×3 uint8 RGB"""
+    """H×W×3 uint8 RGB."""
     prediction: Prediction | StoredPrediction
-    """masks, whose values are computed when they are read"""
+    """Masks; values such as labels are computed when they are first read."""
     time: Fraction
-    """time since the first frame in seconds"""
+    """Time since the first frame in seconds."""
     max_id: int = 0
-    """largest object id of the video, if known"""
+    """Largest object id of the video, if known."""
     annotated_ids: frozenset[int] = frozenset()
-    """ids of the objects in the mask of this frame; empty without one"""
+    """Ids of the objects in the mask of this frame; empty without one."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -92,9 +91,9 @@ class OutputContext:
 
     source: FrameSource
     classes: ObjectClasses = field(default_factory=ObjectClasses)
-    """classes and attributes of the objects, if known"""
+    """Classes and attributes of the objects, if known."""
     frame_number: Callable[[int], int] = int
-    """returns the user-facing number of a frame from its index"""
+    """Returns the number of a frame that users see, given its index."""
 
 
 class Output:
@@ -104,16 +103,17 @@ class Output:
     """
 
     file_name = ""
-    """name of the file or folder in the output folder"""
+    """Name of the file or folder in the output folder."""
     side_files: tuple[str, ...] = ()
-    """names of further files that it writes there"""
+    """Names of further files that it writes there."""
     description = ""
-    """content in a few words"""
+    """Content in a few words, for --write help."""
     bytes_per_pixel = 0.02
-    """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
+    """Bytes written for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
+    """Whether it writes a file for each object."""
     resumable = True
-    """whether ids and confidences suffice to write the frames of an interrupted run again"""
+    """Whether an interrupted run can resume without probabilities, from stored masks and confidences."""
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         """Prepare the output of a video; nothing is written before the first frame."""
@@ -124,7 +124,7 @@ class Output:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Complete the file, which has a frame or more, unless each frame does; raise `InputError` on failure."""
+        """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
 
     def discard(self) -> None:
         """Remove an incomplete file, if there is one; complete files are kept."""
@@ -280,7 +280,7 @@ class LostObjects:
 
     FRAMES = 5
     MIN_CONFIDENCE = 0.6
-    """smallest confidence of a visible object; a coin flip between two objects has confidence 0.5"""
+    """Smallest confidence of a visible object; a coin flip between two objects has confidence 0.5."""
 
     def __init__(self) -> None:
         self._unseen: dict[int, int] = {}
@@ -317,7 +317,7 @@ BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "vp9": VP9Video,
     "overlay": OverlayVideo,
 }
-"""outputs without annotation files and plug-ins, by name"""
+"""Outputs by name, except annotation files and plug-ins."""
 
 
 def list_outputs() -> list[str]:
@@ -355,15 +355,15 @@ class Outputs:
 
     def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
         self.written: dict[str, Path] = {}
-        """completed files and folders by name, after `finish`"""
+        """Completed files and folders by name, after `finish`."""
         self.frames = 0
-        """number of frames written to all outputs"""
+        """Number of frames written to all outputs."""
         self.summaries: list[str] = []
-        """summary lines, of `Output.summary`"""
+        """Lines that summarize the outputs, from `Output.summary`."""
         self.last = -1
-        """index in the source of the last written frame; -1 before the first"""
+        """Index of the last written frame in the source; -1: none yet."""
         self.cuts: list[int] = []
-        """indices of written frames that follow a cut"""
+        """Indices of written frames that follow a cut."""
         self._source = context.source
         self._outputs = {name: output(folder / output.file_name, context) for name, output in classes.items()}
 

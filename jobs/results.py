@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,54 +40,50 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Action = Literal["track", "resume", "reuse"]
-"""track from the first frame, resume, or reuse finished results"""
+"""What a run does: track from the first frame, resume, or reuse finished results."""
 STATE_FILE = ".track.state"
-"""name of the checkpoint in a folder of results"""
+"""Name of the checkpoint in a folder of results."""
 ASIDE = ".earlier"
-"""name of the folder with earlier results, until the first frame of the run that replaces them is written"""
+"""Name of the folder that keeps earlier results until the run that replaces them has written a frame."""
 
 
 def choose_action(
-    folder: Path,
-    record: JobRecord,
-    inputs: Sequence[Path] = (),
-    *,
-    force: bool = False,
-    restored: Collection[str] | None = None,
+    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
 ) -> tuple[Action, JobRecord]:
-    """Return what to do with existing results, and their record, an empty one without results.
+    """Decide what happens to existing results; return the action and their record, empty if there are none.
 
     Args:
         folder: output folder.
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
-        restored: names of the frames that the checkpoint restores; None: it has not been loaded yet.
 
     Raises:
         InputError: the folder contains what this run must not replace.
     """
-    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
+    aside = folder / ASIDE  # exists in a dry run only: a run restores it first
+    earlier = read_job_record(aside) or read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
     difference = describe_difference(earlier.input_digests, record.input_digests)
-    missing = "" if difference else _describe_missing_outputs(folder, earlier)
+    missing = "" if difference or aside.is_dir() else _describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
         return "reuse", earlier
-    resumable = not difference and ((folder / STATE_FILE).is_file() if restored is None else bool(restored))
-    obstacles = [(content, False) for content in _find_obstacles(folder, record, earlier)]
-    if any(_has_content(folder / name) for name in earlier.outputs):
-        edited = earlier.error != UNFINISHED and _has_edited_masks(folder, restored or ())
+    if (obstacle := next(_find_obstacles(folder, record, earlier), None)) is not None:
+        raise output_exists_error(folder, obstacle)
+    if not force and (aside.is_dir() or any(_has_content(folder / name) for name in earlier.outputs)):
+        edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
+        content = ""
         if difference:
-            edits = " and masks that were edited" if edited else ""
-            obstacles.append((f"results of other inputs ({difference}){edits}", True))
+            content = (
+                f"results of other inputs ({difference}){' and masks that were edited' if edited else ''}"
+            )
         elif earlier.error is None:
-            obstacles.append((f"results without {missing}", True))
-        elif edited and not (resumable and restored is None):  # asked again once these are known
-            obstacles.append(("masks that were edited after its run failed", True))
-    for content, forceable in obstacles:
-        if not (force and forceable):
-            raise output_exists_error(folder, content, forceable=forceable)
+            content = f"results without {missing}"
+        elif edited:
+            content = "masks that were edited after its run failed"
+        if content:
+            raise output_exists_error(folder, content, forceable=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "resume" if resumable else "track", earlier
+    return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
 
 
 def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
@@ -120,11 +116,10 @@ def _describe_missing_outputs(folder: Path, record: JobRecord) -> str:
     return ""
 
 
-def _has_edited_masks(folder: Path, restored: Collection[str]) -> bool:
-    """Return whether a mask that is not restored is newer than the record, which a run writes last."""
-    time = (folder / JOB_RECORD).stat().st_mtime_ns
-    masks = (path for path in (folder / MASKS_FOLDER).glob("*.png") if path.stem not in restored)
-    return any(path.stat().st_mtime_ns > time for path in masks)
+def _has_edited_masks(folder: Path) -> bool:
+    """Return whether a mask is newer than the record, which a run writes last."""
+    record, masks = folder / JOB_RECORD, (folder / MASKS_FOLDER).glob("*.png")
+    return record.exists() and any(path.stat().st_mtime_ns > record.stat().st_mtime_ns for path in masks)
 
 
 def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
@@ -170,13 +165,13 @@ class Replacement:
         self._folder, self._record, self._earlier = folder, record, earlier
         self._prompt_files, self._resumed = prompt_files or {}, resumed
         self._replaces = (folder / JOB_RECORD).exists() and not resumed
-        self._open = False  # whether it has begun and may be undone
+        self._undoable = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._open:
+        if not self._undoable:
             return
         if self._replaces:
             restore_aside(self._folder)
@@ -188,7 +183,7 @@ class Replacement:
         """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
         folder = self._folder
         _remove_leftovers(folder, self._earlier)
-        self._open = not self._resumed
+        self._undoable = not self._resumed
         if self._replaces:
             aside = make_folder(folder / ASIDE)
             remove_results(folder, self._earlier, lambda file: _move(file, aside / file.relative_to(folder)))
@@ -200,7 +195,7 @@ class Replacement:
 
     def commit(self) -> None:
         """Remove the results set aside; called once the first frame is written."""
-        self._open, aside = False, self._folder / ASIDE
+        self._undoable, aside = False, self._folder / ASIDE
         if self._replaces:
             leftover = aside.with_name(temporary_name(aside))  # `remove_leftovers` removes it after a kill
             with writing(aside):
@@ -224,14 +219,18 @@ def restore_aside(folder: Path) -> None:
 
 
 def remove_results(folder: Path, record: JobRecord, remove_file: Callable[[Path], None] = remove) -> None:
-    """Remove, or move, all results that a run has written into a folder; its record and other files stay."""
+    """Remove all results that a run has written into a folder; its record and other files stay.
+
+    ``remove_file``: called with each file; it may move it elsewhere.
+    """
     for path in (folder / name for name in record.outputs):
-        is_folder, files = path.is_dir() and not path.is_symlink(), list_output_files(path, record)
+        files = list_output_files(path, record)
         for file in files:
             remove_file(file)
-        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
-            with suppress(OSError):
-                emptied.rmdir()  # if it is empty
+        if path not in files:  # a folder
+            for emptied in sorted({path, *(file.parent for file in files)}, reverse=True):
+                with suppress(OSError):  # it has other files
+                    emptied.rmdir()
 
 
 def _remove_leftovers(folder: Path, record: JobRecord) -> None:
@@ -264,7 +263,7 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
     """
     targets = {resolve_links(folder / name) for name in names}
     for path in inputs:
-        if resolve_links(path) == resolve_links(folder):  # masks in folders would be those of objects
+        if resolve_links(path) == resolve_links(folder):  # its results would be read as objects
             raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
             resolved = resolve_links(file)
@@ -300,5 +299,5 @@ def record_failure(folder: Path, record: JobRecord) -> None:
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders in a folder that have a record of a job, in natural order."""
     return [
-        output / name for name in order_names(path.parent.name for path in output.glob(f"*/{JOB_RECORD}"))
+        output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{JOB_RECORD}"))
     ]

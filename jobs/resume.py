@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT = FileKind("progress of a tracked video", 4, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
-"""seconds between two saves"""
+"""Seconds between two saves."""
 
 
 class ResumingTracker(TimedTracker):
@@ -62,8 +62,8 @@ class ResumingTracker(TimedTracker):
         self._unsaved: dict[str, Any] | None = None  # checkpoint whose next frame is not written yet
         self._save_time = time.monotonic()
 
-    def load(self) -> list[str]:
-        """Restore the tracker; return the names of the restored frames, none if files are damaged or missing."""
+    def load(self) -> bool:
+        """Restore the tracker; return whether that worked: false if files are damaged or missing."""
         try:
             with reading(self._path, CHECKPOINT.remedy):
                 content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
@@ -74,9 +74,9 @@ class ResumingTracker(TimedTracker):
                 self.tracker.load_state_dict(content["state"])
         except InputError as error:
             log.warning("%s", error)
-            return []
+            return False
         self._last, self._confidence, self._cuts = last, confidence, cuts
-        return [*map(self._stem, confidence)]
+        return True
 
     @property
     def num_restored(self) -> int:

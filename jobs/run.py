@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -21,19 +21,11 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.digests import digest_inputs, result_settings
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
-from aotlab.jobs.job import MASK_SUFFIXES, Job
+from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions, parse_class_names
 from aotlab.jobs.job_file import find_masks_beside
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.jobs.results import (
-    ASIDE,
-    STATE_FILE,
-    Action,
-    Replacement,
-    choose_action,
-    is_complete,
-    restore_aside,
-)
-from aotlab.jobs.track import JobOptions, TrackResult, group_removals, track_frames
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
+from aotlab.jobs.results import STATE_FILE, Action, Replacement, choose_action, is_complete, restore_aside
+from aotlab.jobs.track import JobRun, TrackResult, group_removals, track_frames
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.location import locate_video
@@ -41,8 +33,8 @@ from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import prefix_errors, reading, remove, sibling_path
-from aotlab.utils.locks import InUseError, locked_output
+from aotlab.utils.files import prefix_errors, remove, sibling_path
+from aotlab.utils.locks import locked_output
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import shorten, strip_credentials
@@ -56,43 +48,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class JobRun:
-    """A run of a job: its checked inputs, and what to do about earlier results. No PyTorch is loaded for this."""
-
-    job: Job
-    folder: Path
-    """output folder"""
-    options: JobOptions
-    force: bool
-    """whether results of other inputs are replaced"""
-    action: Action
-    record: JobRecord
-    """record of the run, or of the results that are reused"""
-    source: FrameSource
-    frames: FrameSelection
-    masks: Annotations
-    """masks from files or arrays, with class names"""
-    prompts: Mapping[int, Mapping[int, Prompt]]
-    """prompts by frame index and object id, with boxes cropped to the frame"""
-    removals: Mapping[int, Sequence[int]]
-    """ids of the objects to remove, by frame index"""
-    objects: set[int]
-    """ids of all objects"""
-
-    def estimate_bytes(self) -> int:
-        """Return about how many bytes the results take; 0 for a stream."""
-        height, width = self.source.size
-        count = self.frames.count
-        if count is None and (length := self.source.count_frames()) is not None:
-            count = length - self.frames.first
-        bytes_per_pixel = sum(
-            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
-            for output in self.options.outputs.values()
-        )
-        return int(height * width * (count or 0) * bytes_per_pixel)
 
 
 def run_job(
@@ -121,13 +76,19 @@ def run_job(
     """
     is_job = isinstance(job, Job) and all(isinstance(mask, FrameObjectValue) for mask in job.masks)
     require(is_job, f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
-    tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    tracker, options = tracker or TrackerOptions(), _check_options(options)
     is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
     require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
-    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
     return execute_run(plan_job(job, Path(folder), options, read_settings, force=force), load)
+
+
+def _check_options(options: JobOptions | None) -> JobOptions:
+    """Return the options, by default `JobOptions`; raise `InputError` for other types."""
+    options = JobOptions() if options is None else options
+    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
+    return options
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -172,20 +133,22 @@ def track(
         isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
     )
     require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
-    options, folder = options or JobOptions(), Path(output)
+    is_selection = frames is None or isinstance(frames, FrameSelection)
+    require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
+    options, folder = _check_options(options), Path(output)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
     if not isinstance(classes, ObjectClasses):
-        with reading("classes", "give class names by object id"):
-            classes = ObjectClasses(dict(classes or {}))
-    annotations = Annotations(source.size, class_names=dict(classes.class_names))
+        classes = ObjectClasses(parse_class_names(classes or ()))
+    annotations = Annotations(source.size)
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
         with prefix_errors(f"frame {index}"):
             labels = convert_mask(mask, source.size, required=index == min(masks))
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
-    job = Job(folder.name, "-" if source.path is None else str(source.path))
+    video = "-" if source.path is None else str(source.path)
+    job = Job(folder.name, video, classes=classes.class_names)
     run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)
     return execute_run(run, lambda overrides: tracker, find_classes=lambda masks: classes)
 
@@ -197,20 +160,20 @@ def plan_job(
     read_settings: Callable[[], Mapping[str, Any]],
     *,
     force: bool = False,
-    in_list: bool = False,
+    from_list: bool = False,
 ) -> JobRun:
-    """Check the inputs of a run and plan it; warn of frames before the first mask. No model is loaded.
+    """Check the inputs of a job and return its run. No model is loaded.
 
     Args:
         folder: output folder.
         options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
-        in_list: the job comes from a list: a stream is tracked once instead of at each run, and masks of another video
-            are refused, as lines may be mixed up.
+        from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
+            video are refused, as lines may be mixed up.
 
     Raises:
-        InputError: a bad video, mask or prompt, or the folder contains what must not be replaced.
+        InputError: a bad video, mask or prompt.
     """
     if problem := job.describe_missing_files():
         raise InputError(problem)
@@ -224,12 +187,12 @@ def plan_job(
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     # perhaps not meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
-        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=in_list)
+        masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
 
     def digest(record: JobRecord) -> dict[str, str]:
         settings = read_settings()  # checks them
-        if in_list or job.is_repeatable(options):
-            return digest_inputs(job, settings, record)
+        if from_list or job.is_repeatable(options):
+            return digest_inputs(job, settings, record, frames.number(frames.first))
         return {"recording": secrets.token_hex()}  # another run has other frames
 
     return _plan_run(job, folder, options, source, frames, masks, digest, force=force)
@@ -269,17 +232,7 @@ def _plan_run(
     if source.has_names and frames.last is not None:
         record.frame_names = [*map(source.frame_name, range(frames.first, frames.last + 1))]
     record.input_digests = digest(record)
-    if (folder / ASIDE).is_dir():  # left by a killed process
-        with locked_output(folder):
-            restore_aside(folder)
-    action, earlier = choose_action(folder, record, job.input_paths, force=force)
-    if action == "reuse":
-        record = earlier
-    elif (first := min(ids)) > frames.first and not options.both_directions:
-        _warn_about_empty_masks(job, source, frames, first)
-    return JobRun(
-        job, folder, options, force, action, record, source, frames, masks, prompts, removals, objects
-    )
+    return JobRun(job, folder, options, force, record, source, frames, masks, prompts, removals, objects)
 
 
 def _index_prompts(
@@ -290,7 +243,7 @@ def _index_prompts(
     if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
-    subject = job.label if job.list_line else source.name
+    subject = job.label if job.source_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
@@ -304,14 +257,17 @@ def _index_prompts(
     return prompts
 
 
-def _warn_about_empty_masks(job: Job, source: FrameSource, frames: FrameSelection, first: int) -> None:
-    """Warn that the frames before the first mask or prompt, at index ``first``, get empty masks."""
+def _warn_about_empty_masks(run: JobRun) -> None:
+    """Warn that the frames before the first mask or prompt, if there are any, get empty masks."""
+    job, frames, first = run.job, run.frames, min({*run.masks, *run.prompts})
+    if first == frames.first:
+        return
     start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
     log.warning(
         "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
-        job.label if job.list_line else source.name,
+        job.label if job.source_line else run.source.name,
         f"frames {start} to {last} come" if start < last else f"frame {start} comes",
         number,
         suggest_object_syntax(number) if number in unnamed else "",
@@ -346,25 +302,26 @@ def execute_run(
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track the video of a job, or resume it, as planned; the folder is locked.
+    """Track the video of a run, resume it, or reuse its finished results; the folder is locked.
 
     Args:
-        run: the job, of `plan_job`.
+        run: the run, as `plan_job` returns it.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
         find_classes: returns classes and attributes of the objects in the masks.
         on_start: called after all checks, before the first frame.
-        stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
+        stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
-
-    folder, options, record, source = run.folder, run.options, run.record, run.source
-    if run.action == "reuse":
-        files = {name: output.file_name for name, output in options.outputs.items()}
-        written = {name: folder / file for name, file in files.items() if file in record.written}
-        return TrackResult(record.frames, record.seconds, written, reused=True)
+    folder, record, source = run.folder, run.record, run.source
     with locked_output(folder):
         restore_aside(folder)
-        tracker, segmenter, earlier, resumed = _prepare_tracker(run, load_tracker)
+        action, earlier = _choose_action(run)
+        if action == "reuse":
+            files = {name: output.file_name for name, output in run.options.outputs.items()}
+            written = {name: folder / file for name, file in files.items() if file in earlier.written}
+            return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
+        from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
+
+        tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
         on_start()
         prompt_files = {}
         if segmenter is not None:
@@ -373,11 +330,8 @@ def execute_run(
                 require_pixels(labels, prompts)
                 run.masks.add_mask(index, labels)
                 prompt_files[folder / PROMPT_MASKS / f"{source.frame_name(index)}.png"] = labels
-        context = OutputContext(source, find_classes(run.masks), run.frames.number)
         with Replacement(folder, record, earlier, prompt_files, resumed=resumed) as replacement:
-            result = track_frames(
-                tracker, context, run.frames, run.masks, run.removals, folder, options, replacement, stop
-            )
+            result = track_frames(run, tracker, find_classes(run.masks), replacement, stop)
         if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:
                 tracker.save_stopped(result.frames)
@@ -387,46 +341,44 @@ def execute_run(
     return result
 
 
-def check_run(run: JobRun, load_tracker: LoadTracker) -> None:
-    """Raise what `execute_run` would raise before the first frame; write nothing."""
-    if run.action != "reuse":
-        with locked_output(run.folder):
-            _prepare_tracker(run, load_tracker)
+def check_run(run: JobRun, load_tracker: LoadTracker) -> Action:
+    """Return what `execute_run` would do; raise what it would raise before the first frame. Nothing is written."""
+    with locked_output(run.folder):
+        action, _ = _choose_action(run)
+        if action != "reuse":
+            _prepare_tracker(run, load_tracker, action)
+    return action
+
+
+def _choose_action(run: JobRun) -> tuple[Action, JobRecord]:
+    """Return what the run does with earlier results in its locked folder, and their record; warn about empty masks."""
+    action, earlier = choose_action(run.folder, run.record, run.job.input_paths, force=run.force)
+    if action != "reuse" and not run.options.both_directions:
+        _warn_about_empty_masks(run)
+    return action, earlier
 
 
 def _prepare_tracker(
-    run: JobRun, load_tracker: LoadTracker
-) -> tuple[TimedTracker, PromptSegmenter | None, JobRecord, bool]:
-    """Return the tracker, the segmenter of prompts, the record of earlier results, and whether these are resumed.
-
-    Raises:
-        InputError: since the plan, another process has written to the locked folder; a model cannot be loaded; or the
-            checkpoint does not restore a mask that was edited.
-    """
+    run: JobRun, load_tracker: LoadTracker, action: Action
+) -> tuple[TimedTracker, PromptSegmenter | None, bool]:
+    """Return the tracker, the segmenter of prompts, and whether the tracker was restored to resume earlier results."""
     from aotlab.jobs.directions import TimedTracker
     from aotlab.jobs.resume import ResumingTracker
     from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
-    job, options = run.job, run.options
-    choose = partial(choose_action, run.folder, run.record, job.input_paths, force=run.force)
-    action, earlier = choose()
-    if action == "reuse":
-        raise InUseError(f"{run.folder}: another process has finished it; run the command again")
     leave_cores_free(HELPER_THREADS)
-    model = load_tracker(job.overrides)
-    segmenter = open_segmenter(job.segmenter, model) if run.prompts else None
-    tracker, restored = TimedTracker(model), list[str]()
-    if run.record.input_digests and job.is_resumable(options):
-        confidence = not {*options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
+    model = load_tracker(run.job.overrides)
+    segmenter = open_segmenter(run.job.segmenter, model) if run.prompts else None
+    tracker, resumed = TimedTracker(model), False
+    if run.record.input_digests and run.job.is_resumable(run.options):
+        confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
         tracker = ResumingTracker(
             model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence
         )
-        restored = tracker.load() if action == "resume" else []
-    if action == "resume":
-        choose(restored=restored)
-    if not restored:
+        resumed = action == "resume" and tracker.load()
+    if not resumed:
         model.reset(run.frames.count)
-    return tracker, segmenter, earlier, bool(restored)
+    return tracker, segmenter, resumed
 
 
 def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.outputs import Output, OutputContext, Outputs, TrackedFrame, find_output, list_outputs
+from aotlab.jobs.job import Job, JobOptions
+from aotlab.jobs.outputs import OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import Replacement
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading
-from aotlab.utils.numbers import POSITIVE
+from aotlab.media.job_record import JobRecord
+from aotlab.media.prompt import Prompt
+from aotlab.media.regions import Annotations
+from aotlab.utils.errors import InputError
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
-from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -34,83 +36,77 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class JobOptions:
-    """Options of `track` and `run_job`."""
+class JobRun:
+    """The checked inputs of a job and the folder of its results."""
 
-    write: tuple[str, ...] = ("masks", "overlay")
-    """outputs to write, names of `list_outputs`; may be one name"""
-    both_directions: bool = False
-    """track forward and backward from every annotated frame and merge the predictions"""
-    realtime: bool = False
-    """drop frames to keep up with the source"""
-    timeout: float = 30.0
-    """seconds without a frame after which tracking stops"""
-    removals: tuple[tuple[int, int], ...] = ()
-    """pairs of frame number and object id; tracking of the object stops at the frame"""
-    by_name: bool = False
-    """frame numbers are those in the file names of an image folder, not counted from 0"""
-    progress: bool = True
-    """show a progress bar if stderr is a terminal"""
+    job: Job
+    folder: Path
+    """Folder that receives the results."""
+    options: JobOptions
+    force: bool
+    """Whether results of other inputs are replaced."""
+    record: JobRecord
+    """Record to write; `execute_run` adds the results."""
+    source: FrameSource
+    frames: FrameSelection
+    masks: Annotations
+    """Masks from files or arrays, with class names."""
+    prompts: Mapping[int, Mapping[int, Prompt]]
+    """Prompts by frame index and object id, with boxes cropped to the frame."""
+    removals: Mapping[int, Sequence[int]]
+    """Ids of the objects to remove, by frame index."""
+    objects: set[int]
+    """Ids of all objects to track."""
 
-    def __post_init__(self) -> None:
-        with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
-            names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
-        vars(self).update(write=names, removals=removals)  # the class is frozen
-        require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
-        _ = self.outputs  # raises for an unknown name
-        require(
-            self.timeout in POSITIVE,
-            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+    def estimate_bytes(self) -> int:
+        """Return about how many bytes the results take; 0 for a stream."""
+        height, width = self.source.size
+        count = self.frames.count
+        if count is None and (length := self.source.count_frames()) is not None:
+            count = length - self.frames.first
+        bytes_per_pixel = sum(
+            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
+            for output in self.options.outputs.values()
         )
-        require(
-            not (self.both_directions and self.realtime),
-            "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
-            "frames are needed; give one of them",
-        )
-
-    @property
-    def outputs(self) -> dict[str, type[Output]]:
-        """Classes of the outputs to write, by name."""
-        return {name: find_output(name) for name in self.write}
+        return int(height * width * (count or 0) * bytes_per_pixel)
 
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Results of `track` and `run_job`."""
+    """What `track` or `run_job` has written, and why it stopped early."""
 
     frames: int
-    """number of frames written"""
+    """Number of frames written."""
     seconds: float
-    """seconds spent in the tracker, without reading and writing"""
+    """Seconds spent in the tracker, without reading and writing."""
     written: dict[str, Path] = field(default_factory=dict)
-    """completed outputs by name; after an early stop they hold the frames until then"""
+    """Completed outputs by name; after an early stop they hold the frames until then."""
     summaries: tuple[str, ...] = ()
-    """summary lines, of `Output.summary`"""
+    """Lines that summarize the outputs, from `Output.summary`."""
     reused: bool = False
-    """whether nothing was tracked, as an earlier run has finished"""
+    """Whether finished results were reused and nothing was tracked."""
     restored_frames: int = 0
-    """number of written frames that an earlier, interrupted run had tracked"""
+    """Number of written frames that an earlier, interrupted run had tracked."""
     dropped_frames: int = 0
-    """number of frames dropped to keep up"""
+    """Number of frames dropped to keep up."""
     damaged_frames: tuple[int, ...] = ()
-    """indices of damaged frames concealed by the decoder"""
+    """Indices of damaged frames concealed by the decoder."""
     corrupt_packets: int = 0
-    """number of undecodable packets of a stream"""
+    """Number of undecodable packets of a stream."""
     cuts: tuple[int, ...] = ()
-    """numbers of frames that follow a cut, if ``rules.cuts`` is set"""
+    """Numbers of the first frames after cuts, if ``rules.cuts`` is set."""
     levels: Levels | None = None
-    """black and white levels of images that are not shown as stored"""
+    """Intensities shown as black and white; None: images are shown as stored."""
     signal_number: int | None = None
-    """number of the signal that stopped it, if one did"""
+    """Number of the signal that stopped the run, if one did."""
     resumable: bool = False
-    """whether another run with the same inputs resumes after an early stop"""
+    """Whether another run with the same inputs resumes after an early stop."""
     error: str | None = None
-    """reason for an early stop or missing outputs; None on success"""
+    """Reason for an early stop or missing outputs; None on success."""
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal stopped it."""
+        """Whether a signal stopped the run."""
         return self.signal_number is not None
 
     @property
@@ -120,37 +116,31 @@ class TrackResult:
 
 
 def track_frames(
+    run: JobRun,
     tracker: TimedTracker,
-    context: OutputContext,
-    frames: FrameSelection,
-    masks: Mapping[int, np.ndarray],
-    removals: Mapping[int, Sequence[int]],
-    folder: Path,
-    options: JobOptions,
+    classes: ObjectClasses,
     replacement: Replacement,
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
     Args:
+        run: the video, and the masks of all prompts.
         tracker: a tracker that was reset, or restored.
-        context: the video.
-        frames: frames to track.
-        masks: H×W object ids by index of such a frame.
-        removals: ids of the objects to remove, by frame index, of `group_removals`.
-        replacement: of earlier results; begins once the first frame is tracked, and ends once it is written.
-        stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
+        classes: classes and attributes of the objects, for outputs that store them.
+        replacement: replaces the earlier results once the first frame is tracked.
+        stop: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
-    source = context.source
+    source, frames, masks, removals, options = run.source, run.frames, run.masks, run.removals, run.options
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
-    outputs = Outputs(options.outputs, folder, context)
+    outputs = Outputs(options.outputs, run.folder, OutputContext(source, classes, frames.number))
     with nullcontext(stop) if stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
-            both = partial(track_both_directions, folder=folder, stop=stop)
+            both = partial(track_both_directions, folder=run.folder, stop=stop)
             track_video: TrackVideo = both if options.both_directions else track_forward
             with closing(track_video(tracker, items, masks, removals)) as predictions:
                 for position, (index, frame, prediction) in enumerate(predictions):
@@ -179,7 +169,6 @@ def track_frames(
     if error is not None and (outputs.frames == 0 or not isinstance(error, InputError)):
         raise error
     is_stopped = stop.is_set() and not error
-    problem = None if is_stopped else describe_problem(error, source, {*masks}, removals, outputs)
     return TrackResult(
         outputs.frames,
         tracker.seconds,
@@ -191,7 +180,7 @@ def track_frames(
         cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
-        error=problem,
+        error=None if is_stopped else _describe_problem(error, run, outputs),
     )
 
 
@@ -258,23 +247,17 @@ def pace_frames(
         yield index, frame
 
 
-def describe_problem(
-    error: Exception | None,
-    source: FrameSource,
-    masks: Iterable[int],
-    removals: Iterable[int],
-    outputs: Outputs,
-) -> str | None:
+def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) -> str | None:
     """Return the message about an early stop, or about masks and removals on missing frames; None without either."""
     if error is not None:
         missing = ", ".join(outputs.incomplete)
         return f"{error} (not completed: {missing})" if missing else str(error)
-    num_frames = outputs.last + 1
+    name, num_frames = run.source.name, outputs.last + 1
     if not num_frames:
-        return f"{source.name}: ended before the first frame to track; give an earlier start"
-    if unused := [index for index in (*masks, *removals) if index >= num_frames]:
+        return f"{name}: ended before the first frame to track; give an earlier start"
+    if unused := [index for index in (*run.masks, *run.removals) if index >= num_frames]:
         return (
-            f"{source.name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} "
-            f"frames; give a frame from 0 to {num_frames - 1}"
+            f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; give "
+            f"a frame from 0 to {num_frames - 1}"
         )
     return None

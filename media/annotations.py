@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -24,21 +24,22 @@ from aotlab.media.matching import image_stem, list_image_files
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, encode_rle
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
-    STUDIO_MASK_FILES,
+    STUDIO_NEEDED,
     list_mask_formats,
     list_plugins,
     load_plugin,
-    require_output_name,
 )
 
 log = logging.getLogger(__name__)
 
-TRACKED_MASKS = (MASKS_FOLDER, "coco.json", *STUDIO_MASK_FILES)
+STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "youtube_vis", "review")
+"""formats and outputs of the package aotlab-studio"""
+TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
 """reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`"""
@@ -103,6 +104,13 @@ def read_annotations(
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
         return annotations
+
+
+def require_output_name(name: str, names: Collection[str], subject: str) -> None:
+    """Raise `InputError` about ``subject`` unless a name is one of those of the installed formats and outputs."""
+    if name in STUDIO_OUTPUTS and name not in names:
+        raise InputError(f"{subject} {name}: {STUDIO_NEEDED}")
+    require_choice(name, names, subject)
 
 
 def find_mask_writer(name: str) -> MaskWriter:

@@ -248,7 +248,8 @@ def _parse_prompt(kind: str, value: Any) -> FramePrompt:
         not all(0 <= number <= 1 for number in values) or not any(number % 1 for number in values),
         f"{kind} {text}: not in pixels; multiply fractions of the image by its width and height",
     )
-    if ":" in numbers:
-        left, top, right, bottom = values
-        values = (min(left, right), min(top, bottom), abs(right - left), abs(bottom - top))
+    if ":" in numbers:  # two corners, in any order
+        left, right = sorted(values[::2])
+        top, bottom = sorted(values[1::2])
+        values = (left, top, right - left, bottom - top)
     return FramePrompt(frame, object_id, values)

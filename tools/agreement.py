@@ -22,29 +22,35 @@ if TYPE_CHECKING:
     from aotlab.evaluation.agreement import Pair
 
 MAX_LISTED = 10
-"""largest number of printed frames"""
+"""Largest number of printed frames."""
 
 
 def format_pair(pair: Pair) -> str:
     """Return the id of a pair, or both as ``FIRST=SECOND`` if they differ."""
-    return str(pair[0]) if pair[0] == pair[1] else "=".join(str(object_id or "none") for object_id in pair)
+    first, second = (str(object_id or "none") for object_id in pair)
+    return first if first == second else f"{first}={second}"
 
 
 def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapping[Pair, str]) -> list[str]:
-    """Return printed lines of J by frame and pair of objects: a row per object, then the frames that differ most."""
+    """Return printed lines of J by frame and pair of objects: a row per object, then the largest differences."""
     rows = [["object", "frames", "J mean", "J lowest", "on frame", "name"]]
     for pair in sorted({pair for _, pair in scores}):
         by_frame = {frame: score for (frame, scored_pair), score in scores.items() if scored_pair == pair}
         lowest = min(by_frame, key=by_frame.__getitem__)
-        values = [f"{fmean(by_frame.values()):.3f}", f"{by_frame[lowest]:.3f}"]
-        rows.append([format_pair(pair), str(len(by_frame)), *values, str(lowest), class_names.get(pair, "")])
-    count, mean = len({frame for frame, _ in scores}), fmean(scores.values())
-    rows.append(["all", str(count), f"{mean:.3f}", "", "", ""])
+        mean = f"{fmean(by_frame.values()):.3f}"
+        name = class_names.get(pair, "")
+        rows.append(
+            [format_pair(pair), str(len(by_frame)), mean, f"{by_frame[lowest]:.3f}", str(lowest), name]
+        )
+    count = len({frame for frame, _ in scores})
+    rows.append(["all", str(count), f"{fmean(scores.values()):.3f}", "", "", ""])
+    lines = align_columns(rows, right=0)
     worst = sorted((score, frame, pair) for (frame, pair), score in scores.items() if score < 1)[:MAX_LISTED]
-    worst_lines = [
-        f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst
-    ]
-    return [*align_columns(rows, right=0), *["differ most:"] * bool(worst_lines), *worst_lines]
+    if worst:
+        lines.append("largest differences:")
+    for score, frame, pair in worst:
+        lines.append(f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}")
+    return lines
 
 
 @command("aotlab agreement")

@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
 RANK_TIMEOUT = timedelta(days=7)
-"""timeout of ranks that wait for slower ones"""
+"""Timeout of ranks that wait for slower ones."""
 Model = tuple[Path, str | None, float]
-"""checkpoint, preset (None: the checkpoint's settings) and weight"""
+"""Checkpoint, preset (None: the checkpoint's settings) and weight."""
 
 
 def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[Model]:

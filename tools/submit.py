@@ -22,7 +22,7 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
 Writer = Callable[[Sequence[Video], Path, Path], int]
-"""writes the results of videos from a folder to an output; returns the number of masks"""
+"""Function that packs the results of videos in a folder into an output; returns the number of masks."""
 SUBMITTED = [name for name, dataset in DATASETS.items() if dataset.submission is not None]
 
 

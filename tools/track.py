@@ -25,7 +25,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.track_report import (
     STATUSES,
-    describe_job,
+    describe_run,
     report_disk_space,
     report_jobs,
     report_plan,
@@ -52,18 +52,17 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.jobs.batch import Batch
-    from aotlab.jobs.job import Job
-    from aotlab.jobs.track import JobOptions
+    from aotlab.jobs.job import Job, JobOptions
 
 RESULTS_SUFFIX = ".tracked"
-"""suffix of the default output folder"""
+"""Suffix of the default output folder."""
 SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
     "start": "--start", "end": "--end",
 }  # fmt: skip
-"""options of a single video, by field of `Job`"""
+"""Options of a single video, by field of `Job`."""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
-"""suffixes of mask files, which are never videos"""
+"""Suffixes of mask files, which are never videos."""
 
 
 def parse_removal(text: str) -> tuple[int, int]:
@@ -116,7 +115,7 @@ def print_outputs() -> int:
     return 0
 
 
-def run_one(
+def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
@@ -125,17 +124,18 @@ def run_one(
 
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
-    if run.action == "reuse":
-        print(f"{folder}: already tracked with these inputs; delete it to track it again")
-        return 0
-    header = f"{describe_job(run)}, into {folder}"
+    header = f"{describe_run(run)}, into {folder}"
     if dry_run:
-        check_run(run, tracker.load)
-        print(f"{header}\nstatus: {STATUSES[run.action]}")
-        report_disk_space(folder, run.estimate_bytes())
+        action = check_run(run, tracker.load)
+        print(f"{header}\nstatus: {STATUSES[action]}")
+        if action != "reuse":
+            report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
     result = execute_run(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
+    if result.reused:
+        print(f"{folder}: already tracked with these inputs; delete it to track it again")
+        return 0
     return report_result(result, realtime=options.realtime)
 
 
@@ -165,7 +165,7 @@ def list_jobs(
         jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
     shared = Job.parse("all", "-", **inputs)
     if shared.levels or shared.rate:
-        if not any(job.has_images or job.describe_missing_files() for job in jobs):
+        if not errors and not any(job.has_images or job.describe_missing_files() for job in jobs):
             name = "--levels" if shared.levels else "--fps"
             raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
         for index, job in enumerate(jobs):
@@ -174,7 +174,7 @@ def list_jobs(
     return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
 
 
-def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
+def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
     """Track a list of videos, or a shard of it; return the exit code."""
     from aotlab.utils.processes import stop_flag
 
@@ -293,8 +293,8 @@ def run_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | Non
         "--shard",
         metavar="I/N",
         type=FunctionType(Shard.parse),
-        help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
-        "Slurm or Kubernetes",
+        help="track part I (from 0) of N of the jobs, independently of other processes; auto: read the "
+        "environment variables of Slurm or Kubernetes",
     ),
     flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
@@ -326,9 +326,8 @@ def main(
     if (shard is not None) + summarize + dry_run > 1:
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.jobs.batch import Batch
-    from aotlab.jobs.job import Job
+    from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_file import find_masks_beside
-    from aotlab.jobs.track import JobOptions
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     if no_overlay:
@@ -343,7 +342,7 @@ def main(
         job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         if not job.has_objects:
             job = replace(job, masks=find_masks_beside(video[0]))
-        return run_one(job, folder, options, tracker, force=force, dry_run=dry_run)
+        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
     jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
@@ -354,7 +353,7 @@ def main(
     if summarize:
         records = batch.summarize()
         return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
-    return run_list(batch, jobs, folder, shard)
+    return track_list(batch, jobs, folder, shard)
 
 
 if __name__ == "__main__":

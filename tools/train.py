@@ -25,7 +25,7 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
 RECIPE = "configs/recipes/mini.yaml"
-"""settings without ``--config``"""
+"""Settings without ``--config``."""
 
 
 @command("aotlab train")

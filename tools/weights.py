@@ -13,7 +13,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
 
 FRAME_SIZE = (480, 854)
-"""(height, width) of the frame whose FLOPs are counted"""
+"""(height, width) of the frame whose FLOPs are counted."""
 NOT_STORED = "not downloaded yet; run aotlab weights get {}"
 SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 

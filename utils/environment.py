@@ -9,15 +9,15 @@ import sys
 from aotlab.utils.errors import require
 
 SPIN_COUNT = 4000
-"""number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
+"""Number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
 SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""environment variables that set how threads wait"""
+"""Environment variables that set how threads wait."""
 MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
-"""environment variable that lets the CPU compute what MPS cannot"""
+"""Environment variable that lets the CPU compute what MPS cannot."""
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
-"""glibc parameters, see mallopt(3)"""
+"""glibc parameters, see mallopt(3)."""
 MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-"""no separate mapping for large blocks; free memory at the end of the heap is returned only beyond 2 GiB"""
+"""No separate mapping for large blocks; free memory at the end of the heap is returned only beyond 2 GiB."""
 
 
 def limit_spin_waiting() -> None:

@@ -19,9 +19,9 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "hota": ("trackeval",),
 }
-"""modules of the extras in pyproject.toml"""
+"""Modules of the extras in pyproject.toml."""
 MAX_CHOICES = 30
-"""largest number of choices in a message"""
+"""Largest number of choices in a message."""
 
 
 class InputError(ValueError):
@@ -56,7 +56,7 @@ def require(condition: object, message: str) -> None:
 
 
 def output_exists_error(output: Path, content: str, *, forceable: bool = False) -> InputError:
-    """Return the error about an output that must not be replaced; ``forceable``: except with ``--force``."""
+    """Return the error about an output that must not be replaced; ``forceable``: suggest ``--force``."""
     remedy = ", or replace it with --force" if forceable else ""
     return InputError(f"output {output}: already contains {content}; choose another output{remedy}")
 
@@ -76,7 +76,7 @@ def describe_wrong_choice(value: object, choices: Collection[object]) -> str:
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
 OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
-"""fragments of out-of-memory messages; the last one is for libraries that cannot be loaded"""
+"""Fragments of out-of-memory messages; the last one is for libraries that cannot be loaded."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

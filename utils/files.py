@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
-"""largest JSON file that is read; a million polygons of 100 points take less"""
+"""Largest JSON file that is read; a million polygons of 100 points take less."""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
-"""errors in a reader that its file does not cause"""
+"""Errors that a damaged file never causes."""
 FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
-"""number and length of the blocks that `digest_samples` reads"""
+"""Number and length of the blocks that `digest_samples` reads."""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
-"""unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
+"""Unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces."""
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     except Exception as error:  # each library has its own
         if isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
             raise
-        if not isinstance(error, OSError | ValueError):  # perhaps of our own code
+        if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
         raise InputError(f"{subject}: not readable ({describe_error(error)}); {advice}") from error
 
@@ -145,7 +145,7 @@ def prefix_errors(subject: object) -> Iterator[None]:
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, AttributeError | TypeError):  # perhaps of our own code
+    if isinstance(error, AttributeError | TypeError):  # may be a bug in aotlab
         text = f"{type(error).__name__}: {text}"
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from aotlab.utils.distributed import Distributed
 
 LOCK_SUFFIX = ".lock"
-"""name of the lock file in an output folder"""
+"""Name of the lock file in an output folder."""
 POLL_SECONDS = 0.01
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""errors of file systems without locks, on which nothing is locked"""
+"""Errors of file systems without locks, on which nothing is locked."""
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +40,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
     Args:
         path: lock file, which names its holder and is removed afterwards; links are refused.
         timeout: seconds to wait; None: no limit.
-        subject: name of the locked thing in messages; None: the lock file.
+        subject: what is locked, for messages; None: the lock file.
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 

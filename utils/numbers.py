@@ -23,11 +23,11 @@ class Range:
     high: float = math.inf
     whole: bool = False
     exclusive_low: bool = False
-    """exclude the lower bound"""
+    """Whether the lower bound itself is excluded."""
     exclusive_high: bool = False
-    """exclude the upper bound"""
+    """Whether the upper bound itself is excluded."""
     multiple: int = 1
-    """step of whole numbers"""
+    """Step of whole numbers."""
 
     def __contains__(self, value: Any) -> bool:
         if not _is_finite(value):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
 NICENESS = 5
-"""niceness of helper threads above the others'; with much more, a busy machine would starve them"""
+"""Niceness of helper threads above the others'; with much more, a busy machine would starve them."""
 
 STOP_SIGNALS = [
     signal.Signals(number)
@@ -72,7 +72,7 @@ class StopFlag(threading.Event):
     """Flag set by a signal."""
 
     signal_number: int = signal.SIGINT
-    """number of the signal, if one has set it"""
+    """Number of the signal, if one has set it."""
 
 
 @contextmanager

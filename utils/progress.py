@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 LINE_SECONDS = 30
-"""interval between lines without a terminal, in seconds"""
+"""Interval between lines without a terminal, in seconds."""
 
 
 class _LineStream:

@@ -5,13 +5,14 @@ Reading and writing have a lower priority, so they run while tracking leaves a c
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
-from typing import Generic, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import Any, Generic, TypeVar
 
 from aotlab.utils.processes import lower_priority
 
@@ -19,11 +20,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 READ_AHEAD, WRITE_BEHIND = 4, 2
-"""largest number of items waiting to be tracked, and of results waiting to be written"""
+"""Largest number of items waiting to be tracked, and of results waiting to be written."""
 HELPER_THREADS = 2
-"""number of threads beside the one that tracks: one reads, one writes"""
+"""Number of threads beside the one that tracks: one reads, one writes."""
 POLL_SECONDS = 0.1
-"""interval in seconds at which a waiting thread checks whether to stop"""
+"""Interval in seconds at which a waiting thread checks whether to stop."""
+END = object()
+"""Stands for the end of the items in a queue."""
 
 
 class StallError(TimeoutError):
@@ -65,11 +68,9 @@ def stream(
                     yield result
             for future in waiting:
                 future.result()
-        except Exception:
-            wait(waiting)
-            raise
-        except BaseException:  # closed or interrupted
-            pool.shutdown(cancel_futures=True)
+        except BaseException as error:
+            is_interrupt = not isinstance(error, Exception)  # or the generator was closed
+            pool.shutdown(cancel_futures=is_interrupt)
             raise
 
 
@@ -79,7 +80,8 @@ class ReadAhead(Generic[Item]):
     Args:
         stop: flag that ends the iteration.
         timeout: seconds without an item before `StallError` is raised; None: no limit.
-        must_keep: drop late items except those for which this is true; None: keep all.
+        must_keep: returns whether an item is needed even if it is late; other late items are dropped. None: all items
+            are kept.
     """
 
     def __init__(
@@ -92,11 +94,10 @@ class ReadAhead(Generic[Item]):
     ) -> None:
         self.stop = stop
         self.dropped = 0
-        """number of late items that were dropped"""
+        """Number of late items that were dropped."""
         self._timeout, self._must_keep = timeout, must_keep
-        self._waiting: deque[Item] = deque()
-        self._changed = threading.Condition()
-        self._ended = self._closed = False
+        self._waiting = queue.Queue[Any](READ_AHEAD if must_keep is None else 0)
+        self._closed = False
         self._error: BaseException | None = None
         # a daemon, as a reader stuck in a system call must not keep the program alive
         self._thread = threading.Thread(target=self._read, args=(items,), name="reader", daemon=True)
@@ -105,52 +106,47 @@ class ReadAhead(Generic[Item]):
         """Yield the items in order; raise an error of reading in place of its item."""
         self._thread.start()
         try:
-            while self._wait_for_item():
-                with self._changed:
-                    item = self._waiting.popleft()
-                    self._changed.notify_all()
+            while (item := self._take()) is not END:
                 yield item
             if self._error is not None and not self._is_stopped():
                 raise self._error
         finally:
-            with self._changed:
-                self._closed = True
-                self._changed.notify_all()
+            self._closed = True
+            with suppress(queue.Empty):  # a reader that waits for room goes on and ends
+                self._waiting.get_nowait()
             self._thread.join(1.0)
 
     def _read(self, items: Iterable[Item]) -> None:
         lower_priority()
         try:
             for item in items:
-                self._add(item)
+                if self._must_keep is not None:
+                    self._drop_late(self._must_keep)
+                self._waiting.put(item)
                 if self._closed:
-                    break
+                    return
         except BaseException as error:  # raised again where the items are taken
             self._error = error
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._waiting.put(END)
 
-    def _add(self, item: Item) -> None:
-        """Queue an item: wait for room, or drop an earlier one, which is late; never the newest."""
-        with self._changed:
-            if self._must_keep is None:
-                self._changed.wait_for(lambda: self._closed or len(self._waiting) < READ_AHEAD)
-            elif late := [index for index, old in enumerate(self._waiting) if not self._must_keep(old)]:
-                del self._waiting[late[0]]
+    def _drop_late(self, must_keep: Callable[[Item], bool]) -> None:
+        """Drop the oldest waiting item that is not needed."""
+        with self._waiting.mutex:
+            late = (index for index, item in enumerate(self._waiting.queue) if not must_keep(item))
+            if (index := next(late, None)) is not None:
+                del self._waiting.queue[index]
                 self.dropped += 1
-            self._waiting.append(item)
-            self._changed.notify_all()
 
-    def _wait_for_item(self) -> bool:
-        """Return whether an item waits, false at the end or if stopped; raise `StallError` after the timeout."""
+    def _take(self) -> Any:
+        """Return the next item, `END` after the last one or if stopped; raise `StallError` after the timeout."""
         start = time.monotonic()
-        with self._changed:
-            while not self._waiting and not self._ended and not self._is_stopped():
+        while not self._is_stopped():
+            try:
+                return self._waiting.get(timeout=POLL_SECONDS)  # a signal sets the flag without notice
+            except queue.Empty:
                 if self._timeout is not None and time.monotonic() - start > self._timeout:
-                    raise StallError
-                self._changed.wait(POLL_SECONDS)  # a signal sets the flag without notice
-            return bool(self._waiting) and not self._is_stopped()
+                    raise StallError from None
+        return END
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()

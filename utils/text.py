@@ -10,7 +10,7 @@ CREDENTIALS = re.compile(
     r"|(?<=[?&])(user(name)?|login|pass(word|wd)?|pwd|auth|secret|[\w-]*(api_?key|token|signature|credential))=[^&#\s]*&?",
     re.IGNORECASE,
 )
-"""name and password in a URL, and fields of its query that hold them"""
+"""Name and password in a URL, and fields of its query that hold them."""
 
 
 def shorten(value: object, length: int = 60) -> str:

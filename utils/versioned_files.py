@@ -24,10 +24,10 @@ class FileKind(NamedTuple):
     """Kind of a file written and read by this project."""
 
     name: str
-    """name in messages, such as "job record" """
+    """Name in messages, such as "job record"."""
     version: int
     remedy: str
-    """remedy in messages, such as "track the video again" """
+    """Remedy in messages, such as "track the video again"."""
 
 
 def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,9 +24,8 @@ from sphinx.application import Sphinx
 import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import METHODS, Config, StageConfig
-from aotlab.tools.main import COMMANDS, main
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.numbers import MAX_COUNT, Range
-from aotlab.utils.plugins import STUDIO_COMMANDS
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 GENERATED_PART = re.compile(r"^<!-- generated: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)

@@ -122,7 +122,7 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
         ]
     weights = hashlib.sha256(tracker.resolve_checkpoint().read_bytes()).hexdigest()
     settings = tracker.settings_as_yaml()
-    return json.dumps([repr(replace(job, list_line="")), stamps, weights, settings, repr(options)])
+    return json.dumps([repr(replace(job, source_line="")), stamps, weights, settings, repr(options)])
 
 
 def read_marker(files: Any, root: str) -> tuple[str | None, set[str]]:

@@ -9,6 +9,6 @@ from .networks.weights.zoo import list_models as list_models, load_model as load
 from .utils.errors import InputError as InputError
 from .jobs.job import Job as Job
 from .jobs.run import run_job as run_job, track as track
-from .jobs.track import JobOptions as JobOptions
+from .jobs.job import JobOptions as JobOptions
 
 __version__: str

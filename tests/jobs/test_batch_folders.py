@@ -10,10 +10,9 @@ from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.batch import Batch
 from aotlab.jobs.digests import digest_inputs
-from aotlab.jobs.job import Job
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
 from aotlab.jobs.run import execute_run, make_record, plan_job
-from aotlab.jobs.track import JobOptions
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -72,12 +71,13 @@ def test_job_of_another_process_keeps_its_record(output, job):
 def test_results_written_since_the_plan_stay(output, job):
     run = plan_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
-    others = ({"video": "other"}, "results of other inputs")
-    for digests, words in (others, (run.record.input_digests, "has finished it")):
-        write_job_record(output, JobRecord("a", "other.mp4", digests, frames=1, outputs=["masks"]))
-        with pytest.raises(InputError, match=words):
-            execute_run(run, None)
-        assert read_job_record(output).frames == 1
+    earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs=["masks"])
+    write_job_record(output, earlier)
+    with pytest.raises(InputError, match="results of other inputs"):
+        execute_run(run, None)
+    write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
+    assert execute_run(run, None).reused
+    assert read_job_record(output).frames == 1
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
@@ -90,15 +90,6 @@ def test_closed_job_folder_is_a_failed_job(closed_folder):
     job = Job.parse(closed_folder.name, "gone.mp4", "gone.png")
     batch = Batch([job], closed_folder.parent, *OPTIONS)
     assert batch.run(job, StopFlag()).error
-
-
-def test_stopped_list_does_not_count_results_of_other_inputs(output, job):
-    record = JobRecord("a", input_digests={"settings": "other"}, outputs=["masks"])
-    write_job_record(output / "a", record)
-    stop = StopFlag()
-    stop.set()
-    records = Batch([job], output, *OPTIONS).track(stop)
-    assert "results of other inputs (different settings)" in records["a"].error
 
 
 def test_preview_does_not_lock_the_list(output, jobs):
@@ -185,13 +176,13 @@ def test_digest_names_missing_masks(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job.parse("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"))
+            digest_inputs(Job.parse("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), 0)
 
 
 def test_digest_covers_the_frame_of_a_mask(tmp_path):
     write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
     default, first, second = (
-        digest_inputs(Job.parse("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"))
+        digest_inputs(Job.parse("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), 0)
         for frame in ("", "0=", "1=")
     )
     assert default == first != second
@@ -200,10 +191,10 @@ def test_digest_covers_the_frame_of_a_mask(tmp_path):
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
     job = Job.parse("a", tmp_path, tmp_path / "masks")
-    before = digest_inputs(job, INPUTS, JobRecord("a"))
+    before = digest_inputs(job, INPUTS, JobRecord("a"), 0)
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
-    assert digest_inputs(job, INPUTS, JobRecord("a")) == before
+    assert digest_inputs(job, INPUTS, JobRecord("a"), 0) == before
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):

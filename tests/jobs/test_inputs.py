@@ -249,6 +249,11 @@ def test_job_takes_prompts_of_any_numbers(box):
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
 
 
+def test_job_takes_levels_of_an_array():
+    assert Job.parse("a", "a.tif", levels=np.array([0, 4095])).levels == "0,4095"
+    assert Job.parse("a", "a.tif", levels=(0, 0.5), rate=25).rate == "25"
+
+
 def test_job_takes_prompts_of_an_iterator():
     job = Job.parse("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]

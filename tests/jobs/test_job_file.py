@@ -167,7 +167,7 @@ def test_row_without_objects_fails_only_its_job(tmp_path):
     """As a video without masks in a folder: it can be drawn in the studio."""
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,\n")
     (job,) = read_jobs(tmp_path / "a.csv")
-    assert (job.name, job.masks, job.list_line) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
+    assert (job.name, job.masks, job.source_line) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
 
 
 def test_video_without_masks_gets_an_empty_job(tmp_path):

@@ -299,8 +299,14 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
     (lambda job, folder: run_job(job, folder, "aott"), "tracker: expected a Tracker or TrackerOptions, got 'aott'"),
     (lambda job, folder: run_job(job, folder, options={"write": "masks"}), "options: expected JobOptions, got {"),
     (lambda job, folder: track("aott", "clip", {0: MASK}, folder), "tracker: expected a Tracker, got 'aott'"),
-    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, classes=["dog"]),
-     "classes: not readable .*; give class names by object id"),
+    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, classes={1: 5}),
+     r"class: expected a text or a list of texts, got \[5\]"),
+    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, classes={7: "dog"}),
+     "class dog: no mask or prompt has object 7"),
+    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, {}),
+     "options: expected JobOptions, got {}"),
+    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, frames=(0, 2)),
+     r"frames: expected a FrameSelection, got \(0, 2\)"),
     (lambda job, folder: JobOptions(write=None), "write and removals: not readable .*; give names of outputs"),
     (lambda job, folder: JobOptions(removals=(3, 1)), "write and removals: not readable"),
     (lambda job, folder: JobOptions(removals=[("x", 2)]), "write and removals: not readable"),
@@ -326,8 +332,9 @@ def test_timeout_is_a_number():
 
 def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
-    track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
-    assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
+    for classes in ({1: "koi"}, {"1": "koi"}, ["koi"]):
+        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, options, classes=classes)
+        assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
 
 
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])

@@ -93,10 +93,6 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "track"
     os.utime(tmp_path / MASK, (2**32, 2**32))
     assert try_action(tmp_path, WANTED) == "refuse"
-    assert [try_action(tmp_path, WANTED, restored=names) for names in (["00000"], ["1"])] == [
-        "resume",
-        "refuse",
-    ]
     record_failure(tmp_path, replace(WANTED, error="refused", outputs=[]))
     assert read_job_record(tmp_path).error == "disk full"
     assert try_action(tmp_path, WANTED, force=True) == "track"

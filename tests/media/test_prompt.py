@@ -100,7 +100,7 @@ FRACTIONS = "not in pixels; multiply fractions of the image by its width and hei
     ([], [":70000=3,3"], [], "point :70000=3,3: .* id from 1 to 65535"),
     ([], ["x=3,3"], [], "point x=3,3"),
     (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
-    (["2=9:9-10:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
+    (["2=9:9-9:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
     (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
     (["3,3,14,14"], [], [":2=3,3"], "object 2 on frame 0: prompt: give a box, a mask that"),
 ])  # fmt: skip

@@ -37,7 +37,7 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
     ]
     assert lines == [line.rstrip() for line in lines]
     assert lines[4:] == [
-        "differ most:",
+        "largest differences:",
         "  frame 1: object 2, J 0.000",
         "  frame 1: object 1, J 0.500",
         f"not compared: 1 frame only in {annotations[0]}, 0 only in {annotations[1]}",

@@ -15,9 +15,8 @@ from aotlab import open_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.digests import result_settings
-from aotlab.jobs.job import Job
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.run import open_segmenter, run_job
-from aotlab.jobs.track import JobOptions
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model

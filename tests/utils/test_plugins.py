@@ -7,10 +7,9 @@ import pytest
 
 import aotlab
 from aotlab.configs.files import ROOT
-from aotlab.jobs.job import Job
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import find_output
-from aotlab.jobs.track import JobOptions
-from aotlab.media.annotations import find_mask_writer, read_annotations
+from aotlab.media.annotations import STUDIO_OUTPUTS, find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
@@ -105,4 +104,4 @@ def test_outputs_of_the_studio_are_those_of_its_package():
         "entry-points"
     ]
     names = {*groups[plugins.MASK_WRITER_PLUGINS], *groups[plugins.OUTPUT_PLUGINS]}
-    assert names == {*plugins.STUDIO_OUTPUTS}
+    assert names == {*STUDIO_OUTPUTS}

@@ -33,14 +33,14 @@ from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_w
 from aotlab.utils.processes import handle_stop_signals
 
 SIGNAL_EXIT_BASE = 128
-"""added to a signal's number in the exit code, as in shells"""
+"""Added to a signal's number in the exit code, as in shells."""
 EXIT_CODES = {
     "0": "done",
     "1": "not all done, or a check failed",
     "2": "bad input",
     "128 + n": "stopped by signal n",
 }
-"""meaning of the exit codes of every command"""
+"""Meaning of the exit codes of every command."""
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -205,7 +205,9 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             _flush_output()
             return _print_error("stopped: an output has no space left; free space", 1)
         if isinstance(error, OSError) and error.filename is not None:
-            return _print_error(f"error: {error.filename}: {error.strerror}", 2)
+            return _print_error(
+                f"error: {error.filename}: {error.strerror}; check it, or give another path", 2
+            )
         raise
 
 

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
-"""a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
+"""A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
 SETTINGS_HELP = (
     "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
 )
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""names of ``--quality`` to `input.scale`"""
+"""Names of ``--quality`` to `input.scale`."""
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "replace existing results of another run")
@@ -52,7 +52,7 @@ quality = option(
     sets="input.scale",
     type=Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
-    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
+    help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: from the config)",
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
@@ -63,7 +63,7 @@ memory_options = option_group(
         sets="memory.policy",
         metavar="POLICY",
         type=Choice(POLICIES),
-        help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings; track, annotate and vot replace "
+        help=f"sets memory.policy: {', '.join(POLICIES)} (default: from the config; track, annotate and vot replace "
         "every_nth with restricted)",
     ),
     option(
@@ -71,7 +71,7 @@ memory_options = option_group(
         sets="memory.frames",
         type=Integer,
         help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
-        "(default: as in the settings)",
+        "(default: from the config)",
     ),
 )
 root = option(
@@ -122,6 +122,13 @@ def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[
     return tuple(text for text in values if not SETTING.fullmatch(text))
 
 
+def take_checkpoint(ctx: click.Context, param: click.Parameter, paths: Sequence[Path]) -> Path | None:
+    """Return the only checkpoint, None if unset; fail if the option is repeated."""
+    if len(paths) > 1:
+        raise click.UsageError("--checkpoint: given more than once; this command uses a single model")
+    return paths[0] if paths else None
+
+
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
@@ -134,8 +141,9 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
     return option(
         "--checkpoint",
         type=Checkpoint,
-        multiple=multiple is not None,
-        default=None if multiple or untrained else BUNDLED_CHECKPOINT,
+        multiple=True,
+        callback=take_checkpoint if multiple is None else None,
+        default=() if multiple or untrained else (BUNDLED_CHECKPOINT,),
         help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
     )
 
@@ -186,12 +194,12 @@ class BenchmarkOptions:
     """Videos of a benchmark, chosen by `benchmark_options`."""
 
     dataset: str = ""
-    """empty without ``--dataset``"""
+    """Empty without ``--dataset``."""
     root: Path | None = None
-    """folder of the data set; None: `find_default_root`"""
+    """Folder of the data set; None: `find_default_root`."""
     split: str = "val"
     sequence: tuple[str, ...] = ()
-    """names of the videos to use; empty: all"""
+    """Names of the videos to use; empty: all."""
     new_objects: bool = False
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:

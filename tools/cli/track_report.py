@@ -16,13 +16,13 @@ from aotlab.utils.text import align_columns, format_count, join_truncated, strip
 
 if TYPE_CHECKING:
     from aotlab.jobs.job import Job
-    from aotlab.jobs.run import JobRun
-    from aotlab.jobs.track import TrackResult
+    from aotlab.jobs.results import Action
+    from aotlab.jobs.track import JobRun, TrackResult
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
-"""status of a video in a dry run, by its `Action`"""
+"""Status of a video in a dry run, by its `Action`."""
 
 
 def report_disk_space(output: Path, num_bytes: int) -> None:
@@ -39,7 +39,7 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
     print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
 
-def describe_job(run: JobRun) -> str:
+def describe_run(run: JobRun) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
 
@@ -95,41 +95,41 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
 
 def report_plan(
     jobs: Sequence[Job],
-    runs: Iterable[JobRun | JobRecord | InputError],
+    plans: Iterable[tuple[JobRun, Action] | JobRecord | InputError],
     folder: Path,
     row_errors: Mapping[int, InputError],
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
     Args:
-        runs: planned run of each job, record of corrected masks, or error.
+        plans: run and action of each job, or its record of corrected masks, or its error.
         folder: output folder.
         row_errors: error of each wrong line of the list; the other lines are the jobs.
     """
-    from aotlab.jobs.run import JobRun
-
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
     for error in row_errors.values():
         print(f"error: {error}", file=sys.stderr)
     class_names: dict[str, Mapping[int, str]] = {}
     missing_classes, num_bytes = list[str](), 0
-    for job, run in zip(jobs, runs, strict=True):
-        if isinstance(run, InputError):
-            print(f"error: {job.label}: {run}", file=sys.stderr)
+    for job, plan in zip(jobs, plans, strict=True):
+        if isinstance(plan, InputError):
+            print(f"error: {job.label}: {plan}", file=sys.stderr)
             rows.append((job.name, "failed", "", "", "", ""))
             continue
-        record, status = (run.record, STATUSES[run.action]) if isinstance(run, JobRun) else (run, "corrected")
-        class_names[job.name] = record.class_names
-        cells = (str(record.frames), "", "", "")
-        if isinstance(run, JobRun) and run.action != "reuse":
+        if not isinstance(plan, tuple):
+            class_names[job.name] = plan.class_names
+            rows.append((job.name, "corrected", str(plan.frames), "", "", ""))
+            continue
+        run, action = plan
+        class_names[job.name] = run.record.class_names
+        count, (height, width) = run.frames.count, run.source.size
+        frames, rate = "unknown" if count is None else str(count), f"{float(run.source.rate):.5g}"
+        rows.append((job.name, STATUSES[action], frames, rate, f"{width}×{height}", str(len(run.objects))))
+        if action != "reuse":
             num_bytes += run.estimate_bytes()
-            count, (height, width) = run.frames.count, run.source.size
-            frames, rate = "unknown" if count is None else str(count), f"{float(run.source.rate):.5g}"
-            cells = (frames, rate, f"{width}×{height}", str(len(run.objects)))
-            if without_class := len(run.objects - record.class_names.keys()):
+            if without_class := len(run.objects - run.record.class_names.keys()):
                 missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
-        rows.append((job.name, status, *cells))
     print(*align_columns(rows, right=2), sep="\n")
     print_class_variants({name: names.values() for name, names in class_names.items()})
     if missing_classes and any(class_names.values()):
@@ -142,7 +142,7 @@ def report_plan(
 
 
 def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
-    """Warn of class names that differ only in letter case."""
+    """Warn about class names that differ only in letter case."""
     from aotlab.jobs.classes import find_class_variants
 
     for message in find_class_variants(classes):

@@ -105,13 +105,13 @@ def parse_config(text: str) -> str:
 
 
 Integer = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
-"""for options whose bounds depend on the settings"""
+"""Any whole number, for options whose bounds depend on the settings."""
 PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)
 Scale = number_type(Range(0, 16, exclusive_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
-"""type of sizes such as 2GB; the value is a number of bytes"""
+"""Type of sizes such as 2GB; the value is a number of bytes."""
 Size = FunctionType(parse_size, "SIZE")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")

@@ -131,9 +131,9 @@ def test_identity_covers_the_segmenter_but_not_the_list_line(jobs, tmp_path):
     encoder, decoder = tmp_path / "encoder.onnx", tmp_path / "decoder.onnx"
     for path in (encoder, decoder):
         path.write_bytes(b"unchanged")
-    job = replace(jobs[0], segmenter=(encoder, decoder), list_line="jobs.csv, line 2")
+    job = replace(jobs[0], segmenter=(encoder, decoder), source_line="jobs.csv, line 2")
     before = identify(job, TrackerOptions(), OPTIONS)
-    assert identify(replace(job, list_line="jobs.csv, line 9"), TrackerOptions(), OPTIONS) == before
+    assert identify(replace(job, source_line="jobs.csv, line 9"), TrackerOptions(), OPTIONS) == before
     (tmp_path / "encoder.onnx.data").write_bytes(b"weights")
     with_weights = identify(job, TrackerOptions(), OPTIONS)
     encoder.write_bytes(b"of another model")

@@ -11,9 +11,8 @@ from click import Context
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
-from aotlab.tools.main import COMMANDS, main
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from aotlab.utils.plugins import STUDIO_COMMANDS
 from tests.processes import run_python
 
 
@@ -56,7 +55,6 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("line", [
     ["mask", "image.png", "--box", "1,1,9,9", "--output", "there.png"],
-    ["ensemble", "a", "b", "--output", "there"],
     ["score", "a", "--annotations", "b", "--json", "there.json"],
     ["agreement", "a", "b", "--video", "a", "--csv", "there.csv"],
     ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],

@@ -269,7 +269,7 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
 
 def digest_job(job):
     name, fingerprint = open_frames(job.video).name, compute_fingerprint(Path(job.video))
-    return digest_inputs(job, {}, JobRecord("a", video_name=name, fingerprint=fingerprint))
+    return digest_inputs(job, {}, JobRecord("a", video_name=name, fingerprint=fingerprint), job.start or 0)
 
 
 def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.jobs.results import ASIDE
 from aotlab.jobs.track import TrackResult
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
@@ -165,6 +166,7 @@ REFUSED = [
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
     (["video", "other", "--start", "0"], "--start: applies to a single video"),
+    (["video", "--checkpoint", "bundled", "--checkpoint", "bundled"], "--checkpoint: given more than once"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
 ]  # fmt: skip
 
@@ -232,7 +234,15 @@ def test_dry_run_of_one_video_says_what_a_run_does(video, mask, tmp_path, capsys
     interrupt(monkeypatch, video, tmp_path, mask, args=WRITE)
     assert "status: to resume\n" in dry_run()
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert "already tracked with these inputs" in dry_run()
+    assert dry_run().endswith("status: done\n")
+    (tmp_path / "out" / ASIDE).mkdir()  # as if killed while it replaced these results
+    for name in ("masks", JOB_RECORD):
+        (tmp_path / "out" / name).rename(tmp_path / "out" / ASIDE / name)
+    assert dry_run().endswith("status: done\n")
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run"]) == 2
+    assert "results of other inputs (different frames)" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run", "--force"]) == 0
+    assert (tmp_path / "out" / ASIDE / JOB_RECORD).exists()
 
 
 def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):
