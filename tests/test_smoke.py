@@ -105,11 +105,18 @@ def test_image_is_masked_by_the_bundled_model(aotlab, tmp_path):
     assert read_mask(tmp_path / "mask.png").any()
 
 
-def test_benchmark_is_run_and_scored(aotlab, checkpoint, benchmark, tmp_path):
+def test_benchmark_is_run_scored_and_combined(aotlab, checkpoint, benchmark, tmp_path):
     aotlab("eval", *benchmark, "--checkpoint", checkpoint, "--output", "one")
     aotlab("score", *benchmark, "--results", "one", "--json", "scores.json", "--workers", "1")
     scores, again = (json.loads((tmp_path / name).read_text()) for name in ("one/scores.json", "scores.json"))
     assert scores["J&F"] == again["J&F"]
+    aotlab("ensemble", "one", "one", "--output", "both")
+    one, both = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.png")}
+        for name in ("one", "both")
+    )
+    assert one
+    assert both == one
 
 
 def test_data_is_checked_and_trained_on(aotlab, tmp_path):

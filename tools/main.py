@@ -29,6 +29,7 @@ COMMON_COMMANDS = {
 }
 """Commands shown first, with their help, so that the list imports none of them."""
 OTHER_COMMANDS = {
+    "ensemble": "Combine several sets of results by voting.",
     "agreement": "Compare two annotations of a video.",
     "table": "Run a table of a paper and compare.",
     "vot": "Track for the VOT toolkit.",

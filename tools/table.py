@@ -63,6 +63,15 @@ class TableRunner:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
         model, benchmark = self.table.models[name], self.table.benchmarks[benchmark_name]
         output = self.output / name_results(name, benchmark_name)
+        if model.vote:
+            parts = [str(self.run_model(member, benchmark_name)) for member in model.vote]
+            weights = ["--weights", ",".join(model.weights)] if model.weights else []
+            self.run_tool("ensemble", *parts, "--output", str(output), *weights, "--force")
+            if not benchmark.has_server:
+                new_objects = [option for option in benchmark.options if option == "--new-objects"]
+                files = ("--results", str(output), "--json", str(output / "scores.json"))
+                self.run_tool("score", *list_benchmark_options(benchmark), *new_objects, *files, "--force")
+            return output
         data = (*list_benchmark_options(benchmark), *benchmark.options)
         arguments = (*data, *list_model_options(model), *model.options)
         if arguments not in self.finished:

@@ -1,1 +1,1 @@
-"""Benchmarks: runs, ensembles, scoring, the papers' tables, and the VOT toolkit."""
+"""Benchmarks: runs, ensembles, scoring, voting, the papers' tables, and the VOT toolkit."""

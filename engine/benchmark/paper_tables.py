@@ -44,7 +44,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class TableModel:
-    """A checkpoint, or several that are averaged."""
+    """An ensemble of checkpoints, or models whose results are combined by voting."""
 
     checkpoints: list[str] = field(default_factory=list)
     """file names in pretrain_models/ or of stored published weights, or paths"""
@@ -52,8 +52,10 @@ class TableModel:
     """preset of each checkpoint; empty for files that hold their settings"""
     options: list[str] = field(default_factory=list)
     """options of aotlab eval"""
+    vote: list[str] = field(default_factory=list)
+    """models of this table to vote on"""
     weights: list[str] = field(default_factory=list)
-    """weights of the checkpoints"""
+    """weights of the checkpoints or votes"""
     get: str = ""
     """source of its checkpoints, if it differs from the table's"""
 
@@ -152,26 +154,30 @@ def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
         entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
         for name, entry in list_published_weights().items()
     }
-    return [
+    sentences = [
         f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
         for file in dict.fromkeys(model.files)
         if not file.is_file()
+    ]
+    return sentences + [
+        line for name in model.vote for line in _list_missing_files(table, table.models[name])
     ]
 
 
 def _check_table(table: PaperTable) -> None:
     """Raise ValueError for an unknown name, a model without files, or a row whose figures do not match the columns."""
+    voters = {name for model in table.models.values() for name in model.vote}
     unknown_names = [
         *({benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys()),
-        *({row.model for row in table.rows} - table.models.keys()),
+        *(voters.union(row.model for row in table.rows) - table.models.keys()),
         *({row.benchmark for row in table.rows} - table.benchmarks.keys()),
         *({source for row in table.rows for source in row.published} - table.sources.keys()),
     ]
     if unknown_names:
         raise ValueError(f"unknown name {unknown_names[0]}")
     for name, model in table.models.items():
-        if not model.checkpoints:
-            raise ValueError(f"model {name} needs checkpoints")
+        if bool(model.checkpoints) == bool(model.vote):
+            raise ValueError(f"model {name} needs either checkpoints or vote")
     for row in table.rows:
         for source, values in row.published.items():
             if len(values) != len(table.columns):

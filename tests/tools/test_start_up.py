@@ -74,6 +74,7 @@ MISSING_PATHS = [
     "eval --dataset folder --root . --output out --checkpoint gone.safetensors",
     "score --dataset davis2017 --root . --results gone",
     "submit --dataset davis2017 --root . --check gone.zip",
+    "ensemble gone lost --output out",
     "train --config gone.yaml",
     "check_data gone",
     "export --checkpoint gone.safetensors --output out",

@@ -1,0 +1,78 @@
+"""Pixel-wise voting over saved results of several models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
+from aotlab.dataloaders.benchmarks.sequences import list_masks
+from aotlab.media.job_record import MASKS_FOLDER
+from aotlab.media.masks import VOID, read_mask, write_mask
+from aotlab.utils.errors import InputError
+
+
+def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
+    """Return the id with the largest total weight in every pixel; ties go to the map listed first.
+
+    Args:
+        maps: H×W ids each.
+        weights: integer weights of the maps; sums of floats would make ties depend on rounding.
+    """
+    stacked = np.stack(maps)
+    support = [np.tensordot(np.array(weights), stacked == labels, 1) for labels in maps]
+    return np.take_along_axis(stacked, np.argmax(support, 0)[None], 0)[0]
+
+
+def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
+    """Convert weights such as "2" or "0.5" to thousandths; equal weights by default."""
+    if not weights:
+        return [1] * count
+    try:
+        thousandths = [round(1000 * float(weight)) for weight in weights]
+    except (ValueError, OverflowError):
+        thousandths = []
+    if len(thousandths) != count or not all(1 <= weight <= 10**9 for weight in thousandths):
+        raise InputError(f"weights {' '.join(weights)}: expected {count} numbers from 0.001 to 1000000")
+    return thousandths
+
+
+def list_sequences(results: Path) -> list[str]:
+    """Return the sorted names of folders with PNGs or of results; ``sequence/object`` if each object has a folder."""
+    names = _list_folders(results)
+    names += [
+        f"{name}/{inner}" for name in names for inner in _list_folders(find_masks_folder(results / name))
+    ]
+    sequences = sorted(name for name in names if list_masks(find_masks_folder(results / name)))
+    if not sequences:
+        raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
+    return sequences
+
+
+def _list_folders(parent: Path) -> list[str]:
+    if not parent.is_dir():
+        return []
+    if find_masks_folder(parent) != parent:
+        return [MASKS_FOLDER]
+    return [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:
+    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames."""
+    masks = [find_masks_folder(folder / name) for folder in folders]
+    stems = [[path.stem for path in list_masks(folder)] for folder in masks]
+    for folder, present in zip(masks, stems, strict=True):
+        unmatched = sorted(set(present) ^ set(stems[0]))
+        if unmatched:
+            raise InputError(
+                f"{folder}: frame {unmatched[0]} is not both here and in {masks[0]} ({len(unmatched)} such frames)"
+            )
+    for stem in stems[0]:
+        first = read_mask(masks[0] / f"{stem}.png")
+        size = (first.shape[0], first.shape[1])
+        others = [read_mask(folder / f"{stem}.png", size=size) for folder in masks[1:]]
+        labels = vote([first, *others], weights)
+        write_mask(output / name / f"{stem}.png", labels, max_id=0 if labels.dtype == np.uint8 else VOID)
+    return len(stems[0])

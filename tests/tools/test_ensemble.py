@@ -1,0 +1,95 @@
+"""Weighted voting over saved results."""
+
+import numpy as np
+import pytest
+
+from aotlab.engine.benchmark.voting import vote
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.tools.ensemble import main
+
+
+def by_hand(maps, weights):
+    """The same for one pixel after another."""
+    winner = np.zeros_like(maps[0])
+    for place in np.ndindex(winner.shape):
+        votes: dict[int, int] = {}
+        for labels, weight in zip(maps, weights, strict=True):
+            votes[labels[place]] = votes.get(labels[place], 0) + weight
+        winner[place] = max(votes, key=votes.__getitem__)  # the first one if equal
+    return winner
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 2, 2, 1]])
+def test_vote_equals_counting(weights):
+    maps = list(np.random.default_rng(0).integers(0, 4, (4, 16, 16), dtype=np.uint8))
+    np.testing.assert_array_equal(vote(maps, weights), by_hand(maps, weights))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three sets of results for two sequences; in each pixel the third disagrees with the first two."""
+    for number, value in enumerate((1, 1, 2)):
+        for name in ("a", "b"):
+            for stem in ("00000", "00001"):
+                write_mask(tmp_path / f"{number}" / name / f"{stem}.png", np.full((4, 6), value, np.uint8))
+    return [str(tmp_path / str(number)) for number in range(3)]
+
+
+@pytest.mark.parametrize(("weights", "winner"), [
+    ([], 1), (["1", "1", "3"], 2),
+    (["0.1", "0.2", "0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
+    (["0.3", "0.1", "0.4"], 1), (["1", "1", "2.01"], 2), ([".5", "0.25", ".7"], 1),
+])  # fmt: skip
+def test_weights_decide_exactly(folders, tmp_path, weights, winner):
+    args = ["--weights", ",".join(weights)] if weights else []
+    assert main([*folders, "--output", str(tmp_path / "out"), *args]) == 0
+    found = sorted((tmp_path / "out").rglob("*.png"))
+    assert len(found) == 4
+    assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
+
+
+def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
+    (tmp_path / "1" / "a" / "00001.png").unlink()
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 1
+    assert "error: a: " in capsys.readouterr().err
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["--weights", "1,2"], "weights 1 2: expected 3 numbers from 0.001 to 1000000"),
+    (["--weights", "1,2,x"], "weights 1 2 x: expected 3 numbers"),
+    *((["--weights", f"1,2,{word}"], "expected 3 numbers") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
+    *((["--output", f"{{}}/{folder}"], "choose another folder") for folder in ("1", "1/voted")),
+    (["{}/empty"], "empty: no results here"),
+])  # fmt: skip
+def test_invalid_line_rejected(folders, tmp_path, run_expecting_error, args, message):
+    (tmp_path / "empty").mkdir()
+    line = [*folders, "--output", str(tmp_path / "out"), *args]
+    assert message in run_expecting_error(main, *(word.format(tmp_path) for word in line))
+
+
+def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_path):
+    for number in (1, 2):
+        for name in ("a", "b"):
+            job = tmp_path / str(number) / name
+            job.rename(tmp_path / "masks")
+            job.mkdir()
+            (tmp_path / "masks").rename(job / "masks")
+            write_mask(job / "prompt_masks" / "00000.png", np.ones((4, 6), np.uint8))
+            (job / ".track.json").write_text("{}")
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 0
+    assert sorted((path.parent.name, path.stem) for path in (tmp_path / "out").rglob("*.png")) == [
+        (name, stem) for name in ("a", "b") for stem in ("00000", "00001")
+    ]
+    jobs = [str(tmp_path / number / "a") for number in ("1", "2")]
+    assert main([*jobs, "--output", str(tmp_path / "one")]) == 0
+    assert {path.parent.name for path in (tmp_path / "one").rglob("*.png")} == {"masks"}
+
+
+def test_results_of_separate_objects_are_voted_on(tmp_path):
+    for number, value in enumerate((1, 0, 1)):
+        for folder in ("000", "001"):
+            write_mask(tmp_path / f"{number}" / "a" / folder / "00000.png", np.full((4, 6), value, np.uint8))
+    folders = [str(tmp_path / str(number)) for number in range(3)]
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 0
+    assert [int(read_mask(path).min()) for path in (tmp_path / "out").rglob("*.png")] == [1, 1]

@@ -1,0 +1,65 @@
+"""Combine several sets of results by weighted voting in every pixel; needs no model.
+
+aotlab ensemble results/a results/b results/c --weights 2,1,1 --output results/voted
+
+Between ids of equal weight, the one in the folder listed first wins. Averaging the probabilities of several models or
+views is more accurate than voting: see aotlab eval.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from click import UsageError
+
+from aotlab.tools.cli.command import command, report_failures, require_new_output
+from aotlab.tools.cli.options import force_file
+from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, option
+from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.files import require_writable
+from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count
+
+
+@command("aotlab ensemble")
+@click.argument(
+    "results",
+    metavar="RESULTS...",
+    type=ExistingFolder,
+    nargs=-1,
+    required=True,
+    help="folders with <sequence>/<frame>.png, in order of preference",
+)
+@list_option("--weights", "weight of each folder, comma-separated (default: 1)")
+@option("--output", type=Folder, required=True, help="folder for the voted results")
+@force_file
+def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
+    """Combine several sets of results by voting."""
+    if len(results) < 2:
+        raise UsageError(f"{results[0]}: a single folder of results; give at least two")
+    require_extra("score")
+    from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
+
+    votes = to_integer_weights(weights, len(results))
+    if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
+        raise UsageError(f"--output {output}: inside one of the results; choose another folder")
+    require_new_output(output, force=force)
+    names = sorted({name for folder in results for name in list_sequences(folder)})
+    require_writable(output)
+    frames, failures = 0, {}
+    with progress_bar(len(names), unit="sequence") as bar:
+        for name in names:
+            try:
+                frames += vote_sequence(name, results, votes, output)
+            except InputError as error:
+                failures[name] = str(error)
+            bar.update()
+    sequences = format_count(len(names) - len(failures), "sequence")
+    print(f"{format_count(frames, 'frame')} of {sequences} in {output}")
+    return report_failures(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
