@@ -85,13 +85,17 @@ def test_slurm_script_tracks_its_part(jobs, tmp_path):
     (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(rows))
     scripts = tmp_path / "bin"
     scripts.mkdir()
-    (scripts / "aotlab").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aotlab "$@"\n')
-    (scripts / "aotlab").chmod(0o755)
-    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "0"}
+    for name, command in {"aotlab": f'"{sys.executable}" -m aotlab', "srun": ""}.items():
+        (scripts / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (scripts / name).chmod(0o755)
+    array = {
+        "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "0",
+        "SLURM_ARRAY_TASK_STEP": "1", "SLURM_CPUS_PER_TASK": "1",
+    }  # fmt: skip
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", str(FOLDER / "slurm_array.sh"), str(tmp_path / "jobs.csv"), str(tmp_path / "out")],
-        env={**os.environ, **array, "SLURM_ARRAY_TASK_STEP": "1", "DEVICE": "cpu", "PATH": path},
+        ["bash", str(FOLDER / "slurm.sh"), str(tmp_path / "jobs.csv"), str(tmp_path / "out")],
+        env={**os.environ, **array, "DEVICE": "cpu", "PATH": path},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
