@@ -1,4 +1,4 @@
-"""Models and trackers that the tests of the engine and of `aotlab.video` share."""
+"""Models and trackers that the tests of the engine and of `aotlab.jobs` share."""
 
 import pytest
 

@@ -8,7 +8,7 @@ from aotlab.configs.files import ROOT
 from tests.imports import list_imports
 
 LAYERS: list[tuple[str, ...]] = [
-    ("utils",), ("configs",), ("media",), ("networks", "dataloaders", "evaluation"), ("engine",), ("video",),
+    ("utils",), ("configs",), ("media",), ("networks", "dataloaders", "evaluation"), ("engine",), ("jobs",),
     ("tools",), ("research",),
 ]  # fmt: skip
 """packages from left to right; those of one entry do not know each other"""

@@ -51,9 +51,9 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.video.batch import Batch
-    from aotlab.video.job import Job
-    from aotlab.video.track import JobOptions
+    from aotlab.jobs.batch import Batch
+    from aotlab.jobs.job import Job
+    from aotlab.jobs.track import JobOptions
 
 RESULTS_SUFFIX = ".tracked"
 """suffix of the default output folder"""
@@ -108,7 +108,7 @@ def default_output(source: str) -> Path:
 
 def print_outputs() -> int:
     """Print the names and descriptions of all outputs; return the exit code."""
-    from aotlab.video.outputs import find_output, list_outputs
+    from aotlab.jobs.outputs import find_output, list_outputs
 
     names = list_outputs()
     for name in names:
@@ -120,8 +120,8 @@ def run_one(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.video.digests import result_settings
-    from aotlab.video.run import check_run, execute_run, plan_job
+    from aotlab.jobs.digests import result_settings
+    from aotlab.jobs.run import check_run, execute_run, plan_job
 
     require_extra("video")
     run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
@@ -150,8 +150,8 @@ def list_jobs(
         inputs: values of `Job.parse` for all jobs.
         keep_errors: return the errors instead of raising them.
     """
-    from aotlab.video.job import Job
-    from aotlab.video.job_file import list_video_jobs, read_jobs, read_rows
+    from aotlab.jobs.job import Job
+    from aotlab.jobs.job_file import list_video_jobs, read_jobs, read_rows
 
     refuse_options(
         {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
@@ -325,10 +325,10 @@ def main(
     require_videos(video, job_file)
     if (shard is not None) + summarize + dry_run > 1:
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
-    from aotlab.video.batch import Batch
-    from aotlab.video.job import Job
-    from aotlab.video.job_file import find_masks_beside
-    from aotlab.video.track import JobOptions
+    from aotlab.jobs.batch import Batch
+    from aotlab.jobs.job import Job
+    from aotlab.jobs.job_file import find_masks_beside
+    from aotlab.jobs.track import JobOptions
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     if no_overlay:

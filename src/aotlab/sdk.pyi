@@ -63,21 +63,21 @@ from .utils.files import atomic_path as atomic_path, reading as reading, writing
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .utils.plugins import list_mask_formats as list_mask_formats
-from .video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
-from .video.job_file import list_videos as list_videos
-from .video.classes import (
+from .jobs.inputs import FrameSelection as FrameSelection, load_masks as load_masks
+from .jobs.job_file import list_videos as list_videos
+from .jobs.classes import (
     CLASSES as CLASSES,
     ObjectClasses as ObjectClasses,
     find_class_variants as find_class_variants,
     merge_class_ids as merge_class_ids,
     read_class_ids as read_class_ids,
 )
-from .video.merging import (
+from .jobs.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,
 )
-from .video.outputs import (
+from .jobs.outputs import (
     LostObjects as LostObjects,
     Output as Output,
     OutputContext as OutputContext,
@@ -87,5 +87,5 @@ from .video.outputs import (
     find_output as find_output,
     list_outputs as list_outputs,
 )
-from .video.results import list_job_folders as list_job_folders
-from .video.track import TrackResult as TrackResult
+from .jobs.results import list_job_folders as list_job_folders
+from .jobs.track import TrackResult as TrackResult

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, open_frames, read_mask, sdk
+from aotlab.jobs.job_file import find_masks_beside
 from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
-from aotlab.video.job_file import find_masks_beside
 from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document

@@ -7,10 +7,10 @@ from io import StringIO
 import pytest
 import torch
 
+from aotlab.jobs import resume
 from aotlab.media.masks import write_mask
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
-from aotlab.video import resume
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 from tests.processes import completes_in_subprocess, die_before

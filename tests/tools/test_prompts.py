@@ -14,16 +14,16 @@ from PIL import Image
 from aotlab import open_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.digests import result_settings
+from aotlab.jobs.job import Job
+from aotlab.jobs.run import open_segmenter, run_job
+from aotlab.jobs.track import JobOptions
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from aotlab.video.digests import result_settings
-from aotlab.video.job import Job
-from aotlab.video.run import open_segmenter, run_job
-from aotlab.video.track import JobOptions
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.tools.track.runs import Repeater
 
@@ -182,7 +182,7 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
 def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     loaded = []
     monkeypatch.setattr(
-        "aotlab.video.run.load_segmenter", lambda *files, **options: loaded.append((files, options))
+        "aotlab.jobs.run.load_segmenter", lambda *files, **options: loaded.append((files, options))
     )
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")

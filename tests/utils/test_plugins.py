@@ -7,14 +7,14 @@ import pytest
 
 import aotlab
 from aotlab.configs.files import ROOT
+from aotlab.jobs.job import Job
+from aotlab.jobs.outputs import find_output
+from aotlab.jobs.track import JobOptions
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils import plugins
-from aotlab.video.job import Job
-from aotlab.video.outputs import find_output
-from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, track
 

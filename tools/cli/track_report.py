@@ -15,11 +15,11 @@ from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
+    from aotlab.jobs.job import Job
+    from aotlab.jobs.run import JobRun
+    from aotlab.jobs.track import TrackResult
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
-    from aotlab.video.job import Job
-    from aotlab.video.run import JobRun
-    from aotlab.video.track import TrackResult
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """status of a video in a dry run, by its `Action`"""
@@ -106,7 +106,7 @@ def report_plan(
         folder: output folder.
         row_errors: error of each wrong line of the list; the other lines are the jobs.
     """
-    from aotlab.video.run import JobRun
+    from aotlab.jobs.run import JobRun
 
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
@@ -143,7 +143,7 @@ def report_plan(
 
 def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
     """Warn of class names that differ only in letter case."""
-    from aotlab.video.classes import find_class_variants
+    from aotlab.jobs.classes import find_class_variants
 
     for message in find_class_variants(classes):
         print(f"warning: {message}", file=sys.stderr)

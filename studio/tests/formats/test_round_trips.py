@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 
 from aotlab import InputError, read_mask, write_mask
 from aotlab.configs.files import ROOT
+from aotlab.jobs.outputs import OutputContext, StoredPrediction, TrackedFrame, find_output
 from aotlab.sdk import (
     Annotations,
     Region,
@@ -26,7 +27,6 @@ from aotlab.sdk import (
     list_mask_formats,
     read_annotations,
 )
-from aotlab.video.outputs import OutputContext, StoredPrediction, TrackedFrame, find_output
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis

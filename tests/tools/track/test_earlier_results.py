@@ -13,16 +13,16 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from aotlab.jobs import results, resume
+from aotlab.jobs.digests import digest_inputs
+from aotlab.jobs.job import Job
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
+from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import JobRecord
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.tools.track import main
 from aotlab.utils.errors import InputError
-from aotlab.video import results, resume
-from aotlab.video.digests import digest_inputs
-from aotlab.video.job import Job
-from aotlab.video.outputs import BUILT_IN_OUTPUTS
-from aotlab.video.results import STATE_FILE
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray
@@ -234,7 +234,7 @@ def test_forced_run_on_a_full_disk_keeps_earlier_results(video, mask, tmp_path, 
     def fail(*args):
         raise InputError("alpha/00000.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("aotlab.video.outputs._save_png", fail)
+    monkeypatch.setattr("aotlab.jobs.outputs._save_png", fail)
     assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
     assert "No space left" in capsys.readouterr().err
     assert (snapshot(out) if out.exists() else {}) == before

@@ -12,13 +12,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
 from tests.tools.track.runs import Repeater, cli, save
@@ -95,7 +95,7 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
 
 def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys, monkeypatch):
     fail = Mock(side_effect=InputError("summary.csv: cannot be written"))
-    monkeypatch.setattr("aotlab.video.batch.write_summary", fail)
+    monkeypatch.setattr("aotlab.jobs.batch.write_summary", fail)
     assert track(clips) == 1
     (clips / "c.png").write_bytes(b"no mask")
     for args in ((), ("--shard", "0/1")):
@@ -157,7 +157,7 @@ def test_package_installed_later_keeps_finished_results(clips, out, repeating, m
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", Report)
-    monkeypatch.setattr("aotlab.video.batch.list_plugins", lambda group: {"review": None})
+    monkeypatch.setattr("aotlab.jobs.batch.list_plugins", lambda group: {"review": None})
     assert track(clips) == 0
     assert repeating.steps == 9
     assert read_mask(mask).max() == 7

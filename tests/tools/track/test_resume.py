@@ -8,12 +8,12 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from aotlab.jobs import resume
+from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import read_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.video import resume
-from aotlab.video.results import STATE_FILE
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_ids, save, track
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.jobs.track import TrackResult
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
@@ -18,7 +19,6 @@ from aotlab.media.video import open_frames
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end

@@ -7,18 +7,18 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.batch import Batch
+from aotlab.jobs.digests import digest_inputs
+from aotlab.jobs.job import Job
+from aotlab.jobs.results import remove_results
+from aotlab.jobs.run import execute_run, make_record, plan_job
+from aotlab.jobs.track import JobOptions
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.processes import StopFlag
-from aotlab.video.batch import Batch
-from aotlab.video.digests import digest_inputs
-from aotlab.video.job import Job
-from aotlab.video.results import remove_results
-from aotlab.video.run import execute_run, make_record, plan_job
-from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
 

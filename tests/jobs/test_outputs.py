@@ -11,16 +11,16 @@ from PIL import Image
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.classes import ObjectClasses
+from aotlab.jobs.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
+from aotlab.jobs.run import track
+from aotlab.jobs.track import JobOptions
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.video.classes import ObjectClasses
-from aotlab.video.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
-from aotlab.video.run import track
-from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
@@ -21,7 +22,6 @@ from aotlab.utils.errors import InputError, require_choice
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
-from aotlab.video.job import MASK_SUFFIXES, Job
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """suffixes of videos and TIFF stacks in a folder of videos"""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from aotlab.jobs.results import ASIDE, STATE_FILE, Replacement, choose_action, record_failure, restore_aside
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
-from aotlab.video.results import ASIDE, STATE_FILE, Replacement, choose_action, record_failure, restore_aside
 
 
 @dataclass(frozen=True)

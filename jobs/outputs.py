@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
@@ -29,7 +30,6 @@ from aotlab.utils.plugins import (
     load_plugin,
     require_output_name,
 )
-from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
     from torch import Tensor

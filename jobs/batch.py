@@ -12,6 +12,17 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
+from aotlab.jobs.digests import digest_inputs, digest_settings, result_settings
+from aotlab.jobs.job import Job
+from aotlab.jobs.results import (
+    describe_difference,
+    list_job_folders,
+    record_failure,
+    resolve_links,
+)
+from aotlab.jobs.run import JobRun, check_run, execute_run, make_record, plan_job
+from aotlab.jobs.track import JobOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
@@ -21,17 +32,6 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
-from aotlab.video.classes import CLASSES, ObjectClasses, read_class_ids
-from aotlab.video.digests import digest_inputs, digest_settings, result_settings
-from aotlab.video.job import Job
-from aotlab.video.results import (
-    describe_difference,
-    list_job_folders,
-    record_failure,
-    resolve_links,
-)
-from aotlab.video.run import JobRun, check_run, execute_run, make_record, plan_job
-from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ import torch
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.directions import TimedTracker
+from aotlab.jobs.outputs import StoredPrediction
+from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, remove, write_bytes
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
-from aotlab.video.directions import TimedTracker
-from aotlab.video.outputs import StoredPrediction
-from aotlab.video.results import STATE_FILE
 
 log = logging.getLogger(__name__)
 

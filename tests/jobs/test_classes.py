@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from aotlab.jobs.classes import ObjectClasses, merge_class_ids
 from aotlab.media.regions import Annotations, Region
 from aotlab.utils.errors import InputError
-from aotlab.video.classes import ObjectClasses, merge_class_ids
 
 
 def test_classes_of_later_videos_keep_shared_ids(tmp_path):

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.jobs.inputs import parse_mask
+from aotlab.jobs.track import JobOptions
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
@@ -20,8 +22,6 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.video.inputs import parse_mask
-from aotlab.video.track import JobOptions
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""

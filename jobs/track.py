@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aotlab.jobs.inputs import FrameSelection
+from aotlab.jobs.outputs import Output, OutputContext, Outputs, TrackedFrame, find_output, list_outputs
+from aotlab.jobs.results import Replacement
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError, require
@@ -21,14 +24,11 @@ from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.utils.text import shorten
-from aotlab.video.inputs import FrameSelection
-from aotlab.video.outputs import Output, OutputContext, Outputs, TrackedFrame, find_output, list_outputs
-from aotlab.video.results import Replacement
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.video.directions import FrameResult, TimedTracker
+    from aotlab.jobs.directions import FrameResult, TimedTracker
 
     TrackVideo = Callable[..., Generator[FrameResult, None, None]]
 
@@ -141,7 +141,7 @@ def track_frames(
         replacement: of earlier results; begins once the first frame is tracked, and ends once it is written.
         stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.directions import track_both_directions, track_forward  # loads PyTorch
+    from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
     source = context.source
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from aotlab.jobs.inputs import parse_mask
+from aotlab.jobs.job import Job
+from aotlab.jobs.job_file import list_video_jobs, read_jobs, read_rows
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
-from aotlab.video.inputs import parse_mask
-from aotlab.video.job import Job
-from aotlab.video.job_file import list_video_jobs, read_jobs, read_rows
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save

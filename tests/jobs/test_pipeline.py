@@ -17,19 +17,19 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs import outputs
+from aotlab.jobs.inputs import FrameSelection
+from aotlab.jobs.job import Job
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output, find_output
+from aotlab.jobs.results import require_inputs_outside
+from aotlab.jobs.run import run_job, track
+from aotlab.jobs.track import JobOptions, group_removals
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.video import outputs
-from aotlab.video.inputs import FrameSelection
-from aotlab.video.job import Job
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, Output, find_output
-from aotlab.video.results import require_inputs_outside
-from aotlab.video.run import run_job, track
-from aotlab.video.track import JobOptions, group_removals
 from tests.drawn_clips import write_images
 from tests.engine.small_model import draw_texture, stripes
 from tests.limits import limit_file_size

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.job import Job
+from aotlab.jobs.track import JobOptions
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
@@ -17,8 +19,6 @@ from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
 from aotlab.utils.plugins import STUDIO_SIDECARS
 from aotlab.utils.text import strip_credentials
-from aotlab.video.job import Job
-from aotlab.video.track import JobOptions
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker

@@ -18,6 +18,22 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.classes import ObjectClasses
+from aotlab.jobs.digests import digest_inputs, result_settings
+from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
+from aotlab.jobs.job import MASK_SUFFIXES, Job
+from aotlab.jobs.job_file import find_masks_beside
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext
+from aotlab.jobs.results import (
+    ASIDE,
+    STATE_FILE,
+    Action,
+    Replacement,
+    choose_action,
+    is_complete,
+    restore_aside,
+)
+from aotlab.jobs.track import JobOptions, TrackResult, group_removals, track_frames
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.location import locate_video
@@ -31,26 +47,10 @@ from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.text import shorten, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
-from aotlab.video.classes import ObjectClasses
-from aotlab.video.digests import digest_inputs, result_settings
-from aotlab.video.inputs import FrameSelection, load_masks, suggest_object_syntax
-from aotlab.video.job import MASK_SUFFIXES, Job
-from aotlab.video.job_file import find_masks_beside
-from aotlab.video.outputs import BUILT_IN_OUTPUTS, OutputContext
-from aotlab.video.results import (
-    ASIDE,
-    STATE_FILE,
-    Action,
-    Replacement,
-    choose_action,
-    is_complete,
-    restore_aside,
-)
-from aotlab.video.track import JobOptions, TrackResult, group_removals, track_frames
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.video.directions import TimedTracker
+    from aotlab.jobs.directions import TimedTracker
 
     LoadTracker = Callable[[tuple[str, ...]], Tracker]
 
@@ -355,7 +355,7 @@ def execute_run(
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
-    from aotlab.video.resume import ResumingTracker  # loads PyTorch
+    from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
 
     folder, options, record, source = run.folder, run.options, run.record, run.source
     if run.action == "reuse":
@@ -403,9 +403,9 @@ def _prepare_tracker(
         InputError: since the plan, another process has written to the locked folder; a model cannot be loaded; or the
             checkpoint does not restore a mask that was edited.
     """
+    from aotlab.jobs.directions import TimedTracker
+    from aotlab.jobs.resume import ResumingTracker
     from aotlab.utils.devices import leave_cores_free  # loads PyTorch
-    from aotlab.video.directions import TimedTracker
-    from aotlab.video.resume import ResumingTracker
 
     job, options = run.job, run.options
     choose = partial(choose_action, run.folder, run.record, job.input_paths, force=run.force)

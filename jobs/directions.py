@@ -20,8 +20,8 @@ import torch
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.video.merging import PredictionFile, TemporaryArrays, merge_predictions
-from aotlab.video.outputs import StoredPrediction
+from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictions
+from aotlab.jobs.outputs import StoredPrediction
 
 FrameResult = tuple[int, np.ndarray, Prediction | StoredPrediction]
 """index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
