@@ -17,12 +17,12 @@ from aotlab import InputError, Job, JobOptions, TrackerOptions
 from aotlab.sdk import JOB_RECORD
 
 MARKER = ".complete.json"
-"""identity of the results, null until all are uploaded, and the files of jobs"""
+"""file with the identity of the results, which is null until all are uploaded, and the names of uploaded files"""
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """End of a job, small enough to send between machines."""
+    """Outcome of a job, small enough to send between machines."""
 
     name: str
     frames: int = 0
@@ -40,16 +40,17 @@ def run_job(
     tracker: TrackerOptions | None = None,
     options: JobOptions | None = None,
 ) -> JobResult:
-    """Track one video; call it again after a kill, as often as it takes.
+    """Track one video; after a kill, call it again with the same arguments.
 
-    A job of paths resumes in the middle of its video. With a URL among them, inputs are copied to this machine, results
-    are made in a temporary folder and uploaded, the marker last; such a job starts over after a kill.
+    If all inputs and the output are paths, the job resumes in the middle of its video. If one of them is a URL, the
+    inputs are copied to this machine, and the results are uploaded from a temporary folder, the marker last; after a
+    kill, such a job starts over.
 
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
 
-    A bad input is returned as an error, as one broken video does not stop a cluster's run.
+    Bad input is returned as an error, so that one broken video does not stop the run of a cluster.
     """
     tracker = replace(tracker or TrackerOptions(), device=device)
     options = replace(options or JobOptions(), progress=False)
@@ -104,7 +105,7 @@ def download_inputs(job: Job, folder: Path) -> Job:
 
 
 def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
-    """Return a text that differs when the results would: the job, what is known of its files, and all inputs."""
+    """Return a text that changes with everything that changes the results: job, files, weights, settings, options."""
     stamps = []
     # other files of an ONNX file's name may have its weights
     segmenter = [
@@ -134,7 +135,7 @@ def read_marker(files: Any, root: str) -> tuple[str | None, set[str]]:
 
 
 def upload(local: Path, files: Any, root: str, identity: str) -> None:
-    """Replace the files of earlier jobs at ``root`` by those of a folder; raise `InputError` for files of others."""
+    """Replace files that jobs have uploaded to ``root`` by those of a folder; raise `InputError` for other files."""
     found = (path for path in local.rglob("*") if path.is_file() and path.name != JOB_RECORD)
     paths = {path.relative_to(local).as_posix(): path for path in found}
     _, earlier = read_marker(files, root)
