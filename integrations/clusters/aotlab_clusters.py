@@ -17,7 +17,7 @@ from aotlab import InputError, Job, JobOptions, TrackerOptions
 from aotlab.sdk import JOB_RECORD
 
 MARKER = ".complete.json"
-"""file with the identity of the results, which is null until all are uploaded, and the names of uploaded files"""
+"""file with the identity of the results, null until all are uploaded, and the names of the uploaded files"""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ def run_job(
     tracker: TrackerOptions | None = None,
     options: JobOptions | None = None,
 ) -> JobResult:
-    """Track one video; after a kill, call it again with the same arguments.
+    """Track one video; safe to call again after a kill.
 
-    If all inputs and the output are paths, the job resumes in the middle of its video. If one of them is a URL, the
-    inputs are copied to this machine, and the results are uploaded from a temporary folder, the marker last; after a
-    kill, such a job starts over.
+    If inputs and output are local, a killed job resumes in the middle of its video. If one of them is a URL, the inputs
+    are copied to this machine, and the results are written to a temporary folder and uploaded, the marker last; such a
+    job starts over after a kill.
 
     Args:
         job: the video and its masks, as in `Job`, as paths or URLs.
         output: folder of this job's results, a path or URL.
 
-    Bad input is returned as an error, so that one broken video does not stop the run of a cluster.
+    A bad input is returned as an error, so that a broken video does not stop the other jobs.
     """
     tracker = replace(tracker or TrackerOptions(), device=device)
     options = replace(options or JobOptions(), progress=False)
