@@ -2,8 +2,8 @@
 # CPU:   docker build -t aotlab .
 # CUDA:  docker build -t aotlab:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
 # Run:   docker run --rm -v "$PWD:/work" aotlab track video.mp4 --mask first.png --output results/video
-#        With --gpus all and --device cuda for the CUDA image; add --user "$(id -u):$(id -g)" to own the results.
-# PyAV's wheel brings FFmpeg with x264 and x265: an image that is passed on is under the GPL in that part.
+#        For the CUDA image, add --gpus all and --device cuda. To own the results, add --user "$(id -u):$(id -g)".
+# PyAV's wheel contains FFmpeg with x264 and x265, which are under the GPL; comply with it if you redistribute an image.
 FROM python:3.12-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN python -m venv /opt/aotlab

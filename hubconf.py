@@ -8,13 +8,12 @@ dependencies = [
     "platformdirs", "click", "lazy_loader",
 ]  # fmt: skip
 
-# torch.hub installs nothing, and unpacks an archive without the links in src/aotlab
+# torch.hub installs nothing, and its archive has no links in src/aotlab
 root = Path(__file__).resolve().parent
 sys.path.insert(0, str(root / "src"))
 import aotlab  # noqa: E402
 
-if not Path(aotlab.__path__[0], "utils").is_dir():
-    aotlab.__path__.append(str(root))
+aotlab.__path__.append(str(root))
 
 
 def tracker(name="bundled", *, overrides=(), device="cpu"):

@@ -11,9 +11,9 @@ from aotlab.utils.errors import InputError, suggest
 ROOT = Path(__file__).resolve().parents[1]
 """root of the checkout or the installed package; holds configs/ and pretrain_models/"""
 BUNDLED = "bundled"
-"""value of a setting for the weights that ship with the package"""
+"""value of a setting that selects the weights in the package"""
 BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
-"""checkpoint that ships with the project"""
+"""checkpoint in the package"""
 PRESETS = ROOT / "configs" / "presets"
 RECIPES = ROOT / "configs" / "recipes"
 

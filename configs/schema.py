@@ -88,7 +88,7 @@ class StageConfig:
     heads: Width = 8
     """attention heads"""
     window: Annotated[int, Range(0, 1001)] = 15
-    """side of the short-term attention window in tokens, odd; 0 turns short-term attention off, an ablation of AOT"""
+    """side of the short-term attention window in tokens, odd; 0 turns short-term attention off (an ablation of AOT)"""
     feedforward: Annotated[int, Range(32, 2**20, multiple=32)] = 1024
     """hidden width of the feed-forward layers"""
     drop_path: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.1
@@ -130,7 +130,7 @@ class ModelConfig:
     depth: int | None = None
     """blocks to use, from 1 to the trained depth (aost); null means all"""
     prompt_blocks: Annotated[int, Range(0, 1000)] = 0
-    """blocks of the network that turns clicks, boxes and rough masks into masks; 0 means no such network"""
+    """blocks of the prompt network, which makes masks from clicks, boxes and rough masks; 0 means no prompt network"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one"""
 
@@ -216,9 +216,9 @@ class MemoryConfig:
     """Memory of tracking and training."""
 
     policy: Annotated[str, POLICIES] = "first_frame"
-    """first_frame keeps reference frames only; every_nth every n-th frame too, without a bound; the others keep at
-    most `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least often scored,
-    relevance_redundancy (ERMU) the most relevant and least redundant"""
+    """frames that long-term memory keeps; first_frame: only reference frames; every_nth: also every n-th frame,
+    without a limit; the others keep at most `frames`, bounded_fifo the newest, restricted (RMem) the most relevant and
+    least often scored, relevance_redundancy (ERMU) the most relevant and least redundant"""
     every: Count = 5
     """interval in frames between tracked frames stored in long-term memory (unused by first_frame)"""
     every_in_training: Count = 2
@@ -230,8 +230,8 @@ class MemoryConfig:
     """largest number of tracked frames in long-term memory; null means up to `frames` (bounded_fifo). Overriding
     `policy` or `frames` resets it"""
     insertions: Count | None = None
-    """store a frame every max(round(N / insertions), every) frames of a video, if its number N of frames is known;
-    null means every"""
+    """number of frames to store of a video, if its number of frames is known; `every` is still the smallest interval;
+    null means no limit"""
     score_early: bool = False
     """update scores while the bank still has room, as the published DeAOT models do (restricted,
     relevance_redundancy)"""
@@ -242,9 +242,9 @@ class MemoryConfig:
     redundancy_threshold: Finite = 0.4
     """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
     short_term_skip: Annotated[int, Range(1, 1000)] = 1
-    """short-term memory is the frame this many steps back"""
+    """steps from the current frame back to the newest frame in short-term memory"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
-    """number of consecutive frames in short-term memory, ending with that frame"""
+    """number of consecutive frames in short-term memory"""
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:
@@ -258,8 +258,8 @@ def list_resets(overridden: Mapping[str, Any]) -> list[str]:
 class InputConfig:
     """Size of the network's input.
 
-    Frames above the limits are scaled down. Frames below `min_short_edge`, or with objects below `min_object`, are then
-    scaled up, by a factor of at most 2 and within the limits; without `max_long_edge` no frame is scaled up.
+    Frames above the limits are scaled down. Frames below `min_short_edge`, or with objects below `min_object`, are
+    scaled up, by a factor of at most 2 and within the limits. Without `max_long_edge`, no frame is scaled up.
     """
 
     max_long_edge: Edge | None = 1040

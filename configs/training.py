@@ -61,7 +61,8 @@ class DataConfig:
     validation: list[SourceConfig] = field(default_factory=list)
     """videos tracked and scored during training"""
     validation_fraction: Annotated[float, Range(0, 0.5)] = 0.0
-    """fraction of the training videos held out for validation if `validation` is empty, from folders with 10 or more"""
+    """fraction of the training videos held out for validation if `validation` is empty; folders of fewer than 10
+    videos are not divided"""
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,14 @@ class PhaseConfig:
     crop: CropEdge = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: Annotated[str, AUGMENTATIONS] | None = None
-    """aot changes the colors of single images mildly; deaot those of all frames strongly, with gray and blur; null
-    means the choice of the method's authors"""
+    """change of colors; aot: mild, of single images; deaot: strong, of all frames, also to gray and blurred; null means
+    the choice of the method's authors"""
     thin_plate: Fraction = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: Fraction = 0.3
     """probability that a second clip's objects are pasted over a clip; always if the clip has no objects"""
     compose: Fraction = 0.0
-    """fraction of merged clips whose pasted objects are scaled and move, over or under the objects of the first"""
+    """fraction of merged clips whose pasted objects are scaled and move, above or below the clip's own objects"""
     entering: Fraction = 0.0
     """fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame"""
     lr: Annotated[float, Range(0, 1e6, exclusive_low=True)] = 2e-4
@@ -123,14 +124,14 @@ class TrainConfig:
     """checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
     start_from or encoder_weights"""
     precision: Precision = "float32"
-    """precision of autocast, in float16 with a gradient scaler; auto means bfloat16 if the processor supports it, else
+    """precision of autocast; float16 uses a gradient scaler; auto means bfloat16 if the processor supports it, else
     float32"""
     accumulate: Count = 1
     """number of micro-batches that a batch is split into, to save memory"""
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False
-    """recompute activations of the encoder's blocks in the backward pass instead of storing them"""
+    """recompute the activations of the encoder's blocks in the backward pass, to save memory"""
     warmup: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.05
     """fraction of a phase's steps with a rising learning rate"""
     power: NonNegative = 0.9
@@ -163,6 +164,6 @@ class TrainConfig:
     log_every: Count = 20
     """interval in steps between log lines"""
     image_every: CountOrZero = 500
-    """interval in steps between images of clips and predictions; the last step of a phase has one too; 0 means none"""
+    """interval in steps between images of clips and predictions; also at the last step of a phase; 0 means none"""
     phases: list[PhaseConfig] = field(default_factory=list)
     """training phases in order; each starts from the averaged weights of the previous one"""

@@ -11,5 +11,5 @@ set_up "[all]"
 output=${1:-results/quickstart}
 sample=datasets/sample
 .venv/bin/aotlab track "$sample/rabbit.mp4" --mask "$sample/rabbit.png" --output "$output" --force
-echo "watch $output/overlay.mp4 (by the bundled model, which is small: docs/models.md lists better ones)"
-echo "before other commands: source .venv/bin/activate"
+echo "Watch $output/overlay.mp4. The bundled model is small; docs/models.md lists better ones."
+echo "Before other commands, run: source .venv/bin/activate"

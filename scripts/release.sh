@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the distributions of aotlab, aotlab-studio and aotlab-runtime into dist/, checks them, tracks the bundled clip with
-# the wheels in a fresh environment, and tags the commit. Publishes nothing; the last lines say how to.
+# Builds aotlab, aotlab-studio and aotlab-runtime into dist/, checks them, tracks the bundled clip with the wheels in a
+# fresh environment, and tags the commit. Publishes nothing; it prints the commands that do.
 #
 #   bash scripts/release.sh [--no-tag]      (PYTHON chooses the interpreter)
 set -euo pipefail

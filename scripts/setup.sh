@@ -1,4 +1,4 @@
-# Creates .venv with the framework, the studio, the runtime and their libraries; sourced by the other scripts.
+# Installs the framework, the studio, the runtime and their libraries into .venv; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
 set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"

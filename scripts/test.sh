@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the project with its test tools, then: lint, format, types, documentation, tests.
+# Installs the project with its test tools, then checks lint, format, types and documentation, and runs the quick tests.
 #
 #   bash scripts/test.sh [--lint | --all | --lowest] [pytest arguments]
-#   (--lint: all of these but the tests; --all: the slow tests too, and those of integrations/ whose libraries are
-#   installed; --lowest: quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows, in .venv-lowest)
+#     --lint    no tests
+#     --all     also the slow tests, and those of integrations/ whose libraries are installed
+#     --lowest  quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows (in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset PYTHONDONTWRITEBYTECODE # each worker and each command under test would compile every file again

@@ -16,7 +16,7 @@ from aotlab.tools.main import main
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
+    "uv", "kubectl", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
 LEFT_OUT = {

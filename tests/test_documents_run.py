@@ -55,7 +55,7 @@ RUN = ("sh", "bash", "python")
 SKIPPED = {
     r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
-    r"git clone|cd |docker|sbatch": "needs a network, Docker or Slurm",
+    r"git clone|cd |docker|sbatch|kubectl": "needs a network, Docker or a cluster",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
     r"aotlab (train|export) .*gated": "needs the registered method; tests/engine/export/test_new_method.py does it all",
     r"(?s).*import httpx": "needs the page's server; studio/tests/annotation/test_uploads.py does it",

@@ -1,7 +1,7 @@
 """Reference pages generated from the code: commands, settings, public names.
 
-``<!-- generated: NAME -->`` and ``<!-- end -->`` mark the place in a page, which building the site fills. For readers
-of a checkout, ``python docs/_ext/references.py`` writes the settings into their page.
+Building the site fills the part of a page between ``<!-- generated: NAME -->`` and ``<!-- end -->``. For readers of a
+checkout, ``python docs/_ext/references.py`` writes the settings into their page.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def keep_colons(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
-    """Keep napoleon from reading the words before a colon as the type of an attribute: an empty type stands there."""
+    """Insert an empty type, so that napoleon does not take the words before a colon for the type of an attribute."""
     if what in ("attribute", "property") and lines:
         lines[0] = f": {lines[0]}"
 
 
 def _shorten_paths(app: Sphinx, page: nodes.document) -> None:
-    """Write files of the checkout relative to it."""
+    """Make paths in the checkout relative."""
     for node in [node for node in page.findall(nodes.Text) if str(ROOT) in node]:
         node.parent.replace(node, nodes.Text(node.replace(f"{ROOT}/", "").replace("PosixPath", "Path")))
 
 
 def _fill(app: Sphinx, page: str, source: list[str]) -> None:
-    """Replace the markers of a page, and links to files outside the documentation by links to the repository."""
+    """Generate the marked parts of a page, and link files outside the documentation to the repository."""
     text = GENERATED_PART.sub(lambda found: GENERATED[found[1]](), source[0])
     folder = Path(app.srcdir, page).parent
     source[0] = re.sub(r"\]\(((?:\.\./)+[^)#\s]+)", lambda found: f"]({_address(folder, found[1])}", text)
 
 
 def _address(folder: Path, link: str) -> str:
-    """Return a relative link as it is inside docs/, else as the file's address in the repository."""
+    """Return a relative link to a page unchanged; to another file, its address in the repository."""
     target = (folder / link).resolve()
     inside = target.is_relative_to(ROOT / "docs")
     return link if inside else f"{REPOSITORY}/{target.relative_to(ROOT).as_posix()}"
@@ -130,7 +130,7 @@ def _section(kind: type, prefix: str, style: str) -> str:
 
 
 def _allowed(hint: object) -> str:
-    """Return the allowed values of a setting; empty if its type or help says them."""
+    """Return the allowed values of a setting; empty if only its help states them."""
     for part in (hint, *typing.get_args(hint)):
         (allowed,) = getattr(part, "__metadata__", (None,))
         if isinstance(allowed, Range):
@@ -177,7 +177,7 @@ def _documented(module: types.ModuleType, name: str) -> str:
 
 
 def write_settings() -> None:
-    """Write the settings that readers of a checkout see."""
+    """Write the settings into their page, for readers of a checkout."""
     path = ROOT / "docs" / "reference" / "settings.md"
     part = f"<!-- generated: settings -->\n{settings('%s')}\n<!-- end -->"
     page = path.read_text(encoding="utf-8")
@@ -185,7 +185,7 @@ def write_settings() -> None:
 
 
 def plain(text: str) -> str:
-    """Return text with the characters escaped that Markdown would read, but for code between backticks."""
+    """Escape Markdown in a text, except in code between backticks."""
     parts = re.split(r"(``.+?``|`[^`]+`)", text)
     return "".join(
         part if index % 2 else re.sub(r"([\\*_<>$\[\]{}#])", r"\\\1", part)
@@ -198,7 +198,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "commands": commands,
     "settings": settings,
 }
-"""marker to what stands in its place"""
+"""function that generates the part of each name"""
 
 if __name__ == "__main__":
     write_settings()

@@ -22,7 +22,7 @@ MARKER = ".complete.json"
 
 @dataclass(frozen=True)
 class JobResult:
-    """End of a job, small enough to send between machines."""
+    """Outcome of a job, small enough to send between machines."""
 
     name: str
     frames: int = 0
@@ -105,7 +105,7 @@ def download_inputs(job: Job, folder: Path) -> Job:
 
 
 def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
-    """Return a text that differs when the results would: the job, what is known of its files, and all inputs."""
+    """Return a text that changes with everything that changes the results: job, files, weights, settings, options."""
     stamps = []
     # other files of an ONNX file's name may have its weights
     segmenter = [
@@ -135,7 +135,7 @@ def read_marker(files: Any, root: str) -> tuple[str | None, set[str]]:
 
 
 def upload(local: Path, files: Any, root: str, identity: str) -> None:
-    """Replace the files of earlier jobs at ``root`` by those of a folder; raise `InputError` for files of others."""
+    """Replace files that jobs have uploaded to ``root`` by those of a folder; raise `InputError` for other files."""
     found = (path for path in local.rglob("*") if path.is_file() and path.name != JOB_RECORD)
     paths = {path.relative_to(local).as_posix(): path for path in found}
     _, earlier = read_marker(files, root)

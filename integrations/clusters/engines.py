@@ -1,12 +1,13 @@
-"""Lists of videos on the workers of Ray, Dask and submitit; a killed worker's job runs again elsewhere."""
+"""Lists of videos on the workers of Ray, Dask and submitit; if a worker is killed, its job runs again on another."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import fsspec
 from aotlab_clusters import JobResult, is_url, run_job
 
-from aotlab import Job, JobOptions, TrackerOptions
+from aotlab import InputError, Job, JobOptions, TrackerOptions
 
 RETRIES = 10
 """times that a job may lose its worker"""
@@ -23,11 +24,9 @@ def track_with_ray(
     import ray
 
     remote = ray.remote(num_gpus=int(device != "cpu"), max_retries=RETRIES)(run_job)
-    tasks = {
-        job.name: remote.remote(job, f"{output}/{job.name}", device, tracker, options)
-        for job in largest_first(jobs)
-    }
-    return ray.get([tasks[job.name] for job in jobs])
+    return ray.get(
+        submit(jobs, lambda job: remote.remote(job, f"{output}/{job.name}", device, tracker, options))
+    )
 
 
 def track_with_dask(
@@ -39,13 +38,12 @@ def track_with_dask(
     tracker: TrackerOptions | None = None,
 ) -> list[JobResult]:
     """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
-    futures = {
-        job.name: client.submit(
-            run_job, job, f"{output}/{job.name}", device, tracker, options, pure=False, retries=RETRIES
-        )
-        for job in largest_first(jobs)
-    }
-    return client.gather([futures[job.name] for job in jobs])
+
+    def submit_job(job: Job) -> Any:
+        arguments = (job, f"{output}/{job.name}", device, tracker, options)
+        return client.submit(run_job, *arguments, pure=False, retries=RETRIES)
+
+    return client.gather(submit(jobs, submit_job))
 
 
 def track_with_submitit(
@@ -63,17 +61,21 @@ def track_with_submitit(
         def __call__(self, job: Job) -> JobResult:
             return run_job(job, f"{output}/{job.name}", device, tracker, options)
 
-    tasks = {job.name: executor.submit(Requeued(), job) for job in largest_first(jobs)}
-    return [tasks[job.name].result() for job in jobs]
+    return [task.result() for task in submit(jobs, lambda job: executor.submit(Requeued(), job))]
 
 
-def largest_first(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs with the largest video first, so that no worker starts a long one at the end."""
+def submit(jobs: Sequence[Job], submit_job: Callable[[Job], Any]) -> list[Any]:
+    """Submit the jobs, the largest video first, so that no worker starts a long one at the end; return their tasks."""
+    names = [job.name for job in jobs]
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"job {repeated[0]}: another job has this name; rename one")
+    tasks = {job.name: submit_job(job) for job in sorted(jobs, key=measure_video, reverse=True)}
+    return [tasks[name] for name in names]
 
-    def size(job: Job) -> int:
-        if not (job.is_stored or is_url(job.video)):  # a stream
-            return 0
-        files, path = fsspec.core.url_to_fs(job.video)
-        return files.du(path) if files.exists(path) else 0
 
-    return sorted(jobs, key=size, reverse=True)
+def measure_video(job: Job) -> int:
+    """Return the size of a job's video in bytes; 0 if it is a stream or missing."""
+    if not (job.is_stored or is_url(job.video)):
+        return 0
+    files, path = fsspec.core.url_to_fs(job.video)
+    return files.du(path) if files.exists(path) else 0

@@ -1,4 +1,4 @@
-"""Track what a text describes: boxes of an open-vocabulary detector of transformers become prompts of a `Tracker`.
+"""Track objects that a text describes: an open-vocabulary detector of transformers finds boxes to prompt a `Tracker`.
 
 python text_prompts.py video.mp4 --text "a rabbit" --text "a stone" --output results/text
 """
@@ -23,7 +23,7 @@ from aotlab import InputError, Prompt, Tracker, open_frames, write_mask
 
 @dataclass(frozen=True)
 class Detection:
-    """A box (left, top, right, bottom in pixels) around what a text describes, and its score in [0, 1]."""
+    """Box (left, top, right, bottom in pixels) of an object that a text describes, and its score in [0, 1]."""
 
     box: tuple[float, float, float, float]
     text: str
@@ -34,7 +34,7 @@ Detector = Callable[[np.ndarray], list[Detection]]  # of a frame H×W×3 uint8 R
 
 
 class TextDetector:
-    """Detects what texts describe, with a model of ``AutoModelForZeroShotObjectDetection``; a `Detector`."""
+    """A `Detector` of objects that texts describe, with a model of ``AutoModelForZeroShotObjectDetection``."""
 
     def __init__(self, model: Any, processor: Any, texts: Sequence[str], threshold: float = 0.3) -> None:
         self.model, self.processor, self.texts = model.eval(), processor, [*texts]
@@ -44,13 +44,13 @@ class TextDetector:
     def from_pretrained(
         cls, name: str, texts: Sequence[str], *, device: str = "cpu", threshold: float = 0.3
     ) -> TextDetector:
-        """Load a detector from a folder or the Hugging Face Hub; raise `InputError` if there is no such detector."""
+        """Load a detector from a folder or the Hugging Face Hub; raise `InputError` if none has this name."""
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
         try:
             model = AutoModelForZeroShotObjectDetection.from_pretrained(name).to(device)
             processor = AutoProcessor.from_pretrained(name)
-        except (OSError, ValueError) as error:  # no such model, or one of another kind
+        except (OSError, ValueError) as error:  # no such model, or not a detector
             reason = str(error).splitlines()[0][:200]
             raise InputError(
                 f"{name}: not a detector of transformers ({reason}); give a folder or a name"
@@ -75,8 +75,8 @@ def find_untracked(
 ) -> list[Detection]:
     """Return the detections whose IoU with the box of each object in ``labels`` (H×W ids) is at most ``max_iou``.
 
-    An object's box is that of its largest connected component. Of detections that overlap each other by more, the best
-    stays. Boxes are cropped to the frame.
+    The box of an object is that of its largest connected component. If detections overlap each other by more than
+    ``max_iou``, only the best one is returned. Boxes are cropped to the frame.
     """
     height, width = labels.shape
     corners = torch.tensor([detection.box for detection in detections], dtype=torch.float32).reshape(-1, 4)
@@ -97,14 +97,14 @@ def _box_largest_component(mask: np.ndarray) -> tuple[float, float, float, float
 
 @dataclass
 class TextTracker:
-    """Tracks all objects of a detector through one video; objects that appear later get the next free ids."""
+    """Tracks all objects that a detector finds in one video; objects that appear later get the next free ids."""
 
     tracker: Tracker
     detector: Detector
     every: int = 10
-    """frames from one detection to the next"""
+    """number of frames from one detection to the next"""
     texts: dict[int, str] = field(default_factory=dict)
-    """text of each object by id, from 1"""
+    """text of each object by id"""
 
     def track(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the object ids H×W of each frame H×W×3 uint8 RGB."""
@@ -121,7 +121,7 @@ class TextTracker:
             yield labels
 
     def _segment(self, frame: np.ndarray, labels: np.ndarray, added: Sequence[Detection]) -> np.ndarray:
-        """Return the ids H×W of added objects outside the tracked ones, and name those that have a pixel."""
+        """Return the mask of the added objects, H×W ids, without pixels of tracked ones, and store their texts."""
         first = max(self.texts, default=0) + 1
         prompts = {}
         for object_id, detection in enumerate(added, first):
@@ -132,13 +132,13 @@ class TextTracker:
         return mask
 
 
-@click.command(help="Track what texts describe; writes a mask of object ids per frame, and objects.json.")
+@click.command(help="Track objects that texts describe; writes a mask per frame, and objects.json.")
 @click.argument("video")
-@click.option("--text", "texts", multiple=True, required=True, help="a description; may be repeated")
+@click.option("--text", "texts", multiple=True, required=True, help="an object; may be repeated")
 @click.option("--detector", default="google/owlv2-base-patch16-ensemble", show_default=True)
 @click.option("--checkpoint", default="bundled", show_default=True, help="weights of aotlab")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--threshold", default=0.3, show_default=True, help="lowest score of a detection")
+@click.option("--threshold", default=0.3, show_default=True, help="minimum score of a detection")
 @click.option("--every", type=click.IntRange(1), default=10, show_default=True, help="frames per detection")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder to write")
 def main(

@@ -1,15 +1,15 @@
-"""Blocks of AOT and DeAOT in NumPy: what happens inside the graphs ``propagate`` and ``memorize``.
+"""Blocks of AOT and DeAOT in NumPy, as in the graphs ``propagate`` and ``memorize``.
 
-``w`` holds the parameters of a block by name, such as ``w["query.weight"]``. They are in a checkpoint of aotlab, under
+``w`` holds the parameters of a block by name, such as ``w["query.weight"]``. A checkpoint of aotlab has them under
 names like ``blocks.0.query.weight``. x has a row for each of the frame's L tokens, which form a map of ``size`` (h, w).
 Memory has ``long_key`` and ``long_value`` with T·L rows, ``short_key`` and ``short_value`` with L rows.
 
-In AOT (section 4.2), keys come from how tokens look, and values also hold the identities E of the objects on them. A
-token therefore attends to tokens that look like it, and receives their identities.
+In AOT (section 4.2), keys are computed from the appearance of tokens, and values also contain the identities E of the
+objects. A token therefore attends to tokens of similar appearance, and receives their identities.
 
-DeAOT (Yang, Yang; NeurIPS 2022) separates the two. A block has a visual branch and an identity branch, whose values are
-attended with the same weights. Keys come from the visual branch alone, so that identities, which AOT adds to x, do not
-displace what tokens look like in deeper blocks.
+DeAOT (Yang, Yang; NeurIPS 2022) separates the two. A block has a visual branch and an identity branch, and applies the
+same attention weights to the values of both. Keys are computed from the visual branch alone. AOT instead adds
+identities to x, where they displace visual information in deeper blocks.
 """
 
 import math
@@ -17,13 +17,13 @@ import math
 import numpy as np
 
 EPSILON = 1e-5
-"""added to variances"""
+"""added to variances, against division by zero"""
 NORM_GROUPS = 32
 """groups of AOT's GroupNorm"""
 
 
 def propagate_aot(w, x, size, memory):
-    """Carry identities from memory to a frame, by an LSTT block of AOT.
+    """Propagate identities from memory to a frame with an LSTT block of AOT.
 
     Returns tokens L×C for the next block, and the frame's keys and tokens, L×C each, for `memorize_aot`.
     """
@@ -44,7 +44,7 @@ def propagate_aot(w, x, size, memory):
 
 
 def memorize_aot(w, key, tokens, id_embedding):
-    """Return a frame's key and value L×C, once its objects, and so its identity embedding E L×C, are known.
+    """Return the key and value of a frame, L×C each, given the identity embedding E (L×C) of its objects.
 
     The paper adds E after the projection, value(tokens) + E; the published code adds it before, as here.
     """
@@ -52,7 +52,7 @@ def memorize_aot(w, key, tokens, id_embedding):
 
 
 def propagate_deaot(w, visual, identity, size, memory):
-    """Carry identities from memory to a frame, by a gated propagation module of DeAOT.
+    """Propagate identities from memory to a frame with a gated propagation module of DeAOT.
 
     ``visual`` and ``identity``: the branches, L×C each; the first block has no identity branch, so it is None.
     Returns both branches for the next block, and the frame's keys L×C/2, visual values L×2C and normed identities L×C,
@@ -80,7 +80,7 @@ def propagate_deaot(w, visual, identity, size, memory):
 
 
 def propagate_self(w, visual, identity, size):
-    """Attend to the frame itself: normed branches L×C each to their update L×2C. It replaces feed-forward layers."""
+    """Attend to the frame itself, in place of a feed-forward layer: return the update L×2C of normed branches L×C."""
     query = key = linear(w, "self_attention.query_key", np.concatenate([visual, identity], axis=1))
     branches = ("visual", visual), ("id", identity)
     value, gate = (
@@ -91,28 +91,28 @@ def propagate_self(w, visual, identity, size):
 
 
 def memorize_deaot(w, key, value, id_tokens, id_embedding):
-    """Return a frame's key L×C/2 and value L×4C: the visual value, then that of the identity branch and E."""
+    """Return the key L×C/2 and value L×4C of a frame; the value is the visual value, then that of identities and E."""
     inputs = id_embedding if id_tokens is None else np.concatenate([id_tokens, id_embedding], axis=1)
     return key, np.concatenate([value, silu(linear(w, "id_value", inputs))], axis=1)
 
 
 def gate_output(w, name, attended, gate, size):
-    """Multiply attended values L×4C by a gate, mix neighbors by a depthwise convolution, and project to L×2C."""
+    """Multiply attended values L×4C by a gate, mix neighbors with a depthwise convolution, and project to L×2C."""
     return linear(w, f"{name}.projection", convolve(w[f"{name}.conv.weight"], attended * gate, size))
 
 
 def attend(query, key, value, heads):
-    """Attend to all tokens in memory: query L×C, key S×C and value S×D to L×D; each head has c = C/heads channels."""
+    """Attend to all tokens in memory: query L×C, key S×C, value S×D → L×D; each head has c = C/heads channels."""
     query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
     weights = softmax(query @ key.swapaxes(1, 2) / math.sqrt(query.shape[2]))  # heads×L×S
     return merge_heads(weights @ value)
 
 
 def attend_window(w, query, key, value, size, heads, window):
-    """Attend to the window² tokens around the same place in another frame: query, key and value L×… to L×D.
+    """Attend to the window² tokens around the same position in another frame: query, key and value L×… → L×D.
 
-    Each place in the window has a learned weight R and bias b, added to the logits as q·R + b, and in AOT also a
-    learned U, added to the values.
+    Each position in the window has a learned weight R and bias b, which add q·R + b to the logits. In AOT it also has a
+    learned U, which is added to the values.
     """
     (height, width), side = size, math.isqrt(window)
     query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
@@ -133,7 +133,7 @@ def attend_window(w, query, key, value, size, heads, window):
 
 
 def feedforward(w, x, size):
-    """Map L×C to L×C: two linear layers, between them GroupNorm, GELU and a depthwise convolution."""
+    """Map L×C to L×C: linear layer, GroupNorm, GELU, depthwise convolution, linear layer."""
     hidden = linear(w, "feedforward.expand", x)
     groups = normalize(hidden.reshape(len(x), NORM_GROUPS, -1), (0, 2)).reshape(hidden.shape)
     hidden = groups * w["feedforward.norm.weight"] + w["feedforward.norm.bias"]
@@ -150,7 +150,7 @@ def convolve(kernel, x, size):
 
 
 def sine_position(size, channels):
-    """Return sines and cosines of each token's row, then of its column, L×C."""
+    """Return L×C sines and cosines: those of each token's row, then those of its column."""
     (height, width), channel = size, np.arange(channels // 2)
     period = 10000 ** (2 * (channel // 2) / len(channel))
     phase = np.where(channel % 2, math.pi / 2, 0)  # cosines in odd channels

@@ -14,6 +14,8 @@ import clips
 import engines
 from aotlab_clusters import JobResult
 
+from aotlab import InputError
+
 FOLDER = Path(__file__).parents[1]
 
 
@@ -29,11 +31,6 @@ def check(results, output, undisturbed):
     assert Path(f"{output}/b.killed").exists()
     assert {result.name: result.error for result in results} == {"a": None, "b": None, "c": None}
     assert clips.read_results(Path(output)) == undisturbed
-
-
-def test_streams_come_last(jobs):
-    stream = replace(jobs[0], video="rtsp://camera/live")
-    assert engines.largest_first([stream, *jobs])[-1] is stream
 
 
 def test_ray_repeats_job_of_killed_worker(jobs, undisturbed, killed):
@@ -68,16 +65,29 @@ def test_submitit_requeues_preempted_task(jobs, undisturbed, killed, tmp_path, m
     check(engines.track_with_submitit(jobs, killed, clips.OPTIONS, executor), killed, undisturbed)
 
 
-def test_largest_video_is_first(jobs):
+def submit_to_dask(jobs):
+    """Return the names of jobs in the order in which Dask would get them, and their results."""
+    submitted = []
+
+    def submit(function, job, *_, **__):
+        submitted.append(job.name)
+        return JobResult(job.name)
+
+    client = SimpleNamespace(submit=submit, gather=list)
+    return submitted, engines.track_with_dask(jobs, "out", clips.OPTIONS, client)
+
+
+def test_largest_video_is_first_and_stream_last(jobs):
     larger = clips.write_clip(Path(jobs[0].video).parent, "larger", 9, frames=8)
-    assert engines.largest_first([*jobs, larger])[0] is larger
+    stream = replace(jobs[0], name="stream", video="rtsp://camera/live")
+    submitted, results = submit_to_dask([stream, *jobs, larger])
+    assert (submitted[0], submitted[-1]) == ("larger", "stream")
+    assert [result.name for result in results] == ["stream", *(job.name for job in jobs), "larger"]
 
 
-def test_results_have_the_order_of_jobs(jobs):
-    larger = clips.write_clip(Path(jobs[0].video).parent, "longer", 9, frames=8)
-    client = SimpleNamespace(submit=lambda function, job, *_, **__: JobResult(job.name), gather=list)
-    results = engines.track_with_dask([*jobs, larger], "out", clips.OPTIONS, client)
-    assert [result.name for result in results] == [*(job.name for job in jobs), "longer"]
+def test_jobs_of_one_name_rejected(jobs):
+    with pytest.raises(InputError, match=f"job {jobs[0].name}: another job has this name"):
+        submit_to_dask([*jobs, jobs[0]])
 
 
 def test_slurm_script_tracks_its_part(jobs, tmp_path):
@@ -85,13 +95,17 @@ def test_slurm_script_tracks_its_part(jobs, tmp_path):
     (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(rows))
     scripts = tmp_path / "bin"
     scripts.mkdir()
-    (scripts / "aotlab").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aotlab "$@"\n')
-    (scripts / "aotlab").chmod(0o755)
-    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "0"}
+    for name, command in {"aotlab": f'"{sys.executable}" -m aotlab', "srun": ""}.items():
+        (scripts / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (scripts / name).chmod(0o755)
+    array = {
+        "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "0",
+        "SLURM_ARRAY_TASK_STEP": "1", "SLURM_CPUS_PER_TASK": "1",
+    }  # fmt: skip
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", str(FOLDER / "slurm_array.sh"), str(tmp_path / "jobs.csv"), str(tmp_path / "out")],
-        env={**os.environ, **array, "SLURM_ARRAY_TASK_STEP": "1", "DEVICE": "cpu", "PATH": path},
+        ["bash", str(FOLDER / "slurm.sh"), str(tmp_path / "jobs.csv"), str(tmp_path / "out")],
+        env={**os.environ, **array, "DEVICE": "cpu", "PATH": path},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
