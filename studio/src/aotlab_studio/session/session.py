@@ -23,10 +23,10 @@ from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
-from aotlab_studio.files import read_exported, stage_files
+from aotlab_studio.files import ExportRecord, read_json, replace_files, stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.video import require_frame
@@ -274,12 +274,13 @@ class Session:
             with document.lock:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
-            with stage_files(folder) as staging:
+            with stage_files(folder, EXPORT_RECORD) as staging:
                 export_masks(
                     document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
                 )
-                old_files = read_exported(folder, EXPORT_RECORD)
-                replace_export(staging, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
+                old_files = read_json(folder / EXPORT_RECORD, ExportRecord).files
+                add_record(staging, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
+                replace_files(staging, EXPORT_RECORD)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
