@@ -54,16 +54,17 @@ def build_batch_app(batch: Batch) -> Starlette:
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], app.read_person(HTTPConnection(scope))
-        connected = scope["type"] == "websocket"
-        scope, use, cleanup = {**scope}, batch.connect, ExitStack()
+        connected, is_page = scope["type"] == "websocket", True
+        scope, cleanup = {**scope}, ExitStack()
         if not connected and scope["path"].endswith("/edits"):
             scope["body"] = await app.read_body(Request(scope, receive))
-            use = batch.use if sets_status_only(scope["body"]) else batch.connect
+            is_page = not sets_status_only(scope["body"])
         try:
-            session = await run_in_threadpool(cleanup.enter_context, use(name, person))
+            use = batch.use(name, person, is_page=is_page)
+            scope["session"] = session = await run_in_threadpool(cleanup.enter_context, use)
             if connected:
                 await run_in_threadpool(session.runner.schedule)
-            await clip_app({**scope, "session": session}, receive, send)
+            await clip_app(scope, receive, send)
         except InputError:
             if not connected:
                 raise
