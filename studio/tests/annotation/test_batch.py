@@ -162,10 +162,12 @@ def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
     refused = served_list.get("/clip/b/", **bob)
     assert refused.status_code == 409
     assert "Ann has it open" in refused.text
-    edits = post_as(served_list, "Bob", "/clip/b/edits", [{"do": "add_object"}])
-    assert (edits.status_code, "Ann has it open" in edits.text) == (409, True)
-    status = [{"do": "set_status", "value": "rejected", "note": "dark"}]
-    assert post_as(served_list, "Bob", "/clip/b/edits", status).status_code == 200
+    masks = post_as(served_list, "Bob", "/clip/b/masks/0", [])
+    assert (masks.status_code, "Ann has it open" in masks.text) == (409, True)
+    # a status in the list, and what a page sends when it closes
+    for message in ({"do": "set_status", "status": "rejected", "note": "dark"}, {"do": "add_object"}):
+        (answer,) = post_as(served_list, "Bob", "/clip/b/edits", [message]).json()
+        assert "error" not in answer
     assert batch.list_clips()[0].holder.startswith("Ann on ")
     connection.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)

@@ -81,11 +81,10 @@ class Batch:
         self._clips = clips
         rows = [self._describe(clip) for clip in clips.values() if not clip.is_untouched]
 
-        def rank(row: Clip) -> tuple[bool, float, int]:
-            """Rank failed clips first, then the longest loss, then the most sentences."""
-            return not row.error, -clips[row.name].lost_share if row.sentences else 1.0, -len(row.sentences)
-
-        rows.sort(key=rank)
+        # failed ones first, then those with the longest loss, then those with the most checks
+        rows.sort(key=lambda row: len(row.sentences), reverse=True)
+        rows.sort(key=lambda row: -clips[row.name].lost_share if row.sentences else 1.0)
+        rows.sort(key=lambda row: not row.error)
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     # Opening

@@ -205,10 +205,22 @@ class Session:
                     problem += " but pixels of other objects, drawn, locked or hidden"
                     remedy = "Draw with the brush to take drawn ones"
                 raise InputError(f"{problem}; nothing was changed. {remedy}")
-            edit = partial(
-                _change_mask, area=area, correction=correction, positive=not negative, extend=extend
-            )
-            result = editing.edit_mask(document, frame, object_id, edit, "prompt")
+
+            def change(before: np.ndarray) -> np.ndarray:
+                after = (
+                    limit_to_prompt(before, area, correction, positive=not negative) if correction else area
+                )
+                after = before | after if extend else after
+                if not after.any():
+                    raise InputError(
+                        "nothing would be left of the object; press M if it is not on this frame"
+                    )
+                if correction and (after == before).all():
+                    problem = "nothing found at the click; nothing was changed"
+                    raise InputError(f"{problem}. Use the brush or the eraser")
+                return after
+
+            result = editing.edit_mask(document, frame, object_id, change, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
@@ -343,20 +355,6 @@ def _find_correction(
     if bool(positive) == bool(negative):
         raise InputError("suggest: give either positive or negative points to change a mask")
     return positive or negative
-
-
-def _change_mask(
-    before: np.ndarray, *, area: np.ndarray, correction: Sequence[Point], positive: bool, extend: bool
-) -> np.ndarray:
-    """Return the mask of an object after a prompt that means ``area``; raise `InputError` if nothing is left or new."""
-    after = limit_to_prompt(before, area, correction, positive=positive) if correction else area
-    after = before | after if extend else after
-    if not after.any():
-        raise InputError("nothing would be left of the object; press M if it is not on this frame")
-    if correction and (after == before).all():
-        problem = "nothing found at the click; nothing was changed"
-        raise InputError(f"{problem}. Use the brush or the eraser")
-    return after
 
 
 class OutdatedError(InputError):
