@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -183,11 +183,13 @@ class Session:
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        correction: Sequence[Point] = []
+        added, correction = [*positive, *stroke], list[Point]()
         if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
         elif separate and box is None:
-            correction = _find_correction(mask, [*positive, *stroke], negative)
+            if not (added or mask.any()):
+                raise InputError("remove: the object has no mask on this frame; click on the object first")
+            correction = (added or negative) if mask.any() else []
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -195,31 +197,27 @@ class Session:
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
         self.runner.delay_corrections()
         area = self._segment(frame, prompt)
+
+        def change(before: np.ndarray) -> np.ndarray:
+            after = limit_to_prompt(before, free, correction, positive=bool(added)) if correction else free
+            after = before | after if extend else after
+            if not after.any():
+                raise InputError("nothing would be left of the object; press M if it is not on this frame")
+            if correction and (after == before).all():
+                problem = "nothing found at the click; nothing was changed"
+                raise InputError(f"{problem}. Use the brush or the eraser")
+            return after
+
         with document.lock:
             # others may have drawn meanwhile
             protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            area = area & ~protected
-            if not (correction or area.any()):
+            free = area & ~protected
+            if not (correction or free.any()):
                 problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
                 if protected.any():
                     problem += " but pixels of other objects, drawn, locked or hidden"
                     remedy = "Draw with the brush to take drawn ones"
                 raise InputError(f"{problem}; nothing was changed. {remedy}")
-
-            def change(before: np.ndarray) -> np.ndarray:
-                after = (
-                    limit_to_prompt(before, area, correction, positive=not negative) if correction else area
-                )
-                after = before | after if extend else after
-                if not after.any():
-                    raise InputError(
-                        "nothing would be left of the object; press M if it is not on this frame"
-                    )
-                if correction and (after == before).all():
-                    problem = "nothing found at the click; nothing was changed"
-                    raise InputError(f"{problem}. Use the brush or the eraser")
-                return after
-
             result = editing.edit_mask(document, frame, object_id, change, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
@@ -342,19 +340,6 @@ class Session:
     def _require_not_canceled(self, key: int | None) -> None:
         if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
-
-
-def _find_correction(
-    mask: np.ndarray, positive: Sequence[Point], negative: Sequence[Point]
-) -> Sequence[Point]:
-    """Return the points near which a mask changes; empty if the points make a whole mask."""
-    if not mask.any():
-        if not positive:
-            raise InputError("remove: the object has no mask on this frame; click on the object first")
-        return []
-    if bool(positive) == bool(negative):
-        raise InputError("suggest: give either positive or negative points to change a mask")
-    return positive or negative
 
 
 class OutdatedError(InputError):
