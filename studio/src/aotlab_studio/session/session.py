@@ -177,8 +177,8 @@ class Session:
             object_id: the object; None: a new one.
             extend: add to the object's mask instead of replacing it.
             overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-            separate: prompts away from the object's mask make a new object. Clicks or a scribble on the mask correct it:
-                it grows near them, or shrinks if all are negative.
+            separate: prompts away from the object's mask make a new object; clicks or a scribble on it correct it: it
+                grows near them, or shrinks if all are negative.
         """
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
