@@ -14,11 +14,9 @@ from aotlab import InputError
 from aotlab_studio.files import (
     COMPLETE,
     OLD,
-    ExportRecord,
     clean_up,
     list_files,
     move_entries,
-    read_json,
     replace_files,
     stage_files,
 )
@@ -106,8 +104,7 @@ def write_export(out, text, *names):
         for name in names:
             (made / name).parent.mkdir(exist_ok=True)
             (made / name).write_text(text)
-        old_files = read_json(out / "export.json", ExportRecord).files
-        add_record(made, "export.json", {"digest": text}, old_files=old_files)
+        add_record(made, "export.json", {"digest": text})
         replace_files(made, "export.json")
 
 

@@ -127,16 +127,10 @@ def clean_up(folder: Path, record_name: str) -> None:
 
 
 def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), last: str = "") -> None:
-    """Move all files and folders of ``source`` into another folder; those that they replace go to ``source``.
+    """Move all files and folders of ``source`` into another folder; the one named ``last`` after all others.
 
-    A call that was killed or has failed can be repeated.
-
-    Args:
-        removed: names of other files and folders that go to ``source``.
-        last: file that is moved after all others.
-
-    Raises:
-        InputError: a file cannot be moved.
+    Those that they replace, and those named in ``removed``, go to ``source``. Raises `InputError` if a file cannot be
+    moved. The call can be repeated, also after a kill.
     """
     old = source / OLD
     old.mkdir(exist_ok=True)

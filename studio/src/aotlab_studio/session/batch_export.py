@@ -106,21 +106,20 @@ def export_clip(
     Raises `InputError` if its status is not final any more.
     """
     job, results = clip.job, clip.results
-    names, replaced_outputs, kept = _choose_outputs(clip, outputs)
+    names, tracked, kept = _choose_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
     with stage_files(results, sdk.CORRECTED_FILE) as staging:
         export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
-        old_files = read_json(results / sdk.CORRECTED_FILE, ExportRecord).files | {sdk.CORRECTED_FILE}
         # files beside those of tracking, such as the scores of a review
-        old_files.update({*os.listdir(staging)}.difference(sdk.find_output(name).file_name for name in names))
+        replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            for name in replaced_outputs:
+            for name in tracked:
                 files = sdk.list_output_files(results / name, job)
-                old_files.update(file.relative_to(results).as_posix() for file in files)
-            add_record(staging, sdk.CORRECTED_FILE, record, old_files=old_files)
+                replaced.update(file.relative_to(results).as_posix() for file in files)
+            add_record(staging, sdk.CORRECTED_FILE, record, replaced=replaced)
             # first, as after a kill in between, the digest of the masks says that they are not exported
             if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()

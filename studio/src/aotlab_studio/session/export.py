@@ -16,7 +16,7 @@ from aotlab import InputError, draw_overlay, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, write_json
+from aotlab_studio.files import ExportRecord, list_files, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -104,18 +104,14 @@ def snapshot_for_export(
 
 
 def add_record(
-    staging: Path, record_name: str, record: dict[str, Any], *, old_files: Set[str], archive: str = ""
+    staging: Path, record_name: str, record: dict[str, Any], *, replaced: Set[str] = set(), archive: str = ""
 ) -> None:
-    """Add the record of new outputs to their folder, so that `replace_files` can move them.
+    """Add the record of new outputs to their folder, and with a name, a ZIP archive of all.
 
-    Args:
-        staging: folder of `stage_files` with the outputs.
-        old_files: files to replace, such as those in the record of the last export.
-        archive: name of a ZIP archive of all files; empty: none.
-
-    Raises:
-        InputError: another file is where something is replaced.
+    `replace_files` then replaces the last export and the files in ``replaced``. Raises `InputError` if another file is
+    in the way.
     """
+    old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
     files = [*names, archive] if archive else names
     present = set(list_files(staging.parent))
