@@ -28,7 +28,7 @@ from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 RELEASE_SECONDS = 10.0
-"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
+"""seconds for which a clip stays open after its page has left, as the page may be reloaded"""
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ class OpenClip:
 
     session: Session
     people: list[str] = field(default_factory=list)
-    """person at the page of each request that is being answered; empty: unknown, or a request of the list"""
+    """person at the page of each request that is being answered; empty: unknown, or not a request of a page"""
     stays_open: bool = False
     """whether it stays open for `RELEASE_SECONDS` after the last request"""
     timer: threading.Timer | None = None
-    """releases it, unless a request comes before"""
+    """timer that releases it, unless a request comes before"""
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
@@ -153,8 +153,7 @@ class Batch:
             clean_up(clip.results, sdk.CORRECTED_FILE)
             cleanup.pop_all()
         session.document.shared = True
-        opened = self._open[name] = OpenClip(session)
-        return opened
+        return self._open.setdefault(name, OpenClip(session))
 
     def _require_free(self, name: str, person: str) -> None:
         """Raise `InputError` while another person's page uses an open clip."""

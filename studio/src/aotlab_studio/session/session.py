@@ -61,7 +61,7 @@ class Session:
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._canceled_exports: set[int | None] = set()
-        """keys of canceled exports, whose messages may come later; with None, all are canceled"""
+        """keys of canceled exports, some of whose messages may come later; None cancels all exports"""
 
     def with_actor(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
