@@ -68,12 +68,15 @@ class ExportRecord(Struct):
     """Record of an export."""
 
     files: set[str] = set()
-    removed: set[str] = set()
-    """files and folders of the export before it that it does not replace"""
     digest: str = ""
     """digest of the exported masks"""
     objects: str = ""
     """digest of the exported objects"""
+
+
+def find_roots(files: Iterable[str]) -> set[str]:
+    """Return the files, and the folders of files in folders, by their paths."""
+    return {file.partition("/")[0] for file in files}
 
 
 @contextmanager
@@ -120,10 +123,12 @@ def clean_up(folder: Path, record_name: str) -> None:
     """
     shutil.rmtree(folder / STAGED, ignore_errors=True)
     complete = folder / COMPLETE
-    if complete.is_dir() and not complete.is_symlink():
-        removed = read_json(complete / record_name, ExportRecord).removed.intersection(os.listdir(folder))
-        move_entries(complete, folder, removed=removed, last=record_name)
-        shutil.rmtree(complete, ignore_errors=True)
+    if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
+        old, new = (
+            find_roots(read_json(path / record_name, ExportRecord).files) for path in (folder, complete)
+        )
+        move_entries(complete, folder, removed=(old - new).intersection(os.listdir(folder)), last=record_name)
+    shutil.rmtree(complete, ignore_errors=True)
 
 
 def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), last: str = "") -> None:

@@ -12,17 +12,11 @@ from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, read_json, replace_files, stage_files
+from aotlab_studio.files import ExportRecord, find_roots, read_json, replace_files, stage_files
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.session.clips import BatchClip
-from aotlab_studio.session.export import (
-    PROBABILITIES,
-    add_record,
-    export_masks,
-    find_roots,
-    snapshot_for_export,
-)
+from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
 
 LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from aotlab import InputError, draw_overlay, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import ExportRecord, list_files, read_json, write_json
+from aotlab_studio.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -114,13 +114,11 @@ def add_record(
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
     files = [*names, archive] if archive else names
-    present = set(list_files(staging.parent))
-    new_roots, old_roots = (find_roots(each) for each in (files, present & old_files))
-    for name in sorted(present - old_files):
-        if not find_roots([name]).isdisjoint(new_roots | old_roots):
+    roots = find_roots([*files, *old_files])
+    for name in sorted({*list_files(staging.parent)} - old_files):
+        if not roots.isdisjoint(find_roots([name])):
             raise InputError(f"{staging.parent / name}: not written by an export; move it away")
-    record = record | {"files": files, "removed": sorted(old_roots - new_roots)}
-    write_json(staging / record_name, record, indent=1)
+    write_json(staging / record_name, record | {"files": files}, indent=1)
     if archive:
         with (
             sdk.atomic_path(staging / archive) as path,
@@ -130,21 +128,16 @@ def add_record(
                 file.write(staging / name, name)
 
 
-def find_roots(files: Iterable[str]) -> set[str]:
-    """Return the files, and the folders of files in folders, by their paths."""
-    return {file.partition("/")[0] for file in files}
-
-
 def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
     """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
     labels = tracked.labels
     image = Image.fromarray(draw_overlay(tracked.frame, labels))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, labels.shape[0] // 30))
-    write = partial(draw.text, fill="white", font=font, stroke_width=2, stroke_fill="black")
     for object_id, name in names.items():
         rows, columns = np.nonzero(labels == object_id)
         if len(rows):
             width = draw.textlength(name, font)
             left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
-            write((left, float(rows.mean())), name, anchor="lm")
+            place = (left, float(rows.mean()))
+            draw.text(place, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
     return np.asarray(image)
