@@ -238,9 +238,8 @@ def _unpack(content: bytes, folder: Path) -> Path:
     yolo = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
     if len(yolo) == 1:
         return yolo.pop()
+    mask_paths = [path for path in paths if not path.name.endswith(SIDE_FILES)]
     for suffixes in MASK_SUFFIXES:
-        masks = [path for path in paths if path.suffix.lower() in suffixes]
-        masks = [path for path in masks if not path.name.endswith(SIDE_FILES)]
-        if masks:
+        if masks := [path for path in mask_paths if path.suffix.lower() in suffixes]:
             return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
     raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
