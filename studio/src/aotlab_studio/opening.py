@@ -65,9 +65,10 @@ def open_document(
     if job is None:
         video, folder = locate_project(path, project)
     else:
+        results_folder = Path(os.path.realpath(path))
         folder, levels = project or find_project(path), job.levels
         moved = not os.path.exists(job.video) and has_project(folder)
-        video = locate_project(folder)[0] if moved else sdk.find_video(path, job)
+        video = locate_project(folder)[0] if moved else sdk.find_video(results_folder, job)
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
     database, is_new = Database(folder, writable=True), False
@@ -78,7 +79,7 @@ def open_document(
         document = Document(database, frames)
         document.results.delete_unreachable(document.log.list_reachable_layers())
         if job is not None:
-            document.results_folder = Path(os.path.realpath(path))
+            document.results_folder = results_folder
         elif folder == path and digest_results(document.results_folder, document.header.video):
             job = read_job(document.results_folder)  # opened by the path of the project
         if job is not None:
