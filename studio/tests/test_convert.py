@@ -25,7 +25,6 @@ from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
-from aotlab_studio.files import REPLACED
 from aotlab_studio.opening import open_document, read_job
 from aotlab_studio.session.clips import find_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
@@ -87,15 +86,28 @@ def test_converted_images_have_the_names_of_their_files(tmp_path, form):
     assert ".jpg" not in text
 
 
-def test_other_output_set_aside_by_a_killed_run_is_restored(video, tmp_path):
+def convert_until_killed(line, renames):
+    die_before("pathlib.Path.rename", renames)
+    main(line)
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_conversion_after_a_killed_one_leaves_only_its_output(video, tmp_path, renames):
     find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
-    leftover = tmp_path / f"{REPLACED}killed"
-    leftover.mkdir()
-    (leftover / "other.xml").write_text("the only copy")
-    line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
+    line = [
+        str(tmp_path / "in.json"),
+        str(tmp_path / "out"),
+        "--to",
+        "masks",
+        "--video",
+        str(video),
+        "--force",
+    ]
     assert main(line) == 0
-    assert (tmp_path / "other.xml").read_text() == "the only copy"
-    assert not leftover.exists()
+    before = sorted(tmp_path.rglob("*"))
+    assert not completes_in_subprocess(convert_until_killed, line, renames)
+    assert main(line) == 0
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
@@ -448,10 +460,6 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session.close()
     assert export_clips([str(results)]) == 0
     assert "2 videos in train" in merge(0)
-    (results / "a" / f"{REPLACED}killed").mkdir()  # of an export that may have moved its record only
-    assert "error: a: its accepted masks are not exported" in merge(1)
-    assert export_clips([str(results)]) == 0
-    assert "2 videos in train" in merge(0)
     assert (read_mask(tmp_path / "set/train/Annotations/a/00003.png") != 2).all()
     (results / "a/masks/00004.png").unlink()
     assert "error: a: masks/00004.png, an exported mask, is missing; run aotlab export-clips" in merge(1)
@@ -462,7 +470,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.batch_export.replace_export"])
+@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.batch_export.replace_files"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

@@ -1,7 +1,6 @@
 """Corrected clips of a list of videos go back into its results and its review."""
 
 import json
-import os
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,6 @@ from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
-from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
 from aotlab_studio.session import batch_export
 from aotlab_studio.session.actions import run_action
@@ -272,27 +270,32 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     correct(batch)
     before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
-
-    def refuse_masks(move):
-        def refusing(old, new):
-            if Path(new) == batch / "a" / "masks" and Path(old).parent.name.startswith(STAGED):
-                raise PermissionError(13, "Permission denied")
-            return move(old, new)
-
-        return refusing
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", refuse_masks(Path.rename))
-        patch.setattr(os, "replace", refuse_masks(os.replace))
-        assert main([str(batch)]) == 1
-    assert "cannot be moved (Permission denied)" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
         patch.setattr(batch_export, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
+
+
+def test_export_that_cannot_move_a_file_is_finished_by_the_next_one(batch, capsys, monkeypatch):
+    correct(batch)
+    files = {*(batch / "a").rglob("*")}
+
+    def rename(old, new, rename=Path.rename):
+        if new == batch / "a" / "masks":
+            raise PermissionError(13, "Permission denied")
+        return rename(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        assert main([str(batch)]) == 1
+    assert "cannot be moved (Permission denied)" in capsys.readouterr().err
+    assert convert([str(batch), str(batch / "set"), "--to", "coco", "--merge"]) == 1
+    assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
+    with closing(Batch(batch, open_clip)) as opened, opened.use("a", ""):
+        assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert main([str(batch)]) == 0
+    assert {*(batch / "a").rglob("*")} == {*files, batch / "a" / ".corrected"}
 
 
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):

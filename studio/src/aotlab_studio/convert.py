@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,19 +69,20 @@ def main(
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
-    files.restore_replaced(output.parent)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        staging = Path(folder) / output.name
+    with (
+        sdk.locked(output.with_name(f".{output.name}.lock"), 0, subject=output),
+        files.make_staging(output.with_name(f".{output.name}.new")) as staging,
+    ):
         if video is None:
-            result, problems = merge_clips(masks, clips, staging, to, split)
+            result, problems = merge_clips(masks, clips, staging / output.name, to, split)
         else:
-            result, problems = convert(masks, video, staging, to), []
-        for path in Path(folder).iterdir():  # some formats write two files
+            result, problems = convert(masks, video, staging / output.name, to), []
+        for path in staging.iterdir():  # some formats write two files
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
             if path.is_dir():
                 files.write_json(path / RECORD, {"files": sorted(files.list_files(path))}, indent=1)
-        files.move_entries(Path(folder), output.parent)
+        files.move_entries(staging, output.parent)
     print(f"{output}: {result}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)

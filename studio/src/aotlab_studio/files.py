@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +16,12 @@ from msgspec import Struct
 from aotlab import InputError, sdk
 
 Content = TypeVar("Content")
-MOVE_LOCK = ".aotlab-replaced.lock"
-"""name of the lock file while files are replaced"""
-STAGED = ".aotlab-new-"
-"""prefix of folders with files that are being written"""
-REPLACED = ".aotlab-replaced-"
-"""prefix of folders with files being replaced"""
-REMOVED = ".aotlab-removed-"
-"""prefix of folders with files to delete"""
+STAGED = ".aotlab-new"
+"""name of the folder for files of an export that are being written"""
+COMPLETE = ".aotlab-complete"
+"""name of the folder with the files of an export that replace the last ones"""
+OLD = ".aotlab-old"
+"""name of the folder for files that are replaced"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -68,100 +65,88 @@ def stat_file(path: Path) -> tuple[int, int]:
 
 
 class ExportRecord(Struct):
-    """Record of an export: its files, and digests of the exported masks and objects."""
+    """Record of an export."""
 
     files: set[str] = set()
     digest: str = ""
+    """digest of the exported masks"""
     objects: str = ""
+    """digest of the exported objects"""
 
 
-def clean_up(folder: Path, record_name: str) -> None:
-    """Finish an export that was killed if its new record was moved, else undo it; see `move_entries`.
-
-    Nobody else may write to the folder meanwhile.
-    """
-    is_moving = any(folder.glob(f"{REPLACED}*"))
-    for staged in folder.glob(f"{STAGED}*"):
-        if is_moving and not (staged / record_name).exists():
-            move_entries(staged, folder)
-        with suppress(OSError):  # in use
-            staged.rename(folder / staged.name.replace(STAGED, REMOVED, 1))  # at once, unlike its files
-    restore_replaced(folder)
-    _delete_removed(folder)
+def find_roots(files: Iterable[str]) -> set[str]:
+    """Return the files, and the folders of files in folders, by their paths."""
+    return {file.partition("/")[0] for file in files}
 
 
 @contextmanager
-def stage_files(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside another one, which is created, for files that `move_entries` moves there.
+def make_staging(folder: Path) -> Iterator[Path]:
+    """Yield a new folder, in place of one that a killed program left; remove it afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
+    """Yield a temporary folder inside another one, which is created, for the files of an export; see `replace_files`.
 
     An error of the system in the block becomes an `InputError`.
     """
     try:
         with sdk.writing(folder):
             folder.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix=STAGED) as name:
-                yield Path(name)
+            clean_up(folder, record_name)
+            with make_staging(folder / STAGED) as staging:
+                yield staging
     finally:
         with suppress(OSError):  # not empty
             folder.rmdir()
 
 
-def restore_replaced(folder: Path) -> None:
-    """Move back the files that a killed call of `move_entries` has set aside but not replaced."""
-    if not any(folder.glob(f"{REPLACED}*")):
-        return
-    with sdk.locked(folder / MOVE_LOCK):
-        for replaced in folder.glob(f"{REPLACED}*"):
-            for path in list(replaced.iterdir()):
-                if not os.path.lexists(folder / path.name):
-                    path.rename(folder / path.name)
-            with suppress(OSError):  # holds files that are replaced
-                replaced.rmdir()
+def replace_files(staging: Path, record_name: str) -> None:
+    """Replace the last export in the parent folder by the files of `stage_files`, which include its `ExportRecord`.
 
-
-def read_exported(folder: Path, record_name: str) -> set[str]:
-    """Return the files of the last export, and those of the ones before that killed exports have replaced in part."""
-    records = [folder / record_name, *folder.glob(f"{REPLACED}*/{record_name}")]
-    return set().union(*(read_json(path, ExportRecord).files for path in records))
-
-
-def move_entries(source: Path, folder: Path, removed: Collection[str] = (), record_name: str = "") -> None:
-    """Move all files and folders of ``source`` into another folder, where they replace files of the same names.
-
-    Those are set aside first, in a hidden folder, which stays until the next call if the program is killed before all
-    are moved.
-
-    Args:
-        removed: names of other files and folders to remove.
-        record_name: file that names the others, which is missing as briefly as possible.
-
-    Raises:
-        InputError: that fails; everything in ``folder`` is as before.
+    After a kill or an error, `clean_up` does the rest. Raises `InputError` if a file cannot be moved.
     """
-    names = sorted(os.listdir(source), key=lambda name: (name != record_name, name))
-    old_names = [name for name in {*removed, *names} if os.path.lexists(folder / name)]
-    old_names.sort(key=lambda name: (name == record_name, name))
-    with sdk.locked(folder / MOVE_LOCK):
-        replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
-        moves = [(folder / name, replaced / name) for name in old_names]
-        moves += [(source / name, folder / name) for name in names]
+    staging.rename(staging.parent / COMPLETE)
+    clean_up(staging.parent, record_name)
+
+
+def clean_up(folder: Path, record_name: str) -> None:
+    """Finish an export that was killed while its files were moved; remove one that was killed before.
+
+    Nobody else may write to the folder meanwhile. Raises `InputError` if a file cannot be moved.
+    """
+    shutil.rmtree(folder / STAGED, ignore_errors=True)
+    complete = folder / COMPLETE
+    if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
+        old, new = (
+            find_roots(read_json(path / record_name, ExportRecord).files) for path in (folder, complete)
+        )
+        move_entries(complete, folder, removed=(old - new).intersection(os.listdir(folder)), last=record_name)
+    shutil.rmtree(complete, ignore_errors=True)
+
+
+def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), last: str = "") -> None:
+    """Move all files and folders of ``source`` into another folder; the one named ``last`` after all others.
+
+    Those that they replace, and those named in ``removed``, go to ``source``. Raises `InputError` if a file cannot be
+    moved. The call can be repeated, also after a kill.
+    """
+    old = source / OLD
+    old.mkdir(exist_ok=True)
+    names = sorted({*os.listdir(source)} - {OLD}, key=lambda name: name == last)
+    moves = [(folder / name, old / name) for name in removed]
+    for name in names:
+        moves += [(folder / name, old / name), (source / name, folder / name)]
+    for path, target in moves:
         try:
-            for old, new in moves:
-                old.rename(new)
-        except BaseException as error:  # Ctrl-C too
-            for moved, place in reversed(moves):
-                if os.path.lexists(place) and not os.path.lexists(moved):
-                    place.rename(moved)
-            replaced.rmdir()
-            if not isinstance(error, OSError):
-                raise
-            problem = f"{old}: cannot be moved ({error.strerror})"
+            if os.path.lexists(path):
+                path.rename(target)
+        except OSError as error:
+            problem = f"{path}: cannot be moved ({error.strerror})"
             raise InputError(f"{problem}; close programs that use it") from error
-        for leftover in folder.glob(f"{REPLACED}*"):  # everything is in place
-            leftover.rename(folder / leftover.name.replace(REPLACED, REMOVED, 1))
-        _delete_removed(folder)
-
-
-def _delete_removed(folder: Path) -> None:
-    for leftover in folder.glob(f"{REMOVED}*"):
-        shutil.rmtree(leftover, ignore_errors=True)

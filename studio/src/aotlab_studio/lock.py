@@ -25,9 +25,9 @@ class LeaseOwner(msgspec.Struct, frozen=True):
     """Contents of a lease: the program that holds a folder."""
 
     token: str
-    """random, of one program"""
+    """random text that identifies the program"""
     kernel: str
-    """id of the running operating system, among whose programs the file lock is reliable"""
+    """id of the running operating system; the file lock is reliable among its programs"""
     host: str
     person: str = ""
 

@@ -26,9 +26,9 @@ class FileObject(Struct, frozen=True):
 
     id: int
     name: str
-    """empty: not stated"""
+    """name that the file states; empty without one"""
     target: int | None
-    """likely object of the project; None: a new one"""
+    """object of the project that it most likely is; None: a new one"""
 
 
 class LoadedMasks(Struct, frozen=True):
@@ -50,7 +50,7 @@ class ExportedClips(Struct, frozen=True):
     problems: list[str]
     """error messages of clips that could not be written"""
     left_out: list[str] = []
-    """the other opened clips, each with its status"""
+    """clips with another status, each with that status"""
 
 
 class ExportResult(Struct, frozen=True):
@@ -100,7 +100,7 @@ class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
     background: bool
-    """a correction that propagates"""
+    """whether it is a correction that propagates"""
     status: JobStatus
     frame: int
     done: int

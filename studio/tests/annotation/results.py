@@ -46,9 +46,9 @@ def statuses(batch):
     return {clip.name: clip.status for clip in batch.list_clips()}
 
 
-def enter(use, name, person=""):
+def enter(use, name, person="", **options):
     """Begin a request that does not end, such as `Batch.use`; return the session of its clip."""
-    request = use(name, person)
+    request = use(name, person, **options)
     vars(use.__self__).setdefault("requests", []).append(request)  # it ends when it is removed
     return request.__enter__()
 

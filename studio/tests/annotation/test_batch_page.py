@@ -134,7 +134,7 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 @needs_browser
 def test_list_says_who_has_a_clip_open(context, served_list, batch):
-    with batch.connect("b", ""), batch.connect("a", "Ann"):
+    with batch.use("b", "", is_page=True), batch.use("a", "Ann", is_page=True):
         tab = open_list(context, served_list)
         for user in ("Ann on", "this program"):
             tab.wait_for_selector(f"#clips td:last-child >> text=in use by {user}")

@@ -516,8 +516,6 @@ def test_refining_click_changes_the_existing_mask(served):
     assert (
         "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
     )
-    both = {"positive": [[10, 10]], "negative": [[45, 30]], "separate": True}
-    assert "give either" in connection.do("suggest", frame=0, object_id=1, **both)["error"]
 
 
 def test_preview_of_a_click_leaves_masks_unchanged(served):

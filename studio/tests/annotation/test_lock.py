@@ -52,7 +52,7 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     with pytest.raises(InputError, match="in use by another program on"):
         set_status(batch, "a", "Ann", "accepted")
     with pytest.raises(InputError, match="close it there"):
-        enter(batch.connect, "a", "Bob")
+        enter(batch.use, "a", "Bob", is_page=True)
     here.close()
     set_status(batch, "a", "Bob", "accepted")
     assert statuses(batch)["a"] == "accepted"

@@ -16,7 +16,7 @@ from aotlab_studio.formats import ParsedFile
 IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""
 IGNORED = 10 * IDS_PER_CLASS
-"""object of the region to ignore, where people and cars are not annotated"""
+"""object id of regions where people and cars are not annotated"""
 
 
 def number_frames(video: sdk.VideoInfo) -> list[int]:

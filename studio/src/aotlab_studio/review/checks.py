@@ -18,9 +18,9 @@ MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
 MIN_SEVERITY = 0.25
 MIN_CONTACT_DISTANCE = 25
-"""`MIN_DISTANCE` of contact, which lasts"""
+"""`MIN_DISTANCE` for contact, which lasts many frames"""
 MIN_STRAY_SHARE = 0.08
-"""share of an object's pixels in one part, away from its main part or another object's before, that is doubtful"""
+"""share of an object's pixels from which a detached part, or one that was another object's before, is doubtful"""
 REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,15 +17,6 @@ from aotlab import InputError
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.server import app
 from aotlab_studio.session.batch import Batch
-
-
-def sets_status_only(body: bytes) -> bool:
-    """Return whether all edits are statuses, which the list may set while another person has the clip open."""
-    try:
-        messages = msgspec.json.decode(body, type=list[dict[str, Any]])
-    except (msgspec.DecodeError, RecursionError):  # malformed: the clip's application reports it
-        return True
-    return all(message.get("do") == "set_status" for message in messages)
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -54,13 +44,12 @@ def build_batch_app(batch: Batch) -> Starlette:
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], app.read_person(HTTPConnection(scope))
-        connected = scope["type"] == "websocket"
-        scope, use, cleanup = {**scope}, batch.connect, ExitStack()
-        if not connected and scope["path"].endswith("/edits"):
-            scope["body"] = await app.read_body(Request(scope, receive))
-            use = batch.use if sets_status_only(scope["body"]) else batch.connect
+        connected, cleanup = scope["type"] == "websocket", ExitStack()
+        # a status in the list, or strokes of a page that closes: others may have the clip open
+        is_page = not scope["path"].endswith("/edits")
         try:
-            session = await run_in_threadpool(cleanup.enter_context, use(name, person))
+            use = batch.use(name, person, is_page=is_page)
+            session = await run_in_threadpool(cleanup.enter_context, use)
             if connected:
                 await run_in_threadpool(session.runner.schedule)
             await clip_app({**scope, "session": session}, receive, send)

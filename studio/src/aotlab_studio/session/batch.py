@@ -28,7 +28,7 @@ from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 RELEASE_SECONDS = 10.0
-"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
+"""seconds for which a clip stays open after its page has left, as the page may be reloaded"""
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +38,16 @@ class OpenClip:
     """A clip that is open in this program."""
 
     session: Session
-    pages: list[str] = field(default_factory=list)
-    """people at the pages that use it; empty: unknown"""
-    requests: int = 0
-    """requests that are being answered, those of pages included"""
+    people: list[str] = field(default_factory=list)
+    """person at the page of each request that is being answered; empty: unknown, or not a request of a page"""
     stays_open: bool = False
     """whether it stays open for `RELEASE_SECONDS` after the last request"""
     timer: threading.Timer | None = None
-    """releases it, unless a request comes before"""
+    """timer that releases it, unless a request comes before"""
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
-        return next((other for other in self.pages if person and other not in ("", person)), "")
+        return next((other for other in self.people if person and other not in ("", person)), "")
 
 
 class Batch:
@@ -83,51 +81,46 @@ class Batch:
         self._clips = clips
         rows = [self._describe(clip) for clip in clips.values() if not clip.is_untouched]
 
-        def rank(row: Clip) -> tuple[bool, float, int]:
-            """Rank failed clips first, then the longest loss, then the most sentences."""
-            return not row.error, -clips[row.name].lost_share if row.sentences else 1.0, -len(row.sentences)
-
-        rows.sort(key=rank)
+        # failed ones first, then those with the longest loss, then those with the most checks
+        rows.sort(key=lambda row: len(row.sentences), reverse=True)
+        rows.sort(key=lambda row: -clips[row.name].lost_share if row.sentences else 1.0)
+        rows.sort(key=lambda row: not row.error)
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     # Opening
 
     @contextmanager
-    def use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip for a request of a person; open it if needed, close it after the last request."""
+    def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
+        """Yield the session of a clip for a request of a person; open it if needed, close it after the last request.
+
+        Args:
+            is_page: the request comes from the clip's page: it raises `InputError` while another person's page uses the
+                clip, which then stays open for `RELEASE_SECONDS`.
+        """
+        page_person = person if is_page else ""
         with self._lock(name):
             clip = self._open.get(name) or self._open_clip(name)
-            clip.requests += 1
+            if is_page:
+                self._require_free(name, person)
+                if (run := self._runs.get(name)) is not None and run.done():
+                    self._runs.pop(name, None)  # its error is shown until a page opens the clip
+            clip.people.append(page_person)
         try:
             folder_lock = clip.session.document.database.folder_lock
             if folder_lock is not None and not clip.find_other(person):
                 folder_lock.name_person(person)
+            clip.stays_open |= is_page
             yield clip.session.with_actor(Actor(person))
         finally:
             with self._lock(name):
-                clip.requests -= 1
+                clip.people.remove(page_person)
                 self.release(name)
-
-    @contextmanager
-    def connect(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip to a page, for a connection or a request; see `_require_free`."""
-        with self.use(name, person) as session:
-            with self._lock(name):
-                clip = self._require_free(name, person)
-                clip.pages.append(person)
-                if (run := self._runs.get(name)) is not None and run.done():
-                    self._runs.pop(name, None)  # its error is shown until a page opens the clip
-            try:
-                yield session
-            finally:
-                with self._lock(name):
-                    clip.pages.remove(person)
 
     def release(self, name: str) -> None:
         """Close a clip unless a request uses it; later if it is being tracked, or stays open for a page."""
         with self._lock(name):
             clip = self._open.get(name)
-            if clip is None or clip.requests:
+            if clip is None or clip.people:
                 return
             if clip.timer is not None:
                 clip.timer.cancel()
@@ -160,17 +153,12 @@ class Batch:
             clean_up(clip.results, sdk.CORRECTED_FILE)
             cleanup.pop_all()
         session.document.shared = True
-        opened = self._open[name] = OpenClip(session)
-        return opened
+        return self._open.setdefault(name, OpenClip(session))
 
-    def _require_free(self, name: str, person: str) -> OpenClip:
-        """Return a used clip, which stays open for a page; raise `InputError` while another person's page uses it."""
-        with self._lock(name):
-            clip = self._open[name]
-            if other := clip.find_other(person):
-                raise InputError(f"{name}: {other} has it open; choose another clip, or wait")
-            clip.stays_open = True
-            return clip
+    def _require_free(self, name: str, person: str) -> None:
+        """Raise `InputError` while another person's page uses an open clip."""
+        if other := self._open[name].find_other(person):
+            raise InputError(f"{name}: {other} has it open; choose another clip, or wait")
 
     def _lock(self, name: str) -> threading.RLock:
         return self._locks.setdefault(name, threading.RLock())

@@ -7,17 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import PurePosixPath
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import read_exported, stage_files
+from aotlab_studio.files import ExportRecord, find_roots, read_json, replace_files, stage_files
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.session.clips import BatchClip
-from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
 
 LOCK_TIMEOUT = 10.0
 """seconds to wait for a run that tracks the same clip"""
@@ -82,7 +81,7 @@ def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str],
 
     Raises `InputError` without an output to write.
     """
-    corrected = {PurePosixPath(file).parts[0] for file in read_exported(clip.results, sdk.CORRECTED_FILE)}
+    corrected = find_roots(read_json(clip.results / sdk.CORRECTED_FILE, ExportRecord).files)
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
     tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
     kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
@@ -101,28 +100,23 @@ def export_clip(
     Raises `InputError` if its status is not final any more.
     """
     job, results = clip.job, clip.results
-    names, replaced_outputs, kept = _choose_outputs(clip, outputs)
+    names, tracked, kept = _choose_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
-    old_files = read_exported(results, sdk.CORRECTED_FILE) | {sdk.CORRECTED_FILE}
     first, last = snapshot.editable_range
-    with stage_files(results) as staging:
+    with stage_files(results, sdk.CORRECTED_FILE) as staging:
         export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
-        old_files.update({*os.listdir(staging)}.difference(sdk.find_output(name).file_name for name in names))
+        replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            for name in replaced_outputs:
+            for name in tracked:
                 files = sdk.list_output_files(results / name, job)
-                old_files.update(file.relative_to(results).as_posix() for file in files)
-            class_names, _ = snapshot.describe_objects()
-            try:
-                # first, as after a kill in between, the digest of the masks says that they are not exported
-                if not clip.is_video:
-                    sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
-                replace_export(staging, sdk.CORRECTED_FILE, record, old_files=old_files)
-            except BaseException:
-                if not clip.is_video:
-                    sdk.write_job_record(results, job)
-                raise
+                replaced.update(file.relative_to(results).as_posix() for file in files)
+            add_record(staging, sdk.CORRECTED_FILE, record, replaced=replaced)
+            # first, as after a kill in between, the digest of the masks says that they are not exported
+            if not clip.is_video:
+                class_names, _ = snapshot.describe_objects()
+                sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
+            replace_files(staging, sdk.CORRECTED_FILE)
     return kept

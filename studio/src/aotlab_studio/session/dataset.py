@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aotlab import InputError, open_frames, sdk, write_mask
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
-from aotlab_studio.files import REPLACED, ExportRecord, read_json, write_bytes, write_json
+from aotlab_studio.files import ExportRecord, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.opening import load_job_masks
 from aotlab_studio.session.clips import BatchClip
@@ -115,7 +115,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.edited and status in FINAL_STATUSES:
         digests = document.snapshot.masks_digest, document.snapshot.objects_digest
-        if (exported.digest, exported.objects) != digests or any(clip.path.glob(f"{REPLACED}*")):
+        if (exported.digest, exported.objects) != digests:
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from aotlab import InputError, draw_overlay, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, move_entries, write_json
+from aotlab_studio.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -104,23 +103,22 @@ def snapshot_for_export(
         }  # fmt: skip
 
 
-def replace_export(
-    staging: Path, record_name: str, record: dict[str, Any], *, old_files: Collection[str], archive: str = ""
+def add_record(
+    staging: Path, record_name: str, record: dict[str, Any], *, replaced: Set[str] = set(), archive: str = ""
 ) -> None:
-    """Write the record of new outputs, with the names of all files, and move all in place of the last export.
+    """Add the record of new outputs to their folder, and with a name, a ZIP archive of all.
 
-    Args:
-        staging: folder of `stage_files` with the outputs.
-        old_files: files to replace, such as those in the record of the last export.
-        archive: name of a ZIP archive of all files; empty: none.
-
-    Raises:
-        InputError: another file is where something is replaced, or see `move_entries`.
+    `replace_files` then replaces the last export and the files in ``replaced``. Raises `InputError` if another file is
+    in the way.
     """
-    folder = staging.parent
+    old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
-    # with all files: the next export must know them after a kill
-    write_json(staging / record_name, record | {"files": [*names, *filter(None, [archive])]}, indent=1)
+    files = [*names, archive] if archive else names
+    roots = find_roots([*files, *old_files])
+    for name in sorted({*list_files(staging.parent)} - old_files):
+        if not roots.isdisjoint(find_roots([name])):
+            raise InputError(f"{staging.parent / name}: not written by an export; move it away")
+    write_json(staging / record_name, record | {"files": files}, indent=1)
     if archive:
         with (
             sdk.atomic_path(staging / archive) as path,
@@ -128,13 +126,6 @@ def replace_export(
         ):
             for name in names:
                 file.write(staging / name, name)
-    present = set(list_files(folder))
-    old_roots = {PurePosixPath(name).parts[0] for name in present.intersection(old_files)}
-    roots = old_roots.union(os.listdir(staging))
-    for name in sorted(present.difference(old_files)):
-        if PurePosixPath(name).parts[0] in roots:
-            raise InputError(f"{folder / name}: not written by an export; move it away")
-    move_entries(staging, folder, old_roots, record_name)
 
 
 def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
@@ -142,13 +133,11 @@ def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
     labels = tracked.labels
     image = Image.fromarray(draw_overlay(tracked.frame, labels))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, labels.shape[0] // 30))
-    write = partial(draw.text, fill="white", font=font, stroke_width=2, stroke_fill="black")
-    if not tracked.prediction.ids:
-        write((4, 4), "no result")
     for object_id, name in names.items():
         rows, columns = np.nonzero(labels == object_id)
         if len(rows):
             width = draw.textlength(name, font)
             left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
-            write((left, float(rows.mean())), name, anchor="lm")
+            place = (left, float(rows.mean()))
+            draw.text(place, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
     return np.asarray(image)

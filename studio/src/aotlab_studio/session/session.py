@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +23,10 @@ from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
-from aotlab_studio.files import read_exported, stage_files
+from aotlab_studio.files import replace_files, stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import PROBABILITIES, export_masks, replace_export, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 from aotlab_studio.video import require_frame
@@ -61,7 +61,7 @@ class Session:
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._canceled_exports: set[int | None] = set()
-        """keys of canceled exports, whose messages may come later; with None, all are canceled"""
+        """keys of canceled exports, some of whose messages may come later; None cancels all exports"""
 
     def with_actor(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
@@ -177,17 +177,19 @@ class Session:
             object_id: the object; None: a new one.
             extend: add to the object's mask instead of replacing it.
             overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-            separate: prompts away from the object's mask make a new object; clicks or a scribble on it, all of one
-                kind, correct it: it changes near them only.
+            separate: prompts away from the object's mask make a new object; clicks or a scribble on it correct it: it
+                grows near them, or shrinks if all are negative.
         """
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        correction: Sequence[Point] = []
+        added, correction = [*positive, *stroke], list[Point]()
         if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
         elif separate and box is None:
-            correction = _find_correction(mask, [*positive, *stroke], negative)
+            if not (added or mask.any()):
+                raise InputError("remove: the object has no mask on this frame; click on the object first")
+            correction = (added or negative) if mask.any() else []
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -195,20 +197,28 @@ class Session:
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
         self.runner.delay_corrections()
         area = self._segment(frame, prompt)
+
+        def change(before: np.ndarray) -> np.ndarray:
+            after = limit_to_prompt(before, free, correction, positive=bool(added)) if correction else free
+            after = before | after if extend else after
+            if not after.any():
+                raise InputError("nothing would be left of the object; press M if it is not on this frame")
+            if correction and (after == before).all():
+                problem = "nothing found at the click; nothing was changed"
+                raise InputError(f"{problem}. Use the brush or the eraser")
+            return after
+
         with document.lock:
             # others may have drawn meanwhile
             protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            area = area & ~protected
-            if not (correction or area.any()):
+            free = area & ~protected
+            if not (correction or free.any()):
                 problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
                 if protected.any():
                     problem += " but pixels of other objects, drawn, locked or hidden"
                     remedy = "Draw with the brush to take drawn ones"
                 raise InputError(f"{problem}; nothing was changed. {remedy}")
-            edit = partial(
-                _change_mask, area=area, correction=correction, positive=not negative, extend=extend
-            )
-            result = editing.edit_mask(document, frame, object_id, edit, "prompt")
+            result = editing.edit_mask(document, frame, object_id, change, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
@@ -274,12 +284,12 @@ class Session:
             with document.lock:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
-            with stage_files(folder) as staging:
+            with stage_files(folder, EXPORT_RECORD) as staging:
                 export_masks(
                     document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
                 )
-                old_files = read_exported(folder, EXPORT_RECORD)
-                replace_export(staging, EXPORT_RECORD, record, old_files=old_files, archive=self.archive.name)
+                add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
+                replace_files(staging, EXPORT_RECORD)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
@@ -329,33 +339,6 @@ class Session:
     def _require_not_canceled(self, key: int | None) -> None:
         if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
-
-
-def _find_correction(
-    mask: np.ndarray, positive: Sequence[Point], negative: Sequence[Point]
-) -> Sequence[Point]:
-    """Return the points near which a mask changes; empty if the points make a whole mask."""
-    if not mask.any():
-        if not positive:
-            raise InputError("remove: the object has no mask on this frame; click on the object first")
-        return []
-    if bool(positive) == bool(negative):
-        raise InputError("suggest: give either positive or negative points to change a mask")
-    return positive or negative
-
-
-def _change_mask(
-    before: np.ndarray, *, area: np.ndarray, correction: Sequence[Point], positive: bool, extend: bool
-) -> np.ndarray:
-    """Return the mask of an object after a prompt that means ``area``; raise `InputError` if nothing is left or new."""
-    after = limit_to_prompt(before, area, correction, positive=positive) if correction else area
-    after = before | after if extend else after
-    if not after.any():
-        raise InputError("nothing would be left of the object; press M if it is not on this frame")
-    if correction and (after == before).all():
-        problem = "nothing found at the click; nothing was changed"
-        raise InputError(f"{problem}. Use the brush or the eraser")
-    return after
 
 
 class OutdatedError(InputError):

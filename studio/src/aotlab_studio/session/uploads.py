@@ -38,16 +38,16 @@ from aotlab_studio.video import require_frame
 MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
 HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX)")
-"""names of files of operating systems in an archive"""
+"""pattern of files in an archive that operating systems have added"""
 BINARY_ID = 255
-"""the id in a mask of 0 and 255"""
+"""object id of a mask that holds only 0 and 255"""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
-"""suffixes of files of masks, those first that other files may belong to"""
+"""suffixes of mask files in an archive; those of the first kind are read, as the others may belong to them"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
-"""files and folders with masks in an archive that the page exported, the best first; COCO has marks of absence"""
+"""outputs with masks in an archive that the page exported, the best first; COCO also says which objects are absent"""
 
 
 class AmbiguousObjectsError(InputError):
@@ -238,9 +238,8 @@ def _unpack(content: bytes, folder: Path) -> Path:
     yolo = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
     if len(yolo) == 1:
         return yolo.pop()
+    mask_paths = [path for path in paths if not path.name.endswith(SIDE_FILES)]
     for suffixes in MASK_SUFFIXES:
-        masks = [path for path in paths if path.suffix.lower() in suffixes]
-        masks = [path for path in masks if not path.name.endswith(SIDE_FILES)]
-        if masks:
+        if masks := [path for path in mask_paths if path.suffix.lower() in suffixes]:
             return masks[0] if len(masks) == 1 else Path(os.path.commonpath(path.parent for path in masks))
     raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
