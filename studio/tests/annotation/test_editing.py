@@ -13,7 +13,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result, encode_png
-from aotlab_studio.document.objects import COLORS
+from aotlab_studio.document.objects import COLORS, split_attributes
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
@@ -318,6 +318,14 @@ def test_merged_object_has_the_attributes_of_both(session):
         3: {**both, "side": "left"},
         5: {**both, "side": "right"},
     }
+
+
+def test_attribute_keeps_the_type_of_its_value(session):
+    editing.add_object(session.document)
+    for value in (1, True, 1.0):
+        editing.change_object(session.document, 1, attributes={"age": value})
+        assert repr(session.document.snapshot.objects[1].attributes) == repr({"age": value})
+    assert split_attributes({0: {"age": 1}, 5: {"age": True}})[0] == {}
 
 
 def test_attribute_called_name_rejected(session):

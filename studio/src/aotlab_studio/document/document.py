@@ -246,21 +246,25 @@ class Document:
 
     @property
     def status(self) -> log.Status:
-        """The last status set, if exports are the same since and no other frame is outdated; else *in progress*."""
+        """The last status set, if it still holds; otherwise *in progress*, or *open* if none was set or made."""
         with self.lock:
-            record, edit = self.log.status, self.log.entries.get(self.log.head)
-            editor = edit.author if edit is not None else ""
-            if record is None:
-                return log.Status("in progress" if self.log.edited else "open", "", editor)
-            is_valid = record.digest == self.snapshot.content_digest
-            is_valid &= self.new_results in ("", record.results_digest)
-            if is_valid and record.status in log.FINAL_STATUSES:
-                known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                ranges = self.snapshot.list_outdated()
-                is_valid = all(known.issuperset(range(first, last + 1)) for first, last in ranges)
-            if not is_valid:
-                return log.Status("in progress", "", editor)
-            return log.Status(record.status, record.note, record.author)
+            record = self.log.status
+            if record is not None and self._still_holds(record):
+                return log.Status(record.status, record.note, record.author)
+            entry = self.log.entries.get(self._find_entry("undo"))
+            author = entry.author if entry is not None else ""
+            return log.Status("in progress" if record or entry else "open", "", author)
+
+    def _still_holds(self, record: log.StatusRecord) -> bool:
+        """Return whether the same masks and objects show, and no further frame is outdated if the status is final."""
+        if record.digest != self.snapshot.content_digest or self.new_results not in (
+            "",
+            record.results_digest,
+        ):
+            return False
+        known = {index for first, last in record.outdated for index in range(first, last + 1)}
+        outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
+        return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
 
     def has_changed_since(self, entry: int) -> bool:
         """Return whether other masks or objects show than at an entry; True if there is no such entry."""

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field
 from aotlab import sdk
 from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
-from aotlab_studio.document.objects import ObjectId, ObjectInfo
+from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
@@ -93,7 +93,7 @@ class Changes(Values[None], frozen=True):
         values = {}
         for name in self.__struct_fields__:
             old, new = getattr(state, name), getattr(self, name)
-            values[name] = {key: value for key, value in new.items() if old.get(key) != value}
+            values[name] = {key: value for key, value in new.items() if not is_same(old.get(key), value)}
         return Changes(**values)
 
 
