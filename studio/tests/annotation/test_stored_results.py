@@ -34,9 +34,12 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert document.snapshot.scores(5)[1].confidence == 1
 
 
-def test_opening_skips_drawn_frames_and_does_not_block(folder, session, monkeypatch, reopen):
+def test_opening_measures_only_edited_frames_and_does_not_block(folder, session, monkeypatch, reopen):
     draw(session, 0, 1, 2)
     start_job(session, 0, last=5).wait()
+    editing.change_object(session.document, 1, locked=True)
+    start_job(session, 0, last=5).wait()  # object 2 only: frames of two layers, measured when they are stored
+    editing.change_object(session.document, 1, locked=False)
     set_mask(session.document, 5, 1, truth(5) == 1)
     draw(session, 9, 1, 2)
     session.close()
@@ -204,7 +207,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     assert count == 4
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(2) == mask(7)).all()
-    assert session.document.snapshot.open_layer(1).finished
+    assert session.document.results.open(1).finished
 
 
 def test_damaged_result_goes_and_the_older_one_stays(database):

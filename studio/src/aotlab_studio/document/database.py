@@ -26,6 +26,7 @@ TABLES = {
     "header": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
+    "scores": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
     "results": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
 }
 

@@ -102,8 +102,13 @@ class Document:
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.results.last_row
-            return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
+            return self._snapshots.get_or_compute(
+                self._snapshot_key, lambda: self.take_snapshot(self.log.head)
+            )
+
+    @property
+    def _snapshot_key(self) -> tuple[int, int]:
+        return self.log.head, self.results.last_row
 
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
@@ -312,9 +317,12 @@ class Document:
                 ids = np.where(locked, 0, ids)
                 result = msgspec.structs.replace(result, scores=clip_scores(result.scores, ids))
             self.results.put(layer_id, result, ids)
+            after = snapshot.with_result(result.frame)
+            self._snapshots.put(self._snapshot_key, after)
+            after.scores(result.frame)  # stored, as they take long to measure
             self._emit_frame(result.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0
+            return int((others & (after.labels(result.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, also one that a person has stopped."""

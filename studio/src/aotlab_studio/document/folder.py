@@ -24,7 +24,7 @@ EXPORT = "export"
 """folder of the last export"""
 EXPORT_RECORD = "export.json"
 """record of an export in its folder, from `snapshot_for_export`"""
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 

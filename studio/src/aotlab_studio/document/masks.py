@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -22,7 +22,7 @@ from aotlab_studio.document.scores import Score
 MASK_CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
 MAX_SCORES = 100_000
-"""largest number of scores kept in memory"""
+"""largest number of scores kept in memory, and of frames whose scores are kept in the project"""
 
 
 def encode_png(ids: np.ndarray) -> bytes:
@@ -110,6 +110,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
 
 
 decode_result = msgspec.json.Decoder(Result).decode
+decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
 class LayerResults:
@@ -149,8 +150,9 @@ class ResultStore:
         self._layers: dict[int, LayerResults] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
-        self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
-        """scores of the objects of a frame, by a text that describes its masks"""
+        self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
+        self._new_scores: dict[str, bytes] = {}
+        """scores to store with the next result"""
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
         """row id of the last result of all layers; 0: none"""
 
@@ -177,13 +179,27 @@ class ResultStore:
             result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
         )
 
+    def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
+        """Return the scores of the masks of a frame by their digest, measured once."""
+
+        def load() -> dict[int, Score]:
+            if content := self._database.read_content("scores", digest):
+                return decode_scores(content)
+            scores = measure()
+            self._new_scores[digest] = msgspec.json.encode(scores)
+            return scores
+
+        return self._scores.get_or_compute(digest, load)
+
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
-        """Remove results of other layers, damaged ones, and all but the last one of a frame of a layer."""
+        """Remove results of other layers, damaged ones, all but the last one of a frame of a layer, and old scores."""
         intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM results WHERE json_valid(note_text))"
         last = f"SELECT max(id) FROM {intact} GROUP BY layer, json_extract(note_text, '$.frame')"
         kept = f"layer IN ({','.join(map(str, layer_ids))}) AND id IN ({last})"
         with self._database.transaction() as connection:
             connection.execute(f"DELETE FROM results WHERE NOT ({kept})")
+            newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
+            connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
 
     def _load_layer(self, layer_id: int) -> LayerResults:
         layer = LayerResults(self.count)
@@ -208,6 +224,8 @@ class ResultStore:
         with self._database.transaction() as connection:
             row = layer_id, metadata, content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
+            scores, self._new_scores = self._new_scores, {}
+            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
         assert row_id is not None
         layer.add(msgspec.structs.replace(result, row_id=row_id))
         self.last_row = row_id

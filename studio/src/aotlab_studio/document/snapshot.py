@@ -7,8 +7,7 @@ Every other object shows the newest layer of the history that has a result for i
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
+from aotlab_studio.document.masks import MaskStore, Result, ResultStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
@@ -29,7 +28,7 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 class Snapshot:
     """Masks, scores and objects of the document at an entry of its log, 0: before the first one.
 
-    Layers are read lazily; one that is still being tracked shows its current results.
+    Layers are read lazily; a layer that is still being tracked shows the results it has when a frame is read.
     """
 
     def __init__(self, log: Log, entry: int, state: State, masks: MaskStore, results: ResultStore) -> None:
@@ -38,18 +37,29 @@ class Snapshot:
         """objects that are not deleted by id, oldest first"""
         self.count, self.size = results.count, masks.size
         self._log, self._masks, self._results = log, masks, results
-        self._layers: Mapping[int, LayerResults] = {}
-        """results of layers that were copied"""
+        self._frame_results: dict[int, list[tuple[int, Result, list[int]]]] = {}
 
     def with_state(self, state: State) -> Snapshot:
         """Return what another state shows."""
         return Snapshot(self._log, self.entry, state, self._masks, self._results)
 
-    def freeze(self) -> Snapshot:
-        """Return a copy that later results do not change."""
+    def with_result(self, frame: int) -> Snapshot:
+        """Return what shows after another result was stored on a frame: the newest layers of the other frames stay."""
+        layer_ids = {key: newest.copy() for key, newest in self.newest_layer_ids.items()}
+        for newest in layer_ids.values():
+            newest[frame] = 0
         snapshot = self.with_state(self.state)
-        snapshot._layers = {layer_id: deepcopy(self.open_layer(layer_id)) for layer_id in self.unfinished}
+        newest_layer_ids = snapshot._find_newest_layers(layer_ids, frame, frame)
+        snapshot.__dict__.update(
+            keyframes=self.keyframes, newest_layer_ids=newest_layer_ids
+        )  # cached properties
         return snapshot
+
+    def freeze(self) -> Snapshot:
+        """Return this snapshot with all frames read, so that later results do not change them."""
+        for index in self.annotated_frames:
+            self.list_results(index)
+        return self
 
     @property
     def locked_ids(self) -> list[int]:
@@ -83,10 +93,6 @@ class Snapshot:
                 attributes[item.id] = {index: {**values, **constant} for index, values in changes.items()}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
 
-    def open_layer(self, layer_id: int) -> LayerResults:
-        """Return the results of a layer."""
-        return self._layers.get(layer_id) or self._results.open(layer_id)
-
     # Masks
 
     def keyframe(self, index: int) -> dict[int, str]:
@@ -117,12 +123,19 @@ class Snapshot:
     @cached_property
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
         """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
-        layer_ids: dict[int, np.ndarray] = {}
+        return self._find_newest_layers({}, 0, self.count - 1)
+
+    def _find_newest_layers(
+        self, layer_ids: dict[int, np.ndarray], first: int, last: int
+    ) -> dict[int, np.ndarray]:
+        """Return `newest_layer_ids`, with those of some frames written into ``layer_ids``."""
         for layer_id, layer in self.state.layers.items():
-            frames = slice(layer.first, layer.last + 1)
+            frames = slice(max(first, layer.first), min(last, layer.last) + 1)
+            if frames.start >= frames.stop:
+                continue
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                coverage = dict(self.open_layer(layer_id).coverage)
+                coverage = dict(self._results.open(layer_id).coverage)
             for object_id, covered in coverage.items():
                 newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
@@ -142,16 +155,23 @@ class Snapshot:
     @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
-        return sorted({*self.keyframes, *self.tracked_frames})
+        flags = self.flag_tracked()
+        flags[self.keyframes] = True
+        return np.flatnonzero(flags).tolist()
 
     def list_results(self, index: int) -> list[tuple[int, Result, list[int]]]:
         """Return layer, result and ids of the objects whose tracked masks show on a frame, the oldest layer first."""
-        drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
-        for object_id, newest in self.newest_layer_ids.items():
-            layer_id = int(newest[index])
-            if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
-                layers.setdefault(layer_id, []).append(object_id)
-        return [(key, self.open_layer(key).frames[index], ids) for key, ids in sorted(layers.items())]
+        if (results := self._frame_results.get(index)) is None:
+            drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
+            for object_id, newest in self.newest_layer_ids.items():
+                layer_id = int(newest[index])
+                if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
+                    layers.setdefault(layer_id, []).append(object_id)
+            results = [
+                (key, self._results.open(key).frames[index], ids) for key, ids in sorted(layers.items())
+            ]
+            self._frame_results[index] = results
+        return results
 
     def labels(self, index: int) -> np.ndarray:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
@@ -198,7 +218,7 @@ class Snapshot:
                 return largest
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
-        return self._results.scores.get_or_compute((self._describe_frame(index), *largest.items()), measure)
+        return self._results.read_scores(digest_values(self._describe_frame(index), largest), measure)
 
     def require_intact_masks(self) -> None:
         """Raise `InputError` if a mask that shows is damaged."""
@@ -258,7 +278,7 @@ class Snapshot:
     def unfinished(self) -> list[int]:
         """Layers that are not finished, oldest first."""
         layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
-        return [key for key in layers if not self.open_layer(key).finished]
+        return [key for key in layers if not self._results.open(key).finished]
 
     @cached_property
     def pending(self) -> list[int]:
@@ -275,7 +295,7 @@ class Snapshot:
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = self.open_layer(layer_id).missing.copy()
+        waiting = self._results.open(layer_id).missing.copy()
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
         is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.keyframes))
         waiting[layer.reference_frame] &= is_passed
@@ -304,7 +324,7 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames, results = slice(layer.first, layer.last + 1), self.open_layer(layer_id)
+            frames, results = slice(layer.first, layer.last + 1), self._results.open(layer_id)
             missing = results.missing & (layer_id in self.pending)
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
