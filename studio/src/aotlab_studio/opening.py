@@ -71,7 +71,7 @@ def open_document(
         video = locate_project(folder)[0] if moved else sdk.find_video(results_folder, job)
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
-    database, is_new = Database(folder, writable=True), False
+    database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
         clean_up(folder / EXPORT, EXPORT_RECORD)

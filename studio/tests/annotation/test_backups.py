@@ -300,13 +300,13 @@ def test_damaged_backup_is_set_aside(video, project, size):
 
 
 def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatch):
-    def make_project(*args, **options):
+    def make_project(*args):
         monkeypatch.undo()
         open_session(folder).close()  # after this opening has seen no project
         monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
-        return Database(*args, **options)
+        return Database.open_for_writing(*args)
 
-    monkeypatch.setattr("aotlab_studio.opening.Database", make_project)
+    monkeypatch.setattr(Database, "open_for_writing", make_project)
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
     assert Document.read(folder.with_name("clip.aotlab")).log.size == 0

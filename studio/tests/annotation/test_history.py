@@ -235,7 +235,7 @@ class History(RuleBasedStateMachine):
     def open(self) -> None:
         if hasattr(self, "document"):
             self.document.database.close()
-        database = Database(self.folder, writable=True)
+        database = Database.open_for_writing(self.folder)
         with database.transaction() as connection:
             row = 1, msgspec.json.encode(HEADER)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)

@@ -68,7 +68,7 @@ def test_scores_of_the_same_mask_tracked_again_are_new(session):
 
 @pytest.fixture
 def database(tmp_path):
-    with closing(Database(tmp_path, writable=True)) as database:
+    with closing(Database.open_for_writing(tmp_path)) as database:
         yield database
 
 
@@ -79,7 +79,7 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
         Log(database).append(StatusRecord("rejected", ""))
     with pytest.raises(InputError, match="another program has changed this project"):
         ResultStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
-    assert Log(Database(tmp_path)).status.status == "accepted"
+    assert Log(Database.open(tmp_path)).status.status == "accepted"
 
 
 DAMAGE = "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2"
@@ -113,7 +113,7 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     layers.finish(1)
     database.close()
     change_rows(tmp_path, statement)
-    with closing(Database(tmp_path, writable=True)) as database:
+    with closing(Database.open_for_writing(tmp_path)) as database:
         layers = ResultStore(database, (4, 6), 3)
         layer = layers.open(1)
         assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
@@ -130,7 +130,7 @@ def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
     layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
     database.close()
     change_rows(tmp_path, DAMAGE)
-    with closing(Database(tmp_path, writable=True)) as database:
+    with closing(Database.open_for_writing(tmp_path)) as database:
         layer = ResultStore(database, (4, 6), 3).open(1)
         assert layer.frames[0].model == "first"
 

@@ -120,7 +120,7 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
-    with closing(Database(tmp_path, writable=True)) as database:
+    with closing(Database.open_for_writing(tmp_path)) as database:
         ResultStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
         layers = ResultStore(database, labels.shape, 1)
         assert layers.open(1).frames[0].scores == scores

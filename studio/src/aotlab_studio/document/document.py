@@ -86,7 +86,7 @@ class Document:
     @classmethod
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
-        return cls(Database(folder))
+        return cls(Database.open(folder))
 
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""

@@ -66,7 +66,7 @@ def read_header(database: Database) -> Header:
 
 def has_project(folder: Path) -> bool:
     """Return whether a folder holds a project; an empty folder does not count."""
-    return (folder / PROJECT_FILE).is_file() and not Database(folder).is_empty
+    return (folder / PROJECT_FILE).is_file() and not Database.open(folder).is_empty
 
 
 def find_project(path: Path) -> Path:
@@ -87,7 +87,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
         return path, project or find_project(path)
     if project is not None:
         raise InputError(f"--project {project}: {path} is a project already; remove the option")
-    stored_path = read_header(Database(path)).video.path
+    stored_path = read_header(Database.open(path)).video.path
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
@@ -97,7 +97,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_header(Database(folder)).video.levels if has_project(folder) else None
+    return read_header(Database.open(folder)).video.levels if has_project(folder) else None
 
 
 def read_job(folder: Path) -> sdk.JobRecord | None:
