@@ -27,7 +27,7 @@ TABLES = {
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
     "scores": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
-    "results": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
+    "tracked_masks": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
 }
 
 READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
@@ -162,7 +162,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
     for table, columns in TABLES.items():
         connection.execute(f"CREATE TABLE IF NOT EXISTS {schema}.{table} ({columns})")
-    connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.results_by_layer ON results (layer, id)")
+    connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.masks_by_layer ON tracked_masks (layer, id)")
 
 
 def _read_backup(

@@ -105,7 +105,7 @@ def read_job(folder: Path) -> sdk.JobRecord | None:
     return sdk.read_job_record(Path(os.path.realpath(folder)))
 
 
-def digest_results(folder: Path, video: StoredVideo | None = None) -> str:
+def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
     """Return a digest of the run that has tracked results; empty without a record or output, or for another video.
 
     An export of corrected masks does not change it.

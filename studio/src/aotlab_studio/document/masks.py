@@ -90,7 +90,7 @@ def _digest_mask(mask: np.ndarray) -> str:
     return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
 
 
-class Result(Struct, frozen=True, omit_defaults=True):
+class TrackedMasks(Struct, frozen=True, omit_defaults=True):
     """Frame, scores and digest stored with a tracked mask."""
 
     frame: int
@@ -109,22 +109,22 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """row id; 0: not stored yet"""
 
 
-decode_result = msgspec.json.Decoder(Result).decode
+decode_tracked_masks = msgspec.json.Decoder(TrackedMasks).decode
 decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
-class LayerResults:
+class TrackedLayer:
     """Results of a layer by frame; the last one counts."""
 
     def __init__(self, count: int) -> None:
-        self.frames: dict[int, Result] = {}
+        self.frames: dict[int, TrackedMasks] = {}
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
         self.finished = False
         self.missing = np.ones(count, bool)
         """frames, N bool, without a result"""
 
-    def add(self, result: Result) -> None:
+    def add(self, result: TrackedMasks) -> None:
         """Add the next result."""
         frame = result.frame
         self.finished = frame < 0 and len(self.frames) >= result.num_frames
@@ -137,7 +137,7 @@ class LayerResults:
             covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
 
 
-class ResultStore:
+class TrackedMaskStore:
     """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:
@@ -147,23 +147,23 @@ class ResultStore:
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self.count = database, size, count
-        self._layers: dict[int, LayerResults] = {}
+        self._layers: dict[int, TrackedLayer] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         self._new_scores: dict[str, bytes] = {}
         """scores to store with the next result"""
-        (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
+        (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM tracked_masks")[0]
         """row id of the last result of all layers; 0: none"""
 
-    def open(self, layer_id: int) -> LayerResults:
+    def open(self, layer_id: int) -> TrackedLayer:
         """Return the results of a layer, which grow as it is tracked."""
         with self._lock:
             if layer_id not in self._layers:
                 self._layers[layer_id] = self._load_layer(layer_id)
             return self._layers[layer_id]
 
-    def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
+    def put(self, layer_id: int, result: TrackedMasks, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""
         content = encode_png(ids)
         digest = hashlib.sha256(content).hexdigest()[:16]
@@ -171,9 +171,9 @@ class ResultStore:
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished."""
-        self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
+        self._append(layer_id, TrackedMasks(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
-    def read(self, result: Result) -> np.ndarray:
+    def read(self, result: TrackedMasks) -> np.ndarray:
         """Return the ids H×W of a result, read-only; raise `InputError` if they are damaged."""
         return self._cache.get_or_compute(
             result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
@@ -193,37 +193,37 @@ class ResultStore:
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
         """Remove results of other layers, damaged ones, all but the last one of a frame of a layer, and old scores."""
-        intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM results WHERE json_valid(note_text))"
+        intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM tracked_masks WHERE json_valid(note_text))"
         last = f"SELECT max(id) FROM {intact} GROUP BY layer, json_extract(note_text, '$.frame')"
         kept = f"layer IN ({','.join(map(str, layer_ids))}) AND id IN ({last})"
         with self._database.transaction() as connection:
-            connection.execute(f"DELETE FROM results WHERE NOT ({kept})")
+            connection.execute(f"DELETE FROM tracked_masks WHERE NOT ({kept})")
             newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
             connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
 
-    def _load_layer(self, layer_id: int) -> LayerResults:
-        layer = LayerResults(self.count)
-        rows = "SELECT id, note FROM results WHERE layer = ? ORDER BY id"
+    def _load_layer(self, layer_id: int) -> TrackedLayer:
+        layer = TrackedLayer(self.count)
+        rows = "SELECT id, note FROM tracked_masks WHERE layer = ? ORDER BY id"
         for row_id, metadata in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_result(metadata), row_id=row_id))
+                layer.add(msgspec.structs.replace(decode_tracked_masks(metadata), row_id=row_id))
         return layer
 
-    def read_png(self, result: Result) -> bytes:
+    def read_png(self, result: TrackedMasks) -> bytes:
         """Return the PNG of a result; raise `InputError` if it is damaged."""
-        content = self._database.read_content("results", result.row_id)
+        content = self._database.read_content("tracked_masks", result.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != result.digest:
             problem, remedy = f"the mask of frame {result.frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
 
-    def _append(self, layer_id: int, result: Result, content: bytes) -> None:
+    def _append(self, layer_id: int, result: TrackedMasks, content: bytes) -> None:
         """Append a result to a layer."""
         layer, metadata = self.open(layer_id), msgspec.json.encode(result)
-        decode_result(metadata)  # check that it can be read back
+        decode_tracked_masks(metadata)  # check that it can be read back
         with self._database.transaction() as connection:
             row = layer_id, metadata, content
-            row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
+            row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
             scores, self._new_scores = self._new_scores, {}
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
         assert row_id is not None

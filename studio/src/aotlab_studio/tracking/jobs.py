@@ -16,7 +16,7 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result
+from aotlab_studio.document.masks import TrackedMasks
 from aotlab_studio.document.planning import plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
@@ -38,13 +38,13 @@ PROPAGATION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Job that tracks a layer from the masks at its entry, until the layer leaves the history."""
+    """Job that tracks a layer from the masks at its step, until the layer leaves the history."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self.is_correction = self.layer.kind == "correction"
         self._document = document
-        self._start_snapshot = document.take_snapshot(document.log.layer_entries[layer_id])
+        self._start_snapshot = document.take_snapshot(document.log.layer_steps[layer_id])
         self._spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
         self.done = self.overwritten_pixels = 0
@@ -122,9 +122,9 @@ class TrackingJob:
     def _undo_empty_request(self) -> None:
         """Undo a request without a result; after other edits, finish its layer, so that no frame is outdated."""
         document, is_interrupted = self._document, self.stop_mode == "interrupt"
-        if is_interrupted or self.is_correction or document.results.open(self.layer_id).frames:
+        if is_interrupted or self.is_correction or document.tracked_masks.open(self.layer_id).frames:
             return
-        if not document.cancel(document.log.layer_entries[self.layer_id]):
+        if not document.cancel(document.log.layer_steps[self.layer_id]):
             document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
@@ -163,10 +163,10 @@ class TrackingJob:
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = self._start_snapshot.list_ids_in_layers({*scores, *(object_ids & result.absent_ids)})
+        covered_ids = self._start_snapshot.with_merged_ids({*scores, *(object_ids & result.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
-        stored_result = Result(index, scores, absent, model=model)
-        overwritten_pixels = document.add_result(self.layer_id, stored_result, ids)
+        stored_result = TrackedMasks(index, scores, absent, model=model)
+        overwritten_pixels = document.add_tracked_masks(self.layer_id, stored_result, ids)
         self.overwritten_pixels += overwritten_pixels or 0
         return overwritten_pixels is not None
 
@@ -236,7 +236,7 @@ class JobRunner:
             job, snapshot = self.running_job, self._document.snapshot
             if job is not None:
                 # a request ends before the corrections that its own results get
-                is_needed = snapshot.needs_layer(job.layer_id, ignore_corrections=not job.is_correction)
+                is_needed = snapshot.has_frames_left(job.layer_id, ignore_corrections=not job.is_correction)
                 if not is_needed or snapshot.is_locked(job.layer):
                     job.stop("interrupt")
             self._changed.notify_all()
