@@ -180,8 +180,8 @@ def test_loaded_masks_are_tracked_from(session, long_pause):
 
 
 def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, monkeypatch):
-    calls, keyframe = [], Snapshot.keyframe
-    monkeypatch.setattr(Snapshot, "keyframe", lambda now, index: calls.append(index) or keyframe(now, index))
+    calls, read = [], Snapshot.drawn_masks
+    monkeypatch.setattr(Snapshot, "drawn_masks", lambda now, index: calls.append(index) or read(now, index))
     draw(session, 0, 1, 2)
     snapshot = session.document.snapshot
 
