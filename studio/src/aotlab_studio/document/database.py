@@ -1,4 +1,4 @@
-"""The SQLite file of a project: header, log of edits, drawn masks, results of tracking; its backup."""
+"""The SQLite file of a project: header, log of edits, drawn and tracked masks; its backup."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Database:
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
-        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, which is itself a valid project.
+        """Copy the project without its tracked masks, which can be tracked again, to `BACKUP_FILE`, also a project.
 
         The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
         end with ``.1`` or more. Masks of the old backup are kept if ``is_intact(digest, content)``.
@@ -179,7 +179,7 @@ def _read_backup(
 
 
 def _write_backup(path: Path, project: sqlite3.Connection, masks: Iterable[tuple[str, bytes]]) -> None:
-    """Write a project without its results; ``masks`` replace its own."""
+    """Write a project without its tracked masks; ``masks`` replace its drawn ones."""
     project.execute("ATTACH ? AS copy", (_format_uri(path, "rwc"),))
     project.execute("PRAGMA copy.journal_mode=MEMORY")
     with project:

@@ -1,4 +1,4 @@
-"""The document of a video: an append-only log of edits, layers of results, and a status of what they show."""
+"""The document of a video: its log of edits, layers of tracked masks, and status."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Document:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """results folder being corrected, if it exists"""
+        """folder with the output of `aotlab track` that is corrected, if it exists"""
         self._video = video = frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
@@ -77,7 +77,7 @@ class Document:
         self._pages: dict[int, str] = {}
         """page that made each step, for all views"""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
-        """the last snapshot by its step and the last result, for all views"""
+        """last snapshot, for all views"""
         for step in self.log.steps.values():
             if (last := max(step.values.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
@@ -102,13 +102,8 @@ class Document:
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            return self._snapshots.get_or_compute(
-                self._snapshot_key, lambda: self.take_snapshot(self.log.head)
-            )
-
-    @property
-    def _snapshot_key(self) -> tuple[int, int]:
-        return self.log.head, self.tracked_masks.last_row
+            key = self.log.head, self.tracked_masks.last_row
+            return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
 
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
@@ -134,12 +129,12 @@ class Document:
 
     @property
     def _output_digest(self) -> str:
-        """Digest of the results on disk; empty without readable ones of this video."""
+        """Digest of the output folder; empty without readable output for this video."""
         return digest_output(self.output_folder, self.header.video)
 
     @property
     def unimported_digest(self) -> str:
-        """Digest of the results on disk if the log has not imported them; empty otherwise."""
+        """Digest of the output folder if the log has not imported it; empty otherwise."""
         layers, digest = self.snapshot.state.layers.values(), self._output_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
@@ -153,11 +148,11 @@ class Document:
 
     @property
     def status_digest(self) -> str:
-        """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
+        """Digest of the masks and objects that a status is for; without an edit, of the output folder."""
         with self.lock:
             if self.log.has_history or self.unimported_digest:
                 return log.digest_values(self.snapshot.content_digest, self._output_digest)
-            return log.digest_values(self._output_digest)  # as results that have no project
+            return log.digest_values(self._output_digest)  # as output that has no project
 
     # Edits
 
@@ -231,7 +226,7 @@ class Document:
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
     def _find_step(self, move: log.Move) -> int:
-        """Return the step to undo or redo; 0 without one. The import of a job's results cannot be undone."""
+        """Return the step to undo or redo; 0 without one. The import of the output folder cannot be undone."""
         if move == "redo":
             return self.log.undone[-1] if self.log.undone else 0
         return self.log.head if self.log.head > self.log.last_import else 0
@@ -241,8 +236,8 @@ class Document:
         with self.lock:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
-            content, results = self.snapshot.content_digest, self._output_digest
-            records: list[log.Record] = [log.StatusRecord(status, content, results, note, list(outdated))]
+            content, output = self.snapshot.content_digest, self._output_digest
+            records: list[log.Record] = [log.StatusRecord(status, content, output, note, list(outdated))]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 title = f"{status}: {note}" if note else status
                 records.append(log.VersionRecord(self.log.head, title))
@@ -299,7 +294,7 @@ class Document:
             state = self.log.state(self.log.versions[number - 1].step)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
-    def add_tracked_masks(self, layer_id: int, result: TrackedMasks, ids: np.ndarray) -> int | None:
+    def add_tracked_masks(self, layer_id: int, tracked: TrackedMasks, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
         Locked objects lose none. Returns the number of pixels that others lose; None if nothing is stored, as the layer
@@ -312,17 +307,17 @@ class Document:
             layer = snapshot.state.layers[layer_id]
             if snapshot.is_locked(layer):
                 return None
-            labels = snapshot.labels(result.frame)
+            labels = snapshot.labels(tracked.frame)
             if (locked := np.isin(labels, snapshot.locked_ids)).any():
                 ids = np.where(locked, 0, ids)
-                result = msgspec.structs.replace(result, scores=clip_scores(result.scores, ids))
-            self.tracked_masks.put(layer_id, result, ids)
-            after = snapshot.with_tracked_frame(result.frame)
-            self._snapshots.put(self._snapshot_key, after)
-            after.scores(result.frame)  # stored, as they take long to measure
-            self._emit_frame(result.frame)
+                tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
+            self.tracked_masks.put(layer_id, tracked, ids)
+            after = snapshot.with_tracked_frame(tracked.frame)
+            self._snapshots.put((self.log.head, self.tracked_masks.last_row), after)
+            after.scores(tracked.frame)  # stored, as they take long to measure
+            self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            return int((others & (after.labels(result.frame) != labels)).sum()) if others.any() else 0
+            return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, also one that a person has stopped."""

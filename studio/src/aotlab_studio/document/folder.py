@@ -106,7 +106,7 @@ def read_job(folder: Path) -> sdk.JobRecord | None:
 
 
 def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
-    """Return a digest of the run that has tracked results; empty without a record or output, or for another video.
+    """Return a digest of the run that wrote a folder; empty without a record or output, or for another video.
 
     An export of corrected masks does not change it.
     """

@@ -44,12 +44,12 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
     """``correction``: from the reference frame to the drawn frames beside it, in the background; ``empty``: hides older
-    layers; ``import``: read from results of a job"""
+    layers; ``import``: read from the output of `aotlab track`"""
     drawn_frames: list[NonNegativeInt] = []
     """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
     frames between two are tracked from both"""
     source_digest: str = ""
-    """value of `digest_output` for an import; empty for results without a record"""
+    """value of `digest_output` for an import; empty without a record"""
 
 
 Removed = TypeVar("Removed")
@@ -68,7 +68,7 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     """digest of the masks of a frame that are marked as checked"""
     notes: Mapping[NonNegativeInt, str | Removed] = {}
     ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
-    """frames of the job whose results it corrects, and frames to track; without one: all"""
+    """``job``: frames that `aotlab track` has tracked; ``track``: frames to track; all frames if unset"""
     classes: Mapping[str, NonNegativeInt | Removed] = {}
     """class ids by class name, as in loaded masks"""
     attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
@@ -153,8 +153,8 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     status: VideoStatus
     digest: str
     """`Snapshot.content_digest` of the masks and objects that it holds for"""
-    output_digest: str = field(default="", name="results")
-    """value of `digest_output` then; a status does not hold for results of another run"""
+    output_digest: str = ""
+    """value of `digest_output` then; a status does not hold for the output of another run"""
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
@@ -199,7 +199,7 @@ class Log:
         self.head = 0
         """last step that is not undone; 0: none"""
         self.last_import = 0
-        """last step that read results of a job, before any edit; 0: none"""
+        """last import of `aotlab track` output before any edit; 0: none"""
         self.used_objects: set[int] = set()
         """all object ids ever used"""
         self.messages: dict[int | None, Record] = {}

@@ -96,13 +96,13 @@ class TrackedMasks(Struct, frozen=True, omit_defaults=True):
     frame: int
     """frame number; -1 in the last row of a finished layer"""
     scores: dict[int, Score] = {}
-    """score of each object with a result, by id"""
+    """score of each tracked object, by id"""
     absent: list[int] = []
-    """objects that are not tracked any more on this frame, without a result"""
+    """objects that are absent, so that their tracking has ended"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
-    """number of frames with results, in the last row of a finished layer; if some are lost, it is unfinished"""
+    """number of tracked frames, in the last row of a finished layer; if some are lost, it is unfinished"""
     model: str = ""
     """result of `describe_model`, or the job that it was read from; empty: unknown"""
     row_id: int = 0
@@ -114,31 +114,31 @@ decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
 class TrackedLayer:
-    """Results of a layer by frame; the last one counts."""
+    """Tracked masks of a layer by frame; the last ones count."""
 
     def __init__(self, count: int) -> None:
         self.frames: dict[int, TrackedMasks] = {}
         self.coverage: dict[int, np.ndarray] = {}
-        """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
+        """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere"""
         self.finished = False
         self.missing = np.ones(count, bool)
-        """frames, N bool, without a result"""
+        """frames that are not tracked, N bool"""
 
-    def add(self, result: TrackedMasks) -> None:
-        """Add the next result."""
-        frame = result.frame
-        self.finished = frame < 0 and len(self.frames) >= result.num_frames
+    def add(self, masks: TrackedMasks) -> None:
+        """Add the masks of a frame."""
+        frame = masks.frame
+        self.finished = frame < 0 and len(self.frames) >= masks.num_frames
         if not 0 <= frame < len(self.missing):
             return
-        self.frames[frame] = result
+        self.frames[frame] = masks
         self.missing[frame] = False
-        for object_id in {*self.coverage, *result.scores, *result.absent}:
+        for object_id in {*self.coverage, *masks.scores, *masks.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(len(self.missing), np.int8))
-            covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
+            covered[frame] = 1 if object_id in masks.scores else -(object_id in masks.absent)
 
 
 class TrackedMaskStore:
-    """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
+    """Tracked masks by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:
         size: height and width of the masks.
@@ -152,31 +152,31 @@ class TrackedMaskStore:
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         self._new_scores: dict[str, bytes] = {}
-        """scores to store with the next result"""
+        """scores to store with the next frame"""
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM tracked_masks")[0]
-        """row id of the last result of all layers; 0: none"""
+        """last row id of all layers; 0: none"""
 
     def open(self, layer_id: int) -> TrackedLayer:
-        """Return the results of a layer, which grow as it is tracked."""
+        """Return the masks of a layer, which grow as it is tracked."""
         with self._lock:
             if layer_id not in self._layers:
                 self._layers[layer_id] = self._load_layer(layer_id)
             return self._layers[layer_id]
 
-    def put(self, layer_id: int, result: TrackedMasks, ids: np.ndarray) -> None:
+    def put(self, layer_id: int, masks: TrackedMasks, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""
         content = encode_png(ids)
         digest = hashlib.sha256(content).hexdigest()[:16]
-        self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
+        self._append(layer_id, msgspec.structs.replace(masks, digest=digest), content)
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished."""
         self._append(layer_id, TrackedMasks(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
-    def read(self, result: TrackedMasks) -> np.ndarray:
-        """Return the ids H×W of a result, read-only; raise `InputError` if they are damaged."""
+    def read(self, masks: TrackedMasks) -> np.ndarray:
+        """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
         return self._cache.get_or_compute(
-            result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
+            masks.row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size)
         )
 
     def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
@@ -192,7 +192,7 @@ class TrackedMaskStore:
         return self._scores.get_or_compute(digest, load)
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
-        """Remove results of other layers, damaged ones, all but the last one of a frame of a layer, and old scores."""
+        """Remove masks of other layers, damaged and replaced masks, and old scores."""
         intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM tracked_masks WHERE json_valid(note_text))"
         last = f"SELECT max(id) FROM {intact} GROUP BY layer, json_extract(note_text, '$.frame')"
         kept = f"layer IN ({','.join(map(str, layer_ids))}) AND id IN ({last})"
@@ -209,17 +209,17 @@ class TrackedMaskStore:
                 layer.add(msgspec.structs.replace(decode_tracked_masks(metadata), row_id=row_id))
         return layer
 
-    def read_png(self, result: TrackedMasks) -> bytes:
-        """Return the PNG of a result; raise `InputError` if it is damaged."""
-        content = self._database.read_content("tracked_masks", result.row_id)
-        if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-            problem, remedy = f"the mask of frame {result.frame} is damaged", "clear tracking of the frame"
+    def read_png(self, masks: TrackedMasks) -> bytes:
+        """Return the PNG of a frame; raise `InputError` if it is damaged."""
+        content = self._database.read_content("tracked_masks", masks.row_id)
+        if hashlib.sha256(content).hexdigest()[:16] != masks.digest:
+            problem, remedy = f"the mask of frame {masks.frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
 
-    def _append(self, layer_id: int, result: TrackedMasks, content: bytes) -> None:
-        """Append a result to a layer."""
-        layer, metadata = self.open(layer_id), msgspec.json.encode(result)
+    def _append(self, layer_id: int, masks: TrackedMasks, content: bytes) -> None:
+        """Append a row to a layer."""
+        layer, metadata = self.open(layer_id), msgspec.json.encode(masks)
         decode_tracked_masks(metadata)  # check that it can be read back
         with self._database.transaction() as connection:
             row = layer_id, metadata, content
@@ -227,5 +227,5 @@ class TrackedMaskStore:
             scores, self._new_scores = self._new_scores, {}
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
         assert row_id is not None
-        layer.add(msgspec.structs.replace(result, row_id=row_id))
+        layer.add(msgspec.structs.replace(masks, row_id=row_id))
         self.last_row = row_id

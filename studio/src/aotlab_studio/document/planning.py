@@ -74,7 +74,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     An object is tracked from its new mask, or from the nearest one if its mask is removed.
 
     Args:
-        before: the document before the edit, whose results the edit keeps; its drawn frames are passed too.
+        before: the document before the edit, with the tracked masks, which the edit keeps, and its own drawn frames.
         frames: frames whose drawn masks the edit sets or removes, in order.
     """
     is_tracked, layers = _flag_tracked(before), list[Layer]()
@@ -103,9 +103,9 @@ def _plan_object(
 ) -> Iterator[Layer]:
     """Yield the layers that track an object from some of its drawn frames, if frames depend on them.
 
-    They cover frames with results, present or to come, up to the drawn frames of the object before and after; before a
-    drawn frame, only frames that have results of the object or are between two of its masks. ``is_tracked``, N bool,
-    flags the frames that have results of any object before the edit.
+    They cover tracked frames, and those that wait for it, up to the frames before and after on which the object is
+    drawn. Before the mask that has changed, these are only frames that were tracked for this object, or that are
+    between two of its masks. ``is_tracked``, N bool, flags the frames that were tracked before the edit.
     """
     object_ids, drawn_masks = after.with_merged_ids([object_id]), after.state.drawn_masks
     object_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
@@ -140,7 +140,7 @@ def _count_leading(flags: np.ndarray) -> int:
 
 
 def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames that have results of objects or wait for them, as `Snapshot.flag_tracked`."""
+    """Flag the frames on which objects are tracked or wait for it, as `Snapshot.flag_tracked`."""
     is_tracked = snapshot.flag_tracked(layer_objects)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layers[layer_id]

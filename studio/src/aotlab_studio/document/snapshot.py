@@ -1,7 +1,7 @@
 """Objects, masks, scores and outdated frames of a document at a step of its log; read-only, without a lock.
 
-Drawn masks say which pixels of a frame are an object's; an empty mask says that the object is absent.
-Every other object shows the newest layer of the history that has a result for it on the frame.
+A drawn mask says which pixels of a frame are an object's; an empty one says that the object is absent.
+Every other object shows the newest layer of the history that has tracked it on the frame.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
 class Snapshot:
     """Masks, scores and objects of the document at a step of its log, 0: before the first one.
 
-    Layers are read lazily; a layer that is still being tracked shows the results it has when a frame is read.
+    Layers are read lazily; later tracking does not change a frame that was read once.
     """
 
     def __init__(
@@ -46,22 +46,16 @@ class Snapshot:
         return Snapshot(self._log, self.step, state, self._masks, self._tracked_masks)
 
     def with_tracked_frame(self, frame: int) -> Snapshot:
-        """Return what shows after another result was stored on a frame: the newest layers of the other frames stay."""
+        """Return what shows after masks were tracked on a frame; only this frame is computed again."""
         layer_ids = {key: newest.copy() for key, newest in self.visible_layers.items()}
         for newest in layer_ids.values():
             newest[frame] = 0
         snapshot = self.with_state(self.state)
-        visible_layers = snapshot._find_visible_layers(layer_ids, frame, frame)
+        visible_layers = snapshot._find_visible_layers(layer_ids, range(frame, frame + 1))
         snapshot.__dict__.update(
             drawn_frames=self.drawn_frames, visible_layers=visible_layers
         )  # cached properties
         return snapshot
-
-    def freeze(self) -> Snapshot:
-        """Return this snapshot with all frames read, so that later results do not change them."""
-        for index in self.annotated_frames:
-            self.list_tracked_masks(index)
-        return self
 
     @property
     def locked_ids(self) -> list[int]:
@@ -82,7 +76,7 @@ class Snapshot:
 
     @property
     def editable_range(self) -> FrameRange:
-        """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
+        """First and last frame that may be drawn or tracked: those that `aotlab track` has tracked, or all."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
     def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
@@ -125,33 +119,31 @@ class Snapshot:
     @cached_property
     def visible_layers(self) -> dict[int, np.ndarray]:
         """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
-        return self._find_visible_layers({}, 0, self.count - 1)
+        return self._find_visible_layers({}, range(self.count))
 
-    def _find_visible_layers(
-        self, layer_ids: dict[int, np.ndarray], first: int, last: int
-    ) -> dict[int, np.ndarray]:
+    def _find_visible_layers(self, layer_ids: dict[int, np.ndarray], frames: range) -> dict[int, np.ndarray]:
         """Return `visible_layers`, with those of some frames written into ``layer_ids``."""
         for layer_id, layer in self.state.layers.items():
-            frames = slice(max(first, layer.first), min(last, layer.last) + 1)
-            if frames.start >= frames.stop:
+            overlap = slice(max(frames.start, layer.first), min(frames.stop, layer.last + 1))
+            if overlap.start >= overlap.stop:
                 continue
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
                 coverage = dict(self._tracked_masks.open(layer_id).coverage)
             for object_id, covered in coverage.items():
-                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
-                np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
+                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[overlap]
+                np.copyto(newest, layer_id * covered[overlap].astype(np.int64), where=covered[overlap] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
-        """Flag the frames with results of objects, by their ids in layers, N bool; None: of any object."""
+        """Flag the frames on which objects are tracked, by their ids in layers, N bool; None: any object."""
         layer_ids = self.visible_layers
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
 
     @cached_property
     def tracked_frames(self) -> list[int]:
-        """Frames with a result of tracking."""
+        """Frames with tracked masks."""
         return np.flatnonzero(self.flag_tracked()).tolist()
 
     @cached_property
@@ -162,25 +154,25 @@ class Snapshot:
         return np.flatnonzero(flags).tolist()
 
     def list_tracked_masks(self, index: int) -> list[tuple[int, TrackedMasks, list[int]]]:
-        """Return layer, result and ids of the objects whose tracked masks show on a frame, the oldest layer first."""
-        if (results := self._tracked_masks_by_frame.get(index)) is None:
+        """Return each layer that shows on a frame, oldest first: its id, masks, and ids of the objects that show."""
+        if (shown := self._tracked_masks_by_frame.get(index)) is None:
             drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
             for object_id, newest in self.visible_layers.items():
                 layer_id = int(newest[index])
                 if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
                     layers.setdefault(layer_id, []).append(object_id)
-            results = [
+            shown = [
                 (key, self._tracked_masks.open(key).frames[index], ids) for key, ids in sorted(layers.items())
             ]
-            self._tracked_masks_by_frame[index] = results
-        return results
+            self._tracked_masks_by_frame[index] = shown
+        return shown
 
     def labels(self, index: int) -> np.ndarray:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
-        for _, result, object_ids in self.list_tracked_masks(index):
-            ids = self._tracked_masks.read(result)
+        for _, masks, object_ids in self.list_tracked_masks(index):
+            ids = self._tracked_masks.read(masks)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
@@ -204,13 +196,13 @@ class Snapshot:
         Pixels that other masks cover count for none of them. A merged object has the confidence, disagreement and
         signals of its largest mask.
         """
-        drawn_masks, results = self.drawn_masks(index), self.list_tracked_masks(index)
+        drawn_masks, shown = self.drawn_masks(index), self.list_tracked_masks(index)
         tracked = list[tuple[int, Score]]()
-        for _, result, object_ids in results:
-            scores = result.scores
+        for _, masks, object_ids in shown:
+            scores = masks.scores
             tracked += [(self.state.resolve(key), scores[key]) for key in object_ids if key in scores]
         largest = dict(sorted(tracked, key=lambda item: item[1].area))
-        if not drawn_masks and len(results) < 2 and len(largest) == len(tracked):
+        if not drawn_masks and len(shown) < 2 and len(largest) == len(tracked):
             return largest
 
         def measure() -> dict[int, Score]:
@@ -220,21 +212,21 @@ class Snapshot:
                 return largest
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
-        return self._tracked_masks.read_scores(digest_values(self._describe_frame(index), largest), measure)
+        return self._tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
 
     def require_intact_masks(self) -> None:
         """Raise `InputError` if a mask that shows is damaged."""
         for index in self.annotated_frames:
             self.drawn_labels(index)
-            for _, result, _ in self.list_tracked_masks(index):
-                self._tracked_masks.read_png(result)
+            for _, masks, _ in self.list_tracked_masks(index):
+                self._tracked_masks.read_png(masks)
 
     # Content
 
     @cached_property
     def masks_digest(self) -> str:
         """Digest of the visible masks; equal for equal masks."""
-        return digest_values(*map(self._describe_frame, self.annotated_frames))
+        return digest_values(*map(self.digest_frame, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -249,28 +241,24 @@ class Snapshot:
         return digest_values(self.masks_digest, self.objects_digest)
 
     def digest_frame(self, index: int) -> str:
-        """Return a digest of the visible masks of a frame."""
-        return digest_values(self._describe_frame(index))
+        """Return a digest of the visible masks of a frame: its drawn masks, and the content of its layers by id."""
+        layers = [
+            (masks.digest, [(key, self.state.resolve(key)) for key in object_ids])
+            for _, masks, object_ids in self.list_tracked_masks(index)
+        ]
+        return digest_values(index, sorted(self.drawn_masks(index).items()), layers)
 
     @cached_property
     def checked_frames(self) -> list[int]:
         """Frames that are marked as checked, and whose masks have not changed since."""
         return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
 
-    def _describe_frame(self, index: int) -> str:
-        """Return the visible masks of a frame as text: its drawn masks, and the content of its layers by id."""
-        layers = [
-            (result.digest, [(key, self.state.resolve(key)) for key in object_ids])
-            for _, result, object_ids in self.list_tracked_masks(index)
-        ]
-        return repr((index, sorted(self.drawn_masks(index).items()), layers))
-
     def list_models(self) -> list[dict[str, Any]]:
         """Return ``layer``, ``model`` (`TrackedMasks.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
-            for layer_id, result, _ in self.list_tracked_masks(index):
-                shown.setdefault((layer_id, result.model), np.zeros(self.count, bool))[index] = True
+            for layer_id, masks, _ in self.list_tracked_masks(index):
+                shown.setdefault((layer_id, masks.model), np.zeros(self.count, bool))[index] = True
         runs = {key: find_runs(shown[key]) for key in sorted(shown)}
         return [{"layer": key, "model": model, "frames": runs[key, model]} for key, model in runs]
 
@@ -288,7 +276,7 @@ class Snapshot:
         return [key for key in self.unfinished if self.has_frames_left(key)]
 
     def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, and has a frame to track: without a result or a newer layer.
+        """Return whether a layer is in the history, and has a frame left to track, which no newer layer covers.
 
         With ``ignore_corrections``, newer corrections do not count.
         """
@@ -322,12 +310,12 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a drawn frame that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off before it had their result, and no newer layer has one.
+        to cover them waits, runs or was cut off before it tracked them, and no newer layer has.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames, results = slice(layer.first, layer.last + 1), self._tracked_masks.open(layer_id)
-            missing = results.missing & (layer_id in self.pending)
+            frames, masks = slice(layer.first, layer.last + 1), self._tracked_masks.open(layer_id)
+            missing = masks.missing & (layer_id in self.pending)
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))[frames]

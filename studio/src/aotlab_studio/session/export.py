@@ -96,9 +96,10 @@ def snapshot_for_export(
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return the current masks, which later tracking does not change, and their record for JSON."""
     with document.lock:
-        snapshot, status = document.snapshot.freeze(), document.status
+        snapshot, status = document.snapshot, document.status
         return snapshot, {
-            "edit": snapshot.step, "status": status.value, "note": status.note, "digest": snapshot.masks_digest,
+            "edit": snapshot.step, "status": status.value, "note": status.note,
+            "digest": snapshot.masks_digest,  # reads all frames, which later tracking then does not change
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
             "models": snapshot.list_models(), "objects": snapshot.objects_digest,
         }  # fmt: skip

@@ -20,23 +20,23 @@ MAX_REFERENCES = 4
 
 @dataclass(frozen=True)
 class SpanFrame:
-    """Tracking result on one frame."""
+    """Prediction of one frame."""
 
     index: int
     prediction: Prediction
     absent_ids: frozenset[int]
     """objects that a drawn frame states to be absent, which are not tracked any more"""
     partial: bool = False
-    """whether only one direction has tracked it so far; the merged result follows"""
+    """whether the other direction has not tracked it yet; the merged prediction follows"""
 
 
 def track_span(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[SpanFrame]:
-    """Yield the results of a span; frames between two references come twice, merged the second time.
+    """Yield the frames of a span; those between two references come twice, merged the second time.
 
     These are tracked backward, with probabilities stored in a temporary file in ``folder``, then forward, and merged by
-    the distance of the references. The snapshot is that of the layer's step. The caller stores the results.
+    the distance of the references. The snapshot is that of the layer's step. The caller stores the masks.
     """
 
     def read_reference(index: int) -> np.ndarray:
@@ -54,20 +54,20 @@ def track_span(
     between = range(span.forward.start, span.backward.start + 1)
     absent_backward: dict[int, frozenset[int]] = {}
     with sdk.PredictionFile(folder) as backward_file:
-        for result in backward:
-            if result.index in between:
-                backward_file.store(result.index, result.prediction)
-                absent_backward[result.index] = result.absent_ids
-            yield replace(result, partial=result.index in between)
-        for result in forward:
-            index, prediction = result.index, result.prediction
+        for tracked in backward:
+            if tracked.index in between:
+                backward_file.store(tracked.index, tracked.prediction)
+                absent_backward[tracked.index] = tracked.absent_ids
+            yield replace(tracked, partial=tracked.index in between)
+        for tracked in forward:
+            index, prediction = tracked.index, tracked.prediction
             if index not in between:
-                yield result
+                yield tracked
                 continue
             stored = backward_file.load(index)
             weights = _find_backward_weights({*prediction.ids, *stored.ids}, index, references)
             merged = sdk.merge_predictions(prediction, stored, weights)
-            absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
+            absent_ids = (tracked.absent_ids | absent_backward[index]) - {*merged.ids}
             yield SpanFrame(index, merged, absent_ids)
 
 
@@ -102,13 +102,13 @@ def _step_frames(
         yield SpanFrame(index, prediction, absent_ids)
 
 
-def _track_one_way(results: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
-    """Yield results; a GPU computes the next frame while the caller reads and stores one."""
+def _track_one_way(tracked_frames: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
+    """Yield frames; a GPU computes the next frame while the caller reads and stores one."""
     pending: list[SpanFrame] = []
-    for result in results:
+    for tracked in tracked_frames:
         if on_gpu:
-            result.prediction.start_host_copy(confidence=True)
-        pending.append(result)
+            tracked.prediction.start_host_copy(confidence=True)
+        pending.append(tracked)
         if len(pending) > on_gpu:
             yield pending.pop(0)
     yield from pending
