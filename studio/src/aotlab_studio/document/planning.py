@@ -101,15 +101,21 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
 def _plan_object(
     before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], is_tracked: np.ndarray
 ) -> Iterator[Layer]:
-    """Yield the layers that track an object from some of its drawn frames, if frames depend on them.
+    """Yield the layers that track an object from its changed masks, on ``references``, if frames depend on them.
 
-    They cover tracked frames, and those that wait for it, up to the frames before and after on which the object is
-    drawn. Before the mask that has changed, these are only frames that were tracked for this object, or that are
-    between two of its masks. ``is_tracked``, N bool, flags the frames that were tracked before the edit.
+    ========================================= ================================================================
+    frames before, from the mask before       all drawn or tracked: tracked from both masks
+    (or from the start)                       otherwise: those next to the changed mask that show the object
+    frames after, up to the next mask         all drawn or tracked, and it has changed too: left to its layer
+    (or to the end)                           otherwise: those next to the changed mask that are tracked
+    none of these                             no layer
+    ========================================= ================================================================
+
+    ``is_tracked``, N bool, flags the frames that were tracked before the edit, or waited for it.
     """
     object_ids, drawn_masks = after.with_merged_ids([object_id]), after.state.drawn_masks
     object_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
-    is_own_tracked, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
+    shows_object, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
 
     def is_tracked_from_both(previous: int, frame: int) -> bool:
@@ -120,18 +126,16 @@ def _plan_object(
     for frame in references:
         place = bisect_left(object_frames, frame)
         previous, following = object_frames[place - 1], object_frames[place + 1]
-        last = frame
-        if not (
-            following in references and is_tracked_from_both(frame, following)
-        ):  # whose correction covers them
-            end = frame + 1 + _count_leading(is_annotated[frame + 1 : following])
-            last += int(np.flatnonzero(is_tracked[frame:end]).max(initial=0))
+        end = frame + 1 + _count_leading(is_annotated[frame + 1 : following])
+        last = frame + int(np.flatnonzero(is_tracked[frame:end]).max(initial=0))
+        if following in references and is_tracked_from_both(frame, following):
+            last = frame
         if is_tracked_from_both(previous, frame):
             yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
-            continue
-        first = frame - _count_leading(is_own_tracked[previous + 1 : frame][::-1])
-        if first < last:
-            yield Layer(object_ids, first, last, frame, "correction")
+        else:
+            first = frame - _count_leading(shows_object[previous + 1 : frame][::-1])
+            if first < last:
+                yield Layer(object_ids, first, last, frame, "correction")
 
 
 def _count_leading(flags: np.ndarray) -> int:
