@@ -257,10 +257,9 @@ class Document:
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
         """Return whether the same masks and objects show, and no further frame is outdated if the status is final."""
-        if record.digest != self.snapshot.content_digest or self.unimported_digest not in (
-            "",
-            record.output_digest,
-        ):
+        if record.digest != self.snapshot.content_digest:
+            return False
+        if self.unimported_digest not in ("", record.output_digest):
             return False
         known = {index for first, last in record.outdated for index in range(first, last + 1)}
         outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
@@ -269,11 +268,8 @@ class Document:
     def has_changed_since(self, step: int) -> bool:
         """Return whether other masks or objects show than at a step; True if there is no such step."""
         with self.lock:
-            if step == self.log.head:
-                return False
-            if step > len(self.log.steps):
-                return True
-            return self.take_snapshot(step).content_digest != self.snapshot.content_digest
+            is_known = step <= len(self.log.steps)
+            return not is_known or self.take_snapshot(step).content_digest != self.snapshot.content_digest
 
     def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save a version, which can be restored; raise `InputError` without an object."""

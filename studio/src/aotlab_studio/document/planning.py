@@ -80,9 +80,8 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     is_tracked, layers = _flag_tracked(before), list[Layer]()
     if not is_tracked.any():
         return layers
-    drawn_ids = {
-        *chain.from_iterable(side.drawn_masks(index) for side in (before, after) for index in frames)
-    }
+    drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
+    drawn_ids = {*chain.from_iterable(drawn)}
     for object_id in sorted({after.state.resolve(key) for key in drawn_ids} - {0}):
         old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
         references, drawn_frames = set[int](), [*new]

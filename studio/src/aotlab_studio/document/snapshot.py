@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -51,10 +52,10 @@ class Snapshot:
         for newest in layer_ids.values():
             newest[frame] = 0
         snapshot = self.with_state(self.state)
-        visible_layers = snapshot._find_visible_layers(layer_ids, range(frame, frame + 1))
-        snapshot.__dict__.update(
-            drawn_frames=self.drawn_frames, visible_layers=visible_layers
-        )  # cached properties
+        snapshot.__dict__["drawn_frames"] = self.drawn_frames  # cached properties
+        snapshot.__dict__["visible_layers"] = snapshot._find_visible_layers(
+            layer_ids, range(frame, frame + 1)
+        )
         return snapshot
 
     @property
@@ -161,9 +162,8 @@ class Snapshot:
                 layer_id = int(newest[index])
                 if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
                     layers.setdefault(layer_id, []).append(object_id)
-            shown = [
-                (key, self._tracked_masks.open(key).frames[index], ids) for key, ids in sorted(layers.items())
-            ]
+            stored = self._tracked_masks
+            shown = [(key, stored.open(key).frames[index], ids) for key, ids in sorted(layers.items())]
             self._tracked_masks_by_frame[index] = shown
         return shown
 
@@ -206,13 +206,12 @@ class Snapshot:
             return largest
 
         def measure() -> dict[int, Score]:
-            try:
-                labels = self.labels(index)
-            except InputError:  # a damaged mask, which is reported when the frame is shown
-                return largest
+            labels = self.labels(index)
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
-        return self._tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
+        with suppress(InputError):  # a damaged mask, which is reported when the frame is shown
+            return self._tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
+        return largest
 
     def require_intact_masks(self) -> None:
         """Raise `InputError` if a mask that shows is damaged."""

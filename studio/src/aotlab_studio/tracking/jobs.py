@@ -44,6 +44,7 @@ class TrackingJob:
         self, document: Document, layer_id: int, find_delay: Callable[[], float] = lambda: 0.0
     ) -> None:
         self._find_delay = find_delay
+        """returns the number of seconds before the next frame may be tracked"""
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self.is_correction = self.layer.kind == "correction"
         self._document = document
@@ -217,8 +218,7 @@ class JobRunner:
 
     def delay_corrections(self) -> None:
         """Leave the machine to the page for `PROPAGATION_DELAY` seconds."""
-        with self._changed:
-            self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+        self._quiet_until = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
