@@ -14,7 +14,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
     EXPORT,
     EXPORT_RECORD,
-    digest_results,
+    digest_output,
     find_project,
     has_project,
     locate_project,
@@ -24,7 +24,7 @@ from aotlab_studio.document.folder import (
     write_header,
 )
 from aotlab_studio.document.log import Layer, State, digest_values
-from aotlab_studio.document.masks import Result
+from aotlab_studio.document.masks import TrackedMasks
 from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import clean_up, read_json
@@ -65,29 +65,29 @@ def open_document(
     if job is None:
         video, folder = locate_project(path, project)
     else:
-        results_folder = Path(os.path.realpath(path))
+        output_folder = Path(os.path.realpath(path))
         folder, levels = project or find_project(path), job.levels
         moved = not os.path.exists(job.video) and has_project(folder)
-        video = locate_project(folder)[0] if moved else sdk.find_video(results_folder, job)
+        video = locate_project(folder)[0] if moved else sdk.find_video(output_folder, job)
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
-    database, is_new = Database(folder, writable=True), False
+    database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
         clean_up(folder / EXPORT, EXPORT_RECORD)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
-        document.results.delete_unreachable(document.log.list_reachable_layers())
+        document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
         if job is not None:
-            document.results_folder = results_folder
-        elif folder == path and digest_results(document.results_folder, document.header.video):
-            job = read_job(document.results_folder)  # opened by the path of the project
+            document.output_folder = output_folder
+        elif folder == path and digest_output(document.output_folder, document.header.video):
+            job = read_job(document.output_folder)  # opened by the path of the project
         if job is not None:
-            if not document.log.edited and (document.new_results or not document.log.entries):
+            if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
-                    _import_results(document, job)
+                    _import_output(document, job)
             else:
-                _restore_results(document, job)
+                _restore_output(document, job)
         return document
     except BaseException:
         with suppress(OSError):  # Windows removes no open file
@@ -123,20 +123,20 @@ def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     return annotations
 
 
-def _import_results(document: Document, job: sdk.JobRecord) -> None:
+def _import_output(document: Document, job: sdk.JobRecord) -> None:
     """Replace the document's content by the results of a job, in one edit; raise `InputError` for damaged masks."""
     count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
-    results, inputs = _store_results(document, job, layer_id)
+    results, inputs = _store_output(document, job, layer_id)
     object_ids = sorted({*results.objects(), *inputs.objects()})
     # a header may have stated more frames than the video has
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    keyframes, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
+    drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in inputs.frames:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
-        keyframes[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
-    digest = digest_results(document.results_folder)
+        drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+    digest = digest_output(document.output_folder)
     table = results.attribute_table() | inputs.attribute_table()
     names, classes = list_names(table), results.class_names
     attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
@@ -145,7 +145,7 @@ def _import_results(document: Document, job: sdk.JobRecord) -> None:
             key: make_object(key, names.get(key, ""), classes.get(key, ""), shared)
             for key, (shared, _) in attributes.items()
         },
-        keyframes=keyframes,
+        drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if job_range is None else {"job": job_range, "track": job_range},
         classes=sdk.add_class_ids(results.classes, inputs.classes),
@@ -154,21 +154,21 @@ def _import_results(document: Document, job: sdk.JobRecord) -> None:
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
 
-def _restore_results(document: Document, job: sdk.JobRecord) -> None:
+def _restore_output(document: Document, job: sdk.JobRecord) -> None:
     """Store the results again that a restored backup lacks; if they are damaged, their frames stay outdated."""
-    snapshot, digest = document.snapshot, digest_results(document.results_folder)
+    snapshot, digest = document.snapshot, digest_output(document.output_folder)
     for layer_id in snapshot.unfinished:
         layer = snapshot.state.layers[layer_id]
         if layer.kind == "import" and layer.source_digest == digest:
             with document.database.transaction(), suppress(InputError):
-                _store_results(document, job, layer_id)
+                _store_output(document, job, layer_id)
 
 
-def _store_results(
+def _store_output(
     document: Document, job: sdk.JobRecord, layer_id: int
 ) -> tuple[sdk.Annotations, sdk.Annotations]:
     """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
-    folder, video = document.results_folder, sdk.VideoInfo.from_source(document.frames.source)
+    folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
     sdk.require_same_video(folder, job, document.frames.path)
     results = clean_classes(sdk.read_annotations(folder, video))
     inputs = clean_classes(load_job_masks(job, video))
@@ -179,7 +179,7 @@ def _store_results(
     tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
     for index in sorted({*tracked_frames, *results.frames}):
         ids = results.mask(index)
-        result = Result(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
-        document.results.put(layer_id, result, ids)
-    document.results.finish(layer_id)
+        result = TrackedMasks(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
+        document.tracked_masks.put(layer_id, result, ids)
+    document.tracked_masks.finish(layer_id)
     return results, inputs

@@ -218,7 +218,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     state = open_document(folder)
     assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
     assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
-    assert (state.snapshot.keyframes, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
+    assert (state.snapshot.drawn_frames, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)

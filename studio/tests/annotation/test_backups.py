@@ -19,7 +19,7 @@ from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_F
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
 from aotlab_studio.document.log import Changes, State, StatusRecord
-from aotlab_studio.document.masks import Result, ResultStore, encode_png
+from aotlab_studio.document.masks import TrackedMasks, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import LEASE
@@ -92,7 +92,9 @@ def read_project(video):
                 document.snapshot.labels(index)
             except InputError:
                 continue
-        assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
+        assert all(
+            index < 3 for index in [*document.snapshot.drawn_frames, *document.snapshot.tracked_frames]
+        )
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         document.snapshot.list_outdated()
         assert document.status.value
@@ -225,11 +227,11 @@ def test_project_without_its_header_is_damaged(video, project):
 
 
 def test_result_that_cannot_be_read_again_is_not_stored(session):
-    results, ids = session.document.results, truth(0)
+    results, ids = session.document.tracked_masks, truth(0)
     with pytest.raises(ValueError, match="float"):
-        results.put(1, Result(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
-    results.put(1, Result(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
-    again = ResultStore(session.document.database, ids.shape, LENGTH)
+        results.put(1, TrackedMasks(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
+    results.put(1, TrackedMasks(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
+    again = TrackedMaskStore(session.document.database, ids.shape, LENGTH)
     assert [*again.open(1).frames] == [1]
 
 
@@ -274,7 +276,7 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
 def test_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session, reopen):
     draw(session, 0, 1)
     session.close()
-    project, (digest,) = session.document.folder, session.document.snapshot.keyframe(0).values()
+    project, (digest,) = session.document.folder, session.document.snapshot.drawn_masks(0).values()
     change_rows(project, "UPDATE masks SET content = x'00' WHERE id = ?", digest)
     session = reopen(folder)
     editing.set_note(session.document, 3, "look")
@@ -300,13 +302,13 @@ def test_damaged_backup_is_set_aside(video, project, size):
 
 
 def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatch):
-    def make_project(*args, **options):
+    def make_project(*args):
         monkeypatch.undo()
         open_session(folder).close()  # after this opening has seen no project
         monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
-        return Database(*args, **options)
+        return Database.open_for_writing(*args)
 
-    monkeypatch.setattr("aotlab_studio.opening.Database", make_project)
+    monkeypatch.setattr(Database, "open_for_writing", make_project)
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
     assert Document.read(folder.with_name("clip.aotlab")).log.size == 0
@@ -332,7 +334,7 @@ def test_backup_is_of_the_last_history(folder, reopen):
     shown = []
     for name in (BACKUP_FILE, f"{BACKUP_FILE}.1"):
         (project / name).replace(project / PROJECT_FILE)
-        shown.append(Document.read(project).snapshot.keyframes)
+        shown.append(Document.read(project).snapshot.drawn_frames)
     assert shown == [[5], [0]]
 
 
@@ -347,7 +349,7 @@ def test_opening_an_older_project_keeps_the_newer_backup(folder, session, reopen
     shutil.copy(folder.parent / "older", project / PROJECT_FILE)
     open_session(folder).close()
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
-    assert Document.read(project).snapshot.keyframes == [0, 5]
+    assert Document.read(project).snapshot.drawn_frames == [0, 5]
 
 
 def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
@@ -423,7 +425,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)
     start_job(session, 0).wait()
-    digest = session.document.snapshot.keyframe(4)[1]
+    digest = session.document.snapshot.drawn_masks(4)[1]
     kept = session.document.database.read_content("masks", digest)
     session.close()
     change_rows(session.document.folder, "DELETE FROM masks WHERE id = ?", digest)
@@ -456,7 +458,7 @@ def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, re
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.close()
-    change_rows(session.document.folder, "UPDATE results SET content = x'00' WHERE id = 5")
+    change_rows(session.document.folder, "UPDATE tracked_masks SET content = x'00' WHERE id = 5")
     session = reopen(folder)
     sentence = r"mask of frame 5 is damaged; clear tracking of the frame, then track it again$"
     with pytest.raises(InputError, match=sentence):

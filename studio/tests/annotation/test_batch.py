@@ -338,7 +338,8 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "aotlab_studio.session.clips.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
+        "aotlab_studio.session.clips.list_checks",
+        lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames),
     )
     for name, count in (("one", 0), ("three", 4), ("two", 5)):
         with closing(open_session(draw_folder(tmp_path / name))) as session:
@@ -376,7 +377,11 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
-        assert (document.log.edited, document.conflict, list_titles(document)) == (False, "", (None, None))
+        assert (document.log.has_history, document.conflict, list_titles(document)) == (
+            False,
+            "",
+            (None, None),
+        )
     replace_results(results, "a", 3, range(2, 6))
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
@@ -394,7 +399,7 @@ def test_import_after_a_canceled_request_is_not_an_edit(results):
     replace_results(results, "a", 3)
     with closing(open_document(results / "a")) as document:
         assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
-        assert (document.log.edited, document.undo()) == (False, None)
+        assert (document.log.has_history, document.undo()) == (False, None)
 
 
 def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
@@ -412,7 +417,7 @@ def test_project_of_results_opens_the_last_tracking(results):
     replace_results(results, "a", 3)
     with closing(open_document(results / "a.aotlab")) as document:
         assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
-        assert not document.log.edited
+        assert not document.log.has_history
 
 
 def test_batch_of_links_finds_projects_of_their_videos(tmp_path):
@@ -759,7 +764,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     change_record(folder, frames=LENGTH - 3, first_frame=3, masks=[given])
     state = open_document(folder)
     try:
-        assert sorted(state.snapshot.keyframes) == [3]
+        assert sorted(state.snapshot.drawn_frames) == [3]
         assert min(state.snapshot.tracked_frames) == 3
         assert (state.snapshot.labels(3) == truth(3)).all()
     finally:

@@ -101,7 +101,7 @@ def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, r
     (layer_id,) = session.document.snapshot.pending
     layer = session.document.snapshot.state.layers[layer_id]
     assert (layer.first, layer.last, layer.reference_frame) == (1, LENGTH - 1, 6)
-    assert (layer.keyframes, layer.objects) == ([0], [1])
+    assert (layer.drawn_frames, layer.objects) == ([0], [1])
     propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, 0, -1), 0, *range(1, 6)]
@@ -123,7 +123,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     run_job(session, 6, "backward")
     draw(session, 3, 1)
     layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
-    assert (layer.first, layer.last, layer.keyframes) == (0, 5, [])
+    assert (layer.first, layer.last, layer.drawn_frames) == (0, 5, [])
 
 
 def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
@@ -180,15 +180,15 @@ def test_loaded_masks_are_tracked_from(session, long_pause):
 
 
 def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, monkeypatch):
-    calls, keyframe = [], Snapshot.keyframe
-    monkeypatch.setattr(Snapshot, "keyframe", lambda now, index: calls.append(index) or keyframe(now, index))
+    calls, read = [], Snapshot.drawn_masks
+    monkeypatch.setattr(Snapshot, "drawn_masks", lambda now, index: calls.append(index) or read(now, index))
     draw(session, 0, 1, 2)
     snapshot = session.document.snapshot
 
     def count_calls(before, *frames):
         """Return the calls to plan masks on frames, and the number of layers."""
         digests = dict.fromkeys((1, 2), "0" * 32)
-        after = before.with_state(before.state.apply(Changes(keyframes=dict.fromkeys(frames, digests))))
+        after = before.with_state(before.state.apply(Changes(drawn_masks=dict.fromkeys(frames, digests))))
         calls.clear()
         layers = plan_corrections(before, after, frames)
         return len(calls), len(layers)
@@ -203,7 +203,7 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     draw(session, 0, 1)
     run_job(session, 0)
     before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
-    after = before.with_state(before.state.apply(Changes(keyframes=marks)))
+    after = before.with_state(before.state.apply(Changes(drawn_masks=marks)))
     layers = plan_corrections(before, after, [*marks])
     assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
 

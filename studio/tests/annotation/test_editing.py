@@ -12,8 +12,8 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result, encode_png
-from aotlab_studio.document.objects import COLORS
+from aotlab_studio.document.masks import TrackedMasks, encode_png
+from aotlab_studio.document.objects import COLORS, split_attributes
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
@@ -47,7 +47,7 @@ def test_eraser_changes_only_the_chosen_object(session):
     draw(session, 0, 1, 2)
     editing.paint(session.document, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
     assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
-    assert set(session.document.snapshot.keyframe(0)) == {1, 2}
+    assert set(session.document.snapshot.drawn_masks(0)) == {1, 2}
 
 
 def test_name_follows_the_class_that_it_is(session):
@@ -84,7 +84,7 @@ def test_stroke_without_an_effect_rejected(session):
     for frame, message in product((0, 3), (stroke, hole, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
             run_action(session, message | {"frame": frame})
-    assert session.document.snapshot.keyframes == [0]
+    assert session.document.snapshot.drawn_frames == [0]
     assert session.document.log.head == step
     assert session.document.snapshot.pending == []
 
@@ -126,7 +126,7 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
         ids = np.zeros((HEIGHT, WIDTH), np.uint16)
         ids[:10, :width] = object_id
         score = Score(1.0, 10 * width, 0.0, 0.0)
-        document.add_result(layer_id, Result(5, {object_id: score}), ids)
+        document.add_tracked_masks(layer_id, TrackedMasks(5, {object_id: score}), ids)
         document.finish_layer(layer_id)
     editing.mark_absent(document, 5, 2)
     editing.change_object(document, 1, locked=True)
@@ -289,7 +289,7 @@ def test_merging_objects_changes_all_frames(session):
     assert [*session.document.snapshot.objects] == [1]
     for index in (0, 5):
         assert (session.document.snapshot.labels(index) == (truth(index) > 0)).all()
-        assert set(session.document.snapshot.keyframe(index)) == {1}
+        assert set(session.document.snapshot.drawn_masks(index)) == {1}
     session.document.undo()
     assert (session.document.snapshot.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):
@@ -318,6 +318,14 @@ def test_merged_object_has_the_attributes_of_both(session):
         3: {**both, "side": "left"},
         5: {**both, "side": "right"},
     }
+
+
+def test_attribute_keeps_the_type_of_its_value(session):
+    editing.add_object(session.document)
+    for value in (1, True, 1.0):
+        editing.change_object(session.document, 1, attributes={"age": value})
+        assert repr(session.document.snapshot.objects[1].attributes) == repr({"age": value})
+    assert split_attributes({0: {"age": 1}, 5: {"age": True}})[0] == {}
 
 
 def test_attribute_called_name_rejected(session):
@@ -432,7 +440,7 @@ def test_reset_frame_keeps_masks_of_hidden_objects(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, hidden=True)
     editing.reset_frame(session.document, 0)
-    assert set(session.document.snapshot.keyframe(0)) == {2}
+    assert set(session.document.snapshot.drawn_masks(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
         editing.reset_frame(session.document, 0)
 
@@ -492,7 +500,7 @@ def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}
     )
     assert list(found.losses) == [2]
-    assert set(session.document.snapshot.keyframe(5)) == {1}
+    assert set(session.document.snapshot.drawn_masks(5)) == {1}
     assert session.document.snapshot.scores(5).keys() == {1, 2}
     changed = session.document.snapshot.labels(5) != before
     assert 0 < changed.sum() == found.losses[2] < 9

@@ -23,7 +23,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result
+from aotlab_studio.document.masks import TrackedMasks
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
 
@@ -141,7 +141,7 @@ class Model:
         """Frames without a result in a layer, of which no newer one covers all its objects."""
         now, layer = self.now, self.now.layers[key]
         frames = {*range(layer.first, layer.last + 1)}
-        if layer.kind != "both" or not layer.keyframes:
+        if layer.kind != "both" or not layer.drawn_frames:
             frames -= {layer.reference_frame}
         return [frame for frame in frames if (key, frame) not in self.made and not any(
             other > key
@@ -173,7 +173,7 @@ class Model:
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key], now.layers[key]
-                references = layer.reference_frame, *layer.keyframes
+                references = layer.reference_frame, *layer.drawn_frames
                 sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
                 if any(
@@ -235,12 +235,12 @@ class History(RuleBasedStateMachine):
     def open(self) -> None:
         if hasattr(self, "document"):
             self.document.database.close()
-        database = Database(self.folder, writable=True)
+        database = Database.open_for_writing(self.folder)
         with database.transaction() as connection:
             row = 1, msgspec.json.encode(HEADER)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
         self.document = Document(database)
-        self.document.results.delete_unreachable(self.document.log.list_reachable_layers())
+        self.document.tracked_masks.delete_unreachable(self.document.log.list_reachable_layers())
 
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")
@@ -414,7 +414,7 @@ class History(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
         layer, then = (
             self.model.now.layers[key],
-            self.document.take_snapshot(self.document.log.layer_entries[key]),
+            self.document.take_snapshot(self.document.log.layer_steps[key]),
         )
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
@@ -424,7 +424,7 @@ class History(RuleBasedStateMachine):
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                then.list_ids_in_layers({raw for raw in covered if then.state.resolve(raw) == raw})
+                then.with_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent)
 
@@ -435,8 +435,8 @@ class History(RuleBasedStateMachine):
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
-        result = Result(frame, scores, sorted(absent))
-        taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
+        result = TrackedMasks(frame, scores, sorted(absent))
+        taken = self.document.add_tracked_masks(key, result, np.array(ids, np.uint16).reshape(SIZE))
         if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None
             return
@@ -497,7 +497,9 @@ class History(RuleBasedStateMachine):
         with suppress(ZeroDivisionError), database.transaction() as connection:
             connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
             connection.execute("INSERT INTO records VALUES (99999, zeroblob(?))", (size,))
-            connection.execute("INSERT INTO results VALUES (NULL, ?, '', zeroblob(?))", (layer_id, size))
+            connection.execute(
+                "INSERT INTO tracked_masks VALUES (NULL, ?, '', zeroblob(?))", (layer_id, size)
+            )
             connection.execute("DELETE FROM masks")
             shutil.copytree(self.folder, killed, dirs_exist_ok=True)
             raise ZeroDivisionError

@@ -84,8 +84,8 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
     assert (document.take_snapshot(6).labels(0)[20, 8:56:8] == 1).all()
-    assert document.snapshot.keyframe(0) == {1: ""}
-    assert (len(document.log.entries), [*document.snapshot.objects]) == (7, [1])
+    assert document.snapshot.drawn_masks(0) == {1: ""}
+    assert (len(document.log.steps), [*document.snapshot.objects]) == (7, [1])
     assert document.status[:2] == ("rejected", "ear missing")
 
 
@@ -136,7 +136,7 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     page.leave()
     wait_until(lambda: document.snapshot.state.notes)
     released.set()
-    wait_until(lambda: document.snapshot.keyframes)
+    wait_until(lambda: document.snapshot.drawn_frames)
     served.close()  # after all requests
     assert [*document.snapshot.objects] == [1]
 
@@ -166,7 +166,7 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
         Object.defineProperty(document, 'hidden', { value: true });
         document.dispatchEvent(new Event('visibilitychange'));
     }""")
-    new_page.wait_until(lambda: len(session.document.log.entries) == 1)
+    new_page.wait_until(lambda: len(session.document.log.steps) == 1)
     assert session.document.snapshot.labels(0)[20, 40] == 1
 
 

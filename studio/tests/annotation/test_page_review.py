@@ -10,7 +10,7 @@ import pytest
 from aotlab import InputError, Prediction
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
-from aotlab_studio.document.log import Changes, Entry, VersionRecord
+from aotlab_studio.document.log import Changes, Step, VersionRecord
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
@@ -228,7 +228,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     page.seek(5)
     page.drag((45, 30), (45, 30))
     page.tab.wait_for_selector(".toast >> text=from object 2")
-    assert [*session.document.snapshot.keyframe(5)] == [1]
+    assert [*session.document.snapshot.drawn_masks(5)] == [1]
 
 
 @pytest.mark.slow
@@ -432,7 +432,7 @@ def test_times_are_in_the_zone_of_the_browser(browser, session, served):
     log = session.document.log
     for time in ("2026-01-02T20:00:00+00:00", "yesterday"):
         log.append(VersionRecord(log.head, author="Ann", time=time))
-    log.append(Entry("note", Changes(notes={0: "tail"}), author="Ann", time="2026-01-02T20:00:00+00:00"))
+    log.append(Step("note", Changes(notes={0: "tail"}), author="Ann", time="2026-01-02T20:00:00+00:00"))
     with browser.new_context(timezone_id="Asia/Tokyo", locale="en-US") as context:
         page = Page(context, served.url)
         page.tab.wait_for_selector("#undo[title^='Undo (Ctrl+Z): note · Ann · Jan 3, 2026, 5:00']")

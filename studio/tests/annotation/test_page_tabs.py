@@ -148,7 +148,7 @@ def test_shared_project_takes_changes_of_named_people_only(new_page, browser, se
     page.wait_no_status()  # connected again
     page.drag((15, 10), (20, 12))
     assert page.labels(0).any()
-    assert [entry.author for entry in document.log.entries.values()] == ["Ann"]
+    assert [entry.author for entry in document.log.steps.values()] == ["Ann"]
     assert page.tab.get_attribute("#undo", "title").startswith("Undo (Ctrl+Z): brush · Ann · ")
     context = browser.new_context()
     context.add_cookies([{"name": "aotlab_person", "value": "50%", "url": served.address}])
@@ -229,10 +229,10 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
 
     wire.send = lose
     new_page.stroke((40, 10), (40, 30))  # never arrives
-    new_page.wait_until(lambda: len(session.document.log.entries) == 2)
+    new_page.wait_until(lambda: len(session.document.log.steps) == 2)
     new_page.wait_idle()
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
-    assert len(session.document.log.entries) == 2
+    assert len(session.document.log.steps) == 2
 
 
 @pytest.mark.slow
@@ -268,7 +268,7 @@ def test_prompt_survives_a_changed_name(new_page, session):
     socket.send(wire.held.pop())
     new_page.wait_selected("object 2")
     new_page.key_done("m")
-    assert [entry.author for entry in session.document.log.entries.values()][-2:] == ["Ann", "Bob"]
+    assert [entry.author for entry in session.document.log.steps.values()][-2:] == ["Ann", "Bob"]
 
 
 @pytest.mark.parametrize("field", ["#note", *slow("#last", "#class")])

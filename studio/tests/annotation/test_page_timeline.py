@@ -82,7 +82,7 @@ def test_failed_frame_drops_its_queued_keys(page, session, one_object):
     page.wait_status("broken")
     page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
-    assert set(session.document.snapshot.keyframe(1)) == set()
+    assert set(session.document.snapshot.drawn_masks(1)) == set()
     page.key_done("m")
     assert not page.labels(0).any()
 

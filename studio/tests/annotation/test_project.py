@@ -111,7 +111,7 @@ def test_reopened_project_holds_everything(folder, session, reopen):
         assert again.document.snapshot.objects[2].hidden
         assert (again.document.snapshot.labels(5) == truth(5)).all()
         assert (again.document.snapshot.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
-        assert set(again.document.snapshot.keyframe(7)) == {2}
+        assert set(again.document.snapshot.drawn_masks(7)) == {2}
         assert again.document.snapshot.scores(5) == session_scores
         assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
 
@@ -152,7 +152,7 @@ def test_undo_and_redo_survive_a_restart(folder, session, reopen):
     session = reopen(folder)
     assert list_titles(session.document) == ("drawn", "mark absent")
     session.document.redo()
-    assert session.document.snapshot.keyframes == [0, 3]
+    assert session.document.snapshot.drawn_frames == [0, 3]
     for _ in range(3):
         session.document.undo()
     assert list_titles(session.document) == (None, "new object")
@@ -181,9 +181,9 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(0) == truth(0)).all()
-    assert session.document.snapshot.keyframes == [0]
+    assert session.document.snapshot.drawn_frames == [0]
     session.document.undo()
-    assert session.document.snapshot.keyframes == [0, 4]
+    assert session.document.snapshot.drawn_frames == [0, 4]
     assert [*session.document.snapshot.objects] == [1]
     assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
@@ -200,7 +200,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.undo()
     editing.set_note(session.document, 0, "another branch")
     session = reopen(folder)
-    assert session.document.database.query("SELECT count(*) FROM results") == [(0,)]
+    assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
 
 def test_project_of_a_project_rejected(folder, session, tmp_path):
@@ -237,7 +237,7 @@ def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
             draw(session, frame, 1)
             session.export(["masks"])
     assert locate_project(session.document.folder)[0] == clip
-    assert Document.read(session.document.folder).snapshot.keyframes == [0, 1]
+    assert Document.read(session.document.folder).snapshot.drawn_frames == [0, 1]
 
 
 def test_reader_leaves_a_write_of_another_machine(folder, tmp_path, reopen):
@@ -274,12 +274,14 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.set_status("accepted", "")
-    counted, compute = [], Snapshot.newest_layer_ids.func
-    monkeypatch.setattr(Snapshot.newest_layer_ids, "func", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.visible_layers.func
+    monkeypatch.setattr(Snapshot.visible_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()
     assert len(counted) == 1
+    start_job(session, 0).wait()
+    assert len(counted) < LENGTH // 2  # not for each tracked frame
 
 
 def test_person_is_not_written_into_a_lost_lease(session):

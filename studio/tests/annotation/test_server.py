@@ -433,7 +433,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     (answer,) = again.get("/edits", "POST", Origin=again.address, content=content).json()
     assert answer["id"] == 2**40 + 3
     assert session.document.snapshot.state.notes == {}  # it stays undone
-    assert len(session.document.log.entries) == 4
+    assert len(session.document.log.steps) == 4
     session.document.shared = True  # without a name
     content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
     (refused,) = again.get("/edits", "POST", Origin=again.address, content=content).json()

@@ -160,6 +160,14 @@ def test_message_with_an_unknown_field_rejected(session):
     assert session.document.status.value == "open"
 
 
+def test_status_without_an_edit_is_open(folder, session, reopen):
+    draw(session, 0, 1)
+    assert session.document.status.value == "in progress"
+    while session.document.undo():
+        pass
+    assert session.document.status.value == reopen(folder).document.status.value == "open"
+
+
 def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor("Ann"))
     run_action(

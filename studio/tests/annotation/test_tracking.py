@@ -14,7 +14,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result
+from aotlab_studio.document.masks import TrackedMasks
 from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
@@ -176,7 +176,7 @@ def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
         document.undo()
     else:
         document.cancel(1)
-    assert document.log.edited == undone
+    assert document.log.has_history == undone
 
 
 def test_only_unlocked_objects_are_written(session):
@@ -223,13 +223,13 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
 
 def test_frame_stored_during_a_stop_counts(session, monkeypatch):
     draw(session, 0, 1)
-    document, add_result = session.document, session.document.add_result
+    document, add_tracked_masks = session.document, session.document.add_tracked_masks
 
     def stop_and_add(*values):
         session.stop()
-        return add_result(*values)
+        return add_tracked_masks(*values)
 
-    monkeypatch.setattr(document, "add_result", stop_and_add)
+    monkeypatch.setattr(document, "add_tracked_masks", stop_and_add)
     job = run_job(session, 0)
     assert (job.status, job.done) == ("stopped", 1)
     assert list_visible_frames(session) == [0, 1]
@@ -448,18 +448,18 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
 
 
 def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypatch):
-    document, add_result = session.document, session.document.add_result
+    document, add_tracked_masks = session.document, session.document.add_tracked_masks
     draw(session, 0, 1)
 
     def cancel(layer_id, result, ids):
         if result.frame < 3:
-            return add_result(layer_id, result, ids)
+            return add_tracked_masks(layer_id, result, ids)
         document.undo()
-        overwritten_pixels = add_result(layer_id, result, ids)
+        overwritten_pixels = add_tracked_masks(layer_id, result, ids)
         document.redo()
         return overwritten_pixels
 
-    monkeypatch.setattr(document, "add_result", cancel)
+    monkeypatch.setattr(document, "add_tracked_masks", cancel)
     assert run_job(session, 0).status == "stopped"
     assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
 
@@ -526,7 +526,7 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, stopped, reopen)
     again = reopen(folder)
     assert list_titles(again.document) == titles
     again.document.redo()
-    assert again.document.snapshot.keyframes == [0, 3]
+    assert again.document.snapshot.drawn_frames == [0, 3]
 
 
 def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
@@ -536,7 +536,9 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     editing.change_object(document, 1, locked=True)
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([2], 1, 5)}))
-    document.add_result(layer_id, Result(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere)
+    document.add_tracked_masks(
+        layer_id, TrackedMasks(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
+    )
     editing.change_object(document, 1, locked=False)
     editing.delete_object(document, 1)
     assert (

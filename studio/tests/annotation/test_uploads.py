@@ -201,7 +201,7 @@ def test_upload_that_could_not_be_read_again_rejected(session, folder, reopen):
         region["category_id"] = tree["categories"][0]["id"]
     with pytest.raises(InputError, match="edit: not readable"):
         load_upload(session.document, 0, json.dumps(tree).encode())
-    assert session.document.snapshot.keyframes == []
+    assert session.document.snapshot.drawn_frames == []
     session.close()
     reopen(folder)
 
@@ -221,9 +221,9 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reope
 def test_upload_of_several_frames_is_one_step(session, kind):
     assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
-    assert session.document.snapshot.keyframes == [3, 5]
+    assert session.document.snapshot.drawn_frames == [3, 5]
     session.document.undo()
-    assert session.document.snapshot.keyframes == []
+    assert session.document.snapshot.drawn_frames == []
     assert [*session.document.snapshot.objects] == []
 
 
@@ -253,7 +253,7 @@ def test_upload_for_another_object_is_asked_about(served):
     assert served.get("/masks/3?chosen=1", "POST", **head).json()["frames"] == [3]
     answer = served.get("/masks/4?chosen=2", "POST", **head)
     assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
-    assert document.snapshot.keyframes == [0, 3]
+    assert document.snapshot.drawn_frames == [0, 3]
     assert served.get('/masks/4?chosen=2&targets={"1":2}', "POST", **head).json()["frames"] == [4]
     assert ((document.snapshot.labels(4) == 2) == (truth(3) == 1)).all()
     answer = served.get('/masks/4?targets={"1":9}', "POST", **head)
@@ -303,7 +303,7 @@ def test_upload_for_missing_frames_rejected_whole(session):
     content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
         load_upload(session.document, 0, content)
-    assert session.document.snapshot.keyframes == []
+    assert session.document.snapshot.drawn_frames == []
 
 
 def name_shape(index, label):
@@ -374,7 +374,7 @@ def test_upload_covered_by_a_locked_object_is_not_absent(session):
     start_job(session, 0).wait()
     editing.change_object(document, 1, locked=True)
     load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
-    assert document.snapshot.keyframe(3) == {}
+    assert document.snapshot.drawn_masks(3) == {}
     assert (document.snapshot.labels(3) == truth(3)).all()
 
 

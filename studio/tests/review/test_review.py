@@ -18,8 +18,8 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.masks import Result as StoredResult
-from aotlab_studio.document.masks import ResultStore
+from aotlab_studio.document.masks import TrackedMasks as StoredResult
+from aotlab_studio.document.masks import TrackedMaskStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores
 from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
@@ -120,9 +120,9 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
-    with closing(Database(tmp_path, writable=True)) as database:
-        ResultStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
-        layers = ResultStore(database, labels.shape, 1)
+    with closing(Database.open_for_writing(tmp_path)) as database:
+        TrackedMaskStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
+        layers = TrackedMaskStore(database, labels.shape, 1)
         assert layers.open(1).frames[0].scores == scores
         assert (layers.read(layers.open(1).frames[0]) == labels).all()
 

@@ -1,4 +1,4 @@
-"""The SQLite file of a project: header, log of edits, drawn masks, results of tracking; its backup."""
+"""The SQLite file of a project: header, log of edits, drawn and tracked masks; its backup."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,45 +26,62 @@ TABLES = {
     "header": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
-    "results": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
+    "scores": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
+    "tracked_masks": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
 }
+
+READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
 
 
 class Database:
     """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
 
+    Use `open` or `open_for_writing`. All methods raise `InputError` if the project cannot be read or written.
+
     Args:
         folder: project folder.
-        writable: lock the folder, and create it and the file if they are missing.
-
-    Raises:
-        InputError: the folder is in use; or, here and in all methods, not readable or writable.
+        folder_lock: lock of the folder, released with the database; None: the database is only read.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = False) -> None:
-        self.folder, self.path = folder, folder / PROJECT_FILE
+    def __init__(self, folder: Path, folder_lock: FolderLock | None) -> None:
+        self.folder, self.path, self.folder_lock = folder, folder / PROJECT_FILE, folder_lock
         self._lock = threading.RLock()
-        with ExitStack() as cleanup:
-            self.folder_lock = FolderLock(folder) if writable else None
-            """held to write; None: read-only"""
-            if self.folder_lock is not None:
-                cleanup.callback(self.folder_lock.release)
-            else:
-                _roll_back(folder)
-            if (folder / BACKUP_FILE).is_file() and not (self.path.is_file() and self.path.stat().st_size):
-                raise InputError(f"{self.path}: missing or empty; {DAMAGED_REMEDY}")
-            with self._wrap_errors("opened"):
-                self._connection = _connect(self.path, "rwc" if writable else "ro")
-            cleanup.callback(self._connection.close)
-            if writable:
-                self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
-                self.query("PRAGMA synchronous=FULL")
-            self._version = self.query("PRAGMA data_version")
-            if writable:
-                with self.transaction() as connection:
-                    _create_tables(connection, "main")
-            self.close = weakref.finalize(self, cleanup.pop_all().close)
-            """close the file and release the folder, at the latest when nothing uses the database any more"""
+        if (folder / BACKUP_FILE).is_file() and not (self.path.is_file() and self.path.stat().st_size):
+            raise InputError(f"{self.path}: missing or empty; {DAMAGED_REMEDY}")
+        with self._wrap_errors("opened"):
+            self._connection = _connect(self.path, "ro" if folder_lock is None else "rwc")
+        weakref.finalize(self, self._connection.close)
+        self._version = self.query("PRAGMA data_version")
+
+    @classmethod
+    def open(cls, folder: Path) -> Database:
+        """Open a project to read it, after the removal of what a killed program has written in part."""
+        with suppress(InputError, OSError):  # such as a project that another program holds
+            if (folder / JOURNAL_FILE).stat().st_size:
+                cls.open_for_writing(folder).close()
+        return cls(folder, None)
+
+    @classmethod
+    def open_for_writing(cls, folder: Path) -> Database:
+        """Lock and open a project, which is created if it is missing; raise `InputError` if it is in use."""
+        lock = FolderLock(folder)
+        try:
+            database = cls(folder, lock)
+            weakref.finalize(database, lock.release)
+            database.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
+            database.query("PRAGMA synchronous=FULL")
+            with database.transaction() as connection:
+                _create_tables(connection, "main")
+        except BaseException:
+            lock.release()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close the file and release the folder, as happens when nothing uses the database."""
+        self._connection.close()
+        if self.folder_lock is not None:
+            self.folder_lock.release()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -98,35 +115,22 @@ class Database:
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
-        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, which is itself a valid project.
+        """Copy the project without its tracked masks, which can be tracked again, to `BACKUP_FILE`, also a project.
 
         The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
         end with ``.1`` or more. Masks of the old backup are kept if ``is_intact(digest, content)``.
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
-        logged = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
-        same = "SELECT 1 FROM masks WHERE (id, content) = (?, ?)"
-        old_rows, old_masks, is_damaged = set[tuple[int, bytes]](), list[tuple[str, bytes]](), backup.exists()
         with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
-            rows = {*project.execute(logged)}
+            rows = {*project.execute(READ_LOG)}
             with suppress(sqlite3.Error), closing(_connect(backup, "ro")) as old:
-                old_rows = {*old.execute(logged)}
-                if rows <= old_rows:
+                if rows <= {*old.execute(READ_LOG)}:
                     return
-                for mask in old.execute("SELECT * FROM masks"):
-                    if not project.execute(same, mask).fetchone() and is_intact(*mask):
-                        old_masks.append(mask)
-                is_damaged = False
-            project.execute("ATTACH ? AS copy", (_format_uri(temporary, "rwc"),))
-            project.execute("PRAGMA copy.journal_mode=MEMORY")
-            with project:
-                project.execute("BEGIN")
-                _create_tables(project, "copy")
-                for table in ("header", "records", "masks"):
-                    project.execute(f"INSERT INTO copy.{table} SELECT * FROM main.{table}")
-                project.executemany("INSERT OR REPLACE INTO copy.masks VALUES (?, ?)", old_masks)
-        if is_damaged or any(number for number, _ in old_rows - rows):
+            old_rows, old_masks = _read_backup(backup, project)
+            _write_backup(temporary, project, [mask for mask in old_masks if is_intact(*mask)])
+        is_other = old_rows is None or any(number for number, _ in old_rows - rows)
+        if backup.exists() and is_other:
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
@@ -158,11 +162,29 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
     for table, columns in TABLES.items():
         connection.execute(f"CREATE TABLE IF NOT EXISTS {schema}.{table} ({columns})")
-    connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.results_by_layer ON results (layer, id)")
+    connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.masks_by_layer ON tracked_masks (layer, id)")
 
 
-def _roll_back(folder: Path) -> None:
-    """Remove what a killed program has written in part, unless another one holds the project."""
-    with suppress(InputError, OSError):
-        if (folder / JOURNAL_FILE).stat().st_size:
-            Database(folder, writable=True).close()
+def _read_backup(
+    path: Path, project: sqlite3.Connection
+) -> tuple[set[tuple[int, bytes]] | None, list[tuple[str, bytes]]]:
+    """Return the log of a backup, None if it cannot be read, and the masks that its project does not have."""
+    rows, masks = None, list[tuple[str, bytes]]()
+    with suppress(sqlite3.Error), closing(_connect(path, "ro")) as backup:
+        for mask in backup.execute("SELECT * FROM masks"):
+            if not project.execute("SELECT 1 FROM masks WHERE (id, content) = (?, ?)", mask).fetchone():
+                masks.append(mask)
+        rows = {*backup.execute(READ_LOG)}
+    return rows, masks
+
+
+def _write_backup(path: Path, project: sqlite3.Connection, masks: Iterable[tuple[str, bytes]]) -> None:
+    """Write a project without its tracked masks; ``masks`` replace its drawn ones."""
+    project.execute("ATTACH ? AS copy", (_format_uri(path, "rwc"),))
+    project.execute("PRAGMA copy.journal_mode=MEMORY")
+    with project:
+        project.execute("BEGIN")
+        _create_tables(project, "copy")
+        for table in ("header", "records", "masks"):
+            project.execute(f"INSERT INTO copy.{table} SELECT * FROM main.{table}")
+        project.executemany("INSERT OR REPLACE INTO copy.masks VALUES (?, ?)", masks)

@@ -1,4 +1,4 @@
-"""The document of a video: an append-only log of edits, layers of results, and a status of what they show."""
+"""The document of a video: its log of edits, layers of tracked masks, and status."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from aotlab import InputError
 from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
-from aotlab_studio.document.masks import MaskStore, Result, ResultStore, decode_mask
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
+from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore, decode_mask
 from aotlab_studio.document.objects import require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
@@ -60,12 +60,12 @@ class Document:
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
-        self.results_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """results folder being corrected, if it exists"""
+        self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
+        """folder with the output of `aotlab track` that is corrected, if it exists"""
         self._video = video = frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
-        self.results = ResultStore(database, video.size, video.count)
+        self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
@@ -75,18 +75,18 @@ class Document:
         self.connections: Counter[str | None] = Counter()
         """number of connections by page"""
         self._pages: dict[int, str] = {}
-        """page that made each entry, for all views"""
+        """page that made each step, for all views"""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
-        """the last snapshot by its entry and the last result, for all views"""
-        for entry in self.log.entries.values():
-            if (last := max(entry.values.frames, default=0)) >= video.count:
+        """last snapshot, for all views"""
+        for step in self.log.steps.values():
+            if (last := max(step.values.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
 
     @classmethod
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
-        return cls(Database(folder))
+        return cls(Database.open(folder))
 
     def with_actor(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -94,15 +94,15 @@ class Document:
         view.actor = actor
         return view
 
-    def take_snapshot(self, entry: int) -> Snapshot:
-        """Return what the document shows at an entry of its log; 0: before the first one."""
-        return Snapshot(self.log, entry, self.log.state(entry), self.masks, self.results)
+    def take_snapshot(self, step: int) -> Snapshot:
+        """Return what the document shows at a step of its log; 0: before the first one."""
+        return Snapshot(self.log, step, self.log.state(step), self.masks, self.tracked_masks)
 
     @property
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.results.last_row
+            key = self.log.head, self.tracked_masks.last_row
             return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
 
     def close(self) -> None:
@@ -125,34 +125,34 @@ class Document:
     @property
     def revision(self) -> int:
         """Number that grows with each visible change."""
-        return self.log.size + self.results.last_row
+        return self.log.size + self.tracked_masks.last_row
 
     @property
-    def _results_digest(self) -> str:
-        """Digest of the results on disk; empty without readable ones of this video."""
-        return digest_results(self.results_folder, self.header.video)
+    def _output_digest(self) -> str:
+        """Digest of the output folder; empty without readable output for this video."""
+        return digest_output(self.output_folder, self.header.video)
 
     @property
-    def new_results(self) -> str:
-        """Digest of the results on disk if the log has not imported them; empty otherwise."""
-        layers, digest = self.snapshot.state.layers.values(), self._results_digest
+    def unimported_digest(self) -> str:
+        """Digest of the output folder if the log has not imported it; empty otherwise."""
+        layers, digest = self.snapshot.state.layers.values(), self._output_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
     @property
     def conflict(self) -> str:
         """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
-        if not (self.log.edited and self.new_results) or self.status.value in log.FINAL_STATUSES:
+        if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
             return ""
         problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
         return f"{problem}; accept them, or move {self.folder.name} away to see the new ones"
 
     @property
     def status_digest(self) -> str:
-        """Digest of the masks and objects that a status is for; without an edit, of the results that show."""
+        """Digest of the masks and objects that a status is for; without an edit, of the output folder."""
         with self.lock:
-            if self.log.edited or self.new_results:
-                return log.digest_values(self.snapshot.content_digest, self._results_digest)
-            return log.digest_values(self._results_digest)  # as results that have no project
+            if self.log.has_history or self.unimported_digest:
+                return log.digest_values(self.snapshot.content_digest, self._output_digest)
+            return log.digest_values(self._output_digest)  # as output that has no project
 
     # Edits
 
@@ -171,7 +171,7 @@ class Document:
                     raise InputError(f"frame {index}: {problem}")
             changes = values.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
-                self._append(log.Entry(title, changes, frame), new_pngs=new_pngs)
+                self._append(log.Step(title, changes, frame), new_pngs=new_pngs)
                 if self.actor.page is not None:
                     self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
@@ -183,25 +183,25 @@ class Document:
         with self.lock:
             before = self.snapshot
             after = before.with_state(before.state.apply(values))
-            layers = plan_corrections(before, after, sorted(values.keyframes))
+            layers = plan_corrections(before, after, sorted(values.drawn_masks))
             layers_by_id = dict(enumerate(layers, self.make_layer_id()))
             self.edit(title, msgspec.structs.replace(values, layers=layers_by_id), frame, new_pngs)
 
-    def undo(self, step: int | None = None) -> events.Step | None:
+    def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
         with self.lock:
             if step not in (None, self.log.head):
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             return self._move("undo")
 
-    def redo(self) -> events.Step | None:
+    def redo(self) -> events.StepInfo | None:
         """Redo and return the edit undone last; raise `InputError` if it is of another open page."""
         return self._move("redo")
 
-    def cancel(self, entry: int) -> bool:
-        """Undo an entry, which is not redone, if it was made last; return whether it was."""
+    def cancel(self, step: int) -> bool:
+        """Undo a step, which is not redone, if it was made last; return whether it was."""
         with self.lock:
-            is_newest = entry == self.log.head == len(self.log.entries)
+            is_newest = step == self.log.head == len(self.log.steps)
             return is_newest and self._move("cancel") is not None
 
     def make_object_id(self, reserved: Collection[int] = ()) -> int:
@@ -210,23 +210,23 @@ class Document:
 
     def make_layer_id(self) -> int:
         """Return an unused layer id."""
-        return max(self.log.layer_entries, default=0) + 1
+        return max(self.log.layer_steps, default=0) + 1
 
     @property
-    def history(self) -> tuple[events.Step | None, events.Step | None]:
+    def history(self) -> tuple[events.StepInfo | None, events.StepInfo | None]:
         """Edits to undo and to redo."""
-        return self._find_step("undo"), self._find_step("redo")
+        return self._describe_step("undo"), self._describe_step("redo")
 
-    def _find_step(self, move: log.Move) -> events.Step | None:
-        number = self._find_entry(move)
+    def _describe_step(self, move: log.Move) -> events.StepInfo | None:
+        number = self._find_step(move)
         if not number:
             return None
-        entry, page = self.log.entries[number], self._pages.get(number)
+        step, page = self.log.steps[number], self._pages.get(number)
         page = page if self.connections[page] else None
-        return events.Step(entry.title, entry.author, entry.time, entry.frame, page)
+        return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
-    def _find_entry(self, move: log.Move) -> int:
-        """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
+    def _find_step(self, move: log.Move) -> int:
+        """Return the step to undo or redo; 0 without one. The import of the output folder cannot be undone."""
         if move == "redo":
             return self.log.undone[-1] if self.log.undone else 0
         return self.log.head if self.log.head > self.log.last_import else 0
@@ -236,8 +236,8 @@ class Document:
         with self.lock:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
-            content, results = self.snapshot.content_digest, self._results_digest
-            records: list[log.Record] = [log.StatusRecord(status, content, results, note, list(outdated))]
+            content, output = self.snapshot.content_digest, self._output_digest
+            records: list[log.Record] = [log.StatusRecord(status, content, output, note, list(outdated))]
             if status in (*log.FINAL_STATUSES, "rejected") and self.snapshot.objects:
                 title = f"{status}: {note}" if note else status
                 records.append(log.VersionRecord(self.log.head, title))
@@ -246,30 +246,30 @@ class Document:
 
     @property
     def status(self) -> log.Status:
-        """The last status set, if exports are the same since and no other frame is outdated; else *in progress*."""
+        """The last status set, if it still holds; otherwise *in progress*, or *open* if none was set or made."""
         with self.lock:
-            record, edit = self.log.status, self.log.entries.get(self.log.head)
-            editor = edit.author if edit is not None else ""
-            if record is None:
-                return log.Status("in progress" if self.log.edited else "open", "", editor)
-            is_valid = record.digest == self.snapshot.content_digest
-            is_valid &= self.new_results in ("", record.results_digest)
-            if is_valid and record.status in log.FINAL_STATUSES:
-                known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                ranges = self.snapshot.list_outdated()
-                is_valid = all(known.issuperset(range(first, last + 1)) for first, last in ranges)
-            if not is_valid:
-                return log.Status("in progress", "", editor)
-            return log.Status(record.status, record.note, record.author)
+            record = self.log.status
+            if record is not None and self._still_holds(record):
+                return log.Status(record.status, record.note, record.author)
+            step = self.log.steps.get(self._find_step("undo"))
+            author = step.author if step is not None else ""
+            return log.Status("in progress" if record or step else "open", "", author)
 
-    def has_changed_since(self, entry: int) -> bool:
-        """Return whether other masks or objects show than at an entry; True if there is no such entry."""
+    def _still_holds(self, record: log.StatusRecord) -> bool:
+        """Return whether the same masks and objects show, and no further frame is outdated if the status is final."""
+        if record.digest != self.snapshot.content_digest:
+            return False
+        if self.unimported_digest not in ("", record.output_digest):
+            return False
+        known = {index for first, last in record.outdated for index in range(first, last + 1)}
+        outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
+        return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
+
+    def has_changed_since(self, step: int) -> bool:
+        """Return whether other masks or objects show than at a step; True if there is no such step."""
         with self.lock:
-            if entry == self.log.head:
-                return False
-            if entry > len(self.log.entries):
-                return True
-            return self.take_snapshot(entry).content_digest != self.snapshot.content_digest
+            is_known = step <= len(self.log.steps)
+            return not is_known or self.take_snapshot(step).content_digest != self.snapshot.content_digest
 
     def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save a version, which can be restored; raise `InputError` without an object."""
@@ -278,19 +278,19 @@ class Document:
                 raise InputError("version: there is no object to keep yet; draw one first")
             self._append(log.VersionRecord(self.log.head, title))
 
-    def list_versions(self) -> list[events.Step]:
+    def list_versions(self) -> list[events.StepInfo]:
         """Return the versions, the newest first; the oldest one is version 1."""
-        return [events.Step(item.title, item.author, item.time) for item in reversed(self.log.versions)]
+        return [events.StepInfo(item.title, item.author, item.time) for item in reversed(self.log.versions)]
 
     def restore_version(self, number: int) -> None:
         """Make everything as it was in a version, in one edit."""
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
-            state = self.log.state(self.log.versions[number - 1].entry)
+            state = self.log.state(self.log.versions[number - 1].step)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
-    def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
+    def add_tracked_masks(self, layer_id: int, tracked: TrackedMasks, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
         Locked objects lose none. Returns the number of pixels that others lose; None if nothing is stored, as the layer
@@ -298,25 +298,28 @@ class Document:
         """
         with self.lock:
             snapshot = self.snapshot
-            if not snapshot.needs_layer(layer_id, ignore_corrections=True):
+            if not snapshot.has_frames_left(layer_id, ignore_corrections=True):
                 return None
             layer = snapshot.state.layers[layer_id]
             if snapshot.is_locked(layer):
                 return None
-            labels = snapshot.labels(result.frame)
+            labels = snapshot.labels(tracked.frame)
             if (locked := np.isin(labels, snapshot.locked_ids)).any():
                 ids = np.where(locked, 0, ids)
-                result = msgspec.structs.replace(result, scores=clip_scores(result.scores, ids))
-            self.results.put(layer_id, result, ids)
-            self._emit_frame(result.frame)
+                tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
+            self.tracked_masks.put(layer_id, tracked, ids)
+            after = snapshot.with_tracked_frame(tracked.frame)
+            self._snapshots.put((self.log.head, self.tracked_masks.last_row), after)
+            after.scores(tracked.frame)  # stored, as they take long to measure
+            self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            return int((others & (self.snapshot.labels(result.frame) != labels)).sum()) if others.any() else 0
+            return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, also one that a person has stopped."""
         with self.lock:
             if layer_id in self.snapshot.state.layers:
-                self.results.finish(layer_id)
+                self.tracked_masks.finish(layer_id)
 
     def emit(self, event: events.Event) -> None:
         """Notify all listeners."""
@@ -349,14 +352,14 @@ class Document:
         if self.listeners:
             self.emit(events.FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
-    def _move(self, move: log.Move) -> events.Step | None:
+    def _move(self, move: log.Move) -> events.StepInfo | None:
         with self.lock:
-            if (step := self._find_step(move)) is not None:
+            if (step := self._describe_step(move)) is not None:
                 if step.page not in (None, self.actor.page):
                     title = " · ".join(filter(None, (step.title, step.author)))
                     problem = f"the last step, {title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
-                changed = self.log.entries[self._find_entry(move)].values
+                changed = self.log.steps[self._find_step(move)].values
                 self._append(log.HeadRecord(move))
                 self._notify(changed)
             return step
@@ -371,7 +374,7 @@ class Document:
     def _notify(self, changed: log.Changes) -> None:
         """Send the events of values that were set, or set back."""
         self.emit_state()
-        for index in sorted(changed.keyframes):
+        for index in sorted(changed.drawn_masks):
             self._emit_frame(index)
         if changed.layers or changed.objects or changed.checked:
             self.emit(events.ResultsEvent(self.revision))

@@ -1,4 +1,4 @@
-"""Edits of masks and of the object list; each is one entry of the log.
+"""Edits of masks and of the object list; each is one step of the log.
 
 The page calls those in `EDITS`; their parameters, in pixels of the frame, are the fields of its messages.
 """
@@ -73,7 +73,7 @@ def edit_mask(
     """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
 
     Args:
-        object_id: the object; None: a new object, added in the same entry.
+        object_id: the object; None: a new object, added in the same step.
         edit: returns the new mask.
         require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
 
@@ -84,7 +84,7 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
-        labels, keyframe = snapshot.labels(frame), snapshot.keyframe(frame)
+        labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
         after = edit(before) & ~np.isin(labels, snapshot.protected_ids)
         if object_id is None and not after.any():
@@ -92,7 +92,7 @@ def edit_mask(
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in keyframe:
+            if object_id in drawn_masks:
                 return EditResult(object_id)
         objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
@@ -100,8 +100,8 @@ def edit_mask(
             object_id = item.id
             objects[object_id] = item
         masks = {object_id: document.masks.encode(after, new_pngs)}
-        for key in keyframe.keys() - {object_id}:  # others that were only tracked stay so
-            drawn, digest = document.masks.read(keyframe[key]), keyframe[key]
+        for key in drawn_masks.keys() - {object_id}:  # others that were only tracked stay so
+            drawn, digest = document.masks.read(drawn_masks[key]), drawn_masks[key]
             is_covered = (drawn & after).any()
             masks[key] = document.masks.encode(drawn & ~after, new_pngs) if is_covered else digest
         document.edit_masks(title, Changes(objects, {frame: masks}), frame, new_pngs)
@@ -138,7 +138,7 @@ def find_protected_pixels(
 ) -> np.ndarray:
     """Return the pixels, H×W bool, of locked, hidden and, unless ``overwrite``, other drawn objects on a frame."""
     snapshot = document.snapshot
-    drawn_ids = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
+    drawn_ids = [] if overwrite else snapshot.drawn_masks(frame).keys() - {object_id}
     return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
 
 
@@ -151,12 +151,12 @@ def reset_frame(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         snapshot = document.snapshot
-        masks = snapshot.keyframe(frame)
+        masks = snapshot.drawn_masks(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
-        changes, covers_locked = Changes(keyframes={frame: protected or None}), False
+        changes, covers_locked = Changes(drawn_masks={frame: protected or None}), False
         after = snapshot.with_state(snapshot.state.apply(changes))
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
@@ -222,9 +222,8 @@ def change_object(
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
-        removed = before.attributes.keys() - item.attributes.keys()
         by_frame = {
-            frame: {key: value for key, value in values.items() if key not in removed}
+            frame: {key: value for key, value in values.items() if key not in item.attributes}
             for frame, values in document.snapshot.state.attributes.get(object_id, {}).items()
         }
         attributes_by_id = {object_id: by_frame} if by_frame else {}
@@ -247,20 +246,20 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         for merged_id in (object_id, into):
             require_editable(document, merged_id, visible=False)
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
-        keyframes = dict[int, dict[int, str]]()
-        for frame in snapshot.keyframes:
-            masks = snapshot.keyframe(frame)
+        drawn_masks = dict[int, dict[int, str]]()
+        for frame in snapshot.drawn_frames:
+            masks = snapshot.drawn_masks(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
-                keyframes[frame] = {**rest, into: both}
+                drawn_masks[frame] = {**rest, into: both}
         item, target = snapshot.objects[object_id], snapshot.objects[into]
         tables = [snapshot.describe_objects()[1].get(key, {}) for key in (object_id, into)]
         attributes, by_frame = split_attributes(join_attributes(*tables))
         target = replace(target, class_name=target.class_name or item.class_name, attributes=attributes)
         objects = {object_id: None, into: target}
-        changes = Changes(objects, keyframes, merged={object_id: into}, attributes={into: by_frame or None})
+        changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: by_frame or None})
         document.edit_masks("merge objects", changes, new_pngs=new_pngs)
 
 
@@ -270,7 +269,7 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        ids = snapshot.list_ids_in_layers(snapshot.objects.keys() - snapshot.locked_ids)
+        ids = snapshot.with_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
         if not snapshot.flag_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")

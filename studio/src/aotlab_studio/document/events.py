@@ -8,7 +8,7 @@ from aotlab_studio.document.log import FrameRange, VideoStatus
 from aotlab_studio.document.objects import ObjectInfo
 
 
-class Step(Struct, frozen=True):
+class StepInfo(Struct, frozen=True):
     """An edit to undo or redo, or a saved version."""
 
     title: str
@@ -40,10 +40,10 @@ class DocumentState(Struct, frozen=True):
     objects: list[ObjectInfo]
     classes: list[str]
     """names of classes, as offered"""
-    history: tuple[Step | None, Step | None]
+    history: tuple[StepInfo | None, StepInfo | None]
     """edits to undo and to redo"""
     step: int
-    """the last entry that is not undone; 0: none"""
+    """the last step that is not undone; 0: none"""
     outdated: dict[int, list[FrameRange]]
     """first and last frame of each run of outdated frames, by object id"""
     range: FrameRange | None

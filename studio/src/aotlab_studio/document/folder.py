@@ -24,7 +24,7 @@ EXPORT = "export"
 """folder of the last export"""
 EXPORT_RECORD = "export.json"
 """record of an export in its folder, from `snapshot_for_export`"""
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
@@ -66,7 +66,7 @@ def read_header(database: Database) -> Header:
 
 def has_project(folder: Path) -> bool:
     """Return whether a folder holds a project; an empty folder does not count."""
-    return (folder / PROJECT_FILE).is_file() and not Database(folder).is_empty
+    return (folder / PROJECT_FILE).is_file() and not Database.open(folder).is_empty
 
 
 def find_project(path: Path) -> Path:
@@ -87,7 +87,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
         return path, project or find_project(path)
     if project is not None:
         raise InputError(f"--project {project}: {path} is a project already; remove the option")
-    stored_path = read_header(Database(path)).video.path
+    stored_path = read_header(Database.open(path)).video.path
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
@@ -97,7 +97,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_header(Database(folder)).video.levels if has_project(folder) else None
+    return read_header(Database.open(folder)).video.levels if has_project(folder) else None
 
 
 def read_job(folder: Path) -> sdk.JobRecord | None:
@@ -105,8 +105,8 @@ def read_job(folder: Path) -> sdk.JobRecord | None:
     return sdk.read_job_record(Path(os.path.realpath(folder)))
 
 
-def digest_results(folder: Path, video: StoredVideo | None = None) -> str:
-    """Return a digest of the run that has tracked results; empty without a record or output, or for another video.
+def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
+    """Return a digest of the run that wrote a folder; empty without a record or output, or for another video.
 
     An export of corrected masks does not change it.
     """

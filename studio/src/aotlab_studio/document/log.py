@@ -13,11 +13,11 @@ from msgspec import Meta, Struct, field
 from aotlab import sdk
 from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
-from aotlab_studio.document.objects import ObjectId, ObjectInfo
+from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
-"""``cancel`` undoes the entry made last, and keeps what could be redone before it"""
+"""``cancel`` undoes the step made last, and keeps what could be redone before it"""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
@@ -30,7 +30,7 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Request of a run of tracking; `ResultStore` has its masks. It starts from the masks at its entry.
+    """Request of a run of tracking; `TrackedMaskStore` has its masks. It starts from the masks at its step.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
@@ -43,13 +43,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     reference_frame: NonNegativeInt = 0
     """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from the reference frame to the keyframes beside it, in the background; ``empty``: hides older
-    layers; ``import``: read from results of a job"""
-    keyframes: list[NonNegativeInt] = []
+    """``correction``: from the reference frame to the drawn frames beside it, in the background; ``empty``: hides older
+    layers; ``import``: read from the output of `aotlab track`"""
+    drawn_frames: list[NonNegativeInt] = []
     """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
     frames between two are tracked from both"""
     source_digest: str = ""
-    """value of `digest_results` for an import; empty for results without a record"""
+    """value of `digest_output` for an import; empty without a record"""
 
 
 Removed = TypeVar("Removed")
@@ -59,7 +59,7 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     """Values of a document by key; ``Removed`` is the type of one that is removed."""
 
     objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
-    keyframes: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | Removed] = {}
+    drawn_masks: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | Removed] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: Mapping[NonNegativeInt, Layer | Removed] = {}
     merged: Mapping[ObjectId, ObjectId | Removed] = {}
@@ -68,7 +68,7 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
     """digest of the masks of a frame that are marked as checked"""
     notes: Mapping[NonNegativeInt, str | Removed] = {}
     ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
-    """frames of the job whose results it corrects, and frames to track; without one: all"""
+    """``job``: frames that `aotlab track` has tracked; ``track``: frames to track; all frames if unset"""
     classes: Mapping[str, NonNegativeInt | Removed] = {}
     """class ids by class name, as in loaded masks"""
     attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
@@ -78,7 +78,7 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
 class Changes(Values[None], frozen=True):
     """Values that an edit sets; None removes one.
 
-    ``Changes(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
+    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
     note on frame 3 is removed.
     """
 
@@ -86,19 +86,19 @@ class Changes(Values[None], frozen=True):
     def frames(self) -> list[int]:
         """Frames with drawn masks, and the first and last frame of each layer."""
         ends = [index for layer in self.layers.values() if layer for index in (layer.first, layer.last)]
-        return [*(index for index, masks in self.keyframes.items() if masks), *ends]
+        return [*(index for index, masks in self.drawn_masks.items() if masks), *ends]
 
     def drop_unchanged(self, state: State) -> Changes:
         """Return the values that a state does not have yet."""
         values = {}
         for name in self.__struct_fields__:
             old, new = getattr(state, name), getattr(self, name)
-            values[name] = {key: value for key, value in new.items() if old.get(key) != value}
+            values[name] = {key: value for key, value in new.items() if not is_same(old.get(key), value)}
         return Changes(**values)
 
 
 class State(Values[NoReturn], frozen=True):
-    """All values of a document after an entry, sorted by key, without those that were removed."""
+    """All values of a document after a step, sorted by key, without those that were removed."""
 
     def resolve(self, object_id: int) -> int:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
@@ -132,7 +132,7 @@ class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """id of the page's message that caused it"""
 
 
-class Entry(Signature, frozen=True, tag="edit"):
+class Step(Signature, frozen=True, tag="edit"):
     """One edit, which is undone as a whole."""
 
     title: str
@@ -153,17 +153,17 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     status: VideoStatus
     digest: str
     """`Snapshot.content_digest` of the masks and objects that it holds for"""
-    results_digest: str = field(default="", name="results")
-    """value of `digest_results` then; a status does not hold for results of another run"""
+    output_digest: str = ""
+    """value of `digest_output` then; a status does not hold for the output of another run"""
     note: str = ""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
-    """A version: a named entry."""
+    """A version: a named step."""
 
-    entry: int
+    step: int
     title: str = ""
 
 
@@ -176,7 +176,7 @@ class Status(NamedTuple):
     """who set it, or made the last edit that has made it *in progress*; empty: unknown"""
 
 
-Record = Entry | HeadRecord | StatusRecord | VersionRecord
+Record = Step | HeadRecord | StatusRecord | VersionRecord
 decode_record = msgspec.json.Decoder(Record).decode
 
 
@@ -186,31 +186,31 @@ class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
-        self.entries: dict[int, Entry] = {}
-        """entries by number, from 1"""
+        self.steps: dict[int, Step] = {}
+        """steps by number, from 1"""
         self.parents: dict[int, int] = {}
-        """entry before each entry; 0: none"""
+        """step before each step; 0: none"""
         self.undone: list[int] = []
-        """entries to redo, the next one last"""
+        """steps to redo, the next one last"""
         self._undone_before: list[int] = []
-        """`undone` before the last entry was made"""
+        """`undone` before the last step was made"""
         self.status: StatusRecord | None = None
         self.versions: list[VersionRecord] = []
         self.head = 0
-        """last entry that is not undone; 0: none"""
+        """last step that is not undone; 0: none"""
         self.last_import = 0
-        """last entry that read results of a job, before any edit; 0: none"""
+        """last import of `aotlab track` output before any edit; 0: none"""
         self.used_objects: set[int] = set()
         """all object ids ever used"""
         self.messages: dict[int | None, Record] = {}
         """last record by the page's message that caused it"""
-        self.layer_entries: dict[int, int] = {}
-        """entry that first added each layer"""
+        self.layer_steps: dict[int, int] = {}
+        """step that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._load()
 
     @property
-    def edited(self) -> bool:
+    def has_history(self) -> bool:
         """Whether a person has made an edit that is not undone, or can be redone."""
         return bool(self.undone) or self.head > self.last_import
 
@@ -226,7 +226,7 @@ class Log:
             self._apply(record)
 
     def state(self, number: int) -> State:
-        """Return the state after an entry; 0: the empty one."""
+        """Return the state after a step; 0: the empty one."""
         path, state = [], State()
         while number:
             if (cached := self._states.get(number)) is not None:
@@ -234,19 +234,19 @@ class Log:
                 break
             path.append(number)
             number = self.parents[number]
-        for entry in reversed(path):
-            state = state.apply(self.entries[entry].values)
-            self._states.put(entry, state)
+        for step in reversed(path):
+            state = state.apply(self.steps[step].values)
+            self._states.put(step, state)
         return state
 
     def list_reachable_layers(self) -> set[int]:
         """Return the layers that undo, redo and versions lead to."""
-        entries, number = [*self.undone], self.head
+        steps, number = [*self.undone], self.head
         while number:
-            entries.append(number)
+            steps.append(number)
             number = self.parents[number]
-        of_versions = (self.state(version.entry).layers for version in self.versions)
-        return set().union(*of_versions, *(self.entries[entry].values.layers for entry in entries))
+        of_versions = (self.state(version.step).layers for version in self.versions)
+        return set().union(*of_versions, *(self.steps[step].values.layers for step in steps))
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
@@ -257,19 +257,19 @@ class Log:
                 self._apply(decode_record(content))
 
     def _apply(self, record: Record) -> None:
-        """Apply a record; raise `LookupError` for an unknown entry."""
-        if isinstance(record, Entry):
+        """Apply a record; raise `LookupError` for an unknown step."""
+        if isinstance(record, Step):
             if any(item is not None and item.id != key for key, item in record.values.objects.items()):
                 raise KeyError("object id")
-            number, values = len(self.entries) + 1, record.values
-            self.entries[number], self.parents[number] = record, self.head
-            new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
+            number, values = len(self.steps) + 1, record.values
+            self.steps[number], self.parents[number] = record, self.head
+            new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_steps]
             if self.last_import == self.head and any(layer.kind == "import" for layer in new):
                 self.last_import = number
             self.head, self._undone_before, self.undone = number, self.undone, []
-            self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
+            self.used_objects.update(values.objects, *filter(None, values.drawn_masks.values()))
             self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
-            self.layer_entries = dict.fromkeys(values.layers, number) | self.layer_entries
+            self.layer_steps = dict.fromkeys(values.layers, number) | self.layer_steps
         elif isinstance(record, HeadRecord):
             if record.move == "redo":
                 self.head = self.undone.pop()
@@ -279,8 +279,8 @@ class Log:
         elif isinstance(record, StatusRecord):
             self.status = record
         else:
-            if record.entry not in self.entries:
-                raise KeyError(f"entry {record.entry}")
+            if record.step not in self.steps:
+                raise KeyError(f"step {record.step}")
             self.versions.append(record)
         if record.message_id is not None:
             self.messages[record.message_id] = record

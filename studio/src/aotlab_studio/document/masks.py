@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -22,7 +22,7 @@ from aotlab_studio.document.scores import Score
 MASK_CACHE_BYTES = 64 * 2**20
 """memory for decoded masks of each kind"""
 MAX_SCORES = 100_000
-"""largest number of scores kept in memory"""
+"""largest number of scores kept in memory, and of frames whose scores are kept in the project"""
 
 
 def encode_png(ids: np.ndarray) -> bytes:
@@ -90,54 +90,55 @@ def _digest_mask(mask: np.ndarray) -> str:
     return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
 
 
-class Result(Struct, frozen=True, omit_defaults=True):
+class TrackedMasks(Struct, frozen=True, omit_defaults=True):
     """Frame, scores and digest stored with a tracked mask."""
 
     frame: int
     """frame number; -1 in the last row of a finished layer"""
     scores: dict[int, Score] = {}
-    """score of each object with a result, by id"""
+    """score of each tracked object, by id"""
     absent: list[int] = []
-    """objects that are not tracked any more on this frame, without a result"""
+    """objects that are absent, so that their tracking has ended"""
     digest: str = ""
     """digest of the mask's PNG"""
     num_frames: int = 0
-    """number of frames with results, in the last row of a finished layer; if some are lost, it is unfinished"""
+    """number of tracked frames, in the last row of a finished layer; if some are lost, it is unfinished"""
     model: str = ""
     """result of `describe_model`, or the job that it was read from; empty: unknown"""
     row_id: int = 0
     """row id; 0: not stored yet"""
 
 
-decode_result = msgspec.json.Decoder(Result).decode
+decode_tracked_masks = msgspec.json.Decoder(TrackedMasks).decode
+decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
-class LayerResults:
-    """Results of a layer by frame; the last one counts."""
+class TrackedLayer:
+    """Tracked masks of a layer by frame; the last ones count."""
 
     def __init__(self, count: int) -> None:
-        self.frames: dict[int, Result] = {}
+        self.frames: dict[int, TrackedMasks] = {}
         self.coverage: dict[int, np.ndarray] = {}
-        """N int8 of each object: 1 on a frame with a result, -1 on one where it is absent, 0 on others"""
+        """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere"""
         self.finished = False
         self.missing = np.ones(count, bool)
-        """frames, N bool, without a result"""
+        """frames that are not tracked, N bool"""
 
-    def add(self, result: Result) -> None:
-        """Add the next result."""
-        frame = result.frame
-        self.finished = frame < 0 and len(self.frames) >= result.num_frames
+    def add(self, masks: TrackedMasks) -> None:
+        """Add the masks of a frame."""
+        frame = masks.frame
+        self.finished = frame < 0 and len(self.frames) >= masks.num_frames
         if not 0 <= frame < len(self.missing):
             return
-        self.frames[frame] = result
+        self.frames[frame] = masks
         self.missing[frame] = False
-        for object_id in {*self.coverage, *result.scores, *result.absent}:
+        for object_id in {*self.coverage, *masks.scores, *masks.absent}:
             covered = self.coverage.setdefault(object_id, np.zeros(len(self.missing), np.int8))
-            covered[frame] = 1 if object_id in result.scores else -(object_id in result.absent)
+            covered[frame] = 1 if object_id in masks.scores else -(object_id in masks.absent)
 
 
-class ResultStore:
-    """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
+class TrackedMaskStore:
+    """Tracked masks by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:
         size: height and width of the masks.
@@ -146,68 +147,85 @@ class ResultStore:
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self.count = database, size, count
-        self._layers: dict[int, LayerResults] = {}
+        self._layers: dict[int, TrackedLayer] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
-        self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
-        """scores of the objects of a frame, by a text that describes its masks"""
-        (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
-        """row id of the last result of all layers; 0: none"""
+        self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
+        self._new_scores: dict[str, bytes] = {}
+        """scores to store with the next frame"""
+        (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM tracked_masks")[0]
+        """last row id of all layers; 0: none"""
 
-    def open(self, layer_id: int) -> LayerResults:
-        """Return the results of a layer, which grow as it is tracked."""
+    def open(self, layer_id: int) -> TrackedLayer:
+        """Return the masks of a layer, which grow as it is tracked."""
         with self._lock:
             if layer_id not in self._layers:
                 self._layers[layer_id] = self._load_layer(layer_id)
             return self._layers[layer_id]
 
-    def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
+    def put(self, layer_id: int, masks: TrackedMasks, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""
         content = encode_png(ids)
         digest = hashlib.sha256(content).hexdigest()[:16]
-        self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
+        self._append(layer_id, msgspec.structs.replace(masks, digest=digest), content)
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as finished."""
-        self._append(layer_id, Result(-1, num_frames=len(self.open(layer_id).frames)), b"")
+        self._append(layer_id, TrackedMasks(-1, num_frames=len(self.open(layer_id).frames)), b"")
 
-    def read(self, result: Result) -> np.ndarray:
-        """Return the ids H×W of a result, read-only; raise `InputError` if they are damaged."""
+    def read(self, masks: TrackedMasks) -> np.ndarray:
+        """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
         return self._cache.get_or_compute(
-            result.row_id, lambda: decode_png(self.read_png(result)).reshape(self._size)
+            masks.row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size)
         )
 
+    def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
+        """Return the scores of the masks of a frame by their digest, measured once."""
+
+        def load() -> dict[int, Score]:
+            if content := self._database.read_content("scores", digest):
+                return decode_scores(content)
+            scores = measure()
+            self._new_scores[digest] = msgspec.json.encode(scores)
+            return scores
+
+        return self._scores.get_or_compute(digest, load)
+
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
-        """Remove results of other layers, damaged ones, and all but the last one of a frame of a layer."""
-        intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM results WHERE json_valid(note_text))"
+        """Remove masks of other layers, damaged and replaced masks, and old scores."""
+        intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM tracked_masks WHERE json_valid(note_text))"
         last = f"SELECT max(id) FROM {intact} GROUP BY layer, json_extract(note_text, '$.frame')"
         kept = f"layer IN ({','.join(map(str, layer_ids))}) AND id IN ({last})"
         with self._database.transaction() as connection:
-            connection.execute(f"DELETE FROM results WHERE NOT ({kept})")
+            connection.execute(f"DELETE FROM tracked_masks WHERE NOT ({kept})")
+            newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
+            connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
 
-    def _load_layer(self, layer_id: int) -> LayerResults:
-        layer = LayerResults(self.count)
-        rows = "SELECT id, note FROM results WHERE layer = ? ORDER BY id"
+    def _load_layer(self, layer_id: int) -> TrackedLayer:
+        layer = TrackedLayer(self.count)
+        rows = "SELECT id, note FROM tracked_masks WHERE layer = ? ORDER BY id"
         for row_id, metadata in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_result(metadata), row_id=row_id))
+                layer.add(msgspec.structs.replace(decode_tracked_masks(metadata), row_id=row_id))
         return layer
 
-    def read_png(self, result: Result) -> bytes:
-        """Return the PNG of a result; raise `InputError` if it is damaged."""
-        content = self._database.read_content("results", result.row_id)
-        if hashlib.sha256(content).hexdigest()[:16] != result.digest:
-            problem, remedy = f"the mask of frame {result.frame} is damaged", "clear tracking of the frame"
+    def read_png(self, masks: TrackedMasks) -> bytes:
+        """Return the PNG of a frame; raise `InputError` if it is damaged."""
+        content = self._database.read_content("tracked_masks", masks.row_id)
+        if hashlib.sha256(content).hexdigest()[:16] != masks.digest:
+            problem, remedy = f"the mask of frame {masks.frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
 
-    def _append(self, layer_id: int, result: Result, content: bytes) -> None:
-        """Append a result to a layer."""
-        layer, metadata = self.open(layer_id), msgspec.json.encode(result)
-        decode_result(metadata)  # check that it can be read back
+    def _append(self, layer_id: int, masks: TrackedMasks, content: bytes) -> None:
+        """Append a row to a layer."""
+        layer, metadata = self.open(layer_id), msgspec.json.encode(masks)
+        decode_tracked_masks(metadata)  # check that it can be read back
         with self._database.transaction() as connection:
             row = layer_id, metadata, content
-            row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
+            row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
+            scores, self._new_scores = self._new_scores, {}
+            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
         assert row_id is not None
-        layer.add(msgspec.structs.replace(result, row_id=row_id))
+        layer.add(msgspec.structs.replace(masks, row_id=row_id))
         self.last_row = row_id

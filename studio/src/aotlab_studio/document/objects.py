@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from aotlab import InputError, sdk
@@ -89,13 +91,19 @@ def split_attributes(
     shared = {
         name: value
         for name, value in first.items()
-        if is_attribute(name, value) and all(values.get(name) == value for values in others)
+        if is_attribute(name, value) and all(is_same(values.get(name), value) for values in others)
     }
     varying = {
         frame: {name: value for name, value in values.items() if name not in {"name", *shared}}
         for frame, values in by_frame.items()
     }
     return shared, varying if any(varying.values()) else {}
+
+
+def is_same(first: object, second: object) -> bool:
+    """Return whether two values are the same in JSON, unlike 1 and true, which are equal in Python."""
+    texts = {json.dumps(msgspec.to_builtins(value), sort_keys=True) for value in (first, second)}
+    return len(texts) == 1
 
 
 def require_name(person: str) -> None:

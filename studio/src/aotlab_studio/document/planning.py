@@ -52,7 +52,7 @@ def plan_request(
     object_ids = snapshot.objects.keys() - snapshot.locked_ids
     if snapshot.objects and not object_ids:
         raise InputError("tracking: all objects are locked; unlock one first")
-    frames = sorted({start, *(index for index in snapshot.keyframes if first <= index <= last)})
+    frames = sorted({start, *(index for index in snapshot.drawn_frames if first <= index <= last)})
     references = [index for index in frames if snapshot.labels(index).any()]
     if direction == "forward":
         references = [index for index in references if index >= start][:1]
@@ -65,7 +65,7 @@ def plan_request(
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
     reference = references.pop(references.index(start) if start in references else 0)
-    return Layer(snapshot.list_ids_in_layers(object_ids), first, last, reference, direction, references)
+    return Layer(snapshot.with_merged_ids(object_ids), first, last, reference, direction, references)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
@@ -74,13 +74,14 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     An object is tracked from its new mask, or from the nearest one if its mask is removed.
 
     Args:
-        before: the document before the edit, whose results the edit keeps; its keyframes are passed too.
+        before: the document before the edit, with the tracked masks, which the edit keeps, and its own drawn frames.
         frames: frames whose drawn masks the edit sets or removes, in order.
     """
-    has_result, layers = _flag_results(before), list[Layer]()
-    if not has_result.any():
+    is_tracked, layers = _flag_tracked(before), list[Layer]()
+    if not is_tracked.any():
         return layers
-    drawn_ids = {*chain.from_iterable(side.keyframe(index) for side in (before, after) for index in frames)}
+    drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
+    drawn_ids = {*chain.from_iterable(drawn)}
     for object_id in sorted({after.state.resolve(key) for key in drawn_ids} - {0}):
         old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
         references, drawn_frames = set[int](), [*new]
@@ -90,68 +91,74 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
             elif frame in old and frame not in new:
                 place = bisect_left(drawn_frames, frame)
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
-                is_absent = object_id in after.keyframe(frame)  # which tracking does not pass
+                is_absent = object_id in after.drawn_masks(frame)  # which tracking does not pass
                 references.update(earlier + later if is_absent else earlier or later)
-        layers += _plan_object(before, after, object_id, sorted(references), has_result)
+        layers += _plan_object(before, after, object_id, sorted(references), is_tracked)
     return layers
 
 
 def _plan_object(
-    before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], has_result: np.ndarray
+    before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], is_tracked: np.ndarray
 ) -> Iterator[Layer]:
-    """Yield the layers that track an object from some of its keyframes, if frames depend on them.
+    """Yield the layers that track an object from its changed masks, on ``references``, if frames depend on them.
 
-    They cover frames with results, present or to come, up to the keyframes of the object before and after; before a
-    keyframe, only frames that have results of the object or are between two of its masks. ``has_result``, N bool, flags
-    the frames that have results of any object before the edit.
+    ========================================= ================================================================
+    frames before, from the mask before       all drawn or tracked: tracked from both masks
+    (or from the start)                       otherwise: those next to the changed mask that show the object
+    frames after, up to the next mask         all drawn or tracked, and it has changed too: left to its layer
+    (or to the end)                           otherwise: those next to the changed mask that are tracked
+    none of these                             no layer
+    ========================================= ================================================================
+
+    ``is_tracked``, N bool, flags the frames that were tracked before the edit, or waited for it.
     """
-    object_ids, drawn_masks = after.list_ids_in_layers([object_id]), after.state.keyframes
-    object_keyframes = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
-    has_own_result, is_annotated = _flag_results(before, object_ids), has_result.copy()
-    is_annotated[[*before.keyframes, *after.keyframes]] = True
+    object_ids, drawn_masks = after.with_merged_ids([object_id]), after.state.drawn_masks
+    object_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
+    shows_object, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
+    is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
 
-    def is_blended(previous: int, frame: int) -> bool:
-        """Return whether the frames between two keyframes of the object are tracked from both."""
+    def is_tracked_from_both(previous: int, frame: int) -> bool:
+        """Return whether the frames between two drawn frames of the object are tracked from both."""
         gap, is_drawn = slice(previous + 1, frame), previous >= 0 and bool(drawn_masks[previous][object_id])
-        return is_drawn and bool(is_annotated[gap].all() and has_result[gap].any())
+        return is_drawn and bool(is_annotated[gap].all() and is_tracked[gap].any())
 
     for frame in references:
-        place = bisect_left(object_keyframes, frame)
-        previous, following = object_keyframes[place - 1], object_keyframes[place + 1]
-        last = frame
-        if not (following in references and is_blended(frame, following)):  # whose correction covers them
-            end = frame + 1 + _measure_run(is_annotated[frame + 1 : following])
-            last += int(np.flatnonzero(has_result[frame:end]).max(initial=0))
-        if is_blended(previous, frame):
+        place = bisect_left(object_frames, frame)
+        previous, following = object_frames[place - 1], object_frames[place + 1]
+        end = frame + 1 + _count_leading(is_annotated[frame + 1 : following])
+        last = frame + int(np.flatnonzero(is_tracked[frame:end]).max(initial=0))
+        if following in references and is_tracked_from_both(frame, following):
+            last = frame
+        if is_tracked_from_both(previous, frame):
             yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
-            continue
-        first = frame - _measure_run(has_own_result[previous + 1 : frame][::-1])
-        if first < last:
-            yield Layer(object_ids, first, last, frame, "correction")
+        else:
+            first = frame - _count_leading(shows_object[previous + 1 : frame][::-1])
+            if first < last:
+                yield Layer(object_ids, first, last, frame, "correction")
 
 
-def _measure_run(flags: np.ndarray) -> int:
+def _count_leading(flags: np.ndarray) -> int:
     """Return the number of true flags, N bool, before the first false one."""
     return len(flags) if flags.all() else int(flags.argmin())
 
 
-def _flag_results(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames that have results of objects or wait for them, as `Snapshot.flag_tracked`."""
-    has_result = snapshot.flag_tracked(layer_objects)
+def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    """Flag the frames on which objects are tracked or wait for it, as `Snapshot.flag_tracked`."""
+    is_tracked = snapshot.flag_tracked(layer_objects)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layers[layer_id]
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
-            has_result[layer.first : layer.last + 1] = True
-    return has_result
+            is_tracked[layer.first : layer.last + 1] = True
+    return is_tracked
 
 
 def plan_spans(layer: Layer) -> list[Span]:
     """Return the spans of a layer in the order of tracking."""
-    first, last, start, keyframes = layer.first, layer.last, layer.reference_frame, layer.keyframes
-    references = tuple(sorted({start, *keyframes}))
-    if layer.kind == "both" and keyframes:
+    first, last, start, drawn_frames = layer.first, layer.last, layer.reference_frame, layer.drawn_frames
+    references = tuple(sorted({start, *drawn_frames}))
+    if layer.kind == "both" and drawn_frames:
         frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
         return [Span(*frames, references, start)]
     backward = range(start - 1, first - 1, -1)
-    before = Span(range(first, start), backward, references) if keyframes else Span(backward=backward)
+    before = Span(range(first, start), backward, references) if drawn_frames else Span(backward=backward)
     return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]

@@ -1,14 +1,14 @@
-"""Objects, masks, scores and outdated frames of a document at an entry of its log; read-only, without a lock.
+"""Objects, masks, scores and outdated frames of a document at a step of its log; read-only, without a lock.
 
-A keyframe holds drawn masks: which pixels of a frame are an object's; an empty mask says that the object is absent.
-Every other object shows the newest layer of the history that has a result for it on the frame.
+A drawn mask says which pixels of a frame are an object's; an empty one says that the object is absent.
+Every other object shows the newest layer of the history that has tracked it on the frame.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -17,38 +17,45 @@ import numpy as np
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import LayerResults, MaskStore, Result, ResultStore
+from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
 
-UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
+UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
 """marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
 class Snapshot:
-    """Masks, scores and objects of the document at an entry of its log, 0: before the first one.
+    """Masks, scores and objects of the document at a step of its log, 0: before the first one.
 
-    Layers are read lazily; one that is still being tracked shows its current results.
+    Layers are read lazily; later tracking does not change a frame that was read once.
     """
 
-    def __init__(self, log: Log, entry: int, state: State, masks: MaskStore, results: ResultStore) -> None:
-        self.entry, self.state = entry, state
+    def __init__(
+        self, log: Log, step: int, state: State, masks: MaskStore, tracked_masks: TrackedMaskStore
+    ) -> None:
+        self.step, self.state = step, state
         self.objects = state.objects
         """objects that are not deleted by id, oldest first"""
-        self.count, self.size = results.count, masks.size
-        self._log, self._masks, self._results = log, masks, results
-        self._layers: Mapping[int, LayerResults] = {}
-        """results of layers that were copied"""
+        self.count, self.size = tracked_masks.count, masks.size
+        self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
+        self._tracked_masks_by_frame: dict[int, list[tuple[int, TrackedMasks, list[int]]]] = {}
 
     def with_state(self, state: State) -> Snapshot:
         """Return what another state shows."""
-        return Snapshot(self._log, self.entry, state, self._masks, self._results)
+        return Snapshot(self._log, self.step, state, self._masks, self._tracked_masks)
 
-    def freeze(self) -> Snapshot:
-        """Return a copy that later results do not change."""
+    def with_tracked_frame(self, frame: int) -> Snapshot:
+        """Return what shows after masks were tracked on a frame; only this frame is computed again."""
+        layer_ids = {key: newest.copy() for key, newest in self.visible_layers.items()}
+        for newest in layer_ids.values():
+            newest[frame] = 0
         snapshot = self.with_state(self.state)
-        snapshot._layers = {layer_id: deepcopy(self.open_layer(layer_id)) for layer_id in self.unfinished}
+        snapshot.__dict__["drawn_frames"] = self.drawn_frames  # cached properties
+        snapshot.__dict__["visible_layers"] = snapshot._find_visible_layers(
+            layer_ids, range(frame, frame + 1)
+        )
         return snapshot
 
     @property
@@ -70,7 +77,7 @@ class Snapshot:
 
     @property
     def editable_range(self) -> FrameRange:
-        """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
+        """First and last frame that may be drawn or tracked: those that `aotlab track` has tracked, or all."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
     def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
@@ -83,94 +90,101 @@ class Snapshot:
                 attributes[item.id] = {index: {**values, **constant} for index, values in changes.items()}
         return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
 
-    def open_layer(self, layer_id: int) -> LayerResults:
-        """Return the results of a layer."""
-        return self._layers.get(layer_id) or self._results.open(layer_id)
-
     # Masks
 
-    def keyframe(self, index: int) -> dict[int, str]:
+    def drawn_masks(self, index: int) -> dict[int, str]:
         """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
-        masks = self.state.keyframes.get(index, {})
+        masks = self.state.drawn_masks.get(index, {})
         return {key: value for key, value in masks.items() if key in self.state.objects}
 
     @cached_property
-    def keyframes(self) -> list[int]:
+    def drawn_frames(self) -> list[int]:
         """Frames with drawn masks."""
-        return [index for index in self.state.keyframes if self.keyframe(index)]
+        return [index for index in self.state.drawn_masks if self.drawn_masks(index)]
 
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
         """Return the drawn masks with pixels of an object and of those merged into it, united, as digests by frame."""
         state = self.state if state is None else state
-        ids = state.objects.keys() & self.list_ids_in_layers([object_id])
+        ids = state.objects.keys() & self.with_merged_ids([object_id])
         return {
             frame: self._masks.unite(digests)
-            for frame, masks in state.keyframes.items()
+            for frame, masks in state.drawn_masks.items()
             if (digests := [digest for key in ids if (digest := masks.get(key))])
         }
 
-    def list_ids_in_layers(self, object_ids: Collection[int]) -> list[int]:
+    def with_merged_ids(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids under which layers store objects: their own, and those of objects merged into them."""
         merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
         return sorted({*object_ids, *merged_ids})
 
     @cached_property
-    def newest_layer_ids(self) -> dict[int, np.ndarray]:
+    def visible_layers(self) -> dict[int, np.ndarray]:
         """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
-        layer_ids: dict[int, np.ndarray] = {}
+        return self._find_visible_layers({}, range(self.count))
+
+    def _find_visible_layers(self, layer_ids: dict[int, np.ndarray], frames: range) -> dict[int, np.ndarray]:
+        """Return `visible_layers`, with those of some frames written into ``layer_ids``."""
         for layer_id, layer in self.state.layers.items():
-            frames = slice(layer.first, layer.last + 1)
+            overlap = slice(max(frames.start, layer.first), min(frames.stop, layer.last + 1))
+            if overlap.start >= overlap.stop:
+                continue
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                coverage = dict(self.open_layer(layer_id).coverage)
+                coverage = dict(self._tracked_masks.open(layer_id).coverage)
             for object_id, covered in coverage.items():
-                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
-                np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
+                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[overlap]
+                np.copyto(newest, layer_id * covered[overlap].astype(np.int64), where=covered[overlap] != 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
-        """Flag the frames with results of objects, by their ids in layers, N bool; None: of any object."""
-        layer_ids = self.newest_layer_ids
+        """Flag the frames on which objects are tracked, by their ids in layers, N bool; None: any object."""
+        layer_ids = self.visible_layers
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
 
     @cached_property
     def tracked_frames(self) -> list[int]:
-        """Frames with a result of tracking."""
+        """Frames with tracked masks."""
         return np.flatnonzero(self.flag_tracked()).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
-        return sorted({*self.keyframes, *self.tracked_frames})
+        flags = self.flag_tracked()
+        flags[self.drawn_frames] = True
+        return np.flatnonzero(flags).tolist()
 
-    def list_results(self, index: int) -> list[tuple[int, Result, list[int]]]:
-        """Return layer, result and ids of the objects whose tracked masks show on a frame, the oldest layer first."""
-        drawn_masks, layers = self.keyframe(index), dict[int, list[int]]()
-        for object_id, newest in self.newest_layer_ids.items():
-            layer_id = int(newest[index])
-            if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
-                layers.setdefault(layer_id, []).append(object_id)
-        return [(key, self.open_layer(key).frames[index], ids) for key, ids in sorted(layers.items())]
+    def list_tracked_masks(self, index: int) -> list[tuple[int, TrackedMasks, list[int]]]:
+        """Return each layer that shows on a frame, oldest first: its id, masks, and ids of the objects that show."""
+        if (shown := self._tracked_masks_by_frame.get(index)) is None:
+            drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
+            for object_id, newest in self.visible_layers.items():
+                layer_id = int(newest[index])
+                if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
+                    layers.setdefault(layer_id, []).append(object_id)
+            stored = self._tracked_masks
+            shown = [(key, stored.open(key).frames[index], ids) for key, ids in sorted(layers.items())]
+            self._tracked_masks_by_frame[index] = shown
+        return shown
 
     def labels(self, index: int) -> np.ndarray:
         """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
-        for _, result, object_ids in self.list_results(index):
-            ids = self._results.read(result)
+        for _, masks, object_ids in self.list_tracked_masks(index):
+            ids = self._tracked_masks.read(masks)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
             layer_labels = table[ids]
             labels = np.where(layer_labels > 0, layer_labels, labels)
-        drawn_labels = self.keyframe_labels(index)
+        drawn_labels = self.drawn_labels(index)
         return np.where(drawn_labels > 0, drawn_labels, labels)
 
-    def keyframe_labels(self, index: int) -> np.ndarray:
+    def drawn_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
         labels = np.zeros(self.size, np.uint16)
         try:
-            for object_id, digest in self.keyframe(index).items():
+            for object_id, digest in self.drawn_masks(index).items():
                 labels[self._masks.read(digest)] = object_id
         except InputError as error:
             raise InputError(f"frame {index}: {error}") from error
@@ -182,37 +196,36 @@ class Snapshot:
         Pixels that other masks cover count for none of them. A merged object has the confidence, disagreement and
         signals of its largest mask.
         """
-        drawn_masks, results = self.keyframe(index), self.list_results(index)
+        drawn_masks, shown = self.drawn_masks(index), self.list_tracked_masks(index)
         tracked = list[tuple[int, Score]]()
-        for _, result, object_ids in results:
-            scores = result.scores
+        for _, masks, object_ids in shown:
+            scores = masks.scores
             tracked += [(self.state.resolve(key), scores[key]) for key in object_ids if key in scores]
         largest = dict(sorted(tracked, key=lambda item: item[1].area))
-        if not drawn_masks and len(results) < 2 and len(largest) == len(tracked):
+        if not drawn_masks and len(shown) < 2 and len(largest) == len(tracked):
             return largest
 
         def measure() -> dict[int, Score]:
-            try:
-                labels = self.labels(index)
-            except InputError:  # a damaged mask, which is reported when the frame is shown
-                return largest
+            labels = self.labels(index)
             return clip_scores(largest, labels) | measure_scores(labels, drawn_masks)
 
-        return self._results.scores.get_or_compute((self._describe_frame(index), *largest.items()), measure)
+        with suppress(InputError):  # a damaged mask, which is reported when the frame is shown
+            return self._tracked_masks.read_scores(digest_values(self.digest_frame(index), largest), measure)
+        return largest
 
     def require_intact_masks(self) -> None:
         """Raise `InputError` if a mask that shows is damaged."""
         for index in self.annotated_frames:
-            self.keyframe_labels(index)
-            for _, result, _ in self.list_results(index):
-                self._results.read_png(result)
+            self.drawn_labels(index)
+            for _, masks, _ in self.list_tracked_masks(index):
+                self._tracked_masks.read_png(masks)
 
     # Content
 
     @cached_property
     def masks_digest(self) -> str:
         """Digest of the visible masks; equal for equal masks."""
-        return digest_values(*map(self._describe_frame, self.annotated_frames))
+        return digest_values(*map(self.digest_frame, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -227,28 +240,24 @@ class Snapshot:
         return digest_values(self.masks_digest, self.objects_digest)
 
     def digest_frame(self, index: int) -> str:
-        """Return a digest of the visible masks of a frame."""
-        return digest_values(self._describe_frame(index))
+        """Return a digest of the visible masks of a frame: its drawn masks, and the content of its layers by id."""
+        layers = [
+            (masks.digest, [(key, self.state.resolve(key)) for key in object_ids])
+            for _, masks, object_ids in self.list_tracked_masks(index)
+        ]
+        return digest_values(index, sorted(self.drawn_masks(index).items()), layers)
 
     @cached_property
     def checked_frames(self) -> list[int]:
         """Frames that are marked as checked, and whose masks have not changed since."""
         return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
 
-    def _describe_frame(self, index: int) -> str:
-        """Return the visible masks of a frame as text: its drawn masks, and the content of its layers by id."""
-        layers = [
-            (result.digest, [(key, self.state.resolve(key)) for key in object_ids])
-            for _, result, object_ids in self.list_results(index)
-        ]
-        return repr((index, sorted(self.keyframe(index).items()), layers))
-
     def list_models(self) -> list[dict[str, Any]]:
-        """Return ``layer``, ``model`` (`Result.model`) and ``frames`` that show its masks, oldest layer first."""
+        """Return ``layer``, ``model`` (`TrackedMasks.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
-            for layer_id, result, _ in self.list_results(index):
-                shown.setdefault((layer_id, result.model), np.zeros(self.count, bool))[index] = True
+            for layer_id, masks, _ in self.list_tracked_masks(index):
+                shown.setdefault((layer_id, masks.model), np.zeros(self.count, bool))[index] = True
         runs = {key: find_runs(shown[key]) for key in sorted(shown)}
         return [{"layer": key, "model": model, "frames": runs[key, model]} for key, model in runs]
 
@@ -258,15 +267,15 @@ class Snapshot:
     def unfinished(self) -> list[int]:
         """Layers that are not finished, oldest first."""
         layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
-        return [key for key in layers if not self.open_layer(key).finished]
+        return [key for key in layers if not self._tracked_masks.open(key).finished]
 
     @cached_property
     def pending(self) -> list[int]:
         """Unfinished layers that are needed, oldest first."""
-        return [key for key in self.unfinished if self.needs_layer(key)]
+        return [key for key in self.unfinished if self.has_frames_left(key)]
 
-    def needs_layer(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, and has a frame to track: without a result or a newer layer.
+    def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
+        """Return whether a layer is in the history, and has a frame left to track, which no newer layer covers.
 
         With ``ignore_corrections``, newer corrections do not count.
         """
@@ -275,9 +284,9 @@ class Snapshot:
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = self.open_layer(layer_id).missing.copy()
+        waiting = self._tracked_masks.open(layer_id).missing.copy()
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.keyframes))
+        is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
         waiting[layer.reference_frame] &= is_passed
         for key, newer in layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
@@ -299,23 +308,23 @@ class Snapshot:
     def outdated(self) -> dict[int, np.ndarray]:
         """Outdated frames of each object, N bool.
 
-        They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off before it had their result, and no newer layer has one.
+        They are not drawn, and either a drawn frame that they were tracked from has changed since, or a layer that is
+        to cover them waits, runs or was cut off before it tracked them, and no newer layer has.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames, results = slice(layer.first, layer.last + 1), self.open_layer(layer_id)
-            missing = results.missing & (layer_id in self.pending)
+            frames, masks = slice(layer.first, layer.last + 1), self._tracked_masks.open(layer_id)
+            missing = masks.missing & (layer_id in self.pending)
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
-                    newest = self.newest_layer_ids.get(object_id, np.zeros(self.count, np.int64))[frames]
+                    newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))[frames]
                     waiting = missing[frames] & (np.abs(newest) <= layer_id)
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
                     outdated[target_id][frames] |= waiting | changed
-        for index in self.keyframes:
-            for object_id in self.keyframe(index):
+        for index in self.drawn_frames:
+            for object_id in self.drawn_masks(index):
                 outdated[object_id][index] = False
         return outdated
 
@@ -328,15 +337,15 @@ class Snapshot:
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
         """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""
-        layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
+        layer, step = self.state.layers[layer_id], self._log.layer_steps[layer_id]
         new_masks = self.find_drawn_masks(object_id)
-        old_masks = self.find_drawn_masks(object_id, self._log.state(entry))
+        old_masks = self.find_drawn_masks(object_id, self._log.state(step))
         frames, index = sorted({*new_masks, *old_masks}), np.arange(layer.first, layer.last + 1)
         differs = [new_masks.get(frame) != old_masks.get(frame) for frame in frames]
         changed = np.array([False, *differs, False])
         before = changed[np.searchsorted(frames, index, "right")]
         after = changed[np.searchsorted(frames, index, "left") + 1]
-        references = layer.reference_frame, *layer.keyframes
+        references = layer.reference_frame, *layer.drawn_frames
         return ((index >= min(references)) & before) | ((index < max(references)) & after)
 
     # Timeline
@@ -360,11 +369,11 @@ class Snapshot:
         seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects}
         for index in frames:
             marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
-            drawn_masks = self.keyframe(index)
-            scores = self.scores(index) if self.list_results(index) else {}  # drawn masks need none
+            drawn_masks = self.drawn_masks(index)
+            scores = self.scores(index) if self.list_tracked_masks(index) else {}  # drawn masks need none
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-            marks |= {key: KEYFRAME if digest else KEYFRAME_ABSENT for key, digest in drawn_masks.items()}
+            marks |= {key: DRAWN if digest else DRAWN_ABSENT for key, digest in drawn_masks.items()}
             for key in marks:
                 seen[key][index] = key in drawn_masks or key not in scores or scores[key].visible
         for object_id, seen_on in seen.items():

@@ -4,7 +4,7 @@ import { createElement, element, elements, formatCount } from './dom.js';
 import { onSubmit } from './fields.js';
 import { CANCELED, closeToasts, showHint, showToast } from './messages.js';
 
-/** Return title, author and local time of a step. @param {import('./protocol.js').Step} step */
+/** Return title, author and local time of a step. @param {import('./protocol.js').StepInfo} step */
 function formatStep({ title, author, time }) {
   const date = new Date(time);
   const format = /** @type {const} */ ({ dateStyle: 'medium', timeStyle: 'short' });

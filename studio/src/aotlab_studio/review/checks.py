@@ -91,7 +91,7 @@ def find_checks(
 def list_checks(snapshot: Snapshot) -> list[Check]:
     """Return the frames to check, the worst first; none that is marked as checked."""
     scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
-    drawn_ids = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
+    drawn_ids = {index: frozenset(snapshot.drawn_masks(index)) for index in snapshot.drawn_frames}
     return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 

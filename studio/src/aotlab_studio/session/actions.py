@@ -15,7 +15,7 @@ import msgspec
 from aotlab import InputError
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EDITS, EditResult
-from aotlab_studio.document.log import Entry
+from aotlab_studio.document.log import Step
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
@@ -63,7 +63,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
     with document.lock if action in EDITS else nullcontext():  # its message may arrive twice at once
         if (record := document.log.messages.get(view.document.actor.message_id)) is not None:
             returns_edit = signature(action, eval_str=True).return_annotation is EditResult
-            if not (isinstance(record, Entry) and returns_edit):
+            if not (isinstance(record, Step) and returns_edit):
                 return None
             # losses are not stored
             return EditResult(next(iter(record.values.objects), values.get("object_id", 0)))

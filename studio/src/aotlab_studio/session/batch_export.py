@@ -48,7 +48,7 @@ def list_exports(
                     classes[name] = classes.get(name) or class_ids.get(name)
             else:
                 set_status = document.log.status.status if document.log.status else "open"
-                if document.new_results and set_status in FINAL_STATUSES:
+                if document.unimported_digest and set_status in FINAL_STATUSES:
                     raise InputError(f"tracked again since it was {set_status}; set its status again")
                 status = document.status.value
                 has_masks = status == "rejected" and clip.is_video and not is_shared

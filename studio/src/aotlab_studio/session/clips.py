@@ -8,7 +8,7 @@ from pathlib import Path
 from aotlab import sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, find_project, has_project, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
 from aotlab_studio.document.log import FrameRange, digest_values
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import read_json, stat_file
@@ -74,7 +74,7 @@ class BatchClip:
             check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}")
             for check in self.review.check
         ]
-        digest = digest_values(digest_results(self.path))  # `Document.status_digest` of a new project
+        digest = digest_values(digest_output(self.path))  # `Document.status_digest` of a new project
         return Clip(self.name, self.job.frames, len(self.review.objects), digest=digest, sentences=sentences)
 
     def read_document(self) -> Document | None:
@@ -98,7 +98,7 @@ def describe_document(name: str, document: Document) -> Clip:
 def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], list[int]]:
     """Return the range to track, and its frames with drawn masks and with masks of any kind."""
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
-    drawn = [index for index in snapshot.keyframes if first <= index <= last]
+    drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
     annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
     return (first, last), drawn, annotated
 

@@ -75,7 +75,7 @@ def export_masks(
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
-            drawn_ids = frozenset(snapshot.keyframe(index))
+            drawn_ids = frozenset(snapshot.drawn_masks(index))
             tracked = sdk.TrackedFrame(index, image, prediction, frames.source.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
@@ -95,9 +95,10 @@ def snapshot_for_export(
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Return the current masks, which later tracking does not change, and their record for JSON."""
     with document.lock:
-        snapshot, status = document.snapshot.freeze(), document.status
+        snapshot, status = document.snapshot, document.status
         return snapshot, {
-            "edit": snapshot.entry, "status": status.value, "note": status.note, "digest": snapshot.masks_digest,
+            "edit": snapshot.step, "status": status.value, "note": status.note,
+            "digest": snapshot.masks_digest,  # reads all frames, which later tracking then does not change
             "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
             "models": snapshot.list_models(), "objects": snapshot.objects_digest,
         }  # fmt: skip

@@ -19,7 +19,7 @@ import numpy as np
 from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT_RECORD
-from aotlab_studio.document.log import Changes, Entry
+from aotlab_studio.document.log import Changes, Step
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
@@ -86,8 +86,8 @@ def load_upload(
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
         stored = document.log.messages.get(document.actor.message_id)
-        if isinstance(stored, Entry):  # sent again; losses are not stored
-            return LoadedMasks(sorted(stored.values.keyframes), {}, document.log.head)
+        if isinstance(stored, Step):  # sent again; losses are not stored
+            return LoadedMasks(sorted(stored.values.drawn_masks), {}, document.log.head)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
         if targets is None:
@@ -100,10 +100,10 @@ def load_upload(
         if not targets:
             raise InputError("mask: all its objects are locked or hidden; unlock or show them first")
         ids, changes = _find_objects(document, annotations, targets, names, table)
-        keyframes, new_pngs, losses = _draw_masks(document, annotations, ids)
+        drawn_masks, new_pngs, losses = _draw_masks(document, annotations, ids)
         unchanged |= protected_ids & losses.keys()
         losses = {key: count for key, count in losses.items() if key not in protected_ids}
-        changes = msgspec.structs.replace(changes, keyframes=keyframes)
+        changes = msgspec.structs.replace(changes, drawn_masks=drawn_masks)
         document.edit_masks("load masks", changes, min(annotations.frames), new_pngs)
         return LoadedMasks(sorted(annotations.frames), losses, document.log.head, sorted(unchanged))
 
@@ -175,23 +175,23 @@ def _find_objects(
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new keyframes, their PNGs, and the pixels that objects without an id in the file lose, or keep."""
+    """Return the new drawn masks, their PNGs, and the pixels that objects without an id in the file lose, or keep."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
-    keyframes = {frame: snapshot.keyframe(frame) for frame in annotations.frames}
+    drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
         loaded, before = annotations.mask(frame), snapshot.labels(frame)
-        drawn, regions = snapshot.keyframe_labels(frame), annotations.frames[frame]
+        drawn, regions = snapshot.drawn_labels(frame), annotations.frames[frame]
         for target in dict.fromkeys(ids[region.object_id] for region in regions if region.object_id in ids):
             mask = np.isin(loaded, [key for key in ids if ids[key] == target])
             losses.update(before[mask & ~np.isin(before, [0, *ids.values()])].tolist())
             free = mask & ~np.isin(before, snapshot.protected_ids)
             if free.any() or not mask.any():  # absent, or covered by another object of the file
-                keyframes[frame][target] = ""
+                drawn_masks[frame][target] = ""
                 drawn[drawn == target] = 0
                 drawn[free] = target
-        for object_id in keyframes[frame]:
-            keyframes[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
-    return keyframes, new_pngs, dict(losses)
+        for object_id in drawn_masks[frame]:
+            drawn_masks[frame][object_id] = document.masks.encode(drawn == object_id, new_pngs)
+    return drawn_masks, new_pngs, dict(losses)
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:

@@ -16,7 +16,7 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import Result
+from aotlab_studio.document.masks import TrackedMasks
 from aotlab_studio.document.planning import plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
@@ -38,13 +38,17 @@ PROPAGATION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Job that tracks a layer from the masks at its entry, until the layer leaves the history."""
+    """Job that tracks a layer from the masks at its step, until the layer leaves the history."""
 
-    def __init__(self, document: Document, layer_id: int) -> None:
+    def __init__(
+        self, document: Document, layer_id: int, find_delay: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self._find_delay = find_delay
+        """returns the number of seconds before the next frame may be tracked"""
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self.is_correction = self.layer.kind == "correction"
         self._document = document
-        self._start_snapshot = document.take_snapshot(document.log.layer_entries[layer_id])
+        self._start_snapshot = document.take_snapshot(document.log.layer_steps[layer_id])
         self._spans = plan_spans(self.layer)
         self.total = sum(len(span.forward) + len(span.backward) for span in self._spans)
         self.done = self.overwritten_pixels = 0
@@ -55,8 +59,6 @@ class TrackingJob:
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self.stop_mode: StopMode | None = None
-        self.quiet_until = 0.0
-        """time (`time.monotonic`) before which it does not track"""
         self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
@@ -120,11 +122,11 @@ class TrackingJob:
             self._ended.set()
 
     def _undo_empty_request(self) -> None:
-        """Undo a request without a result; after other edits, finish its layer, so that no frame is outdated."""
+        """Undo a request that tracked no frame; after other edits, finish its layer, so that no frame is outdated."""
         document, is_interrupted = self._document, self.stop_mode == "interrupt"
-        if is_interrupted or self.is_correction or document.results.open(self.layer_id).frames:
+        if is_interrupted or self.is_correction or document.tracked_masks.open(self.layer_id).frames:
             return
-        if not document.cancel(document.log.layer_entries[self.layer_id]):
+        if not document.cancel(document.log.layer_steps[self.layer_id]):
             document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
@@ -134,39 +136,39 @@ class TrackingJob:
         document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
-        results = (
+        tracked_frames = (
             track_span(tracker, document.frames, self._start_snapshot, span, document.folder)
             for span in self._spans
             if not self.stop_mode
         )
-        for result in chain.from_iterable(results):
+        for tracked in chain.from_iterable(tracked_frames):
             if not (self._resumed.is_set() or self.stop_mode):
                 self._set_status("paused")
                 self._resumed.wait()
-            while (delay := self.quiet_until - time.monotonic()) > 0 and not self._stopped.wait(delay):
+            while (delay := self._find_delay()) > 0 and not self._stopped.wait(delay):
                 pass
             if self.stop_mode:
                 return
-            if not (result.partial or self._store(result, model)):
+            if not (tracked.partial or self._store(tracked, model)):
                 self.stop("interrupt")  # redo or an unlock may bring it back
                 return
             self.done += 1
-            self.frame = result.index
+            self.frame = tracked.index
             self._times.append(time.perf_counter())
             self._set_status("running")
 
-    def _store(self, result: SpanFrame, model: str) -> bool:
-        """Store the layer's objects of a result; return whether the layer is still needed."""
-        document, index, object_ids = self._document, result.index, {*self.layer.objects}
-        prediction = result.prediction
+    def _store(self, tracked: SpanFrame, model: str) -> bool:
+        """Store the masks of the layer's objects; return whether the layer is still needed."""
+        document, index, object_ids = self._document, tracked.index, {*self.layer.objects}
+        prediction = tracked.prediction
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = self._start_snapshot.list_ids_in_layers({*scores, *(object_ids & result.absent_ids)})
+        covered_ids = self._start_snapshot.with_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
-        stored_result = Result(index, scores, absent, model=model)
-        overwritten_pixels = document.add_result(self.layer_id, stored_result, ids)
+        stored_result = TrackedMasks(index, scores, absent, model=model)
+        overwritten_pixels = document.add_tracked_masks(self.layer_id, stored_result, ids)
         self.overwritten_pixels += overwritten_pixels or 0
         return overwritten_pixels is not None
 
@@ -216,10 +218,7 @@ class JobRunner:
 
     def delay_corrections(self) -> None:
         """Leave the machine to the page for `PROPAGATION_DELAY` seconds."""
-        with self._changed:
-            self._quiet_until = time.monotonic() + PROPAGATION_DELAY
-            if (job := self.running_job) is not None and job.is_correction:
-                job.quiet_until = self._quiet_until
+        self._quiet_until = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
@@ -235,8 +234,8 @@ class JobRunner:
             self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
             if job is not None:
-                # a request ends before the corrections that its own results get
-                is_needed = snapshot.needs_layer(job.layer_id, ignore_corrections=not job.is_correction)
+                # a request ends before the corrections of its own masks
+                is_needed = snapshot.has_frames_left(job.layer_id, ignore_corrections=not job.is_correction)
                 if not is_needed or snapshot.is_locked(job.layer):
                     job.stop("interrupt")
             self._changed.notify_all()
@@ -273,6 +272,10 @@ class JobRunner:
             self.job.stop("interrupt")
             self.job.wait(10)
 
+    def _find_delay(self) -> float:
+        """Return the number of seconds before corrections may be tracked."""
+        return self._quiet_until - time.monotonic()
+
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
@@ -291,9 +294,9 @@ class JobRunner:
                 try:
                     with self._document.lock:  # no undo in between
                         if self._corrections_enabled and (waiting := self.list_corrections()):
-                            delay = self._quiet_until - time.monotonic()
+                            delay = self._find_delay()
                             if delay <= 0:
-                                self.job = TrackingJob(self._document, waiting[0])
+                                self.job = TrackingJob(self._document, waiting[0], self._find_delay)
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")

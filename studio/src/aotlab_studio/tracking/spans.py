@@ -1,4 +1,4 @@
-"""Tracking from keyframes through the frames of a span: forward, backward, or both and merged."""
+"""Tracking from drawn frames through the frames of a span: forward, backward, or both and merged."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
 MAX_REFERENCES = 4
-"""maximum number of keyframes on the other side of the start that the tracker is shown"""
+"""maximum number of drawn frames on the other side of the start that the tracker is shown"""
 
 
 @dataclass(frozen=True)
 class SpanFrame:
-    """Tracking result on one frame."""
+    """Prediction of one frame."""
 
     index: int
     prediction: Prediction
     absent_ids: frozenset[int]
-    """objects that a keyframe states to be absent, which are not tracked any more"""
+    """objects that a drawn frame states to be absent, which are not tracked any more"""
     partial: bool = False
-    """whether only one direction has tracked it so far; the merged result follows"""
+    """whether the other direction has not tracked it yet; the merged prediction follows"""
 
 
 def track_span(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[SpanFrame]:
-    """Yield the results of a span; frames between two references come twice, merged the second time.
+    """Yield the frames of a span; those between two references come twice, merged the second time.
 
     These are tracked backward, with probabilities stored in a temporary file in ``folder``, then forward, and merged by
-    the distance of the references. The snapshot is that of the layer's entry. The caller stores the results.
+    the distance of the references. The snapshot is that of the layer's step. The caller stores the masks.
     """
 
     def read_reference(index: int) -> np.ndarray:
-        return snapshot.labels(index) if index == span.start else snapshot.keyframe_labels(index)
+        return snapshot.labels(index) if index == span.start else snapshot.drawn_labels(index)
 
     forward = _step_frames(tracker, frames, snapshot, span.forward, read_reference)
     backward = _step_frames(tracker, frames, snapshot, span.backward, read_reference)
@@ -48,26 +48,26 @@ def track_span(
         yield from _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
         return
     references = {
-        index: snapshot.keyframe(index).keys() | {*np.unique(read_reference(index)).tolist()}
+        index: snapshot.drawn_masks(index).keys() | {*np.unique(read_reference(index)).tolist()}
         for index in span.references
     }
     between = range(span.forward.start, span.backward.start + 1)
     absent_backward: dict[int, frozenset[int]] = {}
     with sdk.PredictionFile(folder) as backward_file:
-        for result in backward:
-            if result.index in between:
-                backward_file.store(result.index, result.prediction)
-                absent_backward[result.index] = result.absent_ids
-            yield replace(result, partial=result.index in between)
-        for result in forward:
-            index, prediction = result.index, result.prediction
+        for tracked in backward:
+            if tracked.index in between:
+                backward_file.store(tracked.index, tracked.prediction)
+                absent_backward[tracked.index] = tracked.absent_ids
+            yield replace(tracked, partial=tracked.index in between)
+        for tracked in forward:
+            index, prediction = tracked.index, tracked.prediction
             if index not in between:
-                yield result
+                yield tracked
                 continue
             stored = backward_file.load(index)
-            weights = _weigh_backward({*prediction.ids, *stored.ids}, index, references)
+            weights = _find_backward_weights({*prediction.ids, *stored.ids}, index, references)
             merged = sdk.merge_predictions(prediction, stored, weights)
-            absent_ids = (result.absent_ids | absent_backward[index]) - {*merged.ids}
+            absent_ids = (tracked.absent_ids | absent_backward[index]) - {*merged.ids}
             yield SpanFrame(index, merged, absent_ids)
 
 
@@ -83,7 +83,7 @@ def _step_frames(
         return
     start = indices.start - indices.step
     tracker.reset(frames.count)
-    earlier = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
+    earlier = [index for index in snapshot.drawn_frames if (index - start) * indices.step < 0]
     # nearest last, as short-term memory is of the frame before
     nearest = sorted(earlier, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
     present = np.setdiff1d(snapshot.labels(start), 0)
@@ -92,9 +92,9 @@ def _step_frames(
         mask = np.where(np.isin(labels, present), labels, 0)
         if mask.any():
             tracker.step(frames.read(index, "track"), mask)
-    absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
+    absent_ids = frozenset(snapshot.drawn_masks(start)) - set(tracker.ids)
     for index in indices:
-        stated_ids, reference = frozenset(snapshot.keyframe(index)), read_reference(index)
+        stated_ids, reference = frozenset(snapshot.drawn_masks(index)), read_reference(index)
         for object_id in stated_ids & set(tracker.ids) - set(np.unique(reference).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), reference if reference.any() else None)
@@ -102,19 +102,19 @@ def _step_frames(
         yield SpanFrame(index, prediction, absent_ids)
 
 
-def _track_one_way(results: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
-    """Yield results; a GPU computes the next frame while the caller reads and stores one."""
+def _track_one_way(tracked_frames: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
+    """Yield frames; a GPU computes the next frame while the caller reads and stores one."""
     pending: list[SpanFrame] = []
-    for result in results:
+    for tracked in tracked_frames:
         if on_gpu:
-            result.prediction.start_host_copy(confidence=True)
-        pending.append(result)
+            tracked.prediction.start_host_copy(confidence=True)
+        pending.append(tracked)
         if len(pending) > on_gpu:
             yield pending.pop(0)
     yield from pending
 
 
-def _weigh_backward(
+def _find_backward_weights(
     object_ids: Iterable[int], index: int, references: Mapping[int, Collection[int]]
 ) -> dict[int, float]:
     """Return the weight of the backward direction for each object, by the distance of its references."""
