@@ -340,7 +340,8 @@ def test_failed_correction_stays_outdated(session, short_pause):
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
 
-def test_correction_undone_at_its_start_keeps_others_running(session, short_pause, monkeypatch, caplog):
+def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
     draw(session, 0, 1)
     run_job(session, 0)
     list_corrections, document = session.runner.list_corrections, session.document
