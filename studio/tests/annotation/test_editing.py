@@ -173,6 +173,8 @@ def test_separate_prompts_away_make_a_new_object(session):
     assert session.suggest(0, 1, positive=[(45, 30)], separate=True).object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
         session.suggest(0, 2, negative=[(10, 10)], separate=True)
+    set_mask(session.document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
+    assert session.suggest(1, 1, (2, 2, 20, 20), separate=True).object_id == 4
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     assert session.suggest(0, 1, positive=[(16, 10)], separate=True).object_id == 1  # near it
     assert (session.document.snapshot.labels(0) == 1).sum() < 1000
@@ -318,6 +320,15 @@ def test_merged_object_has_the_attributes_of_both(session):
         3: {**both, "side": "left"},
         5: {**both, "side": "right"},
     }
+
+
+def test_removed_attribute_is_removed_on_all_frames(session):
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, attributes={"pose": "up"})
+    by_frame = {3: {"pose": "down", "side": "left"}}
+    session.document.edit("load masks", Changes(attributes={1: by_frame}))
+    editing.change_object(session.document, 1, attributes={})
+    assert session.document.snapshot.state.attributes[1] == {3: {"side": "left"}}
 
 
 def test_attribute_called_name_rejected(session):

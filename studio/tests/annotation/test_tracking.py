@@ -115,6 +115,16 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
+def test_absence_at_the_start_removes_old_results_before_it(session):
+    draw(session, 11, 2)
+    run_job(session, 11, "backward", first=3)
+    editing.mark_absent(session.document, 11, 2)
+    for frame in (0, 11):
+        draw(session, frame, 1)
+    run_job(session, 11, "both")
+    assert list_visible_frames(session, 2) == []
+
+
 def test_old_results_of_locked_objects_stay(session):
     draw(session, 0, 1, 2)
     run_job(session, 0)
