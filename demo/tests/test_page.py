@@ -166,6 +166,15 @@ def mark(tab, *points):
     wait_status(tab, "marked")
 
 
+def track_video(tab, path):
+    """Open a video of six frames, and track a box on it."""
+    tab.set_input_files("#file", path)
+    wait_status(tab, "6 frames")
+    drag_box(tab)
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+
+
 def drag_box(tab):
     left, top, width, height = BOX
     mark(tab, (left, top), (left + width, top + height))
@@ -329,11 +338,7 @@ def test_canceling_keeps_tracked_frames(tab):
 
 
 def test_overlay_has_a_frame_per_mask(tab, portrait):
-    tab.set_input_files("#file", portrait)
-    wait_status(tab, "6 frames")
-    drag_box(tab)
-    tab.click("#track")
-    wait_status(tab, "Tracked 5 frames")
+    track_video(tab, portrait)
     overlay = portrait.with_name("overlay.webm")
     overlay.write_bytes(download(tab, "#overlay"))
     assert [frame.shape for frame in open_frames(overlay)] == 6 * [(480, 288, 3)]
@@ -507,11 +512,7 @@ def test_chosen_object_keeps_the_focus(tab):
 
 
 def test_clicks_correct_a_tracked_mask(tab, portrait):
-    tab.set_input_files("#file", portrait)
-    wait_status(tab, "6 frames")
-    drag_box(tab)
-    tab.click("#track")
-    wait_status(tab, "Tracked 5 frames")
+    track_video(tab, portrait)
     masks = download_masks(tab)
     tab.evaluate(
         """() => {

@@ -22,7 +22,7 @@ from studio.tests.annotation.clips import (
     draw,
     open_session,
     png,
-    start_job,
+    run_job,
     truth,
     zip_files,
 )
@@ -371,7 +371,7 @@ def test_loaded_class_gets_an_id_of_its_own(session):
 def test_upload_covered_by_a_locked_object_is_not_absent(session):
     draw(session, 0, 1, 2)
     document = session.document
-    start_job(session, 0).wait()
+    run_job(session, 0)
     editing.change_object(document, 1, locked=True)
     load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
     assert document.snapshot.keyframe(3) == {}
