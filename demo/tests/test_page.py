@@ -257,7 +257,7 @@ class TrackedSample:
 
 
 @pytest.fixture(scope="module")
-def tracked(site, address, browser):
+def tracked_sample(site, address, browser):
     build.export("240p", site / "models" / "240p.zip")
     tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     tab.set_default_timeout(WAIT)
@@ -291,31 +291,31 @@ def tracker():
     return Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
 
 
-def test_first_load_is_small(tracked):
-    assert tracked.loaded_bytes < MAX_LOAD
+def test_first_load_is_small(tracked_sample):
+    assert tracked_sample.loaded_bytes < MAX_LOAD
 
 
-def test_loaded_page_needs_no_network(tracked):
-    assert tracked.requests == 0
+def test_loaded_page_needs_no_network(tracked_sample):
+    assert tracked_sample.requests == 0
 
 
-def test_service_worker_allows_threads(tracked):
-    assert tracked.isolated
-    assert "thread" in tracked.speed
-    assert "frames/s" in tracked.speed
+def test_service_worker_allows_threads(tracked_sample):
+    assert tracked_sample.isolated
+    assert "thread" in tracked_sample.speed
+    assert "frames/s" in tracked_sample.speed
 
 
-def test_mask_of_a_box_equals_pytorch(tracked, tracker):
-    mask = tracker.fresh().step(tracked.frames[0], prompts={1: Prompt(box=BOX)}).labels
-    assert iou(mask == 1, tracked.masks[0] == 1) >= 0.97  # browsers scale images with other filters
+def test_mask_of_a_box_equals_pytorch(tracked_sample, tracker):
+    mask = tracker.fresh().step(tracked_sample.frames[0], prompts={1: Prompt(box=BOX)}).labels
+    assert iou(mask == 1, tracked_sample.masks[0] == 1) >= 0.97  # browsers scale images with other filters
 
 
-def test_tracked_masks_equal_pytorch(tracked, tracker):
+def test_tracked_masks_equal_pytorch(tracked_sample, tracker):
     tracker = tracker.fresh()
-    tracker.step(tracked.frames[0], tracked.masks[0])
+    tracker.step(tracked_sample.frames[0], tracked_sample.masks[0])
     equal = [
-        (tracker.step(frame).labels == tracked.masks[index]).mean()
-        for index, frame in enumerate(tracked.frames[1:], 1)
+        (tracker.step(frame).labels == tracked_sample.masks[index]).mean()
+        for index, frame in enumerate(tracked_sample.frames[1:], 1)
     ]
     assert min(equal) >= 0.999
 

@@ -8,7 +8,7 @@ from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 
-def by_hand(maps, weights):
+def vote_by_hand(maps, weights):
     """The same for one pixel after another."""
     winner = np.zeros_like(maps[0])
     for place in np.ndindex(winner.shape):
@@ -22,7 +22,7 @@ def by_hand(maps, weights):
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 2, 2, 1]])
 def test_vote_equals_counting(weights):
     maps = list(np.random.default_rng(0).integers(0, 4, (4, 16, 16), dtype=np.uint8))
-    np.testing.assert_array_equal(vote(maps, weights), by_hand(maps, weights))
+    np.testing.assert_array_equal(vote(maps, weights), vote_by_hand(maps, weights))
 
 
 @pytest.fixture

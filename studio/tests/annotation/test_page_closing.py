@@ -103,7 +103,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         page.tab.keyboard.type("fish")
     page.leave()
 
-    def stored():
+    def is_stored():
         item = document.snapshot.objects[1]
         found = {
             "note": document.snapshot.state.notes.get(0), "class": item.class_name, "name": item.name,
@@ -111,7 +111,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         }  # fmt: skip
         return found[field] == "fish"
 
-    wait_until(stored)
+    wait_until(is_stored)
 
 
 def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):

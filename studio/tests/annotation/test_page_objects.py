@@ -342,13 +342,13 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.keyboard.type("es")
     page.tab.press(selector, "Enter")
 
-    def stored():
+    def read_field():
         return {
             "note": document.snapshot.state.notes.get(0), "name": document.snapshot.objects[1].name,
             "class": document.snapshot.objects[1].class_name,
         }[field]  # fmt: skip
 
-    page.wait_until(lambda: stored() == "fishes")
+    page.wait_until(lambda: read_field() == "fishes")
     page.tab.wait_for_selector(".problem:not(:empty)", state="detached")
     page.tab.close()
 
