@@ -48,11 +48,20 @@ def test_weights_decide_exactly(folders, tmp_path, weights, winner):
     assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
 
 
-def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
-    (tmp_path / "1" / "a" / "00001.png").unlink()
+@pytest.mark.parametrize("folder", ["0", "1"])
+def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys, folder):
+    (tmp_path / folder / "a" / "00001.png").unlink()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
     assert "error: a: " in capsys.readouterr().err
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
+
+
+def test_masks_of_16_bits_keep_them(tmp_path):
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    for folder in folders:
+        write_mask(f"{folder}/a/00000.png", np.ones((4, 6), np.uint8), max_id=300)
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 0
+    assert read_mask(tmp_path / "out" / "a" / "00000.png").dtype == np.uint16
 
 
 @pytest.mark.parametrize(("args", "message"), [
