@@ -1,8 +1,8 @@
-"""Columns of tables, and texts without passwords."""
+"""Columns of tables, shortened texts, and texts without passwords."""
 
 import pytest
 
-from aotlab.utils.text import align_columns, strip_credentials
+from aotlab.utils.text import align_columns, shorten, strip_credentials
 
 
 @pytest.mark.parametrize(("url", "stripped"), [
@@ -15,6 +15,10 @@ from aotlab.utils.text import align_columns, strip_credentials
 ])  # fmt: skip
 def test_urls_lose_their_passwords(url, stripped):
     assert strip_credentials(f"open {url} failed") == f"open {stripped} failed"
+
+
+def test_long_text_is_cut_on_one_line():
+    assert shorten("a\n b" + "c" * 99, 5) == "a bcc"
 
 
 def test_columns_are_aligned_right_from_one_on():
