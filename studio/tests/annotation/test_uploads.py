@@ -430,6 +430,12 @@ def test_second_file_keeps_attributes_of_other_frames(session, first):
     assert by_frame == shown | {frame: {"pose": "right"} for frame in first if frame == 5}
 
 
+def test_second_file_leaves_frames_without_an_attribute(session):
+    load_attributes(session.document, {2: {"pose": "left"}, 5: {}})
+    load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
+    assert session.document.snapshot.describe_objects()[1][1][5] == {}
+
+
 def test_attributes_loaded_again_replace_those_before(session):
     for pose, options in (("left", {}), ("right", {"targets": {1: 1, 2: 2}})):
         load_attributes(session.document, {3: {"pose": pose}, 5: {"pose": pose}}, **options)
