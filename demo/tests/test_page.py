@@ -166,6 +166,15 @@ def mark(tab, *points):
     wait_status(tab, "marked")
 
 
+def track_video(tab, path):
+    """Open a video of six frames, and track a box on it."""
+    tab.set_input_files("#file", path)
+    wait_status(tab, "6 frames")
+    drag_box(tab)
+    tab.click("#track")
+    wait_status(tab, "Tracked 5 frames")
+
+
 def drag_box(tab):
     left, top, width, height = BOX
     mark(tab, (left, top), (left + width, top + height))
@@ -248,7 +257,7 @@ class TrackedSample:
 
 
 @pytest.fixture(scope="module")
-def tracked(site, address, browser):
+def tracked_sample(site, address, browser):
     build.export("240p", site / "models" / "240p.zip")
     tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     tab.set_default_timeout(WAIT)
@@ -282,31 +291,31 @@ def tracker():
     return Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
 
 
-def test_first_load_is_small(tracked):
-    assert tracked.loaded_bytes < MAX_LOAD
+def test_first_load_is_small(tracked_sample):
+    assert tracked_sample.loaded_bytes < MAX_LOAD
 
 
-def test_loaded_page_needs_no_network(tracked):
-    assert tracked.requests == 0
+def test_loaded_page_needs_no_network(tracked_sample):
+    assert tracked_sample.requests == 0
 
 
-def test_service_worker_allows_threads(tracked):
-    assert tracked.isolated
-    assert "thread" in tracked.speed
-    assert "frames/s" in tracked.speed
+def test_service_worker_allows_threads(tracked_sample):
+    assert tracked_sample.isolated
+    assert "thread" in tracked_sample.speed
+    assert "frames/s" in tracked_sample.speed
 
 
-def test_mask_of_a_box_equals_pytorch(tracked, tracker):
-    mask = tracker.fresh().step(tracked.frames[0], prompts={1: Prompt(box=BOX)}).labels
-    assert iou(mask == 1, tracked.masks[0] == 1) >= 0.97  # browsers scale images with other filters
+def test_mask_of_a_box_equals_pytorch(tracked_sample, tracker):
+    mask = tracker.fresh().step(tracked_sample.frames[0], prompts={1: Prompt(box=BOX)}).labels
+    assert iou(mask == 1, tracked_sample.masks[0] == 1) >= 0.97  # browsers scale images with other filters
 
 
-def test_tracked_masks_equal_pytorch(tracked, tracker):
+def test_tracked_masks_equal_pytorch(tracked_sample, tracker):
     tracker = tracker.fresh()
-    tracker.step(tracked.frames[0], tracked.masks[0])
+    tracker.step(tracked_sample.frames[0], tracked_sample.masks[0])
     equal = [
-        (tracker.step(frame).labels == tracked.masks[index]).mean()
-        for index, frame in enumerate(tracked.frames[1:], 1)
+        (tracker.step(frame).labels == tracked_sample.masks[index]).mean()
+        for index, frame in enumerate(tracked_sample.frames[1:], 1)
     ]
     assert min(equal) >= 0.999
 
@@ -329,11 +338,7 @@ def test_canceling_keeps_tracked_frames(tab):
 
 
 def test_overlay_has_a_frame_per_mask(tab, portrait):
-    tab.set_input_files("#file", portrait)
-    wait_status(tab, "6 frames")
-    drag_box(tab)
-    tab.click("#track")
-    wait_status(tab, "Tracked 5 frames")
+    track_video(tab, portrait)
     overlay = portrait.with_name("overlay.webm")
     overlay.write_bytes(download(tab, "#overlay"))
     assert [frame.shape for frame in open_frames(overlay)] == 6 * [(480, 288, 3)]
@@ -507,11 +512,7 @@ def test_chosen_object_keeps_the_focus(tab):
 
 
 def test_clicks_correct_a_tracked_mask(tab, portrait):
-    tab.set_input_files("#file", portrait)
-    wait_status(tab, "6 frames")
-    drag_box(tab)
-    tab.click("#track")
-    wait_status(tab, "Tracked 5 frames")
+    track_video(tab, portrait)
     masks = download_masks(tab)
     tab.evaluate(
         """() => {

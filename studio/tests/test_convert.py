@@ -27,7 +27,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.opening import open_document, read_job
 from aotlab_studio.session.clips import find_clips
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
@@ -175,7 +175,7 @@ def test_project_folder_is_converted(tmp_path):
     folder = draw_folder(tmp_path / "clip")
     session = open_session(folder)
     draw(session, 0, 1, 2)
-    start_job(session, 0, last=6).wait()
+    run_job(session, 0, last=6)
     editing.change_object(session.document, 2, name="box", class_name="car")
     editing.mark_absent(session.document, 5, 2)
     shown = {index: session.document.snapshot.labels(index) for index in range(7)}

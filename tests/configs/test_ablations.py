@@ -32,12 +32,12 @@ def data(tmp_path_factory):
     return draw_sets(tmp_path_factory.mktemp("sets"), frames=4)
 
 
-def flat(settings, prefix=""):
+def flatten(settings, prefix=""):
     """All settings by their path."""
     found = {}
     for key, value in settings.items() if isinstance(settings, dict) else enumerate(settings):
         found |= (
-            flat(value, f"{prefix}{key}.") if isinstance(value, dict | list) else {f"{prefix}{key}": value}
+            flatten(value, f"{prefix}{key}.") if isinstance(value, dict | list) else {f"{prefix}{key}": value}
         )
     return found
 
@@ -49,7 +49,7 @@ def test_every_ablation_is_in_the_table():
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row_differs_from_aot_small_in_one_setting(name):
-    full, row = flat(asdict(load_config("aots"))), flat(asdict(load(name)))
+    full, row = flatten(asdict(load_config("aots"))), flatten(asdict(load(name)))
     assert row.pop("name") == f"aots_{name}" != full.pop("name")
     (changed,) = {key for key in full if full[key] != row[key]}
     kind, _, value = name.partition("_")

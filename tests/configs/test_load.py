@@ -58,6 +58,7 @@ OVERRIDES = {
     "lr=1": "unknown key lr; did you mean train.phases.0.lr?",
     "train.policy=first_frame": "unknown key train.policy; valid keys are output, run",
     "model.depth=1.5": "model.depth must be an integer",
+    "memory.every=true": "memory.every must be an integer, got True",
     "memory.every=often": "memory.every must be an integer, got 'often'",
     "model.align_corners=maybe": "model.align_corners must be true or false, got 'maybe'",
     "model.stages.0.window.x=3": "aott: model.stages.0.window must be an integer, got {'x': 3}",
@@ -140,8 +141,9 @@ def test_last_base_override_is_used():
 
 
 def test_base_override_without_preset_rejected(tmp_path):
-    with pytest.raises(InputError, match=r"base=aots: .*mine\.yaml has no base to replace"):
-        load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
+    for config in (write(tmp_path / "mine.yaml", "name: mine"), "aotl"):
+        with pytest.raises(InputError, match=r"base=aots: .*\.yaml has no base to replace"):
+            load_config(config, ["base=aots"])
 
 
 def test_default_list_items_can_be_overridden(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, write_mask
+from aotlab.media.job_record import require_tracked_frames
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedRegion
@@ -134,9 +135,11 @@ def test_photo_is_not_a_mask(tmp_path, name):
             read(tmp_path / name)
 
 
-def test_frames_after_an_understated_length_are_of_the_video():
+def test_frames_after_an_understated_length_are_of_the_video(tmp_path):
     """As of an AVI file whose header states one frame and that holds eight."""
-    assert JobRecord("clip", last_frame=0, frames=8).has_frame("00007")
+    record = JobRecord("clip", last_frame=0, frames=8)
+    assert record.has_frame("00007")
+    require_tracked_frames(tmp_path, record, range(8))
 
 
 def test_broken_json_and_coco_with_replaced_parts(tmp_path):

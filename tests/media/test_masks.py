@@ -46,6 +46,8 @@ def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
     back = read_mask(str(tmp_path / "mask.png"), size=(2, 3))
     assert back.dtype == dtype
     assert back.tolist() == labels
+    write_mask(tmp_path / "mask.png", labels, max_id=255)
+    assert read_mask(tmp_path / "mask.png").dtype == np.uint16
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ def test_single_frame_beyond_the_video_is_rejected():
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
+    understated = VideoInfo("clip", SIZE, 5, counter=lambda: 100)
+    assert list(match_regions([region], understated).frames) == [99]
 
 
 @pytest.mark.parametrize(("name", "stem"), [

@@ -13,24 +13,24 @@ from tests.drawn_clips import draw_square
 square = partial(draw_square, 20, 20)
 
 
-def gray(height=60, width=80):
+def draw_gray(height=60, width=80):
     return np.full((height, width, 3), 100, dtype=np.uint8)
 
 
 def test_objects_have_their_hue_and_a_contour():
-    image = draw_overlay(gray(), square(1)).astype(int)
+    image = draw_overlay(draw_gray(), square(1)).astype(int)
     red, green, blue = image[30, 30]
     assert red > 100
     assert green == blue < 100
     assert (image[:15] == 100).all()
     assert (image[:, 50:] == 100).all()
-    green_square = draw_overlay(gray(), square(2)).astype(int)
+    green_square = draw_overlay(draw_gray(), square(2)).astype(int)
     assert green_square[20, 30, 1] > green_square[30, 30, 1]
     assert all(green_square[place].max() < 100 for place in ((19, 30), (40, 30), (30, 19), (30, 40)))
 
 
 def test_frame_is_not_modified():
-    frame = gray()
+    frame = draw_gray()
     draw_overlay(frame, square(3))
     assert (frame == 100).all()
     image = draw_overlay(frame, square(0))
@@ -40,13 +40,13 @@ def test_frame_is_not_modified():
 
 def test_labels_of_another_size_rejected():
     with pytest.raises(ValueError, match=r"got a frame of \(60, 80, 3\) uint8 and ids of \(10, 80\)"):
-        draw_overlay(gray(), square(1)[:10])
+        draw_overlay(draw_gray(), square(1)[:10])
     with pytest.raises(ValueError, match=r"got a frame of \(60, 80, 3\) float64"):
-        draw_overlay(gray() / 255, square(1))
+        draw_overlay(draw_gray() / 255, square(1))
     with pytest.raises(ValueError, match=r"got a frame of \(60, 80\) uint8"):
-        draw_overlay(gray()[..., 0], square(1))
+        draw_overlay(draw_gray()[..., 0], square(1))
     with pytest.raises(ValueError, match=r"object ids H×W from 0, got .* from -1"):
-        draw_overlay(gray(), -square(1).astype(int))
+        draw_overlay(draw_gray(), -square(1).astype(int))
 
 
 def test_overlay_names_the_missing_extra(monkeypatch):
@@ -56,7 +56,7 @@ def test_overlay_names_the_missing_extra(monkeypatch):
 
 
 def test_images_are_joined_with_white_gaps():
-    image = concat_images([gray(4, 3), gray(4, 5)], gap=2)
+    image = concat_images([draw_gray(4, 3), draw_gray(4, 5)], gap=2)
     assert image.shape == (4, 10, 3)
     assert (image[:, 3:5] == 255).all()
     assert (np.delete(image, [3, 4], axis=1) == 100).all()
@@ -94,7 +94,7 @@ def test_more_than_twelve_objects_are_fainter(background):
         """Mean change of the first object's pixels, beside ``count`` - 1 others."""
         labels = np.repeat(np.arange(1, count + 1), 20) * np.ones((20, 1), int)
         labels = np.pad(labels, ((0, 0), (0, background)))
-        frame = gray(*labels.shape)
+        frame = draw_gray(*labels.shape)
         return np.abs(draw_overlay(frame, labels)[:, :10].astype(int) - frame[:, :10]).mean()
 
     assert draw_object(12) == draw_object(2) > draw_object(13) > 0

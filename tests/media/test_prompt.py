@@ -50,6 +50,7 @@ def test_points_of_the_first_pixels_are_points():
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
+    ({"points": [(5, 42)]}, "point 5,42: outside the image of 60×40"),
     ({"points": [(-1.5, 5)]}, "point -1.5,5: outside the image of 60×40"),
     ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
     ({"mask": np.ones((40, 61))}, "does not match"),
@@ -73,6 +74,7 @@ def test_box_is_cropped_to_the_frame(box, expected, warns, caplog):
 
 def test_box_holds_all_pixels_of_an_object():
     assert find_box(draw_square(10, 30) == 1) == (30, 10, 20, 20)
+    assert find_box(np.eye(4) * [0, 1, 0, 0] > 0) == (1, 1, 2, 2)  # the smallest box of a prompt
 
 
 def test_prompts_are_parsed_by_frame_and_object():

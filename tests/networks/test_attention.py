@@ -18,7 +18,7 @@ SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (9, 17), (18, 7), (26, 33)]
 """smaller than a window, one row, whole blocks, one more than whole blocks, larger than blocks with their margins"""
 
 
-def local(kind, window=7, *, relative=True, dtype=torch.float32):
+def build_local(kind, window=7, *, relative=True, dtype=torch.float32):
     torch.manual_seed(window)
     attention = kind(DIM, HEADS, window, relative_key=relative, relative_value=relative).to(dtype)
     for parameter in attention.parameters():
@@ -26,12 +26,12 @@ def local(kind, window=7, *, relative=True, dtype=torch.float32):
     return attention
 
 
-def tokens(size, frames=1, *, dim=DIM, batch=2, seed=0, dtype=torch.float32):
+def draw_tokens(size, frames=1, *, dim=DIM, batch=2, seed=0, dtype=torch.float32):
     shape = (batch, frames * size[0] * size[1], dim)
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def definition(attention, query, key, value, size):
+def attend_by_definition(attention, query, key, value, size):
     """Every token with its own list of keys: one softmax over its windows in all frames."""
     (height, width), side, frames = size, attention.window, key.shape[1] // query.shape[1]
     offsets = list(itertools.product(range(-(side // 2), side // 2 + 1), repeat=2))
@@ -65,9 +65,9 @@ CASES += slow(((26, 33), 15, True, 1), ((26, 33), 7, True, 3))
 @pytest.mark.parametrize(("size", "window", "relative", "frames"), CASES)
 @torch.no_grad()
 def test_local_attention_equals_its_definition(size, window, relative, frames):
-    plain, tiled = (local(kind, window, relative=relative) for kind in KINDS)
-    inputs = [tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
-    expected = definition(plain, *inputs, size)
+    plain, tiled = (build_local(kind, window, relative=relative) for kind in KINDS)
+    inputs = [draw_tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
+    expected = attend_by_definition(plain, *inputs, size)
     for attention in (plain, tiled):
         # two orders of summing at most 225 float32 terms of size 1
         torch.testing.assert_close(attention(*inputs, size), expected, atol=2e-5, rtol=0)
@@ -75,14 +75,16 @@ def test_local_attention_equals_its_definition(size, window, relative, frames):
 
 @pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((25, 26), 5)])
 def test_local_attention_gradients_equal_the_definitions(size, window):
-    plain, tiled = (local(kind, window, dtype=torch.float64) for kind in KINDS)
-    inputs = [tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)]
-    weights = tokens(size, batch=1, seed=5, dtype=torch.float64)
+    plain, tiled = (build_local(kind, window, dtype=torch.float64) for kind in KINDS)
+    inputs = [
+        draw_tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)
+    ]
+    weights = draw_tokens(size, batch=1, seed=5, dtype=torch.float64)
 
     def gradients(output, attention):
         return torch.autograd.grad((output * weights).sum(), [*inputs, *attention.parameters()])
 
-    expected = gradients(definition(plain, *inputs, size), plain)
+    expected = gradients(attend_by_definition(plain, *inputs, size), plain)
     for attention in (plain, tiled):  # float64 rounding
         found = gradients(attention(*inputs, size), attention)
         torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-10)
@@ -91,8 +93,8 @@ def test_local_attention_gradients_equal_the_definitions(size, window):
 @pytest.mark.parametrize("at_once", [1, 8, 64])
 @torch.no_grad()
 def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
-    size, attention = (26, 33), local(TiledLocalAttention)
-    query, key, value = tokens(size), tokens(size, 2, seed=1), tokens(size, 2, seed=2)
+    size, attention = (26, 33), build_local(TiledLocalAttention)
+    query, key, value = draw_tokens(size), draw_tokens(size, 2, seed=1), draw_tokens(size, 2, seed=2)
     with torch.enable_grad():
         whole = attention(query, key, value, size)
     monkeypatch.setattr(fast_attention, "TILES_AT_ONCE", at_once)
@@ -101,7 +103,7 @@ def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
 
 @pytest.mark.parametrize("size", [(6, 7), (26, 33)])
 def test_inference_mode_map_can_be_trained_on(size):
-    attention, inputs = local(TiledLocalAttention), [tokens(size, seed=seed) for seed in range(3)]
+    attention, inputs = build_local(TiledLocalAttention), [draw_tokens(size, seed=seed) for seed in range(3)]
     with torch.inference_mode():
         tracked = attention(*inputs, size)
     learned = attention(*(x.requires_grad_() for x in inputs), size)
@@ -111,8 +113,8 @@ def test_inference_mode_map_can_be_trained_on(size):
 
 @torch.no_grad()
 def test_local_attention_in_bfloat16_stays_near():
-    size, attention = (26, 33), local(TiledLocalAttention)
-    inputs = [tokens(size, seed=seed) for seed in range(3)]
+    size, attention = (26, 33), build_local(TiledLocalAttention)
+    inputs = [draw_tokens(size, seed=seed) for seed in range(3)]
     exact = attention(*inputs, size)
     coarse = attention.bfloat16()(*(x.bfloat16() for x in inputs), size).float()
     # 8 bits of mantissa on logits of size 3 move weights by a few per cent
@@ -134,7 +136,9 @@ class LargestTensor(TorchDispatchMode):
 def test_blocks_never_copy_keys_per_query():
     size, window = (40, 56), 15
     with LargestTensor() as largest:
-        local(TiledLocalAttention, window)(*(tokens(size, batch=1, seed=seed) for seed in range(3)), size)
+        build_local(TiledLocalAttention, window)(
+            *(draw_tokens(size, batch=1, seed=seed) for seed in range(3)), size
+        )
     unfolded = size[0] * size[1] * window**2 * DIM
     # the weights over a block's neighborhood are the largest: 22² per query and head against 225 × 8
     assert largest.numel <= unfolded / 3
@@ -146,7 +150,11 @@ def test_blocks_never_copy_keys_per_query():
 @torch.no_grad()
 def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch):
     monkeypatch.setattr(fast_attention, "QUERY_CHUNK", at_once)
-    query, key, value = tokens((4, 5)), tokens((4, 5), 2, seed=1), tokens((4, 5), 2, dim=wide, seed=2)
+    query, key, value = (
+        draw_tokens((4, 5)),
+        draw_tokens((4, 5), 2, seed=1),
+        draw_tokens((4, 5), 2, dim=wide, seed=2),
+    )
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
     found = kind(heads)(query, key, value)

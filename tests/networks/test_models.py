@@ -115,12 +115,12 @@ def test_relative_positions_start_xavier_uniform(preset):
         assert position.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
 
 
-def block(**options) -> LSTTBlock:
+def build_block(**options) -> LSTTBlock:
     torch.manual_seed(0)
     return LSTTBlock(DIM, StageConfig(heads=2, feedforward=32, **options)).eval()
 
 
-def stored(*, short: bool = True) -> BlockMemory:
+def draw_memory(*, short: bool = True) -> BlockMemory:
     draw = torch.Generator().manual_seed(1)
     long, recent = (KeyValue(*torch.randn(2, 1, 12, DIM, generator=draw)) for _ in range(2))
     return BlockMemory(long, recent if short else None)
@@ -128,21 +128,21 @@ def stored(*, short: bool = True) -> BlockMemory:
 
 @torch.no_grad()
 def test_no_window_skips_short_term_memory():
-    without, x = block(window=0), torch.randn(1, 12, DIM)
-    outputs = [without(x, (3, 4), stored(short=short))[0] for short in (True, False)]
+    without, x = build_block(window=0), torch.randn(1, 12, DIM)
+    outputs = [without(x, (3, 4), draw_memory(short=short))[0] for short in (True, False)]
     assert torch.equal(*outputs)
     assert not [name for name, _ in without.named_parameters() if name.startswith("short")]
 
 
 @torch.no_grad()
 def test_no_relative_positions_uses_keys_only():
-    bare, positioned = block(window=7, relative_position=False), block(window=7)
+    bare, positioned = build_block(window=7, relative_position=False), build_block(window=7)
     missing = positioned.load_state_dict(bare.state_dict(), strict=False).missing_keys
     assert missing
     for name in missing:
         positioned.get_parameter(name).zero_()
     x = torch.randn(1, 12, DIM)
-    results = [each(x, (3, 4), stored())[0] for each in (bare, positioned)]
+    results = [each(x, (3, 4), draw_memory())[0] for each in (bare, positioned)]
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
 
@@ -174,10 +174,10 @@ def test_sine_positions_distinguish_tokens(sine):
     generator = torch.Generator().manual_seed(0)
     order, x = torch.randperm(12, generator=generator), torch.randn(1, 12, DIM, generator=generator)
     seen: list[torch.Tensor] = []
-    tested = block(window=0, sine_position=sine)
+    tested = build_block(window=0, sine_position=sine)
     tested.self_attention.register_forward_hook(lambda _, __, output: seen.append(output))
     for tokens in (x, x[:, order]):
-        tested(tokens, (3, 4), stored())
+        tested(tokens, (3, 4), draw_memory())
     assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) != sine
 
 

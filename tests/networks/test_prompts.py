@@ -24,11 +24,11 @@ def prompted():
     return build_model(settings(2).model).eval()
 
 
-def rand(*shape):
+def draw_uniform(*shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
 
-IMAGE, PROMPTS = rand(1, 3, 49, 65), rand(2, len(PLANES), 49, 65)
+IMAGE, PROMPTS = draw_uniform(1, 3, 49, 65), draw_uniform(2, len(PLANES), 49, 65)
 
 
 def test_objects_share_features_across_batch(prompted):

@@ -17,7 +17,7 @@ DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]
 
 
-def random(*shape, seed=0):
+def draw_normal(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -53,8 +53,8 @@ def plain_relevance(query, key, weight, heads, frames):
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
 def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
     monkeypatch.setattr("aotlab.engine.memory.relevance.MAX_CHUNK_WEIGHTS", at_once)
-    query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
-    weight = random(2, TOKENS, seed=2).sigmoid()
+    query, key = 3 * draw_normal(2, TOKENS, DIM), draw_normal(2, 5 * TOKENS, DIM, seed=1)
+    weight = draw_normal(2, TOKENS, seed=2).sigmoid()
     found = attention_per_frame(split_heads(query, heads), split_heads(key, heads), weight, 5, None)
     # sums in another order round differently
     torch.testing.assert_close(found, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
@@ -62,11 +62,13 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
 
 
 def test_no_foreground_has_zero_relevance():
-    found = attention_per_frame(random(1, 1, 4, DIM), random(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
+    found = attention_per_frame(
+        draw_normal(1, 1, 4, DIM), draw_normal(1, 1, 8, DIM), torch.zeros(1, 4), 2, None
+    )
     assert found.tolist() == [[0, 0]]
 
 
-def small(method, **stage):
+def build_small(method, **stage):
     tree = {"model": {"method": method, "dim": DIM, "stages": [{"depth": 2, **stage}]}}
     return build_config(tree, "small.yaml").model
 
@@ -74,10 +76,10 @@ def small(method, **stage):
 @pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_temporal_embedding_changes_attention(method):
     torch.manual_seed(0)
-    model = build_model(small(method, temporal_slots=4)).eval()
+    model = build_model(build_small(method, temporal_slots=4)).eval()
     masks = torch.zeros(1, 3, 33, 49)
     masks[:, 0, :, :20] = masks[:, 1, :, 20:] = 1
-    image = random(2, 3, 33, 49)
+    image = draw_normal(2, 3, 33, 49)
     with torch.no_grad():
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
@@ -98,10 +100,10 @@ def test_temporal_embedding_changes_attention(method):
 @pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_training_starts_from_base_model(tmp_path, method):
     torch.manual_seed(0)
-    plain = build_model(small(method.removesuffix("_rmem")))
+    plain = build_model(build_small(method.removesuffix("_rmem")))
     weights = to_published(plain)
     torch.save({"state_dict": weights}, tmp_path / "plain.pth")
-    config = small(method, temporal_slots=4)
+    config = build_small(method, temporal_slots=4)
     model = build_model(type(config)(**{**vars(config), "ignore_plane": True}))
     fresh = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     load_weights(model, tmp_path / "plain.pth", "small")
@@ -115,8 +117,10 @@ def test_training_starts_from_base_model(tmp_path, method):
 
 
 def test_other_missing_weights_rejected(tmp_path):
-    weights = to_published(build_model(small("deaot")))
+    weights = to_published(build_model(build_small("deaot")))
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")
     with pytest.raises(InputError, match=r"Missing key.*blocks.0.key_value.weight"):
-        load_weights(build_model(small("deaot_rmem", temporal_slots=4)), tmp_path / "plain.pth", "small")
+        load_weights(
+            build_model(build_small("deaot_rmem", temporal_slots=4)), tmp_path / "plain.pth", "small"
+        )

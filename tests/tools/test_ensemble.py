@@ -8,7 +8,7 @@ from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 
-def by_hand(maps, weights):
+def vote_by_hand(maps, weights):
     """The same for one pixel after another."""
     winner = np.zeros_like(maps[0])
     for place in np.ndindex(winner.shape):
@@ -22,7 +22,7 @@ def by_hand(maps, weights):
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 2, 2, 1]])
 def test_vote_equals_counting(weights):
     maps = list(np.random.default_rng(0).integers(0, 4, (4, 16, 16), dtype=np.uint8))
-    np.testing.assert_array_equal(vote(maps, weights), by_hand(maps, weights))
+    np.testing.assert_array_equal(vote(maps, weights), vote_by_hand(maps, weights))
 
 
 @pytest.fixture
@@ -48,11 +48,20 @@ def test_weights_decide_exactly(folders, tmp_path, weights, winner):
     assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
 
 
-def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys):
-    (tmp_path / "1" / "a" / "00001.png").unlink()
+@pytest.mark.parametrize("folder", ["0", "1"])
+def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys, folder):
+    (tmp_path / folder / "a" / "00001.png").unlink()
     assert main([*folders, "--output", str(tmp_path / "out")]) == 1
     assert "error: a: " in capsys.readouterr().err
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
+
+
+def test_masks_of_16_bits_keep_them(tmp_path):
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    for folder in folders:
+        write_mask(f"{folder}/a/00000.png", np.ones((4, 6), np.uint8), max_id=300)
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 0
+    assert read_mask(tmp_path / "out" / "a" / "00000.png").dtype == np.uint16
 
 
 @pytest.mark.parametrize(("args", "message"), [

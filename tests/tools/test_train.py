@@ -17,7 +17,7 @@ SMALL = tiny_settings("aott")
 RECIPE = str(ROOT / "configs" / "recipes" / "mini.yaml")
 
 
-def tiny():
+def make_settings():
     """Settings for two phases of one step each on the drawn data."""
     phase = "steps: 1, batch: 1, clip_length: 3, crop: 65, short_edge: 64"
     static = f"{{name: static, {phase}, sources: [{{path: drawn, kind: static}}]}}"
@@ -59,7 +59,7 @@ def test_settings_of_a_recipe_are_printed(capsys):
 def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
     (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"
-    good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *tiny(), output]
+    good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *make_settings(), output]
     config = [] if overrides == ["mine.yaml"] else ["--config", RECIPE]
     assert sentence in run_expecting_error(main, *config, *good, *overrides)
 
@@ -70,7 +70,7 @@ def test_validation_changes_only_the_log(tmp_path):
     for every in (0, 1):
         output = tmp_path / f"every{every}"
         args = [*SMALL, f"train.output={output}", f"train.validate_every={every}", "train.phases.1.steps=3"]
-        assert main(["--config", RECIPE, f"data.root={root}", *tiny(), *args]) == 0
+        assert main(["--config", RECIPE, f"data.root={root}", *make_settings(), *args]) == 0
         lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
         logs.append([(line["phase"], line["step"]) for line in lines if "J&F" in line])
         weights.append(load_file(output / "video.safetensors"))
@@ -81,7 +81,7 @@ def test_validation_changes_only_the_log(tmp_path):
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
     output = tmp_path / "out"
-    arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny(), *SMALL]
+    arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *make_settings(), *SMALL]
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
     text = capsys.readouterr().out
     for words in ("0.15 M parameters", "static: 9000 steps of 1 clip,", "3 images", "video: 1 step of 1 clip",
@@ -94,7 +94,7 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
     broken = root / "drawn" / "JPEGImages" / "one" / "00002.png"
     broken.write_bytes(broken.read_bytes()[:300])
-    settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), *SMALL]
+    settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *make_settings(), *SMALL]
     changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]"]
     assert main(["--config", RECIPE, *settings, *changes]) == 1
     shown = capsys.readouterr()

@@ -12,7 +12,7 @@ from aotlab.utils.processes import NICENESS
 from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
 
 
-def negative(items):
+def negate(items):
     for item in items:
         yield -item
 
@@ -66,7 +66,7 @@ def test_writing_error_ends_the_stream(bad):
         written.append(1 / (result + bad))
 
     with pytest.raises(ZeroDivisionError):
-        list(stream(ReadAhead(range(9)), negative, write))
+        list(stream(ReadAhead(range(9)), negate, write))
     assert len(written) == bad
 
 
@@ -95,7 +95,7 @@ def test_closed_stream_drops_queue_and_ends_threads(monkeypatch):
         shutdown(pool, wait)
 
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shut_down)
-    results = stream(ReadAhead(range(1000)), negative, write)
+    results = stream(ReadAhead(range(1000)), negate, write)
     next(results), next(results)
     results.close()
     for thread in set(threading.enumerate()) - before:

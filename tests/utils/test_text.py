@@ -1,8 +1,8 @@
-"""Texts without passwords."""
+"""Columns of tables, shortened texts, and texts without passwords."""
 
 import pytest
 
-from aotlab.utils.text import strip_credentials
+from aotlab.utils.text import align_columns, shorten, strip_credentials
 
 
 @pytest.mark.parametrize(("url", "stripped"), [
@@ -15,3 +15,13 @@ from aotlab.utils.text import strip_credentials
 ])  # fmt: skip
 def test_urls_lose_their_passwords(url, stripped):
     assert strip_credentials(f"open {url} failed") == f"open {stripped} failed"
+
+
+def test_long_text_is_cut_on_one_line():
+    assert shorten("a\n b" + "c" * 99, 5) == "a bcc"
+
+
+def test_columns_are_aligned_right_from_one_on():
+    rows = [["a", "long"], ["wide", "b"]]
+    assert align_columns(rows) == ["a     long", "wide  b"]
+    assert align_columns(rows, right=1) == ["a     long", "wide     b"]

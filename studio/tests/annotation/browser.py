@@ -364,7 +364,7 @@ class Wire:
     """
 
     def __init__(self, page: Page, *held: str) -> None:
-        self.actions = held
+        self.page, self.actions = page, held
         self.sent: list[dict[str, Any]] = []
         self.answers: list[dict[str, Any]] = []
         self.held: list[str] = []
@@ -401,8 +401,13 @@ class Wire:
                 return
         self.socket.send(json.dumps(message))
 
+    def wait_held(self) -> None:
+        """Wait until an answer is held back."""
+        self.page.wait_until(lambda: self.held)
+
     def release(self) -> None:
-        """Let the page have the first answer that was held back."""
+        """Wait until an answer is held back; let the page have the first one."""
+        self.wait_held()
         self.socket.send(self.held.pop(0))
 
     def list_sent(self, action: str) -> list[dict[str, Any]]:

@@ -35,8 +35,8 @@ from studio.tests.annotation.clips import (
     list_labels,
     list_titles,
     open_session,
+    run_job,
     set_mask,
-    start_job,
     truth,
 )
 from studio.tests.annotation.results import write_results
@@ -243,7 +243,7 @@ def test_order_of_objects_is_not_part_of_a_state():
 
 def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.close()
     project = session.document.folder
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
@@ -251,13 +251,13 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
     document = again.document
     assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
     assert document.snapshot.list_outdated() == [(1, LENGTH - 1)]
-    start_job(again, 0).wait()
+    run_job(again, 0)
     assert document.snapshot.list_outdated() == []
 
 
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     draw(session, 4, 1)
     assert session.runner.wait(60)
     session.document.save_version("tracked")
@@ -384,7 +384,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
     session, noise = reopen(folder), np.random.default_rng(0)
     document = session.document
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
 
     def draw_noise(frame):
         set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
@@ -424,7 +424,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
 def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, content, reopen):
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     digest = session.document.snapshot.drawn_masks(4)[1]
     kept = session.document.database.read_content("masks", digest)
     session.close()
@@ -456,7 +456,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
 
 def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.close()
     change_rows(session.document.folder, "UPDATE tracked_masks SET content = x'00' WHERE id = 5")
     session = reopen(folder)
@@ -465,12 +465,11 @@ def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, re
         session.document.snapshot.labels(5)
     with pytest.raises(InputError, match=sentence):
         session.set_status("accepted")
-    job = start_job(session, 0)
-    job.wait()
+    job = run_job(session, 0)
     assert re.search(sentence, job.problem)
     session.document.undo()
     editing.clear_tracking(session.document, 5, 5)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     assert (session.document.snapshot.labels(5) == truth(5) * (truth(5) == 1)).all()
     assert session.document.snapshot.list_outdated() == []
 

@@ -29,7 +29,7 @@ def number(index):
 
 
 @pytest.fixture(params=["cvat", "coco"])
-def corrected(request, tmp_path):
+def corrected_clip(request, tmp_path):
     """A clip of a batch that started with a file of another tool, corrected on frame 4: exports and labels."""
     folder = write_results(tmp_path, ["a", "b"])
     for index in range(LENGTH):
@@ -61,8 +61,8 @@ def corrected(request, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["coco.json", "cvat.xml"])
-def test_corrected_clip_is_read_again(corrected, name):
-    folder, labels = corrected
+def test_corrected_clip_is_read_again(corrected_clip, name):
+    folder, labels = corrected_clip
     found = read_annotations(folder / name, VideoInfo("a", (HEIGHT, WIDTH), LENGTH))
     assert found.class_names == CLASS_NAMES
     for index in range(LENGTH):
@@ -73,9 +73,9 @@ def test_corrected_clip_is_read_again(corrected, name):
 
 
 @pytest.mark.slow
-def test_cvat_sdk_reads_a_corrected_clip(corrected):
+def test_cvat_sdk_reads_a_corrected_clip(corrected_clip):
     masks = pytest.importorskip("cvat_sdk.masks")
-    folder, labels = corrected
+    folder, labels = corrected_clip
     found = [np.zeros((HEIGHT, WIDTH), np.uint16) for _ in labels]
     for track in ElementTree.parse(folder / "cvat.xml").iter("track"):
         object_id = int(track.get("group_id"))
@@ -92,9 +92,9 @@ def test_cvat_sdk_reads_a_corrected_clip(corrected):
 
 
 @pytest.mark.slow
-def test_datumaro_reads_attributes_of_a_corrected_clip(corrected):
+def test_datumaro_reads_attributes_of_a_corrected_clip(corrected_clip):
     datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
-    folder, _ = corrected
+    folder, _ = corrected_clip
     seen = set()
     for item in datumaro.Dataset.import_from(str(folder / "cvat_polygons.xml"), "cvat"):
         frame = int(item.attributes["frame"])

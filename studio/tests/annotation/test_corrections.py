@@ -1,6 +1,7 @@
 """Corrections: the frames that an edit outdates are tracked again in the background."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from unittest.mock import Mock
 
@@ -43,6 +44,12 @@ def propagate(session):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
         assert session.runner.wait(WAIT_SECONDS)
+
+
+def wait_for_correction(session, done):
+    """Wait until a correction has tracked this number of frames; return its job."""
+    wait_until(lambda: session.runner.job.is_correction and session.runner.job.done >= done)
+    return session.runner.job
 
 
 def stroke(frame, *point, object_id=1):
@@ -222,8 +229,7 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
     run_job(session, 0)
     tracker = hold(session, 3)
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.runner.job.layer.kind == "correction" and session.runner.job.done)
-    first = session.runner.job
+    first = wait_for_correction(session, 1)
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
     wait_until(lambda: session.runner.job is not first)
@@ -242,8 +248,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, re
     run_job(session, 0)
     tracker = hold(session, 6)
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.runner.job.layer.kind == "correction" and session.runner.job.done > 3)
-    first = session.runner.job
+    first = wait_for_correction(session, 4)
     if paused:
         run_action(session, {"do": "pause"})
     with pytest.raises(InputError, match="no such object") if refused else nullcontext():
@@ -263,9 +268,14 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
     run_job(session, 0)
     tracker = hold(session, 3)
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.runner.job.layer.kind == "correction" and session.runner.job.done)
-    run_action(session, {"do": "stop"})
-    session.runner.job.wait()
+    wait_for_correction(session, 1)
+    waits = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        is_tracked = pool.submit(session.runner.wait, WAIT_SECONDS, waits.set)
+        waits.wait()
+        run_action(session, {"do": "stop"})
+        assert not is_tracked.result()
+    assert session.runner.running_job is None
     assert session.document.snapshot.list_outdated()
     assert len(session.runner.list_corrections()) == 1
     tracker.allow()
@@ -330,7 +340,8 @@ def test_failed_correction_stays_outdated(session, short_pause):
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
 
-def test_correction_undone_at_its_start_keeps_others_running(session, short_pause, monkeypatch):
+def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
     draw(session, 0, 1)
     run_job(session, 0)
     list_corrections, document = session.runner.list_corrections, session.document
@@ -338,16 +349,20 @@ def test_correction_undone_at_its_start_keeps_others_running(session, short_paus
     def undo_meanwhile():
         waiting = list_corrections()
         if waiting and list_titles(document)[0] == "brush":
-            undo = threading.Thread(target=document.undo)
-            undo.start()
-            undo.join(0.5)
+            is_free = page.submit(document.lock.acquire, False).result()
+            undo = page.submit(document.undo)
+            if is_free:
+                undo.result()
+                page.submit(document.lock.release)
         return waiting
 
     monkeypatch.setattr(session.runner, "list_corrections", undo_meanwhile)
-    run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: list_titles(document)[0] == "tracking")
+    with ThreadPoolExecutor(1) as page:
+        run_action(session, stroke(5, 50, 20))
+        wait_until(lambda: list_titles(document)[0] == "tracking")
     monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
-    session.document.redo()
+    assert caplog.text == ""
+    document.redo()
     assert session.runner.wait(60)
     assert document.snapshot.list_outdated() == []
 
@@ -373,11 +388,12 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_
 
 def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
     draw(session, 0, 1)
+    draw(session, 9, 1)
     run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
     wait_until_propagated(session)
     run_action(session, {"do": "reset_frame", "frame": 5})
-    assert session.document.snapshot.list_outdated() == [(1, 11)]
+    assert session.document.snapshot.list_outdated() == [(1, 8)]
     wait_until_propagated(session)
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
@@ -399,13 +415,13 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
     points = [[14, 8]]
     tracker = hold(session, 0)
     if not starts:
-        monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.5)
+        monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
     if starts:
         wait_until(lambda: session.runner.running_job)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
-    assert session.runner.wait(60)
+    propagate(session)
     for index in (*range(1, 4), *range(5, LENGTH)):
         assert (session.document.snapshot.labels(index) == before[index]).all()
     assert session.document.snapshot.list_outdated() == [(1, 3), (5, LENGTH - 1)]
@@ -413,7 +429,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
         session.set_status("accepted", outdated="wait")
     assert refused.value.choices == ["proceed"]
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
-    assert session.runner.wait(60)
+    propagate(session)
     assert session.document.snapshot.list_outdated() == []
 
 

@@ -23,9 +23,9 @@ from studio.tests.annotation.clips import (
     draw,
     list_titles,
     png,
+    run_job,
     set_mask,
     square,
-    start_job,
     truth,
 )
 
@@ -173,6 +173,8 @@ def test_separate_prompts_away_make_a_new_object(session):
     assert session.suggest(0, 1, positive=[(45, 30)], separate=True).object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
         session.suggest(0, 2, negative=[(10, 10)], separate=True)
+    set_mask(session.document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
+    assert session.suggest(1, 1, (2, 2, 20, 20), separate=True).object_id == 4
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     assert session.suggest(0, 1, positive=[(16, 10)], separate=True).object_id == 1  # near it
     assert (session.document.snapshot.labels(0) == 1).sum() < 1000
@@ -328,6 +330,15 @@ def test_attribute_keeps_the_type_of_its_value(session):
     assert split_attributes({0: {"age": 1}, 5: {"age": True}})[0] == {}
 
 
+def test_removed_attribute_is_removed_on_all_frames(session):
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, attributes={"pose": "up"})
+    by_frame = {3: {"pose": "down", "side": "left"}}
+    session.document.edit("load masks", Changes(attributes={1: by_frame}))
+    editing.change_object(session.document, 1, attributes={})
+    assert session.document.snapshot.state.attributes[1] == {3: {"side": "left"}}
+
+
 def test_attribute_called_name_rejected(session):
     editing.add_object(session.document)
     with pytest.raises(InputError, match="which is not name"):
@@ -393,7 +404,7 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
 @pytest.mark.parametrize("given", [1, 2])
 def test_merging_given_with_tracked_keeps_all_pixels(session, given):
     draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     editing.paint(session.document, 5, given, [(30, 38)], radius=2)
     before = session.document.snapshot.labels(5) > 0
     editing.merge_objects(session.document, 2, 1)
@@ -418,7 +429,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
 
 def test_prompt_names_who_lost_tracked_pixels(session):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     session.document.undo()
@@ -427,7 +438,7 @@ def test_prompt_names_who_lost_tracked_pixels(session):
 
 def test_drawing_does_not_overwrite_hidden_objects(session):
     draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     editing.change_object(session.document, 2, hidden=True)
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
@@ -494,7 +505,7 @@ def test_check_mark_is_removed_from_a_frame_without_masks(session):
 
 def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
     draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     before = session.document.snapshot.labels(5)
     found = run_action(
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}

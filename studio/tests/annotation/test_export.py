@@ -28,6 +28,7 @@ from studio.tests.annotation.clips import (
     hold,
     open_session,
     outline_message,
+    run_job,
     square,
     start_job,
     truth,
@@ -40,7 +41,7 @@ from tests.processes import completes_in_subprocess, die_before
 def track_part(session):
     """Object 1 on frames 0 to 4, object 2 on frames 3 and 4; no result on the others."""
     draw(session, 0, 1)
-    start_job(session, 0, last=4).wait()
+    run_job(session, 0, last=4)
     draw(session, 3, 2)
     session.runner.schedule()  # tracks object 2
     assert session.runner.wait(60)
@@ -209,7 +210,7 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
 
 def test_export_error_lists_outdated_frames(session, long_pause):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
@@ -229,9 +230,9 @@ def test_export_error_lists_outdated_frames(session, long_pause):
 
 def test_export_names_the_model_of_each_frame(session, long_pause):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.runner.make_tracker = lambda: TruthTracker(digest="1")
-    start_job(session, 0, last=3).wait()
+    run_job(session, 0, last=3)
     editing.clear_tracking(session.document, 10)
     session.export(["masks"])
     models = json.loads((session.archive.parent / "export.json").read_text())["models"]
@@ -242,7 +243,7 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
 
 def test_export_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
@@ -250,7 +251,7 @@ def test_export_waits_for_corrections(session, short_pause):
 
 def test_export_and_its_record_show_the_same_masks(session):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     before, edit = session.document.snapshot, session.document.log.head
 
     def interfere(event):

@@ -32,7 +32,7 @@ ALPHA_VIDEOS = {"prores": ("prores", 0.0), "vp9": ("libvpx-vp9", 0.01)}
 """decoder, and largest share of a frame's pixels that may differ"""
 
 
-def drawn(index):
+def draw_labels(index):
     """H×W ids: a disc that slides, and an object in two parts with an id that needs 16 bits."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     labels = np.zeros((HEIGHT, WIDTH), np.uint16)
@@ -50,16 +50,16 @@ def session(tmp_path_factory):
     document = session.document
     layer_id = document.make_layer_id()
     for index in range(TRACKED):
-        scores = measure_scores(drawn(index), list(NAMES), {}, {})
-        document.tracked_masks.put(layer_id, TrackedMasks(index, scores), drawn(index))
+        scores = measure_scores(draw_labels(index), list(NAMES), {}, {})
+        document.tracked_masks.put(layer_id, TrackedMasks(index, scores), draw_labels(index))
     document.tracked_masks.finish(layer_id)
     objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
     document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
-    set_mask(document, 2, 3, drawn(2) == 3)
+    set_mask(document, 2, 3, draw_labels(2) == 3)
     editing.mark_absent(document, CLEARED, 3)
     session.export(list_outputs(), outdated="proceed")
-    assert all((document.snapshot.labels(index) == drawn(index)).all() for index in range(TRACKED))
+    assert all((document.snapshot.labels(index) == draw_labels(index)).all() for index in range(TRACKED))
     yield session
     session.close()
 
@@ -91,7 +91,7 @@ def test_exported_ids_equal_stored_ones(session, folder, name):
         folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames.source)
     )
     assert sorted(found.frames) == list(range(TRACKED))
-    assert all((found.mask(index) == drawn(index)).all() for index in range(TRACKED))
+    assert all((found.mask(index) == draw_labels(index)).all() for index in range(TRACKED))
 
 
 @pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())
@@ -105,7 +105,7 @@ def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tol
     for index in range(TRACKED):
         for object_id, class_name in NAMES.items():
             mask = found.mask(index) == ids[class_name]
-            assert (mask != (drawn(index) == object_id)).mean() <= tolerance
+            assert (mask != (draw_labels(index) == object_id)).mean() <= tolerance
 
 
 @pytest.mark.parametrize(("name", "white"), [("mattes", 255), ("mattes16", 65535)])
@@ -114,7 +114,7 @@ def test_exported_mattes_equal_stored_masks(folder, name, white):
         for index in range(TRACKED):
             with Image.open(folder / name / str(object_id) / f"{index:05d}.png") as image:
                 matte = np.array(image)
-            assert (matte == white * (drawn(index) == object_id)).all()
+            assert (matte == white * (draw_labels(index) == object_id)).all()
         assert len(list((folder / name / str(object_id)).iterdir())) == TRACKED
 
 
@@ -124,7 +124,7 @@ def test_exported_alpha_images_equal_stored_masks(session, folder):
     for index, path in enumerate(paths):
         with Image.open(path) as image:
             pixels = np.array(image)
-        assert (pixels[..., 3] == 255 * (drawn(index) > 0)).all()
+        assert (pixels[..., 3] == 255 * (draw_labels(index) > 0)).all()
         assert (pixels[..., :3] == session.document.frames.read(index)).all()
 
 
@@ -140,7 +140,7 @@ def test_exported_alpha_videos_show_stored_masks(folder, name):
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
         opaque = frame.to_ndarray(format="rgba")[..., 3] >= 128
-        expected = drawn(index) > 0 if index < TRACKED else np.zeros((HEIGHT, WIDTH), bool)
+        expected = draw_labels(index) > 0 if index < TRACKED else np.zeros((HEIGHT, WIDTH), bool)
         assert (opaque != expected).mean() <= tolerance
 
 

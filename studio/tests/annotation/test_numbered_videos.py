@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
 from aotlab.configs.schema import Config
-from studio.tests.annotation.clips import open_session, set_mask, start_job
+from studio.tests.annotation.clips import open_session, run_job, set_mask
 from tests.marks import slow
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 
@@ -50,7 +50,7 @@ def test_page_track_and_overlay_agree_on_frames(name, serve, tmp_path):
         assert parse_number(np.asarray(Image.open(BytesIO(content)))) == numbers[index]
     set_mask(session.document, 14, None, draw_strip(numbers[14]) == 1)
     for direction in ("forward", "backward"):
-        start_job(session, 14, direction).wait()
+        run_job(session, 14, direction)
     assert [
         int(session.document.snapshot.labels(index).sum()) - 1 for index in range(len(numbers))
     ] == numbers

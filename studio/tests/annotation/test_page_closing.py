@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
-from studio.tests.annotation.clips import draw, list_titles, start_job, truth, wait_until
+from studio.tests.annotation.clips import draw, list_titles, run_job, truth, wait_until
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -36,7 +36,7 @@ def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     wire = Wire(new_page, "paint")
     assert new_page.may_leave()
     new_page.stroke((10, 10), (20, 10))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     assert not new_page.may_leave()
     new_page.tab.wait_for_selector("main >> text=Saving…")
     with new_page.done():
@@ -103,7 +103,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         page.tab.keyboard.type("fish")
     page.leave()
 
-    def stored():
+    def is_stored():
         item = document.snapshot.objects[1]
         found = {
             "note": document.snapshot.state.notes.get(0), "class": item.class_name, "name": item.name,
@@ -111,7 +111,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         }  # fmt: skip
         return found[field] == "fish"
 
-    wait_until(stored)
+    wait_until(is_stored)
 
 
 def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
@@ -147,12 +147,12 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
 def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, title):
     document = served.session.document
     draw(served.session, 0, 1)
-    start_job(served.session, 0).wait()
+    run_job(served.session, 0)
     page = Page(context, served.url, opened=False)
     wire = Wire(page, "paint")
     page.seek(4)
     page.stroke((35, 35), (40, 35))
-    page.wait_until(lambda: wire.held)
+    wire.wait_held()
     page.key(key)
     page.leave()
     wait_until(lambda: list_titles(document)[0] == title)
@@ -174,7 +174,7 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
 def test_undo_keeps_its_place_if_the_user_stays(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("Control+z")
     new_page.stroke((10, 30), (20, 30))
     with new_page.tab.expect_response("**/edits"):
@@ -210,7 +210,7 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     new_page.key("1")
     new_page.wait_selected("object 1")
     new_page.stroke((10, 30), (20, 30))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     for _ in range(3):
         new_page.tab.mouse.move(*new_page.at(10, 10))
         new_page.tab.mouse.down()
@@ -242,7 +242,7 @@ def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, act
     document, page = served.session.document, Page(context, served.url, opened=False)
     wire = Wire(page, "add_object")
     page.key("n")
-    page.wait_until(lambda: wire.held)
+    wire.wait_held()
     page.wait_objects(2)
     page.stroke((5, 5), (20, 5))
     page.key("1")

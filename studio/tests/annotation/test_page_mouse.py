@@ -9,7 +9,7 @@ import pytest
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
-from studio.tests.annotation.clips import draw, set_mask, start_job, truth
+from studio.tests.annotation.clips import draw, run_job, segment_stripes, set_mask, truth
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -34,14 +34,7 @@ def test_box_that_removes_is_refused(page, one_object):
 
 @pytest.mark.parametrize("tool", [*slow("x"), "c"])
 def test_double_click_beside_the_objects_makes_one_object(page, session, tool, one_object):
-    rows = iter((4, 20, 36))
-
-    def segment(frame, prompts):  # each time another mask, not at the click
-        labels = np.zeros(frame.shape[:2], np.uint8)
-        labels[next(rows) :][:3, 50:58] = max(prompts)
-        return labels
-
-    session.segmenter = segment
+    session.segmenter = segment_stripes(4, 20, 36)
     page.key(tool)
     with page.done():
         page.tab.mouse.dblclick(*page.at(45, 30))
@@ -403,7 +396,7 @@ def test_click_reassigns_a_part(page, session):
 @pytest.mark.slow
 def test_prompt_message_names_who_lost_pixels(page, session):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     page.seek(4)
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     page.key("n", "x")

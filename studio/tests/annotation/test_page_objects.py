@@ -278,7 +278,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     new_page.key("1", "x")
     new_page.wait_selected("object 1")
     new_page.stroke((37, 22), (53, 38))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("F2")
     new_page.tab.keyboard.type("Rem")
     wire.release()
@@ -308,7 +308,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     new_page.wait_objects(1)
     new_page.key("1", "x")
     new_page.stroke((37, 22), (53, 38))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.tab.click("#class")
     new_page.tab.keyboard.type("cat")
     wire.release()
@@ -342,13 +342,13 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.keyboard.type("es")
     page.tab.press(selector, "Enter")
 
-    def stored():
+    def read_field():
         return {
             "note": document.snapshot.state.notes.get(0), "name": document.snapshot.objects[1].name,
             "class": document.snapshot.objects[1].class_name,
         }[field]  # fmt: skip
 
-    page.wait_until(lambda: stored() == "fishes")
+    page.wait_until(lambda: read_field() == "fishes")
     page.tab.wait_for_selector(".problem:not(:empty)", state="detached")
     page.tab.close()
 
@@ -433,7 +433,7 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
 def test_keys_act_on_an_object_on_its_way(new_page, session):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     session.document.listeners.clear()  # the page learns of the object by the answer
     new_page.key("j", "i", "F2")
     new_page.wait_status("The new object is being saved")
@@ -451,7 +451,6 @@ def test_second_j_before_the_answer_unlocks_again(new_page, session):
     new_page.key("1", "j", "j")
     new_page.tab.wait_for_selector("#objects [name=locked1][aria-pressed=false]")
     for _ in range(2):
-        new_page.wait_until(lambda: wire.held)
         wire.release()
     new_page.wait_idle()
     assert [message["locked"] for message in wire.list_sent("change_object")] == [True, False]

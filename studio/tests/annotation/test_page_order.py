@@ -78,7 +78,7 @@ def test_pending_polygon_is_sent_once(new_page):
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("Enter")
     new_page.click((50, 30))
     with new_page.done():
@@ -87,7 +87,6 @@ def test_pending_polygon_is_sent_once(new_page):
     new_page.click((40, 35))
     with new_page.done():
         new_page.key("Enter")
-        new_page.wait_until(lambda: wire.held)
         wire.release()
     assert [len(message["points"]) for message in wire.list_sent("fill_polygon")] == [3, 3]
     assert new_page.labels(0)[33, 48] == 1
@@ -99,7 +98,6 @@ def test_tracking_starts_at_the_frame_of_the_key(new_page):
     new_page.stroke((8, 8), (12, 12))
     new_page.key("t")
     new_page.seek(3)
-    new_page.wait_until(lambda: wire.held)
     wire.release()
     new_page.wait_until(lambda: wire.list_sent("track"))
     assert wire.list_sent("track")[0]["frame"] == 0
@@ -116,7 +114,7 @@ def test_late_answer_leaves_the_frame(new_page, session, checks, key, action):
     new_page.tab.wait_for_selector("#review li")
     new_page.seek(3)
     new_page.key(key)
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     if action == "seek":
         new_page.seek(5)
         with new_page.done():
@@ -140,7 +138,7 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
     Image.fromarray(mask).save(tmp_path / "mask.png")
     wire = Wire(new_page, "paint")
     new_page.stroke((40, 30), (45, 30))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.tab.set_input_files("#load", tmp_path / "mask.png")
     new_page.wait_status("Loading masks")
     draw(session, 6, 2)
@@ -158,7 +156,7 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
 def test_undo_removes_the_stroke_before_it(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("Control+z")
     new_page.stroke((10, 30), (20, 30))
     wire.actions = ()
@@ -174,11 +172,11 @@ def test_backspace_removes_clicks_only(new_page, session):
     wire = Wire(new_page, "suggest")
     new_page.key("1", "c")
     new_page.click((45, 30))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("Backspace", "Backspace")
     wire.actions = ("undo",)
     wire.release()
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     with new_page.done():
         wire.release()
     new_page.key_done("m")
@@ -191,7 +189,7 @@ def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     editing.set_note(session.document, 0, "ear")
     wire = Wire(new_page, "undo")
     new_page.key("Control+z")
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("f")
     wire.release()
     new_page.wait_status("select an object first")
@@ -206,7 +204,7 @@ def test_refused_polygon_leaves_another_tool(new_page, session):
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("b")
     with new_page.done():
         wire.release()
@@ -223,15 +221,15 @@ def test_strokes_before_the_first_answer_share_an_object(new_page, session):
     new_page.wait_objects(1)
     for y in (10, 20):
         new_page.stroke((10, y), (20, y))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.tab.mouse.move(*new_page.at(10, 30))
     new_page.tab.mouse.down()
     wire.release()
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.tab.mouse.move(*new_page.at(20, 30), steps=3)
     new_page.tab.mouse.up()
     wire.release()
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     with new_page.done():
         wire.release()
     assert [new_page.labels(0)[y, 15] for y in (10, 20, 30)] == [3, 3, 3]
@@ -269,7 +267,6 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     new_page.key("1")
     new_page.wait_selected("object 1")
     for _ in range(3):
-        new_page.wait_until(lambda: wire.held)
         wire.release()
     new_page.wait_idle()
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
@@ -280,7 +277,7 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     wire = Wire(new_page, "paint")
     new_page.stroke((5, 5), (20, 5))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.stroke((5, 30), (20, 30))
     new_page.tab.set_input_files("#load", tmp_path / "masks.png")
     new_page.wait_status("Loading masks")
@@ -301,7 +298,6 @@ def test_second_undo_shows_its_frame_too(new_page):
     new_page.seek(8)
     new_page.key("Control+z", "Control+z")
     for _ in range(2):
-        new_page.wait_until(lambda: wire.held)
         wire.release()
     new_page.tab.wait_for_selector("#strips[aria-valuenow='0']")
 
@@ -314,7 +310,7 @@ def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
     new_page.key("2")
     new_page.tab.click("#merge")
     new_page.tab.click("dialog[open] .main")
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.stroke((5, 5), (20, 5))
     wire.release()
     new_page.wait_until(lambda: new_page.labels(0)[5, 15])
@@ -331,7 +327,7 @@ def test_pause_overtakes_a_box(new_page, session):
     new_page.tab.wait_for_selector("#job-text >> text=running")
     new_page.key("x")
     new_page.stroke((37, 22), (53, 38))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("k")
     new_page.wait_until(lambda: wire.list_sent("pause"))
     wire.release()
@@ -348,7 +344,6 @@ def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
     new_page.tab.mouse.up()
     new_page.stroke((5, 35), (20, 35))
     for _ in range(2):
-        new_page.wait_until(lambda: wire.held)
         wire.release()
     new_page.wait_until(lambda: new_page.tab.get_attribute("#view", "aria-busy") == "false")
     assert [*session.document.snapshot.objects] == [2]
@@ -366,7 +361,7 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     new_page.wait_objects(2)
     new_page.key("1")
     new_page.stroke((10, 10), (20, 10))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key(later)
     wire.release()
     new_page.wait_status("locked")
@@ -381,7 +376,7 @@ def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
 def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
     wire = Wire(new_page, "paint")
     new_page.stroke((8, 10), (12, 10))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.key("Control+z")
     new_page.seek(8)
     wire.release()
@@ -400,7 +395,7 @@ def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))
     new_page.key("Enter")
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.seek(3)
     wire.release()
     new_page.wait_status("locked")
@@ -459,7 +454,7 @@ def test_escape_cancels_a_box_on_its_way(new_page, session):
     new_page.tab.wait_for_selector("#job-text >> text=running")
     new_page.key("x")
     new_page.stroke((37, 22), (53, 38))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.stroke((20, 2), (35, 15))  # not sent yet
     new_page.key("Escape")
     wire.release()

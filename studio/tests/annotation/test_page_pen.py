@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from studio.tests.annotation.browser import iou, needs_browser
-from studio.tests.annotation.clips import truth
+from studio.tests.annotation.clips import segment_stripes, truth
 
 pytestmark = needs_browser
 
@@ -76,14 +75,7 @@ def test_tap_clicks_and_two_fingers_pan(page):
 
 @pytest.mark.parametrize("tool", ["c", "x"])
 def test_double_tap_makes_one_object(page, session, tool):
-    rows = iter((4, 20, 36))
-
-    def segment(frame, prompts):  # each time another mask, not at the tap
-        labels = np.zeros(frame.shape[:2], np.uint8)
-        labels[next(rows) :][:3, 50:58] = max(prompts)
-        return labels
-
-    session.segmenter = segment
+    session.segmenter = segment_stripes(4, 20, 36)
     page.key(tool)
     # the taps are at once, however busy the machine is
     page.tab.evaluate("Object.defineProperty(Event.prototype, 'timeStamp', { get: () => 1000 })")

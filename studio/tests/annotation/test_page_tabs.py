@@ -214,7 +214,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     new_page.key("b")
 
     new_page.stroke((10, 10), (10, 30))
-    new_page.wait_until(lambda: wire.held)  # stored; the answer is lost
+    wire.wait_held()  # stored; the answer is lost
     wire.actions = ()
     wire.socket.close()
     new_page.wait_until(lambda: wire.list_sent("paint")[1:])
@@ -261,7 +261,7 @@ def test_prompt_survives_a_changed_name(new_page, session):
     new_page.key("1", "x")
     new_page.wait_selected("object 1")
     new_page.stroke((37, 22), (53, 38))
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     new_page.tab.fill("#person", "Bob")
     new_page.tab.press("#person", "Enter")
     new_page.wait_until(lambda: wire.list_sent("describe")[2:])
@@ -297,7 +297,7 @@ def test_newer_marks_survive_a_late_answer(new_page, session, action):
         wire.socket.close()
     else:
         refresh_review(session)
-    new_page.wait_until(lambda: wire.held)
+    wire.wait_held()
     wire.actions = ()
     draw(session, 5, 1)
     new_page.settle()

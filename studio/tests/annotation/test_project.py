@@ -29,8 +29,8 @@ from studio.tests.annotation.clips import (
     draw_folder,
     list_titles,
     open_session,
+    run_job,
     set_mask,
-    start_job,
     truth,
     wait_until,
     write_video,
@@ -100,7 +100,7 @@ def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
 
 def test_reopened_project_holds_everything(folder, session, reopen):
     draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     editing.mark_absent(session.document, 7, 2)
     editing.change_object(session.document, 2, name="box", hidden=True)
     session_scores = session.document.snapshot.scores(5)
@@ -161,7 +161,7 @@ def test_undo_and_redo_survive_a_restart(folder, session, reopen):
 
 def test_propagated_correction_is_undone_after_a_restart(folder, session, short_pause, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(session, stroke)
@@ -192,7 +192,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
 
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.document.undo()
     session = reopen(folder)
     session.document.redo()
@@ -261,18 +261,18 @@ def test_reader_leaves_a_write_of_another_machine(folder, tmp_path, reopen):
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.close()
     change_rows(session.document.folder, "DELETE FROM records WHERE instr(content, '\"layers\"')")
     reopened = reopen(folder)
     assert reopened.document.snapshot.tracked_frames == []
-    start_job(reopened, 0, last=2).wait()
+    run_job(reopened, 0, last=2)
     assert reopened.document.snapshot.tracked_frames == [1, 2]
 
 
 def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.document.set_status("accepted", "")
     counted, compute = [], Snapshot.visible_layers.func
     monkeypatch.setattr(Snapshot.visible_layers, "func", lambda now: counted.append(1) or compute(now))
@@ -280,7 +280,7 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     assert len(counted) == 1
     session.document.snapshot.list_outdated()
     assert len(counted) == 1
-    start_job(session, 0).wait()
+    run_job(session, 0)
     assert len(counted) < LENGTH // 2  # not for each tracked frame
 
 

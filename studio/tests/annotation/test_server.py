@@ -37,8 +37,8 @@ from studio.tests.annotation.clips import (
     open_session,
     png,
     refresh_review,
+    run_job,
     square,
-    start_job,
     truth,
     wait_until,
 )
@@ -514,7 +514,7 @@ def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
 
 def test_edits_sent_again_have_the_same_answer(served):
     draw(served.session, 0, 1)
-    start_job(served.session, 0).wait()
+    run_job(served.session, 0)
     connection = served.open()
     actions = {"clear_tracking": {}, "set_checked": {"checked": True}, "mark_absent": {"object_id": 1}}
     for number, (name, fields) in enumerate(actions.items()):

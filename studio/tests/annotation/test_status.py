@@ -17,6 +17,7 @@ from studio.tests.annotation.clips import (
     find_frame_number,
     hold,
     outline_message,
+    run_job,
     square,
     start_job,
     wait_until,
@@ -26,13 +27,13 @@ from studio.tests.annotation.clips import (
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
     assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
     editing.set_note(session.document.with_actor(Actor("Dan")), 1, "later")
     assert session.document.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
-    start_job(session, 0).wait()
+    run_job(session, 0)
     assert session.describe().status == "accepted"  # the masks are the same
     run_action(session, outline_message(4, 1, square(50, 2, 6)))
     assert session.describe().status == "in progress"
@@ -44,7 +45,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
 
 def test_acceptance_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     status = {
         "do": "set_status",
@@ -109,7 +110,7 @@ def test_repeated_acceptance_is_stored_once(folder, reopen):
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, {"do": "set_status", "status": "accepted"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
@@ -212,17 +213,17 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
 
     session = reopen(folder, Jumping())
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
         run_action(session, {"do": "set_checked", "frame": frame, "checked": True})
     assert {*session.describe().checked} == listed
     assert session.review() == []
-    start_job(session, 0).wait()
+    run_job(session, 0)
     assert {entry.frame for entry in session.review()} == set()  # the same masks
     session.runner.make_tracker = TruthTracker
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.runner.make_tracker = lambda: Jumping(shift=15)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     assert 7 in {entry.frame for entry in session.review()}

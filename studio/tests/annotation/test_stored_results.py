@@ -17,12 +17,12 @@ from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import TrackedLayer, TrackedMasks, TrackedMaskStore
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
-from studio.tests.annotation.clips import LENGTH, change_rows, draw, set_mask, start_job, truth
+from studio.tests.annotation.clips import LENGTH, change_rows, draw, run_job, set_mask, truth
 
 
 def test_scores_are_those_of_the_masks_that_show(session):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     draw(session, 5, 2)
     document = session.document
     tracked = document.snapshot.scores(5)[1]
@@ -36,9 +36,9 @@ def test_scores_are_those_of_the_masks_that_show(session):
 
 def test_opening_measures_only_edited_frames_and_does_not_block(folder, session, monkeypatch, reopen):
     draw(session, 0, 1, 2)
-    start_job(session, 0, last=5).wait()
+    run_job(session, 0, last=5)
     editing.change_object(session.document, 1, locked=True)
-    start_job(session, 0, last=5).wait()  # object 2 only: frames of two layers, measured when they are stored
+    run_job(session, 0, last=5)  # object 2 only: frames of two layers, measured when they are stored
     editing.change_object(session.document, 1, locked=False)
     set_mask(session.document, 5, 1, truth(5) == 1)
     draw(session, 9, 1, 2)
@@ -171,13 +171,13 @@ def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
 @pytest.mark.parametrize("statement", [DAMAGE, LOSS])
 def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
     draw(session, 0, 1)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     session.close()
     change_rows(session.document.folder, statement)
     again = reopen(folder)
     assert again.document.snapshot.tracked_frames == [1, *range(3, LENGTH)]
     assert again.document.snapshot.list_outdated() == [(2, 2)]
-    start_job(again, 0).wait()
+    run_job(again, 0)
     assert again.document.snapshot.list_outdated() == []
 
 

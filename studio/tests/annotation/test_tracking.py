@@ -15,7 +15,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import TrackedMasks
-from aotlab_studio.document.scores import Score
+from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
@@ -113,6 +113,16 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
     session.document.undo()
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
+
+
+def test_absence_at_the_start_removes_old_results_before_it(session):
+    draw(session, 11, 2)
+    run_job(session, 11, "backward", first=3)
+    editing.mark_absent(session.document, 11, 2)
+    for frame in (0, 11):
+        draw(session, frame, 1)
+    run_job(session, 11, "both")
+    assert list_visible_frames(session, 2) == []
 
 
 def test_old_results_of_locked_objects_stay(session):
@@ -594,11 +604,16 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
 
 def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
     draw(session, 0, 1, 2)
-    run_job(session, 0)
-    parts = session.document.snapshot.scores(3)
-    editing.merge_objects(session.document, 2, 1)
-    scores, (rows, columns) = session.document.snapshot.scores(3), np.nonzero(truth(3))
+    document, labels = session.document, truth(3)
+    labels[26:35] = 0  # of object 2, a row is left
+    layer_id = document.make_layer_id()
+    document.edit("tracking", Changes(layers={layer_id: Layer([1, 2], 1, 5)}))
+    document.add_tracked_masks(
+        layer_id, TrackedMasks(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels
+    )
+    editing.merge_objects(document, 2, 1)
+    scores, (rows, columns) = document.snapshot.scores(3), np.nonzero(labels)
     assert scores == {1: scores[1]}
-    assert scores[1].area == parts[1].area + parts[2].area == len(rows)
+    assert scores[1].area == len(rows) == 110
     assert (scores[1].x, scores[1].y) == pytest.approx((columns.mean(), rows.mean()), abs=0.05)
-    assert scores[1].confidence == max(parts.values(), key=lambda score: score.area).confidence
+    assert scores[1].confidence == 0.9  # of the larger one

@@ -13,6 +13,7 @@ from studio.tests.annotation.clips import (
     list_labels,
     open_session,
     outline_message,
+    run_job,
     square,
     start_job,
     wait_until,
@@ -45,7 +46,7 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
 @pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
 def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, reopen):
     draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     draw(session, 6, 2)
     before = list_labels(session.document)
     run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
@@ -57,12 +58,12 @@ def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, 
 
 def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, outline_message(4, 2, square(50, 2, 6)))
     wait_until_propagated(session)
     corrected = [labels == 2 for labels in list_labels(session.document)]
     editing.change_object(session.document, 2, locked=True)
-    start_job(session, 0).wait()
+    run_job(session, 0)
     run_action(session, {"do": "undo"})
     assert equal_labels([labels == 2 for labels in list_labels(session.document)], corrected)
 
@@ -85,7 +86,7 @@ def test_version_saved_while_tracking_shows_the_whole_run(session):
 def test_undo_of_a_restored_version_survives_a_restart(folder, session, reopen):
     draw(session, 0, 1)
     session.document.save_version("drawn")
-    start_job(session, 0).wait()
+    run_job(session, 0)
     whole = list_labels(session.document)
     session.document.restore_version(1)
     again = reopen(folder)

@@ -22,7 +22,7 @@ from studio.tests.annotation.clips import (
     draw,
     open_session,
     png,
-    start_job,
+    run_job,
     truth,
     zip_files,
 )
@@ -371,7 +371,7 @@ def test_loaded_class_gets_an_id_of_its_own(session):
 def test_upload_covered_by_a_locked_object_is_not_absent(session):
     draw(session, 0, 1, 2)
     document = session.document
-    start_job(session, 0).wait()
+    run_job(session, 0)
     editing.change_object(document, 1, locked=True)
     load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
     assert document.snapshot.drawn_masks(3) == {}
@@ -428,6 +428,12 @@ def test_second_file_keeps_attributes_of_other_frames(session, first):
     by_frame = session.document.snapshot.describe_objects()[1][1]
     shown = {min(by_frame): {"pose": "left"}, 8: {"pose": "up"}, 9: {"pose": first.get(5, "left")}}
     assert by_frame == shown | {frame: {"pose": "right"} for frame in first if frame == 5}
+
+
+def test_second_file_leaves_frames_without_an_attribute(session):
+    load_attributes(session.document, {2: {"pose": "left"}, 5: {}})
+    load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
+    assert session.document.snapshot.describe_objects()[1][1][5] == {}
 
 
 def test_attributes_loaded_again_replace_those_before(session):

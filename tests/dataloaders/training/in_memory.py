@@ -35,7 +35,7 @@ class MemoryImage:
         if self.error is not None:
             raise self.error
         self.read_images += 1
-        return colored(self.mask), self.mask
+        return color_mask(self.mask), self.mask
 
     def read_mask(self):
         if self.error is not None:
@@ -44,12 +44,12 @@ class MemoryImage:
         return self.mask
 
 
-def colored(mask):
+def color_mask(mask):
     """H×W×3 uint8: gray of ten times the id."""
     return np.repeat((mask * np.uint8(10))[..., None], 3, axis=-1)
 
 
-def blocks(*ids, side=20):
+def draw_blocks(*ids, side=20):
     """A mask of squares side by side, one per id."""
     return np.repeat(np.repeat(np.array([ids], np.uint8), side, axis=0), side, axis=1)
 

@@ -12,7 +12,7 @@ from aotlab.dataloaders.training.augment import (
     make_image_clip,
     make_video_clip,
 )
-from tests.dataloaders.training.in_memory import CROP, colored, phase, rng
+from tests.dataloaders.training.in_memory import CROP, color_mask, phase, rng
 
 
 def draw_rectangle(shape=(50, 70), value=3):
@@ -53,7 +53,7 @@ def test_labels_follow_their_pixels(kind, thin_plate, seed):
 
 
 def test_reference_frame_of_an_image_is_not_turned():
-    image = colored(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
+    image = color_mask(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
     turned = 0
     for seed in range(10):
         _, labels = make_clip("static", image, image[..., 0], seed)
@@ -82,8 +82,10 @@ def test_crop_contains_object_on_reference_frame():
 def test_all_frames_of_a_video_are_cut_alike():
     mask = rng().integers(1, 9, (80, 120), dtype=np.uint8)
     other = np.roll(mask, 1, axis=1)
-    _, labels = make_video_clip([colored(mask), colored(other)], [mask, other], phase(short_edge=100), rng(4))
-    _, alone = make_video_clip([colored(mask)], [mask], phase(short_edge=100), rng(4))
+    _, labels = make_video_clip(
+        [color_mask(mask), color_mask(other)], [mask, other], phase(short_edge=100), rng(4)
+    )
+    _, alone = make_video_clip([color_mask(mask)], [mask], phase(short_edge=100), rng(4))
     assert np.array_equal(labels[0], alone[0])
     assert not np.array_equal(labels[1], alone[0])
 
@@ -141,7 +143,7 @@ def test_thin_plates_bend_and_affine_maps_do_not():
 
     def measure_bend(thin_plate, seed):
         """How far the outline between two stripes is from a straight line, in pixels."""
-        _, labels = make_clip("static", colored(mask), mask, seed, thin_plate=thin_plate, crop=160)
+        _, labels = make_clip("static", color_mask(mask), mask, seed, thin_plate=thin_plate, crop=160)
         label = labels[1].astype(int)
         edge = np.array(
             [np.flatnonzero(np.diff(row == 8)).mean() if (row == 8).any() else np.nan for row in label]

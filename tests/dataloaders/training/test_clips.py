@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, relabel
 from aotlab.dataloaders.training.sets import ImageSet, choose_frames, is_reference_frame, sample_clip
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, make_frames, phase, rng
+from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks, make_frames, phase, rng
 
 
 def make_clip(labels):
@@ -92,7 +92,7 @@ def test_object_covered_by_merging_is_not_counted():
 
 
 def test_frames_lie_within_the_gap_and_run_both_ways():
-    frames = make_frames(*[blocks(1)] * 60)
+    frames = make_frames(*[draw_blocks(1)] * 60)
     steps = np.array([np.diff(choose_frames(frames, 5, 3, rng(seed))) for seed in range(200)])
     assert np.abs(steps).max() <= 3
     straight = steps[(steps > 0).all(1) | (steps < 0).all(1)]  # the others turn back at an end
@@ -111,7 +111,7 @@ def test_reference_frame_shows_most_objects(table, fits):
 
 
 def test_reference_frame_is_searched():
-    empty, tiny, open_, good = blocks(0), blocks(1, side=10), blocks(1, 255), blocks(1, 0)
+    empty, tiny, open_, good = draw_blocks(0), draw_blocks(1, side=10), draw_blocks(1, 255), draw_blocks(1, 0)
     frames = make_frames(empty, tiny, open_, good, empty, empty)
     starts = [choose_frames(frames, 2, 1, rng(seed))[0] for seed in range(40)]
     # One frame in six fits, and 20 tries miss it in 3 of 100 clips.
@@ -119,7 +119,7 @@ def test_reference_frame_is_searched():
 
 
 def test_frames_without_newcomers_are_preferred():
-    old, both = blocks(1, 0), blocks(1, 2)
+    old, both = draw_blocks(1, 0), draw_blocks(1, 2)
     frames = make_frames(*[old] * 10, *[both] * 2)
     choices = [choose_frames(frames, 3, 2, rng(seed)) for seed in range(200)]
     newcomers = sum(indices[0] < 10 and max(indices) >= 10 for indices in choices)
@@ -128,7 +128,7 @@ def test_frames_without_newcomers_are_preferred():
 
 
 def test_each_file_is_decoded_once():
-    frames = make_frames(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
+    frames = make_frames(*[draw_blocks(0)] * 30, draw_blocks(1), draw_blocks(1, 2))
     sample_clip(frames, phase(clip_length=3), 1, rng(3), max_objects=10)
     assert sum(frame.read_images for frame in frames) <= 3
     assert max(frame.read_images for frame in frames) == 1
@@ -147,7 +147,7 @@ def test_small_objects_are_left_out_of_videos_only():
 
 
 def test_frames_of_two_sizes_rejected():
-    frames = make_frames(blocks(1), blocks(1, side=30))
+    frames = make_frames(draw_blocks(1), draw_blocks(1, side=30))
     forwards = next(seed for seed in range(50) if choose_frames(frames, 2, 1, rng(seed))[0] == 0)
     with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
         sample_clip(frames, phase(clip_length=2), 1, rng(forwards), max_objects=10)

@@ -17,7 +17,7 @@ FIRST, SECOND = 60, 220
 """grays of the two clips' objects; their backgrounds are 0 and 120"""
 
 
-def square(gray, ground, left, top, side, frames=4):
+def make_square(gray, ground, left, top, side, frames=4):
     """A clip of a gray square that stands still."""
     labels = np.zeros((frames, SIDE, SIDE), np.uint8)
     labels[:, top : top + side, left : left + side] = 1
@@ -27,8 +27,8 @@ def square(gray, ground, left, top, side, frames=4):
 
 def compose(seed, **options):
     return compose_clips(
-        square(FIRST, 0, 25, 25, 30),
-        square(SECOND, 120, 10, 10, 40),
+        make_square(FIRST, 0, 25, 25, 30),
+        make_square(SECOND, 120, 10, 10, 40),
         rng(seed),
         **{"max_objects": 10, **options},
     )
@@ -102,7 +102,7 @@ def test_objects_that_enter_begin_at_a_border():
     clips = [clip for clip in (compose(seed, entering=True) for seed in range(40)) if clip.num_objects == 2]
     assert len(clips) > 30
     # The first clip's square lies in the middle, so what touches a border is the other.
-    edges = np.array([[(side > 0).any() for side in borders(clip.labels[0])] for clip in clips])
+    edges = np.array([[(side > 0).any() for side in list_borders(clip.labels[0])] for clip in clips])
     assert edges.any(1).all()
     assert (edges.sum(0) > 3).all()
     shown = np.array([((clip.labels > 0).sum((1, 2)) - 30 * 30) for clip in clips])
@@ -113,14 +113,14 @@ def test_entering_objects_do_not_turn():
     assert [random_entering_motion((0, 0, 40, 10), SIDE, rng(seed)).turn for seed in range(3)] == [0] * 3
 
 
-def borders(labels):
+def list_borders(labels):
     return labels[0], labels[-1], labels[:, 0], labels[:, -1]
 
 
 def test_ignored_pixels_of_the_first_clip_stay_ignored():
-    first = square(FIRST, 0, 25, 25, 30)
+    first = make_square(FIRST, 0, 25, 25, 30)
     labels = first.labels.copy()
     labels[:, :20] = 255
     first = Clip(first.frames, labels, 1)
-    clip = compose_clips(first, square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10)
+    clip = compose_clips(first, make_square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10)
     assert (clip.labels == 255).any()

@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, desc
 from aotlab.dataloaders.training.phases import READERS, open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
-from tests.dataloaders.training.in_memory import CROP, MemoryImage, blocks, phase, write_videos
+from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks, phase, write_videos
 from tests.marks import needs_posix
 from tests.processes import wait_until
 
@@ -36,12 +36,12 @@ def mixture(root, *sources, seed=0, workers=0, **options):
     return open_mixture(data, phase(*sources, **options), seed, max_objects=10)
 
 
-def in_memory(*images, **options):
+def build_mixture(*images, **options):
     """A mixture of single images."""
     return Mixture((ImageSet(images),), (1.0,), phase(STATIC, **options), DataConfig(workers=0), 0, 10)
 
 
-def same(clip, other):
+def equal_clips(clip, other):
     return np.array_equal(clip.frames, other.frames) and np.array_equal(clip.labels, other.labels)
 
 
@@ -52,11 +52,11 @@ def test_clip_depends_on_seed_phase_and_index_only(root, source, augmentation):
     first, again = (mixture(root, source, seed=3, **options) for _ in range(2))
     third = first[2]  # asked for first, and again last
     clips = [first[index] for index in range(4)]
-    assert same(third, clips[2])
-    assert same(third, again[2])
-    assert not same(clips[1], clips[2])
-    assert not same(mixture(root, source, seed=4, **options)[2], third)
-    assert not same(mixture(root, source, seed=3, name="other", **options)[2], third)
+    assert equal_clips(third, clips[2])
+    assert equal_clips(third, again[2])
+    assert not equal_clips(clips[1], clips[2])
+    assert not equal_clips(mixture(root, source, seed=4, **options)[2], third)
+    assert not equal_clips(mixture(root, source, seed=3, name="other", **options)[2], third)
 
 
 @pytest.mark.skipif(
@@ -98,8 +98,8 @@ def test_shares_of_composed_clips_match_the_phase(monkeypatch):
         lambda first, second, rng, *, max_objects, entering: composed.append(entering) or first,
     )
     shares = {"merge": 0.5, "compose": 0.4, "entering": 0.5}
-    images = [MemoryImage(blocks(1, side=40), name) for name in "ab"]
-    clips = in_memory(*images, clip_length=2, **shares)
+    images = [MemoryImage(draw_blocks(1, side=40), name) for name in "ab"]
+    clips = build_mixture(*images, clip_length=2, **shares)
     for index in range(300):
         clips[index]
     assert 32 < len(composed) < 88  # 60 expected, four standard deviations
@@ -156,8 +156,8 @@ def test_reader_of_a_caller_makes_the_clips(root, monkeypatch):
 
 
 def test_clip_without_object_is_merged():
-    clips = in_memory(
-        MemoryImage(blocks(0, side=40), "empty"), MemoryImage(blocks(5, side=40), "full"), merge=0.0
+    clips = build_mixture(
+        MemoryImage(draw_blocks(0, side=40), "empty"), MemoryImage(draw_blocks(5, side=40), "full"), merge=0.0
     )
     found = [clips[index] for index in range(20)]
     assert {clip.names for clip in found} == {("empty", "full"), ("full",)}
@@ -165,14 +165,14 @@ def test_clip_without_object_is_merged():
 
 
 def test_unreadable_item_is_replaced():
-    broken = MemoryImage(blocks(1), "bad.jpg", error=InputError("bad.jpg: cut off"))
-    whole = MemoryImage(blocks(1, side=40), "good.jpg")
-    clips = in_memory(broken, whole, merge=0.0)
+    broken = MemoryImage(draw_blocks(1), "bad.jpg", error=InputError("bad.jpg: cut off"))
+    whole = MemoryImage(draw_blocks(1, side=40), "good.jpg")
+    clips = build_mixture(broken, whole, merge=0.0)
     found = [clips[index] for index in range(20)]
     assert all(clip.names == ("good.jpg",) for clip in found)
     assert {reason for clip in found for reason in clip.unreadable} == {"bad.jpg: cut off"}
     assert 0 < sum(bool(clip.unreadable) for clip in found) < 20
-    assert not any(same(found[index], found[index + 1]) for index in range(19))
+    assert not any(equal_clips(found[index], found[index + 1]) for index in range(19))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -38,7 +38,7 @@ def open_sources(root, *phases):
     return open_phases(replace(config, train=replace(config.train, phases=phases)))
 
 
-def trained_on(data):
+def list_trained_videos(data):
     sources = [mixture.sources for mixture in data.mixtures.values()]
     return [[video.name for source in each for video in source.videos] for each in sources]
 
@@ -49,7 +49,7 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
         data = open_phases(config)
     validation_names = [video.name for video in data.validation]
     assert validation_names == ["clip05", "clip15"]
-    (trained,) = trained_on(data)
+    (trained,) = list_trained_videos(data)
     assert len(trained) == 18
     assert not set(trained) & set(validation_names)
     assert "held out for validation" in caplog.text
@@ -106,7 +106,7 @@ def test_few_videos_are_all_trained_on(folder, caplog):
     with caplog.at_level(logging.INFO):
         data = open_phases(load_config(RECIPE, [f"data.root={folder(9)}"]))
     assert data.validation == []
-    assert [len(names) for names in trained_on(data)] == [9]
+    assert [len(names) for names in list_trained_videos(data)] == [9]
     assert "no validation" in caplog.text
 
 
@@ -115,7 +115,7 @@ def test_named_validation_videos_leave_all_others_in_training(folder):
     write_list(root / "ImageSets" / "val.txt", ["clip00"])
     data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
     assert [video.name for video in data.validation] == ["clip00"]
-    assert [len(names) for names in trained_on(data)] == [12]
+    assert [len(names) for names in list_trained_videos(data)] == [12]
 
 
 def clear_masks(root, name, *frames):
@@ -134,7 +134,7 @@ def test_only_videos_that_can_be_scored_are_held_back(folder):
     (video,) = data.validation
     assert (video.name, [path.stem for path in video.frames]) == ("long", ["00001", "00002", "00003"])
     assert [path.stem for path in video.annotations] == ["00001", "00002", "00003"]
-    assert trained_on(data) == [[f"clip{number:02d}" for number in range(10)]]
+    assert list_trained_videos(data) == [[f"clip{number:02d}" for number in range(10)]]
 
 
 @pytest.mark.parametrize(("frames", "count"), [((0,), 2), ((0, 1, 2), 0)])

@@ -90,6 +90,7 @@ def test_relevance_is_computed_on_eviction_or_from_start(early):
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_no_foreground_evicts_oldest_frame(policy):
     chooser = BOUNDED[policy](1, 3)
+    chooser.load_state_dict({"running": {1: 1.0}, "updates": {}})
     assert fill_bank(chooser, 6, relevance=fake_relevance([0.0] * 6)).frames == [0, 4, 5]
     assert all(np.isfinite(list(chooser.running.values())))
 

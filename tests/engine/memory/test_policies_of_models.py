@@ -20,7 +20,7 @@ BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
 PRESETS = {"aot_rmem": "r50_aotl_ermu", "deaot_rmem": "r50_deaotl_ermu"}
 
 
-def small(method, frames=3, **memory):
+def build_small(method, frames=3, **memory):
     """A model of two blocks and groups of two objects, which stores every frame."""
     model = {"max_objects": 2, "stages.0.depth": 2, "stages.0.temporal_slots": 4}
     memory = {"every": 1, "every_in_training": 1, "frames": frames, **memory}
@@ -40,7 +40,7 @@ def test_bounded_policies_below_capacity_equal_every_nth():
 
 @pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_training_updates_restricted_memory_layers(method):
-    model, config = small(method)
+    model, config = build_small(method)
     frames = torch.from_numpy(draw_texture(5)).movedim(-1, 1)[:, None] / 255
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255

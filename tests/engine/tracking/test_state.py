@@ -16,7 +16,7 @@ LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 
 
 @pytest.fixture(scope="module")
-def bounded():
+def bounded_models():
     """Models whose memory overflows within a few frames."""
     settings = ["memory.frames=2", "memory.every=2", "memory.short_term_frames=2", "model.stages.0.depth=2"]
     return {
@@ -39,51 +39,51 @@ def resume(model, config, state):
 @pytest.mark.parametrize(
     "policy", ["every_nth", "restricted", *slow("bounded_fifo", "relevance_redundancy", "first_frame")]
 )
-def test_resumed_run_equals_whole_run_exactly(bounded, tmp_path, policy):
+def test_resumed_run_equals_whole_run_exactly(bounded_models, tmp_path, policy):
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
-        assert_resumes(*bounded[policy], draw_texture(9), LATE, split, tmp_path)
+        assert_resumes(*bounded_models[policy], draw_texture(9), LATE, split, tmp_path)
 
 
-def test_length_of_the_video_is_stored(bounded, tmp_path):
-    tracker = Tracker(*bounded["every_nth"])
+def test_length_of_the_video_is_stored(bounded_models, tmp_path):
+    tracker = Tracker(*bounded_models["every_nth"])
     tracker.reset(np.int64(3000))
-    other = resume(*bounded["every_nth"], save_state(tracker, tmp_path / "state.pt"))
+    other = resume(*bounded_models["every_nth"], save_state(tracker, tmp_path / "state.pt"))
     assert other.state.length == 3000
 
 
-def test_pickled_tracker_continues_equally(bounded):
-    frames, tracker = draw_texture(5), Tracker(*bounded["restricted"])
+def test_pickled_tracker_continues_equally(bounded_models):
+    frames, tracker = draw_texture(5), Tracker(*bounded_models["restricted"])
     run_tracker(tracker, frames[:3], {0: stripes([4, 9])})
     other = pickle.loads(pickle.dumps(tracker))
     assert_same(run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {}))
 
 
 @pytest.mark.parametrize("policy", ["bounded_fifo", "restricted"])
-def test_saved_state_is_independent_of_tracker(bounded, policy):
-    frames, tracker = draw_texture(8), Tracker(*bounded[policy])
+def test_saved_state_is_independent_of_tracker(bounded_models, policy):
+    frames, tracker = draw_texture(8), Tracker(*bounded_models[policy])
     run_tracker(tracker, frames[:4], {0: stripes([4, 9])})
     state = tracker.state_dict()
     expected = run_tracker(tracker, frames[4:], {})
-    found = run_tracker(resume(*bounded[policy], state), frames[4:], {})
+    found = run_tracker(resume(*bounded_models[policy], state), frames[4:], {})
     assert_same(found, expected)
 
 
-def test_states_without_mask_or_with_forgotten_objects_resume(bounded, tmp_path):
+def test_states_without_mask_or_with_forgotten_objects_resume(bounded_models, tmp_path):
     frames = draw_texture(5)
-    first = Tracker(*bounded["every_nth"])
+    first = Tracker(*bounded_models["every_nth"])
     first.step(frames[0])
-    second = resume(*bounded["every_nth"], save_state(first, tmp_path / "state.pt"))
+    second = resume(*bounded_models["every_nth"], save_state(first, tmp_path / "state.pt"))
     run_tracker(second, frames[1:3], LATE)
     second.forget(4)
-    third = resume(*bounded["every_nth"], save_state(second, tmp_path / "state.pt"))
+    third = resume(*bounded_models["every_nth"], save_state(second, tmp_path / "state.pt"))
     assert third.ids == (9,)
     assert torch.equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
 
 
-def test_state_of_other_settings_rejected(bounded):
-    tracker = Tracker(*bounded["every_nth"])
+def test_state_of_other_settings_rejected(bounded_models):
+    tracker = Tracker(*bounded_models["every_nth"])
     with pytest.raises(InputError, match="saved with other memory"):
-        tracker.load_state_dict(Tracker(*bounded["restricted"]).state_dict())
+        tracker.load_state_dict(Tracker(*bounded_models["restricted"]).state_dict())
 
 
 @pytest.mark.parametrize("copied", [False, True])
@@ -145,8 +145,12 @@ def change_tensors(tree, change):
     return change(tree)
 
 
-def test_rejected_state_leaves_tracker_unchanged(bounded):
-    frames, tracker, other = draw_texture(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
+def test_rejected_state_leaves_tracker_unchanged(bounded_models):
+    frames, tracker, other = (
+        draw_texture(5),
+        Tracker(*bounded_models["restricted"]),
+        Tracker(*bounded_models["restricted"]),
+    )
     for each in (tracker, other):
         run_tracker(each, frames[:3], {0: stripes([4, 9])})
     for state in damage_state(other.state_dict()):

@@ -45,14 +45,17 @@ def rank_variables(port: int) -> dict[str, str]:
 @needs_posix
 def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     settings = [*EXACT, "train.accumulate=2"]
-    line = ["--config", recipe_file("two", steps=2, batch=4), *settings]
+    line = ["--config", recipe_file("two", steps=2, batch=4, clip_length=2), *settings]
     with reserve_port() as port:
         done = run_python("-c", RANKS, *line, env=rank_variables(port), timeout=240)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "deprecated" not in output
     assert output.count("trained weights") == 1  # the main rank speaks for all
-    assert train_tool.main(["--config", str(recipe_file("one", steps=2, batch=4)), *settings]) == 0
+    assert (
+        train_tool.main(["--config", str(recipe_file("one", steps=2, batch=4, clip_length=2)), *settings])
+        == 0
+    )
     assert_same_steps(read_log(tmp_path / "two"), read_log(tmp_path / "one"))
 
 

@@ -33,7 +33,7 @@ FULL_DISK_SIZE = 10**5
 """bytes of a file: less than a state or weights take, more than the log"""
 
 
-def leftovers(config):
+def list_leftovers(config):
     return [path.name for path in Path(config.train.output).rglob("*") if ".part" in path.name]
 
 
@@ -45,7 +45,7 @@ def assert_finite(tensors):
 def corrupt(monkeypatch):
     """Make the gradient, or with ``loss`` the loss, of some steps (counted from 1) non-finite."""
 
-    def at(*steps, loss=False):
+    def corrupt_steps(*steps, loss=False):
         original, count = trainer.ClipModule.forward, iter(range(1, 1000))
 
         def forward(self, *args):
@@ -57,7 +57,7 @@ def corrupt(monkeypatch):
 
         monkeypatch.setattr(trainer.ClipModule, "forward", forward)
 
-    return at
+    return corrupt_steps
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +123,11 @@ def fill_disk(monkeypatch):
     """Let the disk be full from the step of a number on, until the returned stack is closed."""
     with ExitStack() as stack:
 
-        def after(step, size=FULL_DISK_SIZE):
+        def fill_after(step, size=FULL_DISK_SIZE):
             before_step(monkeypatch, step, lambda: stack.enter_context(limit_file_size(size)))
             return stack
 
-        yield after
+        yield fill_after
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, new
     with pytest.raises(RunStopped, match=f"File too large.*resumes from {newest}"):
         run_recipe(config)
     assert len(list_states(config)) == step - 1
-    assert leftovers(config) == []
+    assert list_leftovers(config) == []
     disk.close()
     run_recipe(config)
     assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
@@ -157,7 +157,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
         with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
             run_recipe(config)
     assert len(list_states(config)) == 1
-    assert leftovers(config) == []
+    assert list_leftovers(config) == []
     assert run_recipe(config).checkpoint.is_file()
 
 
@@ -229,4 +229,4 @@ def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
     assert completes_in_subprocess(run_in_process, config)
     whole, killed = (load_file(f"{run.train.output}/second.safetensors") for run in (uninterrupted, config))
     assert_same_weights(killed, whole)
-    assert leftovers(config) == []
+    assert list_leftovers(config) == []

@@ -28,15 +28,15 @@ PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", st
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, data):
+def whole_run(tmp_path_factory, data):
     """Settings and weights of an uninterrupted run of `PHASES`."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "whole", *PHASES, overrides=EVERY)
     return config, load_file(run_recipe(config).checkpoint)
 
 
 @pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 2)])
-def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted, stop, save_every):
-    config, expected = uninterrupted
+def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole_run, stop, save_every):
+    config, expected = whole_run
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
     with monkeypatch.context() as patch:
         before_step(patch, stop + 1, Mock(side_effect=KeyboardInterrupt()))

@@ -32,7 +32,7 @@ class Evil:
         return (open, (str(self.path), "w"))
 
 
-def refusal(path):
+def read_refusal(path):
     with raises_one_sentence() as caught:
         load_checkpoint(path, config="aott", overrides=TINY)
     message = str(caught.value)
@@ -55,7 +55,7 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
         torch.save(to_published(broken), path)
     else:
         save_checkpoint(path, broken, load_config("aott", TINY))
-    message = refusal(path)
+    message = read_refusal(path)
     assert "weights that are not finite (decoder.conv_out.bias)" in message
 
 
@@ -78,7 +78,7 @@ def test_tensors_of_other_kinds_rejected(tmp_path, model):
     for tensor in tensors:
         path = tmp_path / "odd.pth"
         torch.save({**to_published(model), "encoder.odd": tensor}, path)
-        assert "does not fit aott (" in refusal(path)
+        assert "does not fit aott (" in read_refusal(path)
 
 
 def test_pickle_is_not_executed(tmp_path):
@@ -86,7 +86,7 @@ def test_pickle_is_not_executed(tmp_path):
     torch.save({"state_dict": {"weight": Evil(made)}}, tmp_path / "evil.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(made)))
     for name in ("evil.pth", "plain.pth"):
-        message = refusal(tmp_path / name)
+        message = read_refusal(tmp_path / name)
         assert "contains pickled code" in message
     assert not made.exists()
 
@@ -99,7 +99,7 @@ def test_pickle_is_not_executed(tmp_path):
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_files_of_other_content_rejected(tmp_path, suffix, content):
     (tmp_path / f"damaged.{suffix}").write_bytes(content)
-    refusal(tmp_path / f"damaged.{suffix}")
+    read_refusal(tmp_path / f"damaged.{suffix}")
 
 
 @pytest.mark.parametrize(("content", "words"), [
@@ -110,4 +110,4 @@ def test_files_of_other_content_rejected(tmp_path, suffix, content):
 ], ids=str)  # fmt: skip
 def test_files_without_matching_weights_rejected(tmp_path, content, words):
     torch.save(content, tmp_path / "other.pth")
-    assert words in refusal(tmp_path / "other.pth")
+    assert words in read_refusal(tmp_path / "other.pth")

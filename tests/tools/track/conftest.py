@@ -31,7 +31,7 @@ METHODS = {
 
 
 @pytest.fixture(autouse=True)
-def repeating(monkeypatch):
+def repeater(monkeypatch):
     """Commands load the class that is returned."""
     monkeypatch.setattr(engine, "Tracker", Repeater)
     monkeypatch.setattr("aotlab.jobs.digests.sha256", SHA256)
@@ -54,7 +54,7 @@ def video(tmp_path):
 
 
 @pytest.fixture
-def numbered(video):
+def numbered_video(video):
     """The video with file names that count from 1001."""
     for index, path in enumerate(sorted(video.iterdir())):
         path.rename(video / f"shot.{1001 + index}.png")

@@ -65,9 +65,9 @@ def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
     assert photo.read_text() == "mine"
 
 
-def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeating, monkeypatch):
+def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path, repeater, monkeypatch):
     fail = Mock(side_effect=InputError("unreadable"))
-    monkeypatch.setattr(repeating, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
+    monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 2)
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", fail)
         for args in ([], ["--box", "1:2=1,1,9,9"]):
@@ -77,14 +77,14 @@ def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path
 
 
 @pytest.mark.parametrize("failure", [InputError("unreadable"), MemoryError(), signal.SIGINT])
-def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repeating, monkeypatch, failure):
+def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repeater, monkeypatch, failure):
     def fail(*_):
         if isinstance(failure, Exception):
             raise failure
         signal.raise_signal(failure)
 
     before = track(video, tmp_path, mask), snapshot(tmp_path / "out")
-    monkeypatch.setattr(repeating, "reset" if failure == signal.SIGINT else "step", fail)
+    monkeypatch.setattr(repeater, "reset" if failure == signal.SIGINT else "step", fail)
     assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
     assert (0, snapshot(tmp_path / "out")) == before
 
@@ -110,7 +110,7 @@ def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
 
 @pytest.mark.parametrize("checkpoint", ["usable", "damaged"])
 def test_masks_edited_after_a_failure_need_force(
-    video, mask, tmp_path, monkeypatch, capsys, repeating, checkpoint
+    video, mask, tmp_path, monkeypatch, capsys, repeater, checkpoint
 ):
     out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
 
@@ -147,19 +147,19 @@ def test_masks_edited_after_a_failure_need_force(
 
 
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
-def test_foreign_files_in_folders_of_results_are_kept(numbered, mask, tmp_path, repeating, write):
+def test_foreign_files_in_folders_of_results_are_kept(numbered_video, mask, tmp_path, repeater, write):
     folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
     line = ["--write", "masks,objects"]
-    assert track(numbered, tmp_path, mask, args=line) == 0
+    assert track(numbered_video, tmp_path, mask, args=line) == 0
     mine = [folder / name for folder in folders for name in ("notes.txt", "00000_mine.png", "00000.txt")]
     mine += [tmp_path / "out" / name / "shot.1001.png" for name in ("masks/copies", "objects/1_copy")]
     for path in mine:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
-    assert track(numbered, tmp_path, mask, args=line) == 0
-    assert repeating.loads == 1
-    assert track(numbered, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
-    assert repeating.loads == 2
+    assert track(numbered_video, tmp_path, mask, args=line) == 0
+    assert repeater.loads == 1
+    assert track(numbered_video, tmp_path, mask, args=["--write", write, "memory.every=9", "--force"]) == 0
+    assert repeater.loads == 2
     assert {path.read_text() for path in mine} == {"mine"}
     assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
     assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
@@ -185,20 +185,20 @@ def kill_at(patch, call):
     calls = itertools.count()
 
     def kill(original):
-        def counted(*args):
+        def kill_at_call(*args):
             if next(calls) == call:
                 patch.setattr(results.Replacement, "__exit__", lambda *_: None)
                 raise Killed
             return original(*args)
 
-        return counted
+        return kill_at_call
 
     for name in ("_move", "write_job_record", "remove"):
         patch.setattr(results, name, kill(getattr(results, name)))
     patch.setattr(results.os, "replace", kill(os.replace))
 
 
-def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, repeating):
+def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, repeater):
     out, line = tmp_path / "out", ["--write", "masks,objects"]
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
     before, forced = snapshot(out), [*line, "--end", "1", "--force"]

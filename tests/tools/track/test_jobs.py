@@ -59,9 +59,9 @@ def results(folder):
     }
 
 
-def test_every_video_gets_a_folder_and_a_row(clips, out, repeating, capsys):
+def test_every_video_gets_a_folder_and_a_row(clips, out, repeater, capsys):
     assert track(clips) == 0
-    assert repeating.loads == 1
+    assert repeater.loads == 1
     assert [read_mask(out / name / "masks" / "00002.png").max() for name in "abc"] == [1, 2, 3]
     rows = list(csv.DictReader((out / "summary.csv").open()))
     assert [(row["name"], row["frames"]) for row in rows] == [("a", "3"), ("b", "3"), ("c", "3")]
@@ -108,7 +108,7 @@ def test_errors_are_printed_if_the_summary_cannot_be_written(clips, out, capsys,
         assert "error: summary.csv: cannot be written" in errors
 
 
-def test_finished_job_stays_finished_while_its_video_is_missing(clips, repeating, capsys):
+def test_finished_job_stays_finished_while_its_video_is_missing(clips, repeater, capsys):
     assert track(clips) == 0
     jobs = write_jobs(clips, "video,masks", "a,a.png", "b,b.png", "c,c.png")
     video = (clips / "b").rename(clips / "moved")
@@ -116,7 +116,7 @@ def test_finished_job_stays_finished_while_its_video_is_missing(clips, repeating
     assert "error: b (" in capsys.readouterr().err
     video.rename(clips / "b")
     assert track(jobs) == 0
-    assert repeating.steps == 9
+    assert repeater.steps == 9
 
 
 CHANGES = {
@@ -126,13 +126,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_only_the_job_that_changed_is_repeated(clips, out, repeating, change):
+def test_only_the_job_that_changed_is_repeated(clips, out, repeater, change):
     assert track(clips) == 0
     mask = out / "b" / "masks" / "00001.png"
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/coco.json")}
     change(clips, mask)
     assert track(clips, "--force") == 0
-    assert repeating.steps == 12
+    assert repeater.steps == 12
     assert [path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["b"]
     assert (read_mask(mask) == read_mask(clips / "b.png")).all()
     assert len(list(mask.parent.iterdir())) == 3
@@ -156,19 +156,19 @@ class Report(Output):
         self.path.write_text("report")
 
 
-def test_package_installed_later_keeps_finished_results(clips, out, repeating, monkeypatch):
+def test_package_installed_later_keeps_finished_results(clips, out, repeater, monkeypatch):
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)  # by hand
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "review", Report)
     monkeypatch.setattr("aotlab.jobs.batch.list_plugins", lambda group: {"review": None})
     assert track(clips) == 0
-    assert repeating.steps == 9
+    assert repeater.steps == 9
     assert read_mask(mask).max() == 7
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize(("name", "lost"), [("coco.json", "coco.json"), ("masks/00002.png", "1 of 3 masks")])
-def test_finished_results_without_a_file_need_force(clips, out, repeating, capsys, name, lost, damage):
+def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys, name, lost, damage):
     assert track(clips) == 0
     mask = save(out / "a" / "masks" / "00001.png", 7)
     damage(out / "a" / name)
@@ -176,7 +176,7 @@ def test_finished_results_without_a_file_need_force(clips, out, repeating, capsy
     assert f"a: already contains results without {lost}; choose" in capsys.readouterr().err
     assert read_mask(mask).max() == 7
     assert track(clips, "--force") == 0
-    assert repeating.steps == 12
+    assert repeater.steps == 12
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
@@ -188,14 +188,14 @@ def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_erro
     assert (out / name).read_text() == "mine"
 
 
-def test_renamed_results_are_summarized_under_their_new_name(clips, out, repeating):
+def test_renamed_results_are_summarized_under_their_new_name(clips, out, repeater):
     assert track(clips) == 0
     (out / "b").rename(out / "new")
     jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "new,b,b.png", "c,c,c.png")
     for args in ((), ("--summarize",), ("--shard", "0/1")):
         assert track(jobs, *args) == 0
         assert {*read_summary(out).values()} == {("done", "")}
-    assert repeating.steps == 9
+    assert repeater.steps == 9
 
 
 def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsys, monkeypatch):
@@ -219,22 +219,22 @@ def test_shard_summarizes_a_rejected_video_as_a_plain_run(clips, out):
         assert "results of other inputs" in error
 
 
-def test_rejected_video_keeps_the_record_of_unfinished_results(clips, out, repeating, monkeypatch):
+def test_rejected_video_keeps_the_record_of_unfinished_results(clips, out, repeater, monkeypatch):
     run_until(clips, monkeypatch, 1)
     before = read_job_record(out / "a")
     jobs = write_jobs(clips, "name,video,masks", "a,b,b.png")
     assert track(jobs) == 1
     assert replace(read_job_record(out / "a"), error=before.error) == before
     assert track(clips) == 0
-    assert repeating.steps == 9
+    assert repeater.steps == 9
 
 
-def test_masks_moved_to_a_link_are_finished(clips, out, repeating):
+def test_masks_moved_to_a_link_are_finished(clips, out, repeater):
     assert track(clips) == 0
     shutil.move(out / "a" / "masks", out / "disk")
     (out / "a" / "masks").symlink_to(out / "disk")
     assert track(clips) == 0
-    assert repeating.steps == 9
+    assert repeater.steps == 9
 
 
 def test_single_video_in_the_folder_of_a_list_rejected(clips, out, capsys):
@@ -246,7 +246,7 @@ def test_single_video_in_the_folder_of_a_list_rejected(clips, out, capsys):
     assert not (out / ".track.json").exists()
 
 
-def test_moved_list_is_finished(clips, out, repeating, caplog):
+def test_moved_list_is_finished(clips, out, repeater, caplog):
     assert track(clips) == 0
     assert "a: 3 frames" in caplog.text
     caplog.clear()
@@ -254,12 +254,12 @@ def test_moved_list_is_finished(clips, out, repeating, caplog):
     moved.mkdir()
     out.rename(moved / "out")
     assert track(clips.rename(moved / "clips")) == 0
-    assert repeating.steps == 9
+    assert repeater.steps == 9
     assert "a: already tracked with these inputs" in caplog.text
     assert "3 frames" not in caplog.text
 
 
-def test_forced_list_is_tracked_once(clips, repeating, capsys):
+def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert track(clips) == 0
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
@@ -267,24 +267,24 @@ def test_forced_list_is_tracked_once(clips, repeating, capsys):
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
-    assert repeating.steps == 18
+    assert repeater.steps == 18
 
 
-def test_finished_list_with_removals_is_not_repeated(clips, repeating):
+def test_finished_list_with_removals_is_not_repeated(clips, repeater):
     assert track(clips, "--remove", "1:2") == 1  # only b has an object 2
-    steps = repeating.steps
+    steps = repeater.steps
     assert track(clips, "--remove", "1:2") == 1
-    assert repeating.steps == steps
+    assert repeater.steps == steps
 
 
-def test_job_overrides_load_another_tracker(clips, repeating):
+def test_job_overrides_load_another_tracker(clips, repeater):
     first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]}
         for n, name in ((2, "a"), (3, "b"))
     )
     assert track(write_jobs(clips, first, second)) == 0
-    assert repeating.loads == 2
-    assert repeating.overrides == ["memory.every=3"]
+    assert repeater.loads == 2
+    assert repeater.overrides == ["memory.every=3"]
 
 
 def test_several_videos_use_masks_beside_them(clips, out):
@@ -342,8 +342,8 @@ def test_only_the_clip_without_mask_fails(clips, out, capsys):
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
-def test_warnings_of_a_clip_name_its_line(clips, repeating, caplog, monkeypatch, args):
-    monkeypatch.setattr(repeating, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
+def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, args):
+    monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
@@ -358,7 +358,7 @@ def test_errors_of_a_clip_name_its_line(clips, capsys, args):
     assert f"error: b ({place}, line 3): start 9: not among the frames" in capsys.readouterr().err
 
 
-def test_missing_files_are_warned_of_at_the_start(clips, repeating, caplog):
+def test_missing_files_are_warned_of_at_the_start(clips, repeater, caplog):
     rows = ["gone.mp4,gone.png,gone", f"{300 * 'n'}.mp4,a.png,long", "a,a.png,a"]
     assert track(write_jobs(clips, "video,masks,name", *rows)) == 1
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
@@ -380,7 +380,7 @@ def test_missing_files_of_the_current_folder_are_spelled_alike(clips, monkeypatc
     assert "): gone.mp4, gone.png: no such" in capsys.readouterr().err
 
 
-def test_dry_run_checks_all_clips(clips, out, repeating, capsys):
+def test_dry_run_checks_all_clips(clips, out, repeater, capsys):
     write_plain(clips / "d", 3)
     write_plain(clips / "e", 3)
     (clips / "a" / "00000.png").write_bytes(b"broken")
@@ -395,7 +395,7 @@ def test_dry_run_checks_all_clips(clips, out, repeating, capsys):
     assert table[3:5] == ["c      to track       3   24  48×32        1", "d      failed"]
     assert table[6] == "3 failed, 2 to track"
     assert table[7].startswith("results: about")
-    assert repeating.loads == 1
+    assert repeater.loads == 1
     assert not out.exists()
     for name in "abcde":
         (clips / f"{name}.png").unlink(missing_ok=True)
@@ -566,7 +566,7 @@ def test_results_that_are_inputs_of_another_video_are_kept(clips, out, capsys):
 
 
 @pytest.mark.parametrize("args", [[], ["--force", "memory.every=9"]])
-def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeating, capsys, args):
+def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeater, capsys, args):
     assert track(clips) == 0
     (out / "a" / ".track.json").write_text("{")
     for _ in range(2):
@@ -579,7 +579,7 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeating, ca
     assert len(list((out / "a" / "masks").iterdir())) == 3
 
 
-def test_shards_and_summary_match_one_run(clips, out, repeating, capsys):
+def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
     (clips / "c").rename(clips.parent / "frames")
     (clips / "c").symlink_to(clips.parent / "frames")
     assert track(clips) == 0
@@ -606,12 +606,12 @@ def test_summary_keeps_the_rows_of_another_list(clips, out):
 @pytest.mark.parametrize(
     "args", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
-def test_options_that_exclude_each_other_rejected(clips, repeating, read_error_line, args):
+def test_options_that_exclude_each_other_rejected(clips, repeater, read_error_line, args):
     words = "error: --shard, --summarize and --dry-run: give only one of them"
     assert words in read_error_line(track(clips, *args))
 
 
-def test_frame_rate_of_a_list_is_for_its_images(clips, repeating, capsys, read_error_line):
+def test_frame_rate_of_a_list_is_for_its_images(clips, repeater, capsys, read_error_line):
     write_gray(clips / "d.mp4")
     save(clips / "d.png", 1, (48, 64))
     assert track(clips, "--fps", "10", "--dry-run") == 0

@@ -26,7 +26,7 @@ def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path
 
 
 @pytest.fixture
-def interrupted(request, video, mask, tmp_path, monkeypatch, capsys):
+def interrupted_run(request, video, mask, tmp_path, monkeypatch, capsys):
     """Output folder of a run that a signal, by default Ctrl-C, stopped on its third frame."""
     number = getattr(request, "param", signal.SIGINT)
     interrupt(monkeypatch, video, tmp_path, mask, args=WRITE, number=number)
@@ -45,21 +45,23 @@ def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
 
 
-@pytest.mark.parametrize("interrupted", [signal.SIGINT, signal.SIGTERM], indirect=True)
-def test_interrupt_leaves_complete_files(interrupted, tmp_path):
+@pytest.mark.parametrize("interrupted_run", [signal.SIGINT, signal.SIGTERM], indirect=True)
+def test_interrupt_leaves_complete_files(interrupted_run, tmp_path):
     assert list(largest_ids(tmp_path)) == NAMES[:3]
-    assert len(list(open_frames(interrupted / "overlay.mp4"))) == 3
+    assert len(list(open_frames(interrupted_run / "overlay.mp4"))) == 3
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
-def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, repeating, capsys, args):
-    steps = repeating.steps
+def test_resumed_run_equals_an_undisturbed_one(
+    interrupted_run, video, mask, tmp_path, repeater, capsys, args
+):
+    steps = repeater.steps
     assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
-    assert repeating.steps - steps == 1
+    assert repeater.steps - steps == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
-    assert files(interrupted) == files(tmp_path / "calm" / "out")
-    assert not (interrupted / STATE_FILE).exists()
+    assert files(interrupted_run) == files(tmp_path / "calm" / "out")
+    assert not (interrupted_run / STATE_FILE).exists()
 
 
 def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monkeypatch, capsys):
@@ -77,9 +79,9 @@ def test_resumed_run_counts_frames_and_cuts_of_both(video, mask, tmp_path, monke
     assert "1 cut, before frame 2\n" in out
 
 
-def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeating, monkeypatch):
+def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeater, monkeypatch):
     monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
-    resuming, frame = (resume.ResumingTracker(repeating(), tmp_path, str), np.zeros((8, 8, 3), np.uint8))
+    resuming, frame = (resume.ResumingTracker(repeater(), tmp_path, str), np.zeros((8, 8, 3), np.uint8))
     saved = []
     for index in range(4):
         resuming.step(frame, frame[..., 0] + 1 if index == 0 else None)
@@ -88,37 +90,37 @@ def test_progress_is_saved_after_the_next_frame_is_written(tmp_path, repeating, 
     assert saved == [False, False, False, True]
 
 
-def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, repeating):
+def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, repeater):
     (tmp_path / STATE_FILE).write_bytes(b"progress")
-    resume.ResumingTracker(repeating(), tmp_path, str).save_stopped(0)
+    resume.ResumingTracker(repeater(), tmp_path, str).save_stopped(0)
     assert (tmp_path / STATE_FILE).read_bytes() == b"progress"
 
 
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
-def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, repeating, args):
-    steps = repeating.steps
+def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path, repeater, args):
+    steps = repeater.steps
     assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
-    assert repeating.steps - steps == 4
+    assert repeater.steps - steps == 4
 
 
-def test_damaged_progress_starts_over(interrupted, video, mask, tmp_path, repeating, caplog):
-    (interrupted / STATE_FILE).write_bytes(b"PK damaged")
-    steps = repeating.steps
+def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, repeater, caplog):
+    (interrupted_run / STATE_FILE).write_bytes(b"PK damaged")
+    steps = repeater.steps
     assert track(video, tmp_path, mask, args=WRITE) == 0
     assert "not readable" in caplog.text
     assert "tracking starts from the first frame" in caplog.text
-    assert repeating.steps - steps == 4
+    assert repeater.steps - steps == 4
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
 def test_progress_without_one_of_its_masks_starts_over(
-    interrupted, video, mask, tmp_path, repeating, caplog, args
+    interrupted_run, video, mask, tmp_path, repeater, caplog, args
 ):
-    (interrupted / "masks" / NAMES[1]).unlink()
-    steps = repeating.steps
+    (interrupted_run / "masks" / NAMES[1]).unlink()
+    steps = repeater.steps
     assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
     assert f"{NAMES[1]}: no such file; tracking starts from the first frame" in caplog.text
-    assert repeating.steps - steps == 4
+    assert repeater.steps - steps == 4
     assert list(largest_ids(tmp_path)) == NAMES
 
 
@@ -127,25 +129,25 @@ def test_progress_without_one_of_its_masks_starts_over(
     "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
 )
 def test_run_after_a_damaged_mask_starts_over(
-    interrupted, video, mask, tmp_path, repeating, capsys, number, damage
+    interrupted_run, video, mask, tmp_path, repeater, capsys, number, damage
 ):
-    damage(interrupted / "masks" / NAMES[number])
+    damage(interrupted_run / "masks" / NAMES[number])
     assert track(video, tmp_path, mask, args=WRITE) in (1, 2)
     assert "the next run starts from the first frame" in capsys.readouterr().err
-    steps = repeating.steps
+    steps = repeater.steps
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert repeating.steps - steps == 4
+    assert repeater.steps - steps == 4
 
 
-def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, repeating, monkeypatch):
+def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, repeater, monkeypatch):
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
-    steps = repeating.steps
+    steps = repeater.steps
     assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert repeating.steps - steps == 1
+    assert repeater.steps - steps == 1
 
 
-def test_rate_leaves_out_reading_of_restored_masks(interrupted, video, mask, tmp_path, monkeypatch):
+def test_rate_leaves_out_reading_of_restored_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
     clock = SimpleNamespace(seconds=0.0)
 
     def read(path):

@@ -110,19 +110,19 @@ def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplo
     (["--start", "2"], "{mask}", "2={mask}"),
     (["--frame-numbers", "file", "--start", "1003"], "1003={mask}", "2={mask}"),
 ])  # fmt: skip
-def test_record_counts_frames_from_zero(numbered, mask, tmp_path, args, mask_arg, masks):
-    assert track(numbered, tmp_path, mask_arg.format(mask=mask), args=[*args, "--write", "masks"]) == 0
+def test_record_counts_frames_from_zero(numbered_video, mask, tmp_path, args, mask_arg, masks):
+    assert track(numbered_video, tmp_path, mask_arg.format(mask=mask), args=[*args, "--write", "masks"]) == 0
     record = read_job_record(tmp_path / "out")
     assert (record.first_frame, record.frames, record.masks) == (2, 2, [masks.format(mask=mask)])
 
 
-def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, repeating):
+def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, capsys, repeater):
     late, args = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
-    assert track(numbered, tmp_path, mask, f"1003={late}", args=[*args, *ends]) == 0
+    assert track(numbered_video, tmp_path, mask, f"1003={late}", args=[*args, *ends]) == 0
     assert largest_ids(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
-    assert repeating.length == 3
-    assert track(numbered, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
+    assert repeater.length == 3
+    assert track(numbered_video, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
     assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
 
 
@@ -173,7 +173,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[-40:])
 def test_invalid_line_is_rejected_before_loading(
-    video, mask, tmp_path, run_expecting_error, repeating, monkeypatch, line, words
+    video, mask, tmp_path, run_expecting_error, repeater, monkeypatch, line, words
 ):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "empty.png", 0)
@@ -182,7 +182,7 @@ def test_invalid_line_is_rejected_before_loading(
     (tmp_path / "jobs.csv").touch()
     before = sorted(tmp_path.iterdir())
     assert words in run_expecting_error(main, *line, "--output", "out")
-    assert repeating.loads == 0
+    assert repeater.loads == 0
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -261,13 +261,13 @@ def test_unknown_file_beside_a_video_is_reported(video, tmp_path, run_expecting_
     assert "video.json: not masks in a known format; expected" in message
 
 
-def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, repeating):
+def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, repeater):
     assert track(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
     assert "4 frames of 48×32, 2 objects to track, masks or prompts on 2 frames" in capsys.readouterr().out
     assert track(video, tmp_path, mask, args=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
     assert track(video, tmp_path, mask, args=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
     assert track(video, tmp_path, f"9={mask}", args=["--dry-run"]) == 2
-    assert repeating.steps == 0
+    assert repeater.steps == 0
     assert not (tmp_path / "out").exists()
 
 
@@ -285,10 +285,10 @@ def test_dry_run_counts_frames_that_the_header_does_not_state(mask, tmp_path, ca
     (["--memory-frames", "4"], ["memory.frames=4"]),
     (["--quality", "fast"], ["input.scale=0.6"]),
 ])  # fmt: skip
-def test_options_set_memory(video, mask, tmp_path, repeating, args, overrides):
+def test_options_set_memory(video, mask, tmp_path, repeater, args, overrides):
     assert track(video, tmp_path, mask, args=["--no-overlay", "--config", "aotl", *args]) == 0
-    assert repeating.overrides == overrides
-    assert repeating.length == 4
+    assert repeater.overrides == overrides
+    assert repeater.length == 4
 
 
 @pytest.mark.parametrize(("args", "policy"), [([], "restricted"), (["--memory", "every_nth"], "every_nth")])
