@@ -1,5 +1,7 @@
 """Exports of small models, and their trackers beside PyTorch's."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
+STORED = Path(__file__).parent / "export"
+"""export of a small model, without prompts; to write it again after a change of the format, remove it and run a test"""
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
 
@@ -46,6 +50,11 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(
         model, resolve_export_config(config)
     )
+
+
+def export_stored():
+    """Return trackers of the stored export and of its model."""
+    return export_pair(STORED, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
