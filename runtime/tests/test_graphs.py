@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import inspect
 import json
 import re
 import shutil
@@ -214,13 +215,29 @@ def test_readme_shows_the_example():
     assert f"```python\n{code.strip()}\n```" in README.read_text("utf-8")
 
 
+def find_summary(name):
+    """Return the first line of the docstring of a public class or of its member."""
+    value = aotlab_runtime
+    for part in name.split("."):
+        value = inspect.getattr_static(value, part)
+    return inspect.getdoc(getattr(value, "__func__", value)).partition("\n")[0]
+
+
+def test_readme_lists_public_names():
+    text = README.read_text("utf-8").partition("## Interface")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE))
+    members = {f"Tracker.{name}" for name in vars(aotlab_runtime.Tracker) if name[0] != "_"}
+    members |= {f"Prediction.{name}" for name in ("labels", "probabilities", "confidence")}
+    assert rows == {name: find_summary(name) for name in members | {*aotlab_runtime.__all__}}
+
+
 def test_version_is_that_of_the_package():
     text = (SOURCE.parents[1] / "pyproject.toml").read_text("utf-8")
     assert f'version = "{aotlab_runtime.__version__}"' in text
 
 
 def test_readme_lists_missing_names(exported):
-    text = README.read_text("utf-8").partition("Not supported:")[2]
+    text = README.read_text("utf-8").partition("## Not supported")[2]
     listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
     names = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):

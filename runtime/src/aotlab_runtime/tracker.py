@@ -132,7 +132,7 @@ class Tracker:
         return pack_state({"export": self.graphs.digest, **content})
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume the video of a `state_dict` (`numpy.load` reads it); `InputError` if damaged or of another export."""
+        """Resume the video of a `state_dict`, which `numpy.load` reads; an invalid one changes nothing."""
         content = unpack_state(state, self.graphs.digest)
         self.reset(content["length"])
         self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
