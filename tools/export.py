@@ -110,7 +110,7 @@ def main(
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
-        from aotlab.engine.export.runtime import require_provider
+        from aotlab.engine.export.verify import require_provider
 
         require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []

@@ -31,10 +31,10 @@ from aotlab.utils.versioned_files import FileKind, wrap
 if TYPE_CHECKING:
     import onnx
 
-MAX_FOLDED = 4096
-"""elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
+MAX_CONSTANT_ELEMENTS = 4096
+"""elements of the largest computed constant that is stored; larger ones are computed when a graph is loaded"""
 EXPORT = FileKind("export", 12, "export again")
-CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
+RUNTIME_SETTINGS = ("name", "confidence_temperature", "model", "memory")
 """name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
@@ -104,10 +104,10 @@ def export_model(
             graphs["prompt"] = build_prompt_graph(model)
         protos = {name: convert_to_onnx(graph) for name, graph in graphs.items()}
         if calibration:
-            with tempfile.TemporaryDirectory() as plain:
-                _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
-                inputs = record_inputs(Path(plain), calibration)
             names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
+            with tempfile.TemporaryDirectory() as float32_export:
+                _write_graphs(Path(float32_export), deepcopy(protos), size, config, half=False)
+                inputs = record_inputs(Path(float32_export), names, calibration)
             protos |= {name: quantize(protos[name], inputs[name]) for name in names}
         _write_graphs(temporary, protos, size, config, half=half)
         if check is not None:
@@ -128,7 +128,7 @@ def _write_graphs(
         "network_size": size,
         "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
         "prompting": PROMPTING if "prompt" in protos else {},
-        "config": {name: settings[name] for name in CONFIG_PARTS},
+        "config": {name: settings[name] for name in RUNTIME_SETTINGS},
     }
     text = json.dumps(wrap(EXPORT, content), indent=1)
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
@@ -149,7 +149,7 @@ def convert_to_onnx(graph: Graph) -> onnx.ModelProto:
             program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
         )
     assert converted is not None
-    optimize(converted.model, output_size_limit=MAX_FOLDED)
+    optimize(converted.model, output_size_limit=MAX_CONSTANT_ELEMENTS)
     inputs, outputs = converted.model.graph.inputs, converted.model.graph.outputs
     for values, names in ((inputs, graph.inputs), (outputs, graph.outputs)):
         for value, name in zip(values, names, strict=True):

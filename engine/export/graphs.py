@@ -67,7 +67,7 @@ FreeAxes = Mapping[str, dict[int, Any]]
 """dynamic axes by the name of the input: a `torch.export.Dim`, or an expression of one"""
 FRAME_AXES = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
 GraphFunction = Callable[..., dict[str, Any]]
-"""called with a model and arguments by name, returns results by name: tensors, or lists and NamedTuples of them"""
+"""function of a model and arguments by name; returns results by name: tensors, or lists and NamedTuples of them"""
 
 
 def name_tensors(values: dict[str, Any]) -> dict[str, Tensor]:
@@ -171,7 +171,7 @@ def build_graphs(
 ) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
-    Every method runs once, to make the examples and to fill caches with real values.
+    Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
 
     Args:
         settings: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``.

@@ -147,7 +147,7 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
 @pytest.mark.parametrize("kind", ["current", "mounted"])
 def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, monkeypatch, kind):
     folder = tmp_path / "export"
-    folder.mkdir()
+    (folder / ".export.00000000.part").mkdir(parents=True)  # left by a killed export
     if kind == "current":
         monkeypatch.chdir(folder)
     else:
@@ -155,6 +155,7 @@ def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, mo
     model, config = build("aott")
     output = Path() if kind == "current" else folder
     export_model(model, config, output, video=VIDEO)
+    assert not list(folder.glob(".*"))
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     with pytest.raises(InputError, match="the current folder or a mounted one cannot be replaced"):
