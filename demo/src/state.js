@@ -20,7 +20,7 @@ import { HEIGHT, WIDTH } from './video.js';
  * @property {ReadonlyMap<number, Prompt>} prompts of the objects on the shown frame, by id
  */
 
-/** Message for input that must wait for an activity. @type {Record<Activity, string>} */
+/** What to do first, by the running activity. @type {Record<Activity, string>} */
 export const BUSY = {
   open: 'Wait until the video is open, or cancel',
   play: 'Pause the video first',
