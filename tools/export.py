@@ -86,7 +86,12 @@ def main(
 ) -> int:
     """Write a model as ONNX graphs."""
     from aotlab.engine.export.clip import read_clip
-    from aotlab.engine.export.export import EXPORT_PACKAGES, export_model, resolve_export_config
+    from aotlab.engine.export.export import (
+        EXPORT_PACKAGES,
+        ExportOptions,
+        export_model,
+        resolve_export_config,
+    )
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
@@ -134,10 +139,12 @@ def main(
         accepted_loss = (1 if max_loss is None else max_loss) if calibrate else None
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
+    options = ExportOptions(
+        half=half, prompts=not no_prompts, calibration=clip, quantize_encoder=quantize_encoder
+    )
     export_model(
-        model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
-        calibration=clip, quantize_encoder=quantize_encoder, check=check if verify else None,
-    )  # fmt: skip
+        model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None
+    )
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
         f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "

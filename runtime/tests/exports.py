@@ -8,7 +8,7 @@ import torch
 
 import aotlab
 import aotlab_runtime
-from aotlab.engine.export.export import export_model, resolve_export_config
+from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab_runtime.graphs import Graphs
@@ -46,7 +46,7 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
     if not folder.exists():
-        export_model(model, config, folder, video=video, **options)
+        export_model(model, config, folder, ExportOptions(**options), video=video)
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(
         model, resolve_export_config(config)
     )

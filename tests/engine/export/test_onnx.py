@@ -21,7 +21,7 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
-from aotlab.engine.export.export import export_model, resolve_export_config
+from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.files import WEIGHTS_FILE, SharedWeights
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
@@ -192,7 +192,7 @@ def test_failed_replacement_keeps_the_earlier_export(empty_graphs, monkeypatch, 
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(InputError, match=r"cannot be written \(Input/output error\)"):
-        export_model(model, config, tmp_path / "export", video=VIDEO, half=True, force=True)
+        export_model(model, config, tmp_path / "export", ExportOptions(half=True), video=VIDEO, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     assert (tmp_path / "export" / "export.json").read_bytes() == before
 
