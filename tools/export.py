@@ -86,12 +86,7 @@ def main(
 ) -> int:
     """Write a model as ONNX graphs."""
     from aotlab.engine.export.clip import read_clip
-    from aotlab.engine.export.export import (
-        EXPORT_PACKAGES,
-        ExportOptions,
-        export_model,
-        resolve_export_config,
-    )
+    from aotlab.engine.export.export import ONNX_PACKAGES, ExportOptions, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
@@ -111,13 +106,15 @@ def main(
     ):
         if is_given and not is_used:
             raise UsageError(f"{name}: only with {needed}")
-    require_extra("export", *EXPORT_PACKAGES)
+    require_extra("export", *ONNX_PACKAGES)
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
-        from aotlab.engine.export.verify import require_provider
+        from aotlab.engine.export.verify import translate_errors
+        from aotlab_runtime.export import require_provider
 
-        require_provider(provider)
+        with translate_errors():
+            require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 

@@ -37,7 +37,7 @@ EXPORT = FileKind("export", 12, "export again")
 RUNTIME_SETTINGS = ("name", "confidence_temperature", "model", "memory")
 """name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
-EXPORT_PACKAGES = ("onnx", "onnxscript")
+ONNX_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 
 

@@ -54,14 +54,6 @@ def translate_errors() -> Iterator[None]:
 
 
 @translate_errors()
-def require_provider(name: str) -> None:
-    """Raise `InputError` unless the runtime has this execution provider."""
-    from aotlab_runtime import export
-
-    export.require_provider(name)
-
-
-@translate_errors()
 def verify_export(
     model: VOSModel,
     config: Config,
