@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import av
+import onnxruntime
 
 DEMO = Path(__file__).resolve().parent
 SAMPLE = DEMO.parent / "datasets" / "sample" / "rabbit.mp4"
@@ -44,7 +45,7 @@ def install_packages() -> None:
 def build_code(output: Path) -> None:
     """Write everything but models and the sample."""
     (output / "runtime").mkdir(parents=True, exist_ok=True)
-    for chunk in output.glob("chunk-*.js"):  # of an earlier build
+    for chunk in output.glob("chunk-*.js"):  # left by an earlier build
         chunk.unlink()
     packages = DEMO / "node_modules"
     subprocess.run(
@@ -66,9 +67,13 @@ def build_code(output: Path) -> None:
 
 
 def describe_license(package: Path) -> str:
-    """Return a package's name, version and license, and the text if it has one."""
+    """Return a package's name, version and license with its text; onnxruntime-web has it in its Python package only."""
     description = json.loads((package / "package.json").read_text("utf-8"))
-    texts = [path.read_text("utf-8") for path in package.glob("LICENSE*")]
+    folder = Path(onnxruntime.__file__).parent if package.name == "onnxruntime-web" else package
+    paths = [*folder.glob("LICENSE*"), *folder.glob("ThirdPartyNotices*")]
+    if not paths:
+        raise SystemExit(f"{folder}: no text of its license")
+    texts = [path.read_text("utf-8") for path in paths]
     title = f"{package.name} {description['version']}: {description['license']}, https://www.npmjs.com/package/{package.name}"
     return "\n\n".join([title, *texts, ""])
 

@@ -86,7 +86,7 @@ def main(
 ) -> int:
     """Write a model as ONNX graphs."""
     from aotlab.engine.export.clip import read_clip
-    from aotlab.engine.export.export import EXPORT_PACKAGES, export_model, resolve_export_config
+    from aotlab.engine.export.export import ONNX_PACKAGES, ExportOptions, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
@@ -106,13 +106,15 @@ def main(
     ):
         if is_given and not is_used:
             raise UsageError(f"{name}: only with {needed}")
-    require_extra("export", *EXPORT_PACKAGES)
+    require_extra("export", *ONNX_PACKAGES)
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
-        from aotlab.engine.export.runtime import require_provider
+        from aotlab.engine.export.verify import translate_errors
+        from aotlab_runtime.export import require_provider
 
-        require_provider(provider)
+        with translate_errors():
+            require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 
@@ -134,10 +136,12 @@ def main(
         accepted_loss = (1 if max_loss is None else max_loss) if calibrate else None
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
+    options = ExportOptions(
+        half=half, prompts=not no_prompts, calibration=clip, quantize_encoder=quantize_encoder
+    )
     export_model(
-        model, model_config, output, video=size[::-1], half=half, prompts=not no_prompts, force=force,
-        calibration=clip, quantize_encoder=quantize_encoder, check=check if verify else None,
-    )  # fmt: skip
+        model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None
+    )
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
         f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "

@@ -136,12 +136,12 @@ export async function segment({ positive = [], negative = [], box = null }) {
   draw();
   await runActivity('segment', async (signal) => {
     showStatus('Segmenting…');
-    const otherObjects = labels.map((label) => Number(label !== 0 && label !== objectId));
+    const others = labels.map((label) => (label === objectId ? 0 : label));
     try {
-      const mask = await model.call('segment', image, prompt, otherObjects);
+      const mask = await model.call('segment', image, prompt, others);
       signal.throwIfAborted();
       if (!mask.includes(1)) throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
-      store.set(position, labels.map((label, pixel) => (mask[pixel] ? objectId : label === objectId ? 0 : label)));
+      store.set(position, others.map((label, pixel) => (mask[pixel] ? objectId : label)));
     } catch (error) {
       state.prompts = prompts;
       throw error;

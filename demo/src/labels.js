@@ -11,29 +11,29 @@ export const COLORS = [
 
 /** Labels of frames, deflated: a few kB each. */
 export class LabelStore {
-  /** @param {Map<number, Uint8Array>} [frames] */
+  /** @param {Map<number, {data: Uint8Array, hasObjects: boolean}>} [frames] */
   constructor(frames) {
     this.frames = new Map(frames);
   }
 
   /** @param {number} index @param {Uint8Array} labels */
   set(index, labels) {
-    this.frames.set(index, deflateSync(labels, { level: 1 }));
+    this.frames.set(index, { data: deflateSync(labels, { level: 1 }), hasObjects: labels.some(Boolean) });
   }
 
   /** @param {number} index @returns {Uint8Array | null} */
   get(index) {
     const stored = this.frames.get(index);
-    return stored ? inflateSync(stored) : null;
+    return stored ? inflateSync(stored.data) : null;
   }
 
   /** Whether a frame has a pixel of an object. @param {number} index */
   hasObjects(index) {
-    return this.get(index)?.some(Boolean) ?? false;
+    return this.frames.get(index)?.hasObjects ?? false;
   }
 
   /** Whether another store holds the same labels of all its frames. @param {LabelStore} other */
-  isPartOf(other) {
+  isContainedIn(other) {
     return [...this.frames].every(([index, labels]) => other.frames.get(index) === labels);
   }
 }

@@ -83,7 +83,7 @@ function listen() {
     });
   }
   window.addEventListener('beforeunload', (event) => {
-    if (!state.store.isPartOf(state.downloaded)) event.preventDefault();
+    if (!state.store.isContainedIn(state.downloaded)) event.preventDefault();
   });
   document.addEventListener('drop', (event) => {
     if (isBusy()) return;

@@ -6,21 +6,10 @@ import { HEIGHT, WIDTH } from './video.js';
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('./prompts.js').Prompt} Prompt */
 /** @typedef {import('./video.js').Video} Video */
+/** @typedef {typeof initial} Snapshot */
 /** @typedef {'open' | 'play' | 'segment' | 'track' | 'export'} Activity */
 
-/**
- * What Undo restores.
- * @typedef {object} Snapshot
- * @property {Video | null} video
- * @property {LabelStore} store
- * @property {number} position index of the shown frame
- * @property {ImageData} image shown frame
- * @property {number} objectId chosen object
- * @property {number} objectCount
- * @property {ReadonlyMap<number, Prompt>} prompts of the objects on the shown frame, by id
- */
-
-/** Message for input that must wait for an activity. @type {Record<Activity, string>} */
+/** What to do first, by the running activity. @type {Record<Activity, string>} */
 export const BUSY = {
   open: 'Wait until the video is open, or cancel',
   play: 'Pause the video first',
@@ -35,14 +24,18 @@ export const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', 
 /** Number of changes that can be undone. */
 const MAX_UNDO = 20;
 
-/** @type {Snapshot} */
+/** What Undo restores. */
 const initial = {
+  /** @type {Video | null} */
   video: null,
   store: new LabelStore(),
+  /** Index of the shown frame. */
   position: 0,
   image: new ImageData(WIDTH, HEIGHT),
+  /** Chosen object. */
   objectId: 1,
   objectCount: 1,
+  /** Prompts on the shown frame by object id. @type {ReadonlyMap<number, Prompt>} */
   prompts: new Map(),
 };
 

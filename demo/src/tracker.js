@@ -41,9 +41,15 @@ export class Graphs {
    * @param {(done: number) => void} [onProgress] called with the fraction of the graphs that are loaded
    */
   static async load(runtime, files, providers, onProgress = () => {}) {
-    const missing = ['export.json', 'weights.bin', ...GRAPHS.map((name) => `${name}.onnx`)].find((name) => !files[name]);
+    const names = ['weights.bin', ...GRAPHS.map((name) => `${name}.onnx`)];
+    const missing = ['export.json', ...names].find((name) => !files[name]);
     if (missing) throw new Error(`${missing}: not in the model; export it again, with its prompt network`);
     const description = parseDescription(new TextDecoder().decode(files['export.json']));
+    for (const name of names) {
+      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', /** @type {Uint8Array<ArrayBuffer>} */ (files[name])));
+      const hexadecimal = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+      if (hexadecimal !== description.sha256?.[name]) throw new Error(`${name}: changed or damaged; export again`);
+    }
     const externalData = [{ path: 'weights.bin', data: files['weights.bin'] }];
     /** @type {Graphs['sessions']} */
     const sessions = {};
@@ -59,7 +65,7 @@ export class Graphs {
   }
 
   /**
-   * Return the named outputs of a graph, which picks its inputs from `tensors` by name.
+   * Run a graph and return its outputs; its inputs are taken from `tensors` by name.
    * @param {string} name
    * @param {Tensors} tensors
    * @returns {Promise<Tensors>}

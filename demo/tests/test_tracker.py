@@ -1,5 +1,6 @@
 """The page's tracker, in Node, beside aotlab-runtime; types of the page's code."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab_runtime import Prompt, Tracker
 from aotlab_runtime.prompting.segment import find_pixels_far_from_points
+from demo.build import LIBRARIES, describe_license
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, draw_texture, stripes
 
@@ -111,13 +113,25 @@ def change_policy(path):
     path.write_text(json.dumps(description))
 
 
+def replace_graph(folder, content):
+    (folder / "decode.onnx").write_bytes(content)
+    path = folder / "export.json"
+    description = json.loads(path.read_text())
+    description["sha256"]["decode.onnx"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(description))
+
+
 DAMAGED_MODELS = {
     "missing graph": (
         lambda folder: (folder / "propagate.onnx").unlink(),
         "propagate.onnx: not in the model; export it again, with its prompt network",
     ),
-    "damaged graph": (
-        lambda folder: (folder / "decode.onnx").write_bytes(b"0"),
+    "damaged weights": (
+        lambda folder: (folder / "weights.bin").write_bytes(b"0"),
+        "weights.bin: changed or damaged; export again",
+    ),
+    "graph of another program": (
+        lambda folder: replace_graph(folder, b"0"),
         "decode.onnx: onnxruntime cannot load it (",
     ),
     "no description": (
@@ -228,9 +242,9 @@ def test_changed_labels_are_not_those_downloaded():
         store.set(0, new Uint8Array(4));
         const downloaded = new LabelStore(store.frames);
         const empty = new LabelStore();
-        const before = [store.isPartOf(downloaded), store.isPartOf(empty), empty.isPartOf(downloaded)];
+        const before = [store.isContainedIn(downloaded), store.isContainedIn(empty), empty.isContainedIn(downloaded)];
         store.set(1, new Uint8Array(4));
-        console.log(before.join(), store.isPartOf(downloaded));"""
+        console.log(before.join(), store.isContainedIn(downloaded));"""
     assert run_script(script).split() == ["true,false,true", "false"]
 
 
@@ -249,6 +263,13 @@ def test_call_of_an_ended_worker_is_rejected():
         model.worker.dispatchEvent(Object.assign(new Event('error'), { message: 'out of memory' }));
         await model.call('step').catch((error) => console.log(error.message));"""
     assert run_script(script) == "worker.js: out of memory\n"
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_licenses_have_their_texts(name):
+    text = describe_license(DEMO / "node_modules" / name)
+    assert "copyright" in text.lower()
+    assert name != "onnxruntime-web" or "flatbuffers" in text  # a part of it
 
 
 def test_types():

@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,13 @@ from aotlab.utils.versioned_files import FileKind, wrap
 if TYPE_CHECKING:
     import onnx
 
-MAX_FOLDED = 4096
-"""elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
+MAX_CONSTANT_ELEMENTS = 4096
+"""elements of the largest computed constant that is stored; larger ones are computed when a graph is loaded"""
 EXPORT = FileKind("export", 12, "export again")
-CONFIG_PARTS = ("name", "confidence_temperature", "model", "memory")
+RUNTIME_SETTINGS = ("name", "confidence_temperature", "model", "memory")
 """name and settings that the runtime needs"""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
-EXPORT_PACKAGES = ("onnx", "onnxscript")
+ONNX_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 
 
@@ -67,17 +67,28 @@ def resolve_export_config(config: Config) -> Config:
     )
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """Content and precision of an export."""
+
+    half: bool = False
+    """store weights in float16; the graphs compute in float32"""
+    prompts: bool = True
+    """write the prompt network too, if the model has one"""
+    calibration: Clip = ()
+    """clip that gives the ranges of int8, see `quantize`; empty for float32"""
+    quantize_encoder: bool = False
+    """quantize ``encode`` too"""
+
+
 def export_model(
     model: VOSModel,
     config: Config,
     folder: Path,
+    options: ExportOptions = ExportOptions(),
     *,
     video: tuple[int, int],
-    half: bool = False,
-    prompts: bool = True,
     force: bool = False,
-    calibration: Clip = (),
-    quantize_encoder: bool = False,
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model's graphs, their weights and ``export.json``.
@@ -86,11 +97,7 @@ def export_model(
         config: ``memory.frames`` bounds long-term memory.
         folder: folder to create; its lock is next to it.
         video: (height, width) of the frames in pixels, which decides the network's size.
-        half: store weights in float16; the graphs compute in float32.
-        prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
-        calibration: clip that gives the ranges of int8, see `quantize`; empty for float32.
-        quantize_encoder: quantize ``encode`` too.
         check: called with the complete export before it is moved to ``folder``; an error keeps it from being moved.
     """
     config = resolve_export_config(config)
@@ -99,17 +106,17 @@ def export_model(
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
-        graphs = build_graphs(model, size, config.memory, fused=bool(calibration))
-        if prompts and model.prompts is not None:
+        graphs = build_graphs(model, size, config.memory, fused=bool(options.calibration))
+        if options.prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
         protos = {name: convert_to_onnx(graph) for name, graph in graphs.items()}
-        if calibration:
-            with tempfile.TemporaryDirectory() as plain:
-                _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
-                inputs = record_inputs(Path(plain), calibration)
-            names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
+        if options.calibration:
+            names = (*QUANTIZED_GRAPHS, "encode") if options.quantize_encoder else QUANTIZED_GRAPHS
+            with tempfile.TemporaryDirectory() as float32_export:
+                _write_graphs(Path(float32_export), deepcopy(protos), size, config, half=False)
+                inputs = record_inputs(Path(float32_export), names, options.calibration)
             protos |= {name: quantize(protos[name], inputs[name]) for name in names}
-        _write_graphs(temporary, protos, size, config, half=half)
+        _write_graphs(temporary, protos, size, config, half=options.half)
         if check is not None:
             check(temporary)
 
@@ -128,7 +135,7 @@ def _write_graphs(
         "network_size": size,
         "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
         "prompting": PROMPTING if "prompt" in protos else {},
-        "config": {name: settings[name] for name in CONFIG_PARTS},
+        "config": {name: settings[name] for name in RUNTIME_SETTINGS},
     }
     text = json.dumps(wrap(EXPORT, content), indent=1)
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
@@ -149,7 +156,7 @@ def convert_to_onnx(graph: Graph) -> onnx.ModelProto:
             program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
         )
     assert converted is not None
-    optimize(converted.model, output_size_limit=MAX_FOLDED)
+    optimize(converted.model, output_size_limit=MAX_CONSTANT_ELEMENTS)
     inputs, outputs = converted.model.graph.inputs, converted.model.graph.outputs
     for values, names in ((inputs, graph.inputs), (outputs, graph.outputs)):
         for value, name in zip(values, names, strict=True):

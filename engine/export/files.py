@@ -28,36 +28,37 @@ MIN_SHARED_BYTES = 1024
 
 @contextmanager
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder that is renamed to ``folder``, a resolved path, if the block succeeds.
+    """Yield a temporary folder whose files are in ``folder``, a resolved path, if the block succeeds.
 
-    ``force``: replace an earlier export, which is kept if the block fails. Raises InputError if the folder contains
-    other files or cannot be written.
+    An empty ``folder`` is filled, because the current folder or a mounted one cannot be replaced. ``force``: replace an
+    earlier export, which is kept if the block fails. Raises InputError if the folder contains other files or cannot be
+    written.
     """
     backup = folder.parent / f".{folder.name}.old.part"
     _restore(folder, backup)
+    for parent in (folder.parent, folder):
+        remove_leftovers(parent, folder.name)
     names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
     if not _list_exported(folder).issuperset(names):
         raise output_exists_error(folder, "files that are not of an export")
     if names and not force:
         raise output_exists_error(folder, "an export", forceable=True)
-    # a shell in the current folder would not see the one that replaces it
-    is_fixed = folder == Path.cwd() or folder.is_mount()
-    if names and is_fixed:
+    if names and (folder == Path.cwd() or folder.is_mount()):
         raise InputError(
             f"output {folder}: the current folder or a mounted one cannot be replaced; choose a new folder in it"
         )
-    remove_leftovers(folder.parent, folder.name)
-    temporary = folder.parent / temporary_name(folder)
+    is_filled = folder.is_dir() and not names
+    temporary = (folder if is_filled else folder.parent) / temporary_name(folder)
     try:
         with writing(folder):
             temporary.mkdir()
             yield temporary
+            if is_filled:
+                for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
+                    os.replace(path, folder / path.name)
+                return
             if names:
                 os.replace(folder, backup)
-            elif is_fixed:
-                for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
-                    shutil.move(path, folder / path.name)  # perhaps to another disk
-                return
             os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -89,10 +90,9 @@ class SharedWeights:
         self._offsets: dict[bytes, int] = {}  # by digest of the content
 
     def move(self, proto: onnx.ModelProto) -> None:
-        """Move the large constants of a graph to the file; with ``half``, in float16 with a cast before use, except
-        the scales of int8, which may be too small for float16.
+        """Move the large constants of a graph to the file, and drop the exporter's metadata, most of the graph's bytes.
 
-        The exporter's metadata, such as stack traces, is dropped: it is most of a graph.
+        ``half`` stores them in float16, with a cast before use, except the scales of int8, which may be too small.
         """
         from onnx import TensorProto, helper, numpy_helper
         from onnx.external_data_helper import set_external_data

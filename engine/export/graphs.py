@@ -66,11 +66,11 @@ EXAMPLE_SIDE = 40
 FreeAxes = Mapping[str, dict[int, Any]]
 """dynamic axes by the name of the input: a `torch.export.Dim`, or an expression of one"""
 FRAME_AXES = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
-GraphFunction = Callable[..., dict[str, Any]]
-"""called with a model and arguments by name, returns results by name: tensors, or lists and NamedTuples of them"""
+GraphFunction = Callable[..., Any]
+"""function of a model and arguments by name; returns tensors in nested dicts, lists and NamedTuples"""
 
 
-def name_tensors(values: dict[str, Any]) -> dict[str, Tensor]:
+def name_tensors(values: Any) -> dict[str, Tensor]:
     """Name the tensors in nested lists, NamedTuples and dicts by their place: ``memory_1_long_key``."""
     leaves, _ = pytree.tree_flatten_with_path(values)
     named = {"_".join(re.findall(r"\w+", pytree.keystr(path))): leaf for path, leaf in leaves}
@@ -87,19 +87,11 @@ def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
     return {"id_embeddings": model.assign_identities(masks)}
 
 
-def _propagate_reference(model: VOSModel, features: Features, id_embeddings: list[Tensor]) -> dict[str, Any]:
-    return model.propagate_reference(features, id_embeddings)._asdict()
-
-
 def _memorize(
     model: VOSModel, states: list[Any], id_embeddings: list[Tensor], sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
     """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
     return {"memory": model.memorize(PropagatedFrame([], states, sizes), id_embeddings)}
-
-
-def _propagate(model: VOSModel, features: Features, memory: Memory) -> dict[str, Any]:
-    return model.propagate(features, memory)._asdict()
 
 
 def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> dict[str, Any]:
@@ -159,7 +151,7 @@ class Graph(nn.Module):
         """Take tensors in the order of `inputs`; return them in the order of `outputs`."""
         return tuple(name_tensors(self._call(tensors)).values())
 
-    def _call(self, tensors: Iterable[Tensor]) -> dict[str, Any]:
+    def _call(self, tensors: Iterable[Tensor]) -> Any:
         """Call the method with other tensors than the example arguments hold."""
         replacements = iter(tensors)
         arguments = pytree.tree_map_only(Tensor, lambda _: next(replacements), self.arguments)
@@ -171,7 +163,7 @@ def build_graphs(
 ) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
-    Every method runs once, to make the examples and to fill caches with real values.
+    Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
 
     Args:
         settings: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``.
@@ -191,8 +183,10 @@ def build_graphs(
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=generator)
         assign = Graph(model, _assign_identities, masks=masks)
         id_embeddings = assign.results["id_embeddings"]
-        reference = Graph(model, _propagate_reference, features=features, id_embeddings=id_embeddings)
-        embeddings, states, sizes = reference.results.values()
+        reference = Graph(
+            model, type(model).propagate_reference, features=features, id_embeddings=id_embeddings
+        )
+        embeddings, states, sizes = reference.results
         for state in states:
             message = f"{type(state).__name__}: to be exported, the state of a block must be a NamedTuple of tensors"
             require(hasattr(state, "_fields"), message)
@@ -203,7 +197,7 @@ def build_graphs(
             "encode": encode,
             "assign_identities": assign,
             "reference": reference,
-            "propagate": Graph(model, _propagate, axes, features=features, memory=memory),
+            "propagate": Graph(model, type(model).propagate, axes, features=features, memory=memory),
             "memorize": memorize,
             "decode": decode,
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aotlab.engine.export.clip import Clip
-from aotlab.engine.export.runtime import translate_errors
+from aotlab.engine.export.verify import translate_errors
 
 if TYPE_CHECKING:
     import onnx
@@ -27,16 +26,18 @@ CALIBRATION_FRAMES = 16
 
 
 @translate_errors()
-def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Track a clip with an export; return the inputs of each call of every graph by its name."""
+def record_inputs(folder: Path, names: Sequence[str], clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Track a clip with an export; return the inputs of each call of the graphs ``names``, by graph."""
     from aotlab_runtime import Tracker
     from aotlab_runtime.graphs import Graphs
 
-    inputs = defaultdict(list)
+    inputs: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in names}
 
     class RecordedGraphs(Graphs):
         def run(self, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            inputs[name].append(tensors)
+            if name in inputs:
+                nodes = self._sessions[name].get_inputs()
+                inputs[name].append({node.name: tensors[node.name] for node in nodes})
             return super().run(name, tensors)
 
     tracker = Tracker(RecordedGraphs(folder))
@@ -48,20 +49,19 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Return a graph with int8 weights per channel and uint8 inputs; operators with few weights remain float32.
 
-    ``proto`` is changed. ``inputs``: tensors of each call by name; the graph may use only some of them.
+    ``proto`` is changed. ``inputs``: tensors of each call by name.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-    names = [value.name for value in proto.graph.input]
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
     small_nodes = [
         node.name
         for node in proto.graph.node
         if max((sizes.get(name, 0) for name in node.input), default=0) < MIN_WEIGHTS
     ]
-    calls = iter([{name: np.ascontiguousarray(tensors[name]) for name in names} for tensors in inputs])
+    calls = iter({name: np.ascontiguousarray(x) for name, x in tensors.items()} for tensors in inputs)
 
     class Calls(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:

@@ -1,9 +1,11 @@
-"""Comparison of exported graphs with their model."""
+"""Comparison of exported graphs, as ``aotlab-runtime`` runs them, with their model."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +15,10 @@ from tqdm import tqdm
 
 from aotlab.configs.schema import Config
 from aotlab.engine.export.clip import Clip
-from aotlab.engine.export.runtime import translate_errors
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import RunStopped
+from aotlab.utils.errors import InputError, RunStopped
 
 TOLERANCE = 1e-3
 """largest accepted difference of logits, relative to their standard deviation"""
@@ -41,6 +42,17 @@ class Agreement(NamedTuple):
     """median seconds per frame of PyTorch"""
 
 
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Raise the framework's `InputError` in place of that of ``aotlab-runtime``."""
+    import aotlab_runtime
+
+    try:
+        yield
+    except aotlab_runtime.InputError as error:
+        raise InputError(str(error)) from error
+
+
 @translate_errors()
 def verify_export(
     model: VOSModel,
@@ -50,7 +62,9 @@ def verify_export(
     clip: Clip,
     provider: str = "cpu",
 ) -> Agreement:
-    """Track a clip of at least 2 frames with exported graphs and with their model; compare from the second frame on.
+    """Track a clip of at least 2 frames with exported graphs and with their model.
+
+    The first frame, whose mask is given, does not count.
 
     Args:
         config: the export's.
@@ -96,18 +110,19 @@ def require_agreement(agreement: Agreement, *, half: bool, max_loss: float | Non
     """
     loss = 100 * (agreement.pytorch_j - agreement.exported_j)
     if max_loss is not None:
-        if not loss <= max_loss:
-            raise RunStopped(
-                f"J of the graphs is {loss:.1f} points below PyTorch's, expected at most {max_loss:g}; "
-                "calibrate with a clip like your videos, or export in float32"
-            )
-    elif half and agreement.equal < MIN_EQUAL_HALF:
-        raise RunStopped(
-            f"{agreement.equal:.2%} of the pixels equal PyTorch's, expected at least "
-            f"{MIN_EQUAL_HALF:.0%}; export with weights in float32"
+        is_accepted = loss <= max_loss
+        problem = f"J of the graphs is {loss:.1f} points below PyTorch's, expected at most {max_loss:g}"
+        remedy = "calibrate with a clip like your videos, or export in float32"
+    elif half:
+        is_accepted = agreement.equal >= MIN_EQUAL_HALF
+        problem = (
+            f"{agreement.equal:.2%} of the pixels equal PyTorch's, expected at least {MIN_EQUAL_HALF:.0%}"
         )
-    elif not half and not agreement.difference <= TOLERANCE:
-        raise RunStopped(
-            f"logits of the graphs differ from PyTorch's by {agreement.difference:.1e} standard deviations, "
-            f"expected at most {TOLERANCE}; nothing was exported"
-        )
+        remedy = "export with weights in float32"
+    else:
+        is_accepted = agreement.difference <= TOLERANCE
+        difference = f"{agreement.difference:.1e} standard deviations, expected at most {TOLERANCE}"
+        problem = f"logits of the graphs differ from PyTorch's by {difference}"
+        remedy = "nothing was exported"
+    if not is_accepted:  # also if a value is not a number
+        raise RunStopped(f"{problem}; {remedy}")

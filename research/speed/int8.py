@@ -2,6 +2,9 @@
 
 ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 \
     python -m research.speed.int8 datasets/DAVIS EXPORT EXPORT
+
+ONEDNN_MAX_CPU_ISA limits the instructions that PyTorch uses, here to those of CPUs without bfloat16 and AMX.
+onnxruntime ignores it. Leave it out to measure PyTorch with all instructions of this CPU.
 """
 
 from __future__ import annotations

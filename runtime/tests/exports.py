@@ -1,12 +1,14 @@
 """Exports of small models, and their trackers beside PyTorch's."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import aotlab
 import aotlab_runtime
-from aotlab.engine.export.export import export_model, resolve_export_config
+from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab_runtime.graphs import Graphs
@@ -14,6 +16,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
+STORED = Path(__file__).parent / "export"
+"""export of a small model, without prompts; to write it again after a change of the format, remove it and run a test"""
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
 
@@ -42,10 +46,15 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
     if not folder.exists():
-        export_model(model, config, folder, video=video, **options)
+        export_model(model, config, folder, ExportOptions(**options), video=video)
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(
         model, resolve_export_config(config)
     )
+
+
+def export_stored():
+    """Return trackers of the stored export and of its model."""
+    return export_pair(STORED, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):

@@ -3,15 +3,13 @@
 import json
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 import aotlab
 import aotlab_runtime
 from aotlab import InputError
-from aotlab.engine.export.export import convert_to_onnx
-from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
+from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
@@ -45,15 +43,6 @@ def test_prompts_with_a_mask_of_any_integers(exported, dtype):
 
 def test_prompted_masks_with_pytorchs_network_equal_pytorch(exported):
     assert_equal_prompted_masks(exported[1:])
-
-
-def test_converted_prompt_graph_equals_pytorch(exported):
-    graph = build_prompt_graph(exported[2].model)
-    graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
-    session = onnxruntime.InferenceSession(convert_to_onnx(graph).SerializeToString())
-    results = session.run(None, {name: tensor.numpy() for name, tensor in graph.inputs.items()})
-    for result, expected in zip(results, graph(*graph.inputs.values()), strict=True):
-        np.testing.assert_allclose(result, expected, atol=1e-3 * float(expected.std()))
 
 
 @pytest.mark.parametrize("name", ["points", "labels", "box"])

@@ -79,8 +79,8 @@ def test_calibration_clip_is_resized_to_the_export(tmp_path, monkeypatch, save_c
     (tmp_path / "out").mkdir()
     shapes = []
 
-    def export_model(*args, calibration, **settings):
-        shapes.extend((frame.shape, mask.shape, mask.max()) for frame, mask in calibration)
+    def export_model(model, config, folder, options, **settings):
+        shapes.extend((frame.shape, mask.shape, mask.max()) for frame, mask in options.calibration)
 
     monkeypatch.setattr(export, "export_model", export_model)
     clip_args = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 2)

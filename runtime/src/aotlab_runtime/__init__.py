@@ -6,4 +6,5 @@ from aotlab_runtime.prediction import Prediction
 from aotlab_runtime.prompting.prompt import Prompt
 from aotlab_runtime.tracker import Tracker
 
+__version__ = "0.3.0"
 __all__ = ["Graphs", "InputError", "Prediction", "Prompt", "Tracker"]

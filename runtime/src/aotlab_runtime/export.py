@@ -4,12 +4,12 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
-from aotlab_runtime.inputs import InputError, describe_error, is_integer_in, require, shorten
+from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, shorten
 
 EXPORT_VERSION = 12
 """version of ``export.json``"""
@@ -25,33 +25,12 @@ PROVIDERS = {
 """onnxruntime's execution providers by name; each runs the operators that those before it do not support"""
 
 
-class MemorySettings(TypedDict):
-    """Settings of the memory of a `Group`, which explains them."""
-
-    frames: int
-    every: int
-    insertions: int | None
-    newest: int
-    policy: str
-    score_early: bool
-    short_term_skip: int
-
-
 def load_export(
     folder: str | Path, provider: str, threads: int | None
 ) -> tuple[dict[str, Any], dict[str, onnxruntime.InferenceSession]]:
     """Return the content of ``export.json`` and a session for each graph; see `Graphs` for arguments and errors."""
     providers = require_provider(provider)
-    is_count = threads is None or is_integer_in(threads, 1, 1024)
-    require(is_count, f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3  # errors only
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
-    options.add_session_config_entry("session.use_env_allocators", "1")  # one arena for all graphs
-    arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
-    with suppress(RuntimeError):  # registered before
-        onnxruntime.create_and_register_allocator(arena, None)
+    options = make_session_options(threads)
     description = read_description(folder)
     try:
         sessions = {
@@ -62,17 +41,32 @@ def load_export(
     except Exception as error:  # onnxruntime's errors have no common class
         message = f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider})"
         raise InputError(f"{message}: {shorten(repr(error), 200)}") from error
-    has_started = providers[0] in sessions["encode"].get_providers()  # onnxruntime falls back silently
-    require(has_started, f"provider {provider}: onnxruntime cannot start it; install its libraries")
+    if providers[0] not in sessions["encode"].get_providers():  # onnxruntime falls back silently
+        raise InputError(f"provider {provider}: onnxruntime cannot start it; install its libraries")
     return description, sessions
+
+
+def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
+    """Return options of sessions that share one memory arena, and register it in onnxruntime for the whole process."""
+    if threads is not None and not is_integer_between(threads, 1, 1024):
+        raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
+    options.add_session_config_entry("session.use_env_allocators", "1")  # the registered arena
+    arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
+    with suppress(RuntimeError):  # already registered
+        onnxruntime.create_and_register_allocator(arena, None)
+    return options
 
 
 def require_provider(name: str) -> list[str]:
     """Return onnxruntime's providers for one of `PROVIDERS`; raise `InputError` if it is not installed."""
     if not isinstance(name, str) or name not in PROVIDERS:
         raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")
-    is_installed = PROVIDERS[name][0] in onnxruntime.get_available_providers()
-    require(is_installed, f"provider {name}: not in this onnxruntime; install a variant that has it")
+    if PROVIDERS[name][0] not in onnxruntime.get_available_providers():
+        raise InputError(f"provider {name}: not in this onnxruntime; install a variant that has it")
     return PROVIDERS[name]
 
 

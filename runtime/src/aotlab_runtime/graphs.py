@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_runtime.export import MemorySettings, load_export
+from aotlab_runtime.export import load_export
 from aotlab_runtime.inputs import require
 
 Tensors = dict[str, np.ndarray]
@@ -29,23 +29,21 @@ class Graphs:
         a file is changed, damaged or missing, the provider is not available, or memory is too small.
         """
         description, self._sessions = load_export(folder, provider, threads)
-        self.providers: list[str] = self._sessions["encode"].get_providers()
-        """onnxruntime's execution providers, in order of preference"""
+        self.providers: list[str] = self._sessions["encode"].get_providers()  # preferred ones first
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
-        self.prompting: dict[str, float] = description["prompting"]
-        """sizes, margins and limits of the prompt network; empty without one"""
+        self.prompting: dict[str, float] = description["prompting"]  # settings; empty without the graph
         config = description["config"]
         model = config["model"]
         self.max_objects: int = model["max_objects"]  # M
         self.stride: int = model["stages"][0]["stride"]  # side of a token in pixels
         self.align_corners: bool = model["align_corners"]  # in resizing, as in PyTorch's ``interpolate``
         self.temperature: float = config["confidence_temperature"]  # of `Prediction`
-        self.memory: MemorySettings = config["memory"]
+        self.memory = config["memory"]  # `MemorySettings` of each `Group`
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
-        """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
-        require(name in self._sessions, f"{name}: this export has no such graph")
+        """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
+        require(name in self._sessions, f"graph {name}: not in this export")
         session = self._sessions[name]
         inputs = {node.name: tensors[node.name] for node in session.get_inputs()}
         names = [node.name for node in session.get_outputs()]
@@ -111,9 +109,9 @@ class Graphs:
     def decode(self, propagated: Tensors, features: Tensors) -> Tensors:
         """Return ``logits`` 1×(1+M)×H'/4×W'/4, background first (section 4.1), by a feature pyramid::
 
-        x = relu(conv(concatenate(embeddings_0, embeddings_1, …)))
+        x = relu(groupnorm(conv(concatenate(embeddings_0, embeddings_1, …))))
         for f in (features_f16, features_f8, features_f4):
-            x = relu(conv(resize(x, size of f) + conv(f)))
+            x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
         logits = conv(x)
         """
         return self.run("decode", features | propagated)
@@ -123,7 +121,7 @@ class Graphs:
 
         A[p, t]: long-term attention of token p in block 0 to all tokens of frame t, the mean of the heads::
 
-            f[p] = 1 - softmax(logits)[0, p]
+            f[p] = 1 - softmax(resize(logits, h×w))[0, p]     probability of an object on token p
             r[t] = sum_p(f[p] · A[p, t]) / sum_p(f[p])        0 without objects
 
         ``propagated``: outputs of `propagate` and `decode`. Only in exports with the policy ``restricted``.

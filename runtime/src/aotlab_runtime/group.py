@@ -5,15 +5,26 @@ RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, W
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from aotlab_runtime.export import MemorySettings
 from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
+
+
+class MemorySettings(TypedDict):
+    """Settings of the memory of a `Group`."""
+
+    frames: int  # largest number of frames in long-term memory
+    every: int  # interval in frames between tracked frames that may be stored
+    insertions: int | None  # number of tracked frames to store in a long video of known length
+    newest: int  # largest number of tracked frames in long-term memory
+    policy: str  # bounded_fifo or restricted
+    score_early: bool
+    short_term_skip: int  # steps back to the frame in short-term memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +49,8 @@ class StoredFrame:
 class Group:
     """Up to M objects that share one pass of the model, and the memory of their frames.
 
-    Short-term memory is the frame ``short_term_skip`` steps back. Long-term memory holds at most ``frames`` frames:
-    reference frames, which are those with a mask, and every ``every``-th tracked frame, at most ``newest`` of them.
-    When it is full, the policy decides which tracked frame is evicted:
+    Short-term memory is one earlier frame. Long-term memory holds reference frames, which are those with a mask, and
+    some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
     * ``bounded_fifo``: the oldest. With ``newest: 0``, no tracked frame is stored (exported for ``first_frame``).
     * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, scoring starts before memory is full.
@@ -67,7 +77,7 @@ class Group:
 
     @property
     def every(self) -> int:
-        """Interval in frames between tracked frames that may be stored; longer in long videos with ``insertions``."""
+        """Interval in frames between tracked frames that may be stored; ``insertions`` lengthens it in long videos."""
         every, insertions = self.settings["every"], self.settings["insertions"]
         return max(round(self.length / insertions), every) if self.length and insertions else every
 
@@ -94,10 +104,7 @@ class Group:
         self.long = [*self.long, StoredFrame(long, is_reference=True)]
 
     def add(self, long: Tensors, short: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
-        """Store a tracked frame.
-
-        ``compute_relevance``: maps what `read` returns to the relevance of its T frames to this one.
-        """
+        """Store a tracked frame; ``compute_relevance`` maps what `read` returns to the relevance of its T frames."""
         if self.frames_until_stored:
             self.frames_until_stored -= 1
         else:

@@ -32,7 +32,7 @@ def describe_error(error: Exception) -> str:
     return f"missing {error}" if isinstance(error, KeyError) else shorten(error, 200)
 
 
-def is_integer_in(value: object, low: int, high: int = MAX_ID) -> bool:
+def is_integer_between(value: object, low: int, high: int = MAX_ID) -> bool:
     """Return whether a value is an integer of Python or NumPy from ``low`` to ``high``; bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
 
@@ -41,8 +41,7 @@ def to_array(name: str, value: ArrayLike) -> np.ndarray:
     """Convert a frame or mask to an array; raise `InputError` if that fails."""
     try:
         return np.asarray(value)
-    # ragged lists, tensors on a GPU, broken images
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
+    except (ValueError, TypeError, RuntimeError, OSError) as error:  # ragged lists, tensors on a GPU
         message = f"{name}: expected an array, got {type(value).__name__} ({describe_error(error)})"
         raise InputError(message) from error
 
@@ -52,21 +51,21 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
     array = to_array("frame", frame)
     mode = getattr(frame, "mode", None)  # text for PIL images, a method of tensors
     is_rgb = mode == "RGB" or not isinstance(mode, str)
-    is_frame = is_rgb and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size
-    actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
-    require(is_frame, f"frame: expected H×W×3 uint8 RGB, got {actual}")
-    first = expected or array.shape
-    message = f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {first[1]}×{first[0]}"
-    require(array.shape == first, f"{message}; call reset() for a new video")
+    if not (is_rgb and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size):
+        actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
+        raise InputError(f"frame: expected H×W×3 uint8 RGB, got {actual}")
+    if expected and array.shape != expected:
+        sizes = f"{array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}"
+        raise InputError(f"frame: {sizes}; call reset() for a new video")
     return array
 
 
 def check_mask(mask: ArrayLike, frame: np.ndarray) -> np.ndarray:
     """Return a frame's mask H×W, bool or integers, as int64; ``frame``: H×W×3."""
     array = to_array("mask", mask)
-    is_mask = array.dtype.kind in "biu" and array.shape == frame.shape[:2]
-    actual = f"{array.dtype} of shape {array.shape}"
-    require(is_mask, f"mask: expected integer object ids of shape {frame.shape[:2]}, got {actual}")
+    if array.dtype.kind not in "biu" or array.shape != frame.shape[:2]:
+        actual = f"{array.dtype} of shape {array.shape}"
+        raise InputError(f"mask: expected integer object ids of shape {frame.shape[:2]}, got {actual}")
     low, high = array.min(), array.max()
     require(low >= 0 and high <= MAX_ID, f"mask: object ids must be 0 to {MAX_ID}, got {low} to {high}")
     return array.astype(np.int64)

@@ -12,7 +12,7 @@ numbered from 1; identity 0 is the background. The steps of a frame are methods 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict
 from functools import partial
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.group import Group
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_in, require, shorten
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_between, shorten
 from aotlab_runtime.prediction import Prediction, softmax
 from aotlab_runtime.prompting.prompt import Prompts
 from aotlab_runtime.prompting.segment import draw_prompts, segment_prompts
@@ -33,7 +33,7 @@ from aotlab_runtime.state import pack_state, unpack_state
 log = logging.getLogger(__name__)
 
 LOGIT_OUTSIDE = np.float32(-1e10)
-"""logit outside an object on a frame with a mask: its probability is exactly 0, and the confidence 1"""
+"""logit of all channels but the given one on a frame with a mask: its probability is 1, as is the confidence"""
 
 
 class Tracker:
@@ -57,9 +57,9 @@ class Tracker:
         return cls(Graphs(folder, provider=provider, threads=threads))
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames; ``length``: number of frames in the next video, if known."""
-        is_length = length is None or is_integer_in(length, 0)
-        require(is_length, f"reset: length must be a number of frames, got {shorten(length)}")
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        if length is not None and not is_integer_between(length, 0):
+            raise InputError(f"reset: length must be a number of frames, got {shorten(length)}")
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
@@ -80,8 +80,8 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1); where it is 0, objects absent from the mask keep their predicted
-                pixels. Later masks may add objects.
+            mask: H×W object ids (bool: object 1, 255: object 255); where it is 0, objects absent from the mask keep
+                their predicted pixels. Later masks may add objects.
             prompts: prompts by object id, or one point (x, y) each; their masks replace those of their objects in
                 ``mask`` and never overwrite other objects in it.
 
@@ -92,29 +92,19 @@ class Tracker:
         object_mask = np.zeros(image.shape[:2], int) if mask is None else check_mask(mask, image)
         if prompts is not None:
             object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
-        has_mask = object_mask.any()
-        is_usable = has_mask or mask is None or self.groups
-        require(is_usable, "mask is empty: give ids above 0 where the objects are")
+        has_objects = object_mask.any()
+        if mask is not None and not has_objects and not self.groups:
+            raise InputError("mask is empty: give ids above 0 where the objects are")
         groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
-        features = self.graphs.encode(image) if groups or has_mask else {}
-        decoded_frames = []
-        for group in groups:
-            propagated = self.graphs.propagate(features, group.read())
-            decoded_frames.append(propagated | self.graphs.decode(propagated, features))
-        logits = self._merge_logits(groups, decoded_frames, image.shape[:2])
+        features = self.graphs.encode(image) if groups or has_objects else {}
+        decoded = [self._segment(group, features) for group in groups]
+        logits = self._merge_logits(groups, decoded, image.shape[:2])
         prediction = Prediction(self.ids, logits, self.graphs.temperature)
-        if has_mask:
+        if has_objects:
             prediction = self._overwrite_with_mask(prediction, object_mask)
-            self._add_objects(groups, prediction.ids[len(self.ids) :])
-            for group in groups:
-                id_embeddings = self._assign_identities(group, prediction.labels)
-                propagated = self.graphs.reference(features, id_embeddings)
-                group.add_reference(*self.graphs.memorize(propagated, id_embeddings))
+            self._store_reference_frame(groups, features, prediction)
         else:
-            for group, decoded in zip(groups, decoded_frames, strict=True):
-                id_embeddings = self._assign_identities(group, prediction.labels)
-                memory = self.graphs.memorize(decoded, id_embeddings)
-                group.add(*memory, partial(self.graphs.relevance, decoded))
+            self._store_tracked_frame(groups, decoded, prediction.labels)
         if self._frame_shape is None:
             self._warn_if_stretched(image)
         self.groups, self._frame_shape = groups, image.shape
@@ -126,32 +116,49 @@ class Tracker:
         return segment_prompts(self.graphs, image, prompts, np.zeros(image.shape[:2], int))
 
     def forget(self, object_id: int) -> None:
-        """Stop tracking an object: it disappears from the next frame; its id can be reused.
-
-        Its identity remains reserved, because stored frames still contain it, until all objects of its group are
-        forgotten.
-        """
-        is_tracked = is_integer_in(object_id, 1) and object_id in self.ids
-        require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
-        for group in self.groups:
+        """Stop tracking an object: it disappears from the next frame; its id can be reused."""
+        if not is_integer_between(object_id, 1) or object_id not in self.ids:
+            raise InputError(f"forget: object {shorten(repr(object_id))} is not tracked")
+        for (
+            group
+        ) in self.groups:  # the identity stays reserved as long as the group, whose stored frames contain it
             group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
         self.groups = [group for group in self.groups if any(group.ids)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return the state with which a tracker of the same export resumes this video.
-
-        ``np.savez(path, **state)`` writes it, and `load_state_dict` accepts the result of ``np.load(path)``.
-        """
+        """Return the state with which a tracker of the same export resumes this video, for `numpy.savez`."""
         groups = [asdict(group) for group in self.groups]  # a deep copy
         content = {"length": self._length, "frame_shape": self._frame_shape, "groups": groups}
         return pack_state({"export": self.graphs.digest, **content})
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume the video of a `state_dict`; if damaged or of another export, raise `InputError`, changing nothing."""
+        """Resume the video of a `state_dict`, which `numpy.load` reads; an invalid one changes nothing."""
         content = unpack_state(state, self.graphs.digest)
         self.reset(content["length"])
         self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
         self.groups = [Group.from_state(state) for state in content["groups"]]
+
+    def _segment(self, group: Group, features: Tensors) -> Tensors:
+        """Segment the objects of a group in a frame by its memory; return what `propagate` and `decode` return."""
+        propagated = self.graphs.propagate(features, group.read())
+        return propagated | self.graphs.decode(propagated, features)
+
+    def _store_tracked_frame(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
+        """Store a frame without a mask in the memory of each group; ``decoded``: what `_segment` returned for it."""
+        for group, tensors in zip(groups, decoded, strict=True):
+            memory = self.graphs.memorize(tensors, self._assign_identities(group, labels))
+            group.add(*memory, partial(self.graphs.relevance, tensors))
+
+    def _store_reference_frame(self, groups: list[Group], features: Tensors, prediction: Prediction) -> None:
+        """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
+        for object_id in prediction.ids[len(self.ids) :]:
+            if not groups or len(groups[-1].ids) == self.graphs.max_objects:
+                groups.append(Group(self.graphs.memory, self._length))
+            groups[-1].ids = (*groups[-1].ids, object_id)
+        for group in groups:
+            id_embeddings = self._assign_identities(group, prediction.labels)
+            propagated = self.graphs.reference(features, id_embeddings)
+            group.add_reference(*self.graphs.memorize(propagated, id_embeddings))
 
     def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
@@ -181,13 +188,6 @@ class Tracker:
         masks = labels == np.array([0, *ids])[:, None, None]
         logits = np.where(masks, np.float32(0), LOGIT_OUTSIDE)
         return Prediction(ids, logits, prediction.temperature)
-
-    def _add_objects(self, groups: list[Group], ids: Sequence[int]) -> None:
-        """Assign new objects to the free identities of the last group, then to new groups."""
-        for object_id in ids:
-            if not groups or len(groups[-1].ids) == self.graphs.max_objects:
-                groups.append(Group(self.graphs.memory, self._length))
-            groups[-1].ids = (*groups[-1].ids, object_id)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""

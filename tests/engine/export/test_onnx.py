@@ -21,7 +21,7 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
-from aotlab.engine.export.export import export_model, resolve_export_config
+from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.files import WEIGHTS_FILE, SharedWeights
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
@@ -147,7 +147,7 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
 @pytest.mark.parametrize("kind", ["current", "mounted"])
 def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, monkeypatch, kind):
     folder = tmp_path / "export"
-    folder.mkdir()
+    (folder / ".export.00000000.part").mkdir(parents=True)  # left by a killed export
     if kind == "current":
         monkeypatch.chdir(folder)
     else:
@@ -155,6 +155,7 @@ def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, mo
     model, config = build("aott")
     output = Path() if kind == "current" else folder
     export_model(model, config, output, video=VIDEO)
+    assert not list(folder.glob(".*"))
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     with pytest.raises(InputError, match="the current folder or a mounted one cannot be replaced"):
@@ -191,7 +192,7 @@ def test_failed_replacement_keeps_the_earlier_export(empty_graphs, monkeypatch, 
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(InputError, match=r"cannot be written \(Input/output error\)"):
-        export_model(model, config, tmp_path / "export", video=VIDEO, half=True, force=True)
+        export_model(model, config, tmp_path / "export", ExportOptions(half=True), video=VIDEO, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     assert (tmp_path / "export" / "export.json").read_bytes() == before
 

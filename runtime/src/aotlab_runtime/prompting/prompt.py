@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aotlab_runtime.images import ImageSize
-from aotlab_runtime.inputs import InputError, is_integer_in, require, shorten
+from aotlab_runtime.inputs import InputError, is_integer_between, require, shorten
 
 log = logging.getLogger(__name__)
 
-OUTSIDE = "outside the image of {1}×{0}; give pixels of the image"
+OUTSIDE = "outside the image of {width}×{height}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box with a larger share of its width or height outside the image was probably given as two corners."""
+"""A box that extends farther outside the image, as a share of its side, was probably given as two corners."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +48,18 @@ class CheckedPrompt(NamedTuple):
 
 def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); raise `InputError` if one does not fit."""
-    has_ids = isinstance(prompts, Mapping) and prompts and all(is_integer_in(key, 1) for key in prompts)
+    has_ids = isinstance(prompts, Mapping) and prompts and all(is_integer_between(key, 1) for key in prompts)
     require(has_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     checked = {}
     for object_id, value in prompts.items():
-        prompt = value if isinstance(value, Prompt) else Prompt(value)
-        is_foreign = hasattr(prompt.points, "points")
-        require(not is_foreign, "this Prompt is aotlab's; import Prompt from aotlab_runtime")
-        points = check_points(prompt, size)
-        box = None if prompt.box is None else check_box(prompt.box, size, int(object_id))
-        checked[int(object_id)] = CheckedPrompt(*points, box)
-    for object_id, own in checked.items():
-        others = [other.positive for other in checked.values() if other is not own]
-        checked[object_id] = own._replace(negative=np.concatenate([own.negative, *others]))
+        is_foreign = not isinstance(value, Prompt) and type(value).__name__ == "Prompt"
+        require(not is_foreign, "got an aotlab.Prompt; import Prompt from aotlab_runtime")
+        given = value if isinstance(value, Prompt) else Prompt(value)
+        box = None if given.box is None else check_box(given.box, size, int(object_id))
+        checked[int(object_id)] = CheckedPrompt(*check_points(given, size), box)
+    for object_id, prompt in checked.items():
+        others = [other.positive for other in checked.values() if other is not prompt]
+        checked[object_id] = prompt._replace(negative=np.concatenate([prompt.negative, *others]))
     return checked
 
 
@@ -78,7 +77,7 @@ def check_points(prompt: Prompt, size: ImageSize) -> tuple[np.ndarray, np.ndarra
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
     for x, y in points:
         is_inside = -1 <= x <= size[1] and -1 <= y <= size[0]
-        require(is_inside, f"point {x:g},{y:g}: {OUTSIDE.format(*size)}")
+        require(is_inside, f"point {x:g},{y:g}: {OUTSIDE.format(width=size[1], height=size[0])}")
     return points[labels == 1], points[labels == 0]
 
 
@@ -89,7 +88,7 @@ def check_box(box: ArrayLike, size: ImageSize, object_id: int) -> np.ndarray:
     require(values.shape == (4,) and values[2:].min() >= 2, message)
     corners = np.stack([values[:2], values[:2] + values[2:]]).clip(0, size[::-1])
     sides, text = corners[1] - corners[0], ",".join(f"{value:g}" for value in values)
-    require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(*size)}")
+    require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(width=size[1], height=size[0])}")
     if (sides / values[2:]).min() < 1 - MAX_OUTSIDE_FRACTION:
         message = f"extends beyond the image ({size[1]}×{size[0]}) and is cropped"
         log.warning("box %s of object %d: %s; a box is left, top, width, height", text, object_id, message)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs
+from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize
 from aotlab_runtime.inputs import require
 from aotlab_runtime.prediction import Prediction
@@ -17,9 +17,9 @@ STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
 
 
-def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> np.ndarray:
+def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts | None, mask: np.ndarray) -> np.ndarray:
     """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
-    if isinstance(prompts, Mapping) and not prompts:
+    if prompts is None or (isinstance(prompts, Mapping) and not prompts):
         return mask
     prediction = segment_prompts(graphs, frame, prompts, mask)
     for object_id in prediction.ids:
@@ -29,21 +29,32 @@ def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.n
 
 
 def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> Prediction:
-    """Segment objects of a frame from prompts by object id, in two passes.
+    """Segment objects of a frame from prompts by object id.
 
-    ``mask``: object ids H×W; pixels of objects without a prompt are excluded.
+    The coarse pass sees a crop around the box, or the whole frame. The second pass sees a crop around the object, and
+    its outlines follow the edges of the image. ``mask``: object ids H×W, of which those without a prompt are excluded.
     """
     checked = check_prompts(prompts, frame.shape[:2])
     advice = "give a mask, or export the bundled weights without --no-prompts"
     require(graphs.prompting, f"this export has no prompt network; {advice}")
-    excluded, is_excluded = graphs.prompting["excluded_logit"], ~np.isin(mask, [0, *checked])
-    coarse_logits = np.stack([segment_object(graphs, frame, prompt) for prompt in checked.values()])
-    coarse_logits[:, is_excluded] = excluded
-    objects = zip(checked.values(), draw_rough_masks(coarse_logits), strict=True)
-    logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in objects])
-    logits[:, is_excluded] = excluded
-    for object_logits, prompt in zip(logits, checked.values(), strict=True):
-        object_logits[find_far_pixels(object_logits > 0, prompt, graphs.prompting)] = excluded
+    settings, lowest = graphs.prompting, graphs.prompting["excluded_logit"]
+    forbidden, no_mask = ~np.isin(mask, [0, *checked]), np.zeros(mask.shape, np.float32)
+    logits = np.full((len(checked), *mask.shape), lowest, np.float32)
+    for channel, prompt in zip(logits, checked.values(), strict=True):  # the coarse pass
+        crop, edge = np.s_[0 : mask.shape[0], 0 : mask.shape[1]], settings["frame_edge"]
+        if prompt.box is not None:
+            crop = find_crop(prompt, no_mask, settings["coarse_margin"], settings["min_crop"])
+            edge = settings["crop_edge"]
+        channel[crop] = segment_crop(graphs, frame, prompt, no_mask, crop, edge)["logits"]
+    logits[:, forbidden] = lowest
+    rough_masks = draw_rough_masks(logits)
+    logits[:] = lowest
+    for channel, prompt, rough_mask in zip(logits, checked.values(), rough_masks, strict=True):
+        crop = find_crop(prompt, rough_mask, settings["refine_margin"], settings["min_crop"])
+        outputs = segment_crop(graphs, frame, prompt, rough_mask, crop, settings["crop_edge"])
+        channel[crop] = outputs["refined_logits"]
+        channel[forbidden] = lowest
+        channel[find_far_pixels(channel > 0, prompt, settings)] = lowest
     logits = np.concatenate([-logits.max(0, keepdims=True), logits])
     return Prediction((*checked,), logits, graphs.temperature)
 
@@ -55,34 +66,19 @@ def draw_rough_masks(logits: np.ndarray) -> np.ndarray:
     return np.where(is_overlap, 0, 1 / (1 + np.exp(-logits)))
 
 
-def segment_object(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the logits H×W of one object.
+def segment_crop(
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float
+) -> Tensors:
+    """Run the prompt network on a crop of a frame.
 
-    The coarse pass, without a rough mask, sees the surroundings of a box, else the whole frame. The refining pass, with
-    a rough mask H×W in 0 to 1, sees those of the box or of this mask; its outlines follow the edges of the image.
+    ``rough_mask``: H×W in 0 to 1. ``edge``: longer edge of the crop in the network, in pixels.
     """
-    size, settings = frame.shape[:2], graphs.prompting
-    mask = np.zeros(size, np.float32) if rough_mask is None else rough_mask
-    crop, edge = np.s_[0 : size[0], 0 : size[1]], settings["frame_edge"]
-    if prompt.box is not None or rough_mask is not None:
-        margin = settings["coarse_margin" if rough_mask is None else "refine_margin"]
-        crop, edge = find_crop(prompt, mask, margin, settings["min_crop"]), settings["crop_edge"]
-    image = frame[crop]
-    input_size = choose_input_size(graphs, image.shape[:2], edge)
-    planes = draw_prompt_planes(prompt, crop, input_size, settings["click_radius"])
-    outputs = graphs.prompt(image, planes[None], mask[crop])
-    logits = np.full(size, settings["excluded_logit"], np.float32)
-    logits[crop] = outputs["logits" if rough_mask is None else "refined_logits"]
-    return logits
-
-
-def choose_input_size(graphs: Graphs, size: ImageSize, edge: float) -> ImageSize:
-    """Return the prompt network's (height, width) for a crop of (height, width): whole tokens, about ``edge`` wide."""
-    stride, corner_pixel = graphs.stride, int(graphs.align_corners)
-    tokens = np.rint((np.array(size) * (edge / max(size)) - corner_pixel) / stride)
-    return tuple((stride * np.maximum(2, tokens).astype(int) + corner_pixel).tolist())
+    image, corner_pixel = frame[crop], int(graphs.align_corners)
+    size = np.array(image.shape[:2]) * (edge / max(image.shape[:2]))
+    tokens = np.maximum(2, np.rint((size - corner_pixel) / graphs.stride)).astype(int)
+    height, width = graphs.stride * tokens + corner_pixel
+    planes = draw_prompt_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
+    return graphs.prompt(image, planes[None], rough_mask[crop])
 
 
 def find_crop(prompt: CheckedPrompt, mask: np.ndarray, margin: float, min_side: float) -> Crop:
@@ -129,9 +125,10 @@ def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: Mapping[s
 
 
 def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
-    """Return the components of a mask H×W bool far from those that contain a point (x, y), or from the largest.
+    """Return the components of a mask H×W bool that are far from those that contain a point (x, y).
 
-    ``max_distance``: in units of the square root of the area of the components with a point.
+    If no component contains one, return those far from the largest. ``max_distance``: in units of the square root of
+    the area of the components with a point.
     """
     height, width = mask.shape
     components = label_components(mask)
@@ -149,7 +146,8 @@ def label_components(mask: np.ndarray) -> np.ndarray:
     """Label the 8-connected components of a mask H×W bool with numbers above 0: H×W, 0 is background."""
     padded = np.pad(mask, 1)
     starts = padded & ~np.roll(padded, 1)
-    runs = padded * starts.cumsum().reshape(padded.shape)  # of pixels in a row, numbered from 1
+    # a run is a line of pixels in a row; runs are numbered from 1, and touch those in the row below
+    runs = padded * starts.cumsum().reshape(padded.shape)
     contact_pairs = []
     for step in padded.shape[1] + np.array([-1, 0, 1]):  # to the pixels below
         below, below_starts = np.roll(runs, -step), np.roll(starts, -step)
@@ -157,7 +155,9 @@ def label_components(mask: np.ndarray) -> np.ndarray:
         contact_pairs.append([runs[contacts], below[contacts]])
     pairs = np.concatenate(contact_pairs, axis=1)
     parents = np.arange(runs.max() + 1)
-    while (parents[pairs[0]] != parents[pairs[1]]).any():  # union-find
+    while (
+        parents[pairs[0]] != parents[pairs[1]]
+    ).any():  # each run takes the smallest number that it reaches
         np.minimum.at(parents, parents[pairs].max(0), parents[pairs].min(0))
         parents = parents[parents]
     return parents[runs][1:-1, 1:-1]
