@@ -222,8 +222,9 @@ def change_object(
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
+        removed = before.attributes.keys() - item.attributes.keys()
         by_frame = {
-            frame: {key: value for key, value in values.items() if key not in item.attributes}
+            frame: {key: value for key, value in values.items() if key not in removed}
             for frame, values in document.snapshot.state.attributes.get(object_id, {}).items()
         }
         attributes_by_id = {object_id: by_frame} if by_frame else {}
