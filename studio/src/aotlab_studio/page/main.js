@@ -122,7 +122,7 @@ export class App {
     this.latestRevision = state.revision;
     const wasEmpty = !this.objects.length;
     this.state = state;
-    if (this.timeline.press.handle < 0) this.tracking.showRange(); // a dragged one will be stored
+    this.tracking.showStoredRange();
     this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
