@@ -331,6 +331,10 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.wait_for_selector(".problem >> text=type your name first")
     page.wait_idle()
     assert not page.may_leave()
+    swatch = page.tab.locator("#objects [type=color]")
+    color = swatch.input_value()
+    swatch.fill("#123456")
+    page.wait_until(lambda: swatch.input_value() == color)
     page.tab.fill("#person", "Ann")
     page.tab.press("#person", "Enter")
     page.wait_no_status()  # connected again
@@ -406,6 +410,10 @@ def test_attribute_given_twice_is_refused(page, session, one_object):
     page.wait_status("“k” is given twice")
     assert page.tab.input_value("#attributes") == "k=1, k=2"
     assert session.document.snapshot.objects[1].attributes == {}
+    assert not page.may_leave()
+    editing.delete_object(session.document, 1)
+    page.wait_objects(0)
+    assert page.may_leave()
 
 
 @pytest.mark.slow
@@ -426,6 +434,10 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
         )
         assert canceled == [True, True]
         page.wait_status(status)
+    assert page.tab.evaluate(
+        """() => document.getElementById('note').dispatchEvent(
+            new DragEvent('drop', { dataTransfer: new DataTransfer(), bubbles: true, cancelable: true }))"""
+    ), "the field gets a dropped text"
     assert (page.labels(0) == truth(0)).all()
 
 

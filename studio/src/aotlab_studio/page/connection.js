@@ -2,8 +2,7 @@
 
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
- * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined,
- *   isUnchanged?: boolean}} ActionAnswer */
+ * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
 /** Unanswered message; `canResend`: it is sent again to the next connection; `socket`: to which it was sent.

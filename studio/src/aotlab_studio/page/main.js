@@ -137,7 +137,7 @@ export class App {
 
   /** Whether closing the page may lose something. */
   get hasUnsentWork() {
-    const hasDrafts = [...this.objectPanel.fields, this.review.note].some(({ drafts }) => drafts.size);
+    const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
     const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
     return this.name && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
   }

@@ -5,8 +5,9 @@ import { createElement, createIcon, element, keepFocus } from './dom.js';
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
   const buttons = isError ? [createCloseButton(() => showMessage(''))] : [];
-  keepFocus(() => element('status').replaceChildren(text, ...buttons));
+  // before the text, which screen readers announce by the role
   Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
+  keepFocus(() => element('status').replaceChildren(text, ...buttons));
 }
 
 /** Show advice, unless an error is shown. @param {string} text */

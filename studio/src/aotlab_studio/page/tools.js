@@ -343,13 +343,13 @@ export class Toolbox {
     const clicks = this.findClicks(frame, previousId);
     const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
-    const { result: { object_id: id }, step, isUnchanged } = answer;
-    if (!pendingPrompts.has(pressed)) return isUnchanged ? answer : queue.send('undo', { step }, target);
-    if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
+    const { result: { object_id: id }, step } = answer;
+    if (!pendingPrompts.has(pressed)) return step ? queue.send('undo', { step }, target) : answer;
+    if (click && step) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
     this.offerChanges(answer, previousId, async (changes) => {
       const wasSelected = selection.target === target;
-      if (!isUnchanged && (await this.app.history.undo(step)).error) return;
+      if (step && (await this.app.history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { ...pressed, target: wasSelected ? selection.target : { id: previousId } };
       await this.queuePrompt(again, { ...prompts, ...changes }, click);
@@ -361,8 +361,10 @@ export class Toolbox {
   /** Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
    * @type {(answer: import('./connection.js').ActionAnswer<'suggest'>, previousId: number,
    *   repeat: (changes: Prompts) => unknown) => void} */
-  offerChanges({ result: { object_id: id, protected_pixels: protectedPixels }, step }, previousId, repeat) {
+  offerChanges(answer, previousId, repeat) {
     const { app, app: { history } } = this;
+    const { object_id: id, protected_pixels: protectedPixels } = answer.result;
+    const step = answer.step || app.state.step; // the messages stay until the next one
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
       'Take them': () => repeat({ overwrite: true }),
     }, step);
