@@ -142,6 +142,10 @@ def test_help_of_a_tool_shows_in_a_narrow_window(idle_page):
     idle_page.tab.wait_for_selector("#status >> text=Eraser: remove pixels")
     assert idle_page.tab.is_visible("#status")
     assert idle_page.at(10, 10) == before
+    assert idle_page.tab.locator("#view").bounding_box()["width"] > 0.95 * 390
+    idle_page.key("h")
+    idle_page.tab.mouse.click(*before)
+    assert idle_page.tab.inner_text("#status") == ""  # it would cover the frame
 
 
 @pytest.mark.parametrize("width", [620, 1001, 1281, *slow(800, 1024, 1280, 1366, 1440)])

@@ -15,6 +15,12 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
+/** Remove advice that covers the frame, as in narrow windows. */
+export function clearHint() {
+  const line = element('status');
+  if (!line.className && getComputedStyle(line).position === 'absolute') showMessage('');
+}
+
 /** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
 export async function clearErrorAfter(action) {
   const shown = element('status').firstChild;

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { CoalescedTask, getWheelFactor } from './dom.js';
-import { showMessage } from './messages.js';
+import { clearHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
@@ -60,6 +60,7 @@ export class Gestures {
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
+    clearHint();
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
     if (!this.gesture) toolbox.release(); // a stroke of the keyboard
