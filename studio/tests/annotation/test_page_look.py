@@ -258,25 +258,6 @@ def test_header_of_a_rejected_clip_fits(page, session):
         assert page.tab.evaluate(f"Math.max(...{right})") <= width
 
 
-@pytest.mark.slow
-def test_fourth_message_leaves_the_one_that_restores(page):
-    page.key("p")
-    page.click((10, 10), (30, 10), (30, 30))
-    page.key("b")
-    page.tab.evaluate("""async () => {
-        const { showToast } = await import('./page/messages.js');
-        for (const text of ['one', 'two', 'three']) showToast(text);
-    }""")
-    assert page.tab.locator(".toast span").all_inner_texts() == ["Polygon dropped", "two", "three"]
-    page.tab.evaluate("""async () => {
-        const { showToast } = await import('./page/messages.js');
-        for (const text of ['four', 'five', 'six']) showToast(text, { Undo: () => {} });
-        showToast('seven');
-    }""")
-    shown = ["Polygon dropped", "four", "five", "six", "seven"]
-    assert page.tab.locator(".toast span").all_inner_texts() == shown
-
-
 def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
     idle_page.tab.set_viewport_size({"width": 640, "height": 345})
     style = "getComputedStyle(document.querySelector('.transport')).maskImage"

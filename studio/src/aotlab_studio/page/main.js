@@ -53,7 +53,7 @@ export class App {
     this.clip = new ClipHeader(this);
     addIcons();
     returnFocus();
-    connectUser(() => this.connection.connect());
+    connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => { // in a narrow window
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();

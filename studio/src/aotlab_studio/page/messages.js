@@ -40,10 +40,9 @@ const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;
-const MAX_TOASTS = 3; // largest number of messages on the frame if one has no button
 
 /** Message on the frame; `step`: that its buttons undo, or 0.
- * @typedef {{text: string, step: number, hasButtons: boolean, box: HTMLElement}} Toast */
+ * @typedef {{text: string, step: number, box: HTMLElement}} Toast */
 let toasts = /** @type {Toast[]} */ ([]); // the oldest first
 
 /** Close the messages on the frame that match. @param {(toast: Toast) => boolean} matches */
@@ -61,11 +60,8 @@ export function showToast(text, buttons = {}, step = 0) {
     createElement('button', { onclick: () => { close(); run(); } }, label)));
   const box = createElement('div', { className: 'toast' },
     createElement('span', {}, text), ...actions, createCloseButton(close));
-  const toast = { text, step, hasButtons: actions.length > 0, box };
-  closeToasts((other) => step > 0 && other.step === step && other.text === text); // of a key that was pressed twice
-  // what a button does may not be possible in another way
-  const replaced = toasts.length < MAX_TOASTS ? undefined : toasts.find(({ hasButtons }) => !hasButtons);
-  closeToasts((each) => each === replaced);
+  const toast = { text, step, box };
+  closeToasts((other) => step > 0 && other.step === step && other.text === text); // the key was pressed twice
   toasts.push(toast);
   element('toasts').append(box);
   const expire = () => {

@@ -165,7 +165,7 @@ export function moveCursor(app, name) {
 /** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.takesCorners && app.toolbox.points.length) app.toolbox.close();
+  if (!cursor && app.toolbox.tool.isPolygon && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor, shift);

@@ -20,7 +20,7 @@ import { toPairs } from './viewer.js';
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox, isDoubleClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [isClosedShape] whether the outline of its input is drawn closed
- * @property {boolean} [takesCorners] whether its input is corners, which are drawn, and is closed by a click or a key
+ * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
@@ -65,7 +65,7 @@ export const TOOLS = [
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    takesCorners: true,
+    isPolygon: true,
     press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point)),
   },
   {
@@ -164,34 +164,28 @@ export class Toolbox {
 
   /** Drop unfinished input; a polygon can be restored. */
   dropPoints() {
-    const { drawingTool: tool, input } = this;
+    const { drawingTool: tool, points, pressed } = this;
     this.points = [];
     this.show();
-    if (tool.takesCorners && input.points.length > 2) this.offerRestore(tool, input);
+    if (tool.isPolygon && points.length > 2) this.offerRestore(tool, points, pressed);
   }
 
-  /** Offer to restore a polygon. @param {Tool} tool @param {Toolbox['input']} input */
-  offerRestore(tool, input) {
+  offerRestore(/** @type {Tool} */ tool, /** @type {Point[]} */ points, /** @type {Press} */ pressed) {
     showToast('Polygon dropped', {
       Restore: async () => {
-        const { app: { playback, selection } } = this;
-        const { frame, target } = input.pressed;
+        const { playback, selection } = this.app;
+        const { frame, target } = pressed;
         this.setTool(tool.name);
         selection.selectByUser(target.id);
         selection.target = target; // it may not exist yet
         await playback.seek(frame);
         if (playback.frame !== frame) return;
         if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
-        Object.assign(this, input);
+        this.points = points;
+        this.pressed = pressed;
         this.show();
       },
     });
-  }
-
-  /** Points that are drawn or sent, and their press. */
-  get input() {
-    const { points, pressed } = this;
-    return { points, pressed };
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -261,7 +255,7 @@ export class Toolbox {
   }
 
   close() {
-    return this.tool.takesCorners && this.points.length > 2 ? this.send() : undefined;
+    return this.tool.isPolygon && this.points.length > 2 ? this.send() : undefined;
   }
 
   /** Add a corner, unless it equals the last one. @param {Point} point */
@@ -376,7 +370,7 @@ export class Toolbox {
 
   /** Show sent input until it is answered; a refused polygon can be sent again. */
   async showUntilAnswered(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
-    const { tool, input } = this;
+    const { tool, points, pressed } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
@@ -384,10 +378,10 @@ export class Toolbox {
     const { error } = await answer;
     const isHidden = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (error && tool.takesCorners) {
+    if (error && tool.isPolygon) {
       const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
-      if (userHasGoneOn) this.offerRestore(tool, input);
-      else this.points = input.points;
+      if (userHasGoneOn) this.offerRestore(tool, points, pressed);
+      else this.points = points;
     }
     this.show();
   }
