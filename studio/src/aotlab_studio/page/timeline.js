@@ -31,7 +31,7 @@ const MARKS = {
   [LOST]: { name: 'lost', bars: [[1, 2, 'lost'], [9, 2, 'lost']] }, // two lines, unlike any object
 };
 const TRACKED = { name: 'tracked', bars: [[1, 10]] };
-const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // frames share a pixel: the first
+const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one fills a pixel
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 

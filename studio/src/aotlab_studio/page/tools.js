@@ -1,10 +1,11 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, formatCount, getPointer, showKey } from './dom.js';
-import { CANCELED, showHint, showMessage, showToast } from './messages.js';
+import { createElement, createIcon, element, getPointer, showKey } from './dom.js';
+import { showHint, showMessage, showToast } from './messages.js';
+import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
 
-/** @import { Actions } from './protocol.js' */
+/** @import { Prompts } from './prompts.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
 /** A tool of the page; `TOOLS` lists all.
@@ -88,7 +89,6 @@ export const TOOLS = [
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
-/** @typedef {Partial<Actions['suggest']['message']>} Prompts */
 /** Frame and object of an input, and whether it removes.
  * @typedef {{frame: number, target: import('./queue.js').Target, erase: boolean}} Press */
 
@@ -100,10 +100,8 @@ export class Toolbox {
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12;
     this.points = /** @type {Point[]} */ ([]);
-    /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
-    this.clicksByStep = new Map();
     this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.pendingPrompts = /** @type {Set<Press>} */ (new Set()); // of prompts neither answered nor canceled
+    this.prompter = new Prompter(app);
     /** The last press. @type {Press} */
     this.pressed = { frame: 0, target: app.selection.target, erase: false };
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
@@ -156,8 +154,7 @@ export class Toolbox {
 
   /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
   cancelInput() {
-    if (!this.hasUnfinishedInput && !this.pendingPrompts.size) return false;
-    this.pendingPrompts.clear();
+    if (!this.prompter.cancel() && !this.hasUnfinishedInput) return false;
     this.cancel();
     return true;
   }
@@ -202,17 +199,11 @@ export class Toolbox {
     return this.tool.release !== undefined && this.hasUnfinishedInput;
   }
 
-  /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
-  findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicksByStep.get(this.app.state.step);
-    return last?.frame === frame && last.id === id ? last.clicks : [];
-  }
-
   /** Remove the last corner, or the last click on the selected object, which may be on its way. */
   undoLastInput() {
-    const { app: { history, playback: { frame } } } = this;
-    if (this.removeLastPoint()) return;
-    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
+    const { history, playback: { frame } } = this.app;
+    const findStep = () => (this.prompter.findClicks(frame).length ? { step: this.app.state.step } : undefined);
+    if (!this.removeLastPoint()) history.undoOrRedo('undo', findStep);
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
@@ -318,54 +309,7 @@ export class Toolbox {
 
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
-    return this.showUntilAnswered(this.queuePrompt(this.pressed, { ...prompts, separate: true }, click), click);
-  }
-
-  /** Request a mask after the earlier edits. */
-  queuePrompt(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const task = () => this.requestMask(pressed, prompts, click).finally(() => this.pendingPrompts.delete(pressed));
-    this.pendingPrompts.add(pressed);
-    return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
-  }
-
-  /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const { pendingPrompts, app: { queue, selection } } = this;
-    const { frame, target } = pressed;
-    if (!pendingPrompts.has(pressed)) return { error: CANCELED };
-    const previousId = target.id;
-    const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
-    if (answer.error) return answer;
-    const { result: { object_id: id }, step } = answer;
-    if (!pendingPrompts.has(pressed)) return step ? queue.send('undo', { step }, target) : answer;
-    if (click && step) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
-    if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
-    this.offerChanges(answer, previousId, async (changes) => {
-      const wasSelected = selection.target === target;
-      if (step && (await this.app.history.undo(step)).error) return;
-      if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
-      const again = { ...pressed, target: wasSelected ? selection.target : { id: previousId } };
-      await this.queuePrompt(again, { ...prompts, ...changes }, click);
-      this.show();
-    });
-    return answer;
-  }
-
-  /** Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
-   * @type {(answer: import('./connection.js').ActionAnswer<'suggest'>, previousId: number,
-   *   repeat: (changes: Prompts) => unknown) => void} */
-  offerChanges(answer, previousId, repeat) {
-    const { app, app: { history } } = this;
-    const { object_id: id, protected_pixels: protectedPixels } = answer.result;
-    const step = answer.step || app.state.step; // the messages stay until the next one
-    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
-      'Take them': () => repeat({ overwrite: true }),
-    }, step);
-    if (previousId > 0 && id !== previousId) showToast(`Created ${app.getName(id)}`, {
-      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
-      Undo: () => history.undo(step),
-    }, step);
+    return this.showUntilAnswered(this.prompter.send(this.pressed, { ...prompts, separate: true }, click), click);
   }
 
   /** Show sent input until it is answered; a refused polygon can be sent again. */
@@ -394,7 +338,7 @@ export class Toolbox {
       points: tool.shape?.(points) || points,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
-      clicks: this.findClicks(),
+      clicks: this.prompter.findClicks(),
     };
   }
 
