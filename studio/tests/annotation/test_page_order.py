@@ -391,27 +391,6 @@ def test_late_undo_leaves_a_frame_that_the_user_sought(new_page):
     assert new_page.tab.get_attribute("#strips", "aria-valuenow") == "8"
 
 
-@pytest.mark.slow
-def test_polygon_refused_after_a_seek_can_be_restored(new_page, session):
-    draw(session, 0, 1)
-    editing.change_object(session.document, 1, locked=True)
-    wire = Wire(new_page, "fill_polygon")
-    new_page.wait_objects(1)
-    new_page.key("p")
-    new_page.click((10, 10), (30, 10), (30, 30))
-    new_page.key("Enter")
-    new_page.wait_until(lambda: wire.held)
-    new_page.seek(3)
-    wire.release()
-    new_page.wait_status("locked")
-    wire.actions = ()
-    new_page.key_done("j")
-    new_page.tab.click(".toast >> text=Restore")
-    new_page.wait_frame(0)
-    new_page.key_done("Control+Enter")
-    assert (new_page.labels(0) == 1)[14, 20:28].all()
-
-
 def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.drag((10, 30), (20, 30))

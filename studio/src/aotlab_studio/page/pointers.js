@@ -78,7 +78,7 @@ export class Gestures {
     const place = this.measurePlace(event);
     this.gesture = { kind: isPan ? 'pan' : tool.release ? 'draw' : 'wait', press, place };
     if (isPan) {
-      if (toolbox.isDown) toolbox.cancel();
+      toolbox.cancelDrag();
       event.preventDefault();
       return;
     }
@@ -135,7 +135,7 @@ export class Gestures {
     }
     this.gesture = null;
     if (gesture?.kind === 'pan') return;
-    if (event.type === 'pointercancel') toolbox.cancel();
+    if (event.type === 'pointercancel') toolbox.cancelDrag();
     else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
     else if (!this.isDoubleClick) gesture.press();
   }

@@ -1,7 +1,7 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { createElement, createIcon, element, getPointer, showKey } from './dom.js';
-import { showHint, showMessage, showToast } from './messages.js';
+import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
 
@@ -123,7 +123,10 @@ export class Toolbox {
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     this.release();
-    if (![PAN, this.drawingTool].includes(tool)) this.dropPoints();
+    if (![PAN, this.drawingTool].includes(tool)) {
+      this.close();
+      this.dropPoints();
+    }
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     showHint(tool.help);
@@ -140,9 +143,9 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** End the input for this frame and object: finish a drag, drop corners, and hide sent input. */
+  /** End the input for this frame and object: finish it, and hide it. */
   endInput() {
-    this.release();
+    this.finish();
     this.cancel();
   }
 
@@ -152,6 +155,10 @@ export class Toolbox {
     this.dropPoints();
   }
 
+  cancelDrag() {
+    if (this.isDown) this.cancel();
+  }
+
   /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
   cancelInput() {
     if (!this.prompter.cancel() && !this.hasUnfinishedInput) return false;
@@ -159,30 +166,10 @@ export class Toolbox {
     return true;
   }
 
-  /** Drop unfinished input; a polygon can be restored. */
+  /** Drop unfinished input. */
   dropPoints() {
-    const { drawingTool: tool, points, pressed } = this;
     this.points = [];
     this.show();
-    if (tool.isPolygon && points.length > 2) this.offerRestore(tool, points, pressed);
-  }
-
-  offerRestore(/** @type {Tool} */ tool, /** @type {Point[]} */ points, /** @type {Press} */ pressed) {
-    showToast('Polygon dropped', {
-      Restore: async () => {
-        const { playback, selection } = this.app;
-        const { frame, target } = pressed;
-        this.setTool(tool.name);
-        selection.selectByUser(target.id);
-        selection.target = target; // it may not exist yet
-        await playback.seek(frame);
-        if (playback.frame !== frame) return;
-        if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
-        this.points = points;
-        this.pressed = pressed;
-        this.show();
-      },
-    });
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -240,13 +227,19 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag, which would be lost with its frame, object or tool. @param {boolean} [isDoubleClick] */
+  /** Finish a drag or a polygon before its frame, object or tool changes. */
+  finish() {
+    this.release();
+    this.close();
+  }
+
+  /** Finish a drag. @param {boolean} [isDoubleClick] */
   async release(isDoubleClick = false) {
     if (this.isDown) await this.tool.release?.(this, isDoubleClick);
   }
 
   close() {
-    return this.tool.isPolygon && this.points.length > 2 ? this.send() : undefined;
+    return this.drawingTool.isPolygon && this.points.length > 2 ? this.send() : undefined;
   }
 
   /** Add a corner, unless it equals the last one. @param {Point} point */
@@ -314,7 +307,7 @@ export class Toolbox {
 
   /** Show sent input until it is answered; a refused polygon can be sent again. */
   async showUntilAnswered(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
-    const { tool, points, pressed } = this;
+    const { drawingTool: tool, points } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
@@ -322,11 +315,8 @@ export class Toolbox {
     const { error } = await answer;
     const isHidden = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (error && tool.isPolygon) {
-      const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
-      if (userHasGoneOn) this.offerRestore(tool, points, pressed);
-      else this.points = points;
-    }
+    const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
+    if (error && tool.isPolygon && !userHasGoneOn) this.points = points;
     this.show();
   }
 

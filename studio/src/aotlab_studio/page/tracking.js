@@ -106,7 +106,7 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.stopAtShownFrame();
-    toolbox.release();
+    toolbox.finish();
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
