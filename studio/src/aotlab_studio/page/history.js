@@ -15,7 +15,7 @@ function formatStep({ title, author, time }) {
 export class EditHistory {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.shownFrame = -1; // frame shown by the last undo or redo; after it, another one may show
+    this.shownFrame = -1; // frame shown by the last undo or redo; the next one may leave it
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };

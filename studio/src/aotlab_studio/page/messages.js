@@ -64,11 +64,7 @@ export function showToast(text, buttons = {}, step = 0) {
   closeToasts((other) => step > 0 && other.step === step && other.text === text); // the key was pressed twice
   toasts.push(toast);
   element('toasts').append(box);
-  const expire = () => {
-    if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
-    else close();
-  };
-  if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
+  if (!actions.length) setTimeout(close, TOAST_SECONDS * 1000);
 }
 
 /** Ask in a dialog; return the value of the pressed button, empty if canceled; the first is that of Enter.

@@ -258,12 +258,12 @@ export class Timeline {
 
   /** Dim the frames that cannot be changed. @param {number} height */
   dimMargins(height) {
-    const { context, app: { state: { editable_range: [first, last] } } } = this;
-    const end = this.frameToX(Math.min(this.count, last + 1));
+    const { context, app: { state } } = this;
+    const [first, last] = state.editable_range;
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(first) - NAMES_WIDTH, height);
-    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
+    if (first > 0) this.fillFrames(0, first, 0, height);
+    if (last < this.count - 1) this.fillFrames(last + 1, this.count, 0, height);
     context.globalAlpha = 1;
   }
 

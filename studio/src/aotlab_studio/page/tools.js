@@ -123,10 +123,7 @@ export class Toolbox {
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     this.release();
-    if (![PAN, this.drawingTool].includes(tool)) {
-      this.close();
-      this.dropPoints();
-    }
+    if (![PAN, this.drawingTool].includes(tool)) this.endInput();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     showHint(tool.help);
