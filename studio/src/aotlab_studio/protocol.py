@@ -169,7 +169,7 @@ class Answer(Struct, frozen=True):
     result: Any
     revision: int
     step: int
-    """the last entry that is not undone; 0: none"""
+    """the step that the action made; 0: none"""
 
 
 class Failure(Struct, frozen=True):

@@ -183,7 +183,7 @@ def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement === document.body")
     choose_status(tab, "accepted", of="c")
-    tab.wait_for_selector("#clips .accepted")
+    tab.wait_for_selector("#clips .status:text('accepted')")
     tab.click("#next-clip")
     tab.wait_for_selector("#view[aria-busy=false]")
     assert tab.inner_text("#name") == "b"
@@ -197,8 +197,8 @@ def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch
     tab.keyboard.press(">")
     tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
     tab.click("#clips")
-    tab.wait_for_selector("#clips .rejected")
-    assert "Ann" in tab.inner_text("#clips tr:has(.rejected) td:last-child")
+    tab.wait_for_selector("#clips .status:text('rejected')")
+    assert "Ann" in tab.inner_text("#clips tr:has(.status:text('rejected')) td:last-child")
     assert tab.input_value("#person") == "Ann"
     assert find_violations(tab) == []
     tab.close()
@@ -218,8 +218,8 @@ def test_list_keeps_a_note_that_is_typed(context, served_list, batch):
     tab.focus("dialog[open] [value=rejected]")
     tab.keyboard.press(">")
     tab.keyboard.press("Enter")
-    tab.wait_for_selector("#clips .rejected >> text=rejected: dark")
-    tab.wait_for_selector("#clips .accepted")
+    tab.wait_for_selector("#clips .status >> text=rejected: dark")
+    tab.wait_for_selector("#clips .status:text('accepted')")
     assert tab.evaluate("document.activeElement.ariaLabel") == "Status of c: rejected: dark"
     wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
     with batch.use("c", "Ann") as session:
@@ -236,7 +236,7 @@ def test_list_keeps_a_refused_reason(clock_context, served_list, results, batch)
     tab.wait_for_selector("[aria-label='Status of c: open']")
     assert statuses(batch)["c"] == "open"
     choose_status(tab, "rejected", of="c")  # offers the note again
-    tab.wait_for_selector("#clips .rejected")
+    tab.wait_for_selector("#clips .status:text('rejected')")
     assert {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark"
     tab.close()
 
@@ -258,7 +258,7 @@ def test_newer_list_survives_an_older_one(clock_context, served_list):
     with tab.expect_event("requestfinished", lambda request: request == route.request):
         route.fulfill(response=response)
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
-    tab.wait_for_selector("#clips .accepted")
+    tab.wait_for_selector("#clips .status:text('accepted')")
     tab.close()
 
 

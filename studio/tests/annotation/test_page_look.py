@@ -142,6 +142,10 @@ def test_help_of_a_tool_shows_in_a_narrow_window(idle_page):
     idle_page.tab.wait_for_selector("#status >> text=Eraser: remove pixels")
     assert idle_page.tab.is_visible("#status")
     assert idle_page.at(10, 10) == before
+    assert idle_page.tab.locator("#view").bounding_box()["width"] > 0.95 * 390
+    idle_page.key("h")
+    idle_page.tab.mouse.click(*before)
+    assert idle_page.tab.inner_text("#status") == ""  # it would cover the frame
 
 
 @pytest.mark.parametrize("width", [620, 1001, 1281, *slow(800, 1024, 1280, 1366, 1440)])
@@ -252,25 +256,6 @@ def test_header_of_a_rejected_clip_fits(page, session):
         page.tab.wait_for_selector("#clip-status >> text=rejected: the ear")
         right = "[...document.querySelectorAll('header *')].map((node) => node.getBoundingClientRect().right)"
         assert page.tab.evaluate(f"Math.max(...{right})") <= width
-
-
-@pytest.mark.slow
-def test_fourth_message_leaves_the_one_that_restores(page):
-    page.key("p")
-    page.click((10, 10), (30, 10), (30, 30))
-    page.key("b")
-    page.tab.evaluate("""async () => {
-        const { showToast } = await import('./page/messages.js');
-        for (const text of ['one', 'two', 'three']) showToast(text);
-    }""")
-    assert page.tab.locator(".toast span").all_inner_texts() == ["Polygon dropped", "two", "three"]
-    page.tab.evaluate("""async () => {
-        const { showToast } = await import('./page/messages.js');
-        for (const text of ['four', 'five', 'six']) showToast(text, { Undo: () => {} });
-        showToast('seven');
-    }""")
-    shown = ["Polygon dropped", "four", "five", "six", "seven"]
-    assert page.tab.locator(".toast span").all_inner_texts() == shown
 
 
 def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):

@@ -176,6 +176,13 @@ def test_finger_scrolls_the_rows_and_a_tap_selects(page, session):
         touch("touchEnd")
         page.wait_frame(3 if way else 5)
     page.tab.wait_for_selector(selected, state="detached")
+    x, y = box["x"] + 97, box["y"] + 16
+    touch("touchStart", (x, y))
+    touch("touchMove", (x + 8, y))  # drags a handle of the range
+    touch("touchEnd")
+    page.tab.dispatch_event("#strips", "click", {"clientX": x + 8, "clientY": y})  # the browser's comes later
+    page.key("ArrowRight")
+    page.wait_frame(4)
 
 
 def test_timeline_zooms_and_scrolls(idle_page):
@@ -460,6 +467,36 @@ def test_failed_request_is_repeated_and_named(page):
     page.wait_status("did not answer a request")
     page.wait_frame(5)
     assert "Reconnecting" not in page.tab.inner_text("#status")
+
+
+@pytest.mark.slow
+def test_single_marks_show_in_a_long_video(new_page, session):
+    draw(session, 0, 1)
+    count, lost, checked, outdated = 20_000, 5000, 8000, 12_000
+    marks = "9" * lost + "l" + "9" * (count - lost - 1)
+
+    def change(result):
+        timeline = {**result["timeline"], "marks": {"1": marks}}
+        result.update(
+            frames=count, editable_range=[0, count - 1], timeline=timeline, checked=[checked],
+            outdated={"1": [[outdated, outdated]]},
+        )  # fmt: skip
+
+    wire = Wire(new_page)
+    wire.change = change
+    new_page.open()
+    new_page.settle()
+    colors = new_page.tab.evaluate(
+        """([count, ...places]) => places.map(([frame, y]) => {
+            const canvas = document.getElementById('strips');
+            const x = Math.round(96 + (canvas.clientWidth - 96) * frame / count);
+            const { data } = canvas.getContext('2d').getImageData(x - 1, y, 3, 12);
+            return [...data].flatMap((_, at) => (at % 4 ? [] : [[...data.slice(at, at + 4)].join()]));
+        })""",
+        [count, (lost, 23), (checked, 19), (outdated, 22)],
+    )
+    expected = ("224,36,36,255", "29,138,75,255", "224,160,0,255")  # of the style sheet
+    assert [color in found for found, color in zip(colors, expected, strict=True)] == [True] * 3
 
 
 @pytest.mark.slow

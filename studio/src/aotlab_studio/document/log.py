@@ -214,6 +214,11 @@ class Log:
         """Whether a person has made an edit that is not undone, or can be redone."""
         return bool(self.undone) or self.head > self.last_import
 
+    def find_step(self, message_id: int | None) -> int:
+        """Return the step that a message of a page made; 0: none."""
+        record = self.messages.get(message_id)
+        return next((number for number, step in reversed(self.steps.items()) if step is record), 0)
+
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
         with sdk.reading("edit", "use other values"):

@@ -91,7 +91,7 @@ function createRow({ name }) {
     if (checks.textContent !== texts.join('')) checks.replaceChildren(...lines); // selected text stays
     status.show(clip);
     button.ariaLabel = `Status of ${name}: ${button.textContent}`;
-    statusCell.className = clip.status.replace(' ', '-');
+    button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
     personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
   };
   const [nameCell, checksCell] = [createElement('th', { scope: 'row' }, link), createElement('td', {}, checks)];

@@ -2,13 +2,11 @@
 
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
- * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined,
- *   isUnchanged?: boolean}} ActionAnswer */
+ * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
-/** Unanswered message; `canResend`: it is sent again to the next connection; `socket`: to which it was sent.
- * @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, text: string, canResend: boolean,
- *   socket?: WebSocket}} Call */
+/** Unanswered message; `canResend`: it is sent again to the next connection.
+ * @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, text: string, canResend: boolean}} Call */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 const NO_ANSWER = 'The program did not answer a request. Is it still running?';
@@ -34,43 +32,30 @@ export class Connection {
     this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
     this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
-    this.reconnectDelay = 250;
+    this.reconnectDelay = 0; // milliseconds; the first time at once, as after a changed name
     this.socket = /** @type {WebSocket | undefined} */ (undefined);
     this.connect();
   }
 
-  /** Connect or reconnect; a replaced connection stays open until its calls are answered. */
   connect() {
     const socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
     socket.onopen = () => {
-      const replaced = this.socket;
       this.socket = socket;
-      this.reconnectDelay = 250;
+      this.reconnectDelay = 0;
       this.app.showConnection(true);
-      for (const call of this.pendingCalls.values()) if (call.socket?.readyState !== WebSocket.OPEN) this.send(call);
-      this.closeReplaced(replaced);
+      for (const { text } of this.pendingCalls.values()) socket.send(text);
     };
-    socket.onmessage = ({ data }) => this.receive(JSON.parse(data), socket);
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
     socket.onclose = () => {
-      for (const [id, call] of this.pendingCalls) {
-        if (call.socket !== socket) continue;
-        if (call.canResend) this.send(call);
-        else {
-          call.reject(new Error(NO_CONNECTION));
-          this.pendingCalls.delete(id);
-        }
+      for (const [id, { canResend, reject }] of this.pendingCalls) {
+        if (canResend) continue;
+        reject(new Error(NO_CONNECTION));
+        this.pendingCalls.delete(id);
       }
-      if (this.isOpen) return; // replaced
       this.app.showConnection(false);
       setTimeout(() => this.connect(), this.reconnectDelay);
-      this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2);
+      this.reconnectDelay = Math.min(5000, this.reconnectDelay * 2 + 250);
     };
-  }
-
-  /** Close a replaced connection after its last answer. @param {WebSocket} [socket] */
-  closeReplaced(socket) {
-    const isUsed = socket === this.socket || [...this.pendingCalls.values()].some((call) => call.socket === socket);
-    if (!isUsed) socket?.close();
   }
 
   get isOpen() {
@@ -84,11 +69,10 @@ export class Connection {
       : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
   }
 
-  receive(/** @type {ServerEvent | Answer | Failure} */ message, /** @type {WebSocket} */ socket) {
-    if ('event' in message) return socket === this.socket && this.app.handleEvent(message);
+  receive(/** @type {ServerEvent | Answer | Failure} */ message) {
+    if ('event' in message) return this.app.handleEvent(message);
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
-    this.closeReplaced(socket);
     return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);
   }
 
@@ -100,16 +84,9 @@ export class Connection {
     const key = id ?? this.createId();
     return new Promise((resolve, reject) => {
       const text = JSON.stringify({ ...message, id: key, do: action });
-      const call = { resolve, reject, text, canResend: Boolean(id) };
-      this.pendingCalls.set(key, call);
-      this.send(call);
+      this.pendingCalls.set(key, { resolve, reject, text, canResend: Boolean(id) });
+      if (this.isOpen) this.socket?.send(text);
     });
-  }
-
-  send(/** @type {Call} */ call) {
-    if (!this.isOpen) return;
-    call.socket = this.socket;
-    this.socket?.send(call.text);
   }
 
   createId() {

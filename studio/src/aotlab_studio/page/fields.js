@@ -1,7 +1,6 @@
 /** Number and text fields, forms, lists of rows. */
 
 import { createElement, element } from './dom.js';
-import { showToast } from './messages.js';
 
 /** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
@@ -81,21 +80,15 @@ export class TextField {
   }
 
   async commit() {
-    const { shown, shown: { key }, drafts, savedText } = this;
+    const { shown: { key }, drafts, savedText } = this;
     const draft = { text: this.input.value.trim(), error: '' };
     if (draft.text !== savedText) {
-      const replaced = this.getStored(key);
       drafts.set(key, draft);
       const { error } = await this.store(key, draft.text);
       if (error) draft.error = error.message;
       else {
         if (drafts.get(key) === draft) drafts.delete(key);
         if (this.shown.key === key) this.shown = { key, text: draft.text };
-        if (replaced && ![shown.text, savedText, draft.text].includes(replaced)) {
-          showToast(`“${replaced}”, typed in another window, was replaced`, {
-            Restore: () => this.store(key, replaced),
-          });
-        }
       }
     } else if (drafts.get(key)?.error) drafts.delete(key);
     this.show(this.nextKey);

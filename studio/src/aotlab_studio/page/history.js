@@ -15,7 +15,7 @@ function formatStep({ title, author, time }) {
 export class EditHistory {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.shownFrame = -1; // frame shown by the last undo or redo; after it, another one may show
+    this.shownFrame = -1; // frame shown by the last undo or redo; the next one may leave it
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };
@@ -36,12 +36,12 @@ export class EditHistory {
     }
   }
 
-  /** Answer to an edit; `isUnchanged`: it made no step. @typedef {{step?: number, isUnchanged?: boolean, error?: Error,
+  /** Answer to an edit; without a step, it changed nothing. @typedef {{step?: number, error?: Error,
    *   result?: {losses?: Record<number, number>, object_id?: number} | null}} EditAnswer */
   /** Offer to undo the step of an answer. @param {EditAnswer} answer @param {string} text */
-  offerUndo({ step, isUnchanged, error }, text) {
-    if (isUnchanged) showHint('Nothing has changed.');
-    else if (!error) showToast(text, { Undo: () => this.undo(step) }, step);
+  offerUndo({ step, error }, text) {
+    if (step) showToast(text, { Undo: () => this.undo(step) }, step);
+    else if (!error) showHint('Nothing has changed.');
   }
 
   /** Show how many pixels an edit took from other objects. @param {EditAnswer} answer @param {string} [taker] */

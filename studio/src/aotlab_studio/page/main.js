@@ -53,7 +53,7 @@ export class App {
     this.clip = new ClipHeader(this);
     addIcons();
     returnFocus();
-    connectUser(() => this.connection.connect());
+    connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => { // in a narrow window
       element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
       this.scrollToSelected();
@@ -122,7 +122,7 @@ export class App {
     this.latestRevision = state.revision;
     const wasEmpty = !this.objects.length;
     this.state = state;
-    if (this.timeline.press.handle < 0) this.tracking.showRange(); // a dragged one will be stored
+    this.tracking.showStoredRange();
     this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
@@ -137,7 +137,7 @@ export class App {
 
   /** Whether closing the page may lose something. */
   get hasUnsentWork() {
-    const hasDrafts = [...this.objectPanel.fields, this.review.note].some(({ drafts }) => drafts.size);
+    const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
     const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
     return this.name && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
   }

@@ -5,13 +5,20 @@ import { createElement, createIcon, element, keepFocus } from './dom.js';
 /** Show a message in the header; an error can be closed. @param {string} text @param {boolean} [isError] */
 export function showMessage(text, isError = false) {
   const buttons = isError ? [createCloseButton(() => showMessage(''))] : [];
-  keepFocus(() => element('status').replaceChildren(text, ...buttons));
+  // before the text, which screen readers announce by the role
   Object.assign(element('status'), isError ? { className: 'error', role: 'alert' } : { className: '', role: 'status' });
+  keepFocus(() => element('status').replaceChildren(text, ...buttons));
 }
 
 /** Show advice, unless an error is shown. @param {string} text */
 export function showHint(text) {
   if (!element('status').className) showMessage(text);
+}
+
+/** Remove advice that covers the frame, as in narrow windows. */
+export function clearHint() {
+  const line = element('status');
+  if (!line.className && getComputedStyle(line).position === 'absolute') showMessage('');
 }
 
 /** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
@@ -33,10 +40,9 @@ const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
 const TOAST_SECONDS = 12;
-const MAX_TOASTS = 3; // largest number of messages on the frame if one has no button
 
 /** Message on the frame; `step`: that its buttons undo, or 0.
- * @typedef {{text: string, step: number, hasButtons: boolean, box: HTMLElement}} Toast */
+ * @typedef {{text: string, step: number, box: HTMLElement}} Toast */
 let toasts = /** @type {Toast[]} */ ([]); // the oldest first
 
 /** Close the messages on the frame that match. @param {(toast: Toast) => boolean} matches */
@@ -54,18 +60,11 @@ export function showToast(text, buttons = {}, step = 0) {
     createElement('button', { onclick: () => { close(); run(); } }, label)));
   const box = createElement('div', { className: 'toast' },
     createElement('span', {}, text), ...actions, createCloseButton(close));
-  const toast = { text, step, hasButtons: actions.length > 0, box };
-  closeToasts((other) => step > 0 && other.step === step && other.text === text); // of a key that was pressed twice
-  // what a button does may not be possible in another way
-  const replaced = toasts.length < MAX_TOASTS ? undefined : toasts.find(({ hasButtons }) => !hasButtons);
-  closeToasts((each) => each === replaced);
+  const toast = { text, step, box };
+  closeToasts((other) => step > 0 && other.step === step && other.text === text); // the key was pressed twice
   toasts.push(toast);
   element('toasts').append(box);
-  const expire = () => {
-    if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100);
-    else close();
-  };
-  if (!actions.length) setTimeout(expire, TOAST_SECONDS * 1000);
+  if (!actions.length) setTimeout(close, TOAST_SECONDS * 1000);
 }
 
 /** Ask in a dialog; return the value of the pressed button, empty if canceled; the first is that of Enter.

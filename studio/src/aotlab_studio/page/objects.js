@@ -22,7 +22,10 @@ const SWITCHES = /** @type {const} */ ([
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
 function createObjectRow(id, app) {
   const swatch = createElement('input', { type: 'color' });
-  swatch.onchange = () => app.objectPanel.changeObject(id, { color: swatch.value });
+  swatch.onchange = async () => {
+    const { error } = await app.objectPanel.changeObject(id, { color: swatch.value });
+    if (error) swatch.value = swatch.defaultValue;
+  };
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
   const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
@@ -93,9 +96,16 @@ export class ObjectPanel {
     };
     document.addEventListener('dragover', (event) => event.preventDefault()); // or the browser opens the file
     document.addEventListener('drop', (event) => {
+      const files = event.dataTransfer?.files;
+      if (!files?.length && /** @type {Element} */ (event.target).matches('[type=text]')) return; // the field gets it
       event.preventDefault();
-      loadMasks(app, event.dataTransfer?.files).catch(showError);
+      loadMasks(app, files).catch(showError);
     });
+  }
+
+  /** Whether an object has text that is not stored; another window may have deleted the object since. */
+  get hasDrafts() {
+    return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => this.app.findObject(id)));
   }
 
   show() {
@@ -118,7 +128,7 @@ export class ObjectPanel {
 
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
-    toolbox.release();
+    toolbox.finish();
     selection.selectByUser(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { CoalescedTask, getWheelFactor } from './dom.js';
-import { showMessage } from './messages.js';
+import { clearHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
@@ -60,6 +60,7 @@ export class Gestures {
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
+    clearHint();
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
     if (!this.gesture) toolbox.release(); // a stroke of the keyboard
@@ -77,7 +78,7 @@ export class Gestures {
     const place = this.measurePlace(event);
     this.gesture = { kind: isPan ? 'pan' : tool.release ? 'draw' : 'wait', press, place };
     if (isPan) {
-      if (toolbox.isDown) toolbox.cancel();
+      toolbox.cancelDrag();
       event.preventDefault();
       return;
     }
@@ -134,7 +135,7 @@ export class Gestures {
     }
     this.gesture = null;
     if (gesture?.kind === 'pan') return;
-    if (event.type === 'pointercancel') toolbox.cancel();
+    if (event.type === 'pointercancel') toolbox.cancelDrag();
     else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
     else if (!this.isDoubleClick) gesture.press();
   }
@@ -164,7 +165,7 @@ export function moveCursor(app, name) {
 /** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.takesCorners && app.toolbox.points.length) app.toolbox.close();
+  if (!cursor && app.toolbox.tool.isPolygon && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor, shift);

@@ -11,7 +11,7 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
  * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
 
-const MAX_KEEPALIVE = 60000; // largest total length of what a browser sends after the page has closed
+const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
 
 /** @param {any} message @param {Target} [target] object of a message without one */
@@ -22,7 +22,7 @@ const addObjectId = (message, target) => (
 function countKept(/** @type {any[]} */ messages) {
   let [count, size] = [0, 0];
   for (const message of messages) {
-    size += JSON.stringify(message).length + 1;
+    size += new Blob([JSON.stringify(message)]).size + 1;
     if (size < MAX_KEEPALIVE) count += 1;
   }
   for (let index = count - 1; index >= 0; index -= 1) {
@@ -84,7 +84,7 @@ export class EditQueue {
 
   /** Send an action at once, and show its error; `target` is the object of a message without one. @type {SendAction} */
   async send(action, message, target, id) {
-    const { app, app: { state: { step } } } = this;
+    const { app } = this;
     const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
@@ -93,7 +93,6 @@ export class EditQueue {
       const answer = /** @type {any} */ (await sendOrAsk((choice) => (
         app.connection.call(action, { ...fullMessage, ...choice }, resendId))));
       if (answer.error) return answer;
-      answer.isUnchanged = answer.step === step;
       await app.playback.refresh(answer.revision);
       app.history.reportLosses(answer);
       if (target) app.selection.updateTarget(target, answer.result?.object_id || fullMessage.into || 0);

@@ -31,6 +31,7 @@ const MARKS = {
   [LOST]: { name: 'lost', bars: [[1, 2, 'lost'], [9, 2, 'lost']] }, // two lines, unlike any object
 };
 const TRACKED = { name: 'tracked', bars: [[1, 10]] };
+const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one fills a pixel
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
@@ -38,8 +39,9 @@ export class Timeline {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
-    /** Last press; `handle`: index of the held handle of the range to track, or -1; `moved`: sideways since. */
+    /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways since. */
     this.press = { frame: 0, x: 0, handle: -1, moved: false, isTouch: false };
+    this.isDraggingRange = false; // whether a handle is held
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // number of frames in view; Infinity: all
@@ -55,15 +57,14 @@ export class Timeline {
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
-      this.press.handle = -1;
-      app.tracking.showRange();
+      this.isDraggingRange = false;
+      app.tracking.showStoredRange();
     });
     canvas.addEventListener('click', (event) => { if (this.press.isTouch) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
-      const { handle, moved, frame } = this.press;
-      if (handle >= 0 && moved) app.tracking.sendRange();
-      else if (handle >= 0) app.playback.seek(frame); // a click
-      this.press.handle = -1;
+      if (this.isDraggingRange && this.press.moved) app.tracking.sendRange();
+      else if (this.isDraggingRange) app.playback.seek(this.press.frame); // a click
+      this.isDraggingRange = false;
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
     element('zoom-out').onclick = () => this.zoomBy(1 / 2);
@@ -191,10 +192,11 @@ export class Timeline {
     const handle = this.findHandle(event);
     const isTouch = event.pointerType === 'touch';
     this.press = { frame: this.eventToFrame(event), x: event.offsetX, handle, moved: false, isTouch };
+    this.isDraggingRange = handle >= 0;
     if (!isTouch) this.selectAt(event);
-    if (handle < 0 && event.offsetX < NAMES_WIDTH) return;
+    if (!this.isDraggingRange && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (handle >= 0) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
+    if (this.isDraggingRange) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
   }
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
@@ -206,13 +208,13 @@ export class Timeline {
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
-    const { app, canvas, press } = this;
-    canvas.style.cursor = press.handle >= 0 || this.findHandle(event) >= 0 ? 'ew-resize' : '';
+    const { app, canvas, isDraggingRange, press } = this;
+    canvas.style.cursor = isDraggingRange || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     canvas.title = app.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
     const isTap = press.isTouch && !press.moved;
-    if (press.handle >= 0 && press.moved) this.moveHandle(event);
-    else if (press.handle < 0 && !isTap && canvas.hasPointerCapture(event.pointerId)) {
+    if (isDraggingRange && press.moved) this.moveHandle(event);
+    else if (!isDraggingRange && !isTap && canvas.hasPointerCapture(event.pointerId)) {
       app.playback.seek(this.eventToFrame(event));
     }
   }
@@ -256,12 +258,12 @@ export class Timeline {
 
   /** Dim the frames that cannot be changed. @param {number} height */
   dimMargins(height) {
-    const { context, app: { state: { editable_range: [first, last] } } } = this;
-    const end = this.frameToX(Math.min(this.count, last + 1));
+    const { context, app: { state } } = this;
+    const [first, last] = state.editable_range;
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(first) - NAMES_WIDTH, height);
-    context.fillRect(end, 0, this.frameToX(this.count) - end, height);
+    if (first > 0) this.fillFrames(0, first, 0, height);
+    if (last < this.count - 1) this.fillFrames(last + 1, this.count, 0, height);
     context.globalAlpha = 1;
   }
 
@@ -269,7 +271,7 @@ export class Timeline {
   drawReview() {
     const { context, app: { review, state } } = this;
     context.fillStyle = this.getColor('accepted');
-    for (const frame of state.checked) context.fillRect(this.frameToX(frame), RULER_HEIGHT - 3, this.columnWidth, 3);
+    for (const frame of state.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
     context.fillStyle = this.getColor('text');
     for (const { frame } of review.remainingEntries) {
       const x = this.frameToX(frame + 0.5);
@@ -339,29 +341,41 @@ export class Timeline {
     }
   }
 
+  /** Fill an area over frames, in whole pixels and at least one, so that it is seen at any zoom.
+   * @param {number} start @param {number} end frame after the last one @param {number} y @param {number} height */
+  fillFrames(start, end, y, height, gap = 0) {
+    const left = Math.round(this.frameToX(start));
+    const right = Math.round(this.frameToX(end)) - gap;
+    this.context.fillRect(left, y, Math.max(1, right - left), height);
+  }
+
   /** @param {Item} object @param {number} y top of its row */
   drawRow({ id, color }, y) {
-    const { context, columnWidth } = this;
-    const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
+    const { canvas, context, columnWidth } = this;
+    if (y < RULER_HEIGHT - ROW_HEIGHT || y > canvas.clientHeight) return; // scrolled out of view
     const gap = columnWidth > 4 ? 1 : 0; // if columns are wide, each frame has its own box
-    const row = this.marks.get(id) || [];
-    for (let start = from, end = from; start < Math.min(to, row.length); start = end) {
-      const mark = row[start];
-      do end += 1;
-      while (!gap && end < to && row[end] === mark);
-      const x = this.frameToX(start);
-      const width = Math.max(1, columnWidth * (end - start) - gap);
+    const step = Math.max(1, 1 / columnWidth); // frames for each pixel, or one
+    const row = this.marks.get(id) ?? [];
+    const end = Math.min(row.length, this.first + this.span);
+    const findMark = (/** @type {number} */ start) => {
+      const marks = row.slice(Math.floor(start), Math.ceil(start + step));
+      return MARKS_BY_URGENCY.find((mark) => marks.includes(mark)) ?? NO_MARK;
+    };
+    let start = Math.floor(this.first / step) * step;
+    while (start < end) {
+      const mark = findMark(start);
+      let next = start + step;
+      while (!gap && next < end && findMark(next) === mark) next += step;
       for (const [top, height, name] of (MARKS[mark] ?? TRACKED).bars) {
         context.globalAlpha = MARKS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
         context.fillStyle = name ? this.getColor(name) : color;
-        context.fillRect(x, y + top, width, height);
+        this.fillFrames(start, next, y + top, height, gap);
       }
+      start = next;
     }
     context.globalAlpha = 1;
     context.fillStyle = this.hatching;
-    for (const [start, end] of this.app.state.outdated[id] ?? []) {
-      context.fillRect(this.frameToX(start), y, (end + 1 - start) * columnWidth, ROW_HEIGHT - 2);
-    }
+    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y, ROW_HEIGHT - 2);
   }
 }
 

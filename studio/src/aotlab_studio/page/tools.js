@@ -1,10 +1,11 @@
 /** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
-import { createElement, createIcon, element, formatCount, getPointer, showKey } from './dom.js';
-import { CANCELED, showHint, showMessage, showToast } from './messages.js';
+import { createElement, createIcon, element, getPointer, showKey } from './dom.js';
+import { showHint, showMessage } from './messages.js';
+import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
 
-/** @import { Actions } from './protocol.js' */
+/** @import { Prompts } from './prompts.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
 /** A tool of the page; `TOOLS` lists all.
@@ -20,7 +21,7 @@ import { toPairs } from './viewer.js';
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox, isDoubleClick: boolean) => unknown} [release] ends a drag; without it, a press acts
  * @property {boolean} [isClosedShape] whether the outline of its input is drawn closed
- * @property {boolean} [takesCorners] whether its input is corners, which are drawn, and is closed by a click or a key
+ * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
@@ -65,7 +66,7 @@ export const TOOLS = [
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
-    takesCorners: true,
+    isPolygon: true,
     press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point)),
   },
   {
@@ -88,7 +89,6 @@ export const TOOLS = [
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
-/** @typedef {Partial<Actions['suggest']['message']>} Prompts */
 /** Frame and object of an input, and whether it removes.
  * @typedef {{frame: number, target: import('./queue.js').Target, erase: boolean}} Press */
 
@@ -100,10 +100,8 @@ export class Toolbox {
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12;
     this.points = /** @type {Point[]} */ ([]);
-    /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
-    this.clicksByStep = new Map();
     this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.pendingPrompts = /** @type {Set<Press>} */ (new Set()); // of prompts neither answered nor canceled
+    this.prompter = new Prompter(app);
     /** The last press. @type {Press} */
     this.pressed = { frame: 0, target: app.selection.target, erase: false };
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
@@ -125,7 +123,7 @@ export class Toolbox {
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
     this.release();
-    if (![PAN, this.drawingTool].includes(tool)) this.dropPoints();
+    if (![PAN, this.drawingTool].includes(tool)) this.endInput();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     showHint(tool.help);
@@ -142,9 +140,9 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** End the input for this frame and object: finish a drag, drop corners, and hide sent input. */
+  /** End the input for this frame and object: finish it, and hide it. */
   endInput() {
-    this.release();
+    this.finish();
     this.cancel();
   }
 
@@ -154,44 +152,21 @@ export class Toolbox {
     this.dropPoints();
   }
 
+  cancelDrag() {
+    if (this.isDown) this.cancel();
+  }
+
   /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
   cancelInput() {
-    if (!this.hasUnfinishedInput && !this.pendingPrompts.size) return false;
-    this.pendingPrompts.clear();
+    if (!this.prompter.cancel() && !this.hasUnfinishedInput) return false;
     this.cancel();
     return true;
   }
 
-  /** Drop unfinished input; a polygon can be restored. */
+  /** Drop unfinished input. */
   dropPoints() {
-    const { drawingTool: tool, input } = this;
     this.points = [];
     this.show();
-    if (tool.takesCorners && input.points.length > 2) this.offerRestore(tool, input);
-  }
-
-  /** Offer to restore a polygon. @param {Tool} tool @param {Toolbox['input']} input */
-  offerRestore(tool, input) {
-    showToast('Polygon dropped', {
-      Restore: async () => {
-        const { app: { playback, selection } } = this;
-        const { frame, target } = input.pressed;
-        this.setTool(tool.name);
-        selection.selectByUser(target.id);
-        selection.target = target; // it may not exist yet
-        await playback.seek(frame);
-        if (playback.frame !== frame) return;
-        if (this.hasUnfinishedInput) this.dropPoints(); // drawn since
-        Object.assign(this, input);
-        this.show();
-      },
-    });
-  }
-
-  /** Points that are drawn or sent, and their press. */
-  get input() {
-    const { points, pressed } = this;
-    return { points, pressed };
   }
 
   /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
@@ -208,17 +183,11 @@ export class Toolbox {
     return this.tool.release !== undefined && this.hasUnfinishedInput;
   }
 
-  /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
-  findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicksByStep.get(this.app.state.step);
-    return last?.frame === frame && last.id === id ? last.clicks : [];
-  }
-
   /** Remove the last corner, or the last click on the selected object, which may be on its way. */
   undoLastInput() {
-    const { app: { history, playback: { frame } } } = this;
-    if (this.removeLastPoint()) return;
-    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
+    const { history, playback: { frame } } = this.app;
+    const findStep = () => (this.prompter.findClicks(frame).length ? { step: this.app.state.step } : undefined);
+    if (!this.removeLastPoint()) history.undoOrRedo('undo', findStep);
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
@@ -255,13 +224,19 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag, which would be lost with its frame, object or tool. @param {boolean} [isDoubleClick] */
+  /** Finish a drag or a polygon before its frame, object or tool changes. */
+  finish() {
+    this.release();
+    this.close();
+  }
+
+  /** Finish a drag. @param {boolean} [isDoubleClick] */
   async release(isDoubleClick = false) {
     if (this.isDown) await this.tool.release?.(this, isDoubleClick);
   }
 
   close() {
-    return this.tool.takesCorners && this.points.length > 2 ? this.send() : undefined;
+    return this.drawingTool.isPolygon && this.points.length > 2 ? this.send() : undefined;
   }
 
   /** Add a corner, unless it equals the last one. @param {Point} point */
@@ -324,57 +299,12 @@ export class Toolbox {
 
   /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
-    return this.showUntilAnswered(this.queuePrompt(this.pressed, { ...prompts, separate: true }, click), click);
-  }
-
-  /** Request a mask after the earlier edits. */
-  queuePrompt(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const task = () => this.requestMask(pressed, prompts, click).finally(() => this.pendingPrompts.delete(pressed));
-    this.pendingPrompts.add(pressed);
-    return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
-  }
-
-  /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const { pendingPrompts, app: { queue, selection } } = this;
-    const { frame, target } = pressed;
-    if (!pendingPrompts.has(pressed)) return { error: CANCELED };
-    const previousId = target.id;
-    const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
-    if (answer.error) return answer;
-    const { result: { object_id: id }, step, isUnchanged } = answer;
-    if (!pendingPrompts.has(pressed)) return isUnchanged ? answer : queue.send('undo', { step }, target);
-    if (click) this.clicksByStep.set(step, { frame, id, clicks: id === previousId ? [...clicks, click] : [click] });
-    if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
-    this.offerChanges(answer, previousId, async (changes) => {
-      const wasSelected = selection.target === target;
-      if (!isUnchanged && (await this.app.history.undo(step)).error) return;
-      if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
-      const again = { ...pressed, target: wasSelected ? selection.target : { id: previousId } };
-      await this.queuePrompt(again, { ...prompts, ...changes }, click);
-      this.show();
-    });
-    return answer;
-  }
-
-  /** Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
-   * @type {(answer: import('./connection.js').ActionAnswer<'suggest'>, previousId: number,
-   *   repeat: (changes: Prompts) => unknown) => void} */
-  offerChanges({ result: { object_id: id, protected_pixels: protectedPixels }, step }, previousId, repeat) {
-    const { app, app: { history } } = this;
-    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
-      'Take them': () => repeat({ overwrite: true }),
-    }, step);
-    if (previousId > 0 && id !== previousId) showToast(`Created ${app.getName(id)}`, {
-      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
-      Undo: () => history.undo(step),
-    }, step);
+    return this.showUntilAnswered(this.prompter.send(this.pressed, { ...prompts, separate: true }, click), click);
   }
 
   /** Show sent input until it is answered; a refused polygon can be sent again. */
   async showUntilAnswered(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
-    const { tool, input } = this;
+    const { drawingTool: tool, points } = this;
     const sketch = this.createSketch();
     if (click) sketch.clicks = [...sketch.clicks, click];
     this.points = [];
@@ -382,11 +312,8 @@ export class Toolbox {
     const { error } = await answer;
     const isHidden = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (error && tool.takesCorners) {
-      const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
-      if (userHasGoneOn) this.offerRestore(tool, input);
-      else this.points = input.points;
-    }
+    const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
+    if (error && tool.isPolygon && !userHasGoneOn) this.points = points;
     this.show();
   }
 
@@ -398,7 +325,7 @@ export class Toolbox {
       points: tool.shape?.(points) || points,
       width: tool.usesBrush ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
-      clicks: this.findClicks(),
+      clicks: this.prompter.findClicks(),
     };
   }
 

@@ -16,9 +16,14 @@ export class Tracking {
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
-  /** Show a range in the fields and the timeline; by default, the stored one. @param {[number, number]} [range] */
-  showRange(range = this.app.state.range ?? [0, Infinity]) {
-    const [first, last] = this.range = range;
+  showStoredRange() {
+    if (!this.app.timeline.isDraggingRange) this.showRange(this.app.state.range ?? [0, Infinity]);
+  }
+
+  /** Show a range in the fields and the timeline. @param {[number, number]} range */
+  showRange(range) {
+    this.range = range;
+    const [first, last] = range;
     const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
     for (const [index, field] of elements('first', 'last').entries()) {
       const isTyping = document.activeElement === field && field.value !== field.defaultValue;
@@ -42,7 +47,7 @@ export class Tracking {
     const range = this.readRange();
     if (!range) return;
     await this.app.queue.edit('set_range', range);
-    if (this.app.timeline.press.handle < 0) this.showRange(); // a dragged one will be stored
+    this.showStoredRange();
   }
 
   setModels(/** @type {string[]} */ names, /** @type {string} */ model) {
@@ -101,7 +106,7 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.stopAtShownFrame();
-    toolbox.release();
+    toolbox.finish();
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it

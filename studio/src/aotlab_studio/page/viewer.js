@@ -208,7 +208,7 @@ export class Viewer {
     } else if (positions.length) {
       if (tool.isClosedShape) context.closePath();
       strokeWithOutline(context, 1.5);
-      if (tool.takesCorners) for (const position of positions) drawDisc(context, position, 3);
+      if (tool.isPolygon) for (const position of positions) drawDisc(context, position, 3);
     }
     for (const click of clicks) this.drawClick(click);
   }
