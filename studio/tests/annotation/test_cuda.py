@@ -16,8 +16,8 @@ from tests.engine.small_model import stripes, tiny_settings
 def track(tracker, frames):
     nothing = np.zeros(frames[0].shape[:2], np.uint8)
     snapshot = SimpleNamespace(
-        drawn_masks=[0], labels=lambda _: stripes([1]), drawn_labels=lambda _: nothing,
-        keyframe=lambda index: {} if index else {1: ""},
+        drawn_frames=[0], labels=lambda _: stripes([1]), drawn_labels=lambda _: nothing,
+        drawn_masks=lambda index: {} if index else {1: ""},
     )  # fmt: skip
     video = SimpleNamespace(count=len(frames), read=lambda index, _: frames[index])
     results = track_span(tracker, video, snapshot, Span(range(1, len(frames))), Path())
