@@ -6,7 +6,7 @@ import csv
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -72,10 +72,10 @@ class Batch:
         """Why `track` could not write the summary."""
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
-        """Track all unfinished jobs, or those of one shard; return the records of finished and failed ones by name.
+        """Track all unfinished jobs, or those of one shard; return the records of ended jobs by name.
 
-        Shards of a list share only the output folder: run them on any machine, in any order, repeatedly. Job i is
-        of shard i modulo their count. The last shard to finish writes the summary.
+        Shard i of n has the jobs i, i + n, i + 2n and so on. Shards share only the output folder: run them on any
+        machine, in any order, repeatedly. Each writes the summary when it ends.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
@@ -85,33 +85,20 @@ class Batch:
             InputError: the output cannot be written, is in use by another process, or has a file of another program
                 that the list would replace; the device or the settings of a job cannot be used.
         """
-        if shard is None:
-            with locked_output(self._output):
-                remove_leftovers(self._output)
+        jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
+        lock_briefly = nullcontext if shard is None else self._locked
+        with locked_output(self._output) if shard is None else nullcontext():
+            with lock_briefly():
                 _require_list_folder(self._output, self._jobs)
-                self._start(self._jobs, "")
-                records = self._collect_records(self._run_until_stopped(self._jobs, stop))
-                with self._keep_summary_error():
-                    write_summary(self._output, self._jobs, records)
-                return records
-        jobs = self._jobs[shard.index :: shard.count]
-        with self._locked():
-            _require_list_folder(self._output, self._jobs)
-        self._start(jobs, f" in shard {shard}")
-        records = self._run_until_stopped(jobs, stop)
-        all_records = self._collect_records(records)
-        if len(all_records) == len(self._jobs):
-            with self._keep_summary_error(), self._locked():
-                write_summary(self._output, self._jobs, all_records)
-        return records
-
-    @contextmanager
-    def _keep_summary_error(self) -> Iterator[None]:
-        """Keep an error of the block in `summary_error` instead of raising it, as the jobs have ended."""
-        try:
-            yield
-        except InputError as error:
-            self.summary_error = str(error)
+            self._start(jobs, "" if shard is None else f" in shard {shard}")
+            records = all_records = self._run_until_stopped(jobs, stop)
+            try:
+                with lock_briefly():
+                    all_records = self._collect_records(records)
+                    write_summary(self._output, self._jobs, all_records)
+            except InputError as error:  # the jobs have ended
+                self.summary_error = str(error)
+        return all_records if shard is None else records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and log which part of the list is to be tracked."""
@@ -285,7 +272,11 @@ def _is_list_file(path: Path) -> bool:
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of the records by job, and of other lists in the folder; jobs without one are waiting."""
+    """Write ``summary.csv`` of the records by job, and of other lists in the folder; jobs without one are waiting.
+
+    The caller has locked the folder.
+    """
+    remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
     rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}
     with (

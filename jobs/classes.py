@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
 from aotlab.utils.files import read_json, reading, write_text
-from aotlab.utils.locks import locked
+from aotlab.utils.locks import locked, remove_leftovers
 
 CLASSES = "classes.json"
 """Name of the file with the class ids of a list of videos in the folder of its results."""
@@ -65,6 +65,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
+        remove_leftovers(path.parent, path.name)
         shared = add_class_ids(
             read_class_ids(path), {name: class_id or None for name, class_id in classes.items()}
         )
