@@ -316,6 +316,9 @@ def execute_run(
         restore_aside(folder)
         action, earlier = _choose_action(run)
         if action == "reuse":
+            current = replace(earlier, video=record.video, masks=record.masks)
+            if current != earlier:  # the video or a mask was moved
+                write_job_record(folder, current)
             files = {name: output.file_name for name, output in run.options.outputs.items()}
             written = {name: folder / file for name, file in files.items() if file in earlier.written}
             return TrackResult(earlier.frames, earlier.seconds, written, reused=True)

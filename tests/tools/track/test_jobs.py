@@ -257,6 +257,12 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
     assert repeater.steps == 9
     assert "a: already tracked with these inputs" in caplog.text
     assert "3 frames" not in caplog.text
+    (moved / "clips").rename(moved / "elsewhere")
+    assert track(moved / "elsewhere") == 0
+    assert repeater.steps == 9
+    record = read_job_record(moved / "out/a")
+    assert (record.video, record.masks) == (str(moved / "elsewhere/a"), [str(moved / "elsewhere/a.png")])
+    assert str(moved / "elsewhere/a") in (moved / "out/summary.csv").read_text()
 
 
 def test_forced_list_is_tracked_once(clips, repeater, capsys):
