@@ -107,7 +107,7 @@ class Batch:
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
-        # known before hours of tracking other videos
+        # before hours of tracking other videos
         for job in jobs:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
@@ -193,7 +193,7 @@ class Batch:
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            if not (job.source_line and job.describe_missing_files()):  # else known since the start
+            if not (job.source_line and job.describe_missing_files()):  # else logged at the start
                 log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
@@ -210,7 +210,7 @@ class Batch:
         return (read_job_record(run.folder) if result.reused else None) or run.record
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
-        """Return the record of a job that failed, which is stored as `record_failure` does."""
+        """Return the record of a job that failed, after `record_failure` has stored it."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
         elif isinstance(error, InputError | OSError):

@@ -36,11 +36,7 @@ class ObjectClasses:
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return a message for each pair of class names that differ only in letter case.
-
-    Args:
-        classes: names of the classes of each video.
-    """
+    """Return a message for each pair of class names that differ only in letter case; ``classes``: names by video."""
     messages, spellings = dict[str, str](), dict[str, tuple[str, str]]()
     for video, names in classes.items():
         for name in names:

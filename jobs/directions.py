@@ -1,7 +1,7 @@
 """Bidirectional tracking between annotated frames.
 
-Objects that are missing in a mask keep the masks that were tracked forward; so do objects after their removal. A mask
-of all objects resets the memory. Only the frames between two masks and the predictions of one direction are stored at a
+An object that a mask lacks, or that is removed between two masks, is tracked forward only. A mask of all objects resets
+the memory. Only the frames between two masks and the predictions of one direction are stored at a
 time, on disk.
 """
 
@@ -92,7 +92,7 @@ def track_both_directions(
         masks: H×W object ids by frame index; 0: keep the prediction.
         removals: object ids by frame index.
         folder: folder with space for the frames between two masks.
-        stop: flag that stops within a frame.
+        stop: flag that stops before the next frame.
     """
     before: AnnotatedFrame | None = None
     frames, reverse = iter(frames), timed.tracker.fresh()

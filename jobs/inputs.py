@@ -24,10 +24,9 @@ log = logging.getLogger(__name__)
 
 
 class FrameSelection:
-    """Frames of a video to track, and their numbers for users: indices, or numbers in file names.
+    """Frames of a video to track, and the numbers that users give them: indices, or numbers in file names.
 
     Args:
-        video: the video.
         start: number of the first frame; None: the first of the video.
         end: number of the last frame; None: the last of the video.
         by_name: use the numbers at the end of file names, which only image folders have.
@@ -126,7 +125,6 @@ def load_masks(
     Args:
         values: ``[FRAME][:ID]=FILE``, or FILE. A PNG without FRAME is for the first tracked frame; other files name
             their frames. With ID, the file shows this object only.
-        video: the video.
         frames: frames to track; masks of other frames are left out, unless FRAME names one. None: all frames.
         strict: raise if a file states the name of another video.
 

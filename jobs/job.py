@@ -191,7 +191,7 @@ class Job:
 
 
 def _list_texts(name: str, values: Any) -> list[Any]:
-    """Return a list of texts, paths or masks, a single one as a list; raise `InputError` for other values."""
+    """Return texts, paths or masks, one or several, as a list; raise `InputError` for other values."""
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types | Mapping) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) and item != "" for item in items):

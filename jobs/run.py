@@ -24,7 +24,7 @@ from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions, parse_class_names
 from aotlab.jobs.job_file import find_masks_beside
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
-from aotlab.jobs.results import STATE_FILE, Action, Replacement, choose_action, is_complete, restore_aside
+from aotlab.jobs.results import STATE_FILE, Action, Replacement, choose_action, has_content, restore_aside
 from aotlab.jobs.track import JobRun, TrackResult, group_removals, track_frames
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
@@ -165,8 +165,6 @@ def plan_job(
     """Check the inputs of a job and return its run. No model is loaded.
 
     Args:
-        folder: output folder.
-        options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
         from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
@@ -258,20 +256,18 @@ def _index_prompts(
 
 
 def _warn_about_empty_masks(run: JobRun) -> None:
-    """Warn that the frames before the first mask or prompt, if there are any, get empty masks."""
+    """Warn if frames before the first mask or prompt get empty masks."""
     job, frames, first = run.job, run.frames, min({*run.masks, *run.prompts})
     if first == frames.first:
         return
-    start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
+    subject, number = job.label if job.source_line else run.source.name, frames.number(first)
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-    log.warning(
-        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
-        job.label if job.source_line else run.source.name,
-        f"frames {start} to {last} come" if start < last else f"frame {start} comes",
-        number,
-        suggest_object_syntax(number) if number in unnamed else "",
+    suggestion = suggest_object_syntax(number) if number in unnamed else ""
+    message = (
+        "%s: empty masks before frame %d, the first with a mask; track in both directions, or start there%s"
     )
+    log.warning(message, subject, number, suggestion)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -305,9 +301,7 @@ def execute_run(
     """Track the video of a run, resume it, or reuse its finished results; the folder is locked.
 
     Args:
-        run: the run, as `plan_job` returns it.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
-        find_classes: returns classes and attributes of the objects in the masks.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
@@ -398,7 +392,7 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier
     if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
         record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     masks = {PROMPT_MASKS} & {*record.written}
-    record.written = sorted(masks.union(path.name for path in result.written.values() if is_complete(path)))
+    record.written = sorted(masks.union(path.name for path in result.written.values() if has_content(path)))
     # on a full disk, the run's error says more than that of its record, which stays unfinished
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:

@@ -125,9 +125,7 @@ def track_frames(
     """Track a video and write outputs while the next frames are read.
 
     Args:
-        run: the video, and the masks of all prompts.
-        tracker: a tracker that was reset, or restored.
-        classes: classes and attributes of the objects, for outputs that store them.
+        tracker: a tracker that was reset or restored.
         replacement: replaces the earlier results once the first frame is tracked.
         stop: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """

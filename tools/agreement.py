@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -90,4 +89,4 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -6,7 +6,6 @@ aotlab convert-visor --annotations GroundTruth-SparseAnnotations/annotations/val
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -43,4 +42,4 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,7 +8,6 @@ views is more accurate than voting: see aotlab eval.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -62,4 +61,4 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -354,7 +354,7 @@ def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, 
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
-    assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
+    assert caplog.text.count(f"a ({place}, line 2): empty masks before frame 1,") == 1
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
