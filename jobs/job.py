@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class JobOptions:
     def __post_init__(self) -> None:
         with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
             names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
+            removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
