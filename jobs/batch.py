@@ -19,7 +19,7 @@ from aotlab.jobs.results import Action, list_job_folders, record_failure, resolv
 from aotlab.jobs.run import check_run, execute_run, make_record, plan_job
 from aotlab.jobs.track import JobRun
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
@@ -61,8 +61,7 @@ class Batch:
         force: bool = False,
     ) -> None:
         for job in jobs:
-            if job.name.lower() in LIST_FILES:
-                raise InputError(f"job {job.name}: this name is reserved; choose another")
+            require(job.name.lower() not in LIST_FILES, f"{job.label}: this name is reserved; choose another")
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._read_settings = cache(partial(result_settings, tracker, options))
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
@@ -131,10 +130,11 @@ class Batch:
             InputError: the folder holds no results of any of these jobs, has a file of another program that the summary
                 would replace, or is in use.
         """
-        if {job.name for job in self._jobs}.isdisjoint(path.name for path in list_job_folders(self._output)):
-            raise InputError(
-                f"{self._output}: no results of these jobs; give the folder that they were tracked into"
-            )
+        tracked = {path.name for path in list_job_folders(self._output)}
+        remedy = "give the folder that they were tracked into"
+        require(
+            tracked & {job.name for job in self._jobs}, f"{self._output}: no results of these jobs; {remedy}"
+        )
         with self._locked():
             _require_list_files(self._output)
             records = self._collect_records({})
@@ -234,22 +234,16 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     folders: dict[Path, Job] = {}
     for job in jobs:
         other = folders.setdefault(resolve_links(output / job.name), job)
-        if other is not job:
-            raise InputError(
-                f"{job.name}: its folder of results is a link to that of {other.name}; remove the link"
-            )
+        problem = f"its folder of results is a link to that of {other.name}; remove the link"
+        require(other is job, f"{job.name}: {problem}")
     for job in jobs:
         for path in map(resolve_links, job.input_paths):
-            if path == target:
-                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
+            require(path != target, f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
             owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
-            if owner is not job:
-                raise InputError(
-                    f"{job.name}: {path} belongs to the results of {owner.name}, which this list may replace; "
-                    "copy it elsewhere"
-                )
+            problem = f"{path} belongs to the results of {owner.name}, which this list may replace"
+            require(owner is job, f"{job.name}: {problem}; copy it elsewhere")
 
 
 def _require_list_files(output: Path) -> None:

@@ -17,7 +17,7 @@ from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,7 @@ class FrameSelection:
             self.first = self.index(start, f"start {start}")
             self.last = self._find_last(self.first)
         if end is not None:
-            if start is not None and end < start:
-                raise InputError(f"end {end}: before start {start}; give a later frame")
+            require(start is None or end >= start, f"end {end}: before start {start}; give a later frame")
             self.last, self.length_is_estimate = self.index(end, f"end {end}"), False
 
     def __contains__(self, index: int) -> bool:
@@ -106,10 +105,8 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
     names = info.frame_names or ("",)
     numbers = list_end_numbers(names)
-    if len(set(numbers)) < len(names):
-        raise InputError(
-            f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"
-        )
+    problem = "not an image folder whose file names end in different numbers; count frames from 0"
+    require(len(set(numbers)) == len(names), f"{video.name}: {problem}")
     return numbers
 
 
@@ -224,8 +221,7 @@ def suggest_object_syntax(number: int | None) -> str:
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
     ids = annotations.objects()
-    if len(ids) != 1:
-        raise InputError(f"{subject}: shows objects {', '.join(map(str, ids))}; remove :{object_id}")
+    require(len(ids) == 1, f"{subject}: shows objects {', '.join(map(str, ids))}; remove :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()

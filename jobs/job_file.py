@@ -18,7 +18,7 @@ from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.utils.errors import InputError, require_choice
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
@@ -169,8 +169,7 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
         require_choice(column, COLUMNS, "field")
     values = {COLUMNS[column]: value for column, value in cells.items() if value not in ("", None)}
     video = values.pop("video", None)
-    if not isinstance(video, str):
-        raise InputError("expected a video")
+    require(isinstance(video, str), "expected a video")
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)

@@ -31,7 +31,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import make_folder, remove, temporary_name, writing
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
@@ -251,14 +251,11 @@ def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder:
     """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input."""
     targets = {resolve_links(folder / name) for name in names}
     for path in inputs:
-        if resolve_links(path) == resolve_links(folder):  # its results would be read as objects
-            raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
-        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
-            resolved = resolve_links(file)
-            if not targets.isdisjoint((resolved, *resolved.parents)):
-                raise InputError(
-                    f"output {folder}: the results would overwrite {path}; choose another folder"
-                )
+        is_folder = resolve_links(path) == resolve_links(folder)  # its results would be read as objects
+        require(not is_folder, f"output {folder}: is the input folder {path}; choose another folder")
+        for file in map(resolve_links, [path, *path.iterdir()] if path.is_dir() else [path]):
+            is_safe = targets.isdisjoint((file, *file.parents))
+            require(is_safe, f"output {folder}: the results would overwrite {path}; choose another folder")
 
 
 def resolve_links(path: Path) -> Path:

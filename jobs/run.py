@@ -93,8 +93,9 @@ def _check_options(options: JobOptions | None) -> JobOptions:
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
     """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
-    if overrides:
-        raise InputError(f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
+    require(
+        not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker"
+    )
     return tracker.fresh()
 
 

@@ -220,15 +220,12 @@ def main(
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    if not results:
-        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    require(results, "RESULTS: missing; give a folder with <sequence>/<frame>.png")
     hota = annotations is None and DATASETS[benchmark.dataset].hota
     if hota and (worst or len(results) > 1):
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
-    if len(results) > 1 and worst:
-        raise UsageError("--worst: lists objects of one folder; give a single one")
-    if draw_folder is not None and worst == 0:
-        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
+    require(not worst or len(results) == 1, "--worst: lists objects of one folder; give a single one")
+    require(worst or draw_folder is None, "--draw-worst: needs the number of objects; give --worst N")
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)

@@ -77,16 +77,15 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
     """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
     if job_file and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    if not (job_file or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
+    require(job_file or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
     for video in videos:
         location = locate_video(video)
         if location.kind == "stored":
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
             remedy = quoting if len(videos) > 1 else "check the spelling"
             require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
-        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
+        is_mask = len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES
+        require(not is_mask, f"{video}: not a video; did you mean --mask {video}?")
 
 
 def refuse_options(values: Mapping[str, object], remedy: str) -> None:
