@@ -41,14 +41,10 @@ class Batch:
     """A list of videos, each tracked into its own folder. A failing job does not stop the others.
 
     Args:
-        jobs: the whole list.
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is added to the outputs.
         force: replace results of other inputs or settings.
-
-    Raises:
-        InputError: the name of a job is reserved for a file of the list.
     """
 
     def __init__(
@@ -68,7 +64,7 @@ class Batch:
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
         self.summary_error: str | None = None
-        """Why `track` could not write the summary."""
+        """Error of `track` about the summary; None if it was written."""
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
         """Track all unfinished jobs, or those of one shard; return the records of ended jobs by name.
@@ -112,11 +108,11 @@ class Batch:
                 log.warning("%s: %s", job.source_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Lock the output folder briefly, as other shards do."""
+        """Lock the output folder, waiting for other shards, which hold it briefly."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
     def _collect_records(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of finished and failed jobs by name: those of this run, else the stored ones."""
+        """Return the records of ended jobs by name, from this run or else from their folders."""
         found = (
             (job.name, records.get(job.name) or read_job_record(self._output / job.name))
             for job in self._jobs

@@ -41,7 +41,7 @@ class AnnotatedFrame(NamedTuple):
 
 
 class TimedTracker:
-    """A tracker that accumulates the time spent in `step`, with waiting for labels."""
+    """A tracker that measures the time spent in `step`, including the wait for labels."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
@@ -203,9 +203,7 @@ def weigh_directions(
 ) -> dict[int, float]:
     """Return the weight of the backward direction by object id; objects of one direction only are copied.
 
-    Args:
-        weight: weight of objects of both directions, 0 at the annotated frame before to 1 at the one after.
-        removed: objects that only the forward direction decides, as they are removed between the annotated frames.
+    ``weight`` is that of objects of both directions. Those ``removed`` between the annotated frames have weight 0.
     """
     weights = {**dict.fromkeys(forward_ids, 0.0), **dict.fromkeys(backward_ids, 1.0)}
     weights |= dict.fromkeys({*forward_ids} & {*backward_ids}, weight)

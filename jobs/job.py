@@ -235,11 +235,10 @@ def parse_class_names(values: str | Sequence[str] | Mapping[Any, str]) -> dict[i
     for value in _list_texts("class", values):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
-        is_wrong = not name or name.startswith(":") or bool({*";,"} & {*name})
-        if frame is not None or is_wrong or object_id in names:
-            raise InputError(
-                f"class {value}: expected one name for each object, with the object's id if it is not 1, for example "
-                ":2=dog"
-            )
+        is_name = name and not name.startswith(":") and not {*";,"} & {*name}
+        expected = (
+            "expected one name for each object, with the object's id if it is not 1, for example :2=dog"
+        )
+        require(is_name and frame is None and object_id not in names, f"class {value}: {expected}")
         names[object_id] = name
     return names

@@ -69,11 +69,8 @@ def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
             except InputError as error:
                 errors[number] = error
     _require_different_names(jobs, str(path), "give each its own in the column name")
-    if not (jobs or errors):
-        raise InputError(
-            f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
-            "masks next to them"
-        )
+    remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
+    require(jobs or errors, f"{path}: contains no videos; {remedy}")
     return jobs, errors
 
 
@@ -83,13 +80,7 @@ def list_videos(folder: Path) -> list[Path]:
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
-    """Return a job per video with the masks beside it, see `find_masks_beside`.
-
-    `plan_job` refuses the job of a video without masks.
-
-    Raises:
-        InputError: a duplicate name.
-    """
+    """Return a job per video with the masks beside it, if there are any; raise `InputError` for a duplicate name."""
     jobs = []
     for video in videos:
         location = strip_credentials(locate_video(video).text)

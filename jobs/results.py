@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Action = Literal["track", "resume", "reuse"]
-"""What a run does: track from the first frame, resume, or reuse finished results."""
+"""Action of a run: track from the first frame, resume, or reuse finished results."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 ASIDE = ".earlier"

@@ -170,18 +170,14 @@ def plan_job(
         force: replace results of other inputs.
         from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
             video are refused, as lines may be mixed up.
-
-    Raises:
-        InputError: a bad video, mask or prompt.
     """
     if problem := job.describe_missing_files():
         raise InputError(problem)
     video_name = strip_credentials(job.video)
     if not job.has_objects:
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
-        raise InputError(
-            f"{video_name}: nothing to track; give a box, points or masks, or put {names} next to it"
-        )
+        remedy = f"give a box, points or masks, or put {names} next to it"
+        raise InputError(f"{video_name}: nothing to track; {remedy}")
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     # perhaps not meant as masks
@@ -217,9 +213,8 @@ def _plan_run(
     removals = group_removals(options.removals, ids, frames)
     objects = set[int]().union(*ids.values())
     for object_id in job.classes.keys() - objects:
-        raise InputError(
-            f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-        )
+        problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+        raise InputError(f"class {job.classes[object_id]}: {problem}")
     masks.class_names.update(job.classes)
     outputs = [name for output in options.outputs.values() for name in (output.file_name, *output.side_files)]
     outputs += [PROMPT_MASKS] * bool(prompts)
@@ -274,8 +269,7 @@ def _warn_about_empty_masks(run: JobRun) -> None:
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
 
-    Args:
-        frames: frames to track, whose indices then name the frames of masks; None: unknown.
+    With the ``frames`` to track, their indices name the frames of masks.
     """
     kind, video = locate_video(job.video)
     is_path = kind in ("stored", "pipe") or os.path.exists(video)

@@ -85,7 +85,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
 
 
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
-    """Score by TrackEval's HOTA, and print; return the values by column."""
+    """Print the HOTA scores of TrackEval; return them by column."""
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file
     from aotlab.evaluation.hota import score_burst_hota
@@ -216,10 +216,9 @@ def main(
     benchmark, results = BenchmarkOptions(**videos_to_score), results + folders
     if annotations is None and not benchmark.dataset:
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
-    if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
-        raise UsageError(
-            "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
-        )
+    is_single = benchmark == BenchmarkOptions() and len(results) == 1
+    remedy = "give its results as RESULTS, without --dataset and its options"
+    require(annotations is None or is_single, f"--annotations: scores one video; {remedy}")
     require(results, "RESULTS: missing; give a folder with <sequence>/<frame>.png")
     hota = annotations is None and DATASETS[benchmark.dataset].hota
     if hota and (worst or len(results) > 1):

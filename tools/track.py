@@ -139,15 +139,11 @@ def track_video(
 
 
 def list_jobs(
-    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool
+    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool = False
 ) -> tuple[list[Job], Mapping[int, InputError]]:
-    """Return the jobs of several videos or of a list, and the errors of its lines.
+    """Return the jobs of several videos or of a list, and the errors of its lines, which are raised by default.
 
-    Args:
-        videos: the videos; empty with a list.
-        job_file: the list.
-        inputs: values of `Job.parse` for all jobs.
-        keep_errors: return the errors instead of raising them.
+    ``inputs``: values of `Job.parse` for all jobs.
     """
     from aotlab.jobs.job import Job
     from aotlab.jobs.job_file import list_video_jobs, read_jobs, read_rows

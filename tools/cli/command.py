@@ -33,7 +33,7 @@ from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_w
 from aotlab.utils.processes import handle_stop_signals
 
 SIGNAL_EXIT_BASE = 128
-"""Added to a signal's number in the exit code, as in shells."""
+"""Exit code minus the number of the signal that ended a command, as in shells."""
 EXIT_CODES = {
     "0": "done",
     "1": "not all done, or a check failed",

@@ -101,10 +101,7 @@ def report_plan(
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
-    Args:
-        plans: run and action of each job, or its record of corrected masks, or its error.
-        folder: output folder.
-        row_errors: error of each wrong line of the list; the other lines are the jobs.
+    ``plans``: results of `Batch.preview`; ``row_errors``: errors of the list by line.
     """
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
