@@ -120,12 +120,7 @@ class Batch:
         return {name: record for name, record in found if record is not None and record.error != UNFINISHED}
 
     def summarize(self) -> dict[str, JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name.
-
-        Raises:
-            InputError: the folder holds no results of any of these jobs, has a file of another program that the summary
-                would replace, or is in use.
-        """
+        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name."""
         tracked = {path.name for path in list_job_folders(self._output)}
         remedy = "give the folder that they were tracked into"
         require(
@@ -141,9 +136,6 @@ class Batch:
         """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
 
         Everything is checked that `track` would refuse, the settings of single jobs with each job; nothing is written.
-
-        Raises:
-            InputError: `track` would raise it before the first job.
         """
         self._tracker.check()
         with locked_output(self._output):

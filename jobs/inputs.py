@@ -167,12 +167,10 @@ def _read_mask_value(
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
     if number is None and index is not None and file.stem in (names := video.frame_names or ()):
-        name_index = names.index(file.stem)
-        if name_index != index:
-            log.warning(
-                "%s: used for frame %s; for the frame of its name write %s", subject, names[index],
-                FrameObjectValue(frames.number(name_index), object_id, str(file)),
-            )  # fmt: skip
+        named_frame = FrameObjectValue(frames.number(names.index(file.stem)), object_id, str(file))
+        if file.stem != names[index]:
+            message = "%s: used for frame %s; for the frame of its name write %s"
+            log.warning(message, subject, names[index], named_frame)
     if number is not None:
         index = frames.index(number, subject if object_id else f"{subject}{suggest_object_syntax(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)

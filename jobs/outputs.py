@@ -342,11 +342,7 @@ def find_output(name: str) -> type[Output]:
 
 
 class Outputs:
-    """Outputs of one video in a folder, written together.
-
-    Args:
-        classes: classes of the outputs by name.
-    """
+    """Outputs of one video in a folder, written together."""
 
     def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
         self.written: dict[str, Path] = {}

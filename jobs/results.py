@@ -52,13 +52,12 @@ def choose_action(
 ) -> tuple[Action, JobRecord]:
     """Decide what happens to existing results; return the action and their record, empty if there are none.
 
+    Raises `InputError` if the folder contains what this run must not replace.
+
     Args:
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
-
-    Raises:
-        InputError: the folder contains what this run must not replace.
     """
     aside = folder / ASIDE  # exists in a dry run only: a run restores it first
     earlier = read_job_record(aside) or read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
@@ -203,6 +202,8 @@ def restore_aside(folder: Path) -> None:
         _remove_leftovers(folder, record)
         remove_results(folder, record)
         remove(folder / JOB_RECORD)
+    for path in aside.glob("**/"):
+        remove_leftovers(path)
     files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
     for path in sorted(files, key=lambda path: path == aside / JOB_RECORD):  # the record last
         _move(path, folder / path.relative_to(aside))

@@ -122,12 +122,9 @@ def track_frames(
     replacement: Replacement,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track a video and write outputs while the next frames are read.
+    """Track a video with a tracker that was reset or restored, and write outputs while the next frames are read.
 
-    Args:
-        tracker: a tracker that was reset or restored.
-        replacement: replaces the earlier results once the first frame is tracked.
-        stop: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
+    ``stop``: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 

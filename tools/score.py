@@ -122,11 +122,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
 def print_report(
     report: ScoringResult, videos: Sequence[Video], results: Path, *, worst: int, draw_folder: Path | None
 ) -> dict[str, Any]:
-    """Print the scores of a folder of results and its worst objects, which are drawn too if a folder is given.
-
-    Returns:
-        The content of `scores.json`.
-    """
+    """Print the scores and the worst objects, which may be drawn; return the content of `scores.json`."""
     from aotlab.engine.benchmark.object_strips import write_strip
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table

@@ -167,6 +167,7 @@ def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypat
         replacement.begin()
     restore_aside(tmp_path)
     assert (tmp_path / MASK).read_text() == "x"
+    assert len([*(tmp_path / "masks").iterdir()]) == 1
 
 
 @pytest.mark.parametrize("earlier", [DONE, STOPPED])
