@@ -207,6 +207,8 @@ def restore_aside(folder: Path) -> None:
     files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
     for path in sorted(files, key=lambda path: path == aside / JOB_RECORD):  # the record last
         _move(path, folder / path.relative_to(aside))
+    if (record := read_job_record(folder)) is not None:  # a kill may have cut short a copy
+        _remove_leftovers(folder, record)
     remove(aside)
 
 

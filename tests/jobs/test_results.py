@@ -165,6 +165,8 @@ def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypat
         patch.setattr(shutil, "copy2", copy_half)
         patch.setattr(os, "replace", replace_on_one_disk)
         replacement.begin()
+    (tmp_path / "masks").mkdir(exist_ok=True)
+    (tmp_path / "masks/.00000.0123abcd.part.png").write_text("half, of a killed `restore_aside`")
     restore_aside(tmp_path)
     assert (tmp_path / MASK).read_text() == "x"
     assert len([*(tmp_path / "masks").iterdir()]) == 1
