@@ -113,11 +113,9 @@ class Batch:
 
     def _collect_records(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
         """Return the records of ended jobs by name, from this run or else from their folders."""
-        found = (
-            (job.name, records.get(job.name) or read_job_record(self._output / job.name))
-            for job in self._jobs
-        )
-        return {name: record for name, record in found if record is not None and record.error != UNFINISHED}
+        names = [job.name for job in self._jobs]
+        found = {name: records.get(name) or read_job_record(self._output / name) for name in names}
+        return {name: record for name, record in found.items() if record and record.error != UNFINISHED}
 
     def summarize(self) -> dict[str, JobRecord]:
         """Write the summary of a list that was tracked in shards; return the records of ended jobs by name."""
@@ -254,10 +252,7 @@ def _is_list_file(path: Path) -> bool:
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of the records by job, and of other lists in the folder; jobs without one are waiting.
-
-    The caller has locked the folder.
-    """
+    """Write ``summary.csv`` of jobs and of other lists in the locked folder; jobs without a record are waiting."""
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
     rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}

@@ -42,11 +42,10 @@ def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
         for name in names:
             first, owner = spellings.setdefault(name.casefold(), (name, video))
             if first != name:
-                messages.setdefault(
-                    name,
-                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case; give both "
-                    "the same name",
+                problem = (
+                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
                 )
+                messages.setdefault(name, f"{problem}; give both the same name")
     return [*messages.values()]
 
 

@@ -86,13 +86,7 @@ def track_both_directions(
 ) -> Generator[FrameResult, None, None]:
     """Yield every frame with the merged prediction from the annotated frames on either side.
 
-    Args:
-        timed: tracker to run forward; a fresh one runs backward.
-        frames: indices and images in order. Frames after the last annotated one are tracked forward.
-        masks: H×W object ids by frame index; 0: keep the prediction.
-        removals: object ids by frame index.
-        folder: folder with space for the frames between two masks.
-        stop: flag that stops before the next frame.
+    Frames after the last annotated one are tracked forward. The frames between two masks are stored in ``folder``.
     """
     before: AnnotatedFrame | None = None
     frames, reverse = iter(frames), timed.tracker.fresh()

@@ -138,20 +138,18 @@ def load_masks(
         file = Path(text)
         if object_id is None and is_black_and_white(file):
             if black_and_white is not None:
-                same_object, other_object = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
-                raise InputError(
-                    f"{subject}{suggest_object_syntax(number)}: black and white, as is {black_and_white}; give "
-                    f"{same_object} for the same object, or {other_object} for another"
-                )
+                same, other = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
+                problem = f"black and white, as is {black_and_white}"
+                remedy = f"give {same} for the same object, or {other} for another"
+                raise InputError(f"{subject}{suggest_object_syntax(number)}: {problem}; {remedy}")
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
         for index in annotations.frames:
             present = {region.object_id for region in merged.frames.get(index, ())}
             if index in files and (object_id is None or object_id in present):
-                raise InputError(
-                    f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file a frame, "
-                    f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
-                )
+                problem = f"frame {frames.number(index)} already has {files[index]}"
+                remedy = f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
+                raise InputError(f"{subject}: {problem}; give one file a frame, {remedy}")
             files[index] = file
         _merge(merged, annotations, subject)
     if values and not merged.frames:
@@ -195,11 +193,9 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
         log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
-        if earlier != name:
-            raise InputError(
-                f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
-                "object ids (track_id), or one file for both"
-            )
+        problem = f"object {object_id} is {name!r}, but {earlier!r} in an earlier file"
+        remedy = "give files with object ids (track_id), or one file for both"
+        require(earlier == name, f"{subject}: {problem}; {remedy}")
     merged.classes = added.classes | merged.classes
 
 

@@ -54,15 +54,13 @@ class JobOptions:
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require(
-            self.timeout in POSITIVE,
-            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+        value = shorten(repr(self.timeout))
+        require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
+        conflict = (
+            "cannot be combined with realtime (--realtime), as later frames are needed; give one of them"
         )
-        require(
-            not (self.both_directions and self.realtime),
-            "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
-            "frames are needed; give one of them",
-        )
+        is_allowed = not (self.both_directions and self.realtime)
+        require(is_allowed, f"tracking in both directions (--both-directions): {conflict}")
 
     @property
     def outputs(self) -> dict[str, type[Output]]:

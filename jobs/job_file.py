@@ -60,11 +60,8 @@ def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
                     job = _read_job(row, f"{path}, line {number}", path.parent)
                     for name in job.classes.values():
                         first, first_line = spellings.setdefault(name.casefold(), (name, number))
-                        if first != name:
-                            raise InputError(
-                                f"classes {first!r} (of line {first_line}) and {name!r} differ only in letter case; "
-                                "give both the same name"
-                            )
+                        problem = f"{first!r} (of line {first_line}) and {name!r} differ only in letter case"
+                        require(first == name, f"classes {problem}; give both the same name")
                 jobs.append(job)
             except InputError as error:
                 errors[number] = error
@@ -140,10 +137,9 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         line = reader.line_num + 1
         for row in reader:
             if None in row or None in row.values():
-                raise csv.Error(
-                    f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
-                    "a value with commas in quotes, and write an empty one as in a,,b"
-                )
+                problem = f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header"
+                remedy = "put a value with commas in quotes, and write an empty one as in a,,b"
+                raise csv.Error(f"{problem}; {remedy}")
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]

@@ -240,13 +240,11 @@ class AnnotationFile(Output):
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame, called ``name``, and store its image if the format needs it."""
-        prediction, labels = tracked.prediction, tracked.labels
-        lost = self._flags.update(prediction.confidence)
+        labels, confidence = tracked.labels, tracked.prediction.confidence
+        lost = self._flags.update(confidence)
         self._annotations.frames[tracked.index] = [
-            Region(
-                object_id, encode_rle(labels == object_id), prediction.confidence[object_id], lost[object_id]
-            )
-            for object_id in prediction.ids
+            Region(object_id, encode_rle(labels == object_id), confidence[object_id], lost[object_id])
+            for object_id in tracked.prediction.ids
         ]
         self._annotations.frame_names[tracked.index] = name
         if self.writer.images:

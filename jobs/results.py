@@ -71,9 +71,8 @@ def choose_action(
         edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
         content = ""
         if difference:
-            content = (
-                f"results of other inputs ({difference}){' and masks that were edited' if edited else ''}"
-            )
+            edits = " and masks that were edited" if edited else ""
+            content = f"results of other inputs ({difference}){edits}"
         elif earlier.error is None:
             content = f"results without {missing}"
         elif edited:
@@ -138,9 +137,7 @@ class Replacement:
 
     A context manager: unless `commit` is called in the block, the earlier results are restored at its end.
 
-    Args:
-        prompt_files: masks of prompts to write, by path.
-        resumed: the run resumes the earlier results, which stay.
+    ``prompt_files``: masks of prompts to write, by path; ``resumed``: the run resumes the earlier results, which stay.
     """
 
     def __init__(

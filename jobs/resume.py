@@ -35,12 +35,7 @@ class ResumingTracker(TimedTracker):
     """A tracker that saves its state once a minute, and returns the stored masks of frames that an earlier run tracked.
 
     Frames come in order. A state is saved once the next frame is written, so that all files up to its frame exist.
-
-    Args:
-        folder: output folder with the masks, from which predictions are restored.
-        stem: returns the name of a frame's files.
-        first: index of the first frame.
-        confidence: whether an output needs confidences, which take time to compute.
+    ``stem`` returns the name of a frame's files; ``confidence``: an output needs confidences, which take time.
     """
 
     def __init__(

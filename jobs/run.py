@@ -130,10 +130,11 @@ def track(
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
     require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
-    is_mapping = (
-        isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
+    is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
+    require(
+        is_mapping and len(masks) > 0,
+        "masks: expected masks by frame index, with at least one; pass {0: mask}",
     )
-    require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     is_selection = frames is None or isinstance(frames, FrameSelection)
     require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
     options, folder = _check_options(options), Path(output)

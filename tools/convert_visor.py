@@ -33,9 +33,8 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
 
     converted = convert_visor(annotations, images, output, split)
-    print(
-        f"{output}: {format_count(len(converted.names), 'sequence')}, {format_count(converted.masks, 'mask')}"
-    )
+    sequences, masks = format_count(len(converted.names), "sequence"), format_count(converted.masks, "mask")
+    print(f"{output}: {sequences}, {masks}")
     if converted.too_short:
         print(f"left out, as too short: {converted.too_short}")
     return report_failures(converted.failures)

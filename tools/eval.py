@@ -170,11 +170,8 @@ def main(
         )  # fmt: skip
         report = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if report.stopped:
-            raise RunStopped(
-                f"{len(report.finished)} of {len(videos)} sequences are done, in {output}; "
-                "the same command resumes",
-                signal_number=stop.signal_number,
-            )
+            progress = f"{len(report.finished)} of {len(videos)} sequences are done, in {output}"
+            raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
     if not world.is_main:
         return 0
     scores = score_finished(videos, report)
@@ -183,9 +180,8 @@ def main(
     if table:
         print(format_table(table, layout))
     if report.resumed:
-        print(
-            f"finished before: {len(report.resumed)} of {len(report.finished)}; delete {output} to run them again"
-        )
+        count = f"{len(report.resumed)} of {len(report.finished)}"
+        print(f"finished before: {count}; delete {output} to run them again")
     if report.fps is not None and len(report.resumed) < len(report.finished):
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     if not scores:

@@ -44,9 +44,8 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     folder = result.resolve()
     masks, record = find_masks_folder(folder), read_job_record(folder)
     if record is not None and record.error is not None:
-        raise InputError(
-            f"{result}: results of an unfinished run ({record.error}); run the track command again"
-        )
+        problem = f"results of an unfinished run ({record.error})"
+        raise InputError(f"{result}: {problem}; run the track command again")
     video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = select_tracked(video, masks)
@@ -113,10 +112,10 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     if (remedy := benchmark.describe_submission(results)) is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     dataset = DATASETS[benchmark.dataset]
-    raise InputError(
-        f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
-        f"expected annotations of more frames in {dataset.layout}"
+    problem = (
+        f"only the first-frame masks are public; expected annotations of more frames in {dataset.layout}"
     )
+    raise InputError(f"--dataset {dataset.name} --split {benchmark.split}: {problem}")
 
 
 def print_report(
@@ -152,11 +151,9 @@ def score_folders(
     from aotlab.engine.benchmark.scoring import score_videos
 
     for folder in results:  # single missing sequences are reported as failures
-        require(
-            any((folder / video.name).is_dir() for video in videos),
-            f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; "
-            f"expected {folder / videos[0].name}/<frame>.png and so on",
-        )
+        has_results = any((folder / video.name).is_dir() for video in videos)
+        problem = f"contains no results of {format_count(len(videos), 'sequence')}"
+        require(has_results, f"{folder}: {problem}; expected {folder / videos[0].name}/<frame>.png and so on")
     reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
     if len(results) > 1:
         content = compare_reports(reports, videos)

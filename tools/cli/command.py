@@ -224,9 +224,8 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         return
     if suffixes:
         endings = " or ".join(filter(None, suffixes))
-        require(
-            path.suffix.lower() in suffixes, f"{path}: unsupported extension; give one that ends in {endings}"
-        )
+        remedy = f"give one that ends in {endings}"
+        require(path.suffix.lower() in suffixes, f"{path}: unsupported extension; {remedy}")
         require_regular_file(path)
         require_writable(path.parent)
     elif path.is_file():

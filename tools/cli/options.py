@@ -221,11 +221,9 @@ class BenchmarkOptions:
             return f"{dataset.name} is scored by HOTA; score with: aotlab score {options}"
         if self.split not in dataset.server_splits:
             return None
-        return (
-            f"the annotations of {dataset.name} {self.split} are not public, its scores come from "
-            f"the server linked from {dataset.source}; write the archive with: aotlab submit {options} --output "
-            f"{results}.zip"
-        )
+        reason = f"the annotations of {dataset.name} {self.split} are not public"
+        server = f"its scores come from the server linked from {dataset.source}"
+        return f"{reason}, {server}; write the archive with: aotlab submit {options} --output {results}.zip"
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
