@@ -6,7 +6,7 @@ import csv
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from aotlab.jobs.results import Action, list_job_folders, record_failure, resolv
 from aotlab.jobs.run import check_run, execute_run, make_record, plan_job
 from aotlab.jobs.track import JobRun
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
@@ -41,14 +41,10 @@ class Batch:
     """A list of videos, each tracked into its own folder. A failing job does not stop the others.
 
     Args:
-        jobs: the whole list.
         output: folder that holds a folder per job, ``summary.csv`` and ``classes.json``.
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is added to the outputs.
         force: replace results of other inputs or settings.
-
-    Raises:
-        InputError: the name of a job is reserved for a file of the list.
     """
 
     def __init__(
@@ -61,21 +57,20 @@ class Batch:
         force: bool = False,
     ) -> None:
         for job in jobs:
-            if job.name.lower() in LIST_FILES:
-                raise InputError(f"job {job.name}: this name is reserved; choose another")
+            require(job.name.lower() not in LIST_FILES, f"{job.label}: this name is reserved; choose another")
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         self._read_settings = cache(partial(result_settings, tracker, options))
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
         self.summary_error: str | None = None
-        """Why `track` could not write the summary."""
+        """Error of `track` about the summary; None if it was written."""
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
-        """Track all unfinished jobs, or those of one shard; return the records of finished and failed ones by name.
+        """Track all unfinished jobs, or those of one shard; return the records of ended jobs by name.
 
-        Shards of a list share only the output folder: run them on any machine, in any order, repeatedly. Job i is
-        of shard i modulo their count. The last shard to finish writes the summary.
+        Shard i of n has the jobs i, i + n, i + 2n and so on. Shards share only the output folder: run them on any
+        machine, in any order, repeatedly. Each writes the summary when it ends.
 
         Args:
             stop: flag that stops the run; the current job resumes next time.
@@ -85,33 +80,20 @@ class Batch:
             InputError: the output cannot be written, is in use by another process, or has a file of another program
                 that the list would replace; the device or the settings of a job cannot be used.
         """
-        if shard is None:
-            with locked_output(self._output):
-                remove_leftovers(self._output)
+        jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
+        lock_briefly = nullcontext if shard is None else self._locked
+        with locked_output(self._output) if shard is None else nullcontext():
+            with lock_briefly():
                 _require_list_folder(self._output, self._jobs)
-                self._start(self._jobs, "")
-                records = self._collect_records(self._run_until_stopped(self._jobs, stop))
-                with self._keep_summary_error():
-                    write_summary(self._output, self._jobs, records)
-                return records
-        jobs = self._jobs[shard.index :: shard.count]
-        with self._locked():
-            _require_list_folder(self._output, self._jobs)
-        self._start(jobs, f" in shard {shard}")
-        records = self._run_until_stopped(jobs, stop)
-        all_records = self._collect_records(records)
-        if len(all_records) == len(self._jobs):
-            with self._keep_summary_error(), self._locked():
-                write_summary(self._output, self._jobs, all_records)
-        return records
-
-    @contextmanager
-    def _keep_summary_error(self) -> Iterator[None]:
-        """Keep an error of the block in `summary_error` instead of raising it, as the jobs have ended."""
-        try:
-            yield
-        except InputError as error:
-            self.summary_error = str(error)
+            self._start(jobs, "" if shard is None else f" in shard {shard}")
+            records = all_records = self._run_until_stopped(jobs, stop)
+            try:
+                with lock_briefly():
+                    all_records = self._collect_records(records)
+                    write_summary(self._output, self._jobs, all_records)
+            except InputError as error:  # the jobs have ended
+                self.summary_error = str(error)
+        return all_records if shard is None else records
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and log which part of the list is to be tracked."""
@@ -120,34 +102,28 @@ class Batch:
             with prefix_errors(job.label):
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
         log.info("%s%s, results in %s", format_count(len(jobs), "video"), part, self._output)
-        # known before hours of tracking other videos
+        # before hours of tracking other videos
         for job in jobs:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Lock the output folder briefly, as other shards do."""
+        """Lock the output folder, waiting for other shards, which hold it briefly."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
     def _collect_records(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of finished and failed jobs by name: those of this run, else the stored ones."""
-        found = (
-            (job.name, records.get(job.name) or read_job_record(self._output / job.name))
-            for job in self._jobs
-        )
-        return {name: record for name, record in found if record is not None and record.error != UNFINISHED}
+        """Return the records of ended jobs by name, from this run or else from their folders."""
+        names = [job.name for job in self._jobs]
+        found = {name: records.get(name) or read_job_record(self._output / name) for name in names}
+        return {name: record for name, record in found.items() if record and record.error != UNFINISHED}
 
     def summarize(self) -> dict[str, JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name.
-
-        Raises:
-            InputError: the folder holds no results of any of these jobs, has a file of another program that the summary
-                would replace, or is in use.
-        """
-        if {job.name for job in self._jobs}.isdisjoint(path.name for path in list_job_folders(self._output)):
-            raise InputError(
-                f"{self._output}: no results of these jobs; give the folder that they were tracked into"
-            )
+        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name."""
+        tracked = {path.name for path in list_job_folders(self._output)}
+        remedy = "give the folder that they were tracked into"
+        require(
+            tracked & {job.name for job in self._jobs}, f"{self._output}: no results of these jobs; {remedy}"
+        )
         with self._locked():
             _require_list_files(self._output)
             records = self._collect_records({})
@@ -158,9 +134,6 @@ class Batch:
         """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
 
         Everything is checked that `track` would refuse, the settings of single jobs with each job; nothing is written.
-
-        Raises:
-            InputError: `track` would raise it before the first job.
         """
         self._tracker.check()
         with locked_output(self._output):
@@ -206,7 +179,7 @@ class Batch:
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            if not (job.source_line and job.describe_missing_files()):  # else known since the start
+            if not (job.source_line and job.describe_missing_files()):  # else logged at the start
                 log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
@@ -223,7 +196,7 @@ class Batch:
         return (read_job_record(run.folder) if result.reused else None) or run.record
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
-        """Return the record of a job that failed, which is stored as `record_failure` does."""
+        """Return the record of a job that failed, after `record_failure` has stored it."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"
         elif isinstance(error, InputError | OSError):
@@ -247,22 +220,16 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     folders: dict[Path, Job] = {}
     for job in jobs:
         other = folders.setdefault(resolve_links(output / job.name), job)
-        if other is not job:
-            raise InputError(
-                f"{job.name}: its folder of results is a link to that of {other.name}; remove the link"
-            )
+        problem = f"its folder of results is a link to that of {other.name}; remove the link"
+        require(other is job, f"{job.name}: {problem}")
     for job in jobs:
         for path in map(resolve_links, job.input_paths):
-            if path == target:
-                raise InputError(f"output {output}: is the input folder {path}; choose another folder")
+            require(path != target, f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
             owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
-            if owner is not job:
-                raise InputError(
-                    f"{job.name}: {path} belongs to the results of {owner.name}, which this list may replace; "
-                    "copy it elsewhere"
-                )
+            problem = f"{path} belongs to the results of {owner.name}, which this list may replace"
+            require(owner is job, f"{job.name}: {problem}; copy it elsewhere")
 
 
 def _require_list_files(output: Path) -> None:
@@ -285,7 +252,8 @@ def _is_list_file(path: Path) -> bool:
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of the records by job, and of other lists in the folder; jobs without one are waiting."""
+    """Write ``summary.csv`` of jobs and of other lists in the locked folder; jobs without a record are waiting."""
+    remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
     rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}
     with (

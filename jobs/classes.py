@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
 from aotlab.utils.files import read_json, reading, write_text
-from aotlab.utils.locks import locked
+from aotlab.utils.locks import locked, remove_leftovers
 
 CLASSES = "classes.json"
 """Name of the file with the class ids of a list of videos in the folder of its results."""
@@ -36,21 +36,16 @@ class ObjectClasses:
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return a message for each pair of class names that differ only in letter case.
-
-    Args:
-        classes: names of the classes of each video.
-    """
+    """Return a message for each pair of class names that differ only in letter case; ``classes``: names by video."""
     messages, spellings = dict[str, str](), dict[str, tuple[str, str]]()
     for video, names in classes.items():
         for name in names:
             first, owner = spellings.setdefault(name.casefold(), (name, video))
             if first != name:
-                messages.setdefault(
-                    name,
-                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case; give both "
-                    "the same name",
+                problem = (
+                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
                 )
+                messages.setdefault(name, f"{problem}; give both the same name")
     return [*messages.values()]
 
 
@@ -65,6 +60,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
+        remove_leftovers(path.parent, path.name)
         shared = add_class_ids(
             read_class_ids(path), {name: class_id or None for name, class_id in classes.items()}
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
-"""Patterns of files beside a mask file whose contents its reader may use."""
+"""Patterns of files beside a mask file that its reader may use."""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
@@ -48,12 +48,10 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
 def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, first: int) -> dict[str, str]:
     """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
 
-    Args:
-        record: its name and fingerprint identify the video even if it was moved.
-        first: number of the first frame.
+    The name and fingerprint in the record identify a video that was moved; ``first`` is the number of the first frame.
     """
     video: tuple[Any, ...] = (strip_credentials(job.video),)
-    if record.fingerprint:  # samples leave out parts of large files; archives hold whole seconds
+    if record.fingerprint:  # samples leave out parts of large files; archives store whole seconds
         path = Path(job.video)
         files = sorted(list_images(path)) if path.is_dir() else [path]
         times = [int(file.stat().st_mtime) for file in files]
@@ -64,7 +62,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
         masks.append((frame, object_id, _digest_files(file, SIDECARS)))
     prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
-    # other files of an ONNX file's name may have its weights
+    # weights may be in files named like the ONNX file
     segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)

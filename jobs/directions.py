@@ -1,7 +1,7 @@
 """Bidirectional tracking between annotated frames.
 
-Objects that are missing in a mask keep the masks that were tracked forward; so do objects after their removal. A mask
-of all objects resets the memory. Only the frames between two masks and the predictions of one direction are stored at a
+An object that a mask lacks, or that is removed between two masks, is tracked forward only. A mask of all objects resets
+the memory. Only the frames between two masks and the predictions of one direction are stored at a
 time, on disk.
 """
 
@@ -41,7 +41,7 @@ class AnnotatedFrame(NamedTuple):
 
 
 class TimedTracker:
-    """A tracker that accumulates the time spent in `step`, with waiting for labels."""
+    """A tracker that measures the time spent in `step`, including the wait for labels."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
@@ -86,13 +86,7 @@ def track_both_directions(
 ) -> Generator[FrameResult, None, None]:
     """Yield every frame with the merged prediction from the annotated frames on either side.
 
-    Args:
-        timed: tracker to run forward; a fresh one runs backward.
-        frames: indices and images in order. Frames after the last annotated one are tracked forward.
-        masks: H×W object ids by frame index; 0: keep the prediction.
-        removals: object ids by frame index.
-        folder: folder with space for the frames between two masks.
-        stop: flag that stops within a frame.
+    Frames after the last annotated one are tracked forward. The frames between two masks are stored in ``folder``.
     """
     before: AnnotatedFrame | None = None
     frames, reverse = iter(frames), timed.tracker.fresh()
@@ -203,9 +197,7 @@ def weigh_directions(
 ) -> dict[int, float]:
     """Return the weight of the backward direction by object id; objects of one direction only are copied.
 
-    Args:
-        weight: weight of objects of both directions, 0 at the annotated frame before to 1 at the one after.
-        removed: objects that only the forward direction decides, as they are removed between the annotated frames.
+    ``weight`` is that of objects of both directions. Those ``removed`` between the annotated frames have weight 0.
     """
     weights = {**dict.fromkeys(forward_ids, 0.0), **dict.fromkeys(backward_ids, 1.0)}
     weights |= dict.fromkeys({*forward_ids} & {*backward_ids}, weight)

@@ -17,17 +17,16 @@ from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 log = logging.getLogger(__name__)
 
 
 class FrameSelection:
-    """Frames of a video to track, and their numbers for users: indices, or numbers in file names.
+    """Frames of a video to track, and the numbers that users give them: indices, or numbers in file names.
 
     Args:
-        video: the video.
         start: number of the first frame; None: the first of the video.
         end: number of the last frame; None: the last of the video.
         by_name: use the numbers at the end of file names, which only image folders have.
@@ -57,8 +56,7 @@ class FrameSelection:
             self.first = self.index(start, f"start {start}")
             self.last = self._find_last(self.first)
         if end is not None:
-            if start is not None and end < start:
-                raise InputError(f"end {end}: before start {start}; give a later frame")
+            require(start is None or end >= start, f"end {end}: before start {start}; give a later frame")
             self.last, self.length_is_estimate = self.index(end, f"end {end}"), False
 
     def __contains__(self, index: int) -> bool:
@@ -107,10 +105,8 @@ def _read_numbers(video: FrameSource | VideoInfo) -> list[int]:
     info = video if isinstance(video, VideoInfo) else VideoInfo.from_source(video)
     names = info.frame_names or ("",)
     numbers = list_end_numbers(names)
-    if len(set(numbers)) < len(names):
-        raise InputError(
-            f"{video.name}: not an image folder whose file names end in different numbers; count frames from 0"
-        )
+    problem = "not an image folder whose file names end in different numbers; count frames from 0"
+    require(len(set(numbers)) == len(names), f"{video.name}: {problem}")
     return numbers
 
 
@@ -126,7 +122,6 @@ def load_masks(
     Args:
         values: ``[FRAME][:ID]=FILE``, or FILE. A PNG without FRAME is for the first tracked frame; other files name
             their frames. With ID, the file shows this object only.
-        video: the video.
         frames: frames to track; masks of other frames are left out, unless FRAME names one. None: all frames.
         strict: raise if a file states the name of another video.
 
@@ -143,20 +138,18 @@ def load_masks(
         file = Path(text)
         if object_id is None and is_black_and_white(file):
             if black_and_white is not None:
-                same_object, other_object = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
-                raise InputError(
-                    f"{subject}{suggest_object_syntax(number)}: black and white, as is {black_and_white}; give "
-                    f"{same_object} for the same object, or {other_object} for another"
-                )
+                same, other = (FrameObjectValue(number, id_, str(file)) for id_ in (1, 2))
+                problem = f"black and white, as is {black_and_white}"
+                remedy = f"give {same} for the same object, or {other} for another"
+                raise InputError(f"{subject}{suggest_object_syntax(number)}: {problem}; {remedy}")
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
         for index in annotations.frames:
             present = {region.object_id for region in merged.frames.get(index, ())}
             if index in files and (object_id is None or object_id in present):
-                raise InputError(
-                    f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file a frame, "
-                    f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
-                )
+                problem = f"frame {frames.number(index)} already has {files[index]}"
+                remedy = f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
+                raise InputError(f"{subject}: {problem}; give one file a frame, {remedy}")
             files[index] = file
         _merge(merged, annotations, subject)
     if values and not merged.frames:
@@ -172,12 +165,10 @@ def _read_mask_value(
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
     if number is None and index is not None and file.stem in (names := video.frame_names or ()):
-        name_index = names.index(file.stem)
-        if name_index != index:
-            log.warning(
-                "%s: used for frame %s; for the frame of its name write %s", subject, names[index],
-                FrameObjectValue(frames.number(name_index), object_id, str(file)),
-            )  # fmt: skip
+        named_frame = FrameObjectValue(frames.number(names.index(file.stem)), object_id, str(file))
+        if file.stem != names[index]:
+            message = "%s: used for frame %s; for the frame of its name write %s"
+            log.warning(message, subject, names[index], named_frame)
     if number is not None:
         index = frames.index(number, subject if object_id else f"{subject}{suggest_object_syntax(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)
@@ -202,11 +193,9 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
         log.warning("%s: overlaps object %d (%d pixels)", subject, object_id, count)
     for object_id, name in added.class_names.items():
         earlier = merged.class_names.setdefault(object_id, name)
-        if earlier != name:
-            raise InputError(
-                f"{subject}: object {object_id} is {name!r}, but {earlier!r} in an earlier file; give files with "
-                "object ids (track_id), or one file for both"
-            )
+        problem = f"object {object_id} is {name!r}, but {earlier!r} in an earlier file"
+        remedy = "give files with object ids (track_id), or one file for both"
+        require(earlier == name, f"{subject}: {problem}; {remedy}")
     merged.classes = added.classes | merged.classes
 
 
@@ -226,8 +215,7 @@ def suggest_object_syntax(number: int | None) -> str:
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:
     """Return the only object of annotations under another id; raise `InputError` if there are several."""
     ids = annotations.objects()
-    if len(ids) != 1:
-        raise InputError(f"{subject}: shows objects {', '.join(map(str, ids))}; remove :{object_id}")
+    require(len(ids) == 1, f"{subject}: shows objects {', '.join(map(str, ids))}; remove :{object_id}")
     frames = {
         frame: [replace(region, object_id=object_id) for region in regions]
         for frame, regions in annotations.frames.items()

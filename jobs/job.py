@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +50,17 @@ class JobOptions:
     def __post_init__(self) -> None:
         with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
             names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
-            removals = tuple((int(frame), int(object_id)) for frame, object_id in self.removals)
+            removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require(
-            self.timeout in POSITIVE,
-            f"timeout: expected seconds {POSITIVE}, got {shorten(repr(self.timeout))}",
+        value = shorten(repr(self.timeout))
+        require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
+        conflict = (
+            "cannot be combined with realtime (--realtime), as later frames are needed; give one of them"
         )
-        require(
-            not (self.both_directions and self.realtime),
-            "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as later "
-            "frames are needed; give one of them",
-        )
+        is_allowed = not (self.both_directions and self.realtime)
+        require(is_allowed, f"tracking in both directions (--both-directions): {conflict}")
 
     @property
     def outputs(self) -> dict[str, type[Output]]:
@@ -191,7 +190,7 @@ class Job:
 
 
 def _list_texts(name: str, values: Any) -> list[Any]:
-    """Return a list of texts, paths or masks, a single one as a list; raise `InputError` for other values."""
+    """Return texts, paths or masks, one or several, as a list; raise `InputError` for other values."""
     types = str | Path | FrameObjectValue
     items = [values] if isinstance(values, types | Mapping) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) and item != "" for item in items):
@@ -234,11 +233,10 @@ def parse_class_names(values: str | Sequence[str] | Mapping[Any, str]) -> dict[i
     for value in _list_texts("class", values):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
-        is_wrong = not name or name.startswith(":") or bool({*";,"} & {*name})
-        if frame is not None or is_wrong or object_id in names:
-            raise InputError(
-                f"class {value}: expected one name for each object, with the object's id if it is not 1, for example "
-                ":2=dog"
-            )
+        is_name = name and not name.startswith(":") and not {*";,"} & {*name}
+        expected = (
+            "expected one name for each object, with the object's id if it is not 1, for example :2=dog"
+        )
+        require(is_name and frame is None and object_id not in names, f"class {value}: {expected}")
         names[object_id] = name
     return names

@@ -18,7 +18,7 @@ from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.utils.errors import InputError, require_choice
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
@@ -60,20 +60,14 @@ def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
                     job = _read_job(row, f"{path}, line {number}", path.parent)
                     for name in job.classes.values():
                         first, first_line = spellings.setdefault(name.casefold(), (name, number))
-                        if first != name:
-                            raise InputError(
-                                f"classes {first!r} (of line {first_line}) and {name!r} differ only in letter case; "
-                                "give both the same name"
-                            )
+                        problem = f"{first!r} (of line {first_line}) and {name!r} differ only in letter case"
+                        require(first == name, f"classes {problem}; give both the same name")
                 jobs.append(job)
             except InputError as error:
                 errors[number] = error
     _require_different_names(jobs, str(path), "give each its own in the column name")
-    if not (jobs or errors):
-        raise InputError(
-            f"{path}: contains no videos; give a header such as video,masks and a line per video, or a folder with "
-            "masks next to them"
-        )
+    remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
+    require(jobs or errors, f"{path}: contains no videos; {remedy}")
     return jobs, errors
 
 
@@ -83,13 +77,7 @@ def list_videos(folder: Path) -> list[Path]:
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
-    """Return a job per video with the masks beside it, see `find_masks_beside`.
-
-    `plan_job` refuses the job of a video without masks.
-
-    Raises:
-        InputError: a duplicate name.
-    """
+    """Return a job per video with the masks beside it, if there are any; raise `InputError` for a duplicate name."""
     jobs = []
     for video in videos:
         location = strip_credentials(locate_video(video).text)
@@ -149,10 +137,9 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         line = reader.line_num + 1
         for row in reader:
             if None in row or None in row.values():
-                raise csv.Error(
-                    f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
-                    "a value with commas in quotes, and write an empty one as in a,,b"
-                )
+                problem = f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header"
+                remedy = "put a value with commas in quotes, and write an empty one as in a,,b"
+                raise csv.Error(f"{problem}; {remedy}")
             row = {key: value.strip() for key, value in row.items()}
             for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
@@ -169,8 +156,7 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
         require_choice(column, COLUMNS, "field")
     values = {COLUMNS[column]: value for column, value in cells.items() if value not in ("", None)}
     video = values.pop("video", None)
-    if not isinstance(video, str):
-        raise InputError("expected a video")
+    require(isinstance(video, str), "expected a video")
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)

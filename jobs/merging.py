@@ -115,9 +115,8 @@ def merge_predictions(
         weight = weights[object_id]
         for share, result in ((1 - weight, forward), (weight, backward)):
             if share and object_id in result.ids:
-                total[channel] += share * result.probabilities[1 + result.ids.index(object_id)].to(
-                    total.device
-                )
+                probability = result.probabilities[1 + result.ids.index(object_id)]
+                total[channel] += share * probability.to(total.device)
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
     both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
     disagreement = _measure_disagreement(both, forward.labels, backward.labels)

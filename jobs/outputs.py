@@ -23,12 +23,7 @@ from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.files import atomic_path, remove
-from aotlab.utils.plugins import (
-    OUTPUT_PLUGINS,
-    list_mask_formats,
-    list_plugins,
-    load_plugin,
-)
+from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +66,7 @@ class TrackedFrame:
     frame: np.ndarray
     """H×W×3 uint8 RGB."""
     prediction: Prediction | StoredPrediction
-    """Masks; values such as labels are computed when they are first read."""
+    """Prediction of the frame, whose labels are computed when they are first read."""
     time: Fraction
     """Time since the first frame in seconds."""
     max_id: int = 0
@@ -93,7 +88,7 @@ class OutputContext:
     classes: ObjectClasses = field(default_factory=ObjectClasses)
     """Classes and attributes of the objects, if known."""
     frame_number: Callable[[int], int] = int
-    """Returns the number of a frame that users see, given its index."""
+    """Function from the index of a frame to the number that users give it."""
 
 
 class Output:
@@ -245,13 +240,11 @@ class AnnotationFile(Output):
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame, called ``name``, and store its image if the format needs it."""
-        prediction, labels = tracked.prediction, tracked.labels
-        lost = self._flags.update(prediction.confidence)
+        labels, confidence = tracked.labels, tracked.prediction.confidence
+        lost = self._flags.update(confidence)
         self._annotations.frames[tracked.index] = [
-            Region(
-                object_id, encode_rle(labels == object_id), prediction.confidence[object_id], lost[object_id]
-            )
-            for object_id in prediction.ids
+            Region(object_id, encode_rle(labels == object_id), confidence[object_id], lost[object_id])
+            for object_id in tracked.prediction.ids
         ]
         self._annotations.frame_names[tracked.index] = name
         if self.writer.images:
@@ -347,11 +340,7 @@ def find_output(name: str) -> type[Output]:
 
 
 class Outputs:
-    """Outputs of one video in a folder, written together.
-
-    Args:
-        classes: classes of the outputs by name.
-    """
+    """Outputs of one video in a folder, written together."""
 
     def __init__(self, classes: Mapping[str, type[Output]], folder: Path, context: OutputContext) -> None:
         self.written: dict[str, Path] = {}

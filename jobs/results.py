@@ -31,7 +31,7 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
-from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import make_folder, remove, temporary_name, writing
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Action = Literal["track", "resume", "reuse"]
-"""What a run does: track from the first frame, resume, or reuse finished results."""
+"""Action of a run: track from the first frame, resume, or reuse finished results."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 ASIDE = ".earlier"
@@ -52,14 +52,12 @@ def choose_action(
 ) -> tuple[Action, JobRecord]:
     """Decide what happens to existing results; return the action and their record, empty if there are none.
 
+    Raises `InputError` if the folder contains what this run must not replace.
+
     Args:
-        folder: output folder.
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
-
-    Raises:
-        InputError: the folder contains what this run must not replace.
     """
     aside = folder / ASIDE  # exists in a dry run only: a run restores it first
     earlier = read_job_record(aside) or read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
@@ -69,13 +67,12 @@ def choose_action(
         return "reuse", earlier
     if (obstacle := next(_find_obstacles(folder, record, earlier), None)) is not None:
         raise output_exists_error(folder, obstacle)
-    if not force and (aside.is_dir() or any(_has_content(folder / name) for name in earlier.outputs)):
+    if not force and (aside.is_dir() or any(has_content(folder / name) for name in earlier.outputs)):
         edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
         content = ""
         if difference:
-            content = (
-                f"results of other inputs ({difference}){' and masks that were edited' if edited else ''}"
-            )
+            edits = " and masks that were edited" if edited else ""
+            content = f"results of other inputs ({difference}){edits}"
         elif earlier.error is None:
             content = f"results without {missing}"
         elif edited:
@@ -98,7 +95,7 @@ def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iter
         path = folder / name
         if path.is_symlink() and not path.exists():  # the disk may not be mounted
             yield f"{name}, a link to a missing file or folder"
-        if name not in earlier.outputs and _has_content(path):
+        if name not in earlier.outputs and has_content(path):
             yield f"{name}, which aotlab did not write"
         elif files := {*list_output_files(path, record)} - {*list_output_files(path, earlier)}:
             yield f"{min(files).relative_to(folder).as_posix()}, which aotlab did not write"
@@ -107,11 +104,11 @@ def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iter
 def _describe_missing_outputs(folder: Path, record: JobRecord) -> str:
     """Return the name of a missing output that a run has completed, or how many masks are missing; else empty."""
     for name in record.written:
-        if not is_complete(folder / name):
+        if not has_content(folder / name):
             return name
     if MASKS_FOLDER in record.written:
         masks = (folder / MASKS_FOLDER).glob("*.png")  # the folder may be a link
-        missing = record.frames - sum(record.has_frame(path.stem) for path in masks if is_complete(path))
+        missing = record.frames - sum(record.has_frame(path.stem) for path in masks if has_content(path))
         return f"{missing} of {record.frames} masks" if missing > 0 else ""
     return ""
 
@@ -130,14 +127,9 @@ def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) 
     return f"different {', '.join(changed)}" if changed else "unknown"
 
 
-def is_complete(path: Path) -> bool:
-    """Return whether a file or folder is not empty; a program that was killed may leave an empty file."""
-    return _has_content(path) and not (path.is_file() and not path.stat().st_size)
-
-
-def _has_content(path: Path) -> bool:
-    """Return whether a file exists, or a folder that is not empty."""
-    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+def has_content(path: Path) -> bool:
+    """Return whether a file or folder exists and is not empty; a killed program may leave an empty file."""
+    return any(path.iterdir()) if path.is_dir() else path.exists() and path.stat().st_size > 0
 
 
 class Replacement:
@@ -145,12 +137,7 @@ class Replacement:
 
     A context manager: unless `commit` is called in the block, the earlier results are restored at its end.
 
-    Args:
-        folder: output folder.
-        record: record of the run.
-        earlier: record of the earlier results.
-        prompt_files: masks of prompts to write, by path.
-        resumed: the run resumes the earlier results, which stay.
+    ``prompt_files``: masks of prompts to write, by path; ``resumed``: the run resumes the earlier results, which stay.
     """
 
     def __init__(
@@ -212,9 +199,13 @@ def restore_aside(folder: Path) -> None:
         _remove_leftovers(folder, record)
         remove_results(folder, record)
         remove(folder / JOB_RECORD)
+    for path in aside.glob("**/"):
+        remove_leftovers(path)
     files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
     for path in sorted(files, key=lambda path: path == aside / JOB_RECORD):  # the record last
         _move(path, folder / path.relative_to(aside))
+    if (record := read_job_record(folder)) is not None:  # a kill may have cut short a copy
+        _remove_leftovers(folder, record)
     remove(aside)
 
 
@@ -257,34 +248,23 @@ def _move(path: Path, target: Path) -> None:
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
-    """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input.
-
-    ``inputs``: files and folders of images, which may be links.
-    """
+    """Raise `InputError` if a folder is an input itself, or outputs of these names in it would overwrite an input."""
     targets = {resolve_links(folder / name) for name in names}
     for path in inputs:
-        if resolve_links(path) == resolve_links(folder):  # its results would be read as objects
-            raise InputError(f"output {folder}: is the input folder {path}; choose another folder")
-        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
-            resolved = resolve_links(file)
-            if not targets.isdisjoint((resolved, *resolved.parents)):
-                raise InputError(
-                    f"output {folder}: the results would overwrite {path}; choose another folder"
-                )
+        is_folder = resolve_links(path) == resolve_links(folder)  # its results would be read as objects
+        require(not is_folder, f"output {folder}: is the input folder {path}; choose another folder")
+        for file in map(resolve_links, [path, *path.iterdir()] if path.is_dir() else [path]):
+            is_safe = targets.isdisjoint((file, *file.parents))
+            require(is_safe, f"output {folder}: the results would overwrite {path}; choose another folder")
 
 
 def resolve_links(path: Path) -> Path:
-    """Return the path without links, of which `Path.resolve` refuses circular ones."""
+    """Return the path without links; `Path.resolve` fails for circular ones."""
     return Path(os.path.realpath(path))
 
 
 def record_failure(folder: Path, record: JobRecord) -> None:
-    """Record that the job of a list failed; finished and failed results, and other files, keep their record.
-
-    Args:
-        folder: output folder of the job.
-        record: record of the job with its error, without outputs.
-    """
+    """Record the error of a job of a list, unless its folder holds finished or failed results, or other files."""
     with suppress(InputError, OSError), locked_output(folder):
         earlier = read_job_record(folder, warn=False)
         if earlier is None:

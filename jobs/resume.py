@@ -35,12 +35,7 @@ class ResumingTracker(TimedTracker):
     """A tracker that saves its state once a minute, and returns the stored masks of frames that an earlier run tracked.
 
     Frames come in order. A state is saved once the next frame is written, so that all files up to its frame exist.
-
-    Args:
-        folder: output folder with the masks, from which predictions are restored.
-        stem: returns the name of a frame's files.
-        first: index of the first frame.
-        confidence: whether an output needs confidences, which take time to compute.
+    ``stem`` returns the name of a frame's files; ``confidence``: an output needs confidences, which take time.
     """
 
     def __init__(
@@ -59,7 +54,7 @@ class ResumingTracker(TimedTracker):
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._previous: Prediction | None = None
-        self._unsaved: dict[str, Any] | None = None  # checkpoint whose next frame is not written yet
+        self._unsaved: dict[str, Any] | None = None  # checkpoint, saved once the next frame is written
         self._save_time = time.monotonic()
 
     def load(self) -> bool:
@@ -111,7 +106,7 @@ class ResumingTracker(TimedTracker):
                 self._save(self._make_checkpoint())
 
     def _add_previous(self) -> None:
-        """Keep what an interrupted run needs of the last prediction, whose labels have been computed since."""
+        """Keep the confidences and the cut of the last prediction, whose labels have been computed by now."""
         if (prediction := self._previous) is not None:
             if prediction.cut:
                 self._cuts.append(self._index)
@@ -119,7 +114,7 @@ class ResumingTracker(TimedTracker):
             self._confidence[self._index], self._previous = dict(confidence), None
 
     def _restore(self, index: int, size: tuple[int, ...]) -> StoredPrediction:
-        """Return the stored prediction of a frame of a size."""
+        """Return the stored prediction of a frame."""
         try:
             labels = read_mask(path := self._mask_path(index))
             require(labels.shape == size, f"{path}: its size is not that of the video")

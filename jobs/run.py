@@ -24,7 +24,7 @@ from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions, parse_class_names
 from aotlab.jobs.job_file import find_masks_beside
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
-from aotlab.jobs.results import STATE_FILE, Action, Replacement, choose_action, is_complete, restore_aside
+from aotlab.jobs.results import STATE_FILE, Action, Replacement, choose_action, has_content, restore_aside
 from aotlab.jobs.track import JobRun, TrackResult, group_removals, track_frames
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
@@ -93,8 +93,9 @@ def _check_options(options: JobOptions | None) -> JobOptions:
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
     """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
-    if overrides:
-        raise InputError(f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
+    require(
+        not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker"
+    )
     return tracker.fresh()
 
 
@@ -129,10 +130,11 @@ def track(
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
     require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
-    is_mapping = (
-        isinstance(masks, Mapping) and len(masks) > 0 and all(isinstance(index, Integral) for index in masks)
+    is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
+    require(
+        is_mapping and len(masks) > 0,
+        "masks: expected masks by frame index, with at least one; pass {0: mask}",
     )
-    require(is_mapping, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     is_selection = frames is None or isinstance(frames, FrameSelection)
     require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
     options, folder = _check_options(options), Path(output)
@@ -165,24 +167,18 @@ def plan_job(
     """Check the inputs of a job and return its run. No model is loaded.
 
     Args:
-        folder: output folder.
-        options: outputs and how to track.
         read_settings: returns `result_settings`; called after checks that need no PyTorch.
         force: replace results of other inputs.
         from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
             video are refused, as lines may be mixed up.
-
-    Raises:
-        InputError: a bad video, mask or prompt.
     """
     if problem := job.describe_missing_files():
         raise InputError(problem)
     video_name = strip_credentials(job.video)
     if not job.has_objects:
         names = ", ".join(sibling_path(Path(video_name), suffix).name for suffix in MASK_SUFFIXES)
-        raise InputError(
-            f"{video_name}: nothing to track; give a box, points or masks, or put {names} next to it"
-        )
+        remedy = f"give a box, points or masks, or put {names} next to it"
+        raise InputError(f"{video_name}: nothing to track; {remedy}")
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     # perhaps not meant as masks
@@ -218,9 +214,8 @@ def _plan_run(
     removals = group_removals(options.removals, ids, frames)
     objects = set[int]().union(*ids.values())
     for object_id in job.classes.keys() - objects:
-        raise InputError(
-            f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-        )
+        problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+        raise InputError(f"class {job.classes[object_id]}: {problem}")
     masks.class_names.update(job.classes)
     outputs = [name for output in options.outputs.values() for name in (output.file_name, *output.side_files)]
     outputs += [PROMPT_MASKS] * bool(prompts)
@@ -258,27 +253,24 @@ def _index_prompts(
 
 
 def _warn_about_empty_masks(run: JobRun) -> None:
-    """Warn that the frames before the first mask or prompt, if there are any, get empty masks."""
+    """Warn if frames before the first mask or prompt get empty masks."""
     job, frames, first = run.job, run.frames, min({*run.masks, *run.prompts})
     if first == frames.first:
         return
-    start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
+    subject, number = job.label if job.source_line else run.source.name, frames.number(first)
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-    log.warning(
-        "%s: %s before the first mask: empty masks are written; track in both directions, or start at frame %d%s",
-        job.label if job.source_line else run.source.name,
-        f"frames {start} to {last} come" if start < last else f"frame {start} comes",
-        number,
-        suggest_object_syntax(number) if number in unnamed else "",
+    suggestion = suggest_object_syntax(number) if number in unnamed else ""
+    message = (
+        "%s: empty masks before frame %d, the first with a mask; track in both directions, or start there%s"
     )
+    log.warning(message, subject, number, suggestion)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
     """Return the record of an unfinished job, with absolute paths, and URLs without passwords.
 
-    Args:
-        frames: frames to track, whose indices then name the frames of masks; None: unknown.
+    With the ``frames`` to track, their indices name the frames of masks.
     """
     kind, video = locate_video(job.video)
     is_path = kind in ("stored", "pipe") or os.path.exists(video)
@@ -305,9 +297,7 @@ def execute_run(
     """Track the video of a run, resume it, or reuse its finished results; the folder is locked.
 
     Args:
-        run: the run, as `plan_job` returns it.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
-        find_classes: returns classes and attributes of the objects in the masks.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
@@ -316,6 +306,9 @@ def execute_run(
         restore_aside(folder)
         action, earlier = _choose_action(run)
         if action == "reuse":
+            current = replace(earlier, video=record.video, masks=record.masks)
+            if current != earlier:  # the video or a mask was moved
+                write_job_record(folder, current)
             files = {name: output.file_name for name, output in run.options.outputs.items()}
             written = {name: folder / file for name, file in files.items() if file in earlier.written}
             return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
@@ -395,7 +388,7 @@ def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier
     if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
         record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
     masks = {PROMPT_MASKS} & {*record.written}
-    record.written = sorted(masks.union(path.name for path in result.written.values() if is_complete(path)))
+    record.written = sorted(masks.union(path.name for path in result.written.values() if has_content(path)))
     # on a full disk, the run's error says more than that of its record, which stays unfinished
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:

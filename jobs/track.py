@@ -122,14 +122,9 @@ def track_frames(
     replacement: Replacement,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track a video and write outputs while the next frames are read.
+    """Track a video with a tracker that was reset or restored, and write outputs while the next frames are read.
 
-    Args:
-        run: the video, and the masks of all prompts.
-        tracker: a tracker that was reset, or restored.
-        classes: classes and attributes of the objects, for outputs that store them.
-        replacement: replaces the earlier results once the first frame is tracked.
-        stop: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
+    ``stop``: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
     from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
 
@@ -206,14 +201,10 @@ def _write_frames(
 def group_removals(
     removals: Iterable[tuple[int, int]], ids: Mapping[int, Collection[int]], frames: FrameSelection
 ) -> dict[int, list[int]]:
-    """Return the object ids to remove by frame index.
+    """Return the object ids to remove by frame index, given pairs of frame number and object id.
 
-    Args:
-        removals: pairs of frame number and object id.
-        ids: ids of the objects with a mask, by frame index.
-
-    Raises:
-        InputError: the frame is not tracked, or no mask has the object before it and since its last removal.
+    Raises `InputError` if a frame is not tracked, or no mask has the object before it and since its last removal.
+    ``ids``: ids of the objects with a mask, by frame index.
     """
     indices = {
         (number, object_id): frames.index(number, f"remove {number}:{object_id}")
@@ -225,10 +216,8 @@ def group_removals(
         last = last_removals.get(object_id, 0)
         if not any(last <= index < removed and object_id in ids[index] for index in ids):
             since = f" since frame {frames.number(last)}, where it is removed" if last else ""
-            raise InputError(
-                f"remove {number}:{object_id}: no mask of an earlier frame has object {object_id}{since}; give another "
-                "frame or id"
-            )
+            problem = f"no mask of an earlier frame has object {object_id}{since}; give another frame or id"
+            raise InputError(f"remove {number}:{object_id}: {problem}")
         last_removals[object_id] = removed
         ids_by_frame.setdefault(removed, []).append(object_id)
     return ids_by_frame
@@ -256,8 +245,6 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
     if not num_frames:
         return f"{name}: ended before the first frame to track; give an earlier start"
     if unused := [index for index in (*run.masks, *run.removals) if index >= num_frames]:
-        return (
-            f"{name}: the mask or removal of frame {min(unused)} was not used: the video has {num_frames} frames; give "
-            f"a frame from 0 to {num_frames - 1}"
-        )
+        remedy = f"the video has {num_frames} frames; give a frame from 0 to {num_frames - 1}"
+        return f"{name}: the mask or removal of frame {min(unused)} was not used: {remedy}"
     return None

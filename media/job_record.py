@@ -124,8 +124,8 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
 
 
 def list_output_files(path: Path, record: JobRecord) -> list[Path]:
-    """Return the files of an output, a file or a folder, that its run has written."""
-    if not path.is_dir() or path.is_symlink():
+    """Return the files of an output, a file or a folder (also a linked one), that its run has written."""
+    if not path.is_dir():
         return [path]
     if path.name in FRAME_PNGS:
         files = [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]

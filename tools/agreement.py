@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -76,10 +75,8 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
         rows = [[frame, format_pair(pair), f"{score:.4f}"] for (frame, pair), score in scores.items()]
         with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([["frame", "object", "J"], *rows])
-    names = {
-        pair: second_masks.class_names.get(pair[1], first_masks.class_names.get(pair[0], ""))
-        for _, pair in scores
-    }
+    first_names, second_names = first_masks.class_names, second_masks.class_names
+    names = {pair: second_names.get(pair[1], first_names.get(pair[0], "")) for _, pair in scores}
     print("\n".join(format_agreement(scores, names)))
     only_first = len(first_masks.frames.keys() - second_masks.frames.keys())
     only_second = len(second_masks.frames.keys() - first_masks.frames.keys())
@@ -90,4 +87,4 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -7,18 +7,16 @@ aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Literal
 
 import click
-from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
 from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, flag, option
-from aotlab.utils.errors import require_extra
+from aotlab.utils.errors import require, require_extra
 from aotlab.utils.text import align_columns
 
 MAX_SIZES = 5
@@ -52,10 +50,8 @@ def main(
     workers: int,
 ) -> int:
     """Check a folder of frames and masks before training."""
-    if dataset and kind is not None:
-        raise UsageError("--kind: has no effect with --dataset; remove it")
-    if not dataset and split is not None:
-        raise UsageError("--split: has no effect without --dataset; remove it")
+    require(not dataset or kind is None, "--kind: has no effect with --dataset; remove it")
+    require(dataset or split is None, "--split: has no effect without --dataset; remove it")
     require_extra("score")
     from aotlab.dataloaders.check_data import check_folder, check_videos
 
@@ -86,4 +82,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

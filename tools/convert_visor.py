@@ -6,7 +6,6 @@ aotlab convert-visor --annotations GroundTruth-SparseAnnotations/annotations/val
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -34,13 +33,12 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor
 
     converted = convert_visor(annotations, images, output, split)
-    print(
-        f"{output}: {format_count(len(converted.names), 'sequence')}, {format_count(converted.masks, 'mask')}"
-    )
+    sequences, masks = format_count(len(converted.names), "sequence"), format_count(converted.masks, "mask")
+    print(f"{output}: {sequences}, {masks}")
     if converted.too_short:
         print(f"left out, as too short: {converted.too_short}")
     return report_failures(converted.failures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,16 +8,14 @@ views is more accurate than voting: see aotlab eval.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
-from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, option
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
@@ -37,14 +35,13 @@ from aotlab.utils.text import format_count
 @force_file
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
     """Combine several sets of results by voting."""
-    if len(results) < 2:
-        raise UsageError(f"{results[0]}: a single folder of results; give at least two")
+    require(len(results) > 1, f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")
     from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
     votes = to_integer_weights(weights, len(results))
-    if any(output.resolve().is_relative_to(folder.resolve()) for folder in results):
-        raise UsageError(f"--output {output}: inside one of the results; choose another folder")
+    is_inside = any(output.resolve().is_relative_to(folder.resolve()) for folder in results)
+    require(not is_inside, f"--output {output}: inside one of the results; choose another folder")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
     require_writable(output)
@@ -62,4 +59,4 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

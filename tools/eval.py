@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +35,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
-from aotlab.utils.errors import RunStopped, require_extra
+from aotlab.utils.errors import RunStopped, require, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.text import format_count
@@ -52,16 +51,14 @@ Model = tuple[Path, str | None, float]
 
 
 def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[Model]:
-    """Return the models of a command line; raise `UsageError` if the options differ in number."""
+    """Return the models of a command line; raise `InputError` if the options differ in number."""
     checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
     count = len(checkpoints)
     models = format_count(count, "model")
-    if len(configs) not in (0, 1, count):
-        raise UsageError(
-            f"--config: given {len(configs)} times for {models}; give none, one for all, or one for each"
-        )
-    if len(weights) not in (0, count):
-        raise UsageError(f"--weights: {format_count(len(weights), 'weight')} for {models}; give one for each")
+    times = f"given {len(configs)} times for {models}"
+    require(len(configs) in (0, 1, count), f"--config: {times}; give none, one for all, or one for each")
+    values = format_count(len(weights), "weight")
+    require(len(weights) in (0, count), f"--weights: {values} for {models}; give one for each")
     presets: list[str | None] = [*configs] or [None]
     presets *= 1 if len(presets) == count else count
     return list(zip(checkpoints, presets, weights or [1.0] * count, strict=True))
@@ -173,11 +170,8 @@ def main(
         )  # fmt: skip
         report = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if report.stopped:
-            raise RunStopped(
-                f"{len(report.finished)} of {len(videos)} sequences are done, in {output}; "
-                "the same command resumes",
-                signal_number=stop.signal_number,
-            )
+            progress = f"{len(report.finished)} of {len(videos)} sequences are done, in {output}"
+            raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
     if not world.is_main:
         return 0
     scores = score_finished(videos, report)
@@ -186,9 +180,8 @@ def main(
     if table:
         print(format_table(table, layout))
     if report.resumed:
-        print(
-            f"finished before: {len(report.resumed)} of {len(report.finished)}; delete {output} to run them again"
-        )
+        count = f"{len(report.resumed)} of {len(report.finished)}"
+        print(f"finished before: {count}; delete {output} to run them again")
     if report.fps is not None and len(report.resumed) < len(report.finished):
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     if not scores:
@@ -200,4 +193,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,12 +57,7 @@ class AotlabGroup(CommandGroup):
         return [*COMMANDS, *self.commands, *sorted(list_plugins(COMMAND_PLUGINS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return a command of this package or a plug-in.
-
-        Raises:
-            UsageError: unknown command.
-            InputError: the package of the command is not installed.
-        """
+        """Return a command of this package or a plug-in; raise `InputError` if it is unknown or not installed."""
         name = cmd_name.replace("_", "-")
         if name in COMMANDS:
             command: click.Command = importlib.import_module(f"aotlab.tools.{name.replace('-', '_')}").main
@@ -77,9 +71,7 @@ class AotlabGroup(CommandGroup):
         if name in STUDIO_COMMANDS:
             raise InputError(f"aotlab {cmd_name}: {STUDIO_NEEDED}")
         names = {*COMMANDS, *STUDIO_COMMANDS, *self.commands, *plugins}
-        raise click.UsageError(
-            f"{cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}", ctx
-        )
+        raise InputError(f"{cmd_name}: no such command; {suggest(name, names, 'see aotlab --help')}")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that a word may become; none is imported."""
@@ -129,4 +121,4 @@ def show_completion() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

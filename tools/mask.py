@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -65,9 +64,8 @@ def main(
     from aotlab.media.video import open_frames
 
     by_frame = group_prompts(boxes, points, not_points, first_frame=frame)
-    require(
-        [*by_frame] == [frame], f"{source}: boxes and points name a frame; remove the prefix, and use --frame"
-    )
+    remedy = "remove the prefix, and use --frame"
+    require([*by_frame] == [frame], f"{source}: boxes and points name a frame; {remedy}")
     prompts = by_frame[frame]
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
     image = (ImageFrames(source) if is_image else open_frames(source)).read(frame)
@@ -82,4 +80,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

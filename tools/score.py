@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,9 +44,8 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     folder = result.resolve()
     masks, record = find_masks_folder(folder), read_job_record(folder)
     if record is not None and record.error is not None:
-        raise InputError(
-            f"{result}: results of an unfinished run ({record.error}); run the track command again"
-        )
+        problem = f"results of an unfinished run ({record.error})"
+        raise InputError(f"{result}: {problem}; run the track command again")
     video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = select_tracked(video, masks)
@@ -86,7 +84,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
 
 
 def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | None]:
-    """Score by TrackEval's HOTA, and print; return the values by column."""
+    """Print the HOTA scores of TrackEval; return them by column."""
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file
     from aotlab.evaluation.hota import score_burst_hota
@@ -114,20 +112,16 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     if (remedy := benchmark.describe_submission(results)) is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     dataset = DATASETS[benchmark.dataset]
-    raise InputError(
-        f"--dataset {dataset.name} --split {benchmark.split}: only the first-frame masks are public; "
-        f"expected annotations of more frames in {dataset.layout}"
+    problem = (
+        f"only the first-frame masks are public; expected annotations of more frames in {dataset.layout}"
     )
+    raise InputError(f"--dataset {dataset.name} --split {benchmark.split}: {problem}")
 
 
 def print_report(
     report: ScoringResult, videos: Sequence[Video], results: Path, *, worst: int, draw_folder: Path | None
 ) -> dict[str, Any]:
-    """Print the scores of a folder of results and its worst objects, which are drawn too if a folder is given.
-
-    Returns:
-        The content of `scores.json`.
-    """
+    """Print the scores and the worst objects, which may be drawn; return the content of `scores.json`."""
     from aotlab.engine.benchmark.object_strips import write_strip
     from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
@@ -157,11 +151,9 @@ def score_folders(
     from aotlab.engine.benchmark.scoring import score_videos
 
     for folder in results:  # single missing sequences are reported as failures
-        require(
-            any((folder / video.name).is_dir() for video in videos),
-            f"{folder}: contains no results of {format_count(len(videos), 'sequence')}; "
-            f"expected {folder / videos[0].name}/<frame>.png and so on",
-        )
+        has_results = any((folder / video.name).is_dir() for video in videos)
+        problem = f"contains no results of {format_count(len(videos), 'sequence')}"
+        require(has_results, f"{folder}: {problem}; expected {folder / videos[0].name}/<frame>.png and so on")
     reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
     if len(results) > 1:
         content = compare_reports(reports, videos)
@@ -217,19 +209,15 @@ def main(
     benchmark, results = BenchmarkOptions(**videos_to_score), results + folders
     if annotations is None and not benchmark.dataset:
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
-    if annotations is not None and (benchmark != BenchmarkOptions() or len(results) != 1):
-        raise UsageError(
-            "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
-        )
-    if not results:
-        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    is_single = benchmark == BenchmarkOptions() and len(results) == 1
+    remedy = "give its results as RESULTS, without --dataset and its options"
+    require(annotations is None or is_single, f"--annotations: scores one video; {remedy}")
+    require(results, "RESULTS: missing; give a folder with <sequence>/<frame>.png")
     hota = annotations is None and DATASETS[benchmark.dataset].hota
     if hota and (worst or len(results) > 1):
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
-    if len(results) > 1 and worst:
-        raise UsageError("--worst: lists objects of one folder; give a single one")
-    if draw_folder is not None and worst == 0:
-        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
+    require(not worst or len(results) == 1, "--worst: lists objects of one folder; give a single one")
+    require(worst or draw_folder is None, "--draw-worst: needs the number of objects; give --worst N")
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
@@ -247,4 +235,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -5,7 +5,6 @@ aotlab submit --dataset youtubevos2019 --results results/youtubevos2019 --output
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -78,4 +77,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -132,4 +132,4 @@ def main(name: str, *, device: str, ranks: int, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

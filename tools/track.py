@@ -77,16 +77,15 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
     """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
     if job_file and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    if not (job_file or videos):
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
+    require(job_file or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
     for video in videos:
         location = locate_video(video)
         if location.kind == "stored":
             quoting = "put a path with spaces in quotes, and separate the values of an option by commas"
             remedy = quoting if len(videos) > 1 else "check the spelling"
             require(Path(location.text).exists(), f"{location.text}: no such file or folder; {remedy}")
-        if len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES:
-            raise UsageError(f"{video}: not a video; did you mean --mask {video}?")
+        is_mask = len(videos) > 1 and Path(video).suffix.lower() in NON_VIDEO_SUFFIXES
+        require(not is_mask, f"{video}: not a video; did you mean --mask {video}?")
 
 
 def refuse_options(values: Mapping[str, object], remedy: str) -> None:
@@ -140,15 +139,11 @@ def track_video(
 
 
 def list_jobs(
-    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool
+    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool = False
 ) -> tuple[list[Job], Mapping[int, InputError]]:
-    """Return the jobs of several videos or of a list, and the errors of its lines.
+    """Return the jobs of several videos or of a list, and the errors of its lines, which are raised by default.
 
-    Args:
-        videos: the videos; empty with a list.
-        job_file: the list.
-        inputs: values of `Job.parse` for all jobs.
-        keep_errors: return the errors instead of raising them.
+    ``inputs``: values of `Job.parse` for all jobs.
     """
     from aotlab.jobs.job import Job
     from aotlab.jobs.job_file import list_video_jobs, read_jobs, read_rows
@@ -357,4 +352,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

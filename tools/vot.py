@@ -8,7 +8,6 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from aotlab.tools.cli.command import command
@@ -42,4 +41,4 @@ def main(**options: Any) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 from click import UsageError
 
@@ -30,11 +28,11 @@ def describe_weights(name: str) -> str:
     from aotlab.engine.training.model_card import describe_card, load_card
     from aotlab.networks.build import build_model
     from aotlab.networks.preprocess import network_size
+    from aotlab.networks.weights import zoo
     from aotlab.networks.weights.checkpoints import read_settings
-    from aotlab.networks.weights.zoo import find_weights, list_published_weights, resolve_checkpoint
 
-    file = find_weights(name) if name in list_published_weights() else None
-    path = file or (None if name in list_presets() else resolve_checkpoint(name))
+    file = zoo.find_weights(name) if name in zoo.list_published_weights() else None
+    path = file or (None if name in list_presets() else zoo.resolve_checkpoint(name))
     config = read_settings(path, config=name if path is None or file else None)
     model_config, card = config.model, None if path is None else load_card(path)
     height, width = network_size(FRAME_SIZE, config.input, align_corners=model_config.align_corners)
@@ -89,15 +87,15 @@ names_argument = click.argument(
 @main.command("list")
 def show_list() -> int:
     """List names, published scores, and which are stored (default)."""
-    from aotlab.networks.weights.zoo import list_published_weights, weights_folder
+    from aotlab.networks.weights import zoo
 
     rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
-    for name, entry in list_published_weights().items():
-        here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
+    for name, entry in zoo.list_published_weights().items():
+        here = "yes" if (zoo.weights_folder() / f"{name}.safetensors").is_file() else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     print(*align_columns(rows), sep="\n")
-    print(f"stored in {weights_folder()}; scores are the published ones")
+    print(f"stored in {zoo.weights_folder()}; scores are the published ones")
     return 0
 
 
@@ -114,10 +112,10 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
     """Download weights and print their paths."""
     if source and len(names) != 1:
         raise UsageError("--from: takes exactly one NAME")
-    from aotlab.networks.weights.zoo import download_weights
+    from aotlab.networks.weights import zoo
 
     for name in names:
-        print(download_weights(name, source=source, overwrite=force))
+        print(zoo.download_weights(name, source=source, overwrite=force))
     return 0
 
 
@@ -125,10 +123,10 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
 @names_argument
 def print_paths(names: tuple[str, ...]) -> int:
     """Print the paths of stored weights."""
-    from aotlab.networks.weights.zoo import find_weights
+    from aotlab.networks.weights import zoo
 
     for name in names:
-        path = find_weights(name)
+        path = zoo.find_weights(name)
         if path is None:
             raise InputError(f"{name}: {NOT_STORED.format(name)}")
         print(path)
@@ -139,27 +137,21 @@ def print_paths(names: tuple[str, ...]) -> int:
 @click.argument("names", metavar="[NAME]...", nargs=-1, help="name of aotlab weights list (default: all)")
 def verify(names: tuple[str, ...]) -> int:
     """Verify the digests of stored weights; exit code 1 if one differs."""
-    from aotlab.networks.weights.zoo import (
-        find_published_weights,
-        find_weights,
-        list_published_weights,
-        verify_weights,
-        weights_folder,
-    )
+    from aotlab.networks.weights import zoo
 
     for name in names:
-        find_published_weights(name)  # an unknown name is bad input, not a failed check
+        zoo.find_published_weights(name)  # an unknown name is bad input, not a failed check
     failures = {}
-    for name in names or list_published_weights():
+    for name in names or zoo.list_published_weights():
         try:
-            if verify_weights(name) is not None:
+            if zoo.verify_weights(name) is not None:
                 print(f"{name}: OK")
             elif names:
                 failures[name] = NOT_STORED.format(name)
         except InputError as error:
             failures[name] = str(error).removeprefix(f"{name}: ")
-    if not names and not any(map(find_weights, list_published_weights())):
-        print(f"nothing is stored in {weights_folder()}")
+    if not names and not any(map(zoo.find_weights, zoo.list_published_weights())):
+        print(f"nothing is stored in {zoo.weights_folder()}")
     return report_failures(failures)
 
 
@@ -179,4 +171,4 @@ def show(names: tuple[str, ...]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -14,7 +14,7 @@ from aotlab.utils.errors import InputError
 log = logging.getLogger(__name__)
 
 AUTOCAST_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""dtypes of the reduced precisions."""
+"""Types of tensors by name of the reduced precision."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 

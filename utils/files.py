@@ -221,6 +221,8 @@ def digest_samples(path: Path) -> str:
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
     with writing(folder):
+        is_other = os.path.lexists(folder) and not folder.is_dir()
+        require(not is_other, f"{folder}: a file, or a link to a missing folder; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 

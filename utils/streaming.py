@@ -26,7 +26,7 @@ HELPER_THREADS = 2
 POLL_SECONDS = 0.1
 """Interval in seconds at which a waiting thread checks whether to stop."""
 END = object()
-"""Stands for the end of the items in a queue."""
+"""Item that ends a queue."""
 
 
 class StallError(TimeoutError):
@@ -112,7 +112,7 @@ class ReadAhead(Generic[Item]):
                 raise self._error
         finally:
             self._closed = True
-            with suppress(queue.Empty):  # a reader that waits for room goes on and ends
+            with suppress(queue.Empty):  # let a reader that waits for room end
                 self._waiting.get_nowait()
             self._thread.join(1.0)
 

@@ -130,7 +130,7 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
 def test_job_named_like_a_file_of_the_list_rejected(output, name):
-    with pytest.raises(InputError, match=f"job {name}: this name is reserved"):
+    with pytest.raises(InputError, match=f"{name}: this name is reserved"):
         Batch([Job.parse(name, "a.mp4")], output, *OPTIONS)
 
 

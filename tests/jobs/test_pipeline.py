@@ -310,6 +310,7 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
     (lambda job, folder: JobOptions(write=None), "write and removals: not readable .*; give names of outputs"),
     (lambda job, folder: JobOptions(removals=(3, 1)), "write and removals: not readable"),
     (lambda job, folder: JobOptions(removals=[("x", 2)]), "write and removals: not readable"),
+    (lambda job, folder: JobOptions(removals=[(1.5, 2)]), "write and removals: not readable"),
     (lambda job, folder: Job.parse("clip", "clip", segmenter="a.onnx"), "segmenter a.onnx: expected two ONNX files"),
 ])  # fmt: skip
 def test_arguments_of_other_types_rejected(tmp_path, run, words):

@@ -127,18 +127,26 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
         choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
 
 
-def test_restored_link_replaces_the_folder_of_a_killed_run(tmp_path):
+@pytest.mark.parametrize(
+    ("earlier", "end"), [(OTHER, "kill"), (OTHER, "error"), (OTHER, "success"), (Earlier(), "error")]
+)
+def test_linked_folder_of_masks_is_kept(tmp_path, earlier, end):
     folder, disk = tmp_path / "results", tmp_path / "disk"
     disk.mkdir()
-    (disk / "00000.png").write_text("x")
-    write_job_record(folder, OTHER.record)
+    folder.mkdir()
     (folder / "masks").symlink_to(disk)
-    Replacement(folder, WANTED, OTHER.record).begin()
-    (folder / "masks").mkdir()
-    (folder / "masks/.00000.0123abcd.part.png").write_text("killed while it was written")
+    earlier.write(folder)
+    replacement = Replacement(folder, WANTED, earlier.record or JobRecord("a"))
+    with nullcontext() if end == "kill" else replacement:
+        replacement.begin()
+        (disk / "00000.png").write_text("new")
+        (disk / ".00000.0123abcd.part.png").write_text("killed while it was written")
+        if end == "success":
+            replacement.commit()
     restore_aside(folder)
     assert (folder / "masks").is_symlink()
-    assert [path.name for path in disk.iterdir()] == ["00000.png"]
+    masks = [path.read_text() for path in disk.glob("0*")]
+    assert masks == (["new"] if end == "success" else ["x"] * len(earlier.files))
 
 
 def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypatch):
@@ -157,8 +165,11 @@ def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypat
         patch.setattr(shutil, "copy2", copy_half)
         patch.setattr(os, "replace", replace_on_one_disk)
         replacement.begin()
+    (tmp_path / "masks").mkdir(exist_ok=True)
+    (tmp_path / "masks/.00000.0123abcd.part.png").write_text("half, of a killed `restore_aside`")
     restore_aside(tmp_path)
     assert (tmp_path / MASK).read_text() == "x"
+    assert len([*(tmp_path / "masks").iterdir()]) == 1
 
 
 @pytest.mark.parametrize("earlier", [DONE, STOPPED])

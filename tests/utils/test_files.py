@@ -128,6 +128,9 @@ def test_unusable_outputs_rejected_before_the_work(tmp_path):
     for prepare in (make_folder, require_writable):
         with pytest.raises(InputError, match="file"):
             prepare(tmp_path / "file" / "results")
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(InputError, match="link: a file, or a link to a missing folder; choose"):
+        make_folder(tmp_path / "link")
 
 
 @pytest.mark.parametrize("name", NOT_PLAIN, ids=ascii)

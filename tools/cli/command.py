@@ -33,7 +33,7 @@ from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_w
 from aotlab.utils.processes import handle_stop_signals
 
 SIGNAL_EXIT_BASE = 128
-"""Added to a signal's number in the exit code, as in shells."""
+"""Exit code minus the number of the signal that ended a command, as in shells."""
 EXIT_CODES = {
     "0": "done",
     "1": "not all done, or a check failed",
@@ -193,21 +193,19 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except BrokenPipeError:
         _flush_output()
         return SIGNAL_EXIT_BASE + 13  # SIGPIPE, which Windows lacks
+    except ModuleNotFoundError as error:
+        if (missing := describe_missing_module(error.name or "")) is None:
+            raise
+        return _print_error(f"error: {missing}", 2)
     except Exception as error:
-        missing = (
-            describe_missing_module(error.name or "") if isinstance(error, ModuleNotFoundError) else None
-        )
-        if missing is not None:
-            return _print_error(f"error: {missing}", 2)
         if is_out_of_memory(error):
             return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
         if isinstance(error, OSError) and error.errno in FULL_DISK_ERRNOS and error.filename is None:
             _flush_output()
             return _print_error("stopped: an output has no space left; free space", 1)
         if isinstance(error, OSError) and error.filename is not None:
-            return _print_error(
-                f"error: {error.filename}: {error.strerror}; check it, or give another path", 2
-            )
+            problem = f"{error.strerror}; check it, or give another path"
+            return _print_error(f"error: {error.filename}: {problem}", 2)
         raise
 
 
@@ -226,9 +224,8 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         return
     if suffixes:
         endings = " or ".join(filter(None, suffixes))
-        require(
-            path.suffix.lower() in suffixes, f"{path}: unsupported extension; give one that ends in {endings}"
-        )
+        remedy = f"give one that ends in {endings}"
+        require(path.suffix.lower() in suffixes, f"{path}: unsupported extension; {remedy}")
         require_regular_file(path)
         require_writable(path.parent)
     elif path.is_file():

@@ -42,7 +42,7 @@ SETTINGS_HELP = (
     "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
 )
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""Names of ``--quality`` to `input.scale`."""
+"""Values of `input.scale` by name of ``--quality``."""
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "replace existing results of another run")
@@ -132,9 +132,7 @@ def take_checkpoint(ctx: click.Context, param: click.Parameter, paths: Sequence[
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
     """Return ``--checkpoint``, by default the bundled one; a tuple if repeatable, None if unset and ``untrained``.
 
-    Args:
-        multiple: purpose of repeating the option; None: it is given once.
-        untrained: whether ``--config`` without a checkpoint means random weights.
+    ``multiple``: purpose of repeating the option; None: it is given once.
     """
     repetition = f"; repeat it to {multiple}" if multiple else ""
     random = "; random weights if only --config is given" if untrained else ""
@@ -194,7 +192,7 @@ class BenchmarkOptions:
     """Videos of a benchmark, chosen by `benchmark_options`."""
 
     dataset: str = ""
-    """Empty without ``--dataset``."""
+    """Name of the data set; empty without ``--dataset``."""
     root: Path | None = None
     """Folder of the data set; None: `find_default_root`."""
     split: str = "val"
@@ -223,20 +221,13 @@ class BenchmarkOptions:
             return f"{dataset.name} is scored by HOTA; score with: aotlab score {options}"
         if self.split not in dataset.server_splits:
             return None
-        return (
-            f"the annotations of {dataset.name} {self.split} are not public, its scores come from "
-            f"the server linked from {dataset.source}; write the archive with: aotlab submit {options} --output "
-            f"{results}.zip"
-        )
+        reason = f"the annotations of {dataset.name} {self.split} are not public"
+        server = f"its scores come from the server linked from {dataset.source}"
+        return f"{reason}, {server}; write the archive with: aotlab submit {options} --output {results}.zip"
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
-    """Return the options of a benchmark, by the fields of `BenchmarkOptions`.
-
-    Args:
-        names: data sets to list in the help.
-        others: further options of the group.
-    """
+    """Return the options of a benchmark, by the fields of `BenchmarkOptions`, and others in the same group."""
     return option_group(
         "benchmark",
         dataset_option(names),

@@ -105,7 +105,7 @@ def parse_config(text: str) -> str:
 
 
 Integer = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
-"""Any whole number, for options whose bounds depend on the settings."""
+"""Type of whole numbers whose bounds depend on the settings."""
 PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)

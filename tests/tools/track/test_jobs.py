@@ -257,6 +257,12 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
     assert repeater.steps == 9
     assert "a: already tracked with these inputs" in caplog.text
     assert "3 frames" not in caplog.text
+    (moved / "clips").rename(moved / "elsewhere")
+    assert track(moved / "elsewhere") == 0
+    assert repeater.steps == 9
+    record = read_job_record(moved / "out/a")
+    assert (record.video, record.masks) == (str(moved / "elsewhere/a"), [str(moved / "elsewhere/a.png")])
+    assert str(moved / "elsewhere/a") in (moved / "out/summary.csv").read_text()
 
 
 def test_forced_list_is_tracked_once(clips, repeater, capsys):
@@ -348,7 +354,7 @@ def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, 
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
-    assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
+    assert caplog.text.count(f"a ({place}, line 2): empty masks before frame 1,") == 1
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
@@ -585,7 +591,7 @@ def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
     assert track(clips) == 0
     whole = out.rename(clips.parent / "whole")
     assert track(clips, "--shard", "1/2") == 0
-    assert not (out / "summary.csv").exists()
+    assert [status for status, _ in read_summary(out).values()] == ["waiting", "done", "waiting"]
     assert track(clips, "--summarize") == 1
     assert "1 of 3 videos done" in capsys.readouterr().out
     (out / "summary.csv").unlink()

@@ -94,15 +94,15 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(("args", "frame", "words"), [
-    ([], 2, "start at frame 2 (for object 2 write :2=)\n"),
-    ([], "2:1", "start at frame 2\n"),
-    (["--dry-run"], 1, "frame 0 comes before the first mask"),
+    ([], 2, "before frame 2, the first with a mask; track in both directions, or start there (for object 2 write"),
+    ([], "2:1", "or start there\n"),
+    (["--dry-run"], 1, "empty masks before frame 1"),
     (["--both-directions"], 2, ""),
     (["--start", "2"], 2, ""),
 ])  # fmt: skip
 def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplog, args, frame, words):
     assert track(video, tmp_path, f"{frame}={mask}", args=args) == 0
-    assert caplog.text.count("before the first mask") == bool(words)
+    assert caplog.text.count("empty masks before") == bool(words)
     assert words in caplog.text
 
 
