@@ -347,6 +347,21 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
     opened.close()
 
 
+def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
+    set_status(batch, "accepted", outdated="proceed")
+    export_masks, before = batch_export.export_masks, (batch / "a" / "coco.json").read_bytes()
+
+    def track_meanwhile(*args, **options):
+        export_masks(*args, **options)
+        change_record(batch / "a", input_digests={"video": "another"})
+
+    monkeypatch.setattr(batch_export, "export_masks", track_meanwhile)
+    with closing(Batch(batch, open_clip)) as opened:
+        assert opened.export_all([]).problems == ["a: tracked again during the export; look at it"]
+    assert read_job_record(batch / "a").input_digests == {"video": "another"}
+    assert (batch / "a" / "coco.json").read_bytes() == before
+
+
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "holds neither videos nor results of a batch" in capsys.readouterr().err

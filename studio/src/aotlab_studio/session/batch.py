@@ -67,6 +67,8 @@ class Batch:
         """lock of each clip, held while it is opened or closed, so that the others need not wait"""
         self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
+        self._choice = threading.Lock()
+        """lock held while clips are chosen for tracking"""
         self._runs: dict[str, Future[str]] = {}
         """last tracking of each clip; its result is the error message, empty on success"""
         self._clips: dict[str, BatchClip] = {}
@@ -176,11 +178,12 @@ class Batch:
 
     def track_all(self, person: str) -> int:
         """Track the range of clips with drawn masks and untracked frames, one after the other; return their number."""
-        waiting = {name for name, run in [*self._runs.items()] if not run.done()}
-        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
-        for name in names:
-            self._runs[name] = self._tracking.submit(self._track, name, person)
-        return len(names)
+        with self._choice:
+            waiting = {name for name, run in [*self._runs.items()] if not run.done()}
+            names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+            for name in names:
+                self._runs[name] = self._tracking.submit(self._track, name, person)
+            return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.

@@ -10,6 +10,7 @@ from itertools import count
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import read_job
 from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, find_roots, read_json, replace_files, stage_files
@@ -97,7 +98,7 @@ def export_clip(
 ) -> list[str]:
     """Write the outputs of a clip, with class ids by name; return the `PROBABILITIES` that stay as tracked.
 
-    Raises `InputError` if its status is not final any more.
+    Raises `InputError` if the clip was changed or tracked again meanwhile.
     """
     job, results = clip.job, clip.results
     names, tracked, kept = _choose_outputs(clip, outputs)
@@ -110,6 +111,8 @@ def export_clip(
         # files beside those of tracking, such as the scores of a review
         replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
         with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+            if not clip.is_video and read_job(results) != job:
+                raise InputError("tracked again during the export; look at it")
             for name in tracked:
                 files = sdk.list_output_files(results / name, job)
                 replaced.update(file.relative_to(results).as_posix() for file in files)
