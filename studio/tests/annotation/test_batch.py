@@ -551,7 +551,7 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
         export_masks(*args, **options)
         running.clear()
 
-    monkeypatch.setattr("aotlab_studio.session.batch_export.export_masks", write)
+    monkeypatch.setattr("aotlab_studio.session.export.export_masks", write)
     with ThreadPoolExecutor(2) as threads:
         exports = [threads.submit(batch.export_all, ["coco"]) for _ in range(4)]
     assert [(export.result().names, export.result().problems) for export in exports] == [(["a"], [])] * 4

@@ -29,7 +29,6 @@ from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
-from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
@@ -95,17 +94,14 @@ class Session:
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
         """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
-        snapshot = self.document.snapshot
-        ranges = snapshot.list_outdated(first, last)
+        ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
             remedy: OutdatedChoice = "proceed"
             if (job := self.runner.running_job) is not None and job.paused:
                 remedy = "resume"
             elif job is not None or self.runner.list_corrections():
                 remedy = "wait"
-            end = snapshot.count if last is None else last + 1
-            locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
-            raise OutdatedError(action, ranges, remedy, locked=locked)
+            raise OutdatedError(action, ranges, remedy)
         return ranges
 
     def set_status(
@@ -136,7 +132,7 @@ class Session:
                 return  # sent again while this one waited
             if document.has_changed_since(step):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.check_outdated(status, outdated) if status in FINAL_STATUSES else []
+            known_outdated = self.check_outdated("accept", outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)
 
     def pause(self) -> None:
@@ -269,8 +265,11 @@ class Session:
         ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
         It can be canceled by its ``key``, a random number.
         """
-        first, last = self._limit_range(first, last)
         document, folder = self.document, self.archive.parent
+        start, end = document.snapshot.editable_range
+        first, last = max(first, start), min(end if last is None else last, end)
+        if first > last:
+            raise InputError(f"export: no frames in this range; give a range in {start} to {end}")
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
@@ -323,43 +322,24 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _limit_range(self, first: int, last: int | None) -> tuple[int, int]:
-        """Return the editable frames of a range; raise `InputError` if the video has no such range."""
-        count, (start, end) = self.document.frames.count, self.document.snapshot.editable_range
-        last = count - 1 if last is None else last
-        for index in (first, last):
-            require_frame(index, count)
-        if first > last:
-            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
-        if first > end or last < start:
-            problem = f"outside the tracked part of the video, frames {start} to {end}"
-            raise InputError(f"export: frames {first} to {last} are {problem}")
-        return max(first, start), min(last, end)
-
     def _require_not_canceled(self, key: int | None) -> None:
         if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
 
 
 class OutdatedError(InputError):
-    """Frames are outdated, and the request does not say to proceed with them; ``locked`` objects are among them.
+    """Frames are outdated. The action can be repeated with one of the ``choices`` as its ``outdated``."""
 
-    The action can be repeated with one of its ``choices`` as ``outdated``.
-    """
-
-    def __init__(
-        self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice, *, locked: bool = False
-    ) -> None:
+    def __init__(self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        advice = "Unlock their objects and track them again" if locked else "Track them again"
         reason = {
             "wait": ", and tracking is running. Wait for it",
             "resume": ", and tracking is paused. Resume it",
-            "proceed": f": a drawn mask has changed since, or tracking was cut off. {advice}",
+            "proceed": ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock "
+            "locked objects first)",
         }[remedy]
-        verb = "export" if action == "export" else "accept"
-        super().__init__(f"{subject}{reason}, or {verb} them as they are?")
+        super().__init__(f"{subject}{reason}, or {action} them as they are?")
         self.choices: list[OutdatedChoice] = [remedy, "proceed"] if remedy != "proceed" else [remedy]
