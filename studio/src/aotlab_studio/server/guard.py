@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -86,10 +87,7 @@ class GuardMiddleware:
 
         Its port may be another one, as with ``ssh -L``.
         """
-        try:
+        with suppress(ValueError):  # neither a name nor an address
             name = urlsplit(f"//{host}").hostname or ""
-            if name not in self._names:
-                ipaddress.ip_address(name)
-        except ValueError:  # neither a name nor an address
-            return False
-        return name in self._names or self._host not in LOCAL_HOSTS
+            return name in self._names or (self._host not in LOCAL_HOSTS and bool(ipaddress.ip_address(name)))
+        return False

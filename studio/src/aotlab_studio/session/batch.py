@@ -39,11 +39,11 @@ class OpenClip:
 
     session: Session
     people: list[str] = field(default_factory=list)
-    """person at the page of each request that is being answered; empty: unknown, or not a request of a page"""
+    """person of each request that is being answered; empty if it is not from a page, or without a name"""
     stays_open: bool = False
     """whether it stays open for `RELEASE_SECONDS` after the last request"""
-    timer: threading.Timer | None = None
-    """timer that releases it, unless a request comes before"""
+    cancel_release: Callable[[], None] = lambda: None
+    """cancels the timer that releases it"""
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
@@ -119,32 +119,33 @@ class Batch:
                 self.release(name)
 
     def release(self, name: str) -> None:
-        """Close a clip unless a request uses it; later if it is being tracked, or stays open for a page."""
+        """Close a clip unless a request uses it. If it is being tracked or a page used it, try again later."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
                 return
-            if clip.timer is not None:
-                clip.timer.cancel()
-            if clip.stays_open or clip.session.runner.running_job:
-                clip.stays_open = False
-                clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
-                clip.timer.daemon = True
-                clip.timer.start()
-            else:
-                del self._open[name]
-                clip.session.close()
+            if not (clip.stays_open or clip.session.runner.running_job):
+                self._close(name)
+                return
+            clip.stays_open = False
+            clip.cancel_release()
+            timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+            timer.daemon = True
+            timer.start()
+            clip.cancel_release = timer.cancel
 
     def close(self) -> None:
         """Close all clips."""
         self._tracking.shutdown(wait=False, cancel_futures=True)
         self._runs.clear()
         for name in list(self._locks):
-            with self._lock(name):
-                if (clip := self._open.pop(name, None)) is not None:
-                    if clip.timer is not None:
-                        clip.timer.cancel()
-                    clip.session.close()
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        with self._lock(name):
+            if (clip := self._open.pop(name, None)) is not None:
+                clip.cancel_release()
+                clip.session.close()
 
     def _open_clip(self, name: str) -> OpenClip:
         clip = self._find_clip(name)
