@@ -16,7 +16,7 @@ MAX_CLASS_ID = 2**31
 
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:
-    """Return the objects of a folder of labels and class ids, one more than in the files, by class name.
+    """Return the objects of a folder of labels. Class ids are one higher than in the files.
 
     A class is one object if no frame has it twice.
     """

@@ -31,7 +31,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 class GuardMiddleware:
     """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
-    The token of the first URL, by default random, becomes a cookie that scripts cannot read, nor other sites send.
+    The token in the first URL becomes a cookie that scripts cannot read and other sites cannot send.
     """
 
     def __init__(self, app: ASGIApp, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:

@@ -95,9 +95,7 @@ class Batch:
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
         """Yield the session of a clip for a request of a person; open it if needed, close it after the last request.
 
-        Args:
-            is_page: the request comes from the clip's page: it raises `InputError` while another person's page uses the
-                clip, which then stays open for `RELEASE_SECONDS`.
+        A request of a page, ``is_page``, raises `InputError` while another person's page uses the clip.
         """
         page_person = person if is_page else ""
         with self._lock(name):
@@ -189,8 +187,8 @@ class Batch:
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.
 
-        Masks of videos are written into ``NAME.masks`` beside the video. ``outputs`` are written besides those that a
-        clip has; an unknown one raises `InputError`.
+        Masks of videos are written to ``NAME.masks`` beside the video. ``outputs`` are added to those that a clip has;
+        an unknown one raises `InputError`.
         """
         for output in outputs:
             sdk.find_output(output)
@@ -231,7 +229,7 @@ class Batch:
         name, opened = clip.name, self._open.get(clip.name)
         try:
             row = clip.row if opened is None else describe_document(name, opened.session.document)
-            # one with another status has masks, or a decision of a person
+            # with any other status, a person has dealt with the error
             error = clip.job.error or "" if row.status == "open" else ""
         except InputError as problem:
             row, error = Clip(name, clip.job.frames, objects=0), str(problem)
@@ -242,10 +240,9 @@ class Batch:
         return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
 
     def draw_thumbnail(self, name: str) -> bytes:
-        """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
+        """Return a JPEG of the first frame with masks, the least confident one and the last; raise as `_find_clip`.
 
-        Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
-        for an unknown clip, or one that cannot be read.
+        Without a project, it is the thumbnail of tracking, or the first frame.
         """
         clip, opened = self._find_clip(name), self._open.get(name)
         document = opened.session.document if opened else clip.read_document()

@@ -67,7 +67,7 @@ def export_masks(
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`snapshot_for_export`).
+        snapshot: visible masks, which must not change during the export (`snapshot_for_export`).
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
     """
@@ -112,7 +112,7 @@ def export_masks(
 def snapshot_for_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Return the current masks, which later tracking does not change, and their record for JSON."""
+    """Return the current masks, which stay the same when tracking goes on, and their record for JSON."""
     with document.lock:
         snapshot, status = document.snapshot, document.status
         return snapshot, {
@@ -218,9 +218,9 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
 
 
 def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, the files of tracking that they replace, and the `PROBABILITIES` that stay.
+    """Return the outputs to write, the tracked files to replace, and the `PROBABILITIES` to keep.
 
-    Raises `InputError` without an output to write.
+    Raises `InputError` if there is no output to write.
     """
     corrected = find_roots(read_json(clip.results / sdk.CORRECTED_FILE, ExportRecord).files)
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
@@ -236,7 +236,7 @@ def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str],
 def export_clip(
     clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]
 ) -> list[str]:
-    """Write the outputs of a clip, with class ids by name; return the `PROBABILITIES` that stay as tracked.
+    """Write the outputs of a clip, with class ids by name; return the `PROBABILITIES` that are kept as tracked.
 
     Raises `InputError` if the clip was changed or tracked again meanwhile.
     """

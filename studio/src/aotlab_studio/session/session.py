@@ -93,7 +93,7 @@ class Session:
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
+        """Return the outdated frames of a range; unless told to proceed, raise `OutdatedError` if there are any."""
         ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
             remedy: OutdatedChoice = "proceed"
@@ -112,13 +112,11 @@ class Session:
         digest: str | None = None,
         step: NonNegativeInt | None = None,
     ) -> None:
-        """Store the status of the masks as they show; raise `OutdatedError` for outdated frames unless told to proceed.
-
-        Waiting may change tracked masks; edits that the person has not seen raise `InputError`.
+        """Store the status of the visible masks; raise `OutdatedError`, or `InputError` after edits of others.
 
         Args:
-            digest: `Document.status_digest` that the person has seen; another one raises `InputError`; None: any.
-            step: last entry that the person has seen; None: the last one that is not undone.
+            digest: `Document.status_digest` of what the person has seen; None: any.
+            step: last step that the person has seen; None: the current one.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -150,7 +148,7 @@ class Session:
         self.runner.stop()
 
     def close(self) -> None:
-        """Stop jobs and exports, and release the project."""
+        """Stop jobs and exports; release the project."""
         self._canceled_exports.add(None)
         self.runner.close()
         self.document.close()
@@ -237,7 +235,7 @@ class Session:
         return self.runner.start(self.document, plan).report()
 
     def review(self) -> list[protocol.ReviewEntry]:
-        """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
+        """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
@@ -296,7 +294,7 @@ class Session:
         return protocol.ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self, key: int) -> None:
-        """Stop the export of a key, also one whose message comes later; it leaves no file."""
+        """Stop the export with this key, even if it has not begun; it leaves no file."""
         self._canceled_exports.add(key)
         self.runner.wake()
 

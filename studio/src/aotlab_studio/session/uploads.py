@@ -42,7 +42,7 @@ WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 BINARY_ID = 255
 """object id of a mask that holds only 0 and 255"""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
-"""suffixes of mask files in an archive; those of the first kind are read, as the others may belong to them"""
+"""suffixes of mask files in an archive, in order of preference: images may lie beside annotations"""
 RECORDS = (sdk.JOB_RECORD, sdk.CORRECTED_FILE)
 """records of results, which are hidden files too"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
@@ -74,12 +74,11 @@ def load_upload(
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
         chosen: the object that is chosen in the page, which gets a mask of 0 and 255.
-        targets: object of each id in the file, None: a new one; without it, by the ids that the file states, and by
-            name for all others.
+        targets: object of each id in the file, or None for a new one; by default, objects with the same id or name.
 
     Raises:
-        AmbiguousObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
-        InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
+        AmbiguousObjectsError: a person must give ``targets``.
+        InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
     for frame in annotations.frames:
@@ -177,7 +176,7 @@ def _find_objects(
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new drawn masks, their PNGs, and the pixels that objects without an id in the file lose, or keep."""
+    """Return the new drawn masks, their PNGs, and the number of pixels of each other object that they cover."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
