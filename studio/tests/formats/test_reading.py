@@ -332,6 +332,9 @@ def test_colored_mask_of_another_size_is_not_decoded(colored, monkeypatch):
     monkeypatch.setattr(Image.Image, "convert", None)
     with pytest.raises(InputError, match="images of 500×500, not 40×24"):
         read_annotations(colored, VIDEO)
+    colored.write_bytes(b"x")  # may be in the format of another plug-in
+    with pytest.raises(InputError, match="give a palette PNG"):
+        read_annotations(colored, VIDEO)
 
 
 def test_legend_names_objects_of_a_colored_folder(colored):

@@ -22,8 +22,12 @@ Legend = dict[Color, tuple[int, str]]
 
 
 def read_colors(path: Path, size: Size) -> np.ndarray | None:
-    """Return an image in colors, H×W×3 uint8; None for a palette or gray. Raise any error if it cannot be read."""
-    with sdk.decode_image(path) as image:
+    """Return an image in colors, H×W×3 uint8; None for any other file. Raise any error for one that is damaged."""
+    try:
+        opened = sdk.decode_image(path)
+    except Exception:  # decoders raise all kinds of errors
+        return None
+    with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
         sdk.require_size(image.height, image.width, size)  # before it is decoded

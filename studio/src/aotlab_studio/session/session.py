@@ -198,8 +198,7 @@ class Session:
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
             if correction and (after == before).all():
-                problem = "nothing found at the click; nothing was changed"
-                raise InputError(f"{problem}. Use the brush or the eraser")
+                raise InputError("nothing found at the click; use the brush or the eraser")
             return after
 
         with document.lock:
@@ -207,11 +206,9 @@ class Session:
             protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
             free = area & ~protected
             if not (correction or free.any()):
-                problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
-                if protected.any():
-                    problem += " but pixels of other objects, drawn, locked or hidden"
-                    remedy = "Draw with the brush to take drawn ones"
-                raise InputError(f"{problem}; nothing was changed. {remedy}")
+                others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
+                remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
+                raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
             result = editing.edit_mask(document, frame, object_id, change, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
