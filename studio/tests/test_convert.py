@@ -311,7 +311,7 @@ def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
         change_record(results / name, fingerprint=compute_fingerprint(tmp_path / "videos" / name))
     line = [str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]
     assert main([*line, "--split", "0.7"]) == 2
-    assert "a and b: the same video, of which one copy" in capsys.readouterr().err
+    assert "a and b: copies of one video, one in train and one in val" in capsys.readouterr().err
     assert main(line) == 0
 
 
@@ -322,7 +322,7 @@ def test_copies_of_an_annotated_video_stay_in_one_part(tmp_path, capsys):
             session.document.set_status("accepted", "")
     line = [str(tmp_path / "videos"), str(tmp_path / "set"), "--to", "coco", "--merge"]
     assert main([*line, "--split", "0.5"]) == 2
-    assert "a and b: the same video" in capsys.readouterr().err
+    assert "a and b: copies of one video" in capsys.readouterr().err
     assert main(line) == 0
 
 
@@ -470,7 +470,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.batch_export.replace_files"])
+@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.export.replace_files"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

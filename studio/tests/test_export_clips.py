@@ -16,7 +16,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.opening import open_document
-from aotlab_studio.session import batch_export
+from aotlab_studio.session import export
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.clips import describe_document
@@ -271,7 +271,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     correct(batch)
     before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
-        patch.setattr(batch_export, "LOCK_TIMEOUT", 0.0)
+        patch.setattr(export, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
@@ -345,6 +345,21 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
     assert exported.problems == ["a: changed during the export; accept it again"]
     assert (batch / "a" / "coco.json").read_bytes() == before
     opened.close()
+
+
+def test_clip_tracked_again_during_the_export_is_left_out(batch, monkeypatch):
+    set_status(batch, "accepted", outdated="proceed")
+    export_masks, before = export.export_masks, (batch / "a" / "coco.json").read_bytes()
+
+    def track_meanwhile(*args, **options):
+        export_masks(*args, **options)
+        change_record(batch / "a", input_digests={"video": "another"})
+
+    monkeypatch.setattr(export, "export_masks", track_meanwhile)
+    with closing(Batch(batch, open_clip)) as opened:
+        assert opened.export_all([]).problems == ["a: tracked again during the export; look at it"]
+    assert read_job_record(batch / "a").input_digests == {"video": "another"}
+    assert (batch / "a" / "coco.json").read_bytes() == before
 
 
 def test_folder_without_jobs_rejected(tmp_path, capsys):

@@ -40,7 +40,7 @@ class LoadedMasks(Struct, frozen=True):
     step: int
     """the last entry that is not undone"""
     unchanged: list[int] = []
-    """locked and hidden objects in the file, or under its masks"""
+    """objects that were left unchanged, as they are locked or hidden"""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -89,7 +89,7 @@ class Clip(Struct, frozen=True):
     error: str = ""
     """error message if it could not be tracked or opened"""
     untracked: bool = False
-    """whether it is open or in progress, with drawn masks and frames without a result in the range to track"""
+    """whether it can be tracked: not finished, with drawn masks, and frames without masks in the range to track"""
     digest: str = ""
     """digest of masks and objects; a status sent with it is refused if they have changed since"""
     sentences: list[str] = []

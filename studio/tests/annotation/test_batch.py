@@ -503,7 +503,7 @@ def test_work_on_all_clips_needs_a_name(served_list):
         assert (answer.status_code, answer.text.startswith("name: type your name first")) == (409, True)
 
 
-def test_clip_that_another_person_has_open_is_not_tracked(tmp_path):
+def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, monkeypatch):
     folder = tmp_path / "videos"
     draw_folder(folder / "one")
     with closing(Batch(folder, open_clip)) as batch:
@@ -511,7 +511,11 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path):
         editing.set_range(session.document, 1, 4)
         draw(session, 1, 1)
         titles = list_titles(session.document)
+        list_clips = batch.list_clips
+        # no other request can choose it too
+        monkeypatch.setattr(batch, "list_clips", lambda: list_clips() if batch._choice.locked() else [])
         assert batch.track_all("Bob") == 1
+        monkeypatch.undo()
         wait_until(lambda: batch._runs["one"].done())
         assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
         assert list_titles(session.document) == titles
@@ -547,7 +551,7 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
         export_masks(*args, **options)
         running.clear()
 
-    monkeypatch.setattr("aotlab_studio.session.batch_export.export_masks", write)
+    monkeypatch.setattr("aotlab_studio.session.export.export_masks", write)
     with ThreadPoolExecutor(2) as threads:
         exports = [threads.submit(batch.export_all, ["coco"]) for _ in range(4)]
     assert [(export.result().names, export.result().problems) for export in exports] == [(["a"], [])] * 4

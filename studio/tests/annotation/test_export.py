@@ -115,13 +115,11 @@ def test_chosen_range_is_exported(session):
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
     with pytest.raises(InputError, match="7 to 11 are not annotated"):
         session.export(["masks"], 7)
-    with pytest.raises(InputError, match="no frame 12"):
-        session.export(["masks"], 0, 12)
-    with pytest.raises(InputError, match="9 to 3 are not in order"):
+    with pytest.raises(InputError, match="no frames in this range; give a range in 0 to 11"):
         session.export(["masks"], 9, 3)
     session.document.edit("job", Changes(ranges={"job": (2, 5)}))
     for frames in ((0, 1), (6, 9)):
-        with pytest.raises(InputError, match="outside the tracked part of the video, frames 2 to 5"):
+        with pytest.raises(InputError, match="no frames in this range; give a range in 2 to 5"):
             session.export(["masks"], *frames)
 
 
@@ -220,7 +218,7 @@ def test_export_error_lists_outdated_frames(session, long_pause):
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with session.document.lock:
         editing.change_object(session.document, 1, locked=True)
-        with pytest.raises(OutdatedError, match=r"Unlock their objects and track them again, or accept them"):
+        with pytest.raises(OutdatedError, match=r"\(unlock locked objects first\), or accept them"):
             session.set_status("accepted")
         session.document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))

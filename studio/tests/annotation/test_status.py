@@ -121,7 +121,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
     again = reopen(folder)
     with pytest.raises(
-        InputError, match=r"tracking was cut off\. Track them again, or accept them as they are"
+        InputError, match=r"tracking was cut off\. Track them again .*, or accept them as they are"
     ):
         run_action(again, {"do": "set_status", "status": "accepted"})
 

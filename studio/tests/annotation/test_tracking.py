@@ -371,7 +371,7 @@ def test_object_locked_between_both_directions_stops_the_run(session):
     run_job(session, 0, "both")
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert not session.document.snapshot.outdated[2].any()
-    with pytest.raises(OutdatedError, match="Unlock their objects"):
+    with pytest.raises(OutdatedError, match="unlock locked objects first"):
         session.set_status("accepted")
     editing.change_object(session.document, 1, locked=False)
     assert Document.read(session.document.folder).snapshot.list_outdated() == [(1, 10)]

@@ -10,7 +10,16 @@ import pytest
 from aotlab import InputError
 from aotlab.configs.files import ROOT
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, format_coco
+from aotlab.sdk import (
+    JOB_RECORD,
+    Annotations,
+    JobRecord,
+    Region,
+    VideoInfo,
+    encode_rle,
+    format_coco,
+    write_job_record,
+)
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.server import app as web
@@ -170,6 +179,19 @@ def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
     files = {path.name: path.read_bytes() for path in folder.glob(f"{names[0]}*")}
     assert len(files) == 2
     assert load_upload(session.document, 0, zip_files(files)).frames == [0]
+
+
+@pytest.mark.parametrize("is_complete", [True, False])  # some programs leave hidden files out
+def test_archive_of_results_is_loaded(session, tmp_path, is_complete):
+    write_job_record(
+        tmp_path, JobRecord("clip", "clip", frames=1, written=["masks"], class_names={1: "fish"})
+    )
+    files = {"masks/00000.png": png(truth(0)), "review.json": b"{}", "scores.json": b"{}"}
+    if is_complete:
+        files[JOB_RECORD] = (tmp_path / JOB_RECORD).read_bytes()
+    archive = zip_files({f"clip/{name}": content for name, content in files.items()})
+    assert load_upload(session.document, 0, archive).frames == [0]
+    assert session.document.snapshot.objects[1].class_name == ("fish" if is_complete else "")
 
 
 def test_archive_of_yolo_labels_with_one_image_is_loaded(session):
@@ -365,7 +387,7 @@ def test_loaded_class_gets_an_id_of_its_own(session):
     folder = session.archive.parent
     content = json.loads((folder / "coco.json").read_text())
     assert {each["name"]: each["id"] for each in content["categories"]} == {"dog": 1, "fish": 2}
-    assert (folder / "yolo" / "data.yaml").read_text().count('"dog"') == 1
+    assert (folder / "yolo" / "data.yaml").read_text().count("dog") == 1
 
 
 def test_upload_covered_by_a_locked_object_is_not_absent(session):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.rle import compress_rle
@@ -295,11 +296,15 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("mots.txt", "0 1001 1 25 40 abc", "40×25"),
         ("mots.txt", "0 1001 1 24 40 abc", "run lengths"),
         ("mots.txt", "x 1001 1 24 40 abc", "not readable"),
-        ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "not frames of clip: '-1'"),
+        ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "expected lines"),
+        ("mots.txt", f"4 1001 1 24 40 {COUNTS}", "not frames of clip: '4'"),
         ("mots.txt", "", "contains no object"),
         ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
         ("labels/00000.txt", "0 a b", r"00000\.txt: "),
+        ("labels/00000.txt", "1.5 .1 .1 .5 .1 .5 .5", "a class"),
+        ("labels/00000.txt", "-1 .1 .1 .5 .1 .5 .5", "a class"),
+        ("labels/00000.txt", "1e30 .1 .1 .5 .1 .5 .5", "a class"),
         ("labels/00000.txt", "0 0 0 1 1", "only shapes of kind box"),
         ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: names"),
     ],
@@ -322,6 +327,16 @@ def test_legend_names_objects_of_colored_mask(colored):
     assert found.class_names == {1: "person"}
 
 
+def test_colored_mask_of_another_size_is_not_decoded(colored, monkeypatch):
+    Image.new("RGB", (500, 500)).save(colored)
+    monkeypatch.setattr(Image.Image, "convert", None)
+    with pytest.raises(InputError, match="images of 500×500, not 40×24"):
+        read_annotations(colored, VIDEO)
+    colored.write_bytes(b"x")  # may be in the format of another plug-in
+    with pytest.raises(InputError, match="give a palette PNG"):
+        read_annotations(colored, VIDEO)
+
+
 def test_legend_names_objects_of_a_colored_folder(colored):
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     (colored.parent / "00003.png").write_bytes(colored.read_bytes())
@@ -330,7 +345,7 @@ def test_legend_names_objects_of_a_colored_folder(colored):
     assert sorted(found.frames) == [1, 3]
     assert (found.mask(3) == np.where(draw_labels(2) == 3, 1, draw_labels(2))).all()
     (colored.parent / "00003.png").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"00003\.png: not a readable image in colors"):
+    with pytest.raises(InputError, match=r"00003\.png: not readable .*; save it as RGB"):
         read_annotations(colored.parent, VIDEO)
 
 

@@ -180,7 +180,7 @@ def test_blank_line_of_yolo_is_not_a_class(tmp_path):
 
 def test_yolo_line_joins_parts_of_an_object(tmp_path):
     path = write("yolo", tmp_path, sample_annotations())
-    assert '0: "ball"\n  1: "person"' in (path / "data.yaml").read_text()
+    assert "0: ball\n  1: person" in (path / "data.yaml").read_text()
     lines = [line.split() for line in (path / "labels" / "00003.txt").read_text().splitlines()]
     assert [line[0] for line in lines] == ["1", "0"]
     points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
@@ -260,12 +260,13 @@ def test_attributes_of_cvat_keep_their_types(name, tmp_path):
 
 def test_gaps_in_yolo_classes_get_names(tmp_path):
     annotations = sample_annotations()
-    annotations.classes = {"ball": 3, "person": 1}
+    annotations.class_names[7] = "\U0001f3d0, yes: #1"
+    annotations.classes = {annotations.class_names[7]: 3, "person": 1}
     path = write("yolo", tmp_path, annotations)
     assert yaml.safe_load((path / "data.yaml").read_text())["names"] == {
         0: "person",
         1: "unused 1",
-        2: "ball",
+        2: "\U0001f3d0, yes: #1",
     }
     assert (path / "labels" / "00000.txt").read_text().startswith("0 ")
     assert read_annotations(path, VIDEO).class_ids() == annotations.classes

@@ -21,18 +21,21 @@ Legend = dict[Color, tuple[int, str]]
 """object id and class name of each color; id 0: background, black by default"""
 
 
-def read_colors(path: Path) -> np.ndarray | None:
-    """Return an image in colors, H×W×3 uint8; None for a palette, for gray, and for what is not an image."""
+def read_colors(path: Path, size: Size) -> np.ndarray | None:
+    """Return an image in colors, H×W×3 uint8; None for any other file. Raise any error for one that is damaged."""
     try:
-        with sdk.decode_image(path) as image:
-            return np.array(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
-    except Exception:  # decoders raise all kinds of errors; the framework's reader names the reason
+        opened = sdk.decode_image(path)
+    except Exception:  # decoders raise all kinds of errors
         return None
+    with opened as image:
+        if image.mode not in ("RGB", "RGBA"):
+            return None
+        sdk.require_size(image.height, image.width, size)  # before it is decoded
+        return np.array(image.convert("RGB"))
 
 
-def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[sdk.ParsedRegion]:
+def parse_colors(image: np.ndarray, legend: Legend) -> list[sdk.ParsedRegion]:
     """Return the objects of a colored mask (H×W×3 uint8)."""
-    sdk.require_size(image.shape[0], image.shape[1], size)
     codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
@@ -51,13 +54,14 @@ def parse_colors(image: np.ndarray, legend: Legend, size: Size) -> list[sdk.Pars
 def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
     """Return the objects of the colored masks of a folder, named like their frames, by its legend; None for others."""
     paths, regions = sdk.order_names(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
-    if not paths or read_colors(paths[0]) is None:
+    if not paths or read_colors(paths[0], size) is None:
         return None
     legend = read_legend(folder)
     for path in paths:
-        if (image := read_colors(path)) is None:
-            raise InputError(f"{path}: not a readable image in colors; save it as RGB")
-        regions += [replace(region, image=path) for region in parse_colors(image, legend, size)]
+        with sdk.reading(path, "save it as RGB"):
+            if (image := read_colors(path, size)) is None:
+                raise ValueError("not in colors")
+        regions += [replace(region, image=path) for region in parse_colors(image, legend)]
     return regions
 
 

@@ -6,8 +6,9 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
+from functools import partial
 from operator import itemgetter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -56,13 +57,9 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
             each part of an object, whose holes are filled.
     """
     root, (height, width), length = Element("annotations"), annotations.size, video.length or 0
-    labels = [
-        {"name": name, "type": kind, "attributes": {"attribute": attributes}}
-        for name, attributes in _specify_attributes(annotations).items()
-    ]
     task = {
         "name": video.name, "size": length, "mode": "interpolation", "start_frame": 0, "stop_frame": length - 1,
-        "labels": {"label": labels}, "original_size": {"width": width, "height": height},
+        "labels": {"label": _describe_labels(annotations, kind)}, "original_size": {"width": width, "height": height},
     }  # fmt: skip
     _add_elements(root, {"version": "1.1", "meta": {"task": task}})
     tracks = _list_masks(annotations) if kind == "mask" else _list_polygons(annotations)
@@ -106,8 +103,8 @@ def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
             yield region.object_id, {frame: ({"rle": counts, **box}, region.attributes)}
 
 
-def _specify_attributes(annotations: sdk.Annotations) -> dict[str, list[dict[str, str]]]:
-    """Return the attributes of each class, as CVAT's labels describe them."""
+def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, Any]]:
+    """Return the classes with their attributes: checkboxes for booleans, and text."""
     checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
         known = checkboxes[annotations.class_name(region.object_id)]
@@ -116,10 +113,11 @@ def _specify_attributes(annotations: sdk.Annotations) -> dict[str, list[dict[str
 
     text = {"mutable": "True", "input_type": "text", "default_value": "", "values": ""}
     checkbox = text | {"input_type": "checkbox", "default_value": "false", "values": "false"}
-    return {
-        class_name: [{"name": name, **(checkbox if boolean else text)} for name, boolean in known.items()]
-        for class_name, known in checkboxes.items()
-    }
+    labels = []
+    for class_name, known in checkboxes.items():
+        attributes = [{"name": name, **(checkbox if boolean else text)} for name, boolean in known.items()]
+        labels.append({"name": class_name, "type": kind, "attributes": {"attribute": attributes}})
+    return labels
 
 
 def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
@@ -193,13 +191,11 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     return formats.place_mask(inside.reshape(height, width), left, top, size)
 
 
-CVAT = sdk.MaskWriter(
-    "cvat.xml",
-    "CVAT for video, masks",
-    lambda path, masks, video: write_bytes(path, format_cvat(masks, video, "mask")),
-)
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> None:
+    write_bytes(path, format_cvat(annotations, video, kind))
+
+
+CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video, masks", partial(_write, kind="mask"))
 CVAT_POLYGONS = sdk.MaskWriter(
-    "cvat_polygons.xml",
-    "CVAT for video, tracks of polygons",
-    lambda path, masks, video: write_bytes(path, format_cvat(masks, video, "polygon")),
+    "cvat_polygons.xml", "CVAT for video, tracks of polygons", partial(_write, kind="polygon")
 )

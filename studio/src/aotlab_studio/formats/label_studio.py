@@ -105,9 +105,8 @@ LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", 
 def _find_image(data: dict[str, Any]) -> str:
     """Return the first text that names an image, else the first text; empty without one."""
     texts = [text for text in data.values() if isinstance(text, str)]
-    return max(
-        texts, key=lambda text: any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES), default=""
-    )
+    images = (text for text in texts if any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES))
+    return next(images, next(iter(texts), ""))
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -139,12 +138,10 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
     return sdk.fill_polygons([points], size)
 
 
-def decode_brush(packed: object, size: Size) -> np.ndarray:
-    """Return H×W bool, True where alpha is above 0; raises `ValueError` unless it is a brush mask of this size."""
+def decode_brush(packed: list[int], size: Size) -> np.ndarray:
+    """Return H×W bool, True where alpha is above 0; raise an error unless it is a brush mask of this size."""
     error = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
-    if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
-        raise error
-    text, place = "".join(f"{byte:08b}" for byte in packed), 0
+    text, place = "".join(f"{byte:08b}" for byte in bytes([*packed])), 0
 
     def read_bits(bits: int) -> int:
         nonlocal place

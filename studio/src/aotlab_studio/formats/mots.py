@@ -33,7 +33,7 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> ParsedFile:
     """
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [line.split() for line in lines if line.strip()]
-    if any(len(row) != 6 for row in rows):
+    if not all(len(row) == 6 and all(map(str.isdecimal, row[:5])) for row in rows):
         raise ValueError("expected lines of frame, object, class, height, width, run lengths")
     file = path.with_name(f"{path.stem}_classes.json")
     classes = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}

@@ -48,7 +48,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
                     trees.append(json.loads(file.read_bytes()))
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
-            if masks and read_colors(masks[0]) is None:  # the core reads them
+            if masks and read_colors(masks[0], size) is None:  # the core reads them
                 return None
             raise
         return parse_labelme(trees, size) if trees and all(map(is_labelme, trees)) else None
@@ -64,5 +64,5 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
             return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
-    image = read_colors(path)
-    return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent), size))
+    image = read_colors(path, size)
+    return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from aotlab import sdk
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks, trace_outlines
 
+MAX_CLASS_ID = 2**31
+
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:
-    """Return the objects of a folder of labels and class ids, one more than in the files, by class name.
+    """Return the objects of a folder of labels. Class ids are one higher than in the files.
 
     A class is one object if no frame has it twice.
     """
@@ -28,14 +29,15 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
                 continue
             with sdk.reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
                 class_id, *values = parse_numbers(line)
-                class_name = names.setdefault(int(class_id), str(int(class_id)))
-                if len(values) % 2 or not all(0 <= value <= 1 for value in values):
-                    raise ValueError("coordinates")
+                is_class = class_id.is_integer() and 0 <= class_id < MAX_CLASS_ID
+                if not is_class or len(values) % 2 or not all(0 <= value <= 1 for value in values):
+                    raise ValueError("class or coordinates")
             if len(values) == 4:
                 boxes.add("box")
             elif values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
                 rle = sdk.fill_polygons([points], size)
+                class_name = names.setdefault(int(class_id), str(int(class_id)))
                 regions.append(sdk.ParsedRegion(None, rle, class_name, image=image))
     if boxes:
         require_masks(regions, boxes)
@@ -73,11 +75,8 @@ def format_settings(classes: Mapping[str, int], train: str, val: str) -> str:
     Ids without a class are named too, as Ultralytics requires.
     """
     by_id = {class_id: name for name, class_id in _count_from_zero(classes).items()}
-    names = "".join(
-        f"  {index}: {json.dumps(by_id.get(index, f'unused {index}'))}\n"
-        for index in range(max(by_id, default=-1) + 1)
-    )
-    return f"train: {train}\nval: {val}\nnames:\n{names}"
+    names = {index: by_id.get(index, f"unused {index}") for index in range(max(by_id, default=-1) + 1)}
+    return yaml.safe_dump({"train": train, "val": val, "names": names}, sort_keys=False)
 
 
 def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
@@ -107,7 +106,7 @@ def _read_names(path: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
-        names = yaml.safe_load(file).get("names") or {}
+        names = (yaml.safe_load(file) or {}).get("names") or {}
     listed = [*(enumerate(names) if isinstance(names, list) else names.items())]
     if any(isinstance(name, list | dict) for _, name in listed):  # whose aliases could expand without end
         raise ValueError(f"{path.name}: names of classes are not text")

@@ -20,7 +20,7 @@ MIN_SEVERITY = 0.25
 MIN_CONTACT_DISTANCE = 25
 """`MIN_DISTANCE` for contact, which lasts many frames"""
 MIN_STRAY_SHARE = 0.08
-"""share of an object's pixels from which a detached part, or one that was another object's before, is doubtful"""
+"""smallest doubtful share of an object's pixels in a detached part, or in one that was another object's before"""
 REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",

@@ -50,7 +50,7 @@ MAX_CONNECTIONS = 500
 """largest number of connections; processes may commonly open 1024 files"""
 IDLE_SECONDS = 120
 MIN_PAGE_ID = 2**32
-"""smallest message id of a page, which starts at a random number, so that no two pages share ids"""
+"""smallest message id of a page; pages begin at random numbers, so that they share no ids"""
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
 MAX_BACKGROUND_MESSAGES = 40
 """largest number of messages of a page that are handled in the background"""
@@ -89,11 +89,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
-        """Load the masks of an uploaded file.
+        """Load the masks of an uploaded file; answer 409 and a list of `FileObject` if `load_upload` needs ``targets``.
 
-        ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
-        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as for its WebSocket; a request
-        with the ``id`` of an earlier one is answered without loading the masks again.
+        Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``, the id of the page; ``id``, which
+        is the same if the request is repeated.
         """
         session, query, index = find_session(request), request.query_params, parse_index(request)
         require_frame(index, session.document.frames.count)
@@ -114,7 +113,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
-        """Store edits and statuses, such as a page sends when it closes; return an `Answer` or a `Failure` for each."""
+        """Store edits and statuses, as a page sends when it closes; return an `Answer` or a `Failure` for each."""
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:

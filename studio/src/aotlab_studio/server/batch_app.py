@@ -23,9 +23,6 @@ def build_batch_app(batch: Batch) -> Starlette:
     """Return the application of a batch, without its guard."""
     clip_app = app.build_app(lambda connection: connection.scope["session"])
 
-    def get_clips(request: Request) -> Response:
-        return app.respond_json(batch.list_clips())
-
     def track_all(request: Request) -> Response:
         require_name(person := app.read_person(request))
         return app.respond_json(batch.track_all(person))
@@ -63,7 +60,7 @@ def build_batch_app(batch: Batch) -> Starlette:
     return Starlette(
         routes=[
             *app.make_page_routes("batch.html"),
-            Route("/clips", get_clips),
+            Route("/clips", lambda _: app.respond_json(batch.list_clips())),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_all, methods=["POST"]),
             Route("/thumbnail/{name}", get_thumbnail),

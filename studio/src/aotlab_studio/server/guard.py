@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -30,7 +31,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 class GuardMiddleware:
     """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
-    The token of the first URL, by default random, becomes a cookie that scripts cannot read, nor other sites send.
+    The token in the first URL becomes a cookie that scripts cannot read and other sites cannot send.
     """
 
     def __init__(self, app: ASGIApp, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:
@@ -86,10 +87,7 @@ class GuardMiddleware:
 
         Its port may be another one, as with ``ssh -L``.
         """
-        try:
+        with suppress(ValueError):  # neither a name nor an address
             name = urlsplit(f"//{host}").hostname or ""
-            if name not in self._names:
-                ipaddress.ip_address(name)
-        except ValueError:  # neither a name nor an address
-            return False
-        return name in self._names or self._host not in LOCAL_HOSTS
+            return name in self._names or (self._host not in LOCAL_HOSTS and bool(ipaddress.ip_address(name)))
+        return False

@@ -26,8 +26,8 @@ Targets = dict[str, int | None]
 def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Any:
     """Carry out an action as `run_action` does, on the object of its ``target``.
 
-    That is the object that the first message with this name creates; after it is deleted or merged, a new one or the
-    one that has its pixels.
+    The first message with this name creates the object. If it is merged, later messages are for the other object; if
+    it is deleted, the next one creates a new object.
     """
     target = str(message.pop("target", ""))
     if target in targets and "object_id" in message:
@@ -41,10 +41,9 @@ def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targe
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
-    """Carry out the action ``do`` of a message, an edit once for each `Actor.message_id`, and return its result.
+    """Carry out the action ``do`` of a message and return its result. An edit is made once for each message id.
 
-    Without ``actor``, the actor of the session's view carries it out. An unknown action or field, or a value of another
-    type, raises `InputError`.
+    Raises `InputError` for an unknown action or field, or a value of another type.
     """
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:

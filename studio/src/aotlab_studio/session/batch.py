@@ -21,8 +21,8 @@ from aotlab_studio.files import clean_up
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.batch_export import export_clip, format_problem, list_exports
 from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
+from aotlab_studio.session.export import export_clip, format_problem, list_exports
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
 
@@ -39,11 +39,11 @@ class OpenClip:
 
     session: Session
     people: list[str] = field(default_factory=list)
-    """person at the page of each request that is being answered; empty: unknown, or not a request of a page"""
+    """person of each request that is being answered; empty if it is not from a page, or without a name"""
     stays_open: bool = False
     """whether it stays open for `RELEASE_SECONDS` after the last request"""
-    timer: threading.Timer | None = None
-    """timer that releases it, unless a request comes before"""
+    cancel_release: Callable[[], None] = lambda: None
+    """cancels the timer that releases it"""
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
@@ -67,6 +67,8 @@ class Batch:
         """lock of each clip, held while it is opened or closed, so that the others need not wait"""
         self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
+        self._choice = threading.Lock()
+        """lock held while clips are chosen for tracking"""
         self._runs: dict[str, Future[str]] = {}
         """last tracking of each clip; its result is the error message, empty on success"""
         self._clips: dict[str, BatchClip] = {}
@@ -93,9 +95,7 @@ class Batch:
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
         """Yield the session of a clip for a request of a person; open it if needed, close it after the last request.
 
-        Args:
-            is_page: the request comes from the clip's page: it raises `InputError` while another person's page uses the
-                clip, which then stays open for `RELEASE_SECONDS`.
+        A request of a page, ``is_page``, raises `InputError` while another person's page uses the clip.
         """
         page_person = person if is_page else ""
         with self._lock(name):
@@ -117,32 +117,33 @@ class Batch:
                 self.release(name)
 
     def release(self, name: str) -> None:
-        """Close a clip unless a request uses it; later if it is being tracked, or stays open for a page."""
+        """Close a clip unless a request uses it. If it is being tracked or a page used it, try again later."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
                 return
-            if clip.timer is not None:
-                clip.timer.cancel()
-            if clip.stays_open or clip.session.runner.running_job:
-                clip.stays_open = False
-                clip.timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
-                clip.timer.daemon = True
-                clip.timer.start()
-            else:
-                del self._open[name]
-                clip.session.close()
+            if not (clip.stays_open or clip.session.runner.running_job):
+                self._close(name)
+                return
+            clip.stays_open = False
+            clip.cancel_release()
+            timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+            timer.daemon = True
+            timer.start()
+            clip.cancel_release = timer.cancel
 
     def close(self) -> None:
         """Close all clips."""
         self._tracking.shutdown(wait=False, cancel_futures=True)
         self._runs.clear()
         for name in list(self._locks):
-            with self._lock(name):
-                if (clip := self._open.pop(name, None)) is not None:
-                    if clip.timer is not None:
-                        clip.timer.cancel()
-                    clip.session.close()
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        with self._lock(name):
+            if (clip := self._open.pop(name, None)) is not None:
+                clip.cancel_release()
+                clip.session.close()
 
     def _open_clip(self, name: str) -> OpenClip:
         clip = self._find_clip(name)
@@ -176,17 +177,18 @@ class Batch:
 
     def track_all(self, person: str) -> int:
         """Track the range of clips with drawn masks and untracked frames, one after the other; return their number."""
-        waiting = {name for name, run in [*self._runs.items()] if not run.done()}
-        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
-        for name in names:
-            self._runs[name] = self._tracking.submit(self._track, name, person)
-        return len(names)
+        with self._choice:
+            waiting = {name for name, run in [*self._runs.items()] if not run.done()}
+            names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+            for name in names:
+                self._runs[name] = self._tracking.submit(self._track, name, person)
+            return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.
 
-        Masks of videos are written into ``NAME.masks`` beside the video. ``outputs`` are written besides those that a
-        clip has; an unknown one raises `InputError`.
+        Masks of videos are written to ``NAME.masks`` beside the video. ``outputs`` are added to those that a clip has;
+        an unknown one raises `InputError`.
         """
         for output in outputs:
             sdk.find_output(output)
@@ -227,7 +229,7 @@ class Batch:
         name, opened = clip.name, self._open.get(clip.name)
         try:
             row = clip.row if opened is None else describe_document(name, opened.session.document)
-            # one with another status has masks, or a decision of a person
+            # with any other status, a person has dealt with the error
             error = clip.job.error or "" if row.status == "open" else ""
         except InputError as problem:
             row, error = Clip(name, clip.job.frames, objects=0), str(problem)
@@ -238,10 +240,9 @@ class Batch:
         return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
 
     def draw_thumbnail(self, name: str) -> bytes:
-        """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
+        """Return a JPEG of the first frame with masks, the least confident one and the last; raise as `_find_clip`.
 
-        Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
-        for an unknown clip, or one that cannot be read.
+        Without a project, it is the thumbnail of tracking, or the first frame.
         """
         clip, opened = self._find_clip(name), self._open.get(name)
         document = opened.session.document if opened else clip.read_document()

@@ -19,7 +19,7 @@ NO_RECORD = "no record of its tracking; track it"
 
 
 class BatchClip:
-    """A clip of a batch: a folder of results, or with ``is_video`` a video without results. Reads files when needed."""
+    """A clip of a batch: a folder of results, or with ``is_video`` a video without results."""
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
         self.name, self.path, self.is_video = name, folder / name, is_video
@@ -56,12 +56,12 @@ class BatchClip:
 
     @property
     def lost_share(self) -> float:
-        """Share of frames on which tracking lost an object, of the object lost most."""
+        """Share of frames on which an object is lost; of several objects, the largest share."""
         lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
         return max(lost, default=0) / max(1, self.job.frames)
 
     def video_is_in(self, folder: Path) -> bool:
-        """Return whether its video is this folder, or a file or folder in it."""
+        """Return whether its video is this folder, or is inside it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
     @cached_property

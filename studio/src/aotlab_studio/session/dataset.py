@@ -31,21 +31,20 @@ def merge_clips(
 ) -> tuple[str, list[str]]:
     """Write one data set of a batch: ``train`` and, with a share below 1, ``val``, each with annotations and images.
 
-    Every finished or corrected clip that is not rejected is in one of the two, with the frames that have masks; of a
-    folder of videos, the corrected and accepted ones. Class ids are the same in both; classes without an object are
-    left out. Returns what is written, and sentences about clips that are left out.
+    Rejected clips are left out; of a folder of videos, all that are neither corrected nor accepted. Both parts have the
+    same class ids, without classes that no object has. Returns what is written, and sentences about unusable clips.
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
     for problem in sdk.find_class_variants(names):
         raise InputError(f"{folder}: {problem}")
-    # of all clips, so that one that is left out does not change the part of another
+    # chosen from all clips, so that a clip keeps its part if another is left out
     val_names = choose_val([clip.name for clip in clips], train_share)
     first_copies = dict[str, str]()
     for video in videos:
         first = first_copies.setdefault(video.samples or video.name, video.name)
         if (first in val_names) != (video.name in val_names):
-            problem = "the same video, of which one copy is for train and one for val"
+            problem = "copies of one video, one in train and one in val"
             raise InputError(f"{first} and {video.name}: {problem}; delete one, or omit --split")
     parts = {"train": [video for video in videos if video.name not in val_names]}
     if train_share < 1:

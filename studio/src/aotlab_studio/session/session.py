@@ -29,7 +29,6 @@ from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
-from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
@@ -94,18 +93,15 @@ class Session:
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range; raise `OutdatedError` if there are some, except with ``proceed``."""
-        snapshot = self.document.snapshot
-        ranges = snapshot.list_outdated(first, last)
+        """Return the outdated frames of a range; unless told to proceed, raise `OutdatedError` if there are any."""
+        ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
             remedy: OutdatedChoice = "proceed"
             if (job := self.runner.running_job) is not None and job.paused:
                 remedy = "resume"
             elif job is not None or self.runner.list_corrections():
                 remedy = "wait"
-            end = snapshot.count if last is None else last + 1
-            locked = any(snapshot.outdated[key][first:end].any() for key in snapshot.locked_ids)
-            raise OutdatedError(action, ranges, remedy, locked=locked)
+            raise OutdatedError(action, ranges, remedy)
         return ranges
 
     def set_status(
@@ -116,13 +112,11 @@ class Session:
         digest: str | None = None,
         step: NonNegativeInt | None = None,
     ) -> None:
-        """Store the status of the masks as they show; raise `OutdatedError` for outdated frames unless told to proceed.
-
-        Waiting may change tracked masks; edits that the person has not seen raise `InputError`.
+        """Store the status of the visible masks; raise `OutdatedError`, or `InputError` after edits of others.
 
         Args:
-            digest: `Document.status_digest` that the person has seen; another one raises `InputError`; None: any.
-            step: last entry that the person has seen; None: the last one that is not undone.
+            digest: `Document.status_digest` of what the person has seen; None: any.
+            step: last step that the person has seen; None: the current one.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -136,7 +130,7 @@ class Session:
                 return  # sent again while this one waited
             if document.has_changed_since(step):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.check_outdated(status, outdated) if status in FINAL_STATUSES else []
+            known_outdated = self.check_outdated("accept", outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)
 
     def pause(self) -> None:
@@ -154,7 +148,7 @@ class Session:
         self.runner.stop()
 
     def close(self) -> None:
-        """Stop jobs and exports, and release the project."""
+        """Stop jobs and exports; release the project."""
         self._canceled_exports.add(None)
         self.runner.close()
         self.document.close()
@@ -204,8 +198,7 @@ class Session:
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
             if correction and (after == before).all():
-                problem = "nothing found at the click; nothing was changed"
-                raise InputError(f"{problem}. Use the brush or the eraser")
+                raise InputError("nothing found at the click; use the brush or the eraser")
             return after
 
         with document.lock:
@@ -213,11 +206,9 @@ class Session:
             protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
             free = area & ~protected
             if not (correction or free.any()):
-                problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
-                if protected.any():
-                    problem += " but pixels of other objects, drawn, locked or hidden"
-                    remedy = "Draw with the brush to take drawn ones"
-                raise InputError(f"{problem}; nothing was changed. {remedy}")
+                others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
+                remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
+                raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
             result = editing.edit_mask(document, frame, object_id, change, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
@@ -241,7 +232,7 @@ class Session:
         return self.runner.start(self.document, plan).report()
 
     def review(self) -> list[protocol.ReviewEntry]:
-        """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
+        """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
@@ -269,8 +260,11 @@ class Session:
         ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
         It can be canceled by its ``key``, a random number.
         """
-        first, last = self._limit_range(first, last)
         document, folder = self.document, self.archive.parent
+        start, end = document.snapshot.editable_range
+        first, last = max(first, start), min(end if last is None else last, end)
+        if first > last:
+            raise InputError(f"export: no frames in this range; give a range in {start} to {end}")
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
@@ -297,7 +291,7 @@ class Session:
         return protocol.ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self, key: int) -> None:
-        """Stop the export of a key, also one whose message comes later; it leaves no file."""
+        """Stop the export with this key, even if it has not begun; it leaves no file."""
         self._canceled_exports.add(key)
         self.runner.wake()
 
@@ -323,43 +317,24 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _limit_range(self, first: int, last: int | None) -> tuple[int, int]:
-        """Return the editable frames of a range; raise `InputError` if the video has no such range."""
-        count, (start, end) = self.document.frames.count, self.document.snapshot.editable_range
-        last = count - 1 if last is None else last
-        for index in (first, last):
-            require_frame(index, count)
-        if first > last:
-            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
-        if first > end or last < start:
-            problem = f"outside the tracked part of the video, frames {start} to {end}"
-            raise InputError(f"export: frames {first} to {last} are {problem}")
-        return max(first, start), min(last, end)
-
     def _require_not_canceled(self, key: int | None) -> None:
         if not self._canceled_exports.isdisjoint((None, key)):
             raise InputError("export: canceled; nothing was written")
 
 
 class OutdatedError(InputError):
-    """Frames are outdated, and the request does not say to proceed with them; ``locked`` objects are among them.
+    """Frames are outdated. The action can be repeated with one of the ``choices`` as its ``outdated``."""
 
-    The action can be repeated with one of its ``choices`` as ``outdated``.
-    """
-
-    def __init__(
-        self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice, *, locked: bool = False
-    ) -> None:
+    def __init__(self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        advice = "Unlock their objects and track them again" if locked else "Track them again"
         reason = {
             "wait": ", and tracking is running. Wait for it",
             "resume": ", and tracking is paused. Resume it",
-            "proceed": f": a drawn mask has changed since, or tracking was cut off. {advice}",
+            "proceed": ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock "
+            "locked objects first)",
         }[remedy]
-        verb = "export" if action == "export" else "accept"
-        super().__init__(f"{subject}{reason}, or {verb} them as they are?")
+        super().__init__(f"{subject}{reason}, or {action} them as they are?")
         self.choices: list[OutdatedChoice] = [remedy, "proceed"] if remedy != "proceed" else [remedy]

@@ -37,12 +37,14 @@ from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
-HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX)")
-"""pattern of files in an archive that operating systems have added"""
+WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
+"""pattern of files in an archive that hold no masks: hidden ones, those of macOS, and the review of results"""
 BINARY_ID = 255
 """object id of a mask that holds only 0 and 255"""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
-"""suffixes of mask files in an archive; those of the first kind are read, as the others may belong to them"""
+"""suffixes of mask files in an archive, in order of preference: images may lie beside annotations"""
+RECORDS = (sdk.JOB_RECORD, sdk.CORRECTED_FILE)
+"""records of results, which are hidden files too"""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
@@ -72,12 +74,11 @@ def load_upload(
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
         chosen: the object that is chosen in the page, which gets a mask of 0 and 255.
-        targets: object of each id in the file, None: a new one; without it, by the ids that the file states, and by
-            name for all others.
+        targets: object of each id in the file, or None for a new one; by default, objects with the same id or name.
 
     Raises:
-        AmbiguousObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
-        InputError: a file that cannot be read, no object, only locked or hidden ones, no such target, or too many.
+        AmbiguousObjectsError: a person must give ``targets``.
+        InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
     for frame in annotations.frames:
@@ -175,7 +176,7 @@ def _find_objects(
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new drawn masks, their PNGs, and the pixels that objects without an id in the file lose, or keep."""
+    """Return the new drawn masks, their PNGs, and the number of pixels of each other object that they cover."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
@@ -227,7 +228,12 @@ def _write(content: bytes, folder: Path) -> Path:
 def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack an archive; return its file of masks, or the folder of several."""
     with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
-        members = [item for item in archive.infolist() if not (item.is_dir() or HIDDEN.search(item.filename))]
+        members = [
+            item
+            for item in archive.infolist()
+            if Path(item.filename).name in RECORDS
+            or not (item.is_dir() or WITHOUT_MASKS.search(item.filename))
+        ]
         if len(members) > MAX_FILES or sum(item.file_size for item in members) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
             raise InputError(f"masks: an archive of more than {limits}; split it")
@@ -235,9 +241,10 @@ def _unpack(content: bytes, folder: Path) -> Path:
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
     labels = (path for path in paths if path.suffix == ".txt")
-    yolo = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
-    if len(yolo) == 1:
-        return yolo.pop()
+    folders = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
+    folders.update(path.parent for path in paths if path.name in RECORDS)
+    if len(folders) == 1:
+        return folders.pop()
     mask_paths = [path for path in paths if not path.name.endswith(SIDE_FILES)]
     for suffixes in MASK_SUFFIXES:
         if masks := [path for path in mask_paths if path.suffix.lower() in suffixes]:
