@@ -178,9 +178,6 @@ def inputs(tmp_path_factory):
     first = open_frames(sample / "rabbit.mp4").read(0)
     Image.fromarray(first).save(folder / "image.jpg")
     (folder / "frames").symlink_to(sample / "JPEGImages" / "480p" / "pond")
-    (folder / "videos").mkdir()
-    shutil.copy(sample / "rabbit.mp4", folder / "videos" / "NAME.mp4")
-    shutil.copy(sample / "rabbit.png", folder / "videos" / "NAME.png")
     (folder / "jobs.csv").write_text("video,masks\nvideo.mp4,first.png\nlong.mp4,first.png\n")
     for name in ("A", "B"):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)
