@@ -22,6 +22,7 @@ from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import digest_samples, reading
 from aotlab.utils.numbers import POSITIVE
+from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     import av
@@ -49,7 +50,8 @@ def open_frames(
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
     require(timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {timeout!r}")
-    require(str(source) != "", "source: empty; give a path, a URL, or a camera")
+    is_named = isinstance(source, int | str | Path) and str(source) != ""
+    require(is_named, f"source: expected a path, a URL, or a camera, got {shorten(repr(source))}")
     location = locate_video(source)
     path, is_stored = Path(location.text), location.kind == "stored"
     if is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")):

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from click import Context
-from PIL import Image
 
 from aotlab import Prediction
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
@@ -175,12 +174,7 @@ def inputs(tmp_path_factory):
     cut_clip(SAMPLE / "rabbit.mp4", folder / "long.mp4", 30)  # one data set has no video twice
     for name in ("first", "video"):
         shutil.copy(sample / "rabbit.png", folder / f"{name}.png")
-    first = open_frames(sample / "rabbit.mp4").read(0)
-    Image.fromarray(first).save(folder / "image.jpg")
     (folder / "frames").symlink_to(sample / "JPEGImages" / "480p" / "pond")
-    (folder / "videos").mkdir()
-    shutil.copy(sample / "rabbit.mp4", folder / "videos" / "NAME.mp4")
-    shutil.copy(sample / "rabbit.png", folder / "videos" / "NAME.png")
     (folder / "jobs.csv").write_text("video,masks\nvideo.mp4,first.png\nlong.mp4,first.png\n")
     for name in ("A", "B"):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)

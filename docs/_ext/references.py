@@ -93,7 +93,14 @@ def _command(name: str, command: click.Command) -> str:
 
 def settings(style: str = ":::{container} settings\n%s\n:::") -> str:
     """Return all settings by section: key, allowed values, default, meaning; ``style``: format of a table."""
-    return "\n\n".join(_section(kind, prefix, style) for kind, prefix in _sections(Config, ""))
+    parts: list[str] = []
+    titles: dict[type, str] = {}
+    for kind, prefix in _sections(Config, ""):
+        title = plain(prefix.removesuffix(".") or "Top level")
+        text = f"The same settings as {titles[kind]}." if kind in titles else _section(kind, prefix, style)
+        titles.setdefault(kind, title)
+        parts.append(f"## {title}\n\n{text}")
+    return "\n\n".join(parts)
 
 
 def _sections(kind: type, prefix: str) -> Iterator[tuple[type, str]]:
@@ -113,7 +120,6 @@ def _hints(kind: type) -> list[tuple[dataclasses.Field, object]]:
 
 def _section(kind: type, prefix: str, style: str) -> str:
     captions, kinds = _captions(kind), typing.get_type_hints(kind, include_extras=True)
-    title = prefix.removesuffix(".") or "Top level"
     rows = ["| setting | values | default | meaning |", "|---|---|---|---|"]
     for field, hint in _hints(kind):
         nested = any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint)))
@@ -125,8 +131,8 @@ def _section(kind: type, prefix: str, style: str) -> str:
             rows.append(
                 f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |"
             )
-    head, table = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}", "\n".join(rows)
-    return head if len(rows) == 2 else f"{head}\n\n{style % table}"
+    about, table = plain(inspect.getdoc(kind) or ""), "\n".join(rows)
+    return about if len(rows) == 2 else f"{about}\n\n{style % table}"
 
 
 def _allowed(hint: object) -> str:

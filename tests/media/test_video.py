@@ -329,7 +329,8 @@ def test_two_iterations_keep_their_own_times(tmp_path):
 
 
 @pytest.mark.parametrize(("source", "timeout", "words"), [
-    ("", 3, "source: empty"),
+    ("", 3, "source: expected a path, a URL, or a camera, got ''"),
+    ([np.zeros((2, 2, 3), np.uint8)], 3, "source: expected a path"),
     ("rtsp://127.0.0.1:1/a", "3", "timeout: expected seconds above 0, got '3'"),
     *(("rtsp://127.0.0.1:1", value, f"expected seconds above 0, got {value}") for value in (-1, 0, math.nan, None)),
 ])  # fmt: skip
