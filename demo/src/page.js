@@ -8,7 +8,7 @@ import { compute, draw, element, exclude, locate, showObjects, showStatus, size,
 /** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
 
-/** Whether an activity runs; if so, say what to do first. */
+/** Return whether an activity runs, and tell the user what to do first. */
 function isBusy() {
   if (state.activity) showStatus(BUSY[state.activity.name], true);
   return state.activity !== null;
@@ -136,8 +136,10 @@ async function main() {
     compute.value = 'gpu';
   }
   const sample = await fetch('sample.webm').then((answer) => (answer.ok ? answer.blob() : null)).catch(() => null);
-  if (sample) await openVideo(sample, 'sample.webm');
-  else showStatus('sample.webm: cannot be fetched; open your own video', true);
+  if (!state.video && !state.activity) { // else the user has opened a video meanwhile
+    if (sample) await openVideo(sample, 'sample.webm');
+    else showStatus('sample.webm: cannot be fetched; open your own video', true);
+  }
   await loadModel();
 }
 
