@@ -37,7 +37,7 @@ class StoredFrame:
     relevance: float | None = None
     """running mean; None before the first update"""
     updates: int = 0
-    """number of times the frame was scored, counting the one that stored it"""
+    """number of times the frame was scored, including when it was stored"""
 
     def update_relevance(self, newest: float) -> "StoredFrame":
         """Return the frame with its relevance to the newest frame in the running mean."""
@@ -52,7 +52,7 @@ class Group:
     Short-term memory is one earlier frame. Long-term memory holds reference frames, which are those with a mask, and
     some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
-    * ``bounded_fifo``: the oldest. With ``newest: 0``, no tracked frame is stored (exported for ``first_frame``).
+    * ``bounded_fifo``: the oldest. With ``newest: 0``, as exported for ``first_frame``, no tracked frame is stored.
     * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, scoring starts before memory is full.
 
     Nothing is changed in place, so a ``copy`` is independent.
