@@ -26,7 +26,7 @@ class Graphs:
         """Load the folder that ``aotlab export`` wrote.
 
         ``provider``: one of `PROVIDERS`. ``threads``: number of CPU threads; None: one per core. Raises `InputError` if
-        a file is changed, damaged or missing, the provider is not available, or memory is too small.
+        a file is changed, damaged or missing, or onnxruntime cannot load the graphs with the provider.
         """
         description, self._sessions = load_export(folder, provider, threads)
         self.providers: list[str] = self._sessions["encode"].get_providers()  # preferred ones first
