@@ -130,7 +130,7 @@ class Group:
         self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
     def _update_scores(self, relevance: np.ndarray) -> np.ndarray | None:
-        """Update frames with their relevance T to the newest frame; return scores T, None if it has no objects."""
+        """Update the running means of T frames; return their scores, or None if the newest frame has no objects."""
         has_objects = relevance.any()
         newest = relevance.tolist() if has_objects else [1 / len(relevance)] * len(relevance)
         self.long = list(map(StoredFrame.update_relevance, self.long, newest))

@@ -80,10 +80,10 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1, 255: object 255); where it is 0, objects absent from the mask keep
-                their predicted pixels. Later masks may add objects.
-            prompts: prompts by object id, or one point (x, y) each; their masks replace those of their objects in
-                ``mask`` and never overwrite other objects in it.
+            mask: H×W object ids; True is object 1, and 255 is object 255. Later masks may add objects. Where they are
+                0, objects absent from the mask keep their predicted pixels.
+            prompts: prompts by object id, or one point (x, y) each. The segmented objects replace those of ``mask``
+                with the same ids, and never overwrite its other objects.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.

@@ -18,7 +18,7 @@ STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 
 
 def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts | None, mask: np.ndarray) -> np.ndarray:
-    """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
+    """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
     if prompts is None or (isinstance(prompts, Mapping) and not prompts):
         return mask
     prediction = segment_prompts(graphs, frame, prompts, mask)
@@ -32,7 +32,7 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     """Segment objects of a frame from prompts by object id.
 
     The coarse pass sees a crop around the box, or the whole frame. The second pass sees a crop around the object, and
-    its outlines follow the edges of the image. ``mask``: object ids H×W, of which those without a prompt are excluded.
+    its outlines follow the edges of the image. ``mask``: object ids H×W; objects without a prompt keep their pixels.
     """
     checked = check_prompts(prompts, frame.shape[:2])
     advice = "give a mask, or export the bundled weights without --no-prompts"
