@@ -188,11 +188,8 @@ export async function track() {
 
 export async function play() {
   const { activity, video } = state;
-  if (activity?.name === 'play') {
-    cancel();
-    return;
-  }
-  if (!video) return;
+  if (activity?.name === 'play') cancel();
+  if (activity || !video) return;
   await runActivity('play', async (signal) => {
     let index = state.position + 1 < video.timestamps.length ? state.position : 0;
     const [begin, start] = [performance.now(), video.timestamps[index]];
