@@ -4,9 +4,7 @@ import { LabelStore } from './labels.js';
 import { Model } from './model.js';
 import { CANCELED, remember, state, takeSnapshot } from './state.js';
 import { HEIGHT, Video, WIDTH } from './video.js';
-import {
-  compute, draw, element, progress, show, showError, showObjects, showProgress, showStatus, size, updateControls,
-} from './view.js';
+import { compute, draw, element, progress, show, showObjects, showProgress, showStatus, size, updateControls } from './view.js';
 import { describeCount, describeError } from './words.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
@@ -28,7 +26,7 @@ export async function runActivity(name, run) {
     const status = await run(signal);
     if (!signal.aborted) showStatus(status);
   } catch (error) {
-    if (!signal.aborted) showError(error);
+    if (!signal.aborted) showStatus(describeError(error), true);
   }
   if (state.activity === activity) state.activity = null;
   updateControls();
@@ -114,7 +112,7 @@ export async function seek(index) {
   try {
     for await (const image of state.video.read(index, index + 1)) if (!signal.aborted) show(index, image);
   } catch (error) {
-    if (!signal.aborted) showError(error);
+    if (!signal.aborted) showStatus(describeError(error), true);
   }
 }
 
@@ -190,11 +188,8 @@ export async function track() {
 
 export async function play() {
   const { activity, video } = state;
-  if (activity?.name === 'play') {
-    cancel();
-    return;
-  }
-  if (!video) return;
+  if (activity?.name === 'play') cancel();
+  if (activity || !video) return;
   await runActivity('play', async (signal) => {
     let index = state.position + 1 < video.timestamps.length ? state.position : 0;
     const [begin, start] = [performance.now(), video.timestamps[index]];

@@ -25,7 +25,7 @@ export async function saveMasks() {
     /** @type {Record<string, [Uint8Array, {level: 0}]>} */
     const files = {};
     for (const index of [...store.frames.keys()].sort((first, second) => first - second)) {
-      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), WIDTH, video.content, [video.width, video.height]);
+      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), WIDTH, video.content, video.size);
       files[`${String(index).padStart(5, '0')}.png`] = [png, { level: 0 }];
       showStatus(`Writing masks: ${Object.keys(files).length} of ${store.frames.size}`);
       await new Promise((resolve) => setTimeout(resolve));

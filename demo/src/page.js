@@ -8,13 +8,14 @@ import { compute, draw, element, exclude, locate, showObjects, showStatus, size,
 /** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
 
-/** Whether an activity runs; if so, say what to do first. */
+/** Return whether an activity runs, and tell the user what to do first. */
 function isBusy() {
   if (state.activity) showStatus(BUSY[state.activity.name], true);
   return state.activity !== null;
 }
 
-function listen() {
+/** Mark objects with boxes and clicks on the shown frame. */
+function listenToPointer() {
   view.addEventListener('pointerdown', (event) => {
     if (event.button || !event.isPrimary || isBusy()) return;
     if (!state.video || !state.model?.backend) {
@@ -49,6 +50,9 @@ function listen() {
     else if (Math.max(width, height) < MIN_DRAG) segment(removes ? { negative: [point] } : { positive: [point] });
     else showStatus('The box is too narrow: drag diagonally across the object, or click on it', true);
   });
+}
+
+function listenToControls() {
   slider.addEventListener('input', () => {
     if (state.activity?.name === 'play') cancel();
     seek(Number(slider.value));
@@ -70,6 +74,10 @@ function listen() {
   for (const [id, action] of actions) element(id).addEventListener('click', action);
   size.addEventListener('change', reload);
   compute.addEventListener('change', reload);
+}
+
+/** Open videos that are chosen or dropped; ask before the page is left with masks that were not downloaded. */
+function listenToFiles() {
   const file = /** @type {HTMLInputElement} */ (element('file'));
   file.addEventListener('change', () => {
     const chosen = file.files?.[0];
@@ -127,7 +135,9 @@ async function main() {
     return;
   }
   await isolate();
-  listen();
+  listenToPointer();
+  listenToControls();
+  listenToFiles();
   showObjects();
   // onnxruntime's smaller and faster WebGPU build needs JavaScript promise integration
   const gpu = 'Suspending' in WebAssembly && /** @type {any} */ (navigator).gpu;
@@ -136,8 +146,10 @@ async function main() {
     compute.value = 'gpu';
   }
   const sample = await fetch('sample.webm').then((answer) => (answer.ok ? answer.blob() : null)).catch(() => null);
-  if (sample) await openVideo(sample, 'sample.webm');
-  else showStatus('sample.webm: cannot be fetched; open your own video', true);
+  if (!state.video && !state.activity) { // else the user has opened a video meanwhile
+    if (sample) await openVideo(sample, 'sample.webm');
+    else showStatus('sample.webm: cannot be fetched; open your own video', true);
+  }
   await loadModel();
 }
 

@@ -124,7 +124,7 @@ function boxCorners([left, top, width, height]) {
 }
 
 /**
- * Return points that the crop of an object holds; the rough mask H×W counts without a box.
+ * Return points that the crop must contain: positive points with the box or, without a box, with the rough mask H×W.
  * @param {Prompt} prompt
  * @param {Float32Array} [rough]
  * @param {number} width of the rough mask

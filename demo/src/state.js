@@ -53,7 +53,7 @@ export const state = {
   drag: null,
   /** Running activity. @type {{name: Activity, controller: AbortController} | null} */
   activity: null,
-  /** Ends the decoding of a frame to show. */
+  /** Cancels the decoding of the frame that the slider chose. */
   seeking: new AbortController(),
 };
 

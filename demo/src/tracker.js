@@ -209,14 +209,14 @@ class Memory {
     this.frames = [];
     /** Inputs of `propagate`. @type {Tensors} */
     this.inputs = {};
-    this.sinceStored = 0;
+    /** Number of tracked frames. */
+    this.trackedFrames = 0;
   }
 
   /** Store a tracked frame. @param {Tensors} memory of `memorize` */
   add(memory) {
-    this.sinceStored += 1;
-    const long = this.sinceStored >= this.settings.every;
-    if (long) this.sinceStored = 0;
+    this.trackedFrames += 1;
+    const long = this.trackedFrames % this.settings.every === 0;
     const capacity = Math.min(this.settings.frames, 1 + this.settings.newest);
     if (long && this.frames.length >= capacity) this.frames.splice(1, 1);
     this.store(memory, long && capacity > 1);

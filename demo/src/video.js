@@ -22,13 +22,12 @@ export class Video {
    * @param {[number, number]} size width and height in pixels
    * @param {[number, number]} shownSize width and height as shown, which differ if pixels are not square
    */
-  constructor(name, sink, timestamps, truncated, [width, height], [shownWidth, shownHeight]) {
+  constructor(name, sink, timestamps, truncated, size, [shownWidth, shownHeight]) {
     this.name = name;
     this.sink = sink;
     this.timestamps = timestamps;
     this.truncated = truncated;
-    this.width = width;
-    this.height = height;
+    this.size = size;
     const scale = Math.min(WIDTH / shownWidth, HEIGHT / shownHeight);
     const [contentWidth, contentHeight] = [Math.round(shownWidth * scale), Math.round(shownHeight * scale)];
     /** The part of a frame without bars. */

@@ -3,7 +3,6 @@
 import { COLORS, drawOverlay } from './labels.js';
 import { CANCELED, state } from './state.js';
 import { HEIGHT, WIDTH } from './video.js';
-import { describeError } from './words.js';
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 export const element = (id) => /** @type {T} */ (document.getElementById(id));
@@ -19,11 +18,6 @@ export const progress = /** @type {HTMLProgressElement} */ (element('progress'))
 export function showStatus(text, failed = false) {
   element('status').textContent = text;
   element('status').classList.toggle('error', failed);
-}
-
-/** @param {unknown} error */
-export function showError(error) {
-  showStatus(describeError(error), true);
 }
 
 /** @param {import('./worker.js').Progress} loaded */

@@ -717,6 +717,21 @@ def test_missing_sample_named(open_page, portrait):
     mark(tab, (345, 135), (509, 297))
 
 
+def test_sample_does_not_replace_an_opened_video(open_page, portrait):
+    tab = open_page(
+        FAKE_MODEL,
+        PLAIN_SERVER,
+        "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
+        " ? new Promise((resolve) => { window.answer = () => resolve(real(url)); }) : real(url, ...rest)",
+    )
+    tab.wait_for_function("typeof answer === 'function'")
+    tab.set_input_files("#file", portrait)
+    wait_status(tab, "6 frames")
+    tab.evaluate("answer()")
+    wait_status(tab, "Ready")
+    assert tab.inner_text("#position") == "1 / 6"
+
+
 @pytest.mark.parametrize("size", build.SIZES)
 def test_speed_is_shown(open_page, site, size):
     """The table of docs/howto/demo.md: ``pytest demo/tests -m slow -k speed -s``."""

@@ -27,20 +27,17 @@ def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | No
             objects.
     """
     video = read_video("calibration", images, masks)
-    clip = []
+    clip, sizes = [], set()
     for index, path in sorted(match_masks(video.frames, video.annotations).items())[:length]:
         frame = read_image(video.frames[index])
-        clip.append((frame, read_mask(path, size=frame.shape[:2])))
+        mask = read_mask(path, size=frame.shape[:2])
+        sizes.add(f"{frame.shape[1]}×{frame.shape[0]}")
+        if size is not None:
+            frame = np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
+            mask = resize_labels(mask, size)
+        clip.append((frame, mask))
     require(len(clip) > 1, f"{masks}: expected masks for at least 2 frames of {images}")
-    sizes = " and ".join(sorted({f"{frame.shape[1]}×{frame.shape[0]}" for frame, _ in clip}))
-    require(" " not in sizes, f"{images}: expected frames of one size, got {sizes}; resize them")
+    names = " and ".join(sorted(sizes))
+    require(len(sizes) == 1, f"{images}: expected frames of one size, got {names}; resize them")
     require(clip[0][1].any(), f"{masks}: the first mask has no objects; start with one that has")
-    if size is None:
-        return clip
-    return [
-        (
-            np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC)),
-            resize_labels(mask, size),
-        )
-        for frame, mask in clip
-    ]
+    return clip

@@ -28,7 +28,7 @@ MIN_SHARED_BYTES = 1024
 
 @contextmanager
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder whose files are in ``folder``, a resolved path, if the block succeeds.
+    """Yield a temporary folder; if the block succeeds, its files are moved to ``folder``, a resolved path.
 
     An empty ``folder`` is filled, because the current folder or a mounted one cannot be replaced. ``force``: replace an
     earlier export, which is kept if the block fails. Raises InputError if the folder contains other files or cannot be

@@ -9,6 +9,7 @@ be exported if the states of their blocks are NamedTuples of tensors.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -104,10 +105,9 @@ def _compute_relevance(
     memory_0_long_key: Tensor,
     logits: Tensor,
     sizes: list[tuple[int, int]],
-    tokens: int,
 ) -> dict[str, Any]:
-    """Compute each stored frame's share of the foreground's attention, T; a stored frame has ``tokens`` keys."""
-    frames = memory_0_long_key.shape[1] // tokens
+    """Compute each stored frame's share of the foreground's attention, T."""
+    frames = memory_0_long_key.shape[1] // math.prod(sizes[0])
     propagated = PropagatedFrame([], states, sizes)
     frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
     return {"relevance": frame_relevance.shares}
@@ -210,7 +210,6 @@ def build_graphs(
                 memory_0_long_key=memory[0].long.key,
                 logits=decode.results["logits"],
                 sizes=sizes,
-                tokens=memory[0].long.key.shape[1] // EXAMPLE_FRAMES,
             )
         return graphs
 

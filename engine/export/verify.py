@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,10 +94,10 @@ def verify_export(
         labels = prediction.labels, np.asarray(expected.labels)
         equal.append(float((labels[0] == labels[1]).mean()))
         regions.extend([region_similarity(mask == i, predicted == i) for predicted in labels] for i in ids)
-    medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
-    return Agreement(
-        float(np.max(differences)), statistics.mean(equal), *np.mean(regions, axis=0).tolist(), *medians
-    )
+    exported_j, pytorch_j = np.mean(regions, axis=0).tolist()
+    exported_seconds, pytorch_seconds = np.median(seconds, axis=0).tolist()
+    difference, equal_share = float(np.max(differences)), float(np.mean(equal))
+    return Agreement(difference, equal_share, exported_j, pytorch_j, exported_seconds, pytorch_seconds)
 
 
 def require_agreement(agreement: Agreement, *, half: bool, max_loss: float | None) -> None:

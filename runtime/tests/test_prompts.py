@@ -1,6 +1,7 @@
 """The runtime's prompts compared with the framework's: equal crops, planes and masks, rejected prompts."""
 
 import json
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -196,6 +197,17 @@ def test_pixels_far_from_few_parts_equal_framework(parts, point):
     for part in parts:
         mask[part] = True
     assert_same_pixels_are_far(mask, point)
+
+
+def test_parts_behind_another_object_are_far():
+    outputs = dict.fromkeys(("logits", "refined_logits"), np.ones((40, 60), np.float32))
+    graphs = Mock(prompting=PROMPTING, align_corners=True, stride=16, temperature=1)
+    graphs.prompt.return_value = outputs
+    mask = np.zeros((40, 60), int)
+    mask[:, 10:50] = 7
+    labels = segment.segment_prompts(graphs, np.zeros((40, 60, 3), np.uint8), {1: (5, 20)}, mask).labels
+    assert (labels[:, :10] == 1).all()
+    assert not labels[:, 10:].any()
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ memory_options = option_group(
         sets="memory.policy",
         metavar="POLICY",
         type=Choice(POLICIES),
-        help=f"sets memory.policy: {', '.join(POLICIES)} (default: from the config; track, annotate and vot replace "
-        "every_nth with restricted)",
+        help=f"sets memory.policy: {', '.join(POLICIES)} (default: from the config; track, annotate, vot and "
+        "export replace every_nth with restricted)",
     ),
     option(
         "--memory-frames",

@@ -1,4 +1,4 @@
-"""Checks of an export's files, and onnxruntime's sessions of its graphs."""
+"""Loading of exports: checks of their files, sessions of onnxruntime."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ PROVIDERS = {
     "directml": ["DmlExecutionProvider", CPU],
     "openvino": ["OpenVINOExecutionProvider", CPU],
 }
-"""onnxruntime's execution providers by name; each runs the operators that those before it do not support"""
+"""onnxruntime's execution providers by name; an operator runs on the first that supports it"""
 
 
 def load_export(

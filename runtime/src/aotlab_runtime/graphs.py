@@ -26,20 +26,20 @@ class Graphs:
         """Load the folder that ``aotlab export`` wrote.
 
         ``provider``: one of `PROVIDERS`. ``threads``: number of CPU threads; None: one per core. Raises `InputError` if
-        a file is changed, damaged or missing, the provider is not available, or memory is too small.
+        a file is changed, damaged or missing, or onnxruntime cannot load the graphs with the provider.
         """
         description, self._sessions = load_export(folder, provider, threads)
         self.providers: list[str] = self._sessions["encode"].get_providers()  # preferred ones first
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
-        self.prompting: dict[str, float] = description["prompting"]  # settings; empty without the graph
+        self.prompting: dict[str, float] = description["prompting"]  # empty without a prompt network
         config = description["config"]
         model = config["model"]
         self.max_objects: int = model["max_objects"]  # M
         self.stride: int = model["stages"][0]["stride"]  # side of a token in pixels
-        self.align_corners: bool = model["align_corners"]  # in resizing, as in PyTorch's ``interpolate``
-        self.temperature: float = config["confidence_temperature"]  # of `Prediction`
-        self.memory = config["memory"]  # `MemorySettings` of each `Group`
+        self.align_corners: bool = model["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
+        self.temperature: float = config["confidence_temperature"]  # divides logits in `confidence`
+        self.memory = config["memory"]  # `MemorySettings` of groups
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
@@ -60,8 +60,8 @@ class Graphs:
     def assign_identities(self, masks: np.ndarray) -> Tensors:
         """Embed the objects of a frame, masks 1×(1+M)×H'×W', one-hot with the background first (section 4.1).
 
-        Returns ``id_embeddings_0``: E, 1×L×C. An identity is a learned 17×17 kernel of vectors (16×16 if corners are
-        not aligned), and E a convolution of the masks with stride 16: a token sums the vectors of the pixels around it.
+        Returns ``id_embeddings_0``: E, 1×L×C. Each identity has a learned 17×17 kernel of vectors (16×16 if corners
+        are not aligned). E is a convolution of the masks with stride 16, so a token sums vectors of pixels around it.
         """
         return self.run("assign_identities", {"masks": masks})
 

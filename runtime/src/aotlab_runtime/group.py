@@ -37,7 +37,7 @@ class StoredFrame:
     relevance: float | None = None
     """running mean; None before the first update"""
     updates: int = 0
-    """number of times the frame was scored, counting the one that stored it"""
+    """number of times the frame was scored, including when it was stored"""
 
     def update_relevance(self, newest: float) -> "StoredFrame":
         """Return the frame with its relevance to the newest frame in the running mean."""
@@ -52,7 +52,7 @@ class Group:
     Short-term memory is one earlier frame. Long-term memory holds reference frames, which are those with a mask, and
     some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
-    * ``bounded_fifo``: the oldest. With ``newest: 0``, no tracked frame is stored (exported for ``first_frame``).
+    * ``bounded_fifo``: the oldest. With ``newest: 0``, as exported for ``first_frame``, no tracked frame is stored.
     * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, scoring starts before memory is full.
 
     Nothing is changed in place, so a ``copy`` is independent.
@@ -130,7 +130,7 @@ class Group:
         self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
     def _update_scores(self, relevance: np.ndarray) -> np.ndarray | None:
-        """Update frames with their relevance T to the newest frame; return scores T, None if it has no objects."""
+        """Update the running means of T frames; return their scores, or None if the newest frame has no objects."""
         has_objects = relevance.any()
         newest = relevance.tolist() if has_objects else [1 / len(relevance)] * len(relevance)
         self.long = list(map(StoredFrame.update_relevance, self.long, newest))

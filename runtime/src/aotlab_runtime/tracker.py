@@ -33,7 +33,7 @@ from aotlab_runtime.state import pack_state, unpack_state
 log = logging.getLogger(__name__)
 
 LOGIT_OUTSIDE = np.float32(-1e10)
-"""logit of all channels but the given one on a frame with a mask: its probability is 1, as is the confidence"""
+"""logit of the channels that a mask excludes; the channel that it gives a pixel has probability 1"""
 
 
 class Tracker:
@@ -80,18 +80,17 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids (bool: object 1, 255: object 255); where it is 0, objects absent from the mask keep
-                their predicted pixels. Later masks may add objects.
-            prompts: prompts by object id, or one point (x, y) each; their masks replace those of their objects in
-                ``mask`` and never overwrite other objects in it.
+            mask: H×W object ids; True is object 1, and 255 is object 255. Later masks may add objects. Where they are
+                0, objects absent from the mask keep their predicted pixels.
+            prompts: prompts by object id, or one point (x, y) each. The segmented objects replace those of ``mask``
+                with the same ids, and never overwrite its other objects.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.
         """
         image = check_frame(frame, self._frame_shape)
         object_mask = np.zeros(image.shape[:2], int) if mask is None else check_mask(mask, image)
-        if prompts is not None:
-            object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
+        object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
         has_objects = object_mask.any()
         if mask is not None and not has_objects and not self.groups:
             raise InputError("mask is empty: give ids above 0 where the objects are")
@@ -119,9 +118,7 @@ class Tracker:
         """Stop tracking an object: it disappears from the next frame; its id can be reused."""
         if not is_integer_between(object_id, 1) or object_id not in self.ids:
             raise InputError(f"forget: object {shorten(repr(object_id))} is not tracked")
-        for (
-            group
-        ) in self.groups:  # the identity stays reserved as long as the group, whose stored frames contain it
+        for group in self.groups:  # stored frames contain the identity, so it stays reserved
             group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
         self.groups = [group for group in self.groups if any(group.ids)]
 

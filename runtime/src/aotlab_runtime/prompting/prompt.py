@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 OUTSIDE = "outside the image of {width}×{height}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box that extends farther outside the image, as a share of its side, was probably given as two corners."""
+"""largest share of a box's side outside the image without a warning; beyond it, corners were probably given"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 
 
 def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts | None, mask: np.ndarray) -> np.ndarray:
-    """Return a mask H×W with the objects of prompts in place of their pixels in it; other objects keep theirs."""
+    """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
     if prompts is None or (isinstance(prompts, Mapping) and not prompts):
         return mask
     prediction = segment_prompts(graphs, frame, prompts, mask)
@@ -32,38 +32,31 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     """Segment objects of a frame from prompts by object id.
 
     The coarse pass sees a crop around the box, or the whole frame. The second pass sees a crop around the object, and
-    its outlines follow the edges of the image. ``mask``: object ids H×W, of which those without a prompt are excluded.
+    its outlines follow the edges of the image. ``mask``: object ids H×W; objects without a prompt keep their pixels.
     """
     checked = check_prompts(prompts, frame.shape[:2])
     advice = "give a mask, or export the bundled weights without --no-prompts"
     require(graphs.prompting, f"this export has no prompt network; {advice}")
-    settings, lowest = graphs.prompting, graphs.prompting["excluded_logit"]
-    forbidden, no_mask = ~np.isin(mask, [0, *checked]), np.zeros(mask.shape, np.float32)
-    logits = np.full((len(checked), *mask.shape), lowest, np.float32)
-    for channel, prompt in zip(logits, checked.values(), strict=True):  # the coarse pass
+    settings, excluded = graphs.prompting, graphs.prompting["excluded_logit"]
+    other_objects, no_mask = ~np.isin(mask, [0, *checked]), np.zeros(mask.shape, np.float32)
+    coarse, refined = np.full((2, len(checked), *mask.shape), excluded, np.float32)
+    for logits, prompt in zip(coarse, checked.values(), strict=True):
         crop, edge = np.s_[0 : mask.shape[0], 0 : mask.shape[1]], settings["frame_edge"]
         if prompt.box is not None:
             crop = find_crop(prompt, no_mask, settings["coarse_margin"], settings["min_crop"])
             edge = settings["crop_edge"]
-        channel[crop] = segment_crop(graphs, frame, prompt, no_mask, crop, edge)["logits"]
-    logits[:, forbidden] = lowest
-    rough_masks = draw_rough_masks(logits)
-    logits[:] = lowest
-    for channel, prompt, rough_mask in zip(logits, checked.values(), rough_masks, strict=True):
+        logits[crop] = segment_crop(graphs, frame, prompt, no_mask, crop, edge)["logits"]
+    coarse[:, other_objects] = excluded
+    strongest = coarse.max(0)
+    is_overlap = (coarse < strongest) & (strongest > 0)  # another object is more probable
+    rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse)))
+    for logits, prompt, rough_mask in zip(refined, checked.values(), rough_masks, strict=True):
         crop = find_crop(prompt, rough_mask, settings["refine_margin"], settings["min_crop"])
         outputs = segment_crop(graphs, frame, prompt, rough_mask, crop, settings["crop_edge"])
-        channel[crop] = outputs["refined_logits"]
-        channel[forbidden] = lowest
-        channel[find_far_pixels(channel > 0, prompt, settings)] = lowest
-    logits = np.concatenate([-logits.max(0, keepdims=True), logits])
-    return Prediction((*checked,), logits, graphs.temperature)
-
-
-def draw_rough_masks(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities n×H×W of objects with these logits, 0 where another object is more probable."""
-    strongest = logits.max(0)
-    is_overlap = (logits < strongest) & (strongest > 0)
-    return np.where(is_overlap, 0, 1 / (1 + np.exp(-logits)))
+        logits[crop] = outputs["refined_logits"]
+        logits[other_objects] = excluded
+        logits[find_far_pixels(logits > 0, prompt, settings)] = excluded
+    return Prediction((*checked,), np.concatenate([-refined.max(0)[None], refined]), graphs.temperature)
 
 
 def segment_crop(
@@ -82,7 +75,7 @@ def segment_crop(
 
 
 def find_crop(prompt: CheckedPrompt, mask: np.ndarray, margin: float, min_side: float) -> Crop:
-    """Find the rows and columns around positive points and a box, else a rough mask; square where the frame allows.
+    """Find the crop around positive points and the box or, without a box, the rough mask; square if it fits.
 
     ``margin``: on each side, as a fraction of the object's longer side.
     """
@@ -155,9 +148,7 @@ def label_components(mask: np.ndarray) -> np.ndarray:
         contact_pairs.append([runs[contacts], below[contacts]])
     pairs = np.concatenate(contact_pairs, axis=1)
     parents = np.arange(runs.max() + 1)
-    while (
-        parents[pairs[0]] != parents[pairs[1]]
-    ).any():  # each run takes the smallest number that it reaches
+    while (parents[pairs[0]] != parents[pairs[1]]).any():  # each run takes the smallest number it touches
         np.minimum.at(parents, parents[pairs].max(0), parents[pairs].min(0))
         parents = parents[parents]
     return parents[runs][1:-1, 1:-1]
