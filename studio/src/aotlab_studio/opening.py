@@ -132,7 +132,7 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
     drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
-    for index in inputs.frames:
+    for index in (index for index in inputs.frames if first <= index <= last):
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
         drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}

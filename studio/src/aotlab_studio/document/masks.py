@@ -183,8 +183,8 @@ class TrackedMaskStore:
         """Return the scores of the masks of a frame by their digest, measured once."""
 
         def load() -> dict[int, Score]:
-            if content := self._database.read_content("scores", digest):
-                return decode_scores(content)
+            with suppress(ValueError):  # missing or damaged
+                return decode_scores(self._database.read_content("scores", digest))
             scores = measure()
             self._new_scores[digest] = msgspec.json.encode(scores)
             return scores

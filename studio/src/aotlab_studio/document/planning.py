@@ -53,7 +53,7 @@ def plan_request(
     if snapshot.objects and not object_ids:
         raise InputError("tracking: all objects are locked; unlock one first")
     frames = sorted({start, *(index for index in snapshot.drawn_frames if first <= index <= last)})
-    references = [index for index in frames if snapshot.labels(index).any()]
+    references = [index for index in frames if np.isin(snapshot.labels(index), [*object_ids]).any()]
     if direction == "forward":
         references = [index for index in references if index >= start][:1]
         first = references[0] + 1 if references else first
