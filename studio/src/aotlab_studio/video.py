@@ -18,7 +18,7 @@ MAX_NEAREST_DISTANCE = 12
 JPEG_QUALITY = 90
 
 Levels = str | tuple[float, float] | None
-"""levels of images as in `open_frames`"""
+"""argument ``levels`` of `open_frames`"""
 
 
 class FrameStore:

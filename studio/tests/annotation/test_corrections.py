@@ -392,8 +392,10 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
     run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
     wait_until_propagated(session)
+    tracker = hold(session, 0)
     run_action(session, {"do": "reset_frame", "frame": 5})
     assert session.document.snapshot.list_outdated() == [(1, 8)]
+    tracker.allow()
     wait_until_propagated(session)
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()

@@ -18,7 +18,6 @@ from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
 from aotlab_studio.document.objects import (
-    MAX_OBJECTS,
     Attributes,
     Color,
     ObjectInfo,
@@ -96,9 +95,8 @@ def edit_mask(
                 return EditResult(object_id)
         objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
-            item = _make_object(document)
-            object_id = item.id
-            objects[object_id] = item
+            object_id = document.make_object_id()
+            objects[object_id] = make_object(object_id)
         masks = {object_id: document.masks.encode(after, new_pngs)}
         for key in drawn_masks.keys() - {object_id}:  # others that were only tracked stay so
             drawn, digest = document.masks.read(drawn_masks[key]), drawn_masks[key]
@@ -194,9 +192,9 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Ed
 def add_object(document: Document) -> EditResult:
     """Add an object; raise `InputError` if there are too many."""
     with document.lock:
-        item = _make_object(document)
-        document.edit("new object", Changes(objects={item.id: item}))
-        return EditResult(item.id)
+        object_id = document.make_object_id()
+        document.edit("new object", Changes(objects={object_id: make_object(object_id)}))
+        return EditResult(object_id)
 
 
 def change_object(
@@ -310,12 +308,6 @@ def set_range(
 
 def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
     return lambda mask: mask & ~area if erase else mask | area
-
-
-def _make_object(document: Document) -> ObjectInfo:
-    if len(document.snapshot.objects) >= MAX_OBJECTS:
-        raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
-    return make_object(document.make_object_id())
 
 
 EDITS: Sequence[Callable[..., Any]] = (

@@ -29,12 +29,11 @@ RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
 class StoredVideo(Struct, omit_defaults=True):
-    """The video of a project."""
+    """The video of a project, with the number of its frames."""
 
     path: str
     """relative to the project, unless it is on another drive of Windows"""
     count: NonNegativeInt
-    """number of frames"""
     size: tuple[NonNegativeInt, NonNegativeInt]
     """height and width"""
     source: dict[str, Any]

@@ -52,10 +52,8 @@ class Snapshot:
         for newest in layer_ids.values():
             newest[frame] = 0
         snapshot = self.with_state(self.state)
-        snapshot.__dict__["drawn_frames"] = self.drawn_frames  # cached properties
-        snapshot.__dict__["visible_layers"] = snapshot._find_visible_layers(
-            layer_ids, range(frame, frame + 1)
-        )
+        snapshot.drawn_frames = self.drawn_frames
+        snapshot.visible_layers = snapshot._find_visible_layers(layer_ids, range(frame, frame + 1))
         return snapshot
 
     @property
