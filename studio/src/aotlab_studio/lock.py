@@ -112,7 +112,7 @@ class FolderLock:
         raise InputError(f"{self._folder}: in use by {owner or 'another program'}; {remedy}")
 
     def _touch_lease(self) -> bool:
-        """Touch the lease unless it is another program's, for which return False; an unreadable one counts as held."""
+        """Touch the lease; return False if it is another program's. An unreadable lease counts as held."""
         with suppress(OSError, ValueError):
             if _read_lease(self._lease).token != self.owner.token:
                 return False

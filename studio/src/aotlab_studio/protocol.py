@@ -38,7 +38,7 @@ class LoadedMasks(Struct, frozen=True):
     losses: dict[int, int]
     """pixels taken from objects that are not in the file, by object id"""
     step: int
-    """the last entry that is not undone"""
+    """the last step that is not undone"""
     unchanged: list[int] = []
     """locked and hidden objects in the file, or under its masks"""
 
@@ -169,7 +169,7 @@ class Answer(Struct, frozen=True):
     result: Any
     revision: int
     step: int
-    """the last entry that is not undone; 0: none"""
+    """the last step that is not undone; 0: none"""
 
 
 class Failure(Struct, frozen=True):

@@ -36,11 +36,8 @@ READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM reco
 class Database:
     """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
 
-    Use `open` or `open_for_writing`. All methods raise `InputError` if the project cannot be read or written.
-
-    Args:
-        folder: project folder.
-        folder_lock: lock of the folder, released with the database; None: the database is only read.
+    Use `open` to read it, or `open_for_writing`, which locks its folder. All methods raise `InputError` if the project
+    cannot be read or written.
     """
 
     def __init__(self, folder: Path, folder_lock: FolderLock | None) -> None:

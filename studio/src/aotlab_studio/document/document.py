@@ -47,20 +47,15 @@ class Actor:
 class Document:
     """Masks and objects of a video, and everything that was ever done to them. Thread-safe.
 
-    It appends to the log and to layers; `snapshot` reads them.
-
-    Args:
-        database: tables of the project, released with the document.
-        frames: the video; None: its stored size and number of frames, for a document that is only read.
-
-    A damaged project raises `InputError`.
+    It appends to the log and to layers; `snapshot` reads them. A damaged project raises `InputError`. Without
+    ``frames``, the document can only be read; see `read`.
     """
 
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """folder with the output of `aotlab track` that is corrected, if it exists"""
+        """folder of `aotlab track` whose masks are corrected; it may be missing"""
         self._video = video = frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
@@ -138,7 +133,7 @@ class Document:
 
     @property
     def conflict(self) -> str:
-        """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
+        """Warning that the video was tracked again after the edits; empty otherwise, and with a final status."""
         if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
             return ""
         problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
@@ -179,8 +174,7 @@ class Document:
     ) -> None:
         """Append an edit as `edit`, with corrections of the objects whose drawn masks it changes."""
         with self.lock:
-            before = self.snapshot
-            after = before.with_state(before.state.apply(values))
+            before, after = self.snapshot, self.snapshot.with_changes(values)
             layers = plan_corrections(before, after, sorted(values.drawn_masks))
             layers_by_id = dict(enumerate(layers, self.make_layer_id()))
             self.edit(title, msgspec.structs.replace(values, layers=layers_by_id), frame, new_pngs)
@@ -366,7 +360,7 @@ class Document:
         self.log.append(*signed, new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes) -> None:
-        """Send the events of values that were set, or set back."""
+        """Notify all listeners of values that were set or restored."""
         self.emit_state()
         for index in sorted(changed.drawn_masks):
             self._emit_frame(index)

@@ -69,15 +69,10 @@ def edit_mask(
     *,
     require_change: bool = False,
 ) -> EditResult:
-    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
+    """Draw the mask of one object on a frame, None: a new object, added in the same step.
 
-    Args:
-        object_id: the object; None: a new object, added in the same step.
-        edit: returns the new mask.
-        require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
-
-    Raises:
-        InputError: no such frame, a new object without a pixel, no change, or see `require_editable`.
+    Other objects lose the pixels it gains, unless they are locked or hidden. An edit that changes no pixel makes a
+    tracked mask a drawn one or, with ``require_change``, raises `InputError`, like a new object without a pixel.
     """
     with document.lock:
         if object_id is not None:
@@ -152,10 +147,11 @@ def reset_frame(document: Document, frame: int) -> None:
         masks = snapshot.drawn_masks(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
-            problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
-            raise InputError(f"reset frame: {problem}; nothing was changed")
+            raise InputError(
+                f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects"
+            )
         changes, covers_locked = Changes(drawn_masks={frame: protected or None}), False
-        after = snapshot.with_state(snapshot.state.apply(changes))
+        after = snapshot.with_changes(changes)
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
@@ -171,8 +167,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
         mask = document.snapshot.labels(frame) == object_id
         piece = painting.find_part(mask, point)
         if piece is None:
-            problem = "the point is not on the object; click on the part that is to become a new one"
-            raise InputError(f"split: {problem}")
+            raise InputError("split: the point is not on the object; click on the part to split off")
         if (piece == mask).all():
             raise InputError("split: the object is in one piece; erase a gap between its parts first")
         return edit_mask(document, frame, None, lambda _: piece, "split object")

@@ -79,7 +79,7 @@ def find_project(path: Path) -> Path:
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
-    """Return the video and the project folder of a video, a folder of frames or a project; raise without the video."""
+    """Return the video and the project folder for the path of either; raise `InputError` if the video is missing."""
     if not has_project(path):
         if (path / PROJECT_FILE).is_file():
             raise InputError(f"{path}: not a project yet; open its video")

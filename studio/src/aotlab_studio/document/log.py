@@ -205,7 +205,11 @@ class Log:
         self.layer_steps: dict[int, int] = {}
         """step that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
-        self._load()
+        for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
+            with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY):
+                if number != self.size + 1:
+                    raise KeyError(f"record {number}")
+                self._apply(decode_record(content))
 
     @property
     def undo_step(self) -> int:
@@ -255,14 +259,6 @@ class Log:
             number = self.parents[number]
         of_versions = (self.state(version.step).layers for version in self.versions)
         return set().union(*of_versions, *(self.steps[step].values.layers for step in steps))
-
-    def _load(self) -> None:
-        for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
-            subject = f"{self._database.path}: record {self.size + 1}"
-            with sdk.reading(subject, DAMAGED_REMEDY):
-                if number != self.size + 1:
-                    raise KeyError(f"record {number}")
-                self._apply(decode_record(content))
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `LookupError` for an unknown step."""

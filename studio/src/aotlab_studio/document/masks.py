@@ -135,12 +135,7 @@ class TrackedLayer:
 
 
 class TrackedMaskStore:
-    """Tracked masks by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
-
-    Args:
-        size: height and width of the masks.
-        count: number of frames of the video.
-    """
+    """Tracked masks by layer, loaded on demand; all methods raise `InputError` if the project cannot be read."""
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self.count = database, size, count

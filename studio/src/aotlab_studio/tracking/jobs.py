@@ -119,7 +119,7 @@ class TrackingJob:
             self._ended.set()
 
     def _undo_empty_request(self) -> None:
-        """Undo a request that tracked no frame; after other edits, finish its layer, so that no frame is outdated."""
+        """Undo a request that tracked no frame, or if edits followed it, finish its layer: no frame is outdated."""
         document, is_kept = self._document, self.is_correction or self.stop_mode == "interrupt"
         is_kept = is_kept or bool(document.tracked_masks.open(self.layer_id).frames)
         if not (is_kept or document.cancel(document.log.layer_steps[self.layer_id])):
