@@ -56,7 +56,7 @@ class Document:
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """folder of `aotlab track` whose masks are corrected; it may be missing"""
-        self._video = video = frames or self.header.video
+        self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
@@ -112,8 +112,8 @@ class Document:
     @property
     def frames(self) -> FrameStore:
         """The video."""
-        assert isinstance(self._video, FrameStore)  # not a document that is only read
-        return self._video
+        assert self._frames is not None  # not a document that is only read
+        return self._frames
 
     @property
     def revision(self) -> int:
@@ -157,7 +157,7 @@ class Document:
         Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
         """
         with self.lock:
-            first, last = values.ranges.get("job", self.snapshot.editable_range) or (0, self._video.count - 1)
+            first, last = self.snapshot.with_changes(values).editable_range
             for index in values.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
