@@ -196,9 +196,9 @@ class TrackedMaskStore:
     def _load_layer(self, layer_id: int) -> TrackedLayer:
         layer = TrackedLayer(self.count)
         rows = "SELECT id, note FROM tracked_masks WHERE layer = ? ORDER BY id"
-        for row_id, metadata in self._database.query(rows, layer_id):
+        for row_id, note in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_tracked_masks(metadata), row_id=row_id))
+                layer.add(msgspec.structs.replace(decode_tracked_masks(note), row_id=row_id))
         return layer
 
     def read_png(self, masks: TrackedMasks) -> bytes:
@@ -210,10 +210,10 @@ class TrackedMaskStore:
         return content
 
     def _append(self, layer_id: int, masks: TrackedMasks, content: bytes) -> None:
-        layer, metadata = self.open(layer_id), msgspec.json.encode(masks)
-        decode_tracked_masks(metadata)  # check that it can be read back
+        layer, note = self.open(layer_id), msgspec.json.encode(masks)
+        decode_tracked_masks(note)  # check that it can be read back
         with self._database.transaction() as connection:
-            row = layer_id, metadata, content
+            row = layer_id, note, content
             row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
             scores, self._new_scores = self._new_scores, {}
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))

@@ -284,11 +284,11 @@ class Snapshot:
             return False
         waiting = self._tracked_masks.open(layer_id).missing.copy()
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
-        waiting[layer.reference_frame] &= is_passed
+        tracks_reference = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
+        waiting[layer.reference_frame] &= tracks_reference
         for key, newer in layers.items():
-            is_ignored = ignore_corrections and newer.kind == "correction"
-            if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
+            is_newer = key > layer_id and not (ignore_corrections and newer.kind == "correction")
+            if is_newer and object_ids <= {*newer.objects}:
                 waiting[newer.first : newer.last + 1] = False
         return bool(waiting.any())
 

@@ -50,7 +50,6 @@ class TrackingJob:
         self.done = self.overwritten_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
-        """error message, if it failed"""
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
@@ -119,11 +118,12 @@ class TrackingJob:
             self._ended.set()
 
     def _undo_empty_request(self) -> None:
-        """Undo a request that tracked no frame, or if edits followed it, finish its layer: no frame is outdated."""
-        document, is_kept = self._document, self.is_correction or self.stop_mode == "interrupt"
-        is_kept = is_kept or bool(document.tracked_masks.open(self.layer_id).frames)
-        if not (is_kept or document.cancel(document.log.layer_steps[self.layer_id])):
-            document.finish_layer(self.layer_id)
+        """Undo a request that tracked no frame. If edits followed it, finish its layer: no frame is outdated."""
+        document, may_resume = self._document, self.is_correction or self.stop_mode == "interrupt"
+        if not (may_resume or document.tracked_masks.open(self.layer_id).frames):
+            is_undone = document.cancel(document.log.layer_steps[self.layer_id])
+            if not is_undone:
+                document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
         """Track until the end or a stop."""
