@@ -92,7 +92,7 @@ def make_staging(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
-    """Yield a temporary folder inside another one, which is created, for the files of an export; see `replace_files`.
+    """Yield a temporary folder for the files of an export, inside its folder, which is created; see `replace_files`.
 
     An error of the system in the block becomes an `InputError`.
     """

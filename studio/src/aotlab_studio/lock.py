@@ -36,7 +36,7 @@ class LeaseOwner(msgspec.Struct, frozen=True):
 
 
 def read_owner(folder: Path) -> LeaseOwner | None:
-    """Return the program that holds a folder; None if its lease is missing, damaged or has expired."""
+    """Return the program that holds a folder; None if the lease is missing, damaged or expired."""
     try:
         owner = _read_lease(folder / LEASE)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as new:  # by the file system's clock
@@ -76,7 +76,7 @@ class FolderLock:
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder, unless unknown, into the lease; raise `InputError` if it is not held."""
+        """Write the name of the person who works in the folder into the lease; raise `InputError` if it is not held."""
         if person in ("", self.owner.person):
             return
         self.check_held()
@@ -112,7 +112,7 @@ class FolderLock:
         raise InputError(f"{self._folder}: in use by {owner or 'another program'}; {remedy}")
 
     def _touch_lease(self) -> bool:
-        """Touch the lease unless it is another program's, for which return False; an unreadable one counts as held."""
+        """Touch the lease; return False if it is another program's. An unreadable lease counts as held."""
         with suppress(OSError, ValueError):
             if _read_lease(self._lease).token != self.owner.token:
                 return False

@@ -45,19 +45,15 @@ def open_document(
     levels: Levels = None,
     same_video: bool = False,
 ) -> Document:
-    """Open the project of a video, which is created on first use; for a job's results, with all their masks.
+    """Open the project of a video, which is created on first use. The results of a job are loaded into it.
 
     If the video was tracked again, a project without an edit gets the new results.
 
     Args:
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        levels: as in `open_frames`; None: the project's. Results keep their job's.
+        levels: as in `open_frames`; None: those of the project. Results keep those of their job.
         same_video: open the project although the video's content has changed.
-
-    Raises:
-        InputError: the video cannot be read, the project is in use, damaged or of another video, or the results hold no
-            masks.
     """
     job = read_job(path)
     if job is None and (parent_job := read_job(path.parent)) is not None and path.name in parent_job.written:
@@ -132,7 +128,7 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
     job_range = None if (first, last) == (0, count - 1) else (first, last)
     drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
-    for index in inputs.frames:
+    for index in (index for index in inputs.frames if first <= index <= last):
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
         drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
@@ -155,7 +151,7 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
 
 
 def _restore_output(document: Document, job: sdk.JobRecord) -> None:
-    """Store the results again that a restored backup lacks; if they are damaged, their frames stay outdated."""
+    """Store the results that a restored backup lacks; if they are damaged, their frames stay outdated."""
     snapshot, digest = document.snapshot, digest_output(document.output_folder)
     for layer_id in snapshot.unfinished:
         layer = snapshot.state.layers[layer_id]

@@ -38,7 +38,7 @@ class LoadedMasks(Struct, frozen=True):
     losses: dict[int, int]
     """pixels taken from objects that are not in the file, by object id"""
     step: int
-    """the last entry that is not undone"""
+    """the last step that is not undone"""
     unchanged: list[int] = []
     """objects that were left unchanged, as they are locked or hidden"""
 

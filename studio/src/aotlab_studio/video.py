@@ -18,15 +18,13 @@ MAX_NEAREST_DISTANCE = 12
 JPEG_QUALITY = 90
 
 Levels = str | tuple[float, float] | None
-"""levels of images as in `open_frames`"""
+"""argument ``levels`` of `open_frames`"""
 
 
 class FrameStore:
-    """Random access to a video. Each reader has its own position in a video file, as seeking takes time.
+    """Random access to a video file, a folder of images or a TIFF stack; other paths raise `InputError`.
 
-    Args:
-        path: a video file, a folder of images or a TIFF stack; others raise `InputError`.
-        cache_bytes: memory for decoded frames and JPEGs.
+    Each reader has its own position in a video file, as seeking takes time.
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:

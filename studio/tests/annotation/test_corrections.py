@@ -195,7 +195,7 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
     def count_calls(before, *frames):
         """Return the calls to plan masks on frames, and the number of layers."""
         digests = dict.fromkeys((1, 2), "0" * 32)
-        after = before.with_state(before.state.apply(Changes(drawn_masks=dict.fromkeys(frames, digests))))
+        after = before.with_changes(Changes(drawn_masks=dict.fromkeys(frames, digests)))
         calls.clear()
         layers = plan_corrections(before, after, frames)
         return len(calls), len(layers)
@@ -210,7 +210,7 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
     draw(session, 0, 1)
     run_job(session, 0)
     before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
-    after = before.with_state(before.state.apply(Changes(drawn_masks=marks)))
+    after = before.with_changes(Changes(drawn_masks=marks))
     layers = plan_corrections(before, after, [*marks])
     assert [(layer.first, layer.last) for layer in layers] == [(1, 3), (4, 6), (7, LENGTH - 1)]
 
@@ -392,8 +392,10 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
     run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
     wait_until_propagated(session)
+    tracker = hold(session, 0)
     run_action(session, {"do": "reset_frame", "frame": 5})
     assert session.document.snapshot.list_outdated() == [(1, 8)]
+    tracker.allow()
     wait_until_propagated(session)
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()

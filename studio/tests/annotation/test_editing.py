@@ -353,8 +353,10 @@ def test_split_part_becomes_a_new_object(session):
     labels = session.document.snapshot.labels(1)
     assert (labels[20:28, 30:38] == object_id).all()
     assert (labels[5:13, 5:13] == 1).all()
-    with pytest.raises(InputError, match="not on the object"):
-        editing.split_object(session.document, 1, 1, (50, 5))
+    editing.paint(session.document, 2, 1, [(0, 5)], radius=2)
+    for frame, point in ((1, (50, 5)), (2, (-0.9, 5))):
+        with pytest.raises(InputError, match="not on the object"):
+            editing.split_object(session.document, frame, 1, point)
     with pytest.raises(InputError, match="in one piece"):
         editing.split_object(session.document, 1, 1, (8, 8))
 

@@ -307,9 +307,11 @@ def test_attributes_of_results_are_those_of_the_object(tmp_path):
     given = sdk.read_annotations(results / "masks", info)
     given.add_attributes({1: {0: {"name": "Rex", "cut": True}}, 2: {0: {"pose": "up"}, 3: {"pose": "down"}}})
     sdk.find_mask_writer("coco").write(tmp_path / "given.json", given, info)
-    change_record(results, masks=[str(tmp_path / "given.json")])
+    (results / "masks" / "00000.png").unlink()  # `track --start 1` ignores the mask before it
+    change_record(results, masks=[str(tmp_path / "given.json")], first_frame=1, frames=LENGTH - 1)
     with closing(open_document(results)) as document:
         objects, state = document.snapshot.objects, document.snapshot.state
+        assert document.snapshot.drawn_frames == [*range(1, LENGTH)]
         assert (objects[1].name, objects[1].attributes, objects[2].attributes) == ("Rex", {"cut": True}, {})
         assert state.attributes == {2: {0: {"pose": "up"}, 3: {"pose": "down"}}}
 

@@ -53,6 +53,9 @@ def test_opening_measures_only_edited_frames_and_does_not_block(folder, session,
     monkeypatch.setattr("aotlab_studio.document.snapshot.measure_scores", measure)
     assert [row[0] + row[5] + row[9] for row in session.describe().timeline.marks.values()] == ["GGG", "G9G"]
     assert [(labels == truth(5)).all() for labels in measured] == [True]
+    session.close()
+    change_rows(session.document.folder, "UPDATE scores SET content = x'00'")  # measured again
+    assert [*reopen(folder).describe().timeline.marks] == [1, 2]
 
 
 def test_scores_of_the_same_mask_tracked_again_are_new(session):

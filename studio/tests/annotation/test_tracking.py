@@ -302,13 +302,17 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
         ((0, "forward"), "all objects are locked"),
+        ((0, "forward"), "no mask to track"),
     ],
 )
 def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
-    if words == "no mask to track":
+    if arguments == (3,):
         session.document.undo()
-    editing.change_object(session.document, 1, locked="locked" in words)
+    if arguments == (0, "forward"):
+        editing.change_object(session.document, 1, locked=True)
+    if words == "no mask to track":
+        editing.add_object(session.document)
     with pytest.raises(InputError, match=words):
         session.track(*arguments)
 

@@ -36,11 +36,8 @@ READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM reco
 class Database:
     """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
 
-    Use `open` or `open_for_writing`. All methods raise `InputError` if the project cannot be read or written.
-
-    Args:
-        folder: project folder.
-        folder_lock: lock of the folder, released with the database; None: the database is only read.
+    Use `open` to read it, or `open_for_writing`, which locks its folder. All methods raise `InputError` if the project
+    cannot be read or written.
     """
 
     def __init__(self, folder: Path, folder_lock: FolderLock | None) -> None:
@@ -124,13 +121,11 @@ class Database:
         temporary.unlink(missing_ok=True)  # of a killed program
         with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
             rows = {*project.execute(READ_LOG)}
-            with suppress(sqlite3.Error), closing(_connect(backup, "ro")) as old:
-                if rows <= {*old.execute(READ_LOG)}:
-                    return
             old_rows, old_masks = _read_backup(backup, project)
+            if rows <= old_rows:
+                return
             _write_backup(temporary, project, [mask for mask in old_masks if is_intact(*mask)])
-        is_other = old_rows is None or any(number for number, _ in old_rows - rows)
-        if backup.exists() and is_other:
+        if backup.exists() and (not old_rows or any(number for number, _ in old_rows - rows)):
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
@@ -167,9 +162,9 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
 
 def _read_backup(
     path: Path, project: sqlite3.Connection
-) -> tuple[set[tuple[int, bytes]] | None, list[tuple[str, bytes]]]:
-    """Return the log of a backup, None if it cannot be read, and the masks that its project does not have."""
-    rows, masks = None, list[tuple[str, bytes]]()
+) -> tuple[set[tuple[int, bytes]], list[tuple[str, bytes]]]:
+    """Return the header and log of a backup, empty if it is unreadable, and the masks that its project lacks."""
+    rows, masks = set[tuple[int, bytes]](), list[tuple[str, bytes]]()
     with suppress(sqlite3.Error), closing(_connect(path, "ro")) as backup:
         for mask in backup.execute("SELECT * FROM masks"):
             if not project.execute("SELECT 1 FROM masks WHERE (id, content) = (?, ?)", mask).fetchone():

@@ -22,7 +22,7 @@ from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
 from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore, decode_mask
-from aotlab_studio.document.objects import require_name
+from aotlab_studio.document.objects import MAX_OBJECTS, require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
@@ -35,10 +35,9 @@ Listener = Callable[[events.Event], None]
 
 @dataclass(frozen=True)
 class Actor:
-    """Author of an edit, with the page and message that it comes from."""
+    """Author of an edit, if known, with the page and message that it comes from."""
 
     name: str = ""
-    """empty: unknown"""
     page: str | None = None
     """id of the page; no other page can undo or redo the edit while this one is connected"""
     message_id: int | None = None
@@ -48,21 +47,16 @@ class Actor:
 class Document:
     """Masks and objects of a video, and everything that was ever done to them. Thread-safe.
 
-    It appends to the log and to layers; `snapshot` reads them.
-
-    Args:
-        database: tables of the project, released with the document.
-        frames: the video; None: its stored size and number of frames, for a document that is only read.
-
-    A damaged project raises `InputError`.
+    It appends to the log and to layers; `snapshot` reads them. A damaged project raises `InputError`. Without
+    ``frames``, the document can only be read; see `read`.
     """
 
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """folder with the output of `aotlab track` that is corrected, if it exists"""
-        self._video = video = frames or self.header.video
+        """folder of `aotlab track` whose masks are corrected; it may be missing"""
+        self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
@@ -71,13 +65,12 @@ class Document:
         self.actor = Actor()
         """author of this view's edits"""
         self.shared = False
-        """whether several people work on the project, so that changes without a name are refused"""
+        """whether several people work on the project, so that each edit needs the name of its author"""
         self.connections: Counter[str | None] = Counter()
-        """number of connections by page"""
+        """number of connections of each page"""
         self._pages: dict[int, str] = {}
-        """page that made each step, for all views"""
+        """page that made each step"""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
-        """last snapshot, for all views"""
         for step in self.log.steps.values():
             if (last := max(step.values.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
@@ -119,8 +112,8 @@ class Document:
     @property
     def frames(self) -> FrameStore:
         """The video."""
-        assert isinstance(self._video, FrameStore)  # not a document that is only read
-        return self._video
+        assert self._frames is not None  # not a document that is only read
+        return self._frames
 
     @property
     def revision(self) -> int:
@@ -140,7 +133,7 @@ class Document:
 
     @property
     def conflict(self) -> str:
-        """Warning that the video was tracked again since its edits; empty otherwise, or if a status accepts this."""
+        """Warning that the video was tracked again after the edits; empty otherwise, and with a final status."""
         if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
             return ""
         problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
@@ -164,7 +157,7 @@ class Document:
         Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
         """
         with self.lock:
-            first, last = values.ranges.get("job", self.snapshot.editable_range) or (0, self._video.count - 1)
+            first, last = self.snapshot.with_changes(values).editable_range
             for index in values.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
@@ -181,8 +174,7 @@ class Document:
     ) -> None:
         """Append an edit as `edit`, with corrections of the objects whose drawn masks it changes."""
         with self.lock:
-            before = self.snapshot
-            after = before.with_state(before.state.apply(values))
+            before, after = self.snapshot, self.snapshot.with_changes(values)
             layers = plan_corrections(before, after, sorted(values.drawn_masks))
             layers_by_id = dict(enumerate(layers, self.make_layer_id()))
             self.edit(title, msgspec.structs.replace(values, layers=layers_by_id), frame, new_pngs)
@@ -205,7 +197,9 @@ class Document:
             return is_newest and self._move("cancel") is not None
 
     def make_object_id(self, reserved: Collection[int] = ()) -> int:
-        """Return the smallest unused object id that is not reserved; ids of deleted objects count as used."""
+        """Return the smallest id that was never used and is not reserved; raise `InputError` for too many objects."""
+        if len(self.snapshot.objects) >= MAX_OBJECTS:
+            raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
         return next(key for key in count(1) if key not in self.log.used_objects and key not in reserved)
 
     def make_layer_id(self) -> int:
@@ -215,21 +209,15 @@ class Document:
     @property
     def history(self) -> tuple[events.StepInfo | None, events.StepInfo | None]:
         """Edits to undo and to redo."""
-        return self._describe_step("undo"), self._describe_step("redo")
+        return self._describe_step(self.log.undo_step), self._describe_step(self.log.redo_step)
 
-    def _describe_step(self, move: log.Move) -> events.StepInfo | None:
-        number = self._find_step(move)
-        if not number:
+    def _describe_step(self, number: int) -> events.StepInfo | None:
+        """Return the description of a step; None for 0."""
+        if (step := self.log.steps.get(number)) is None:
             return None
-        step, page = self.log.steps[number], self._pages.get(number)
+        page = self._pages.get(number)
         page = page if self.connections[page] else None
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
-
-    def _find_step(self, move: log.Move) -> int:
-        """Return the step to undo or redo; 0 without one. The import of the output folder cannot be undone."""
-        if move == "redo":
-            return self.log.undone[-1] if self.log.undone else 0
-        return self.log.head if self.log.head > self.log.last_import else 0
 
     def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
         """Store a status and the frames known to be outdated; a final one raises `InputError` for a damaged mask."""
@@ -251,7 +239,7 @@ class Document:
             record = self.log.status
             if record is not None and self._still_holds(record):
                 return log.Status(record.status, record.note, record.author)
-            step = self.log.steps.get(self._find_step("undo"))
+            step = self._describe_step(self.log.undo_step)
             author = step.author if step is not None else ""
             return log.Status("in progress" if record or step else "open", "", author)
 
@@ -354,14 +342,14 @@ class Document:
 
     def _move(self, move: log.Move) -> events.StepInfo | None:
         with self.lock:
-            if (step := self._describe_step(move)) is not None:
+            number = self.log.redo_step if move == "redo" else self.log.undo_step
+            if (step := self._describe_step(number)) is not None:
                 if step.page not in (None, self.actor.page):
                     title = " · ".join(filter(None, (step.title, step.author)))
                     problem = f"the last step, {title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
-                changed = self.log.steps[self._find_step(move)].values
                 self._append(log.HeadRecord(move))
-                self._notify(changed)
+                self._notify(self.log.steps[number].values)
             return step
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
@@ -372,7 +360,7 @@ class Document:
         self.log.append(*signed, new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes) -> None:
-        """Send the events of values that were set, or set back."""
+        """Notify all listeners of values that were set or restored."""
         self.emit_state()
         for index in sorted(changed.drawn_masks):
             self._emit_frame(index)

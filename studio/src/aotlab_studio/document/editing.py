@@ -18,7 +18,6 @@ from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
 from aotlab_studio.document.objects import (
-    MAX_OBJECTS,
     Attributes,
     Color,
     ObjectInfo,
@@ -70,15 +69,10 @@ def edit_mask(
     *,
     require_change: bool = False,
 ) -> EditResult:
-    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
+    """Draw the mask of one object on a frame, None: a new object, added in the same step.
 
-    Args:
-        object_id: the object; None: a new object, added in the same step.
-        edit: returns the new mask.
-        require_change: refuse an edit that changes no pixel; otherwise, it makes a tracked mask a drawn one.
-
-    Raises:
-        InputError: no such frame, a new object without a pixel, no change, or see `require_editable`.
+    Other objects lose the pixels it gains, unless they are locked or hidden. An edit that changes no pixel makes a
+    tracked mask a drawn one or, with ``require_change``, raises `InputError`, like a new object without a pixel.
     """
     with document.lock:
         if object_id is not None:
@@ -96,9 +90,8 @@ def edit_mask(
                 return EditResult(object_id)
         objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
-            item = _make_object(document)
-            object_id = item.id
-            objects[object_id] = item
+            object_id = document.make_object_id()
+            objects[object_id] = make_object(object_id)
         masks = {object_id: document.masks.encode(after, new_pngs)}
         for key in drawn_masks.keys() - {object_id}:  # others that were only tracked stay so
             drawn, digest = document.masks.read(drawn_masks[key]), drawn_masks[key]
@@ -154,10 +147,11 @@ def reset_frame(document: Document, frame: int) -> None:
         masks = snapshot.drawn_masks(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
-            problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
-            raise InputError(f"reset frame: {problem}; nothing was changed")
+            raise InputError(
+                f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects"
+            )
         changes, covers_locked = Changes(drawn_masks={frame: protected or None}), False
-        after = snapshot.with_state(snapshot.state.apply(changes))
+        after = snapshot.with_changes(changes)
         with suppress(InputError):  # a damaged mask, which a reset removes
             labels = snapshot.labels(frame)
             covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
@@ -173,8 +167,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
         mask = document.snapshot.labels(frame) == object_id
         piece = painting.find_part(mask, point)
         if piece is None:
-            problem = "the point is not on the object; click on the part that is to become a new one"
-            raise InputError(f"split: {problem}")
+            raise InputError("split: the point is not on the object; click on the part to split off")
         if (piece == mask).all():
             raise InputError("split: the object is in one piece; erase a gap between its parts first")
         return edit_mask(document, frame, None, lambda _: piece, "split object")
@@ -194,9 +187,9 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Ed
 def add_object(document: Document) -> EditResult:
     """Add an object; raise `InputError` if there are too many."""
     with document.lock:
-        item = _make_object(document)
-        document.edit("new object", Changes(objects={item.id: item}))
-        return EditResult(item.id)
+        object_id = document.make_object_id()
+        document.edit("new object", Changes(objects={object_id: make_object(object_id)}))
+        return EditResult(object_id)
 
 
 def change_object(
@@ -310,12 +303,6 @@ def set_range(
 
 def _edit_area(area: np.ndarray, *, erase: bool) -> Edit:
     return lambda mask: mask & ~area if erase else mask | area
-
-
-def _make_object(document: Document) -> ObjectInfo:
-    if len(document.snapshot.objects) >= MAX_OBJECTS:
-        raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
-    return make_object(document.make_object_id())
 
 
 EDITS: Sequence[Callable[..., Any]] = (

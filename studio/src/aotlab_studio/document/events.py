@@ -15,7 +15,7 @@ class StepInfo(Struct, frozen=True):
     author: str
     """empty: unknown"""
     time: str
-    """UTC, ISO 8601; empty: unknown"""
+    """UTC, ISO 8601"""
     frame: int | None = None
     """frame to show; None: several"""
     page: str | None = None
@@ -51,7 +51,6 @@ class DocumentState(Struct, frozen=True):
     editable_range: FrameRange
     """first and last frame that can be changed"""
     notes: dict[int, str]
-    """notes by frame"""
     checked: list[int]
     """frames that are marked as checked, and whose masks have not changed since"""
 

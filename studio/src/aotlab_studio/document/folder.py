@@ -29,12 +29,11 @@ RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
 class StoredVideo(Struct, omit_defaults=True):
-    """The video of a project."""
+    """The video of a project, with the number of its frames."""
 
     path: str
     """relative to the project, unless it is on another drive of Windows"""
     count: NonNegativeInt
-    """number of frames"""
     size: tuple[NonNegativeInt, NonNegativeInt]
     """height and width"""
     source: dict[str, Any]
@@ -80,7 +79,7 @@ def find_project(path: Path) -> Path:
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
-    """Return the video and the project folder of a video, a folder of frames or a project; raise without the video."""
+    """Return the video and the project folder for the path of either; raise `InputError` if the video is missing."""
     if not has_project(path):
         if (path / PROJECT_FILE).is_file():
             raise InputError(f"{path}: not a project yet; open its video")

@@ -30,7 +30,7 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Request of a run of tracking; `TrackedMaskStore` has its masks. It starts from the masks at its step.
+    """A request to track objects from the masks at its step; `TrackedMaskStore` has the tracked masks.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
@@ -39,7 +39,6 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """objects that it may change, and those merged into them"""
     first: NonNegativeInt
     last: NonNegativeInt
-    """frames that it covers, inclusive"""
     reference_frame: NonNegativeInt = 0
     """frame whose visible masks it starts from"""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
@@ -138,7 +137,7 @@ class Step(Signature, frozen=True, tag="edit"):
     title: str
     values: Changes
     frame: NonNegativeInt | None = None
-    """frame to show; None: several"""
+    """frame to show after undo; None: several"""
 
 
 class HeadRecord(Signature, frozen=True, tag="head"):
@@ -201,18 +200,31 @@ class Log:
         self.last_import = 0
         """last import of `aotlab track` output before any edit; 0: none"""
         self.used_objects: set[int] = set()
-        """all object ids ever used"""
         self.messages: dict[int | None, Record] = {}
         """last record by the page's message that caused it"""
         self.layer_steps: dict[int, int] = {}
         """step that first added each layer"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
-        self._load()
+        for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
+            with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY):
+                if number != self.size + 1:
+                    raise KeyError(f"record {number}")
+                self._apply(decode_record(content))
+
+    @property
+    def undo_step(self) -> int:
+        """Step to undo; 0: none. The import of `aotlab track` output cannot be undone."""
+        return self.head if self.head > self.last_import else 0
+
+    @property
+    def redo_step(self) -> int:
+        """Step to redo; 0: none."""
+        return self.undone[-1] if self.undone else 0
 
     @property
     def has_history(self) -> bool:
         """Whether a person has made an edit that is not undone, or can be redone."""
-        return bool(self.undone) or self.head > self.last_import
+        return bool(self.undo_step or self.redo_step)
 
     def find_step(self, message_id: int | None) -> int:
         """Return the step that a message of a page made; 0: none."""
@@ -252,14 +264,6 @@ class Log:
             number = self.parents[number]
         of_versions = (self.state(version.step).layers for version in self.versions)
         return set().union(*of_versions, *(self.steps[step].values.layers for step in steps))
-
-    def _load(self) -> None:
-        for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
-            subject = f"{self._database.path}: record {self.size + 1}"
-            with sdk.reading(subject, DAMAGED_REMEDY):
-                if number != self.size + 1:
-                    raise KeyError(f"record {number}")
-                self._apply(decode_record(content))
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `LookupError` for an unknown step."""

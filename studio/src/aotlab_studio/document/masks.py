@@ -20,7 +20,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 
 MASK_CACHE_BYTES = 64 * 2**20
-"""memory for decoded masks of each kind"""
+"""memory for decoded drawn masks, and as much for tracked ones"""
 MAX_SCORES = 100_000
 """largest number of scores kept in memory, and of frames whose scores are kept in the project"""
 
@@ -67,14 +67,12 @@ class MaskStore:
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""
-        return self._cache.get_or_compute(digest, lambda: self._load(digest))
-
-    def _load(self, digest: str) -> np.ndarray:
-        if not digest:
-            return np.zeros(self.size, bool)
-        mask = decode_mask(digest, self._database.read_content("masks", digest))
+        mask = self._cache.get(digest) if digest else np.zeros(self.size, bool)
         if mask is None:
-            raise InputError("a drawn mask is damaged; reset the frame, then draw it again")
+            mask = decode_mask(digest, self._database.read_content("masks", digest))
+            if mask is None:
+                raise InputError("a drawn mask is damaged; reset the frame, then draw it again")
+            self._cache.put(digest, mask)
         return mask
 
 
@@ -91,22 +89,21 @@ def _digest_mask(mask: np.ndarray) -> str:
 
 
 class TrackedMasks(Struct, frozen=True, omit_defaults=True):
-    """Frame, scores and digest stored with a tracked mask."""
+    """Description of the tracked masks of a frame, stored with their PNG; the last row of a finished layer has none."""
 
     frame: int
     """frame number; -1 in the last row of a finished layer"""
     scores: dict[int, Score] = {}
-    """score of each tracked object, by id"""
+    """scores of the tracked objects"""
     absent: list[int] = []
     """objects that are absent, so that their tracking has ended"""
     digest: str = ""
-    """digest of the mask's PNG"""
     num_frames: int = 0
-    """number of tracked frames, in the last row of a finished layer; if some are lost, it is unfinished"""
+    """number of tracked frames of a finished layer, in its last row; a layer with fewer is unfinished"""
     model: str = ""
     """result of `describe_model`, or the job that it was read from; empty: unknown"""
     row_id: int = 0
-    """row id; 0: not stored yet"""
+    """0: not stored yet"""
 
 
 decode_tracked_masks = msgspec.json.Decoder(TrackedMasks).decode
@@ -138,12 +135,7 @@ class TrackedLayer:
 
 
 class TrackedMaskStore:
-    """Tracked masks by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
-
-    Args:
-        size: height and width of the masks.
-        count: number of frames of the video.
-    """
+    """Tracked masks by layer, loaded on demand; all methods raise `InputError` if the project cannot be read."""
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self.count = database, size, count
@@ -175,21 +167,21 @@ class TrackedMaskStore:
 
     def read(self, masks: TrackedMasks) -> np.ndarray:
         """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
+        row_id = masks.row_id
         return self._cache.get_or_compute(
-            masks.row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size)
+            row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size)
         )
 
     def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
         """Return the scores of the masks of a frame by their digest, measured once."""
-
-        def load() -> dict[int, Score]:
-            if content := self._database.read_content("scores", digest):
-                return decode_scores(content)
-            scores = measure()
-            self._new_scores[digest] = msgspec.json.encode(scores)
-            return scores
-
-        return self._scores.get_or_compute(digest, load)
+        if (scores := self._scores.get(digest)) is None:
+            try:
+                scores = decode_scores(self._database.read_content("scores", digest))
+            except ValueError:  # missing or damaged
+                scores = measure()
+                self._new_scores[digest] = msgspec.json.encode(scores)
+            self._scores.put(digest, scores)
+        return scores
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
         """Remove masks of other layers, damaged and replaced masks, and old scores."""
@@ -204,9 +196,9 @@ class TrackedMaskStore:
     def _load_layer(self, layer_id: int) -> TrackedLayer:
         layer = TrackedLayer(self.count)
         rows = "SELECT id, note FROM tracked_masks WHERE layer = ? ORDER BY id"
-        for row_id, metadata in self._database.query(rows, layer_id):
+        for row_id, note in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_tracked_masks(metadata), row_id=row_id))
+                layer.add(msgspec.structs.replace(decode_tracked_masks(note), row_id=row_id))
         return layer
 
     def read_png(self, masks: TrackedMasks) -> bytes:
@@ -218,11 +210,10 @@ class TrackedMaskStore:
         return content
 
     def _append(self, layer_id: int, masks: TrackedMasks, content: bytes) -> None:
-        """Append a row to a layer."""
-        layer, metadata = self.open(layer_id), msgspec.json.encode(masks)
-        decode_tracked_masks(metadata)  # check that it can be read back
+        layer, note = self.open(layer_id), msgspec.json.encode(masks)
+        decode_tracked_masks(note)  # check that it can be read back
         with self._database.transaction() as connection:
-            row = layer_id, metadata, content
+            row = layer_id, note, content
             row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
             scores, self._new_scores = self._new_scores, {}
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))

@@ -34,7 +34,6 @@ class ObjectInfo:
     """Id, name, class, color and attributes of an object."""
 
     id: ObjectId
-    """object id in masks"""
     name: Text
     color: Color
     hidden: bool = False
@@ -42,7 +41,6 @@ class ObjectInfo:
     locked: bool = False
     """whether drawing and tracking change none of its pixels; pixels under others reappear when these are removed"""
     class_name: Text = ""
-    """empty: none"""
     attributes: Attributes = field(default_factory=dict)
     """attributes that are the same on all frames"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -51,7 +52,7 @@ def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:
     """Return the connected part, H×W bool, of the object at a point of H×W ids; None if no object is there."""
     import cv2
 
-    x, y = (int(value) for value in point)
+    x, y = map(math.floor, point)
     if not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x]):
         return None
     _, parts = cv2.connectedComponents((labels == labels[y, x]).astype(np.uint8), connectivity=8)

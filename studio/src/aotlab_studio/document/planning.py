@@ -53,7 +53,7 @@ def plan_request(
     if snapshot.objects and not object_ids:
         raise InputError("tracking: all objects are locked; unlock one first")
     frames = sorted({start, *(index for index in snapshot.drawn_frames if first <= index <= last)})
-    references = [index for index in frames if snapshot.labels(index).any()]
+    references = [index for index in frames if np.isin(snapshot.labels(index), [*object_ids]).any()]
     if direction == "forward":
         references = [index for index in references if index >= start][:1]
         first = references[0] + 1 if references else first
@@ -71,11 +71,7 @@ def plan_request(
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
     """Return the layers that track each object again whose drawn mask an edit changes on one of some frames.
 
-    An object is tracked from its new mask, or from the nearest one if its mask is removed.
-
-    Args:
-        before: the document before the edit, with the tracked masks, which the edit keeps, and its own drawn frames.
-        frames: frames whose drawn masks the edit sets or removes, in order.
+    An object is tracked from its new mask, or from the nearest one if its mask is removed. ``frames`` are in order.
     """
     is_tracked, layers = _flag_tracked(before), list[Layer]()
     if not is_tracked.any():
@@ -102,15 +98,9 @@ def _plan_object(
 ) -> Iterator[Layer]:
     """Yield the layers that track an object from its changed masks, on ``references``, if frames depend on them.
 
-    ========================================= ================================================================
-    frames before, from the mask before       all drawn or tracked: tracked from both masks
-    (or from the start)                       otherwise: those next to the changed mask that show the object
-    frames after, up to the next mask         all drawn or tracked, and it has changed too: left to its layer
-    (or to the end)                           otherwise: those next to the changed mask that are tracked
-    none of these                             no layer
-    ========================================= ================================================================
-
-    ``is_tracked``, N bool, flags the frames that were tracked before the edit, or waited for it.
+    Frames between two masks are tracked from both, by the layer of the later mask, if all are drawn or tracked.
+    Otherwise, each mask is the start for the frames next to it: those before that show the object, those after that
+    are tracked. ``is_tracked``, N bool, flags the frames that were tracked before the edit, or waited for it.
     """
     object_ids, drawn_masks = after.with_merged_ids([object_id]), after.state.drawn_masks
     object_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]

@@ -24,14 +24,12 @@ class Signals(Struct, frozen=True, array_like=True):
 
 
 class Score(Struct, frozen=True, array_like=True):
-    """One object on one frame."""
+    """Confidence, area in pixels and center of one object on one frame; all 0 without pixels."""
 
     confidence: float
-    """mean probability over its own pixels, 0 to 1; 0 without pixels"""
+    """mean probability over its own pixels, 0 to 1"""
     area: int
-    """pixels"""
     x: float
-    """center in pixels; 0 without pixels"""
     y: float
     disagreement: float | None = None
     """1 minus the IoU of the two directions; None if only one was tracked"""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
@@ -42,20 +42,18 @@ class Snapshot:
         self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
         self._tracked_masks_by_frame: dict[int, list[tuple[int, TrackedMasks, list[int]]]] = {}
 
-    def with_state(self, state: State) -> Snapshot:
-        """Return what another state shows."""
-        return Snapshot(self._log, self.step, state, self._masks, self._tracked_masks)
+    def with_changes(self, changes: Changes) -> Snapshot:
+        """Return what shows after an edit."""
+        return Snapshot(self._log, self.step, self.state.apply(changes), self._masks, self._tracked_masks)
 
     def with_tracked_frame(self, frame: int) -> Snapshot:
         """Return what shows after masks were tracked on a frame; only this frame is computed again."""
         layer_ids = {key: newest.copy() for key, newest in self.visible_layers.items()}
         for newest in layer_ids.values():
             newest[frame] = 0
-        snapshot = self.with_state(self.state)
-        snapshot.__dict__["drawn_frames"] = self.drawn_frames  # cached properties
-        snapshot.__dict__["visible_layers"] = snapshot._find_visible_layers(
-            layer_ids, range(frame, frame + 1)
-        )
+        snapshot = self.with_changes(Changes())
+        snapshot.drawn_frames = self.drawn_frames
+        snapshot.visible_layers = snapshot._find_visible_layers(layer_ids, range(frame, frame + 1))
         return snapshot
 
     @property
@@ -119,7 +117,7 @@ class Snapshot:
 
     @cached_property
     def visible_layers(self) -> dict[int, np.ndarray]:
-        """Newest layer of each frame, N int64, by object id in layers; 0: no layer, negative: the object is absent."""
+        """Newest layer id on each frame, N int64, by object id in layers; 0: none, negative: the object is absent."""
         return self._find_visible_layers({}, range(self.count))
 
     def _find_visible_layers(self, layer_ids: dict[int, np.ndarray], frames: range) -> dict[int, np.ndarray]:
@@ -271,7 +269,7 @@ class Snapshot:
 
     @cached_property
     def pending(self) -> list[int]:
-        """Unfinished layers that are needed, oldest first."""
+        """Unfinished layers with frames left to track, oldest first."""
         return [key for key in self.unfinished if self.has_frames_left(key)]
 
     def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
@@ -286,11 +284,11 @@ class Snapshot:
             return False
         waiting = self._tracked_masks.open(layer_id).missing.copy()
         waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        is_passed = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
-        waiting[layer.reference_frame] &= is_passed
+        tracks_reference = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
+        waiting[layer.reference_frame] &= tracks_reference
         for key, newer in layers.items():
-            is_ignored = ignore_corrections and newer.kind == "correction"
-            if key > layer_id and not is_ignored and object_ids <= {*newer.objects}:
+            is_newer = key > layer_id and not (ignore_corrections and newer.kind == "correction")
+            if is_newer and object_ids <= {*newer.objects}:
                 waiting[newer.first : newer.last + 1] = False
         return bool(waiting.any())
 
@@ -336,7 +334,7 @@ class Snapshot:
         return find_runs(outdated)
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames of a layer whose drawn mask before or after, which they are tracked from, has changed."""
+        """Flag the frames of a layer that are tracked from a drawn mask, before or after them, that has changed."""
         layer, step = self.state.layers[layer_id], self._log.layer_steps[layer_id]
         new_masks = self.find_drawn_masks(object_id)
         old_masks = self.find_drawn_masks(object_id, self._log.state(step))

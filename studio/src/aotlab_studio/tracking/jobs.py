@@ -40,11 +40,7 @@ PROPAGATION_DELAY = 0.6
 class TrackingJob:
     """Job that tracks a layer from the masks at its step, until the layer leaves the history."""
 
-    def __init__(
-        self, document: Document, layer_id: int, find_delay: Callable[[], float] = lambda: 0.0
-    ) -> None:
-        self._find_delay = find_delay
-        """returns the number of seconds before the next frame may be tracked"""
+    def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self.is_correction = self.layer.kind == "correction"
         self._document = document
@@ -54,10 +50,11 @@ class TrackingJob:
         self.done = self.overwritten_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
-        """error message, if it failed"""
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
+        self.resume_time = 0.0
+        """time (`time.monotonic`) before which no further frame is tracked"""
         self.stop_mode: StopMode | None = None
         self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
         self._resumed.set()
@@ -78,8 +75,7 @@ class TrackingJob:
 
     def stop(self, mode: StopMode = "finish") -> None:
         """Stop after the current frame; an interruption stays one."""
-        if self.stop_mode != "interrupt":
-            self.stop_mode = mode
+        self.stop_mode = "interrupt" if self.stop_mode == "interrupt" else mode
         self._stopped.set()
         self._resumed.set()
 
@@ -122,12 +118,12 @@ class TrackingJob:
             self._ended.set()
 
     def _undo_empty_request(self) -> None:
-        """Undo a request that tracked no frame; after other edits, finish its layer, so that no frame is outdated."""
-        document, is_interrupted = self._document, self.stop_mode == "interrupt"
-        if is_interrupted or self.is_correction or document.tracked_masks.open(self.layer_id).frames:
-            return
-        if not document.cancel(document.log.layer_steps[self.layer_id]):
-            document.finish_layer(self.layer_id)
+        """Undo a request that tracked no frame. If edits followed it, finish its layer: no frame is outdated."""
+        document, may_resume = self._document, self.is_correction or self.stop_mode == "interrupt"
+        if not (may_resume or document.tracked_masks.open(self.layer_id).frames):
+            is_undone = document.cancel(document.log.layer_steps[self.layer_id])
+            if not is_undone:
+                document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
         """Track until the end or a stop."""
@@ -145,7 +141,7 @@ class TrackingJob:
             if not (self._resumed.is_set() or self.stop_mode):
                 self._set_status("paused")
                 self._resumed.wait()
-            while (delay := self._find_delay()) > 0 and not self._stopped.wait(delay):
+            while (delay := self.resume_time - time.monotonic()) > 0 and not self._stopped.wait(delay):
                 pass
             if self.stop_mode:
                 return
@@ -186,8 +182,8 @@ class JobRunner:
         """last job, which may still wait for the thread"""
         self._corrections_enabled = False
         """whether corrections propagate; a stop or an error holds them back until the next edit"""
-        self._quiet_until = 0.0
-        """time (`time.monotonic`) before which corrections are not tracked"""
+        self._resume_time = 0.0
+        """time (`time.monotonic`) before which no correction starts"""
         self._closed = False
         self._failed_layers: set[int] = set()
         """corrections that are not tried again before the next edit"""
@@ -217,8 +213,10 @@ class JobRunner:
             return job
 
     def delay_corrections(self) -> None:
-        """Leave the machine to the page for `PROPAGATION_DELAY` seconds."""
-        self._quiet_until = time.monotonic() + PROPAGATION_DELAY
+        """Track no correction for `PROPAGATION_DELAY` seconds, which leaves the machine to the page."""
+        self._resume_time = time.monotonic() + PROPAGATION_DELAY
+        if self.job is not None and self.job.is_correction:
+            self.job.resume_time = self._resume_time
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
@@ -272,10 +270,6 @@ class JobRunner:
             self.job.stop("interrupt")
             self.job.wait(10)
 
-    def _find_delay(self) -> float:
-        """Return the number of seconds before corrections may be tracked."""
-        return self._quiet_until - time.monotonic()
-
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
@@ -294,9 +288,9 @@ class JobRunner:
                 try:
                     with self._document.lock:  # no undo in between
                         if self._corrections_enabled and (waiting := self.list_corrections()):
-                            delay = self._find_delay()
+                            delay = self._resume_time - time.monotonic()
                             if delay <= 0:
-                                self.job = TrackingJob(self._document, waiting[0], self._find_delay)
+                                self.job = TrackingJob(self._document, waiting[0])
                                 break
                 except Exception:  # such as a project that cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")

@@ -33,13 +33,9 @@ def describe_model(tracker: Tracker) -> str:
 
 
 class TrackerLoader:
-    """Loader of the chosen one of the models that a page offers; keeps the last tracker.
+    """Loader of the model that is chosen in the page; keeps the last tracker. Unusable options raise `InputError`.
 
-    Unusable options raise `InputError`.
-
-    Args:
-        options: command-line options; their checkpoint is chosen first.
-        checkpoints: more that the page offers, besides `list_models`.
+    The page offers the checkpoint of the options, which is chosen first, ``checkpoints``, and those of `list_models`.
     """
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:

@@ -36,7 +36,7 @@ def track_span(
     """Yield the frames of a span; those between two references come twice, merged the second time.
 
     These are tracked backward, with probabilities stored in a temporary file in ``folder``, then forward, and merged by
-    the distance of the references. The snapshot is that of the layer's step. The caller stores the masks.
+    the distance to the references. The snapshot is that of the layer's step. The caller stores the masks.
     """
 
     def read_reference(index: int) -> np.ndarray:
