@@ -71,7 +71,8 @@ export class TextField {
   show(key) {
     this.nextKey = key;
     if (document.activeElement === this.input) return;
-    const text = this.getStored(key);
+    this.input.value = this.getStored(key); // without line breaks
+    const text = this.input.value.trim();
     this.shown = { key, text };
     if (this.drafts.get(key)?.text === text) this.drafts.delete(key);
     const draft = this.drafts.get(key);

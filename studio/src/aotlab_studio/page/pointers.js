@@ -40,7 +40,7 @@ export class Gestures {
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
       if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(this.clickedId);
-      else toolbox.close();
+      else if (toolbox.tool.isPolygon) toolbox.close();
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
@@ -63,7 +63,8 @@ export class Gestures {
     clearHint();
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
-    if (!this.gesture) toolbox.release(); // a stroke of the keyboard
+    if (this.gesture) toolbox.cancelDrag(); // as of a palm before the pen, or of the first of two fingers
+    else toolbox.release(); // a stroke of the keyboard
     const { timeStamp: time, clientX: x, clientY: y } = event;
     const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < TAP.distance;
     this.isDoubleClick = isTouch && isNear && time - lastTouch.time < TAP.time; // the mouse's events come later
@@ -78,7 +79,6 @@ export class Gestures {
     const place = this.measurePlace(event);
     this.gesture = { kind: isPan ? 'pan' : tool.release ? 'draw' : 'wait', press, place };
     if (isPan) {
-      toolbox.cancelDrag();
       event.preventDefault();
       return;
     }

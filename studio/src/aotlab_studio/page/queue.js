@@ -107,7 +107,8 @@ export class EditQueue {
     const messages = this.listUnanswered(userMayStay);
     const count = countKept(messages);
     const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
-      if (part.length) await fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive });
+      const address = `edits?project=${this.app.project}`;
+      if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };
     // one after the other, as the server stores them in the order in which they arrive
     await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => {});

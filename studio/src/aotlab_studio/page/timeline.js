@@ -63,7 +63,7 @@ export class Timeline {
     canvas.addEventListener('click', (event) => { if (this.press.isTouch) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
       if (this.isDraggingRange && this.press.moved) app.tracking.sendRange();
-      else if (this.isDraggingRange) app.playback.seek(this.press.frame); // a click
+      else if (this.isDraggingRange) app.playback.seekInOrder(this.press.frame); // a click
       this.isDraggingRange = false;
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
@@ -203,8 +203,8 @@ export class Timeline {
   selectAt(event) {
     if (this.press.handle >= 0) return;
     const object = this.app.objects[this.eventToRow(event)];
-    if (object) this.app.selection.selectByUser(object.id);
-    if (event.offsetX >= NAMES_WIDTH) this.app.playback.seek(this.eventToFrame(event));
+    if (object) this.app.selection.selectInOrder(object.id);
+    if (event.offsetX >= NAMES_WIDTH) this.app.playback.seekInOrder(this.eventToFrame(event));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
@@ -215,7 +215,7 @@ export class Timeline {
     const isTap = press.isTouch && !press.moved;
     if (isDraggingRange && press.moved) this.moveHandle(event);
     else if (!isDraggingRange && !isTap && canvas.hasPointerCapture(event.pointerId)) {
-      app.playback.seek(this.eventToFrame(event));
+      app.playback.seekInOrder(this.eventToFrame(event));
     }
   }
 
