@@ -100,7 +100,7 @@ def test_stroke_is_not_stored_in_another_project(page, served, tmp_path):
     page.wait_status("This page belongs to an earlier run")
     page.stroke((15, 10), (20, 12))
     Page(page.tab.context, other.url)
-    page.wait_status("this page shows another project; other has this address now")
+    page.wait_status("this page shows another project; open that again")
     with page.tab.expect_response("**/edits?*") as posted:
         assert not page.may_leave()
     assert posted.value.status == 404

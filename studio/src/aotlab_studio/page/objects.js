@@ -128,7 +128,7 @@ export class ObjectPanel {
 
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
-    toolbox.finish();
+    toolbox.endInput();
     selection.selectByUser(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);

@@ -2,7 +2,7 @@
 
  One pointer draws; two fingers or the middle button pan. */
 
-import { CoalescedTask, getWheelFactor } from './dom.js';
+import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
 import { clearHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
@@ -56,10 +56,11 @@ export class Gestures {
   }
 
   start(/** @type {PointerEvent} */ event) {
-    const { lastTouch, toolbox, toolbox: { tool, viewer, viewer: { canvas } }, touches } = this;
+    const { lastTouch, toolbox, touches } = this;
+    const { tool, viewer } = toolbox;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
-    canvas.classList.add('pointed');
-    canvas.focus({ preventScroll: true });
+    viewer.canvas.classList.add('pointed');
+    focusView();
     clearHint();
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
@@ -71,7 +72,7 @@ export class Gestures {
     if (isTouch) touches.set(event.pointerId, { x, y });
     else touches.clear();
     if (isTouch) this.lastTouch = { time, x, y };
-    canvas.setPointerCapture(event.pointerId);
+    viewer.canvas.setPointerCapture(event.pointerId);
     this.pointerId = event.pointerId;
     const isPan = touches.size >= 2 || event.button === 1 || tool.name === 'pan';
     const point = viewer.clientToFrame(event);
@@ -147,7 +148,8 @@ const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
 /** Move the keyboard's cursor. @param {import('./main.js').App} app @param {string} name W, A, S, D, or with Shift */
 export function moveCursor(app, name) {
-  const { viewer, viewer: { size: { width, height } }, toolbox } = app;
+  const { viewer, toolbox } = app;
+  const { width, height } = viewer.size;
   const { x, y } = viewer.cursor ?? { x: width / 2, y: height / 2 };
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
@@ -197,7 +199,8 @@ class ClickPreview {
   }
 
   async fetchOutlines() {
-    const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
+    const { target, toolbox: { app, viewer } } = this;
+    const [{ frame }, { labels }] = [app.playback, viewer];
     if (!target) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
     const message = { frame, positive: toPairs([target]) };

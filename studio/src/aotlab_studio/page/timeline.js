@@ -40,7 +40,7 @@ export class Timeline {
     this.app = app;
     const canvas = this.canvas = element('strips');
     /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways since. */
-    this.press = { frame: 0, x: 0, handle: -1, moved: false, isTouch: false };
+    this.press = { x: 0, handle: -1, moved: false };
     this.isDraggingRange = false; // whether a handle is held
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
@@ -60,10 +60,9 @@ export class Timeline {
       this.isDraggingRange = false;
       app.tracking.showStoredRange();
     });
-    canvas.addEventListener('click', (event) => { if (this.press.isTouch) this.selectAt(event); });
+    canvas.addEventListener('click', (event) => { if (!this.press.moved) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
       if (this.isDraggingRange && this.press.moved) app.tracking.sendRange();
-      else if (this.isDraggingRange) app.playback.seekInOrder(this.press.frame); // a click
       this.isDraggingRange = false;
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
@@ -190,10 +189,8 @@ export class Timeline {
   pressPointer(/** @type {PointerEvent} */ event) {
     if (event.button) return;
     const handle = this.findHandle(event);
-    const isTouch = event.pointerType === 'touch';
-    this.press = { frame: this.eventToFrame(event), x: event.offsetX, handle, moved: false, isTouch };
+    this.press = { x: event.offsetX, handle, moved: false };
     this.isDraggingRange = handle >= 0;
-    if (!isTouch) this.selectAt(event);
     if (!this.isDraggingRange && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
     if (this.isDraggingRange) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
@@ -201,10 +198,9 @@ export class Timeline {
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    if (this.press.handle >= 0) return;
     const object = this.app.objects[this.eventToRow(event)];
     if (object) this.app.selection.selectInOrder(object.id);
-    if (event.offsetX >= NAMES_WIDTH) this.app.playback.seekInOrder(this.eventToFrame(event));
+    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) this.app.playback.seekInOrder(this.eventToFrame(event));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
@@ -212,11 +208,9 @@ export class Timeline {
     canvas.style.cursor = isDraggingRange || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     canvas.title = app.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
-    const isTap = press.isTouch && !press.moved;
-    if (isDraggingRange && press.moved) this.moveHandle(event);
-    else if (!isDraggingRange && !isTap && canvas.hasPointerCapture(event.pointerId)) {
-      app.playback.seekInOrder(this.eventToFrame(event));
-    }
+    if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
+    if (isDraggingRange) this.moveHandle(event);
+    else app.playback.seekInOrder(this.eventToFrame(event));
   }
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
@@ -302,16 +296,17 @@ export class Timeline {
 
   /** Move the mark of the current frame, and describe the view. */
   showCurrentFrame() {
-    const { canvas, app: { playback: { frame } } } = this;
+    const { canvas, app } = this;
+    const { frame } = app.playback;
     Object.assign(element('frame-mark').style, { left: `${this.frameToX(frame)}px`, width: `${this.columnWidth}px` });
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     canvas.ariaValueMax = String(this.count - 1);
     canvas.ariaValueNow = String(frame);
-    const [from, to] = this.app.tracking.range;
+    const [from, to] = app.tracking.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `${this.frameDescription}; ${inView}${limits}`;
-    const texts = Object.entries(this.app.state.outdated).map(([id, ranges]) => (
-      `${this.app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
+    const texts = Object.entries(app.state.outdated).map(([id, ranges]) => (
+      `${app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 

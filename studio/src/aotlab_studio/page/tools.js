@@ -77,8 +77,9 @@ export const TOOLS = [
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
-    press: async ({ app, app: { selection, selection: { id } } }, point) => {
-      const answer = await app.objectPanel.editMask('split_object', { point: toPairs([point])[0] });
+    press: async ({ app: { objectPanel, selection } }, point) => {
+      const { id } = selection;
+      const answer = await objectPanel.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
   },
@@ -140,9 +141,10 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** End the input for this frame and object: finish it, and hide it. */
+  /** End the input for this frame and object: finish a drag or a polygon, and hide what was sent. */
   endInput() {
-    this.finish();
+    this.release();
+    this.close();
     this.cancel();
   }
 
@@ -224,12 +226,6 @@ export class Toolbox {
     this.show();
   }
 
-  /** Finish a drag or a polygon before its frame, object or tool changes. */
-  finish() {
-    this.release();
-    this.close();
-  }
-
   /** Finish a drag. @param {boolean} [isDoubleClick] */
   async release(isDoubleClick = false) {
     if (this.isDown) await this.tool.release?.(this, isDoubleClick);
@@ -275,8 +271,8 @@ export class Toolbox {
 
   /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isDoubleClick */
   async sendScribble(isDoubleClick) {
-    const { points, viewer: { size: { width, height } } } = this;
-    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
+    const { points, viewer: { size } } = this;
+    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
     if (line.length < 2) await this.click(line[0] ?? points[0], isDoubleClick);
     else if (!this.pressed.erase) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });

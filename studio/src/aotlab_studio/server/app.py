@@ -69,8 +69,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         """Return the session; raise `InputError` if the page shows another project, which had this address before."""
         session = find_session(request)
         if request.query_params.get("project", "") not in ("", session.document.header.id):
-            problem = f"this page shows another project; {session.document.frames.name} has this address now"
-            raise InputError(f"{problem}. Open that project again, or reload the page")
+            raise InputError("this page shows another project; open that again, or reload the page")
         return session
 
     def get_frame(request: Request) -> Response:
