@@ -1,6 +1,6 @@
 /** Number and text fields, forms, lists of rows. */
 
-import { createElement, element } from './dom.js';
+import { createElement, element, scrollTo } from './dom.js';
 
 /** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
@@ -39,6 +39,11 @@ export class RowList {
     if (focusedIndex < 0 || list.contains(document.activeElement)) return;
     const nextRow = newRows[Math.min(focusedIndex, newRows.length - 1)]; // the focused one was removed
     (nextRow?.line.querySelector('button') ?? element('view'))?.focus();
+  }
+
+  scrollToRow(/** @type {number | string} */ key) {
+    const line = this.rows.get(key)?.line;
+    if (line) scrollTo(this.list, line.offsetTop - this.list.offsetTop, line.offsetHeight);
   }
 }
 

@@ -29,14 +29,15 @@ function createObjectRow(id, app) {
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
   const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-  button.onclick = () => app.selection.selectInOrder(id);
+  const select = () => app.commands.add(() => app.selection.selectByUser(id));
+  button.onclick = select;
   button.ondblclick = () => focusName(app);
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
     className: 'small', name: `${key}${id}`, onclick: () => app.objectPanel.toggleSwitch(key, { id }),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
   line.onkeydown = ({ key, ctrlKey, metaKey }) => {
-    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) app.selection.selectInOrder(id);
+    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) select();
   };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
@@ -129,7 +130,7 @@ export class ObjectPanel {
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
     toolbox.endInput();
-    selection.selectByUser(0);
+    selection.setSelected(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);
     if (error && target === selection.target) selection.setSelected(previousId);

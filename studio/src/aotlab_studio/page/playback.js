@@ -21,7 +21,7 @@ export class Playback {
     this.loadTask = new CoalescedTask(() => this.loadWanted());
     this.abortStaleLoad = () => {}; // stops loading unless it is of the requested frame
     const field = element('frame');
-    const seek = () => this.seekInOrder(field.value === '' ? this.frame : Number(field.value));
+    const seek = () => app.commands.add(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
@@ -55,11 +55,6 @@ export class Playback {
   seek(frame) {
     this.setMode('seek');
     return this.goTo(frame);
-  }
-
-  /** Seek after the queued keys, which are meant for the frames before. @param {number} frame */
-  seekInOrder(frame) {
-    this.app.commands.add(() => this.seek(frame), false);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */

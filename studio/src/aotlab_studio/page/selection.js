@@ -42,11 +42,6 @@ export class Selection {
     this.setSelected(id);
   }
 
-  /** Select an object after the queued keys, which are meant for the one before. @param {number} id */
-  selectInOrder(id) {
-    this.app.commands.add(() => this.selectByUser(id), false);
-  }
-
   /** Select an object; another one ends isolation. @param {number} id */
   setSelected(id) {
     this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];

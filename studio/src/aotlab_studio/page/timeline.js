@@ -44,12 +44,11 @@ export class Timeline {
     this.isDraggingRange = false; // whether a handle is held
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
-    this.maxSpan = Infinity; // number of frames in view; Infinity: all
+    this.maxSpan = Infinity; // largest number of frames in view
     this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
-    this.hatching = createHatching(this.getColor('outdated'));
     this.requestDraw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.requestDraw()).observe(canvas);
     element('rows').onscroll = () => this.requestDraw();
@@ -159,7 +158,6 @@ export class Timeline {
   zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
     const share = (anchor - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
-    if (this.maxSpan >= this.count) this.maxSpan = Infinity;
     this.scrollToFrame(anchor - share * this.span);
   }
 
@@ -198,9 +196,10 @@ export class Timeline {
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    const object = this.app.objects[this.eventToRow(event)];
-    if (object) this.app.selection.selectInOrder(object.id);
-    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) this.app.playback.seekInOrder(this.eventToFrame(event));
+    const { commands, objects, playback, selection } = this.app;
+    const [object, frame] = [objects[this.eventToRow(event)], this.eventToFrame(event)];
+    if (object) commands.add(() => selection.selectByUser(object.id));
+    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) commands.add(() => playback.seek(frame));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
@@ -209,8 +208,9 @@ export class Timeline {
     canvas.title = app.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
     if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
+    const frame = this.eventToFrame(event);
     if (isDraggingRange) this.moveHandle(event);
-    else app.playback.seekInOrder(this.eventToFrame(event));
+    else app.commands.add(() => app.playback.seek(frame));
   }
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
@@ -221,8 +221,7 @@ export class Timeline {
 
   scrollToRow(/** @type {number} */ index) {
     this.fitHeight();
-    const top = index * ROW_HEIGHT;
-    scrollTo(element('rows'), top, top + RULER_HEIGHT + ROW_HEIGHT);
+    scrollTo(element('rows'), index * ROW_HEIGHT, RULER_HEIGHT + ROW_HEIGHT);
   }
 
   drawNow() {
@@ -369,17 +368,7 @@ export class Timeline {
       start = next;
     }
     context.globalAlpha = 1;
-    context.fillStyle = this.hatching;
-    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y, ROW_HEIGHT - 2);
+    context.fillStyle = this.getColor('outdated');
+    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 5, 3);
   }
-}
-
-/** Return a pattern of slanted lines. @param {string} color */
-function createHatching(color) {
-  const tile = new OffscreenCanvas(6, 6);
-  const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (tile.getContext('2d'));
-  pen.strokeStyle = color;
-  pen.lineWidth = 1.5;
-  pen.stroke(new Path2D('M -3 3 L 3 -3 M -3 9 L 9 -3 M 3 9 L 9 3'));
-  return /** @type {CanvasPattern} */ (pen.createPattern(tile, 'repeat'));
 }
