@@ -59,7 +59,7 @@ export function showKey(button, key) {
   button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
 }
 
-/** Return what mostly points on this screen. */
+/** Return the main pointer of this screen. */
 export const getPointer = () => (matchMedia('(pointer: coarse)').matches ? 'finger' : 'mouse');
 
 /** Change the icon of an element. @param {Element} target @param {string} name */

@@ -45,10 +45,10 @@ export class Exporter {
     const { archive, missing, unclassed } = answer.result;
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
-    const objects = `${formatCount(unclassed, 'object')} without a class, exported as “object”. `;
-    const frames = `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
-      + ' In CVAT files, objects end before them; videos show them without an overlay.';
-    element('export-missing').textContent = (unclassed ? objects : '') + (missing ? frames : '');
+    const objects = unclassed ? `${formatCount(unclassed, 'object')} without a class, exported as “object”. ` : '';
+    const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
+      + ' In CVAT files, objects end before them; videos show them without an overlay.' : '';
+    element('export-missing').textContent = objects + frames;
     if (!element('export-dialog').open) {
       showToast(`${archive} is ready`, { Download: () => element('download').click() });
     } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types

@@ -1,8 +1,7 @@
-/** Main application: connects the parts of the page, sends actions, and shows the server's events.
+/** Main application: connects the parts of the page, and shows the server's state and events.
 
- `EditQueue` sends edits, undo, redo and prompts one after the other.
- `App.state` is a copy of the server's state. `Selection` stores the selected object, `Playback` the frame, `Toolbox`
- unfinished input, `Tracking` the job. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Selection` stores the selected object, `Playback` the frame, `Toolbox` unfinished input, `Tracking` the job.
+ `EditQueue` sends edits in order. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';

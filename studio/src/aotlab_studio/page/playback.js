@@ -15,11 +15,11 @@ export class Playback {
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
     this.wanted = { frame: 0, revision: 0 };
-    /** `seek`: nothing is changed until the frame shows; `follow`: frames that are being tracked show. */
+    /** `seek`: the requested frame does not show yet; `follow`: frames show as they are tracked. */
     this.mode = /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('rest');
     this.modeChanges = 0; // number of changes of the mode, by which playing notices that it was stopped
     this.loadTask = new CoalescedTask(() => this.loadWanted());
-    this.abortStaleLoad = () => {}; // stops loading unless it is of the requested frame
+    this.abortStaleLoad = () => {}; // stops loading a frame that the user has left
     const field = element('frame');
     const seek = () => app.commands.add(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
     field.onchange = seek;

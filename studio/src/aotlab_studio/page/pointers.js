@@ -9,7 +9,7 @@ import { toPairs } from './viewer.js';
 const PEN_ERASER = 5; // button
 const TAP = { time: 300, distance: 24 }; // largest milliseconds between two taps; CSS pixels, also of a tap's movement
 
-/** What the pressed pointer does; `wait`: press the tool later, unless a finger slides or is joined, or clicks twice.
+/** What the pressed pointer does; `wait`: it presses the tool later if no finger slides or joins it.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, place: ReturnType<Gestures['measurePlace']>}} Gesture */
 
 export class Gestures {
@@ -23,7 +23,7 @@ export class Gestures {
     this.pointerId = 0; // of the gesture
     this.lastTouch = { time: -Infinity, x: 0, y: 0 }; // when and where the last finger was put on the frame
     this.isDoubleClick = false; // whether the last press is the second of a double click or tap
-    this.clickedId = 0; // visible object under the first one
+    this.clickedId = 0; // visible object under the first of two clicks
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));

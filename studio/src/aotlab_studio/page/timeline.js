@@ -31,7 +31,7 @@ const MARKS = {
   [LOST]: { name: 'lost', bars: [[1, 2, 'lost'], [9, 2, 'lost']] }, // two lines, unlike any object
 };
 const TRACKED = { name: 'tracked', bars: [[1, 10]] };
-const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one fills a pixel
+const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one shows
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
@@ -39,7 +39,7 @@ export class Timeline {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
-    /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways since. */
+    /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways. */
     this.press = { x: 0, handle: -1, moved: false };
     this.isDraggingRange = false; // whether a handle is held
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));

@@ -24,7 +24,7 @@ import { toPairs } from './viewer.js';
  * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
-const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
+const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
 const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
 const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
@@ -154,10 +154,6 @@ export class Toolbox {
     this.dropPoints();
   }
 
-  cancelDrag() {
-    if (this.isDown) this.cancel();
-  }
-
   /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
   cancelInput() {
     if (!this.prompter.cancel() && !this.hasUnfinishedInput) return false;
@@ -171,7 +167,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
+  /** Whether input is unfinished, or sent and not answered; playback and tracking then stay on this frame. */
   get isDrawing() {
     return this.hasUnfinishedInput || this.pendingSketches.length > 0;
   }
@@ -190,6 +186,11 @@ export class Toolbox {
     const { history, playback: { frame } } = this.app;
     const findStep = () => (this.prompter.findClicks(frame).length ? { step: this.app.state.step } : undefined);
     if (!this.removeLastPoint()) history.undoOrRedo('undo', findStep);
+  }
+
+  /** Drop an unfinished drag. */
+  cancelDrag() {
+    if (this.isDown) this.dropPoints();
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
