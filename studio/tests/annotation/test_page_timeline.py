@@ -510,9 +510,9 @@ def test_single_marks_show_in_a_long_video(new_page, session):
             const { data } = canvas.getContext('2d').getImageData(x - 1, y, 3, 12);
             return [...data].flatMap((_, at) => (at % 4 ? [] : [[...data.slice(at, at + 4)].join()]));
         })""",
-        [count, (lost, 23), (checked, 19), (outdated, 22)],
+        [count, (lost, 23), (checked, 19), (outdated, 24)],
     )
-    expected = ("224,36,36,255", "29,138,75,255", "224,160,0,255")  # of the style sheet
+    expected = ("224,36,36,255", "29,138,75,255", "176,125,0,255")  # of the style sheet
     assert [color in found for found, color in zip(colors, expected, strict=True)] == [True] * 3
 
 

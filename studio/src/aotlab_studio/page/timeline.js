@@ -369,6 +369,6 @@ export class Timeline {
     }
     context.globalAlpha = 1;
     context.fillStyle = this.getColor('outdated');
-    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 5, 3);
+    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
   }
 }
