@@ -165,10 +165,14 @@ def test_pan_keeps_the_corners_of_a_polygon(page):
     page.key("h")
     cursor = "getComputedStyle(document.getElementById('view')).cursor"
     assert page.tab.evaluate(cursor) == "grab"
-    page.tab.mouse.dblclick(*page.at(50, 35))
     page.key("p")
     assert page.tab.evaluate(cursor) == "crosshair"
     page.click((30, 30))
+    page.key("h")
+    page.tab.mouse.dblclick(*page.at(50, 35))
+    page.settle()
+    assert not page.may_leave()
+    page.key("p")
     page.key_done("Enter")
     assert (page.labels(0) > 0)[14, 20:28].all()
     page.click((50, 5))

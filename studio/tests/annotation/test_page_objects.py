@@ -376,6 +376,18 @@ def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, tex
 
 
 @pytest.mark.slow
+def test_focus_leaves_texts_that_a_field_shows_otherwise(page, session, one_object):
+    editing.set_note(session.document, 0, "ear\ntail")
+    editing.change_object(session.document, 1, attributes={"color": "red "})
+    page.wait_until(lambda: page.tab.input_value("#attributes"))
+    for field in ("#note", "#attributes", "#view"):
+        page.tab.focus(field)
+    page.key_done("n")
+    assert session.document.snapshot.state.notes == {0: "ear\ntail"}
+    assert session.document.snapshot.objects[1].attributes == {"color": "red "}
+
+
+@pytest.mark.slow
 def test_attribute_given_twice_is_refused(page, session, one_object):
     page.tab.fill("#attributes", "k=1, k=2")
     page.tab.press("#attributes", "Enter")

@@ -320,6 +320,28 @@ def test_stroke_during_a_merge_goes_to_the_merged_object(new_page, session):
 
 
 @pytest.mark.slow
+def test_late_merge_keeps_the_selection_and_the_stroke(new_page, session):
+    draw(session, 0, 1, 2)
+    editing.add_object(session.document)
+    wire = Wire(new_page, "merge_objects")
+    new_page.wait_objects(3)
+    new_page.key("2")
+    new_page.tab.click("#merge")
+    new_page.tab.click("dialog[open] .main")
+    wire.wait_held()
+    new_page.tab.click("#objects [name=select3]")
+    new_page.tab.mouse.move(*new_page.at(5, 36))
+    new_page.tab.mouse.down()
+    wire.release()
+    new_page.wait_idle()
+    with new_page.done():
+        new_page.tab.mouse.move(*new_page.at(35, 36), steps=3)
+        new_page.tab.mouse.up()
+    assert new_page.labels(0)[36, 30] == 3
+    new_page.wait_selected("object 3")
+
+
+@pytest.mark.slow
 def test_pause_overtakes_a_box(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "suggest")

@@ -125,6 +125,20 @@ def test_palm_beside_the_pen_is_ignored(page):
     assert not drawn[25:].any()
 
 
+@pytest.mark.slow
+def test_pen_after_a_palm_erases(page, one_object):
+    page.wait_shown("object 1")
+    page.key("1")
+    right = {"button": "right", "buttons": 2}
+    with page.done():
+        send_touch(page, "touchStart", (40, 30))
+        pen(page, "mousePressed", (5, 10), **right)
+        pen(page, "mouseMoved", (15, 10), **right)
+        pen(page, "mouseReleased", (15, 10), **right)
+        send_touch(page, "touchEnd")
+    assert not page.labels(0)[10].any()
+
+
 def test_third_finger_is_ignored(idle_page):
     fingers = (10, 10), (20, 10), (30, 30)
     before = idle_page.pixel(30, 30)

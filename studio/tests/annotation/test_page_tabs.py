@@ -95,6 +95,20 @@ def test_page_of_earlier_run_shows_message_and_reconnects(page, served, folder):
     other.close()
 
 
+def test_stroke_is_not_stored_in_another_project(page, served, tmp_path):
+    other = serve_other_session(served, lambda: open_session(draw_folder(tmp_path / "other")), "another")
+    page.wait_status("This page belongs to an earlier run")
+    page.stroke((15, 10), (20, 12))
+    Page(page.tab.context, other.url)
+    page.wait_status("this page shows another project; open that again")
+    with page.tab.expect_response("**/edits?*") as posted:
+        assert not page.may_leave()
+    assert posted.value.status == 404
+    assert not other.session.document.log.steps
+    assert page.tab.inner_text("#name") == "clip"
+    other.close()
+
+
 @pytest.mark.slow
 def test_other_video_at_the_same_address_starts_afresh(page, served, tmp_path):
     page.tab.fill("#first", "3")
@@ -195,7 +209,7 @@ def test_places_of_several_projects_are_kept(page, session):
 @pytest.mark.slow
 def test_message_about_a_loss_ends_with_the_reconnection(new_page):
     wire, held = Wire(new_page), []
-    new_page.answer(re.compile("page/main.js$"), lambda route: held.append(route))
+    new_page.answer(re.compile(r"labels/0\?project="), lambda route: held.append(route))
     wire.socket.close()
     new_page.wait_until(lambda: held and not new_page.tab.inner_text("#status"))  # connected again
     held[0].fulfill(body="")

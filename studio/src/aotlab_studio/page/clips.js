@@ -57,7 +57,8 @@ export class StatusButton {
   async change(seen) {
     const field = createElement('input', { type: 'text', maxLength: 100, value: this.refusedNote || seen.note });
     const others = STATUSES.filter((status) => status !== seen.status);
-    const status = await ask('Status', createElement('label', {}, 'Note ', field), seen.status, ...others);
+    const title = this.button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
+    const status = await ask(title, createElement('label', {}, 'Note ', field), seen.status, ...others);
     if (!status) return;
     const note = field.value.trim();
     this.refusedNote = (await this.store(status, note, seen)).error ? note : '';

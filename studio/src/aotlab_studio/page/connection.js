@@ -38,7 +38,8 @@ export class Connection {
   }
 
   connect() {
-    const socket = new WebSocket(new URL(`socket?page=${this.pageId}`, location.href).href.replace('http', 'ws'));
+    const address = `socket?page=${this.pageId}&project=${this.app.project}`;
+    const socket = new WebSocket(new URL(address, location.href).href.replace('http', 'ws'));
     socket.onopen = () => {
       this.socket = socket;
       this.reconnectDelay = 0;
@@ -63,7 +64,8 @@ export class Connection {
   }
 
   async explainDisconnect() {
-    const answer = await fetch('page/main.js', { cache: 'no-store' }).catch(() => null);
+    const address = `labels/0?project=${this.app.project}`; // refused for the same reason
+    const answer = await fetch(address, { cache: 'no-store' }).catch(() => null);
     if (!answer || answer.ok) throw new Error(NO_CONNECTION);
     throw new Error(answer.status !== 403 ? await answer.text()
       : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');

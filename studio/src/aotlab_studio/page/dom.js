@@ -59,7 +59,7 @@ export function showKey(button, key) {
   button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
 }
 
-/** Return what mostly points on this screen. */
+/** Return the main pointer of this screen. */
 export const getPointer = () => (matchMedia('(pointer: coarse)').matches ? 'finger' : 'mouse');
 
 /** Change the icon of an element. @param {Element} target @param {string} name */
@@ -108,9 +108,9 @@ export class CoalescedTask {
   }
 }
 
-/** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} bottom */
-export function scrollTo(list, top, bottom) {
-  list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));
+/** Scroll only a list to show a part of it. @param {HTMLElement} list @param {number} top @param {number} height */
+export function scrollTo(list, top, height) {
+  list.scrollTop = Math.min(top, Math.max(list.scrollTop, top + height - list.clientHeight));
 }
 
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */

@@ -7,7 +7,6 @@ import { CANCELED, showMessage, showToast } from './messages.js';
 export class Exporter {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.boxes = element('outputs').getElementsByTagName('input');
     this.key = 0; // random number by which the export can be canceled, also before it is requested
     onSubmit(element('export-start'), () => this.start());
     element('export-annotated').onclick = () => {
@@ -26,14 +25,13 @@ export class Exporter {
   }
 
   open() {
-    element('download').hidden = true; // the masks may have changed since
-    element('export-missing').textContent = '';
+    if (!element('export-start').disabled) this.setRunning(false); // the masks may have changed since the last one
     element('export-dialog').showModal();
   }
 
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const names = [...this.boxes].filter((box) => box.checked).map((box) => box.name);
+    const names = [...document.querySelectorAll('#outputs :checked')].map((box) => box.getAttribute('name') ?? '');
     this.key = this.app.connection.createId();
     this.setRunning(true);
     await this.app.queue.previous.edits; // later ones do not wait for an export
@@ -47,10 +45,10 @@ export class Exporter {
     const { archive, missing, unclassed } = answer.result;
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
-    const objects = `${formatCount(unclassed, 'object')} without a class, exported as “object”. `;
-    const frames = `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
-      + ' In CVAT files, objects end before them; videos show them without an overlay.';
-    element('export-missing').textContent = (unclassed ? objects : '') + (missing ? frames : '');
+    const objects = unclassed ? `${formatCount(unclassed, 'object')} without a class, exported as “object”. ` : '';
+    const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
+      + ' In CVAT files, objects end before them; videos show them without an overlay.' : '';
+    element('export-missing').textContent = objects + frames;
     if (!element('export-dialog').open) {
       showToast(`${archive} is ready`, { Download: () => element('download').click() });
     } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types

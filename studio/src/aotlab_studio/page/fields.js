@@ -1,6 +1,6 @@
 /** Number and text fields, forms, lists of rows. */
 
-import { createElement, element } from './dom.js';
+import { createElement, element, scrollTo } from './dom.js';
 
 /** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
@@ -40,6 +40,11 @@ export class RowList {
     const nextRow = newRows[Math.min(focusedIndex, newRows.length - 1)]; // the focused one was removed
     (nextRow?.line.querySelector('button') ?? element('view'))?.focus();
   }
+
+  scrollToRow(/** @type {number | string} */ key) {
+    const line = this.rows.get(key)?.line;
+    if (line) scrollTo(this.list, line.offsetTop - this.list.offsetTop, line.offsetHeight);
+  }
 }
 
 /** Text field that keeps unsaved and refused text with its frame or object. */
@@ -71,7 +76,8 @@ export class TextField {
   show(key) {
     this.nextKey = key;
     if (document.activeElement === this.input) return;
-    const text = this.getStored(key);
+    this.input.value = this.getStored(key); // without line breaks
+    const text = this.input.value.trim();
     this.shown = { key, text };
     if (this.drafts.get(key)?.text === text) this.drafts.delete(key);
     const draft = this.drafts.get(key);

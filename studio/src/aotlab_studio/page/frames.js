@@ -25,7 +25,7 @@ function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
 
 export class FrameCache {
   constructor() {
-    this.video = ''; // id of the video; addresses of frames hold it, as browsers cache images by address
+    this.video = ''; // id of the video, in each address, as browsers cache images by address
     this.revision = 0; // of all masks
     this.revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
     this.images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address

@@ -15,7 +15,7 @@ function formatStep({ title, author, time }) {
 export class EditHistory {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.shownFrame = -1; // frame shown by the last undo or redo; the next one may leave it
+    this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
     element('open-versions').onclick = async () => {
       if (!(await this.showVersions()).error) element('versions-dialog').showModal();
     };

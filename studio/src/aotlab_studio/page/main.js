@@ -1,12 +1,11 @@
-/** Main application: connects the parts of the page, sends actions, and shows the server's events.
+/** Main application: connects the parts of the page, and shows the server's state and events.
 
- `EditQueue` sends edits, undo, redo and prompts one after the other.
- `App.state` is a copy of the server's state. `Selection` stores the selected object, `Playback` the frame, `Toolbox`
- unfinished input, `Tracking` the job. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Selection` stores the selected object, `Playback` the frame, `Toolbox` unfinished input, `Tracking` the job.
+ `EditQueue` sends edits in order. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, returnFocus, scrollTo } from './dom.js';
+import { addIcons, createElement, element, returnFocus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -30,7 +29,6 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.name = '';
     this.project = ''; // id of the project
     /** Latest state from the server. @type {Pick<DocumentState, 'objects' | 'notes' | 'checked' | 'step' | 'outdated'
      *   | 'range' | 'editable_range'>} */
@@ -98,7 +96,7 @@ export class App {
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
-    const isFirst = !this.name;
+    const isFirst = !this.project;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const lastVisit = isFirst ? loadSettings(state.project) : {};
@@ -139,7 +137,7 @@ export class App {
   get hasUnsentWork() {
     const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
     const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-    return this.name && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
+    return this.project && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
   }
 
   get objects() {
@@ -159,13 +157,11 @@ export class App {
 
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
   scrollToSelected() {
-    this.lastScrolledId = this.selection.id;
-    const { list, rows } = this.objectPanel.list;
-    const line = rows.get(this.lastScrolledId)?.line;
-    if (!line) return;
-    const top = line.offsetTop - list.offsetTop;
-    scrollTo(list, top, top + line.offsetHeight);
-    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.lastScrolledId));
+    const { id, item } = this.selection;
+    this.lastScrolledId = id;
+    if (!item) return;
+    this.objectPanel.list.scrollToRow(id);
+    this.timeline.scrollToRow(this.objects.indexOf(item));
   }
 
   /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */

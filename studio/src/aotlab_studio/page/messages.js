@@ -39,9 +39,7 @@ export function showError(error) {
 const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
-const TOAST_SECONDS = 12;
-
-/** Message on the frame; `step`: that its buttons undo, or 0.
+/** Message on the frame; `step`: the step that it belongs to, or 0.
  * @typedef {{text: string, step: number, box: HTMLElement}} Toast */
 let toasts = /** @type {Toast[]} */ ([]); // the oldest first
 
@@ -52,9 +50,9 @@ export function closeToasts(matches) {
   for (const { box } of closed) keepFocus(() => box.remove());
 }
 
-/** Show a message on the frame. With buttons, it stays until it is closed or its step is no longer the last one.
- * @type {(text: string, buttons?: Record<string, () => void>, step?: number) => void} */
-export function showToast(text, buttons = {}, step = 0) {
+/** Show a message on the frame until it is closed or its step is no longer the last one.
+ * @type {(text: string, buttons: Record<string, () => void>, step?: number) => void} */
+export function showToast(text, buttons, step = 0) {
   const close = () => closeToasts((each) => each === toast);
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
@@ -64,7 +62,6 @@ export function showToast(text, buttons = {}, step = 0) {
   closeToasts((other) => step > 0 && other.step === step && other.text === text); // the key was pressed twice
   toasts.push(toast);
   element('toasts').append(box);
-  if (!actions.length) setTimeout(close, TOAST_SECONDS * 1000);
 }
 
 /** Ask in a dialog; return the value of the pressed button, empty if canceled; the first is that of Enter.

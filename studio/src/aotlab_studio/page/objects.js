@@ -29,14 +29,15 @@ function createObjectRow(id, app) {
   const name = createElement('span', { className: 'name' });
   const category = createElement('span', { className: 'class' });
   const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-  button.onclick = () => app.selection.selectByUser(id);
+  const select = () => app.commands.add(() => app.selection.selectByUser(id));
+  button.onclick = select;
   button.ondblclick = () => focusName(app);
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
     className: 'small', name: `${key}${id}`, onclick: () => app.objectPanel.toggleSwitch(key, { id }),
   }, createIcon(icon)));
   const line = createElement('li', {}, swatch, button, ...switches);
   line.onkeydown = ({ key, ctrlKey, metaKey }) => {
-    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) app.selection.selectByUser(id);
+    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) select();
   };
   const show = (/** @type {Item} */ item) => {
     line.className = id === app.selection.id ? 'selected' : '';
@@ -128,8 +129,8 @@ export class ObjectPanel {
 
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
-    toolbox.finish();
-    selection.selectByUser(0);
+    toolbox.endInput();
+    selection.setSelected(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);
     if (error && target === selection.target) selection.setSelected(previousId);
@@ -186,7 +187,6 @@ async function openMerge(app) {
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
   const answer = await app.queue.edit('merge_objects', { object_id: from.id, into }, target);
-  if (!answer.error) app.selection.selectByUser(into);
   app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
@@ -199,7 +199,7 @@ async function loadMasks(app, files) {
   const { playback, playback: { frame } } = app;
   const target = app.selection.getEditTarget();
   const { result } = await app.queue.runInOrder({ action: 'load' }, (id) => {
-    const query = `page=${app.connection.pageId}&id=${id}&chosen=${target.id || null}`;
+    const query = `page=${app.connection.pageId}&project=${app.project}&id=${id}&chosen=${target.id || null}`;
     return sendMasks(file, `masks/${frame}?${query}`, app);
   });
   showHint('');

@@ -15,12 +15,13 @@ export class Playback {
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
     this.wanted = { frame: 0, revision: 0 };
-    /** `seek`: nothing is changed until the frame shows; `follow`: frames that are being tracked show. */
-    this.mode = { kind: /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('rest') };
+    /** `seek`: the requested frame does not show yet; `follow`: frames show as they are tracked. */
+    this.mode = /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('rest');
+    this.modeChanges = 0; // number of changes of the mode, by which playing notices that it was stopped
     this.loadTask = new CoalescedTask(() => this.loadWanted());
-    this.abortStaleLoad = () => {}; // stops loading unless it is of the requested frame
+    this.abortStaleLoad = () => {}; // stops loading a frame that the user has left
     const field = element('frame');
-    const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
+    const seek = () => app.commands.add(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
@@ -33,7 +34,7 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return this.mode.kind !== 'seek' && this.app.viewer.image !== null;
+    return this.mode !== 'seek' && this.app.viewer.image !== null;
   }
 
   /** Return whether the page may leave a frame by itself: the user is still on it, and not drawing. */
@@ -76,7 +77,7 @@ export class Playback {
     const { app, shown, wanted, wanted: { frame, revision } } = this;
     const load = new AbortController();
     this.abortStaleLoad = () => { if (frame !== wanted.frame) load.abort(); };
-    const timer = setInterval(() => { if (this.mode.kind === 'seek') this.abortStaleLoad(); }, STALE_DELAY);
+    const timer = setInterval(() => { if (this.mode === 'seek') this.abortStaleLoad(); }, STALE_DELAY);
     try {
       if (frame !== shown.frame || revision > shown.revision) await this.loadFrame(frame, revision, load.signal);
     } catch (error) {
@@ -86,7 +87,7 @@ export class Playback {
     app.viewer.placeholder = null;
     app.viewer.requestDraw();
     if (this.loadTask.isRequested) return;
-    if (this.mode.kind === 'seek') this.setMode('rest');
+    if (this.mode === 'seek') this.setMode('rest');
     app.commands.runReady();
   }
 
@@ -109,7 +110,7 @@ export class Playback {
       if (near && !hasEnded) viewer.placeholder = near;
       viewer.requestDraw();
     };
-    if (this.mode.kind === 'seek' || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
+    if (this.mode === 'seek' || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await Promise.race([answer, abort]).finally(() => { hasEnded = true; });
     this.shown = { frame, revision };
     viewer.show(image, labels);
@@ -144,22 +145,23 @@ export class Playback {
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
-  /** Return the new mode, another object each time. @param {Playback['mode']['kind']} kind */
-  setMode(kind) {
-    const [icon, label] = kind === 'play' ? ['pause', 'Stop'] : ['play', 'Play'];
+  /** @param {Playback['mode']} mode */
+  setMode(mode) {
+    const [icon, label] = mode === 'play' ? ['pause', 'Stop'] : ['play', 'Play'];
     setIcon(element('play'), icon);
     Object.assign(element('play'), { ariaLabel: label, title: `${label} (Space)` });
-    this.mode = { kind };
-    return this.mode;
+    this.mode = mode;
+    this.modeChanges += 1;
   }
 
   async togglePlay() {
     const { app: { frames }, wanted } = this;
-    const mode = this.setMode(this.mode.kind === 'play' ? 'rest' : 'play');
-    if (mode.kind === 'rest') return;
+    this.setMode(this.mode === 'play' ? 'rest' : 'play');
+    if (this.mode === 'rest') return;
+    const start = this.modeChanges;
     if (wanted.frame >= this.count - 1) await this.goTo(0);
     let [due, prefetched] = [performance.now(), wanted.frame];
-    while (this.mode === mode && wanted.frame < this.count - 1) {
+    while (this.modeChanges === start && wanted.frame < this.count - 1) {
       while (prefetched < Math.min(this.count - 1, wanted.frame + PREFETCH_FRAMES)) {
         prefetched += 1;
         Promise.all([frames.getImage(prefetched), frames.fetchLabels(prefetched)]).catch(() => {});
@@ -168,6 +170,6 @@ export class Playback {
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.mode === mode) this.setMode('rest');
+    if (this.modeChanges === start) this.setMode('rest');
   }
 }

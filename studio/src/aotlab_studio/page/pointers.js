@@ -2,14 +2,14 @@
 
  One pointer draws; two fingers or the middle button pan. */
 
-import { CoalescedTask, getWheelFactor } from './dom.js';
+import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
 import { clearHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
 const TAP = { time: 300, distance: 24 }; // largest milliseconds between two taps; CSS pixels, also of a tap's movement
 
-/** What the pressed pointer does; `wait`: press the tool later, unless a finger slides or is joined, or clicks twice.
+/** What the pressed pointer does; `wait`: it presses the tool later if no finger slides or joins it.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, place: ReturnType<Gestures['measurePlace']>}} Gesture */
 
 export class Gestures {
@@ -23,7 +23,7 @@ export class Gestures {
     this.pointerId = 0; // of the gesture
     this.lastTouch = { time: -Infinity, x: 0, y: 0 }; // when and where the last finger was put on the frame
     this.isDoubleClick = false; // whether the last press is the second of a double click or tap
-    this.clickedId = 0; // visible object under the first one
+    this.clickedId = 0; // visible object under the first of two clicks
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));
@@ -40,7 +40,7 @@ export class Gestures {
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
       if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(this.clickedId);
-      else toolbox.close();
+      else if (toolbox.tool.isPolygon) toolbox.close();
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
@@ -56,21 +56,23 @@ export class Gestures {
   }
 
   start(/** @type {PointerEvent} */ event) {
-    const { lastTouch, toolbox, toolbox: { tool, viewer, viewer: { canvas } }, touches } = this;
+    const { lastTouch, toolbox, touches } = this;
+    const { tool, viewer } = toolbox;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
-    canvas.classList.add('pointed');
-    canvas.focus({ preventScroll: true });
+    viewer.canvas.classList.add('pointed');
+    focusView();
     clearHint();
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
-    if (!this.gesture) toolbox.release(); // a stroke of the keyboard
+    if (this.gesture) toolbox.cancelDrag(); // as of a palm before the pen, or of the first of two fingers
+    else toolbox.release(); // a stroke of the keyboard
     const { timeStamp: time, clientX: x, clientY: y } = event;
     const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < TAP.distance;
     this.isDoubleClick = isTouch && isNear && time - lastTouch.time < TAP.time; // the mouse's events come later
     if (isTouch) touches.set(event.pointerId, { x, y });
     else touches.clear();
     if (isTouch) this.lastTouch = { time, x, y };
-    canvas.setPointerCapture(event.pointerId);
+    viewer.canvas.setPointerCapture(event.pointerId);
     this.pointerId = event.pointerId;
     const isPan = touches.size >= 2 || event.button === 1 || tool.name === 'pan';
     const point = viewer.clientToFrame(event);
@@ -78,7 +80,6 @@ export class Gestures {
     const place = this.measurePlace(event);
     this.gesture = { kind: isPan ? 'pan' : tool.release ? 'draw' : 'wait', press, place };
     if (isPan) {
-      toolbox.cancelDrag();
       event.preventDefault();
       return;
     }
@@ -147,7 +148,8 @@ const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
 /** Move the keyboard's cursor. @param {import('./main.js').App} app @param {string} name W, A, S, D, or with Shift */
 export function moveCursor(app, name) {
-  const { viewer, viewer: { size: { width, height } }, toolbox } = app;
+  const { viewer, toolbox } = app;
+  const { width, height } = viewer.size;
   const { x, y } = viewer.cursor ?? { x: width / 2, y: height / 2 };
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
@@ -197,7 +199,8 @@ class ClickPreview {
   }
 
   async fetchOutlines() {
-    const { target, toolbox: { app, app: { playback: { frame } }, viewer, viewer: { labels } } } = this;
+    const { target, toolbox: { app, viewer } } = this;
+    const [{ frame }, { labels }] = [app.playback, viewer];
     if (!target) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
     const message = { frame, positive: toPairs([target]) };

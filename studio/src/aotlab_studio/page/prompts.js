@@ -12,7 +12,7 @@ import { CANCELED, showToast } from './messages.js';
 export class Prompter {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.pending = /** @type {Set<Press>} */ (new Set()); // of prompts neither answered nor canceled
+    this.pending = /** @type {Set<Press>} */ (new Set()); // presses whose prompt is neither answered nor canceled
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
   }
@@ -62,10 +62,10 @@ export class Prompter {
     return answer;
   }
 
-  /** Offer to take pixels of other objects, or to add a new object to the previous one; `repeat`: undo and send again.
+  /** Offer to take the pixels that others kept, or to add the mask to the previous object; `repeat` sends it again.
    * @type {(answer: ActionAnswer<'suggest'>, previousId: number, repeat: (changes: Prompts) => unknown) => void} */
   offerChanges(answer, previousId, repeat) {
-    const { app, app: { history } } = this;
+    const { app } = this;
     const { object_id: id, protected_pixels: protectedPixels } = answer.result;
     const step = answer.step || app.state.step; // the messages stay until the next one
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
@@ -73,7 +73,7 @@ export class Prompter {
     }, step);
     if (previousId > 0 && id !== previousId) showToast(`Created ${app.getName(id)}`, {
       [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
-      Undo: () => history.undo(step),
+      Undo: () => app.history.undo(step),
     }, step);
   }
 }

@@ -18,8 +18,8 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return how many of the oldest messages are sent even if the page ends; those of one new object stay together. */
-function countKept(/** @type {any[]} */ messages) {
+/** Return how many messages a browser sends even if the page ends; those of one new object stay together. */
+function countCertain(/** @type {any[]} */ messages) {
   let [count, size] = [0, 0];
   for (const message of messages) {
     size += new Blob([JSON.stringify(message)]).size + 1;
@@ -102,12 +102,13 @@ export class EditQueue {
     }
   }
 
-  /** Send the unanswered edits, up to an undo if the user may stay, except of an object that a prompt may create. */
+  /** Send the unanswered edits that depend on no prompt; if the user may stay, only those before an undo. */
   async sendOnClose(/** @type {boolean} */ userMayStay) {
     const messages = this.listUnanswered(userMayStay);
-    const count = countKept(messages);
+    const count = countCertain(messages);
     const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
-      if (part.length) await fetch('edits', { method: 'POST', body: JSON.stringify(part), keepalive });
+      const address = `edits?project=${this.app.project}`;
+      if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };
     // one after the other, as the server stores them in the order in which they arrive
     await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => {});

@@ -21,7 +21,8 @@ export class Review {
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
     this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
-      const button = createElement('button', { name: `note${frame}`, onclick: () => app.playback.seek(Number(frame)) });
+      const onclick = () => app.commands.add(() => app.playback.seek(Number(frame)));
+      const button = createElement('button', { name: `note${frame}`, onclick });
       const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
       return { line: createElement('li', {}, button), show };
     });
@@ -66,7 +67,7 @@ export class Review {
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
     const show = (/** @type {ReviewEntry} */ entry) => {
       const [isCorrected, address] = [this.isCorrected(entry), app.frames.getThumbnailAddress(frame)];
-      button.onclick = () => this.goTo(entry);
+      button.onclick = () => app.commands.add(() => this.goTo(entry));
       button.className = isCorrected ? 'done' : '';
       dot.textContent = isCorrected ? '✓' : '';
       dot.style.background = (!isCorrected && app.findObject(entry.object_ids[0])?.color) || 'none';

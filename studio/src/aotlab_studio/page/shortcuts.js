@@ -51,15 +51,15 @@ class KeyMap {
   }
 }
 
-/** Key presses and buttons, in order; one that changes masks waits for the frame that the user has requested. */
+/** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
 export class CommandQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
   }
 
-  /** Run a command after those before. @param {() => void} run @param {boolean} waitsForFrame until it shows */
-  add(run, waitsForFrame) {
+  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame] */
+  add(run, waitsForFrame = false) {
     this.waiting.push({ run, waitsForFrame });
     this.runReady();
   }

@@ -31,7 +31,7 @@ const MARKS = {
   [LOST]: { name: 'lost', bars: [[1, 2, 'lost'], [9, 2, 'lost']] }, // two lines, unlike any object
 };
 const TRACKED = { name: 'tracked', bars: [[1, 10]] };
-const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one fills a pixel
+const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO_MARK]; // the first one shows
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
@@ -39,17 +39,16 @@ export class Timeline {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
-    /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways since. */
-    this.press = { frame: 0, x: 0, handle: -1, moved: false, isTouch: false };
+    /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways. */
+    this.press = { x: 0, handle: -1, moved: false };
     this.isDraggingRange = false; // whether a handle is held
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
-    this.maxSpan = Infinity; // number of frames in view; Infinity: all
+    this.maxSpan = Infinity; // largest number of frames in view
     this.marks = /** @type {Map<number, string[]>} */ (new Map()); // marks of frames by object id
     this.fetchTask = new CoalescedTask(() => (
       app.connection.call('timeline', {}).then(({ result }) => this.setMarks(result), showError)));
     this.style = getComputedStyle(canvas); // follows the color scheme
-    this.hatching = createHatching(this.getColor('outdated'));
     this.requestDraw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.requestDraw()).observe(canvas);
     element('rows').onscroll = () => this.requestDraw();
@@ -60,10 +59,9 @@ export class Timeline {
       this.isDraggingRange = false;
       app.tracking.showStoredRange();
     });
-    canvas.addEventListener('click', (event) => { if (this.press.isTouch) this.selectAt(event); });
+    canvas.addEventListener('click', (event) => { if (!this.press.moved) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
       if (this.isDraggingRange && this.press.moved) app.tracking.sendRange();
-      else if (this.isDraggingRange) app.playback.seek(this.press.frame); // a click
       this.isDraggingRange = false;
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
@@ -160,7 +158,6 @@ export class Timeline {
   zoomBy(factor, anchor = this.app.playback.frame + 0.5) {
     const share = (anchor - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span / factor);
-    if (this.maxSpan >= this.count) this.maxSpan = Infinity;
     this.scrollToFrame(anchor - share * this.span);
   }
 
@@ -190,10 +187,8 @@ export class Timeline {
   pressPointer(/** @type {PointerEvent} */ event) {
     if (event.button) return;
     const handle = this.findHandle(event);
-    const isTouch = event.pointerType === 'touch';
-    this.press = { frame: this.eventToFrame(event), x: event.offsetX, handle, moved: false, isTouch };
+    this.press = { x: event.offsetX, handle, moved: false };
     this.isDraggingRange = handle >= 0;
-    if (!isTouch) this.selectAt(event);
     if (!this.isDraggingRange && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
     if (this.isDraggingRange) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
@@ -201,10 +196,10 @@ export class Timeline {
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    if (this.press.handle >= 0) return;
-    const object = this.app.objects[this.eventToRow(event)];
-    if (object) this.app.selection.selectByUser(object.id);
-    if (event.offsetX >= NAMES_WIDTH) this.app.playback.seek(this.eventToFrame(event));
+    const { commands, objects, playback, selection } = this.app;
+    const [object, frame] = [objects[this.eventToRow(event)], this.eventToFrame(event)];
+    if (object) commands.add(() => selection.selectByUser(object.id));
+    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) commands.add(() => playback.seek(frame));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
@@ -212,11 +207,10 @@ export class Timeline {
     canvas.style.cursor = isDraggingRange || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     canvas.title = app.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
-    const isTap = press.isTouch && !press.moved;
-    if (isDraggingRange && press.moved) this.moveHandle(event);
-    else if (!isDraggingRange && !isTap && canvas.hasPointerCapture(event.pointerId)) {
-      app.playback.seek(this.eventToFrame(event));
-    }
+    if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
+    const frame = this.eventToFrame(event);
+    if (isDraggingRange) this.moveHandle(event);
+    else app.commands.add(() => app.playback.seek(frame));
   }
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
@@ -227,8 +221,7 @@ export class Timeline {
 
   scrollToRow(/** @type {number} */ index) {
     this.fitHeight();
-    const top = index * ROW_HEIGHT;
-    scrollTo(element('rows'), top, top + RULER_HEIGHT + ROW_HEIGHT);
+    scrollTo(element('rows'), index * ROW_HEIGHT, RULER_HEIGHT + ROW_HEIGHT);
   }
 
   drawNow() {
@@ -302,16 +295,17 @@ export class Timeline {
 
   /** Move the mark of the current frame, and describe the view. */
   showCurrentFrame() {
-    const { canvas, app: { playback: { frame } } } = this;
+    const { canvas, app } = this;
+    const { frame } = app.playback;
     Object.assign(element('frame-mark').style, { left: `${this.frameToX(frame)}px`, width: `${this.columnWidth}px` });
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     canvas.ariaValueMax = String(this.count - 1);
     canvas.ariaValueNow = String(frame);
-    const [from, to] = this.app.tracking.range;
+    const [from, to] = app.tracking.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `${this.frameDescription}; ${inView}${limits}`;
-    const texts = Object.entries(this.app.state.outdated).map(([id, ranges]) => (
-      `${this.app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
+    const texts = Object.entries(app.state.outdated).map(([id, ranges]) => (
+      `${app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
@@ -374,17 +368,7 @@ export class Timeline {
       start = next;
     }
     context.globalAlpha = 1;
-    context.fillStyle = this.hatching;
-    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y, ROW_HEIGHT - 2);
+    context.fillStyle = this.getColor('outdated');
+    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
   }
-}
-
-/** Return a pattern of slanted lines. @param {string} color */
-function createHatching(color) {
-  const tile = new OffscreenCanvas(6, 6);
-  const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (tile.getContext('2d'));
-  pen.strokeStyle = color;
-  pen.lineWidth = 1.5;
-  pen.stroke(new Path2D('M -3 3 L 3 -3 M -3 9 L 9 -3 M 3 9 L 9 3'));
-  return /** @type {CanvasPattern} */ (pen.createPattern(tile, 'repeat'));
 }

@@ -24,7 +24,7 @@ import { toPairs } from './viewer.js';
  * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
-const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame (as on the server), CSS pixels; smaller: a click
+const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
 const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
 const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
@@ -77,8 +77,9 @@ export const TOOLS = [
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
-    press: async ({ app, app: { selection, selection: { id } } }, point) => {
-      const answer = await app.objectPanel.editMask('split_object', { point: toPairs([point])[0] });
+    press: async ({ app: { objectPanel, selection } }, point) => {
+      const { id } = selection;
+      const answer = await objectPanel.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
   },
@@ -140,9 +141,10 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** End the input for this frame and object: finish it, and hide it. */
+  /** End the input for this frame and object: finish a drag or a polygon, and hide what was sent. */
   endInput() {
-    this.finish();
+    this.release();
+    this.close();
     this.cancel();
   }
 
@@ -150,10 +152,6 @@ export class Toolbox {
   cancel() {
     this.pendingSketches = [];
     this.dropPoints();
-  }
-
-  cancelDrag() {
-    if (this.isDown) this.cancel();
   }
 
   /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
@@ -169,7 +167,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether input is unfinished, or sent and shown until it is answered; no other frame shows then by itself. */
+  /** Whether input is unfinished, or sent and not answered; playback and tracking then stay on this frame. */
   get isDrawing() {
     return this.hasUnfinishedInput || this.pendingSketches.length > 0;
   }
@@ -188,6 +186,11 @@ export class Toolbox {
     const { history, playback: { frame } } = this.app;
     const findStep = () => (this.prompter.findClicks(frame).length ? { step: this.app.state.step } : undefined);
     if (!this.removeLastPoint()) history.undoOrRedo('undo', findStep);
+  }
+
+  /** Drop an unfinished drag. */
+  cancelDrag() {
+    if (this.isDown) this.dropPoints();
   }
 
   /** Remove the last corner or the stroke; return whether there was one. */
@@ -222,12 +225,6 @@ export class Toolbox {
     if (tool.move) tool.move(this, point);
     else if (distance >= FREE_LINE.minDistance && points.length < FREE_LINE.maxPoints) points.push(point);
     this.show();
-  }
-
-  /** Finish a drag or a polygon before its frame, object or tool changes. */
-  finish() {
-    this.release();
-    this.close();
   }
 
   /** Finish a drag. @param {boolean} [isDoubleClick] */
@@ -275,8 +272,8 @@ export class Toolbox {
 
   /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isDoubleClick */
   async sendScribble(isDoubleClick) {
-    const { points, viewer: { size: { width, height } } } = this;
-    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
+    const { points, viewer: { size } } = this;
+    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
     if (line.length < 2) await this.click(line[0] ?? points[0], isDoubleClick);
     else if (!this.pressed.erase) await this.suggest({ scribble: toPairs(line) });
     else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });

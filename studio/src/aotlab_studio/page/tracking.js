@@ -75,19 +75,20 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob && playback.mode.kind === 'rest' && !toolbox.isDrawing) playback.setMode('follow');
+      if (!previousJob && playback.mode === 'rest' && !toolbox.isDrawing) playback.setMode('follow');
       this.showProgress(this.job);
       const { done, frame, status } = this.job;
       if (done) review.refreshLive();
-      if (status === 'running' && done && playback.mode.kind === 'follow') playback.goTo(frame);
+      if (status === 'running' && done && playback.mode === 'follow') playback.goTo(frame);
     } else if (job && !running) this.showEnd(job);
   }
 
   showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
     const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
+    const summary = `Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`;
+    const text = background ? losses && `Correction ${status}: ${losses}` : summary;
     if (problem) showMessage(problem, true);
-    else if (!background) showToast(`Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`);
-    else if (losses && status === 'done') showToast(`Correction done: ${losses}`);
+    else if (text) showToast(text, {}, this.app.state.step);
     if (done) this.app.review.fetchTask.run();
   }
 
@@ -106,12 +107,11 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.stopAtShownFrame();
-    toolbox.finish();
+    toolbox.endInput(); // the page shows the frames that are tracked
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
       if (!range) return { error: CANCELED };
-      if (playback.frame === frame) toolbox.cancel();
       return queue.send('track', { frame, direction, ...range });
     });
     if (!error) showHint('');

@@ -7,7 +7,7 @@ import { drawOncePerRefresh, element, elements } from './dom.js';
 /** @import { Tool } from './tools.js' */
 /** @typedef {{tool: Tool, points: Point[], width?: number, color: string, clicks: Click[]}} Sketch */
 
-/** Halos of light and dark objects: black and white, 60 % opaque, as canvases store colors. */
+/** Halos of light and dark objects: black and white, 60 % opaque. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 /** Return points as rounded pairs. @param {Point[]} points @returns {[number, number][]} */

@@ -65,6 +65,13 @@ CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
+    def find_own_session(request: HTTPConnection) -> Session:
+        """Return the session; raise `InputError` if the page shows another project, which had this address before."""
+        session = find_session(request)
+        if request.query_params.get("project", "") not in ("", session.document.header.id):
+            raise InputError("this page shows another project; open that again, or reload the page")
+        return session
+
     def get_frame(request: Request) -> Response:
         """Return a frame as JPEG.
 
@@ -83,7 +90,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths; a browser may keep them as those of `get_frame`."""
-        session, index = find_session(request), parse_index(request)
+        session, index = find_own_session(request), parse_index(request)
         headers = CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
@@ -94,7 +101,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``, the id of the page; ``id``, which
         is the same if the request is repeated.
         """
-        session, query, index = find_session(request), request.query_params, parse_index(request)
+        session, query, index = find_own_session(request), request.query_params, parse_index(request)
         require_frame(index, session.document.frames.count)
         body = await read_body(request)
         try:
@@ -120,7 +127,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_session(request), Actor(read_person(request)), Targets()
+        session, actor, targets = find_own_session(request), Actor(read_person(request)), Targets()
         thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
         answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
         return respond_json(answers)
@@ -132,6 +139,13 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse("nothing is exported yet", 404)
         return FileResponse(path, filename=os.fsencode(path.name).decode(errors="replace"))
 
+    async def serve_page(page: WebSocket) -> None:
+        """Exchange messages with a page until it disconnects."""
+        try:
+            await Connection(find_own_session(page), page).run()
+        except InputError:
+            await page.close(1008)  # the page then asks why
+
     return Starlette(
         routes=[
             *make_page_routes("index.html"),
@@ -140,7 +154,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             Route("/masks/{index}", upload_masks, methods=["POST"]),
             Route("/edits", store_edits, methods=["POST"]),
             Route("/export.zip", get_archive),
-            WebSocketRoute("/socket", lambda socket: Connection(find_session(socket), socket).run()),
+            WebSocketRoute("/socket", serve_page),
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),
