@@ -21,6 +21,10 @@ MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
 MAX_CHANNELS = 3
 """largest number of channels of a TIFF, shown as red, green and blue"""
+UNSUPPORTED_COLORS = ("SEPARATED", "YCBCR", "CIELAB")
+"""colors of a TIFF that are not converted; SEPARATED is CMYK"""
+ALPHA = (1, 2)
+"""kinds of extra samples of a TIFF that are transparency"""
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 """number of frames, and of values per frame, from which levels are estimated"""
 LEVEL_PERCENTILES = (0.1, 99.9)
@@ -138,6 +142,9 @@ class TiffStack:
                 raise ValueError(
                     f"{len(shapes)} series of {self._series.dtype}; expected one of integers or floats"
                 )
+            jpeg = self._page.compression.name == "JPEG"  # decoded to RGB
+            if (colors := self._page.photometric.name) in UNSUPPORTED_COLORS and not jpeg:
+                raise ValueError(f"colors are {colors}; expected RGB or gray")
             self._frame_axis, self.count = self._find_frames()
 
     def read(self, index: int) -> np.ndarray:
@@ -187,6 +194,7 @@ class TiffStack:
             values = values.astype(np.uint8) * 255
         if self._page.photometric == 0 and values.dtype.kind == "u":  # min is white
             values = np.iinfo(values.dtype).max - values
+        values = values[..., : values.shape[-1] - sum(kind in ALPHA for kind in self._page.extrasamples)]
         if values.shape[-1] == 2:  # two channels are shown in magenta and green, as microscopes do
             return values[..., [0, 1, 0]]
         return values[..., :MAX_CHANNELS]

@@ -160,7 +160,7 @@ class VideoSet:
     videos: tuple[Video, ...]
     """videos as `select_labeled_frames` returns them: ``annotations[i]`` is the mask of ``frames[i]``"""
     max_gap: int
-    """largest number of frames between two frames of a clip"""
+    """largest step from a frame of a clip to the next, in labeled frames"""
 
     def describe(self) -> str:
         """Return the number of videos and labeled frames, and the largest gap."""
