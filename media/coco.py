@@ -150,9 +150,12 @@ def _find_key(record: dict[str, Any]) -> Hashable:
     """Return the stored object of an annotation; None if unset: missing, empty or negative."""
     attributes = record.get("attributes")
     holders = (record, attributes) if isinstance(attributes, dict) else (record,)
-    values = (holder.get(key) for holder in holders for key in OBJECT_KEYS)
-    values = (int(value) if type(value) is float and value.is_integer() else value for value in values)
-    return next((value for value in values if (type(value) is int and value >= 0) or (type(value) is str and value)), None)
+    for value in (holder.get(key) for holder in holders for key in OBJECT_KEYS):
+        if type(value) in (int, float) and value >= 0 and value % 1 == 0:
+            return int(value)
+        if isinstance(value, str) and value:
+            return value
+    return None
 
 
 def _parse_attributes(attributes: Any) -> Attributes:
