@@ -151,7 +151,7 @@ def _find_key(record: dict[str, Any]) -> Hashable:
     attributes = record.get("attributes")
     holders = (record, attributes) if isinstance(attributes, dict) else (record,)
     for value in (holder.get(key) for holder in holders for key in OBJECT_KEYS):
-        if type(value) in (int, float) and value >= 0 and value % 1 == 0:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value % 1 == 0:
             return int(value)
         if isinstance(value, str) and value:
             return value

@@ -140,8 +140,8 @@ def count_missing_bytes(path: Path, container: av.container.InputContainer) -> i
     with path.open("rb") as file:
         start = file.read(len(EBML))
         if start == RIFF:
-            length = file.read(4)
-            end = 0 if length == UNKNOWN_LENGTH else int.from_bytes(length, "little")
+            stated = file.read(4)
+            end = 0 if stated == UNKNOWN_LENGTH else int.from_bytes(stated, "little")
         elif start == EBML:
             file.seek(_read_ebml_number(file), os.SEEK_CUR)
             length = _read_ebml_number(file) if file.read(len(SEGMENT)) == SEGMENT else 0

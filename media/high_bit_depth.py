@@ -21,8 +21,10 @@ MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
 MAX_CHANNELS = 3
 """largest number of channels of a TIFF, shown as red, green and blue"""
-UNSUPPORTED_COLORS = ("SEPARATED", "YCBCR", "CIELAB")
-"""colors of a TIFF that are not converted; SEPARATED is CMYK"""
+UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
+"""colors of a TIFF that are not converted, by TIFF's number"""
+JPEG = 7
+"""compression of a TIFF whose YCbCr is decoded to RGB"""
 ALPHA = (1, 2)
 """kinds of extra samples of a TIFF that are transparency"""
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
@@ -142,8 +144,8 @@ class TiffStack:
                 raise ValueError(
                     f"{len(shapes)} series of {self._series.dtype}; expected one of integers or floats"
                 )
-            jpeg = self._page.compression.name == "JPEG"  # decoded to RGB
-            if (colors := self._page.photometric.name) in UNSUPPORTED_COLORS and not jpeg:
+            colors = UNSUPPORTED_COLORS.get(self._page.photometric)
+            if colors and self._page.compression != JPEG:
                 raise ValueError(f"colors are {colors}; expected RGB or gray")
             self._frame_axis, self.count = self._find_frames()
 

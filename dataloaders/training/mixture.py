@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.clips import Clip, ClipSource, compose_clips, merge_clips
+from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
+from aotlab.dataloaders.training.sets import ClipSource
 from aotlab.utils.errors import InputError, RunStopped
 
 READ_TRIES = 10

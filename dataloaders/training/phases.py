@@ -15,10 +15,9 @@ from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.dataloaders.training import layouts
-from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
+from aotlab.dataloaders.training.sets import ClipSource, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
@@ -157,8 +156,6 @@ def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
 
 def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
     """Return a source without the images and videos at these paths, which `resolve_paths` returns."""
-    if not isinstance(source, VideoSet | ImageSet):
-        return source
     remaining = source.exclude(paths)
     require(
         len(remaining),

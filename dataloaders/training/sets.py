@@ -186,6 +186,9 @@ class VideoSet:
         return replace(clip, names=(video.name,))
 
 
+ClipSource = ImageSet | VideoSet
+
+
 def select_labeled_frames(video: Video) -> Video:
     """Return a video of the frames with a mask and of their masks, in order.
 

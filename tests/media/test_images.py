@@ -172,7 +172,7 @@ def test_error_names_the_frame_of_another_depth_or_size(pngs, values, words):
     (np.zeros((3, 4, 8, 8), np.uint16), {"imagej": True, "metadata": {"axes": "TZYX"}}, "unsupported axes TZYX"),
     (np.zeros((2, 5, 8, 8), np.uint16), {"ome": True, "metadata": {"axes": "TCYX"}}, "unsupported axes TCYX"),
     (np.zeros((8, 8), np.complex64), {}, "complex64"),
-    (np.zeros((8, 8, 4), np.uint8), {"photometric": "separated"}, "colors are SEPARATED; expected RGB"),
+    (np.zeros((8, 8, 4), np.uint8), {"photometric": "separated"}, "colors are CMYK; expected RGB"),
     (np.zeros((8, 8, 3), np.uint8), {"photometric": "cielab"}, "colors are CIELAB"),
 ])  # fmt: skip
 def test_tiff_that_is_not_a_video_rejected(tmp_path, values, options, words):
