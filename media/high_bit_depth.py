@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.images import RESAVE_ADVICE, open_image, parse_png_depth, read_image, warn_about_orientation
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import require, require_extra
 from aotlab.utils.files import is_file_name, reading
 
 MAX_PIXELS = 2**28
@@ -62,8 +62,7 @@ def read_raw_image(path: Path) -> np.ndarray:
     if kind == "8 bits":
         return read_image(path)
     stack = TiffStack(path)
-    if stack.count > 1:
-        raise InputError(f"{path}: has {stack.count} images; give the file itself, not its folder")
+    require(stack.count == 1, f"{path}: has {stack.count} images; give the file itself, not its folder")
     return stack.read(0)
 
 
@@ -247,10 +246,8 @@ def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
         low, high = map(float, levels.split(",") if isinstance(levels, str) else levels)
     except (ValueError, TypeError):
         low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(
-            f"levels {levels}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
-        )
+    valid = math.isfinite(low) and math.isfinite(high) and low < high
+    require(valid, f"levels {levels}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095")
     return low, high
 
 

@@ -93,8 +93,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
 def require_readable(videos: Iterable[Video]) -> None:
     """Raise the `InputError` of the first unreadable video."""
     for video in videos:
-        if video.load_error is not None:
-            raise InputError(video.load_error)
+        require(video.load_error is None, str(video.load_error))
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
