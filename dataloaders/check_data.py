@@ -136,7 +136,6 @@ def check_videos(
         decode: as in `check_folder`.
     """
     result = CheckResult(num_objects=0 if decode else None)
-    check_mask = partial(read_mask_info, read=read_ids if kind else read_mask)
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
@@ -148,8 +147,12 @@ def check_videos(
             ]
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
-                dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
-                for check, paths in ((read_frame_info, video.frames), (check_mask, mask_files))
+                dict(
+                    zip(
+                        paths, pool.map(partial(read_file_info, read=read, decode=decode), paths), strict=True
+                    )
+                )
+                for read, paths in ((None, video.frames), (read_ids if kind else read_mask, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()
@@ -183,27 +186,20 @@ def _add_video(
         result.num_objects += num_objects
 
 
-def read_frame_info(path: Path, *, decode: bool) -> FileInfo:
-    """Return the size of a frame from its header; ``decode`` decodes the whole file."""
+def read_file_info(path: Path, *, read: MaskReader | None = None, decode: bool) -> FileInfo:
+    """Return the size of a frame, or with ``read`` size and ids of a mask; ``decode``: see `check_folder`."""
     try:
-        if decode:
-            return FileInfo(read_image(path).shape[:2])
-        with open_image(path) as image:
-            return FileInfo((image.height, image.width))
+        if not decode:
+            with open_image(path) as image:
+                return FileInfo((image.height, image.width))
+        pixels = read_image(path) if read is None else read(path)
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))
-
-
-def read_mask_info(path: Path, *, read: MaskReader = read_ids, decode: bool) -> FileInfo:
-    """Return the size of a mask, and its ids if ``decode``."""
-    if not decode:
-        return read_frame_info(path, decode=False)
-    try:
-        labels = read(path)
-    except InputError as error:
-        return FileInfo(finding=to_finding(path, error))
-    ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
-    if is_blurred(labels):
+    size = (pixels.shape[0], pixels.shape[1])
+    if read is None:
+        return FileInfo(size)
+    ids = tuple(np.unique(pixels[pixels > 0]).tolist())
+    if is_blurred(pixels):
         advice = "save ids without smoothing, resizing or JPEG"
         finding = make_warning(path, f"{len(ids)} values, like a blurred mask; {advice}")
         return FileInfo(size, None, finding)

@@ -184,9 +184,8 @@ def parse_rate(rate: RateOption) -> Fraction:
     text = str(rate).strip()
     # video files store fractions of small integers
     parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
-    require(
-        0 < parsed <= MAX_RATE, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001"
-    )
+    valid = 0 < parsed <= MAX_RATE
+    require(valid, f"fps {text:.40}: expected frames per second, for example 25 or 30000/1001")
     return parsed
 
 

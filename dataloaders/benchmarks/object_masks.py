@@ -28,9 +28,7 @@ def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None)
             pixels = decode_rle(parse_rle(text, mask.size), mask.size)
         masks[object_id] = require_image_size(pixels, size or mask.size, mask, "its frame")
     sizes = {pixels.shape for pixels in masks.values()}
-    require(
-        len(sizes) == 1, f"{mask}: masks of {len(sizes)} sizes; expected at least one object, and one size"
-    )
+    require(len(sizes) == 1, f"{mask}: {len(sizes)} sizes of masks; expected one, and at least one object")
     return masks
 
 

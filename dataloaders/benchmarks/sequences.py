@@ -77,10 +77,8 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     for name in names:
         try:
             video = read(require_file_name(name, "sequence"))
-            require(
-                video.reference_masks,
-                f"{name}: none of its frames has a mask; expected the first mask of each object",
-            )
+            problem = f"{name}: none of its frames has a mask; expected the first mask of each object"
+            require(video.reference_masks, problem)
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))

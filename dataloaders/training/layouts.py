@@ -102,11 +102,9 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
-    require(
-        source.split is None,
-        f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static with "
-        "a list of images",
-    )
+    remedy = "remove it, or use kind static with a list of images"
+    problem = f"train.phases.sources.split={source.split}: {source.kind} has no splits; {remedy}"
+    require(source.split is None, problem)
     candidates, layout = SALIENCY_SETS[source.kind]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -177,11 +175,9 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     sequences.require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    require(
-        videos,
-        f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
-        "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
-    )
+    expected = "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
+    problem = f"no video with {MIN_FRAMES} frames that have masks of the same name"
+    require(videos, f"{folder}: {problem}; expected {expected}")
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
