@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -101,9 +102,8 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
     images, masks = find_paths(root, layouts, LAYOUTS[kind])
     names, loose = sequences.list_subfolders(images), sequences.list_images_by_stem(images)
     unused = "masks without frames in a folder of this name (letter case counts), not used; add them"
-    findings = [
-        make_warning(masks / name, unused) for name in sorted({*sequences.list_subfolders(masks)} - {*names})
-    ]
+    others = sorted({*sequences.list_subfolders(masks)} - {*names})
+    findings = [make_warning(masks / name, unused) for name in others]
     folders = [(images / name, masks / name) for name in names]
     if loose and kind == "static":
         folders.append((images, masks))
@@ -112,9 +112,7 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
         findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
     videos = []
     for frames, labels in folders:
-        video = Video(
-            frames.name, sequences.list_images_by_stem(frames), annotations=sequences.list_masks(labels)
-        )
+        video = Video(frames.name, sequences.list_images_by_stem(frames), {}, sequences.list_masks(labels))
         findings += _check_names(frames, video.frames, "JPEG or PNG")
         findings += _check_names(labels, video.annotations, "palette PNG")
         videos.append(video)
@@ -142,9 +140,7 @@ def check_videos(
     ):
         for video in videos:
             mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
-            separate = [
-                path for folder in video.object_folders.values() for path in sequences.list_masks(folder)
-            ]
+            separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
                 dict(

@@ -178,9 +178,7 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, (".png",))]
     if images and folders:
-        raise InputError(
-            f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two elsewhere"
-        )
+        raise InputError(f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two")
     if folders:
         return _parse_object_folders(folders, size)
     return _parse_masks({image: image for image in images}, size) if images else None

@@ -130,9 +130,8 @@ class TiffStack:
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 # opened with the first series; only regular files of the folder may be
-                if not is_file_name(part) or (
-                    (path.parent / part).exists() and not (path.parent / part).is_file()
-                ):
+                part_path = path.parent / part
+                if not is_file_name(part) or (part_path.exists() and not part_path.is_file()):
                     raise ValueError(f"its part {part[:80]!r} is not a file next to it")
             shapes = {series.shape for series in file.series}
             self._series: Any = file.series[0]

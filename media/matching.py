@@ -115,9 +115,7 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
         return selected or [*names]
     if not (frames and len(set(map(image_stem, names))) == len(folders)):
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
-        raise InputError(
-            f"its images are in the folders {listed}; expected a folder {video}, or only one video"
-        )
+        raise InputError(f"its images are in the folders {listed}; expected a folder {video}, or one video")
     return [*names]
 
 

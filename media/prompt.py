@@ -62,9 +62,7 @@ class Prompt:
         box = None if self.box is None else _to_box(self.box)
         mask, exclude = self.mask, self.exclude
         if mask is not None:
-            message = (
-                "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
-            )
+            message = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
             mask = _to_numbers(mask, message, lambda array: ((array >= 0) & (array <= 1)).all())
         if exclude is not None:
             message = "prompt: expected an array of bool as exclude"
@@ -140,9 +138,8 @@ def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
 
     ``kind``: box, point or not-point.
     """
-    values: list[Any] = (
-        [value] if isinstance(value, str | FramePrompt) or not np.iterable(value) else list(value)
-    )
+    is_single = isinstance(value, str | FramePrompt) or not np.iterable(value)
+    values: list[Any] = [value] if is_single else list(value)
     values = [item.tolist() if hasattr(item, "tolist") else item for item in values]  # of tensors and arrays
     if values and isinstance(values[0], Real):  # numbers of one prompt
         values = [values]

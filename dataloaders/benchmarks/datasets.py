@@ -152,9 +152,8 @@ def open_dataset(
         raise InputError(f"{option}: {dataset.name} has no such option; only {supported}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
-    return dataset.read(
-        require_folder(folder, f"{dataset.name} as {dataset.layout}{source}"), split, **enabled
-    )
+    require_folder(folder, f"{dataset.name} as {dataset.layout}{source}")
+    return dataset.read(folder, split, **enabled)
 
 
 def find_default_root(name: str) -> Path:

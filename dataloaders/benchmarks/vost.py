@@ -49,6 +49,4 @@ def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
     annotations = sequences.drop_earlier_masks(annotations, frames)
-    return Video(
-        name, frames, reference_masks=sequences.match_masks(frames[:1], annotations), annotations=annotations
-    )
+    return Video(name, frames, sequences.match_masks(frames[:1], annotations), annotations)

@@ -138,9 +138,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
     if split is not None:
         names = read_split(root, split, names, images)
     return [
-        Video(
-            name, sequences.list_images_by_stem(images / name), annotations=sequences.list_masks(masks / name)
-        )
+        Video(name, sequences.list_images_by_stem(images / name), {}, sequences.list_masks(masks / name))
         for name in names
     ]
 

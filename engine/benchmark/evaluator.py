@@ -95,9 +95,8 @@ def evaluate(
             for index in assign_by_cost([len(video.frames) for video in videos], world.rank, world.ranks)
         ]
         evaluation = _run_videos(tracker, rank_videos, records, stop or threading.Event(), world)
-        return _merge_results(
-            world.gather(evaluation, f"run the same command again to resume {output}"), videos
-        )
+        parts = world.gather(evaluation, f"run the same command again to resume {output}")
+        return _merge_results(parts, videos)
 
 
 def _run_videos(

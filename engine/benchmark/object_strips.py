@@ -50,10 +50,8 @@ def _read_masks(video: Video, results: Path, object_id: int, stem: str) -> list[
         predictions, _ = read_object_results(masks, name, video.object_folders)
         return [read_mask(video.object_folders[object_id] / name) > 0, predictions[object_id][1]]
     annotation = next(file for file in video.annotations if file.stem == stem)
-    labels = [
-        read_object_ids(read_mask(file), merge_ids=video.merge_ids) for file in (annotation, masks / name)
-    ]
-    return [ids == object_id for ids in labels]
+    files = annotation, masks / name
+    return [read_object_ids(read_mask(file), merge_ids=video.merge_ids) == object_id for file in files]
 
 
 def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:
