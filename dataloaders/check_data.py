@@ -227,9 +227,8 @@ def _check_files(frames: FileInfos, masks: FileInfos) -> Iterator[Finding]:
                 sizes = f"{_format_size(info.size)}, but its frame is {_format_size(size)}"
                 yield make_error(path, f"{sizes}; give a mask of the frame's size")
         elif frame := unlabeled.get(_normalize_stem(path.stem)):
-            yield make_error(
-                path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
-            )
+            problem = f"name differs from its frame {frame.name}"
+            yield make_error(path, f"{problem}; rename the mask to {frame.stem}.png")
         else:
             yield make_warning(path, "no frame of this name, not used; add the frame or remove the mask")
 
@@ -279,9 +278,8 @@ def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[i
             "train with kind davis and a split 2016/..., which uses all but 0 as one object",
         )
     elif not objects[first]:
-        yield make_warning(
-            first, "the first mask has no object; start the video where one is visible, or draw it"
-        )
+        advice = "start the video where one is visible, or draw it"
+        yield make_warning(first, f"the first mask has no object; {advice}")
     else:
         seen = set(objects[first])
         for path, ids in objects.items():

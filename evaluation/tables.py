@@ -150,10 +150,10 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
             lines.append((name, "mean", sequence))
     if len(objects) > 1:
         lines.append((f"mean of {len(objects)} objects", "", means))
-    rows = [
-        [name, item, *(format_value(row.get(key)) for key in layout.columns)] for name, item, row in lines
-    ]
-    text = _format_rows([["sequence", "object", *layout.columns], *rows])
+    rows = [["sequence", "object", *layout.columns]]
+    for name, item, row in lines:
+        rows.append([name, item, *(format_value(row.get(key)) for key in layout.columns)])
+    text = _format_rows(rows)
     others = {key: value for key, value in table.items() if key != "sequences"}
     extra = [f"{key} {format_value(value)}" for key, value in others.items() if means.get(key, ...) != value]
     return f"{text}\n\n{'  '.join(extra)}" if extra else text

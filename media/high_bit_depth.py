@@ -149,9 +149,8 @@ class TiffStack:
 
     def read(self, index: int) -> np.ndarray:
         """Read an image as stored, H×W×C with 1 to 3 channels; raises `InputError` on failure."""
-        part = tuple(
-            slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
-        )
+        frame, every = slice(index, index + 1), slice(None)
+        part = tuple(frame if axis == self._frame_axis else every for axis in self._axes)
         with reading(self.path, RESAVE_ADVICE), self._lock:
             if self._values is not None:
                 values = self._values[part]

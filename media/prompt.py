@@ -102,10 +102,10 @@ class Prompt:
             inside = -1 <= x <= frame_width and -1 <= y <= frame_height
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
-            if mask is not None and mask.shape != size:
-                raise InputError(
-                    f"prompt: {name} of shape {mask.shape} does not match the frame's {size}; resize it"
-                )
+            shape = size if mask is None else mask.shape
+            require(
+                shape == size, f"prompt: {name} of shape {shape} does not match the frame's {size}; resize it"
+            )
         if self.box is None:
             return self
         x, y, width, height = self.box

@@ -110,13 +110,11 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
             tree["video_annotations"],
             key=lambda item: str(item["image"].get("image_path", item["image"]["name"])),
         ):
-            image = entry["image"]
+            image, annotations = entry["image"], entry["annotations"]
             frame = Frame(
                 require_file_name(image["video"], str(path)),
                 require_file_name(image["name"], str(path)),
-                tuple(
-                    (str(item["name"]), _parse_polygons(item["segments"])) for item in entry["annotations"]
-                ),
+                tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations),
             )
             sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
     return sequences

@@ -70,10 +70,8 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
     layout = "JPEGImages/<set>/*.jpg and Annotations/<set>/*.png"
     images, masks = find_paths(folder, [("JPEGImages", "Annotations")], layout)
     loose = pair_files(images, masks, read_ids_or_saliency)
-    sets = {
-        name: pair_files(images / name, masks / name, read_ids_or_saliency)
-        for name in sequences.list_subfolders(images)
-    }
+    names = sequences.list_subfolders(images)
+    sets = {name: pair_files(images / name, masks / name, read_ids_or_saliency) for name in names}
     if source.split is not None:
         names = read_split(folder, source.split, {*sets, *(pair.image.stem for pair in loose)}, images)
         loose = [pair for pair in loose if pair.image.stem in names]

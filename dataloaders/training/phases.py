@@ -101,11 +101,10 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
         assert isinstance(opened, VideoSet)
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
-            if (count := len(videos[-1].frames)) < MIN_VALIDATION_FRAMES:
-                raise InputError(
-                    f"{video.frames[0].parent}: {count} labeled frames from the first object on, but a video of "
-                    f"data.validation needs {MIN_VALIDATION_FRAMES}; label more, or remove the video from the split"
-                )
+            count = len(videos[-1].frames)
+            problem = f"{count} labeled frames from the first object on, but a video of data.validation needs"
+            remedy = f"{MIN_VALIDATION_FRAMES}; label more, or remove the video from the split"
+            require(count >= MIN_VALIDATION_FRAMES, f"{video.frames[0].parent}: {problem} {remedy}")
     return videos
 
 

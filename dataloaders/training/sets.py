@@ -110,10 +110,8 @@ class ImageSet:
     def folders(self) -> dict[Path, range]:
         """Indices of the images of each folder; empty if images are drawn uniformly."""
         counts = Counter(image.image.parent for image in self.images if self.balance)
-        ends = accumulate(counts.values())
-        return {
-            folder: range(end - count, end) for (folder, count), end in zip(counts.items(), ends, strict=True)
-        }
+        ends = zip(counts.items(), accumulate(counts.values()), strict=True)
+        return {folder: range(end - count, end) for (folder, count), end in ends}
 
     @cached_property
     def shares(self) -> list[float]:
@@ -123,10 +121,8 @@ class ImageSet:
 
     def describe(self) -> str:
         """Return the number of images, and the shares of the folders."""
-        shares = ", ".join(
-            f"{folder.name} {100 * share:.0f} %"
-            for folder, share in zip(self.folders, self.shares, strict=True)
-        )
+        pairs = zip(self.folders, self.shares, strict=True)
+        shares = ", ".join(f"{folder.name} {100 * share:.0f} %" for folder, share in pairs)
         return format_count(len(self.images), "image") + (f" ({shares})" if shares else "")
 
     def sample_index(self, rng: Generator) -> int:
@@ -229,9 +225,8 @@ def sample_clip(
     indices = choose_frames(frames, phase.clip_length, max_gap, rng)
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
-        require_image_size(
-            mask, pixels[indices[0]][1].shape, frames[index].image, "another frame of its video"
-        )
+        size = pixels[indices[0]][1].shape
+        require_image_size(mask, size, frames[index].image, "another frame of its video")
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
     return relabel(clip_frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)

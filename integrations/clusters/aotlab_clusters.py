@@ -139,9 +139,7 @@ def upload(local: Path, files: Any, root: str, identity: str) -> None:
     results = {name.partition("/")[0] for name in paths}
     others = sorted(name for name in present - earlier if name.partition("/")[0] in results)
     if others:
-        raise InputError(
-            f"{root}: holds {others[0]}, which no job wrote; choose another folder, or delete it"
-        )
+        raise InputError(f"{root}: holds {others[0]}, which no job wrote; choose another folder or delete it")
     files.makedirs(root, exist_ok=True)
     names = sorted({*paths, *(earlier & present)})
     files.pipe_file(f"{root}/{MARKER}", json.dumps({"identity": None, "files": names}).encode())
