@@ -9,7 +9,7 @@ from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.regions import Annotations
 
 Pair = tuple[int, int]
-"""ids of one object in both annotations; 0: in the other one only"""
+"""ids of one object in the first and the second annotation; 0: missing there"""
 ID_COUNT = 2**32
 """more than the largest object id, and two ids fit into 64 bits"""
 

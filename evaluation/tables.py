@@ -52,8 +52,7 @@ class TableLayout:
     row: Callable[..., Row]
     """function from the values of J, F and further metrics of an object, (n,) each, to its row"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
-    """function from all rows to the benchmark's summary; its second argument says for each row whether the category was
-    seen in training"""
+    """function from all rows, and whether the category of each occurs in training, to the benchmark's summary"""
 
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_RATE = Fraction(25)
-"""frame rate of videos without one (single frames, raw streams), as in FFmpeg"""
+"""frame rate of videos that state none (single frames, raw streams); FFmpeg's default"""
 NUM_PEEKED_PACKETS = 200
 """number of packets to inspect for a variable frame rate"""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")

@@ -72,7 +72,7 @@ class JobRecord:
     frame_names: list[str] = field(default_factory=list)
     """names of the frames, as `FrameSource.frame_name`; empty if frames are numbered"""
     folder: str = ""
-    """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
+    """absolute path of the folder when the record was written; used to find inputs that moved with it"""
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings

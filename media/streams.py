@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import av
 
 MAX_STREAM_RATE = 250
-"""largest plausible frame rate of a stream; larger ones are clock ticks"""
+"""largest plausible frame rate of a stream; larger values are ticks of its clock"""
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
 LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://")
