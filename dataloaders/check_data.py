@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -101,9 +102,8 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
     images, masks = find_paths(root, layouts, LAYOUTS[kind])
     names, loose = sequences.list_subfolders(images), sequences.list_images_by_stem(images)
     unused = "masks without frames in a folder of this name (letter case counts), not used; add them"
-    findings = [
-        make_warning(masks / name, unused) for name in sorted({*sequences.list_subfolders(masks)} - {*names})
-    ]
+    others = sorted({*sequences.list_subfolders(masks)} - {*names})
+    findings = [make_warning(masks / name, unused) for name in others]
     folders = [(images / name, masks / name) for name in names]
     if loose and kind == "static":
         folders.append((images, masks))
@@ -112,9 +112,7 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
         findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
     videos = []
     for frames, labels in folders:
-        video = Video(
-            frames.name, sequences.list_images_by_stem(frames), annotations=sequences.list_masks(labels)
-        )
+        video = Video(frames.name, sequences.list_images_by_stem(frames), {}, sequences.list_masks(labels))
         findings += _check_names(frames, video.frames, "JPEG or PNG")
         findings += _check_names(labels, video.annotations, "palette PNG")
         videos.append(video)
@@ -136,20 +134,21 @@ def check_videos(
         decode: as in `check_folder`.
     """
     result = CheckResult(num_objects=0 if decode else None)
-    check_mask = partial(read_mask_info, read=read_ids if kind else read_mask)
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
     ):
         for video in videos:
             mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
-            separate = [
-                path for folder in video.object_folders.values() for path in sequences.list_masks(folder)
-            ]
+            separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
-                dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
-                for check, paths in ((read_frame_info, video.frames), (check_mask, mask_files))
+                dict(
+                    zip(
+                        paths, pool.map(partial(read_file_info, read=read, decode=decode), paths), strict=True
+                    )
+                )
+                for read, paths in ((None, video.frames), (read_ids if kind else read_mask, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
             bar.update()
@@ -183,27 +182,20 @@ def _add_video(
         result.num_objects += num_objects
 
 
-def read_frame_info(path: Path, *, decode: bool) -> FileInfo:
-    """Return the size of a frame from its header; ``decode`` decodes the whole file."""
+def read_file_info(path: Path, *, read: MaskReader | None = None, decode: bool) -> FileInfo:
+    """Return the size of a frame, or with ``read`` size and ids of a mask; ``decode``: see `check_folder`."""
     try:
-        if decode:
-            return FileInfo(read_image(path).shape[:2])
-        with open_image(path) as image:
-            return FileInfo((image.height, image.width))
+        if not decode:
+            with open_image(path) as image:
+                return FileInfo((image.height, image.width))
+        pixels = read_image(path) if read is None else read(path)
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))
-
-
-def read_mask_info(path: Path, *, read: MaskReader = read_ids, decode: bool) -> FileInfo:
-    """Return the size of a mask, and its ids if ``decode``."""
-    if not decode:
-        return read_frame_info(path, decode=False)
-    try:
-        labels = read(path)
-    except InputError as error:
-        return FileInfo(finding=to_finding(path, error))
-    ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
-    if is_blurred(labels):
+    size = (pixels.shape[0], pixels.shape[1])
+    if read is None:
+        return FileInfo(size)
+    ids = tuple(np.unique(pixels[pixels > 0]).tolist())
+    if is_blurred(pixels):
         advice = "save ids without smoothing, resizing or JPEG"
         finding = make_warning(path, f"{len(ids)} values, like a blurred mask; {advice}")
         return FileInfo(size, None, finding)
@@ -235,9 +227,8 @@ def _check_files(frames: FileInfos, masks: FileInfos) -> Iterator[Finding]:
                 sizes = f"{_format_size(info.size)}, but its frame is {_format_size(size)}"
                 yield make_error(path, f"{sizes}; give a mask of the frame's size")
         elif frame := unlabeled.get(_normalize_stem(path.stem)):
-            yield make_error(
-                path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
-            )
+            problem = f"name differs from its frame {frame.name}"
+            yield make_error(path, f"{problem}; rename the mask to {frame.stem}.png")
         else:
             yield make_warning(path, "no frame of this name, not used; add the frame or remove the mask")
 
@@ -287,9 +278,8 @@ def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[i
             "train with kind davis and a split 2016/..., which uses all but 0 as one object",
         )
     elif not objects[first]:
-        yield make_warning(
-            first, "the first mask has no object; start the video where one is visible, or draw it"
-        )
+        advice = "start the video where one is visible, or draw it"
+        yield make_warning(first, f"the first mask has no object; {advice}")
     else:
         seen = set(objects[first])
         for path, ids in objects.items():

@@ -9,7 +9,7 @@ from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.regions import Annotations
 
 Pair = tuple[int, int]
-"""ids of one object in both annotations; 0: in the other one only"""
+"""ids of one object in the first and the second annotation; 0: missing there"""
 ID_COUNT = 2**32
 """more than the largest object id, and two ids fit into 64 bits"""
 
@@ -31,9 +31,7 @@ def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
             pairs.append(pair)
             first.remove(pair[0])
             second.remove(pair[1])
-    return sorted(
-        [*pairs, *((object_id, 0) for object_id in first), *((0, object_id) for object_id in second)]
-    )
+    return sorted([*pairs, *((first_id, 0) for first_id in first), *((0, second_id) for second_id in second)])
 
 
 def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, Pair, float]]:

@@ -47,8 +47,8 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True, gaps: bool = False
     _require_frames(scored, sequence.name)
     first = read_mask(ordered[0])
     ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
-    listed = sorted(list_ids(first)) if gaps and not merge else ids
-    objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in listed)
+    ids = tuple(sorted(list_ids(first))) if gaps and not merge else ids
+    objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
     return ScoringPlan(sequence.name, scored, objects, merge=merge, refuse_unknown_ids=not gaps)
 
 

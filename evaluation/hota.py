@@ -60,11 +60,8 @@ def score_burst_hota(videos: Sequence[Video], results: Path, annotations: Path) 
                     scores_by_class.setdefault(number, {})[sequence] = scores
         means = {number: metric.combine_sequences(scores) for number, scores in scores_by_class.items()}
     table: dict[str, float | None] = {}
-    for ending, class_group in (
-        ("", set(means)),
-        ("_common", set(means) & COMMON_CLASSES),
-        ("_uncommon", set(means) - COMMON_CLASSES),
-    ):
+    common, uncommon = set(means) & COMMON_CLASSES, set(means) - COMMON_CLASSES
+    for ending, class_group in (("", set(means)), ("_common", common), ("_uncommon", uncommon)):
         for column in COLUMNS:
             values = [float(np.mean(means[number][column])) for number in sorted(class_group)]
             table[column + ending] = 100 * sum(values) / len(values) if values else None

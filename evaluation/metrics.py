@@ -27,9 +27,9 @@ class ObjectMetric(NamedTuple):
         """Return the values of one object, H×W bool each; all 1 if both masks are empty."""
         union = annotation | prediction
         box = find_object_slices(union) if union.size else None
-        return (
-            [1.0] * self.num_values if box is None else self.measure(annotation[box], prediction[box], size)
-        )
+        if box is None:
+            return [1.0] * self.num_values
+        return self.measure(annotation[box], prediction[box], size)
 
 
 def measure_region_and_contour(

@@ -57,6 +57,8 @@ def make_vost_row(region: np.ndarray) -> Row:
 
 
 VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
+VOST_TABLE = replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=make_vost_row)
+VISOR_TABLE = replace(DAVIS_TABLE, summary=summarize_visor)
 
 RULES: dict[str, Rules] = {
     "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
@@ -66,11 +68,7 @@ RULES: dict[str, Rules] = {
     "mosev2": Rules(mosev2.plan_sequence, mosev2.TABLE),
     "sav": Rules(sav.plan_sequence, DAVIS_TABLE),
     # the last frame counts
-    "visor": Rules(
-        partial(davis.plan_sequence, drop_last=False),
-        replace(DAVIS_TABLE, summary=summarize_visor),
-        min_frames=2,
-    ),
-    "vost": Rules(plan_vost, replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=make_vost_row)),
+    "visor": Rules(partial(davis.plan_sequence, drop_last=False), VISOR_TABLE, min_frames=2),
+    "vost": Rules(plan_vost, VOST_TABLE),
     "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, min_frames=2),
 }

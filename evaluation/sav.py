@@ -81,9 +81,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
-        object_present=np.array(
-            [[frames.get(stem, False) for stem in stems] for frames in present.values()], bool
-        ),
+        object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
         object_folders={object_id: folders[object_id] for object_id in present},
         refuse_unknown_ids=False,
     )
@@ -94,10 +92,8 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
 
     ``results`` has for each video id PNGs, or one folder of binary PNGs per object.
     """
-    annotations = {
-        folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()
-    }
-    is_input = output.resolve() in {results.resolve(), *annotations}
+    sources = {folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()}
+    is_input = output.resolve() in {results.resolve(), *sources}
     require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
     others = {path.name for path in output.glob("*")} - {video.name for video in videos}
     problem = f"also contains {min(others, default='')}, which is not submitted; choose another folder"

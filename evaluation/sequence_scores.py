@@ -24,7 +24,7 @@ FrameScores = tuple[np.ndarray, set[int]]
 
 
 class ScoredObject(NamedTuple):
-    """An object of a sequence, as tables list it."""
+    """An object of a sequence, with its name in tables."""
 
     object_id: int
     seen_in_training: bool | None = None

@@ -52,8 +52,7 @@ class TableLayout:
     row: Callable[..., Row]
     """function from the values of J, F and further metrics of an object, (n,) each, to its row"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
-    """function from all rows to the benchmark's summary; its second argument says for each row whether the category was
-    seen in training"""
+    """function from all rows, and whether the category of each occurs in training, to the benchmark's summary"""
 
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:
@@ -150,10 +149,10 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
             lines.append((name, "mean", sequence))
     if len(objects) > 1:
         lines.append((f"mean of {len(objects)} objects", "", means))
-    rows = [
-        [name, item, *(format_value(row.get(key)) for key in layout.columns)] for name, item, row in lines
-    ]
-    text = _format_rows([["sequence", "object", *layout.columns], *rows])
+    rows = [["sequence", "object", *layout.columns]]
+    for name, item, row in lines:
+        rows.append([name, item, *(format_value(row.get(key)) for key in layout.columns)])
+    text = _format_rows(rows)
     others = {key: value for key, value in table.items() if key != "sequences"}
     extra = [f"{key} {format_value(value)}" for key, value in others.items() if means.get(key, ...) != value]
     return f"{text}\n\n{'  '.join(extra)}" if extra else text

@@ -178,9 +178,7 @@ def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
     folders = [folder for folder in folders if list_image_files(folder, (".png",))]
     if images and folders:
-        raise InputError(
-            f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two elsewhere"
-        )
+        raise InputError(f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two")
     if folders:
         return _parse_object_folders(folders, size)
     return _parse_masks({image: image for image in images}, size) if images else None
@@ -226,10 +224,10 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     values = {*np.unique(mask).tolist()}
     if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
         kind = "gray" if mode_allowed else "palette"
-        raise InputError(
-            f"{path}: has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white; "
-            "for object ids, give the folder that holds FRAME.png itself"
+        problem = (
+            f"has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white"
         )
+        raise InputError(f"{path}: {problem}; for object ids, give the folder that holds FRAME.png itself")
     return mask > 0
 
 

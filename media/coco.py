@@ -147,11 +147,15 @@ def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _find_key(record: dict[str, Any]) -> Hashable:
-    """Return the stored object of an annotation; None if unset."""
+    """Return the stored object of an annotation; None if unset: missing, empty or negative."""
     attributes = record.get("attributes")
     holders = (record, attributes) if isinstance(attributes, dict) else (record,)
-    values = (holder.get(key) for holder in holders for key in OBJECT_KEYS)
-    return next((value for value in values if type(value) in (int, str)), None)
+    for value in (holder.get(key) for holder in holders for key in OBJECT_KEYS):
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value % 1 == 0:
+            return int(value)
+        if isinstance(value, str) and value:
+            return value
+    return None
 
 
 def _parse_attributes(attributes: Any) -> Attributes:

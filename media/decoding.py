@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_RATE = Fraction(25)
-"""frame rate of videos without one (single frames, raw streams), as in FFmpeg"""
+"""frame rate of videos that state none (single frames, raw streams); FFmpeg's default"""
 NUM_PEEKED_PACKETS = 200
 """number of packets to inspect for a variable frame rate"""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
@@ -32,6 +32,8 @@ FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """first bytes of a Matroska or WebM file, and of its part with the media"""
+RIFF, UNKNOWN_LENGTH = b"RIFF", b"\xff" * 4
+"""first bytes of an AVI file, and its length if the writer could not go back to state it"""
 TRACK_DURATION = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
 """duration of a track in its Matroska or WebM tag DURATION"""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
@@ -126,7 +128,7 @@ def decode(
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
-    """Return the number of bytes that an MP4, MOV, Matroska or WebM file lacks according to its header; 0 if unknown.
+    """Return the number of bytes that an MP4, MOV, AVI or Matroska file lacks according to its header; 0 if unknown.
 
     FFmpeg reports the end of such files as for complete ones, and drops errors of the last frames if it decodes them in
     several threads.
@@ -136,7 +138,11 @@ def count_missing_bytes(path: Path, container: av.container.InputContainer) -> i
         entries = chain.from_iterable(stream.index_entries for stream in container.streams)
         end = max((entry.pos + entry.size for entry in entries), default=0)
     with path.open("rb") as file:
-        if file.read(len(EBML)) == EBML:
+        start = file.read(len(EBML))
+        if start == RIFF:
+            stated = file.read(4)
+            end = 0 if stated == UNKNOWN_LENGTH else int.from_bytes(stated, "little")
+        elif start == EBML:
             file.seek(_read_ebml_number(file), os.SEEK_CUR)
             length = _read_ebml_number(file) if file.read(len(SEGMENT)) == SEGMENT else 0
             end = file.tell() + length if length else 0

@@ -14,13 +14,19 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.images import RESAVE_ADVICE, open_image, parse_png_depth, read_image, warn_about_orientation
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import require, require_extra
 from aotlab.utils.files import is_file_name, reading
 
 MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
 MAX_CHANNELS = 3
 """largest number of channels of a TIFF, shown as red, green and blue"""
+UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
+"""colors of a TIFF that are not converted, by TIFF's number"""
+JPEG = 7
+"""compression of a TIFF whose YCbCr is decoded to RGB"""
+ALPHA = (1, 2)
+"""kinds of extra samples of a TIFF that are transparency"""
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 """number of frames, and of values per frame, from which levels are estimated"""
 LEVEL_PERCENTILES = (0.1, 99.9)
@@ -56,8 +62,7 @@ def read_raw_image(path: Path) -> np.ndarray:
     if kind == "8 bits":
         return read_image(path)
     stack = TiffStack(path)
-    if stack.count > 1:
-        raise InputError(f"{path}: has {stack.count} images; give the file itself, not its folder")
+    require(stack.count == 1, f"{path}: has {stack.count} images; give the file itself, not its folder")
     return stack.read(0)
 
 
@@ -125,9 +130,8 @@ class TiffStack:
             file = tifffile.TiffFile(path)
             for part in set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")):
                 # opened with the first series; only regular files of the folder may be
-                if not is_file_name(part) or (
-                    (path.parent / part).exists() and not (path.parent / part).is_file()
-                ):
+                part_path = path.parent / part
+                if not is_file_name(part) or (part_path.exists() and not part_path.is_file()):
                     raise ValueError(f"its part {part[:80]!r} is not a file next to it")
             shapes = {series.shape for series in file.series}
             self._series: Any = file.series[0]
@@ -138,13 +142,15 @@ class TiffStack:
                 raise ValueError(
                     f"{len(shapes)} series of {self._series.dtype}; expected one of integers or floats"
                 )
+            colors = UNSUPPORTED_COLORS.get(self._page.photometric)
+            if colors and self._page.compression != JPEG:
+                raise ValueError(f"colors are {colors}; expected RGB or gray")
             self._frame_axis, self.count = self._find_frames()
 
     def read(self, index: int) -> np.ndarray:
         """Read an image as stored, H×W×C with 1 to 3 channels; raises `InputError` on failure."""
-        part = tuple(
-            slice(index, index + 1) if axis == self._frame_axis else slice(None) for axis in self._axes
-        )
+        frame, every = slice(index, index + 1), slice(None)
+        part = tuple(frame if axis == self._frame_axis else every for axis in self._axes)
         with reading(self.path, RESAVE_ADVICE), self._lock:
             if self._values is not None:
                 values = self._values[part]
@@ -187,6 +193,7 @@ class TiffStack:
             values = values.astype(np.uint8) * 255
         if self._page.photometric == 0 and values.dtype.kind == "u":  # min is white
             values = np.iinfo(values.dtype).max - values
+        values = values[..., : values.shape[-1] - sum(kind in ALPHA for kind in self._page.extrasamples)]
         if values.shape[-1] == 2:  # two channels are shown in magenta and green, as microscopes do
             return values[..., [0, 1, 0]]
         return values[..., :MAX_CHANNELS]
@@ -237,10 +244,8 @@ def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
         low, high = map(float, levels.split(",") if isinstance(levels, str) else levels)
     except (ValueError, TypeError):
         low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(
-            f"levels {levels}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
-        )
+    valid = math.isfinite(low) and math.isfinite(high) and low < high
+    require(valid, f"levels {levels}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095")
     return low, high
 
 

@@ -78,9 +78,7 @@ def read_image(path: Path) -> np.ndarray:
             if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
                 raise ValueError("file is truncated")
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
-            raise InputError(
-                f"{path}: has more than 8 bits a channel; convert it with one range for all images"
-            )
+            raise InputError(f"{path}: has more than 8 bits a channel; convert all images with one range")
         warn_about_orientation(image, path.parent)
         return np.array(image.convert("RGB"))
 
@@ -93,26 +91,21 @@ def warn_about_orientation(image: Image.Image, folder: Path) -> None:
 
 @cache
 def _warn_once_of_orientation(folder: Path) -> None:
-    log.warning(
-        "%s: EXIF orientation is not applied; images are read as stored, and masks must match that", folder
-    )
+    log.warning("%s: EXIF orientation is not applied; masks must match the images as stored", folder)
 
 
 def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object, other: str) -> np.ndarray:
     """Return an image H×W or H×W×C; raise `InputError` unless it has the size (height, width) of ``other``."""
-    if image.shape[:2] != tuple(size):
-        height, width = image.shape[:2]
-        raise InputError(
-            f"{subject}: {width}×{height}, but {other} is {size[1]}×{size[0]}; give one of that size"
-        )
+    height, width = image.shape[:2]
+    problem = f"{width}×{height}, but {other} is {size[1]}×{size[0]}; give one of that size"
+    require((height, width) == tuple(size), f"{subject}: {problem}")
     return image
 
 
 def list_images(folder: Path) -> list[Path]:
     """Return the frames of a folder in natural order, without masks and what `aotlab mask` writes beside them."""
-    images = [
-        path for path in list_image_files(folder) if not path.name.endswith((MASK_ENDING, OVERLAY_ENDING))
-    ]
+    endings = MASK_ENDING, OVERLAY_ENDING
+    images = [path for path in list_image_files(folder) if not path.name.endswith(endings)]
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
         raise InputError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.matching import SUFFIXES
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import require
 from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
@@ -72,7 +72,7 @@ class JobRecord:
     frame_names: list[str] = field(default_factory=list)
     """names of the frames, as `FrameSource.frame_name`; empty if frames are numbered"""
     folder: str = ""
-    """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
+    """absolute path of the folder when the record was written; used to find inputs that moved with it"""
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings
@@ -106,12 +106,8 @@ def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:
     ]
     video = _relocate(record.video, record.folder, folder)
     sibling = folder.absolute().parent / Path(video).name
-    if (
-        os.path.isabs(video)
-        and not os.path.exists(video)
-        and sibling != folder.absolute()
-        and sibling.exists()
-    ):
+    missing = os.path.isabs(video) and not os.path.exists(video)
+    if missing and sibling != folder.absolute() and sibling.exists():
         video = str(sibling)
     outputs = [*filter(is_file_name, record.outputs)]  # which another run may remove
     return replace(record, video=video, masks=masks, outputs=outputs)
@@ -147,10 +143,9 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
     """Raise `InputError` if a video differs in content from the video of the results in a folder."""
     from aotlab.media.video import compute_fingerprint  # loads NumPy
 
-    if record.fingerprint and record.fingerprint != compute_fingerprint(video):
-        raise InputError(
-            f"{folder}: its video {video} has other content than the tracked one; restore it, or track it again"
-        )
+    same = not record.fingerprint or record.fingerprint == compute_fingerprint(video)
+    problem = f"its video {video} has other content than the tracked one; restore it, or track it again"
+    require(same, f"{folder}: {problem}")
 
 
 def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:
@@ -165,9 +160,8 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
     tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
     remedy = "run the track command again"
-    require(
-        not outside, f"has a mask of frame {min(outside, default=0)}, but {tracked}; remove it, or {remedy}"
-    )
+    first_outside = min(outside, default=0)
+    require(not outside, f"has a mask of frame {first_outside}, but {tracked}; remove it, or {remedy}")
     missing = ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists()
     require(not missing, f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
 

@@ -31,9 +31,8 @@ Name = TypeVar("Name", str, Path)
 
 def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Return the files of a folder with one of these suffixes, in natural order; hidden files are skipped."""
-    return order_names(
-        path for path in folder.iterdir() if path.name[0] != "." and path.suffix.lower() in suffixes
-    )
+    visible = (path for path in folder.iterdir() if path.name[0] != ".")
+    return order_names(path for path in visible if path.suffix.lower() in suffixes)
 
 
 def order_names(names: Iterable[Name]) -> list[Name]:
@@ -115,9 +114,7 @@ def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, vid
         return selected or [*names]
     if not (frames and len(set(map(image_stem, names))) == len(folders)):
         listed = _shorten(sorted("/".join(parts) or "." for parts in folders.values()))
-        raise InputError(
-            f"its images are in the folders {listed}; expected a folder {video}, or only one video"
-        )
+        raise InputError(f"its images are in the folders {listed}; expected a folder {video}, or one video")
     return [*names]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NamedTuple, cast
@@ -60,9 +60,13 @@ class Prompt:
         points, scribble = _to_points(self.points), _to_points(self.scribble)
         labels = _to_labels(self.labels, len(points))
         box = None if self.box is None else _to_box(self.box)
-        mask = None if self.mask is None else _to_probabilities(self.mask)
-        message = "prompt: expected an array of bool as exclude"
-        exclude = None if self.exclude is None else _to_array(self.exclude, message).astype(bool)
+        mask, exclude = self.mask, self.exclude
+        if mask is not None:
+            message = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
+            mask = _to_numbers(mask, message, lambda array: ((array >= 0) & (array <= 1)).all())
+        if exclude is not None:
+            message = "prompt: expected an array of bool as exclude"
+            exclude = _to_numbers(exclude, message, lambda array: True).astype(bool)
         has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
         require(has_object, "prompt: give a box, a mask that is not empty, or a point on the object")
         # the class is frozen
@@ -98,10 +102,10 @@ class Prompt:
             inside = -1 <= x <= frame_width and -1 <= y <= frame_height
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
-            if mask is not None and mask.shape != size:
-                raise InputError(
-                    f"prompt: {name} of shape {mask.shape} does not match the frame's {size}; resize it"
-                )
+            shape = size if mask is None else mask.shape
+            require(
+                shape == size, f"prompt: {name} of shape {shape} does not match the frame's {size}; resize it"
+            )
         if self.box is None:
             return self
         x, y, width, height = self.box
@@ -134,9 +138,8 @@ def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
 
     ``kind``: box, point or not-point.
     """
-    values: list[Any] = (
-        [value] if isinstance(value, str | FramePrompt) or not np.iterable(value) else list(value)
-    )
+    is_single = isinstance(value, str | FramePrompt) or not np.iterable(value)
+    values: list[Any] = [value] if is_single else list(value)
     values = [item.tolist() if hasattr(item, "tolist") else item for item in values]  # of tensors and arrays
     if values and isinstance(values[0], Real):  # numbers of one prompt
         values = [values]
@@ -187,46 +190,35 @@ def _to_points(values: object) -> tuple[Point, ...]:
         f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(values)}; "
         "give a box as Prompt(box=...)"
     )
-    array = _to_numbers(values, message)
-    require(not array.size or (array.shape[-1:] == (2,) and array.ndim <= 2), message)
-    return tuple((x, y) for x, y in array.reshape(-1, 2).tolist())
+    array = _to_numbers(values, message, lambda array: array.shape[-1:] == (2,) and array.ndim <= 2)
+    return tuple((x, y) for x, y in array.reshape(-1, 2).astype(float).tolist())
 
 
 def _to_labels(values: object, count: int) -> tuple[int, ...]:
     values = [1] * count if values is None else values
     message = f"prompt: expected a label of 0 or 1 for each of {count} points, got {shorten(values)}"
-    array = np.atleast_1d(_to_numbers(values, message))
-    require(array.shape == (count,) and np.isin(array, (0, 1)).all(), message)
+    array = np.atleast_1d(_to_numbers(values, message, lambda array: np.isin(array, (0, 1)).all()))
+    require(array.shape == (count,), message)
     return tuple(array.astype(int).tolist())
 
 
 def _to_box(values: object) -> Box:
     message = f"box {shorten(values)}: expected left, top, width and height in pixels, at least 2 each"
-    array = _to_numbers(values, message)
-    require(array.shape == (4,) and array[2:].min() >= 2, message)
-    left, top, width, height = array.tolist()
+    array = _to_numbers(values, message, lambda array: array.shape == (4,) and array[2:].min() >= 2)
+    require(array.size, message)
+    left, top, width, height = array.astype(float).tolist()
     return left, top, width, height
 
 
-def _to_probabilities(values: object) -> np.ndarray:
-    message = "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
-    array = _to_array(values, message)
-    require(array.dtype.kind in "biuf" and ((array >= 0) & (array <= 1)).all(), message)
-    return array
-
-
-def _to_numbers(values: object, message: str) -> np.ndarray:
-    """Convert finite numbers to floats; raise `InputError` with ``message`` for others."""
-    array = _to_array(values, message)
-    require(not array.size or (array.dtype.kind in "biuf" and np.isfinite(array).all()), message)
-    return array.astype(float)
-
-
-def _to_array(values: Any, message: str) -> np.ndarray:
+def _to_numbers(values: Any, message: str, is_valid: Callable[[np.ndarray], object]) -> np.ndarray:
+    """Return an array of finite numbers or bools, or an empty one; raise `InputError` with ``message`` for others."""
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except Exception as error:  # lists of different lengths, tensors on a GPU
         raise InputError(message) from error
+    is_finite = array.dtype.kind in "biuf" and np.isfinite(array).all()
+    require(not array.size or (is_finite and is_valid(array)), message)
+    return array
 
 
 def _parse_prompt(kind: str, value: Any) -> FramePrompt:

@@ -119,7 +119,7 @@ class Annotations(Mapping[int, np.ndarray]):
     video: str = ""
     """name of the video in the input; empty if unset"""
     assigned_ids: frozenset[int] = frozenset()
-    """ids of the objects without an id in the input"""
+    """ids that reading assigned to objects without an id in the file"""
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.frames:

@@ -78,9 +78,8 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
     from pycocotools import mask as coco
 
-    box: list[float] = coco.toBbox(
-        coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
-    ).tolist()
+    encoded = coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
+    box: list[float] = coco.toBbox(encoded).tolist()
     return box
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import av
 
 MAX_STREAM_RATE = 250
-"""largest plausible frame rate of a stream; larger ones are clock ticks"""
+"""largest plausible frame rate of a stream; larger values are ticks of its clock"""
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
 LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://")
@@ -62,9 +62,8 @@ class StreamFrames(FrameSource):
         with closing(self._frames):
             for index, (image, time) in enumerate(chain([first], self._frames)):
                 self._times.append(decoding.next_time(self._times, time, self.rate))
-                yield require_image_size(
-                    image, self.size, f"{self.subject}, frame {index}", "the first frame"
-                )
+                subject = f"{self.subject}, frame {index}"
+                yield require_image_size(image, self.size, subject, "the first frame")
 
     def _decode(
         self, container: av.container.InputContainer
@@ -112,9 +111,7 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
 
     threading.Thread(target=work, name="opener", daemon=True).start()
     if not wait([result], timeout).done:
-        raise InputError(
-            f"{subject}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
-        )
+        raise InputError(f"{subject}: no frame within {timeout:g} seconds; check the source or the timeout")
     with reading(subject, "check the source"):
         return result.result()
 

@@ -108,9 +108,7 @@ class VideoWriter:
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
             if self._stored != self.size:
-                rows, columns = (
-                    stored - expected for stored, expected in zip(self._stored, self.size, strict=True)
-                )
+                rows, columns = np.subtract(self._stored, self.size)
                 frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             # With several threads, FFmpeg's scaler writes wrong alpha values.
@@ -221,7 +219,5 @@ class _SoundCopy:
         try:
             yield from packets_or_frames
         except (av.FFmpegError, OSError) as error:
-            log.warning(
-                "%s: its sound ends at %.1f s, where it does not decode", self._path, self._written or 0
-            )
+            log.warning("%s: its sound does not decode after %.1f s", self._path, self._written or 0)
             log.debug("%s", error)

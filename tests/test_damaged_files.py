@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.check_data import read_frame_info, read_mask_info
+from aotlab.dataloaders.check_data import read_file_info
+from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.annotations import read_annotations
 from aotlab.media.coco import format_coco
 from aotlab.media.video import open_frames
@@ -56,8 +57,8 @@ def write_weights(path: Path) -> None:
 
 
 def read_image_file(path: Path) -> None:
-    for check in (read_frame_info, read_mask_info):
-        facts = check(path, decode=True)
+    for read in (None, read_ids):
+        facts = read_file_info(path, read=read, decode=True)
         assert facts.size is not None or facts.finding is not None
     for read in READERS:
         read_error(read, path)

@@ -16,6 +16,7 @@ from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, read_json, reading, require_file_name
 
 MAX_TRACKS = 65534
+"""largest number of tracks in a sequence; ids are 16-bit"""
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ class Dataset:
 
     name: str
     read: Reader
+    folder: str | None
+    """folder below ``datasets/``; None: a root is required"""
     layout: str
     """layout of its folder"""
-    folder: str | None = None
-    """folder below ``datasets/``; None: a root is required"""
     source: str = ""
     """where to download it"""
     options: tuple[str, ...] = ()
@@ -45,126 +45,81 @@ class Dataset:
     """scored by HOTA from one JSON file"""
 
 
+DAVIS = "https://davischallenge.org"
 DAVIS_LAYOUT = (
     "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, "
     "ImageSets/<year>/<split>.txt"
 )
 VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png"
+VALID_SPLITS = ("val", "valid", "test")
 
 _DATASETS = [
+    Dataset("davis2016", partial(read_davis, year=2016), "DAVIS", DAVIS_LAYOUT, DAVIS),
     Dataset(
-        name="davis2016",
-        read=partial(read_davis, year=2016),
-        layout=DAVIS_LAYOUT,
-        folder="DAVIS",
-        source="https://davischallenge.org",
-    ),
-    Dataset(
-        name="davis2017",
-        read=read_davis,
-        layout=DAVIS_LAYOUT,
-        folder="DAVIS",
-        source="https://davischallenge.org",
-        server_splits=("test", "test-dev", "test-challenge"),
-        submission=".zip",
+        "davis2017", read_davis, "DAVIS", DAVIS_LAYOUT, DAVIS,
+        server_splits=("test", "test-dev", "test-challenge"), submission=".zip",
     ),
     *(
         Dataset(
-            name=f"youtubevos{year}",
-            read=read_youtube_vos,
-            layout=f"{VALID_LAYOUT}, valid/meta.json",
-            folder=f"YouTubeVOS/{year}",
-            source="https://youtube-vos.org",
-            options=("all_frames",),
-            server_splits=("val", "valid", "test"),
-            submission=".zip",
-            archive_root="Annotations",
+            f"youtubevos{year}", read_youtube_vos, f"YouTubeVOS/{year}", f"{VALID_LAYOUT}, valid/meta.json",
+            "https://youtube-vos.org",
+            options=("all_frames",), server_splits=VALID_SPLITS, submission=".zip", archive_root="Annotations",
         )
         for year in (2018, 2019)
     ),
     Dataset(
-        name="vost",
-        read=read_vost,
-        layout="JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
-        folder="VOST",
-        source="https://www.vostdataset.org",
-        options=("all_frames",),
-        server_splits=("test",),
+        "vost", read_vost, "VOST",
+        "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
+        "https://www.vostdataset.org",
+        options=("all_frames",), server_splits=("test",), submission=".zip",
+    ),
+    Dataset(
+        "visor", read_visor, "VISOR_2022",
+        "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
+        "https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)",
         submission=".zip",
     ),
     Dataset(
-        name="visor",
-        read=read_visor,
-        layout="JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
-        folder="VISOR_2022",
-        source="https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)",
-        submission=".zip",
+        "mose", read_mose, "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE",
+        server_splits=VALID_SPLITS, submission=".zip",
     ),
     Dataset(
-        name="mose",
-        read=read_mose,
-        layout=VALID_LAYOUT,
-        folder="MOSE",
-        source="https://henghuiding.github.io/MOSE",
-        server_splits=("val", "valid", "test"),
-        submission=".zip",
-    ),
-    Dataset(
-        name="mosev2",
-        read=partial(read_mose, version=2),
-        layout=f"{VALID_LAYOUT}, valid/meta.json if there is one",
-        folder="MOSEv2",
-        source="https://mose.video",
-        server_splits=("val", "valid", "test"),
-        submission=".zip",
+        "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, valid/meta.json if there is one",
+        "https://mose.video",
+        server_splits=VALID_SPLITS, submission=".zip",
     ),
     *(
         Dataset(
-            name=f"lvosv{version}",
-            read=read_lvos,
-            layout="valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, "
-            "valid/valid_meta.json",
-            folder=f"LVOSv{version}",
-            source="https://lingyihongfd.github.io/lvos.github.io",
-            server_splits=("test",),
-            submission=".zip",
-            archive_root="Annotations",
+            f"lvosv{version}", read_lvos, f"LVOSv{version}",
+            "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
+            "https://lingyihongfd.github.io/lvos.github.io",
+            server_splits=("test",), submission=".zip", archive_root="Annotations",
         )
         for version in (1, 2)
     ),
     Dataset(
-        name="longvideo",
-        read=read_long_video,
-        layout="JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
-        folder="LongVideo",
-        source="the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
+        "longvideo", read_long_video, "LongVideo",
+        "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
+        "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
     ),
     Dataset(
-        name="sav",
-        read=read_sav,
-        layout="sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
+        "sav", read_sav, "SA-V",
+        "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
-        folder="SA-V",
-        source="https://ai.meta.com/datasets/segment-anything-video-downloads",
+        "https://ai.meta.com/datasets/segment-anything-video-downloads",
         submission="",
     ),
     Dataset(
-        name="burst",
-        read=read_burst,
-        layout="frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
-        folder="BURST",
-        source="https://github.com/Ali2500/BURST-benchmark",
-        options=("all_frames",),
-        submission=".json",
-        hota=True,
+        "burst", read_burst, "BURST",
+        "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
+        "https://github.com/Ali2500/BURST-benchmark",
+        options=("all_frames",), submission=".json", hota=True,
     ),
     Dataset(
-        name="folder",
-        read=read_folder,
-        layout="JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
+        "folder", read_folder, None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
         options=("new_objects",),
     ),
-]
+]  # fmt: skip
 DATASETS = {dataset.name: dataset for dataset in _DATASETS}
 
 
@@ -197,9 +152,8 @@ def open_dataset(
         raise InputError(f"{option}: {dataset.name} has no such option; only {supported}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
-    return dataset.read(
-        require_folder(folder, f"{dataset.name} as {dataset.layout}{source}"), split, **enabled
-    )
+    require_folder(folder, f"{dataset.name} as {dataset.layout}{source}")
+    return dataset.read(folder, split, **enabled)
 
 
 def find_default_root(name: str) -> Path:

@@ -20,9 +20,8 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
     """
     folder = sequences.find_split_folder(root, split)
     names = sequences.list_video_names(folder)
-    unseen = sequences.read_optional_list(folder / "unseen_videos.txt") or sequences.read_optional_list(
-        root / "unseen_videos.txt"
-    )
+    in_folder, in_root = (sequences.read_optional_list(path / "unseen_videos.txt") for path in (folder, root))
+    unseen = in_folder or in_root
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
     path = next((path for path in paths if path.is_file()), paths[0])
     meta = None if split == "test" else sequences.read_metadata(path)

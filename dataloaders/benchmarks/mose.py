@@ -23,17 +23,16 @@ def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video
     def read(name: str) -> Video:
         """Read a video; in the second version, with the objects of the metadata."""
         video = sequences.read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
-        if version == 1:
-            return video
-        stems = tuple(frame.stem for frame in video.frames)
-
-        def read_object(object_id: int, _: object) -> ObjectInfo:
-            return ObjectInfo(object_id, stems, len(stems))  # all have a mask on the first frame
-
-        objects = (
-            () if listed is None else sequences.read_objects(path, name, listed.get(name, {}), read_object)
-        )
-        return replace(video, objects=objects, rules="mosev2")
+        if listed is not None:
+            stems = tuple(frame.stem for frame in video.frames)  # all objects have a mask on the first frame
+            objects = sequences.read_objects(
+                path,
+                name,
+                listed.get(name, {}),
+                lambda object_id, _: ObjectInfo(object_id, stems, len(stems)),
+            )
+            video = replace(video, objects=objects)
+        return replace(video, rules="mosev2") if version == 2 else video
 
     names = sequences.list_video_names(folder)
     short = [name for name in names if len(sequences.list_images_by_stem(folder / "JPEGImages" / name)) == 1]

@@ -45,9 +45,7 @@ def _read(folder: Path, name: str) -> Video:
     return Video(
         name,
         frames,
-        reference_masks={
-            indices[stem]: ObjectMasks(source, stem, first_masks[stem]) for stem in sorted(first_masks)
-        },
+        {indices[stem]: ObjectMasks(source, stem, first_masks[stem]) for stem in sorted(first_masks)},
         result_stems=frozenset(path.stem for paths in masks.values() for path in paths),
         objects=tuple(objects),
         object_folders={object_id: folders[object_id] for object_id in masks},

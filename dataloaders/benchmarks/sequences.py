@@ -77,10 +77,8 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     for name in names:
         try:
             video = read(require_file_name(name, "sequence"))
-            require(
-                video.reference_masks,
-                f"{name}: none of its frames has a mask; expected the first mask of each object",
-            )
+            problem = f"{name}: none of its frames has a mask; expected the first mask of each object"
+            require(video.reference_masks, problem)
             videos.append(video)
         except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
@@ -93,8 +91,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
 def require_readable(videos: Iterable[Video]) -> None:
     """Raise the `InputError` of the first unreadable video."""
     for video in videos:
-        if video.load_error is not None:
-            raise InputError(video.load_error)
+        require(video.load_error is None, str(video.load_error))
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:

@@ -110,13 +110,11 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
             tree["video_annotations"],
             key=lambda item: str(item["image"].get("image_path", item["image"]["name"])),
         ):
-            image = entry["image"]
+            image, annotations = entry["image"], entry["annotations"]
             frame = Frame(
                 require_file_name(image["video"], str(path)),
                 require_file_name(image["name"], str(path)),
-                tuple(
-                    (str(item["name"]), _parse_polygons(item["segments"])) for item in entry["annotations"]
-                ),
+                tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations),
             )
             sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
     return sequences
@@ -126,10 +124,8 @@ def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, in
     """Number the objects with an outline on the frames, or only on the first, sorted by name."""
     selected = frames[:1] if first_only else frames
     names = sorted({name for frame in selected for name, polygons in frame.outlines if polygons})
-    require(
-        0 < len(names) < VOID,
-        f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline",
-    )
+    problem = f"{len(names)} objects; expected 1 to {VOID - 1} with an outline"
+    require(0 < len(names) < VOID, f"{frames[0].name}: {problem}")
     return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 

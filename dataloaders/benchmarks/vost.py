@@ -15,7 +15,7 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
     """Read the videos of a split (train, val or test), in the order of its list.
 
     The first labeled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
-    With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
+    With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results have 5 per second.
     """
     root = root / "VOST" if (root / "VOST").is_dir() else root
 
@@ -49,6 +49,4 @@ def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
     annotations = sequences.drop_earlier_masks(annotations, frames)
-    return Video(
-        name, frames, reference_masks=sequences.match_masks(frames[:1], annotations), annotations=annotations
-    )
+    return Video(name, frames, sequences.match_masks(frames[:1], annotations), annotations)

@@ -2,13 +2,11 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids, translation_matrix, warp_affine
 from aotlab.media.masks import VOID
 
@@ -33,7 +31,7 @@ class Clip:
     labels: np.ndarray
     """T×H×W uint8: 0 background, 1 to ``num_objects``, 255 ignored"""
     num_objects: int
-    """may be 0"""
+    """number of objects, which may be 0"""
     names: tuple[str, ...] = ()
     """names of the images and videos it was made from"""
     unreadable: tuple[str, ...] = ()
@@ -171,16 +169,3 @@ def _paste(
 def _object_mask(labels: np.ndarray) -> np.ndarray:
     """Return the mask of labels that are neither background nor ignored."""
     return np.asarray((labels > 0) & (labels < VOID))
-
-
-class ClipSource(Protocol):
-    """A set of images or videos that clips are made of."""
-
-    def describe(self) -> str:
-        """Return the number and kind of its items, for people."""
-
-    def sample_index(self, rng: Generator) -> int:
-        """Draw the index of an item."""
-
-    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of at most ``max_objects`` objects of an item; raise `InputError` if it cannot be read."""

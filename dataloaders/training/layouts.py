@@ -70,10 +70,8 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
     layout = "JPEGImages/<set>/*.jpg and Annotations/<set>/*.png"
     images, masks = find_paths(folder, [("JPEGImages", "Annotations")], layout)
     loose = pair_files(images, masks, read_ids_or_saliency)
-    sets = {
-        name: pair_files(images / name, masks / name, read_ids_or_saliency)
-        for name in sequences.list_subfolders(images)
-    }
+    names = sequences.list_subfolders(images)
+    sets = {name: pair_files(images / name, masks / name, read_ids_or_saliency) for name in names}
     if source.split is not None:
         names = read_split(folder, source.split, {*sets, *(pair.image.stem for pair in loose)}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
@@ -102,11 +100,9 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
-    require(
-        source.split is None,
-        f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use kind static with "
-        "a list of images",
-    )
+    remedy = "remove it, or use kind static with a list of images"
+    problem = f"train.phases.sources.split={source.split}: {source.kind} has no splits; {remedy}"
+    require(source.split is None, problem)
     candidates, layout = SALIENCY_SETS[source.kind]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
@@ -140,9 +136,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
     if split is not None:
         names = read_split(root, split, names, images)
     return [
-        Video(
-            name, sequences.list_images_by_stem(images / name), annotations=sequences.list_masks(masks / name)
-        )
+        Video(name, sequences.list_images_by_stem(images / name), {}, sequences.list_masks(masks / name))
         for name in names
     ]
 
@@ -177,11 +171,9 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     sequences.require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
-    require(
-        videos,
-        f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
-        "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png",
-    )
+    expected = "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
+    problem = f"no video with {MIN_FRAMES} frames that have masks of the same name"
+    require(videos, f"{folder}: {problem}; expected {expected}")
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.clips import Clip, ClipSource, compose_clips, merge_clips
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
+from aotlab.dataloaders.training.sets import ClipSource
+from aotlab.utils.errors import InputError, RunStopped, require
 
 READ_TRIES = 10
 """number of attempts to draw a readable clip"""
@@ -153,11 +154,11 @@ def build_clip_loader(
 def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
     """Return the clips of each rank's share of a micro-batch; raises `InputError` unless all shares are equal."""
     size, rest = divmod(phase.batch, ranks * micro_batches)
-    if rest:
-        raise InputError(
-            f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
-            f"train.accumulate={micro_batches} times {ranks} ranks; give a multiple of {ranks * micro_batches}"
-        )
+    require(
+        not rest,
+        f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
+        f"train.accumulate={micro_batches} times {ranks} ranks; give a multiple of {ranks * micro_batches}",
+    )
     return size
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,9 @@ from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.dataloaders.training import layouts
-from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
+from aotlab.dataloaders.training.sets import ClipSource, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
@@ -77,11 +75,8 @@ def _require_objects(mixture: Mixture) -> None:
     except InputError:
         return
     paths = ", ".join(source.path for source in mixture.phase.sources)
-    require(
-        not empty,
-        f"{paths}: the first {count} clips of phase {mixture.phase.name} show no object; check the masks with "
-        "aotlab check-data",
-    )
+    problem = f"the first {count} clips of phase {mixture.phase.name} show no object"
+    require(not empty, f"{paths}: {problem}; check the masks with aotlab check-data")
 
 
 def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
@@ -98,21 +93,18 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
-        require(
-            source.kind not in IMAGE_READERS,
-            f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos",
-        )
+        problem = f"{source.path} is of kind {source.kind} (single images); validation needs videos"
+        require(source.kind not in IMAGE_READERS, f"data.validation: {problem}")
         root = find_data_root(data)
         has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
         opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
         assert isinstance(opened, VideoSet)
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
-            if (count := len(videos[-1].frames)) < MIN_VALIDATION_FRAMES:
-                raise InputError(
-                    f"{video.frames[0].parent}: {count} labeled frames from the first object on, but a video of "
-                    f"data.validation needs {MIN_VALIDATION_FRAMES}; label more, or remove the video from the split"
-                )
+            count = len(videos[-1].frames)
+            problem = f"{count} labeled frames from the first object on, but a video of data.validation needs"
+            remedy = f"{MIN_VALIDATION_FRAMES}; label more, or remove the video from the split"
+            require(count >= MIN_VALIDATION_FRAMES, f"{video.frames[0].parent}: {problem} {remedy}")
     return videos
 
 
@@ -140,9 +132,12 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     log.info("data.validation names no videos: held out for validation (data.validation_fraction): %s", names)
     excluded = set[Path]().union(*map(resolve_paths, validation))
     remaining = {
-        index: replace(mixture, sources=tuple(_exclude_paths(source, excluded) for source in mixture.sources))
+        index: replace(mixture, sources=tuple(source.exclude(excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
     }
+    trains = all(len(source) for mixture in remaining.values() for source in mixture.sources)
+    remedy = "name the validation videos with data.validation"
+    require(trains, f"data.validation_fraction: validates on all videos of a source; {remedy}")
     return TrainingData(remaining, validation)
 
 
@@ -155,19 +150,6 @@ def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
                 yield trimmed
 
 
-def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
-    """Return a source without the images and videos at these paths, which `resolve_paths` returns."""
-    if not isinstance(source, VideoSet | ImageSet):
-        return source
-    remaining = source.exclude(paths)
-    require(
-        len(remaining),
-        "data.validation_fraction: validates on all videos of a source; name the validation videos with "
-        "data.validation",
-    )
-    return remaining
-
-
 def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video]:
     """Return this fraction of some videos, evenly spaced by name; at least one, if there is any."""
     ordered = sorted(videos, key=lambda video: video.name)
@@ -178,10 +160,8 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
 def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``."""
     require_choice(source.kind, READERS, "train.phases.sources.kind")
-    require(
-        source.kind == "static" or not source.balance,
-        f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}",
-    )
+    problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
+    require(source.kind == "static" or not source.balance, f"train.phases.sources.balance is {problem}")
     folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
     return READERS[source.kind](folder, source)
 

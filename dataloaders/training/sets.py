@@ -110,10 +110,8 @@ class ImageSet:
     def folders(self) -> dict[Path, range]:
         """Indices of the images of each folder; empty if images are drawn uniformly."""
         counts = Counter(image.image.parent for image in self.images if self.balance)
-        ends = accumulate(counts.values())
-        return {
-            folder: range(end - count, end) for (folder, count), end in zip(counts.items(), ends, strict=True)
-        }
+        ends = zip(counts.items(), accumulate(counts.values()), strict=True)
+        return {folder: range(end - count, end) for (folder, count), end in ends}
 
     @cached_property
     def shares(self) -> list[float]:
@@ -123,10 +121,8 @@ class ImageSet:
 
     def describe(self) -> str:
         """Return the number of images, and the shares of the folders."""
-        shares = ", ".join(
-            f"{folder.name} {100 * share:.0f} %"
-            for folder, share in zip(self.folders, self.shares, strict=True)
-        )
+        pairs = zip(self.folders, self.shares, strict=True)
+        shares = ", ".join(f"{folder.name} {100 * share:.0f} %" for folder, share in pairs)
         return format_count(len(self.images), "image") + (f" ({shares})" if shares else "")
 
     def sample_index(self, rng: Generator) -> int:
@@ -160,7 +156,7 @@ class VideoSet:
     videos: tuple[Video, ...]
     """videos as `select_labeled_frames` returns them: ``annotations[i]`` is the mask of ``frames[i]``"""
     max_gap: int
-    """largest number of frames between two frames of a clip"""
+    """largest step from a frame of a clip to the next, in labeled frames"""
 
     def describe(self) -> str:
         """Return the number of videos and labeled frames, and the largest gap."""
@@ -184,6 +180,9 @@ class VideoSet:
         video = self.videos[index]
         clip = sample_clip(list_frame_pairs(video), phase, self.max_gap, rng, max_objects=max_objects)
         return replace(clip, names=(video.name,))
+
+
+ClipSource = ImageSet | VideoSet
 
 
 def select_labeled_frames(video: Video) -> Video:
@@ -226,9 +225,8 @@ def sample_clip(
     indices = choose_frames(frames, phase.clip_length, max_gap, rng)
     pixels = {index: frames[index].read() for index in sorted(set(indices))}
     for index, (_, mask) in pixels.items():
-        require_image_size(
-            mask, pixels[indices[0]][1].shape, frames[index].image, "another frame of its video"
-        )
+        size = pixels[indices[0]][1].shape
+        require_image_size(mask, size, frames[index].image, "another frame of its video")
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
     return relabel(clip_frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)

@@ -90,14 +90,11 @@ def evaluate(
     with locked_output(output, world):
         records = Records(output, origin, videos, force=force)
         world.gather(None)  # no rank writes before the others have read the records
-        rank_videos = [
-            videos[index]
-            for index in assign_by_cost([len(video.frames) for video in videos], world.rank, world.ranks)
-        ]
+        costs = [len(video.frames) for video in videos]
+        rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
         evaluation = _run_videos(tracker, rank_videos, records, stop or threading.Event(), world)
-        return _merge_results(
-            world.gather(evaluation, f"run the same command again to resume {output}"), videos
-        )
+        parts = world.gather(evaluation, f"run the same command again to resume {output}")
+        return _merge_results(parts, videos)
 
 
 def _run_videos(

@@ -50,9 +50,8 @@ class LayeredPrediction:
     @cached_property
     def objects(self) -> dict[int, np.ndarray]:
         """H×W bool masks of all objects by id; waits for the device."""
-        tracked = {
-            object_id: prediction.labels == object_id for prediction, ids in self.layers for object_id in ids
-        }
+        pairs = ((prediction, object_id) for prediction, ids in self.layers for object_id in ids)
+        tracked = {object_id: prediction.labels == object_id for prediction, object_id in pairs}
         return {**tracked, **self.new_masks}
 
     @cached_property

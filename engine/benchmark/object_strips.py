@@ -9,7 +9,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.evaluation.davis import read_object_ids
-from aotlab.evaluation.sav import list_result_files
+from aotlab.evaluation.sav import read_object_results
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
@@ -27,12 +27,10 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
     files = {file.stem: file for file in video.frames}
     columns = []
     for stem in pick_frames(scores, object_id, FRAMES):
-        masks = [
-            _read_object(file, object_id, video) for file in _find_files(video, results, object_id, stem)
-        ]
+        masks = _read_masks(video, results, object_id, stem)
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
-        pair = Image.fromarray(np.concatenate([draw_overlay(frame, labels) for labels in masks]))
+        pair = Image.fromarray(np.concatenate([draw_overlay(frame, mask * object_id) for mask in masks]))
         size = (max(1, round(width * HEIGHT / height)), 2 * HEIGHT)
         columns.append(np.asarray(pair.resize(size, Image.Resampling.BILINEAR)))
     if not columns:
@@ -45,22 +43,15 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
     return True
 
 
-def _find_files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
-    """Return the files of the annotation and the result of an object on a frame."""
+def _read_masks(video: Video, results: Path, object_id: int, stem: str) -> list[np.ndarray]:
+    """Return the annotation and the result of an object on a frame, H×W bool."""
     masks, name = find_masks_folder(results / video.name), f"{stem}.png"
     if video.object_folders:
-        result_files = list_result_files(masks, name, video.object_folders)
-        return video.object_folders[object_id] / name, result_files[object_id]
-    return next(file for file in video.annotations if file.stem == stem), masks / name
-
-
-def _read_object(file: Path, object_id: int, video: Video) -> np.ndarray:
-    """Return H×W ids of one object; files in object folders hold only that object."""
-    mask = read_mask(file)
-    if file.parent.name in {folder.name for folder in video.object_folders.values()}:
-        return np.where(mask > 0, object_id, 0).astype(np.uint8)
-    labels = read_object_ids(mask, merge_ids=video.merge_ids)
-    return np.where(labels == object_id, labels, 0)
+        predictions, _ = read_object_results(masks, name, video.object_folders)
+        return [read_mask(video.object_folders[object_id] / name) > 0, predictions[object_id][1]]
+    annotation = next(file for file in video.annotations if file.stem == stem)
+    files = annotation, masks / name
+    return [read_object_ids(read_mask(file), merge_ids=video.merge_ids) == object_id for file in files]
 
 
 def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:

@@ -154,14 +154,12 @@ def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
         entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
         for name, entry in list_published_weights().items()
     }
-    sentences = [
+    missing = [
         f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
         for file in dict.fromkeys(model.files)
         if not file.is_file()
     ]
-    return sentences + [
-        line for name in model.vote for line in _list_missing_files(table, table.models[name])
-    ]
+    return missing + [line for name in model.vote for line in _list_missing_files(table, table.models[name])]
 
 
 def _check_table(table: PaperTable) -> None:

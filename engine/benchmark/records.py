@@ -58,9 +58,7 @@ class Records:
             files = output / video.name
             if not self._path(video).exists() and files.is_dir() and any(files.iterdir()):
                 raise output_exists_error(output, f"{video.name}, which no record lists")
-            record = read_versioned(
-                self._path(video), SEQUENCE_KIND, lambda content: SequenceRecord(**content)
-            )
+            record = read_versioned(self._path(video), SEQUENCE_KIND, lambda values: SequenceRecord(**values))
             if record is None:
                 continue
             if record.settings not in ("", _digest(origin)) and not force:

@@ -115,6 +115,4 @@ def _read_reference_mask(
         return labels
     if new is None and known:
         return None
-    raise InputError(
-        f"{video.reference_masks[index]}: no object in the reference mask; expected ids 1 to 254"
-    )
+    raise InputError(f"{video.reference_masks[index]}: no object in the mask; expected ids 1 to 254")

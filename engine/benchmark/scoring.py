@@ -76,9 +76,8 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
         if workers > 1:
             map_chunks = opened.enter_context(worker_pool(workers, __name__)).map
         try:
-            for (plan, first, stop), part in zip(
-                chunks, map_chunks(partial(_score, results), chunks), strict=True
-            ):
+            parts = map_chunks(partial(_score, results), chunks)
+            for (plan, first, stop), part in zip(chunks, parts, strict=True):
                 bar.update(len(plan.frames[first:stop]))
                 if plan.name in report.failures:
                     continue

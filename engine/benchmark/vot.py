@@ -32,9 +32,7 @@ class VotSession:
 
     def step(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> MasksAndConfidences:
         """Track to the next frame, H×W×3 uint8 RGB, with a bool mask of each new object, which may be empty."""
-        new_masks = {
-            self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)
-        }
+        new_masks = {number: np.asarray(mask, bool) for number, mask in enumerate(masks, self._count + 1)}
         self._count += len(new_masks)
         visible = any(mask.any() for mask in new_masks.values())
         prediction = self._tracker.step(frame, merge_object_masks(new_masks) if visible else None)

@@ -42,9 +42,7 @@ def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
 def list_sequences(results: Path) -> list[str]:
     """Return the sorted names of folders with PNGs or of results; ``sequence/object`` if each object has a folder."""
     names = _list_folders(results)
-    names += [
-        f"{name}/{inner}" for name in names for inner in _list_folders(find_masks_folder(results / name))
-    ]
+    names += [f"{name}/{part}" for name in names for part in _list_folders(find_masks_folder(results / name))]
     sequences = sorted(name for name in names if list_masks(find_masks_folder(results / name)))
     if not sequences:
         raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")

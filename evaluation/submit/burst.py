@@ -23,13 +23,8 @@ def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, a
         for file in sequence.rle:
             labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
             masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
-            frames.append(
-                {
-                    track: {"rle": compress_rle(encode_rle(mask))}
-                    for track, mask in masks.items()
-                    if mask.any()
-                }
-            )
+            visible = {track: mask for track, mask in masks.items() if mask.any()}
+            frames.append({track: {"rle": compress_rle(encode_rle(mask))} for track, mask in visible.items()})
             count += len(frames[-1])
         entries.append({**entry, "segmentations": frames})
     write_text(output, json.dumps({**tree, "sequences": entries}) + "\n")

@@ -68,12 +68,8 @@ def _make_entry(
             f"{path}: id {min(unknown)} is not an object of {sequence}; expected one of [{', '.join(map(str, names))}]"
         )
     video = "_".join(sequence.split("_")[:2])
-    image = {
-        "image_path": f"{video}/{stem}.png",
-        "name": f"{stem}.png",
-        "subsequence": sequence,
-        "video": video,
-    }
+    name = f"{stem}.png"
+    image = {"image_path": f"{video}/{name}", "name": name, "subsequence": sequence, "video": video}
     annotations = [
         {"name": names[object_id], "segments": trace_polygons(labels == object_id)}
         for object_id in np.unique(labels[labels > 0]).tolist()

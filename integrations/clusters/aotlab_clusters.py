@@ -1,6 +1,6 @@
 """A job as one function for Ray, Dask and submitit, with videos, masks and results on any file system of fsspec.
 
->>> run_job(job, "s3://bucket/results/clip", "cpu")
+>>> run_job(job, "s3://bucket/results/clip", TrackerOptions(device="cuda"))
 """
 
 import hashlib
@@ -34,11 +34,7 @@ class JobResult:
 
 
 def run_job(
-    job: Job,
-    output: str,
-    device: str = "cpu",
-    tracker: TrackerOptions | None = None,
-    options: JobOptions | None = None,
+    job: Job, output: str, tracker: TrackerOptions | None = None, options: JobOptions | None = None
 ) -> JobResult:
     """Track one video; safe to call again after a kill.
 
@@ -52,7 +48,7 @@ def run_job(
 
     A bad input is returned as an error, so that a broken video does not stop the other jobs.
     """
-    tracker = replace(tracker or TrackerOptions(), device=device)
+    tracker = tracker or TrackerOptions()
     options = replace(options or JobOptions(), progress=False)
     try:
         files, root = fsspec.core.url_to_fs(output)
@@ -143,9 +139,7 @@ def upload(local: Path, files: Any, root: str, identity: str) -> None:
     results = {name.partition("/")[0] for name in paths}
     others = sorted(name for name in present - earlier if name.partition("/")[0] in results)
     if others:
-        raise InputError(
-            f"{root}: holds {others[0]}, which no job wrote; choose another folder, or delete it"
-        )
+        raise InputError(f"{root}: holds {others[0]}, which no job wrote; choose another folder or delete it")
     files.makedirs(root, exist_ok=True)
     names = sorted({*paths, *(earlier & present)})
     files.pipe_file(f"{root}/{MARKER}", json.dumps({"identity": None, "files": names}).encode())

@@ -14,34 +14,24 @@ RETRIES = 10
 
 
 def track_with_ray(
-    jobs: Sequence[Job],
-    output: str,
-    options: JobOptions,
-    device: str = "cpu",
-    tracker: TrackerOptions | None = None,
+    jobs: Sequence[Job], output: str, options: JobOptions, tracker: TrackerOptions | None = None
 ) -> list[JobResult]:
     """Track jobs on the Ray cluster that this process is connected to; on the device cuda, each takes one GPU."""
     import ray
 
-    remote = ray.remote(num_gpus=int(device != "cpu"), max_retries=RETRIES)(run_job)
-    return ray.get(
-        submit(jobs, lambda job: remote.remote(job, f"{output}/{job.name}", device, tracker, options))
-    )
+    num_gpus = int(tracker is not None and tracker.device != "cpu")
+    remote = ray.remote(num_gpus=num_gpus, max_retries=RETRIES)(run_job)
+    return ray.get(submit(jobs, lambda job: remote.remote(job, f"{output}/{job.name}", tracker, options)))
 
 
 def track_with_dask(
-    jobs: Sequence[Job],
-    output: str,
-    options: JobOptions,
-    client: Any,
-    device: str = "cpu",
-    tracker: TrackerOptions | None = None,
+    jobs: Sequence[Job], output: str, options: JobOptions, client: Any, tracker: TrackerOptions | None = None
 ) -> list[JobResult]:
     """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
 
     def submit_job(job: Job) -> Any:
-        arguments = (job, f"{output}/{job.name}", device, tracker, options)
-        return client.submit(run_job, *arguments, pure=False, retries=RETRIES)
+        folder = f"{output}/{job.name}"
+        return client.submit(run_job, job, folder, tracker, options, pure=False, retries=RETRIES)
 
     return client.gather(submit(jobs, submit_job))
 
@@ -51,7 +41,6 @@ def track_with_submitit(
     output: str,
     options: JobOptions,
     executor: Any,
-    device: str = "cpu",
     tracker: TrackerOptions | None = None,
 ) -> list[JobResult]:
     """Track jobs as tasks of a `submitit.AutoExecutor`; a preempted or timed-out task is requeued and resumes."""
@@ -59,7 +48,7 @@ def track_with_submitit(
 
     class Requeued(submitit.helpers.Checkpointable):
         def __call__(self, job: Job) -> JobResult:
-            return run_job(job, f"{output}/{job.name}", device, tracker, options)
+            return run_job(job, f"{output}/{job.name}", tracker, options)
 
     return [task.result() for task in submit(jobs, lambda job: executor.submit(Requeued(), job))]
 

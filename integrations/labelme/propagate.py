@@ -51,9 +51,8 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
         frame = read_frame(image)
         if frame.shape[:2] != mask.shape:
             sizes = [f"{width}×{height}" for height, width in (frame.shape[:2], mask.shape)]
-            raise InputError(
-                f"{image}: size {sizes[0]} does not match {labeled.name} ({sizes[1]}); resize or move it"
-            )
+            problem = f"size {sizes[0]} does not match {labeled.name} ({sizes[1]})"
+            raise InputError(f"{image}: {problem}; resize or move it")
         labels = tracker.step(frame).labels
         found = [(labels == object_id, shape) for object_id, shape in objects.values()]
         shapes = [draw_shape(region, shape) for region, shape in found if region.any()]

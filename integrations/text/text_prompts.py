@@ -52,9 +52,8 @@ class TextDetector:
             processor = AutoProcessor.from_pretrained(name)
         except (OSError, ValueError) as error:  # no such model, or not a detector
             reason = str(error).splitlines()[0][:200]
-            raise InputError(
-                f"{name}: not a detector of transformers ({reason}); give a folder or a name"
-            ) from error
+            problem = f"not a detector of transformers ({reason}); give a folder or a name"
+            raise InputError(f"{name}: {problem}") from error
         return cls(model, processor, texts, threshold)
 
     @torch.inference_mode()

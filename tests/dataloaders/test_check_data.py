@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import read_folder
-from aotlab.dataloaders.check_data import check_folder, check_videos, read_mask_info
+from aotlab.dataloaders.check_data import check_folder, check_videos, read_file_info
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -68,7 +68,7 @@ def test_gray_masks_of_few_bits_have_the_ids_of_training(root, bits):
     for path in root.glob("Annotations/*/*.png"):
         write_gray_png(path, ids(1, 2).astype(np.uint8), bits)
         assert np.unique(read_ids(path)).tolist() == [0, 1, 2]
-        assert read_mask_info(path, decode=True).ids == (1, 2)
+        assert read_file_info(path, read=read_ids, decode=True).ids == (1, 2)
     report = check_folder(root, "video")
     assert (report.findings, report.num_objects) == ([], 4)
 

@@ -106,6 +106,16 @@ def test_class_identifies_object_without_track_ids(tree, read):
     assert read(tree).objects() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("convert", "ids"), [(float, {3, 7}), (lambda _: -1, {1, 2}), (lambda _: "", {1, 2})]
+)
+def test_placeholders_of_track_ids_do_not_join_objects(tree, read, convert, ids):
+    for annotation in tree["annotations"]:
+        del annotation["attributes"]
+        annotation["track_id"] = convert(annotation["track_id"])
+    assert set(read(tree).objects()) == ids
+
+
 def test_video_is_chosen_by_name(tree, read):
     tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})

@@ -98,15 +98,18 @@ def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, channels
     assert (read_frames(tmp_path / "m.tif", levels="0,65535") == CLIP[..., order]).all()
 
 
-def test_inverted_palette_and_float_tiffs_are_read(tmp_path):
+def test_inverted_palette_transparent_and_float_tiffs_are_read(tmp_path):
     gray = CLIP[0, ..., 0]
-    for name in ("inverted", "palette", "float"):
+    for name in ("inverted", "palette", "float", "transparent"):
         (tmp_path / name).mkdir()
     tifffile.imwrite(tmp_path / "inverted" / "0.tif", 255 - gray, photometric="miniswhite")
     tifffile.imwrite(tmp_path / "float" / "0.tif", gray / np.float32(255))
     Image.fromarray(gray).convert("RGB").quantize(256).save(tmp_path / "palette" / "0.tif")
-    for name, levels in (("inverted", None), ("palette", None), ("float", "0,1")):
-        assert (read_frames(tmp_path / name, levels=levels)[0, ..., 1] == gray).all()
+    Image.merge("LA", [Image.fromarray(gray), Image.new("L", gray.shape[::-1], 99)]).save(
+        tmp_path / "transparent" / "0.tif"
+    )
+    for name, levels in (("inverted", None), ("palette", None), ("float", "0,1"), ("transparent", None)):
+        assert (read_frames(tmp_path / name, levels=levels)[0] == gray[..., None]).all()
 
 
 def test_exr_is_srgb_encoded_in_its_display_window(tmp_path):
@@ -169,6 +172,8 @@ def test_error_names_the_frame_of_another_depth_or_size(pngs, values, words):
     (np.zeros((3, 4, 8, 8), np.uint16), {"imagej": True, "metadata": {"axes": "TZYX"}}, "unsupported axes TZYX"),
     (np.zeros((2, 5, 8, 8), np.uint16), {"ome": True, "metadata": {"axes": "TCYX"}}, "unsupported axes TCYX"),
     (np.zeros((8, 8), np.complex64), {}, "complex64"),
+    (np.zeros((8, 8, 4), np.uint8), {"photometric": "separated"}, "colors are CMYK; expected RGB"),
+    (np.zeros((8, 8, 3), np.uint8), {"photometric": "cielab"}, "colors are CIELAB"),
 ])  # fmt: skip
 def test_tiff_that_is_not_a_video_rejected(tmp_path, values, options, words):
     tifffile.imwrite(tmp_path / "a.tif", values, **options)

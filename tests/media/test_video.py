@@ -106,7 +106,7 @@ def test_frames_in_any_order_equal_those_in_order(tmp_path, suffix, codec):
             source.read(index)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
 def test_cut_video_ends_with_an_error(tmp_path, suffix):
     path = cut_end(write_texture(tmp_path / f"cut.{suffix}", CONTAINERS[suffix]))
     count, message = read_all(path)

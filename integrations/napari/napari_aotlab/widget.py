@@ -25,12 +25,9 @@ class TrackWidget(Container):
         self._worker: GeneratorWorker | None = None
         self.image_layer = create_widget(label="Video", annotation="napari.layers.Image")
         self.labels_layer = create_widget(label="Objects", annotation="napari.layers.Labels")
-        self.points_layer = create_widget(
-            label="Clicks", annotation="napari.layers.Points", options={"nullable": True}
-        )
-        self.shapes_layer = create_widget(
-            label="Boxes", annotation="napari.layers.Shapes", options={"nullable": True}
-        )
+        optional = {"nullable": True}
+        self.points_layer = create_widget(label="Clicks", annotation="napari.layers.Points", options=optional)
+        self.shapes_layer = create_widget(label="Boxes", annotation="napari.layers.Shapes", options=optional)
         self.backward = CheckBox(text="Backward too")
         self.segment_button = PushButton(text="Segment clicks and boxes")
         self.track_button = PushButton(text="Track from this frame")
