@@ -202,15 +202,8 @@ class BrokenArray:
         ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
         (draw_texture(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
         (draw_texture(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
-        (
-            Image.fromarray(draw_texture(1)[0]).convert("YCbCr"),
-            MASKS[0],
-            "frame: expected H×W×3 uint8 RGB, got Image",
-        ),
-        *(
-            (draw_texture(1)[0], mask, "mask: ")
-            for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])
-        ),
+        (Image.new("YCbCr", (WIDTH, HEIGHT)), MASKS[0], "frame: expected H×W×3 uint8 RGB, got Image"),
+        *((draw_texture(1)[0], MASKS[0][part], "mask: ") for part in (np.s_[1:], None, np.s_[..., None])),
         (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
         (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),
         (draw_texture(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
