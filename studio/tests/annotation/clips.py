@@ -165,6 +165,12 @@ def run_job(session, *args, **options):
     return job
 
 
+def draw_and_track(session, *object_ids):
+    """Draw objects on frame 0, and track them to the last frame."""
+    draw(session, 0, *object_ids)
+    run_job(session, 0)
+
+
 def list_visible_frames(session, number=None):
     """Frames that show an object, or any."""
     wanted = [number] if number else [*session.document.snapshot.objects]

@@ -31,6 +31,7 @@ from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
     draw,
+    draw_and_track,
     equal_labels,
     list_labels,
     list_titles,
@@ -242,8 +243,7 @@ def test_order_of_objects_is_not_part_of_a_state():
 
 
 def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.close()
     project = session.document.folder
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
@@ -256,8 +256,7 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
 
 
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     draw(session, 4, 1)
     assert session.runner.wait(60)
     session.document.save_version("tracked")
@@ -383,8 +382,7 @@ def test_full_disk_is_reported(video, project):
 def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
     session, noise = reopen(folder), np.random.default_rng(0)
     document = session.document
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
 
     def draw_noise(frame):
         set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
@@ -455,8 +453,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
 
 
 def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.close()
     change_rows(session.document.folder, "UPDATE tracked_masks SET content = x'00' WHERE id = 5")
     session = reopen(folder)
