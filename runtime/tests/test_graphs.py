@@ -112,15 +112,12 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("provider", "message"),
-    [
-        ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
-        (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
-        (np.array(["cpu", "cuda"]), "provider .'cpu' 'cuda'.: unknown; choose one of cpu, cuda, "),
-        ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
-    ],
-)
+@pytest.mark.parametrize(("provider", "message"), [
+    ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
+    (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
+    (np.array(["cpu", "cuda"]), "provider .'cpu' 'cuda'.: unknown; choose one of cpu, cuda, "),
+    ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
+])  # fmt: skip
 def test_unavailable_provider_rejected(exported, provider, message):
     with pytest.raises(aotlab_runtime.InputError, match=message):
         aotlab_runtime.Tracker.from_export(exported[0], provider=provider)

@@ -222,16 +222,13 @@ def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
     assert (tmp_path / "Makefile").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("out", "more"),
-    [
-        ("clips.csv", ["--to", "coco", "--merge"]),
-        ("film.mp4", ["--to", "masks"]),
-        ("notes.txt", ["--to", "coco"]),
-        ("film.mp4", ["--to", "cvat"]),
-        ("photos", ["--to", "coco"]),
-    ],
-)
+@pytest.mark.parametrize(("out", "more"), [
+    ("clips.csv", ["--to", "coco", "--merge"]),
+    ("film.mp4", ["--to", "masks"]),
+    ("notes.txt", ["--to", "coco"]),
+    ("film.mp4", ["--to", "cvat"]),
+    ("photos", ["--to", "coco"]),
+])  # fmt: skip
 def test_force_keeps_files_of_another_kind(tmp_path, out, more):
     results = write_results(tmp_path, ["a", "b"])
     source = (
@@ -532,19 +529,16 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
             assert (np.array(Image.open(video.annotations[2])) == truth(2)).all()
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (
-            ["--to", "cvat", "--merge"],
-            "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
-        ),
-        (["--to", "coco"], "give --video for the masks of one video, or --merge"),
-        (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
-        (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
-        (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
-    ],
-)
+@pytest.mark.parametrize(("more", "words"), [
+    (
+        ["--to", "cvat", "--merge"],
+        "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
+    ),
+    (["--to", "coco"], "give --video for the masks of one video, or --merge"),
+    (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
+    (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
+    (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
+])  # fmt: skip
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):
     assert main([str(tmp_path), str(tmp_path / "out"), *more]) == 2
     assert words in capsys.readouterr().err

@@ -234,16 +234,13 @@ def test_job_names_an_invalid_field(fields, words):
         Job.parse(**{"name": "a", "video": "a.mp4"} | fields)
 
 
-@pytest.mark.parametrize(
-    "box",
-    [
-        (1e-6, 5, 30, 40),
-        np.array([1e-6, 5, 30, 40]),
-        [np.float32([1e-6, 5, 30, 40])],
-        torch.tensor([1e-6, 5, 30, 40]),
-        torch.tensor([[1e-6, 5, 30, 40]]),
-    ],
-)
+@pytest.mark.parametrize("box", [
+    (1e-6, 5, 30, 40),
+    np.array([1e-6, 5, 30, 40]),
+    [np.float32([1e-6, 5, 30, 40])],
+    torch.tensor([1e-6, 5, 30, 40]),
+    torch.tensor([[1e-6, 5, 30, 40]]),
+])  # fmt: skip
 def test_job_takes_prompts_of_any_numbers(box):
     ((frame, object_id, values),) = Job.parse("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))

@@ -136,18 +136,15 @@ def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
         change_rows(project, "UPDATE records SET content = ? WHERE id = ?", record, number)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{",
-        b"[]",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"type":"head","move":"redo"}',
-        b'{"type":"head","move":"undo"}',
-        None,
-    ],
-)
+@pytest.mark.parametrize("content", [
+    b"{",
+    b"[]",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"type":"head","move":"redo"}',
+    b'{"type":"head","move":"undo"}',
+    None,
+])  # fmt: skip
 def test_error_names_the_damaged_record(video, project, content):
     if content is None:
         change_rows(project, "DELETE FROM records WHERE id = 1")
@@ -408,17 +405,14 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
             assert (again.snapshot.labels(frame) == document.snapshot.labels(frame)).all()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,
-        b"",
-        encode_png(np.zeros(SIZE, bool))[:-9],
-        encode_png(np.ones(SIZE, bool)),
-        encode_png(np.ones((5, 7), bool)),
-        b"GIF89a",
-    ],
-)
+@pytest.mark.parametrize("content", [
+    None,
+    b"",
+    encode_png(np.zeros(SIZE, bool))[:-9],
+    encode_png(np.ones(SIZE, bool)),
+    encode_png(np.ones((5, 7), bool)),
+    b"GIF89a",
+])  # fmt: skip
 def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, content, reopen):
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)

@@ -124,15 +124,12 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
-@pytest.mark.parametrize(
-    ("changes", "holds"),
-    [
-        ({"class_name": "dog"}, False),
-        ({"name": "Rex"}, False),
-        ({"attributes": {"a": "b"}}, False),
-        ({"color": "#123456"}, True),
-    ],
-)
+@pytest.mark.parametrize(("changes", "holds"), [
+    ({"class_name": "dog"}, False),
+    ({"name": "Rex"}, False),
+    ({"attributes": {"a": "b"}}, False),
+    ({"color": "#123456"}, True),
+])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
     run_action(session, {"do": "set_status", "status": "accepted"})
