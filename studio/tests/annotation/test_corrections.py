@@ -374,15 +374,15 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_reset_frame_is_tracked_again_from_the_mask_before(session, long_pause):
+def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause):
     draw(session, 0, 1)
     draw(session, 9, 1)
     run_job(session, 0)
     run_action(session, stroke(5, 50, 20))
-    propagate(session)
+    wait_until_propagated(session)
     run_action(session, {"do": "reset_frame", "frame": 5})
     assert session.document.snapshot.list_outdated() == [(1, 8)]
-    propagate(session)
+    wait_until_propagated(session)
     assert session.document.snapshot.list_outdated() == []
     assert (session.document.snapshot.labels(5) == np.where(truth(5) == 1, 1, 0)).all()
 

@@ -292,13 +292,16 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     assert list_visible_frames(session, 2) == list(range(LENGTH))
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    ((3,), "no mask to track"),
-    ((99,), "has no frame 99"),
-    ((0, "both", 2, 6), "does not contain frame 0"),
-    ((0, "backward"), "no further frame"),
-    ((0, "forward"), "all objects are locked"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((3,), "no mask to track"),
+        ((99,), "has no frame 99"),
+        ((0, "both", 2, 6), "does not contain frame 0"),
+        ((0, "backward"), "no further frame"),
+        ((0, "forward"), "all objects are locked"),
+    ],
+)
 def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
     if words == "no mask to track":
