@@ -15,7 +15,7 @@ HEIGHT, WIDTH = 48, 64
 
 @dataclass(frozen=True)
 class Clip:
-    """T frames with labels."""
+    """The frames of a video and their labels."""
 
     stems: tuple[str, ...]
     frames: np.ndarray
@@ -105,7 +105,7 @@ def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) ->
 
 
 def write_labels(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
-    """Write the masks of the frames named; default: all."""
+    """Write the masks of the frames in ``only``; None: of all."""
     selected = set(clip.stems if only is None else only)
     for stem, labels in zip(clip.stems, clip.labels, strict=True):
         if stem in selected:

@@ -28,7 +28,7 @@ def limit_file_size(size: int) -> Iterator[None]:
 
 
 def count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Return a function with the number of comparisons of two paths so far."""
+    """Count comparisons of paths; the returned function gives the number so far."""
     count, compare = 0, PurePath.__eq__
 
     def compare_counted(self, other):

@@ -108,7 +108,7 @@ def check_mutations(read, path, tree, count):
 
 
 def change_json(path, change):
-    """Rewrite a JSON file after ``change(tree)``."""
+    """Change the content of a JSON file in place."""
     tree = json.loads(path.read_text())
     change(tree)
     path.write_text(json.dumps(tree))

@@ -52,16 +52,13 @@ def test_documented_commands_parse(text):
         check_command([REGISTERED.get(word, word) for word in words])
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "python demo/gone.py",
-        "python -m research.gone",
-        "pytest studio/tests/gone.py",
-        "aotlab",
-        "bash gone.sh",
-    ],
-)
+@pytest.mark.parametrize("line", [
+    "python demo/gone.py",
+    "python -m research.gone",
+    "pytest studio/tests/gone.py",
+    "aotlab",
+    "bash gone.sh",
+])  # fmt: skip
 def test_command_of_a_missing_file_is_found(line):
     with pytest.raises(AssertionError):
         check_command(line.split())

@@ -12,6 +12,7 @@ from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
 from tests import SAMPLE, miniatures
+from tests.drawn_clips import write_images
 from tests.engine.small_model import build, draw_texture, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
@@ -34,10 +35,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     """A folder of four frames."""
-    folder = tmp_path_factory.mktemp("video")
-    for index, frame in enumerate(draw_texture(4)):
-        Image.fromarray(frame).save(folder / f"{index:05d}.png")
-    return folder
+    return write_images(tmp_path_factory.mktemp("video"), draw_texture(4))
 
 
 @pytest.fixture(scope="module")

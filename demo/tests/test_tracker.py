@@ -122,35 +122,20 @@ def replace_graph(folder, content):
 
 
 DAMAGED_MODELS = {
-    "missing graph": (
-        lambda folder: (folder / "propagate.onnx").unlink(),
-        "propagate.onnx: not in the model; export it again, with its prompt network",
-    ),
-    "damaged weights": (
-        lambda folder: (folder / "weights.bin").write_bytes(b"0"),
-        "weights.bin: changed or damaged; export again",
-    ),
-    "graph of another program": (
-        lambda folder: replace_graph(folder, b"0"),
-        "decode.onnx: onnxruntime cannot load it (",
-    ),
-    "no description": (
-        lambda folder: (folder / "export.json").write_text("{"),
-        "export.json: damaged; export again",
-    ),
-    "another policy": (
-        lambda folder: change_policy(folder / "export.json"),
-        "memory.policy: the page supports only bounded_fifo, without insertions",
-    ),
-    "no settings": (
-        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 12}'),
-        "export.json: damaged; export again",
-    ),
-    "another version": (
-        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: version 6, expected 12; export again",
-    ),
-}
+    "missing graph": (lambda export: (export / "propagate.onnx").unlink(),
+        "propagate.onnx: not in the model; export it again, with its prompt network"),
+    "damaged weights": (lambda export: (export / "weights.bin").write_bytes(b"0"),
+        "weights.bin: changed or damaged; export again"),
+    "graph of another program": (lambda export: replace_graph(export, b"0"),
+        "decode.onnx: onnxruntime cannot load it ("),
+    "no description": (lambda export: (export / "export.json").write_text("{"), "export.json: damaged; export again"),
+    "another policy": (lambda export: change_policy(export / "export.json"),
+        "memory.policy: the page supports only bounded_fifo, without insertions"),
+    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 12}'),
+        "export.json: damaged; export again"),
+    "another version": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 6}'),
+        "export.json: version 6, expected 12; export again"),
+}  # fmt: skip
 
 
 @pytest.mark.slow

@@ -58,19 +58,15 @@ def export_stored():
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
-    runtime, pytorch_tracker = pair
     for index, frame in enumerate(draw_texture(length, *masks[0].shape)):
-        actual, expected = (
-            runtime.step(frame, masks.get(index)),
-            pytorch_tracker.step(frame, masks.get(index)),
-        )
-        assert actual.ids == expected.ids
+        found, expected = (tracker.step(frame, masks.get(index)) for tracker in pair)
+        assert found.ids == expected.ids
         # onnxruntime sums in another order: masks differ in ties, logits by a thousandth of their spread
-        assert (actual.labels == expected.labels).mean() >= min_equal
-        assert actual.confidence == pytest.approx(expected.confidence, abs=2e-3)
+        assert (found.labels == expected.labels).mean() >= min_equal
+        assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
         if index not in masks and min_equal >= 0.999:
             np.testing.assert_allclose(
-                actual.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
+                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
             )
 
 

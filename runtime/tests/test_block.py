@@ -16,8 +16,8 @@ def list_parameters(module):
     return {name: parameter.detach().numpy() for name, parameter in module.state_dict().items()}
 
 
-def assert_near(actual, expected):
-    np.testing.assert_allclose(actual, expected, atol=SHARES * np.abs(expected).max())
+def assert_near(found, expected):
+    np.testing.assert_allclose(found, expected, atol=SHARES * np.abs(expected).max())
 
 
 def read_block_memory(memory, index):

@@ -83,37 +83,23 @@ def damage_graph(folder, content=b"0"):
 
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
-    "another version": (
-        lambda folder: rewrite(folder, version=9),
-        r"version 9, this runtime reads 12\); run aotlab export",
-    ),
-    "no description": (
-        lambda folder: (folder / "export.json").unlink(),
-        r"export .export.json: [^/]*.; run aotlab export",
-    ),
-    "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable export"),
-    "deep list": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable export"),
-    "list": (lambda folder: (folder / "export.json").write_text("[]"), "version None, this runtime reads 12"),
-    "missing version": (lambda folder: (folder / "export.json").write_text("{}"), "missing 'version'"),
-    "missing settings": (
-        lambda folder: (folder / "export.json").write_text('{"version": 12}'),
-        "missing 'config'",
-    ),
-    "changed settings": (
-        lambda folder: rewrite(folder, network_size=[1, 1]),
-        "changed or damaged since it was written",
-    ),
-    "outside": (lambda folder: rewrite(folder, sha256={"../x": ""}), "not a usable export"),
-    "swapped graph": (
-        lambda folder: shutil.copy(folder / "encode.onnx", folder / "decode.onnx"),
-        "not a usable export .changed",
-    ),
-    "other weights": (
-        lambda folder: (folder / "weights.bin").write_bytes(b"0"),
-        "not a usable export .changed",
-    ),
-    "missing graph": (lambda folder: (folder / "propagate.onnx").unlink(), r"export .propagate.onnx: "),
-}
+    "another version": (lambda export: rewrite(export, version=9),
+        r"version 9, this runtime reads 12\); run aotlab export"),
+    "no description": (lambda export: (export / "export.json").unlink(),
+        r"export .export.json: [^/]*.; run aotlab export"),
+    "text": (lambda export: (export / "export.json").write_text("x"), "not a usable export"),
+    "deep list": (lambda export: (export / "export.json").write_text("[" * 100_000), "not a usable export"),
+    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 12"),
+    "missing version": (lambda export: (export / "export.json").write_text("{}"), "missing 'version'"),
+    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 12}'), "missing 'config'"),
+    "changed settings": (lambda export: rewrite(export, network_size=[1, 1]),
+        "changed or damaged since it was written"),
+    "outside": (lambda export: rewrite(export, sha256={"../x": ""}), "not a usable export"),
+    "swapped graph": (lambda export: shutil.copy(export / "encode.onnx", export / "decode.onnx"),
+        "not a usable export .changed"),
+    "other weights": (lambda export: (export / "weights.bin").write_bytes(b"0"), "not a usable export .changed"),
+    "missing graph": (lambda export: (export / "propagate.onnx").unlink(), r"export .propagate.onnx: "),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", DAMAGED_FOLDERS)
@@ -126,15 +112,12 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("provider", "message"),
-    [
-        ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
-        (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
-        (np.array(["cpu", "cuda"]), "provider .'cpu' 'cuda'.: unknown; choose one of cpu, cuda, "),
-        ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
-    ],
-)
+@pytest.mark.parametrize(("provider", "message"), [
+    ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
+    (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
+    (np.array(["cpu", "cuda"]), "provider .'cpu' 'cuda'.: unknown; choose one of cpu, cuda, "),
+    ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
+])  # fmt: skip
 def test_unavailable_provider_rejected(exported, provider, message):
     with pytest.raises(aotlab_runtime.InputError, match=message):
         aotlab_runtime.Tracker.from_export(exported[0], provider=provider)

@@ -21,20 +21,17 @@ def build_memory(config, length=None):
     return Group(asdict(resolve_export_config(Config(memory=config)).memory), length)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"policy": "bounded_fifo", "frames": 4, "every": 2},
-        {"policy": "bounded_fifo", "frames": 3, "newest": 0},
-        {"policy": "first_frame", "frames": 5},
-        {"policy": "bounded_fifo", "frames": 5, "every": 1, "newest": 2, "short_term_skip": 3},
-        {"policy": "restricted", "frames": 4, "every": 2},
-        {"policy": "restricted", "frames": 3, "every": 1, "score_early": True},
-        {"policy": "restricted", "frames": 2, "insertions": 10},
-        {"policy": "restricted", "frames": 9, "every": 1},
-        {"policy": "restricted", "frames": 9, "every": 1, "score_early": True},
-    ],
-)
+@pytest.mark.parametrize("settings", [
+    {"policy": "bounded_fifo", "frames": 4, "every": 2},
+    {"policy": "bounded_fifo", "frames": 3, "newest": 0},
+    {"policy": "first_frame", "frames": 5},
+    {"policy": "bounded_fifo", "frames": 5, "every": 1, "newest": 2, "short_term_skip": 3},
+    {"policy": "restricted", "frames": 4, "every": 2},
+    {"policy": "restricted", "frames": 3, "every": 1, "score_early": True},
+    {"policy": "restricted", "frames": 2, "insertions": 10},
+    {"policy": "restricted", "frames": 9, "every": 1},
+    {"policy": "restricted", "frames": 9, "every": 1, "score_early": True},
+])  # fmt: skip
 @pytest.mark.parametrize("seed", [0, *slow(1, 2)])
 @pytest.mark.parametrize("references", [(0, 7, 30), (0, 7, 8, 9, 30)])
 def test_stored_frames_equal_framework(settings, references, seed):

@@ -74,15 +74,12 @@ def test_half_weights_keep_the_masks(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("preset", "overrides"),
-    [
-        ("r50_aotl_rmem", ("memory.frames=3", "memory.every=1")),
-        ("r50_aotl_rmem", ("memory.frames=10", "memory.every=1")),  # more frames than temporal slots
-        ("r50_deaotl_rmem", ("memory.frames=3", "memory.every=1")),
-        ("msdeaott", ("model.stages.1.window=5",)),
-    ],
-)
+@pytest.mark.parametrize(("preset", "overrides"), [
+    ("r50_aotl_rmem", ("memory.frames=3", "memory.every=1")),
+    ("r50_aotl_rmem", ("memory.frames=10", "memory.every=1")),  # more frames than temporal slots
+    ("r50_deaotl_rmem", ("memory.frames=3", "memory.every=1")),
+    ("msdeaott", ("model.stages.1.window=5",)),
+])  # fmt: skip
 def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
     torch.manual_seed(0)
     assert_equal_masks(export_pair(tmp_path / "export", preset, *overrides), MASKS, length=9)

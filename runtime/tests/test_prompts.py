@@ -67,48 +67,23 @@ def test_prompts_on_few_pixels_equal_pytorch(exported):
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("prompt", "message"),
-    [
-        ({}, "prompt: give a box.* or a point on the object"),
-        *(
-            ({"points": points}, "prompt: points must be pairs .x, y. of finite numbers in pixels, got ")
-            for points in (
-                None,
-                "abc",
-                ["1", "2"],
-                [(1, 2), (3,)],
-                [(np.nan, 1)],
-                (np.nan, 1),
-                [(1, 2, 3)],
-                np.ones((2, 3)),
-            )
-        ),
-        ({"points": (100, 60, 50, 40)}, r"got \(100, 60, 50, 40\); give a box as Prompt\(box=...\)"),
-        *(
-            ({"box": box}, "box .*: expected left, top, width and height in pixels, at least 2 each")
-            for box in (
-                "abc",
-                (1, 2, (3, 4), 5),
-                (0, 0, 9),
-                (0, 0, 1, 1),
-                (0, 0, np.nan, 9),
-                [[1, 2], [9, 9]],
-                np.eye(4),
-            )
-        ),
-        (
-            {"points": [(1, 1), (2, 2)], "labels": 1},
-            "prompt: expected a label of 0 or 1 for each of 2 points",
-        ),
-        *(
-            ({"points": [(1, 1)], "labels": labels}, "a label of 0 or 1 for each")
-            for labels in ([2], "abc", [[1], []], np.ones((2, 2)))
-        ),
-        ({"points": [(500, 1)]}, "point 500,1: outside the image of 49×33"),
-        *(({"box": (left, 0, 9, 9)}, f"box {left},0,9,9: outside the image of 49×33") for left in (48, 100)),
-    ],
-)
+NOT_POINTS = (
+    None, "abc", ["1", "2"], [(1, 2), (3,)], [(np.nan, 1)], (np.nan, 1), [(1, 2, 3)], np.ones((2, 3)),
+)  # fmt: skip
+NOT_BOXES = "abc", (1, 2, (3, 4), 5), (0, 0, 9), (0, 0, 1, 1), (0, 0, np.nan, 9), [[1, 2], [9, 9]], np.eye(4)
+NOT_LABELS = [2], "abc", [[1], []], np.ones((2, 2))
+
+
+@pytest.mark.parametrize(("prompt", "message"), [
+    ({}, "prompt: give a box.* or a point on the object"),
+    *(({"points": x}, "prompt: points must be pairs .x, y. of finite numbers in pixels, got ") for x in NOT_POINTS),
+    ({"points": (100, 60, 50, 40)}, r"got \(100, 60, 50, 40\); give a box as Prompt\(box=...\)"),
+    *(({"box": x}, "box .*: expected left, top, width and height in pixels, at least 2 each") for x in NOT_BOXES),
+    ({"points": [(1, 1), (2, 2)], "labels": 1}, "prompt: expected a label of 0 or 1 for each of 2 points"),
+    *(({"points": [(1, 1)], "labels": x}, "a label of 0 or 1 for each") for x in NOT_LABELS),
+    ({"points": [(500, 1)]}, "point 500,1: outside the image of 49×33"),
+    *(({"box": (left, 0, 9, 9)}, f"box {left},0,9,9: outside the image of 49×33") for left in (48, 100)),
+])  # fmt: skip
 def test_bad_prompts_rejected(exported, prompt, message):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         with pytest.raises(package.InputError, match=message) as raised:
@@ -212,24 +187,19 @@ def test_parts_behind_another_object_are_far():
 
 @pytest.mark.parametrize(
     "prompts",
-    [
-        {0: (20, 16)},
-        {-1: (20, 16)},
-        {2**31: (20, 16)},
-        {"1": (20, 16)},
-        {True: (20, 16)},
-        [(20, 16)],
-        [],
-        0,
-        np.array([[20, 16]]),
-    ],
+    [*({number: (20, 16)} for number in (0, -1, 2**31, "1", True)), [(20, 16)], [], 0, np.array([[20, 16]])],
 )
 def test_prompts_without_ids_rejected(tracker, prompts):
-    errors, message = (InputError, aotlab_runtime.InputError), "dict of prompts by object id from 1"
-    with pytest.raises(errors, match=message):
-        tracker.step(draw_texture(1)[0], prompts=prompts)
-    with pytest.raises(errors, match=message):
-        tracker.prompt(draw_texture(1)[0], prompts)
+    frame = draw_texture(1)[0]
+    for call in (
+        lambda: tracker.step(frame, prompts=prompts),
+        lambda: tracker.step(frame, stripes([3]), prompts=prompts),
+        lambda: tracker.prompt(frame, prompts),
+    ):
+        with pytest.raises(
+            (InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"
+        ):
+            call()
     assert tracker.ids == ()
 
 

@@ -13,15 +13,12 @@ from runtime.tests.exports import MASKS, assert_equal_masks
 from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 
 
-@pytest.mark.parametrize(
-    "masks",
-    [
-        MASKS,
-        {0: stripes(range(1, 13)), 2: stripes(range(1, 25))},
-        {0: stripes([1, 2]), 2: stripes([3]), 3: stripes([1]), 4: stripes([2])},
-        {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)},  # resized to 33×49 in the network
-    ],
-)
+@pytest.mark.parametrize("masks", [
+    MASKS,
+    {0: stripes(range(1, 13)), 2: stripes(range(1, 25))},
+    {0: stripes([1, 2]), 2: stripes([3]), 3: stripes([1]), 4: stripes([2])},
+    {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)},  # resized to 33×49 in the network
+])  # fmt: skip
 def test_masks_equal_pytorch(exported, masks):
     pair = [tracker.fresh() for tracker in exported[1:]]
     assert_equal_masks(pair, masks)
@@ -148,19 +145,16 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
         tracker.reset(length)
 
 
-@pytest.mark.parametrize(
-    ("name", "call", "mask"),
-    [
-        ("encode", 1, None),
-        ("propagate", 2, None),
-        ("decode", 1, None),
-        ("assign_identities", 1, None),
-        ("memorize", 2, None),
-        ("propagate", 3, stripes(range(1, 25))),
-        ("assign_identities", 2, stripes(range(1, 25))),
-        ("memorize", 2, stripes(range(1, 25))),
-    ],
-)
+@pytest.mark.parametrize(("name", "call", "mask"), [
+    ("encode", 1, None),
+    ("propagate", 2, None),
+    ("decode", 1, None),
+    ("assign_identities", 1, None),
+    ("memorize", 2, None),
+    ("propagate", 3, stripes(range(1, 25))),
+    ("assign_identities", 2, stripes(range(1, 25))),
+    ("memorize", 2, stripes(range(1, 25))),
+])  # fmt: skip
 def test_failed_step_leaves_the_state_unchanged(tracker, monkeypatch, name, call, mask):
     frames, other, calls = draw_texture(4), tracker.fresh(), []
     for same_tracker in (tracker, other):
@@ -193,30 +187,20 @@ class BrokenArray:
         raise RuntimeError("two\nlines")
 
 
-@pytest.mark.parametrize(
-    ("frame", "mask", "message"),
-    [
-        *((np.zeros(shape, np.uint8), MASKS[0], "frame: ") for shape in ((HEIGHT, WIDTH), (0, 9, 3))),
-        (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: .*float64"),
-        (None, MASKS[0], "frame: .*NoneType"),
-        ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
-        (draw_texture(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
-        (draw_texture(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
-        (
-            Image.fromarray(draw_texture(1)[0]).convert("YCbCr"),
-            MASKS[0],
-            "frame: expected H×W×3 uint8 RGB, got Image",
-        ),
-        *(
-            (draw_texture(1)[0], mask, "mask: ")
-            for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])
-        ),
-        (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
-        (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),
-        (draw_texture(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
-        (draw_texture(1)[0], 0 * MASKS[0], "mask is empty"),
-    ],
-)
+@pytest.mark.parametrize(("frame", "mask", "message"), [
+    *((np.zeros(shape, np.uint8), MASKS[0], "frame: ") for shape in ((HEIGHT, WIDTH), (0, 9, 3))),
+    (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: .*float64"),
+    (None, MASKS[0], "frame: .*NoneType"),
+    ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
+    (draw_texture(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
+    (draw_texture(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
+    (Image.new("YCbCr", (WIDTH, HEIGHT)), MASKS[0], "frame: expected H×W×3 uint8 RGB, got Image"),
+    *((draw_texture(1)[0], MASKS[0][part], "mask: ") for part in (np.s_[1:], None, np.s_[..., None])),
+    (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
+    (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),
+    (draw_texture(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
+    (draw_texture(1)[0], 0 * MASKS[0], "mask is empty"),
+])  # fmt: skip
 def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     sentences = []
     for tracker in (tracker.fresh() for tracker in exported[1:]):

@@ -43,34 +43,35 @@ def video(tmp_path):
     return folder
 
 
+def sample_line(output, to, video, form="coco"):
+    """The command line that converts the sample, written in a form beside the video."""
+    path = video.parent / ("in.xml" if form == "cvat" else "in.json")
+    find_mask_writer(form).write(path, sample_annotations(), VIDEO)
+    return [str(path), str(output), "--to", to, "--video", str(video)]
+
+
 def test_masks_are_converted_to_png(video, tmp_path, capsys):
-    find_mask_writer("cvat").write(tmp_path / "in.xml", sample_annotations(), VIDEO)
     out = tmp_path / "masks"
-    assert main([str(tmp_path / "in.xml"), str(out), "--to", "masks", "--video", str(video)]) == 0
+    assert main(sample_line(out, "masks", video, "cvat")) == 0
     for frame in range(LENGTH):
         assert (np.array(Image.open(out / f"{frame:05d}.png")) == draw_labels(frame)).all()
     assert "2 objects on 4 frames" in capsys.readouterr().out
 
 
 def test_yolo_images_are_copied_or_written(video, tmp_path):
-    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     out = tmp_path / "yolo"
-    assert main([str(tmp_path / "in.json"), str(out), "--to", "yolo", "--video", str(video)]) == 0
+    assert main(sample_line(out, "yolo", video)) == 0
     for image in video.iterdir():
         copy = out / "images" / image.name
         assert copy.read_bytes() == image.read_bytes()
         assert not copy.is_symlink()  # the data set may be moved to another machine
     settings = yaml.safe_load((out / "data.yaml").read_text())
-    assert settings == {
-        "train": "images",
-        "val": "images",
-        "names": {0: "ball", 1: "person"},
-    }  # beside the file
+    names = {0: "ball", 1: "person"}
+    assert settings == {"train": "images", "val": "images", "names": names}  # beside the file
     with closing(VideoWriter(tmp_path / "clip.mp4", rate=Fraction(24), size=SIZE)) as writer:
         for _ in range(LENGTH):
             writer.write(np.zeros((*SIZE, 3), np.uint8))
-    args = [str(tmp_path / "in.json"), str(tmp_path / "film"), "--to", "yolo", "--video"]
-    assert main([*args, str(tmp_path / "clip.mp4")]) == 0
+    assert main(sample_line(tmp_path / "film", "yolo", tmp_path / "clip.mp4")) == 0
     assert [path.name for path in sorted((tmp_path / "film" / "images").iterdir())][-1] == "00003.jpg"
 
 
@@ -93,16 +94,7 @@ def convert_until_killed(line, renames):
 
 @pytest.mark.parametrize("renames", [1, 2])
 def test_conversion_after_a_killed_one_leaves_only_its_output(video, tmp_path, renames):
-    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
-    line = [
-        str(tmp_path / "in.json"),
-        str(tmp_path / "out"),
-        "--to",
-        "masks",
-        "--video",
-        str(video),
-        "--force",
-    ]
+    line = [*sample_line(tmp_path / "out", "masks", video), "--force"]
     assert main(line) == 0
     before = sorted(tmp_path.rglob("*"))
     assert not completes_in_subprocess(convert_until_killed, line, renames)
@@ -111,15 +103,12 @@ def test_conversion_after_a_killed_one_leaves_only_its_output(video, tmp_path, r
 
 
 def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
-    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
-    line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
+    line = sample_line(tmp_path / "out.xml", "cvat", video)
     (tmp_path / "out.xml").write_text("mine")
     assert main(line) == 2
     assert main([*line, "--force"]) == 0
     assert (tmp_path / "out.xml").read_text().startswith("<?xml")
-    assert (
-        main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"]) == 2
-    )
+    assert main([*sample_line(video, "masks", video), "--force"]) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert "already contains data; choose another output, or replace it with --force" in first
     assert "would replace the input" in second
@@ -154,8 +143,7 @@ def test_foreign_files_are_not_replaced(tmp_path, capsys, more):
 
 def test_converted_folder_with_added_files_rejected(video, tmp_path, capsys):
     annotations, out = sample_annotations(), tmp_path / "out"
-    line = [str(tmp_path / "in.json"), str(out), "--to", "masks", "--video", str(video)]
-    find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)
+    line = sample_line(out, "masks", video)
     assert main(line) == 0
     assert main(line) == 2
     assert "replace it with --force" in capsys.readouterr().err
@@ -214,41 +202,33 @@ def test_merged_set_does_not_replace_its_videos(tmp_path, capsys):
 
 
 def test_output_in_capitals_is_written(video, tmp_path):
-    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
-    line = [str(tmp_path / "in.json"), str(tmp_path / "OUT.XML"), "--to", "cvat", "--video", str(video)]
-    assert main(line) == 0
+    assert main(sample_line(tmp_path / "OUT.XML", "cvat", video)) == 0
     assert (tmp_path / "OUT.XML").is_file()
 
 
 def test_output_needs_a_name(video, tmp_path, monkeypatch, capsys):
-    find_mask_writer("coco").write(tmp_path / "in.json", sample_annotations(), VIDEO)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    assert main([str(tmp_path / "in.json"), ".", "--to", "masks", "--video", str(video)]) == 2
+    assert main(sample_line(".", "masks", video)) == 2
     assert "give the name of a file or folder to write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["Makefile", "out.txt", "out.mp4"])
 def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
-    find_mask_writer("cvat").write(tmp_path / "in.xml", sample_annotations(), VIDEO)
     (tmp_path / "Makefile").write_text("mine")
-    line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video), "--force"]
-    assert main(line) == 2
+    assert main([*sample_line(tmp_path / name, "coco", video, "cvat"), "--force"]) == 2
     assert "unsupported extension; give one that ends in .json" in capsys.readouterr().err
     assert not (tmp_path / "out.txt").exists()
     assert (tmp_path / "Makefile").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("out", "more"),
-    [
-        ("clips.csv", ["--to", "coco", "--merge"]),
-        ("film.mp4", ["--to", "masks"]),
-        ("notes.txt", ["--to", "coco"]),
-        ("film.mp4", ["--to", "cvat"]),
-        ("photos", ["--to", "coco"]),
-    ],
-)
+@pytest.mark.parametrize(("out", "more"), [
+    ("clips.csv", ["--to", "coco", "--merge"]),
+    ("film.mp4", ["--to", "masks"]),
+    ("notes.txt", ["--to", "coco"]),
+    ("film.mp4", ["--to", "cvat"]),
+    ("photos", ["--to", "coco"]),
+])  # fmt: skip
 def test_force_keeps_files_of_another_kind(tmp_path, out, more):
     results = write_results(tmp_path, ["a", "b"])
     source = (
@@ -549,19 +529,16 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
             assert (np.array(Image.open(video.annotations[2])) == truth(2)).all()
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (
-            ["--to", "cvat", "--merge"],
-            "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
-        ),
-        (["--to", "coco"], "give --video for the masks of one video, or --merge"),
-        (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
-        (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
-        (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
-    ],
-)
+@pytest.mark.parametrize(("more", "words"), [
+    (
+        ["--to", "cvat", "--merge"],
+        "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
+    ),
+    (["--to", "coco"], "give --video for the masks of one video, or --merge"),
+    (["--to", "coco", "--merge"], "no usable video for train; give the --output of track --jobs"),
+    (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: applies to --merge only"),
+    (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
+])  # fmt: skip
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):
     assert main([str(tmp_path), str(tmp_path / "out"), *more]) == 2
     assert words in capsys.readouterr().err

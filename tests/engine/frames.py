@@ -1,4 +1,4 @@
-"""Single steps of the recurrence with one bank and masks of the test's own; banks of numbered frames."""
+"""Steps of the recurrence by hand, and memory banks whose frames hold their number."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Small models of every method with random weights, and clips for them: only the form of their output matters."""
+"""Small models of every method, and clips for them. Weights are random: tests compare outputs with each other."""
 
 import numpy as np
 import torch

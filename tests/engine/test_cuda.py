@@ -134,8 +134,7 @@ def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
     assert counts == [0, 0, 0, 0, 2 * FETCHES[policy]]  # there are two groups
 
 
-@pytest.mark.parametrize("fused", [True, *slow(False)])
-@pytest.mark.slow
+@pytest.mark.parametrize("fused", slow(True, False))
 def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
         config = load_tiny_settings()

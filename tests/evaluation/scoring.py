@@ -27,7 +27,7 @@ def boundary(mask):
 
 
 def dilate(contour, radius):
-    """Pixels with one of the contour in their disk, which is off the middle by the radius's fraction."""
+    """Pixels that have one of the contour in their disk; its center is shifted by the radius's fraction."""
     size = math.ceil(2 * radius + 1)
     middle = size // 2
     shift = middle - radius

@@ -9,7 +9,7 @@ ROUNDING = 1e-12
 
 
 def find_column(name: str) -> str:
-    """Return our name of an evaluator's column, such as J-Recall for J_recall, and J_seen for J-seen-Mean."""
+    """Return our name for an evaluator's column, such as J-Recall for J_recall, and J_seen for J-seen-Mean."""
     measure, statistic = re.fullmatch(r"(.+?)(?:[-_](mean|recall|decay))?", name, re.IGNORECASE).groups()
     column = measure.replace("-", "_").replace("J_last", "J_tr")
     return column if statistic in (None, "mean", "Mean") else f"{column}-{statistic.capitalize()}"

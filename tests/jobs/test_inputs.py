@@ -234,38 +234,26 @@ def test_job_names_an_invalid_field(fields, words):
         Job.parse(**{"name": "a", "video": "a.mp4"} | fields)
 
 
-@pytest.mark.parametrize(
-    "box",
-    [
-        (1e-6, 5, 30, 40),
-        np.array([1e-6, 5, 30, 40]),
-        [np.float32([1e-6, 5, 30, 40])],
-        torch.tensor([1e-6, 5, 30, 40]),
-        torch.tensor([[1e-6, 5, 30, 40]]),
-    ],
-)
+@pytest.mark.parametrize("box", [
+    (1e-6, 5, 30, 40),
+    np.array([1e-6, 5, 30, 40]),
+    [np.float32([1e-6, 5, 30, 40])],
+    torch.tensor([1e-6, 5, 30, 40]),
+    torch.tensor([[1e-6, 5, 30, 40]]),
+])  # fmt: skip
 def test_job_takes_prompts_of_any_numbers(box):
     ((frame, object_id, values),) = Job.parse("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
 
 
-def test_job_takes_levels_of_an_array():
-    assert Job.parse("a", "a.tif", levels=np.array([0, 4095])).levels == "0,4095"
-    assert Job.parse("a", "a.tif", levels=(0, 0.5), rate=25).rate == "25"
-
-
-def test_job_takes_prompts_of_an_iterator():
-    job = Job.parse("a", "a.mp4", boxes=(box for box in ("1,2,30,40", ":2=5,6,30,40")))
+def test_job_takes_values_of_python():
+    mask, boxes = FrameObjectValue(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
+    names, levels = {1: "cat", 7: "dog"}, np.array([0, 4095])
+    job = Job.parse("a", "a.tif", mask, boxes=boxes, classes=names, levels=levels, rate=25)
+    assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
-
-
-def test_job_takes_one_parsed_mask():
-    mask = FrameObjectValue(None, 2, "a.png")
-    assert Job.parse("a", "a.mp4", mask).masks == (mask,)
-
-
-def test_job_takes_class_names_by_object_id():
-    assert Job.parse("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
+    assert (job.classes, job.levels, job.rate) == (names, "0,4095", "25")
+    assert Job.parse("a", "a.tif", levels=(0, 0.5)).levels == "0,0.5"
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

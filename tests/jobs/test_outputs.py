@@ -107,10 +107,7 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 
 
 def test_lost_objects_are_flagged(tmp_path):
-    (tmp_path / "in").mkdir()
-    for index in range(8):
-        Image.new("RGB", (1, 1)).save(tmp_path / "in" / f"{index}.png")
-    source = ImageFrames(tmp_path / "in")
+    source = ImageFrames(write_images(tmp_path / "in", np.zeros((8, 1, 1, 3), np.uint8)))
     file = find_output("coco")(tmp_path / "coco.json", OutputContext(source))
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import threading
-import time
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
@@ -34,6 +33,7 @@ from tests.drawn_clips import write_images
 from tests.engine.small_model import draw_texture, stripes
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
+from tests.processes import wait_until
 from tests.repeating_tracker import RepeatingTracker
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
@@ -130,10 +130,8 @@ def test_second_interrupt_removes_the_unfinished_video(tmp_path):
     half_videos = []
 
     def interrupt_twice():
-        deadline = time.monotonic() + 60
-        while not half_videos:  # the writer is a few frames behind
-            assert time.monotonic() < deadline
-            half_videos.extend(tmp_path.glob(".overlay*"))
+        wait_until(lambda: list(tmp_path.glob(".overlay*")))  # the writer is a few frames behind
+        half_videos.extend(tmp_path.glob(".overlay*"))
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 

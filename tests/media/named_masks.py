@@ -1,4 +1,4 @@
-"""Masks in files of any names, and whether they are read as those of the frames with these names."""
+"""Masks in files of any names, and a check that each is read for the frame of its name."""
 
 from pathlib import Path
 

@@ -16,6 +16,7 @@ from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_images, write_masks
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import CLIP, DEEP, READERS, write_png
 
@@ -228,8 +229,7 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
 
 
 def test_mask_beside_frames_is_not_a_frame(tmp_path, caplog):
-    for index in range(3):
-        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+    write_images(tmp_path, CLIP[:3], "{}.jpg")
     write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
     assert open_frames(tmp_path).length == 3
     assert "mask.png has a palette, like a mask; ignored" in caplog.text
@@ -240,8 +240,7 @@ def test_mask_beside_frames_is_not_a_frame(tmp_path, caplog):
 
 
 def test_fingerprint_covers_the_frames_only(tmp_path):
-    for index in range(3):
-        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+    write_images(tmp_path, CLIP[:3], "{}.jpg")
     before = compute_fingerprint(tmp_path)
     (tmp_path / "._0.jpg").write_bytes(b"resource fork")
     (tmp_path / "out").mkdir()
@@ -253,9 +252,8 @@ def test_fingerprint_covers_the_frames_only(tmp_path):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_masks_beside_equally_many_frames_are_not_frames(tmp_path, monkeypatch, caplog, reverse):
-    for index in range(3):
-        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
-        write_mask(tmp_path / f"{index}.png", np.ones((24, 32), np.uint8))
+    write_images(tmp_path, CLIP[:3], "{}.jpg")
+    write_masks(tmp_path, np.ones((3, 24, 32), np.uint8), "{}.png")
     names = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=reverse)
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter(names))
     assert [path.name for path in list_images(tmp_path)] == ["0.jpg", "1.jpg", "2.jpg"]
@@ -266,12 +264,10 @@ def test_masks_beside_equally_many_frames_are_not_frames(tmp_path, monkeypatch, 
 def test_exif_orientation_is_reported_once(tmp_path, caplog):
     exif = Image.Exif()
     exif[0x0112] = 6
-    for index in range(2):
-        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg", exif=exif)
+    write_images(tmp_path, CLIP[:2], "{}.jpg", exif=exif)
     assert read_frames(tmp_path).shape == (2, 24, 32, 3)
     assert caplog.text.count("EXIF orientation is not applied") == 1
-    (tmp_path / "other").mkdir()
-    Image.fromarray(CLIP[0]).save(tmp_path / "other" / "0.jpg", exif=exif)
+    write_images(tmp_path / "other", CLIP[:1], "{}.jpg", exif=exif)
     read_image(tmp_path / "other" / "0.jpg")  # as train, eval and mask read
     assert f"{tmp_path / 'other'}: EXIF orientation is not applied" in caplog.text
     Image.fromarray(np.zeros((24, 32), np.uint16)).save(tmp_path / "deep.png", exif=exif)

@@ -34,6 +34,6 @@ def test_second_run_on_one_output_is_rejected(tmp_path, capsys, monkeypatch, nam
         out.mkdir()
     with held:
         assert main([words.get(word, word) for word in COMMANDS[name]]) == 2
-        assert [path.name for path in out.glob("*")] == [] if name == "export" else [".lock"]
+        assert [path.name for path in out.glob("*")] == ([] if name == "export" else [".lock"])
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(f"error: {out}: in use by process {os.getpid()} on ")

@@ -62,7 +62,7 @@ def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path):
     for is_main in (True, False):
         gather = lambda _: calls.append((tmp_path / ".lock").is_file())  # noqa: E731
         with locked_output(tmp_path, SimpleNamespace(is_main=is_main, gather=gather)):
-            assert calls == [True] if is_main else [True, False]
+            assert calls == ([True] if is_main else [True, False])
 
 
 def test_lock_names_its_holder_and_ends_with_it(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from aotlab.utils.processes import NICENESS
 from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
+from tests.processes import wait_until
 
 
 def negate(items):
@@ -32,10 +33,7 @@ def test_reading_and_tracking_wait_for_slow_writing():
 
     def write(_):
         if not counts:
-            deadline = time.monotonic() + 60
-            while len(read) < max_read or len(tracked) < max_tracked:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(lambda: len(read) >= max_read and len(tracked) >= max_tracked)
             time.sleep(0.05)  # without limits, more would be read or tracked; a busy machine may miss it
             counts.extend([len(read), len(tracked)])
 

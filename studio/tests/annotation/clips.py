@@ -13,14 +13,14 @@ from PIL import Image
 
 from aotlab import Prediction
 from aotlab.configs.schema import Config
-from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
-from tests.drawn_clips import draw_two_squares, segment_by_color
+from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
+from tests.media import video_files
 from tests.processes import WAIT_SECONDS, wait_until
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
@@ -33,17 +33,12 @@ def image(index):
 
 
 def draw_folder(folder, length=LENGTH):
-    folder.mkdir(parents=True)
-    for index in range(length):
-        Image.fromarray(image(index)).save(folder / f"{index:05d}.png")
-    return folder
+    return write_images(folder, map(image, range(length)))
 
 
 def write_video(path):
     """Write a video of `LENGTH` frames, 60×40."""
-    with closing(VideoWriter(path, rate=25, size=(HEIGHT, WIDTH))) as writer:
-        for index in range(LENGTH):
-            writer.write(image(index))
+    video_files.write_video(path, [image(index) for index in range(LENGTH)], 25)
 
 
 def find_frame_number(frame):
@@ -163,6 +158,12 @@ def run_job(session, *args, **options):
     job = start_job(session, *args, **options)
     job.wait()
     return job
+
+
+def draw_and_track(session, *object_ids):
+    """Draw objects on frame 0, and track them to the last frame."""
+    draw(session, 0, *object_ids)
+    run_job(session, 0)
 
 
 def list_visible_frames(session, number=None):

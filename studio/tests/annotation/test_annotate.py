@@ -49,21 +49,18 @@ def never_loaded(monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["none.mp4"], "none.mp4: no such file or folder"),
-        (["{video}", "--segmenter", "a.onnx", "b.onnx"], "Path 'a.onnx' does not exist"),
-        (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-        (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
-        (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
-        (["{video}", "--host", "999.1.1.1"], "host 999.1.1.1: cannot listen there"),
-        (["{video}", "--port", "{port}"], "choose another port"),
-        (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
-        (["{video}", "--depth", "3"], "model.depth: aot has no such setting"),
-        (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
-    ],
-)
+@pytest.mark.parametrize(("options", "words"), [
+    (["none.mp4"], "none.mp4: no such file or folder"),
+    (["{video}", "--segmenter", "a.onnx", "b.onnx"], "Path 'a.onnx' does not exist"),
+    (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
+    (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
+    (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
+    (["{video}", "--host", "999.1.1.1"], "host 999.1.1.1: cannot listen there"),
+    (["{video}", "--port", "{port}"], "choose another port"),
+    (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
+    (["{video}", "--depth", "3"], "model.depth: aot has no such setting"),
+    (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
+])  # fmt: skip
 def test_invalid_options_rejected(video, options, words, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -233,13 +230,10 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     reopened.close()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"form": "yolo"}, "results without masks; track the video again"),
-        ({"video": "/gone"}, "its video is missing, at /gone and next to the results"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"form": "yolo"}, "results without masks; track the video again"),
+    ({"video": "/gone"}, "its video is missing, at /gone and next to the results"),
+])  # fmt: skip
 def test_unusable_results_do_not_create_a_project(tmp_path, changes, words):
     folder = write_job(tmp_path, **changes)
     with pytest.raises(InputError, match=words):

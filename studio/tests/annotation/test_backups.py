@@ -31,6 +31,7 @@ from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
     draw,
+    draw_and_track,
     equal_labels,
     list_labels,
     list_titles,
@@ -135,18 +136,15 @@ def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
         change_rows(project, "UPDATE records SET content = ? WHERE id = ?", record, number)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{",
-        b"[]",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"type":"head","move":"redo"}',
-        b'{"type":"head","move":"undo"}',
-        None,
-    ],
-)
+@pytest.mark.parametrize("content", [
+    b"{",
+    b"[]",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"type":"head","move":"redo"}',
+    b'{"type":"head","move":"undo"}',
+    None,
+])  # fmt: skip
 def test_error_names_the_damaged_record(video, project, content):
     if content is None:
         change_rows(project, "DELETE FROM records WHERE id = 1")
@@ -242,8 +240,7 @@ def test_order_of_objects_is_not_part_of_a_state():
 
 
 def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.close()
     project = session.document.folder
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
@@ -256,8 +253,7 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
 
 
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     draw(session, 4, 1)
     assert session.runner.wait(60)
     session.document.save_version("tracked")
@@ -383,8 +379,7 @@ def test_full_disk_is_reported(video, project):
 def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
     session, noise = reopen(folder), np.random.default_rng(0)
     document = session.document
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
 
     def draw_noise(frame):
         set_mask(document, frame, 1, noise.random(document.masks.size) < 0.5)
@@ -410,17 +405,14 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
             assert (again.snapshot.labels(frame) == document.snapshot.labels(frame)).all()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,
-        b"",
-        encode_png(np.zeros(SIZE, bool))[:-9],
-        encode_png(np.ones(SIZE, bool)),
-        encode_png(np.ones((5, 7), bool)),
-        b"GIF89a",
-    ],
-)
+@pytest.mark.parametrize("content", [
+    None,
+    b"",
+    encode_png(np.zeros(SIZE, bool))[:-9],
+    encode_png(np.ones(SIZE, bool)),
+    encode_png(np.ones((5, 7), bool)),
+    b"GIF89a",
+])  # fmt: skip
 def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, content, reopen):
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)
@@ -455,8 +447,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
 
 
 def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.close()
     change_rows(session.document.folder, "UPDATE tracked_masks SET content = x'00' WHERE id = 5")
     session = reopen(folder)

@@ -23,6 +23,7 @@ from studio.tests.annotation.clips import (
     WAIT_SECONDS,
     TruthTracker,
     draw,
+    draw_and_track,
     equal_labels,
     hold,
     list_labels,
@@ -86,8 +87,7 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
 
 
 def test_correction_propagates_over_other_objects_keyframes(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     draw(session, 9, 1)
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until_propagated(session)
@@ -101,8 +101,7 @@ def test_correction_propagates_over_other_objects_keyframes(session, short_pause
 def test_correction_changes_frames_since_the_last_keyframe(folder, long_pause, reopen):
     tracker = TruthTracker()
     session = reopen(folder, tracker)
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     tracker.calls.clear()
     run_action(session, stroke(6, 50, 20))
     (layer_id,) = session.document.snapshot.pending
@@ -153,8 +152,7 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, long_pause):
 
 
 def test_merged_drawings_keep_results_current(session, long_pause):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     draw(session, 5, 1)
     propagate(session)
     editing.reset_frame(session.document, 5)
@@ -207,8 +205,7 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, long_pause, 
 
 
 def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     before, marks = session.document.snapshot, {frame: {1: f"{frame:032}"} for frame in (3, 6, 9)}
     after = before.with_changes(Changes(drawn_masks=marks))
     layers = plan_corrections(before, after, [*marks])
@@ -216,8 +213,7 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
 
 
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     draw(session, 4, 2)
     assert session.runner.list_corrections()
     run_job(session, 4)
@@ -225,8 +221,7 @@ def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
 
 
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     tracker = hold(session, 3)
     run_action(session, stroke(2, 30, 20))
     first = wait_for_correction(session, 1)
@@ -244,8 +239,7 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
 @pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize("refused", [False, True])
 def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, refused, paused):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     tracker = hold(session, 6)
     run_action(session, stroke(5, 50, 20))
     first = wait_for_correction(session, 4)
@@ -264,8 +258,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, re
 
 
 def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     tracker = hold(session, 3)
     run_action(session, stroke(5, 50, 20))
     wait_for_correction(session, 1)
@@ -285,8 +278,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
 
 
 def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, long_pause, monkeypatch, reopen):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     run_action(session, stroke(8, 50, 20))
     run_action(session, stroke(3, 50, 20, object_id=2))
     assert len(session.document.snapshot.pending) == 2
@@ -310,8 +302,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
 
 
 def test_undone_correction_waits_again_after_redo(session, long_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     run_action(session, stroke(5, 50, 20))
     run_action(session, stroke(5, 50, 30))
     (second,) = session.document.snapshot.pending
@@ -330,8 +321,7 @@ def test_undone_correction_waits_again_after_redo(session, long_pause):
 
 
 def test_failed_correction_stays_outdated(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     fail = Mock(side_effect=InputError("no model"))
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
@@ -342,8 +332,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
 
 def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     list_corrections, document = session.runner.list_corrections, session.document
 
     def undo_meanwhile():
@@ -368,8 +357,7 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
 
 
 def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     failed, list_corrections = threading.Event(), session.runner.list_corrections
 
     def fail():
@@ -402,8 +390,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(session, short_pause)
 
 
 def test_absence_on_a_frame_does_not_propagate(session, short_pause):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     run_action(session, {"do": "mark_absent", "frame": 5, "object_id": 2})
     assert session.document.snapshot.list_outdated() == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
@@ -411,8 +398,7 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
 
 @pytest.mark.parametrize("starts", [True, False])
 def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause, monkeypatch, starts):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     before = list_labels(session.document)
     points = [[14, 8]]
     tracker = hold(session, 0)
@@ -436,8 +422,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause
 
 
 def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     run_action(session, stroke(5, 50, 20))
     assert session.runner.list_corrections()
     run_action(session, {"do": "delete_object", "object_id": 1})
@@ -445,8 +430,7 @@ def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
 
 
 def test_second_object_keeps_frames_of_the_first(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     before = list_labels(session.document)
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
@@ -470,8 +454,7 @@ class Greedy(TruthTracker):
 
 
 def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     before = list_labels(session.document)
     session.runner.make_tracker = Greedy
     run_action(session, outline_message(5, None, square(40, 25, 10)))
@@ -486,8 +469,7 @@ def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     session.runner.wait(60)

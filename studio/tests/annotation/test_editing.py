@@ -21,9 +21,9 @@ from studio.tests.annotation.clips import (
     HEIGHT,
     WIDTH,
     draw,
+    draw_and_track,
     list_titles,
     png,
-    run_job,
     set_mask,
     square,
     truth,
@@ -405,8 +405,7 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
 
 @pytest.mark.parametrize("given", [1, 2])
 def test_merging_given_with_tracked_keeps_all_pixels(session, given):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     editing.paint(session.document, 5, given, [(30, 38)], radius=2)
     before = session.document.snapshot.labels(5) > 0
     editing.merge_objects(session.document, 2, 1)
@@ -430,8 +429,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
 
 
 def test_prompt_names_who_lost_tracked_pixels(session):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     session.document.undo()
@@ -439,8 +437,7 @@ def test_prompt_names_who_lost_tracked_pixels(session):
 
 
 def test_drawing_does_not_overwrite_hidden_objects(session):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     editing.change_object(session.document, 2, hidden=True)
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
@@ -506,8 +503,7 @@ def test_check_mark_is_removed_from_a_frame_without_masks(session):
 
 
 def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     before = session.document.snapshot.labels(5)
     found = run_action(
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}

@@ -24,6 +24,7 @@ from studio.tests.annotation.clips import (
     WIDTH,
     TruthTracker,
     draw,
+    draw_and_track,
     draw_folder,
     hold,
     open_session,
@@ -207,8 +208,7 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
 
 
 def test_export_error_lists_outdated_frames(session, long_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
@@ -227,8 +227,7 @@ def test_export_error_lists_outdated_frames(session, long_pause):
 
 
 def test_export_names_the_model_of_each_frame(session, long_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.runner.make_tracker = lambda: TruthTracker(digest="1")
     run_job(session, 0, last=3)
     editing.clear_tracking(session.document, 10)
@@ -240,16 +239,14 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
 
 
 def test_export_waits_for_corrections(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 
 def test_export_and_its_record_show_the_same_masks(session):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     before, edit = session.document.snapshot, session.document.log.head
 
     def interfere(event):

@@ -8,7 +8,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, draw, refresh_review, run_job, truth
+from studio.tests.annotation.clips import LENGTH, draw, draw_and_track, refresh_review, truth
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -75,8 +75,7 @@ def test_backspace_removes_corners_before_objects(page):
 
 @pytest.mark.parametrize("key", ["Shift+Delete", *slow("Shift+Backspace")])
 def test_both_delete_keys_clear_tracking(page, session, key):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     assert session.document.snapshot.labels(5).any()
     page.seek(5)
     page.key_done(key)

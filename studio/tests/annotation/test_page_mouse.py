@@ -9,7 +9,7 @@ import pytest
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
-from studio.tests.annotation.clips import draw, run_job, segment_stripes, set_mask, truth
+from studio.tests.annotation.clips import draw, draw_and_track, segment_stripes, set_mask, truth
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -379,8 +379,7 @@ def test_click_reassigns_a_part(page, session):
 
 @pytest.mark.slow
 def test_prompt_message_names_who_lost_pixels(page, session):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     page.seek(4)
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     page.key("n", "x")

@@ -19,11 +19,11 @@ from studio.tests.annotation.clips import (
     WAIT_SECONDS,
     TruthTracker,
     draw,
+    draw_and_track,
     hold,
     hold_review,
     list_titles,
     refresh_review,
-    run_job,
     start_job,
     truth,
     wait_until,
@@ -294,8 +294,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
 
 
 def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, checks):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     checks.extend([Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)])
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")

@@ -26,6 +26,7 @@ from studio.tests.annotation.clips import (
     WIDTH,
     change_rows,
     draw,
+    draw_and_track,
     draw_folder,
     list_titles,
     open_session,
@@ -99,8 +100,7 @@ def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
 
 
 def test_reopened_project_holds_everything(folder, session, reopen):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     editing.mark_absent(session.document, 7, 2)
     editing.change_object(session.document, 2, name="box", hidden=True)
     session_scores = session.document.snapshot.scores(5)
@@ -160,8 +160,7 @@ def test_undo_and_redo_survive_a_restart(folder, session, reopen):
 
 
 def test_propagated_correction_is_undone_after_a_restart(folder, session, short_pause, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     before = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(session, stroke)
@@ -191,8 +190,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
 
 
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.document.undo()
     session = reopen(folder)
     session.document.redo()
@@ -260,8 +258,7 @@ def test_reader_leaves_a_write_of_another_machine(folder, tmp_path, reopen):
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.close()
     change_rows(session.document.folder, "DELETE FROM records WHERE instr(content, '\"layers\"')")
     reopened = reopen(folder)
@@ -271,8 +268,7 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 
 
 def test_edit_computes_what_shows_once(session, monkeypatch):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.document.set_status("accepted", "")
     counted, compute = [], Snapshot.visible_layers.func
     monkeypatch.setattr(Snapshot.visible_layers, "func", lambda now: counted.append(1) or compute(now))

@@ -14,6 +14,7 @@ from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
     draw,
+    draw_and_track,
     find_frame_number,
     hold,
     outline_message,
@@ -26,8 +27,7 @@ from studio.tests.annotation.clips import (
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
     assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
     editing.set_note(session.document.with_actor(Actor("Dan")), 1, "later")
@@ -44,8 +44,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
 
 
 def test_acceptance_waits_for_corrections(session, short_pause):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     status = {
         "do": "set_status",
@@ -109,8 +108,7 @@ def test_repeated_acceptance_is_stored_once(folder, reopen):
 
 
 def test_killed_tracking_is_not_accepted(folder, session, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     run_action(session, {"do": "set_status", "status": "accepted"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
@@ -126,15 +124,12 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
-@pytest.mark.parametrize(
-    ("changes", "holds"),
-    [
-        ({"class_name": "dog"}, False),
-        ({"name": "Rex"}, False),
-        ({"attributes": {"a": "b"}}, False),
-        ({"color": "#123456"}, True),
-    ],
-)
+@pytest.mark.parametrize(("changes", "holds"), [
+    ({"class_name": "dog"}, False),
+    ({"name": "Rex"}, False),
+    ({"attributes": {"a": "b"}}, False),
+    ({"color": "#123456"}, True),
+])  # fmt: skip
 def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
     run_action(session, {"do": "set_status", "status": "accepted"})
@@ -212,8 +207,7 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
             return Prediction(found.ids, logits, logits.max(0).indices)
 
     session = reopen(folder, Jumping())
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):

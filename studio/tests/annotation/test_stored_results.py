@@ -17,12 +17,11 @@ from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import TrackedLayer, TrackedMasks, TrackedMaskStore
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
-from studio.tests.annotation.clips import LENGTH, change_rows, draw, run_job, set_mask, truth
+from studio.tests.annotation.clips import LENGTH, change_rows, draw, draw_and_track, run_job, set_mask, truth
 
 
 def test_scores_are_those_of_the_masks_that_show(session):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     draw(session, 5, 2)
     document = session.document
     tracked = document.snapshot.scores(5)[1]
@@ -173,8 +172,7 @@ def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
 
 @pytest.mark.parametrize("statement", [DAMAGE, LOSS])
 def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     session.close()
     change_rows(session.document.folder, statement)
     again = reopen(folder)

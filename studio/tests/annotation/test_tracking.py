@@ -23,6 +23,7 @@ from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
     draw,
+    draw_and_track,
     equal_labels,
     hold,
     list_labels,
@@ -101,8 +102,7 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_old_results_of_an_absent_object_are_removed(session, direction):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     editing.mark_absent(session.document, 6, 2)
     if direction == "both":
         draw(session, 8, 1)
@@ -126,8 +126,7 @@ def test_absence_at_the_start_removes_old_results_before_it(session):
 
 
 def test_old_results_of_locked_objects_stay(session):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     editing.mark_absent(session.document, 6, 2)
     editing.change_object(session.document, 2, locked=True)
     run_job(session, 6)
@@ -151,8 +150,7 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
 
 
 def test_job_that_cannot_start_leaves_the_document_unchanged(session):
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     head = session.document.log.head
 
     def make_tracker():
@@ -328,8 +326,7 @@ def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
 
 def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session = reopen(folder, TruthTracker(fail_at=5))
-    draw(session, 0, 1)
-    run_job(session, 0)
+    draw_and_track(session, 1)
     assert session.document.snapshot.list_outdated() == [(5, LENGTH - 1)]
     with pytest.raises(OutdatedError):
         session.set_status("accepted")
@@ -408,8 +405,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
 
 
 def test_results_are_dropped_from_a_frame_on_in_one_step(session):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     draw(session, 8, 1)
     editing.clear_tracking(session.document, 5)
     assert session.document.snapshot.tracked_frames == [1, 2, 3, 4]
@@ -422,8 +418,7 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
 
 
 def test_dropping_results_spares_locked_objects(session):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     editing.change_object(session.document, 2, locked=True)
     editing.clear_tracking(session.document, 3, 4)
     assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
@@ -509,8 +504,7 @@ def test_merged_confidence_is_calibrated():
 
 
 def test_object_locked_while_tracked_keeps_its_masks(session):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     before = session.document.snapshot.labels(LENGTH - 1)
     tracker = hold(session, 3)
     job = start_job(session, 0)
@@ -544,8 +538,7 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, stopped, reopen)
 
 
 def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     document, everywhere = session.document, np.full((40, 60), 2, np.uint16)
     editing.change_object(document, 1, locked=True)
     layer_id = document.make_layer_id()

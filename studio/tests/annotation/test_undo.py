@@ -8,6 +8,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
     draw,
+    draw_and_track,
     equal_labels,
     hold,
     list_labels,
@@ -45,8 +46,7 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
 
 @pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
 def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, reopen):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     draw(session, 6, 2)
     before = list_labels(session.document)
     run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
@@ -57,8 +57,7 @@ def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, 
 
 
 def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
-    draw(session, 0, 1, 2)
-    run_job(session, 0)
+    draw_and_track(session, 1, 2)
     run_action(session, outline_message(4, 2, square(50, 2, 6)))
     wait_until_propagated(session)
     corrected = [labels == 2 for labels in list_labels(session.document)]

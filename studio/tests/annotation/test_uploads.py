@@ -132,18 +132,15 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["masks", "overlay"],
-        ["coco", "cvat", "review"],
-        ["objects"],
-        ["label_studio"],
-        ["mots"],
-        ["yolo"],
-        ["cvat_polygons"],
-    ],
-)
+@pytest.mark.parametrize("names", [
+    ["masks", "overlay"],
+    ["coco", "cvat", "review"],
+    ["objects"],
+    ["label_studio"],
+    ["mots"],
+    ["yolo"],
+    ["cvat_polygons"],
+])  # fmt: skip
 def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)

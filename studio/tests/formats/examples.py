@@ -1,15 +1,12 @@
 """Files of other tools, in parts."""
 
 import base64
-from io import BytesIO
 
-from PIL import Image
+from studio.tests.annotation import clips
 
 
 def png(mask):
-    file = BytesIO()
-    Image.fromarray(mask).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(clips.png(mask)).decode()
 
 
 def labelme(frame, *shapes, height=24):

@@ -130,23 +130,20 @@ def test_cvat_for_images_is_drawn_in_z_order(read):
     assert (found.mask(1)[3:11, 3:11] == top).all()
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ('<track group_id="x"/>', "not readable"),
-        ('<track id="1"><polygon frame="0" points="1,1;2,2"/></track>', "three points"),
-        ('<track id="1"><polygon frame="-1" points="1,1;2,2;3,1"/></track>', "frame -1"),
-        ('<track id="1"><polygon frame="0" points="1,1;2,2;1e99,1"/></track>', "coordinate"),
-        ('<track id="1"><polygon frame="0" points="1,1;2,b;3,1"/></track>', "not readable"),
-        ('<track id="1"><mask frame="0" rle="5" left="0" top="0" width="9" height="9"/></track>', "run"),
-        ('<track id="1"><mask frame="0" rle="-5,86" left="0" top="0" width="9" height="9"/></track>', "run"),
-        (
-            '<track id="1"><mask frame="0" rle="99" left="39" top="0" width="9" height="11"/></track>',
-            "inside",
-        ),
-        ('<track id="1"><mask frame="0" rle="99" left="0" top="0" width="-9" height="-11"/></track>', "run"),
-    ],
-)
+@pytest.mark.parametrize(("more", "words"), [
+    ('<track group_id="x"/>', "not readable"),
+    ('<track id="1"><polygon frame="0" points="1,1;2,2"/></track>', "three points"),
+    ('<track id="1"><polygon frame="-1" points="1,1;2,2;3,1"/></track>', "frame -1"),
+    ('<track id="1"><polygon frame="0" points="1,1;2,2;1e99,1"/></track>', "coordinate"),
+    ('<track id="1"><polygon frame="0" points="1,1;2,b;3,1"/></track>', "not readable"),
+    ('<track id="1"><mask frame="0" rle="5" left="0" top="0" width="9" height="9"/></track>', "run"),
+    ('<track id="1"><mask frame="0" rle="-5,86" left="0" top="0" width="9" height="9"/></track>', "run"),
+    (
+        '<track id="1"><mask frame="0" rle="99" left="39" top="0" width="9" height="11"/></track>',
+        "inside",
+    ),
+    ('<track id="1"><mask frame="0" rle="99" left="0" top="0" width="-9" height="-11"/></track>', "run"),
+])  # fmt: skip
 def test_invalid_cvat_shape_rejected(read, more, words):
     with pytest.raises(InputError, match=words):
         read({"clip.xml": TRACK.format(more=more)})
@@ -155,16 +152,13 @@ def test_invalid_cvat_shape_rejected(read, more, words):
 ENTITIES = "".join(f'<!ENTITY b{n} "{f"&b{n - 1 or str()};" * 10}">' for n in range(1, 12))
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (TRACK.replace("<height>24", "<height>25").format(more=""), "40×25"),
-        ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "box"),
-        (f'<!DOCTYPE a [<!ENTITY b "ha">{ENTITIES}]><annotations>&b11;</annotations>', "amplification"),
-        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no mask or polygon"),
-        *[(text, r"bad\.xml") for text in ("", "<annotations>", "<a>" * 10**5 + "</a>" * 10**5, "no xml")],
-    ],
-)
+@pytest.mark.parametrize(("text", "words"), [
+    (TRACK.replace("<height>24", "<height>25").format(more=""), "40×25"),
+    ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "box"),
+    (f'<!DOCTYPE a [<!ENTITY b "ha">{ENTITIES}]><annotations>&b11;</annotations>', "amplification"),
+    ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no mask or polygon"),
+    *[(text, r"bad\.xml") for text in ("", "<annotations>", "<a>" * 10**5 + "</a>" * 10**5, "no xml")],
+])  # fmt: skip
 def test_invalid_cvat_file_rejected(read, text, words):
     with pytest.raises(InputError, match=words):
         read({"bad.xml": text})
@@ -223,23 +217,20 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
     assert {frame: bool(regions) for frame, regions in found.frames.items()} == {0: True, 2: False}
 
 
-@pytest.mark.parametrize(
-    ("tree", "words"),
-    [
-        (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "only shapes of kind rectangle"),
-        (labelme(0, shape("a", [[1, 1], [2, 2]])), "three points"),
-        (labelme(0, shape("a", [1, 2, 3])), "not readable"),
-        (labelme(0, shape("a", [[5, 6]], kind="mask", mask="no base64!")), "not readable"),
-        (labelme(0, shape("a", [[5, 6]], kind="mask", mask=None)), "not readable"),
-        (labelme(0, shape("a", [[39, 6]], kind="mask", mask=png(np.ones((3, 3), np.uint8)))), "inside"),
-        (labelme(0, shape("a", SQUARE), height=25), "40×25"),
-        ([task(0, result("a", PERCENT, original_width=41))], "41×24"),
-        ([task(0, result("a", [[1e300, 1], [2, 2], [3, 3]]))], "coordinate"),
-        ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
-        ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
-        ([task(0, result("a", PERCENT, type="rectanglelabels"))], "only shapes of kind rectanglelabels"),
-    ],
-)
+@pytest.mark.parametrize(("tree", "words"), [
+    (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "only shapes of kind rectangle"),
+    (labelme(0, shape("a", [[1, 1], [2, 2]])), "three points"),
+    (labelme(0, shape("a", [1, 2, 3])), "not readable"),
+    (labelme(0, shape("a", [[5, 6]], kind="mask", mask="no base64!")), "not readable"),
+    (labelme(0, shape("a", [[5, 6]], kind="mask", mask=None)), "not readable"),
+    (labelme(0, shape("a", [[39, 6]], kind="mask", mask=png(np.ones((3, 3), np.uint8)))), "inside"),
+    (labelme(0, shape("a", SQUARE), height=25), "40×25"),
+    ([task(0, result("a", PERCENT, original_width=41))], "41×24"),
+    ([task(0, result("a", [[1e300, 1], [2, 2], [3, 3]]))], "coordinate"),
+    ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
+    ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
+    ([task(0, result("a", PERCENT, type="rectanglelabels"))], "only shapes of kind rectanglelabels"),
+])  # fmt: skip
 def test_invalid_json_formats_rejected(read, tree, words):
     with pytest.raises(InputError, match=words):
         read({"a.json": tree})
@@ -355,18 +346,15 @@ def test_cvat_label_map_is_a_legend(colored):
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
-@pytest.mark.parametrize(
-    ("legend", "words"),
-    [
-        (None, "legend.json"),
-        ({"#ff0000": "person"}, "0,128,255"),
-        ({"#ff0000": -1}, "nor an object id"),
-        ({"#ff0000": None}, "neither a class name"),
-        ({"red": "person"}, "expected colors"),
-        ({"300,0,0": "person"}, "not a color"),
-        ([], "expected colors"),
-    ],
-)
+@pytest.mark.parametrize(("legend", "words"), [
+    (None, "legend.json"),
+    ({"#ff0000": "person"}, "0,128,255"),
+    ({"#ff0000": -1}, "nor an object id"),
+    ({"#ff0000": None}, "neither a class name"),
+    ({"red": "person"}, "expected colors"),
+    ({"300,0,0": "person"}, "not a color"),
+    ([], "expected colors"),
+])  # fmt: skip
 def test_invalid_legend_rejected(colored, legend, words):
     if legend is not None:
         (colored.parent / "legend.json").write_text(json.dumps(legend))

@@ -69,18 +69,15 @@ def test_review_names_cuts(source, tmp_path):
     assert "cuts before frames 102, 105" in output.summary()
 
 
-@pytest.mark.parametrize(
-    ("reason", "after"),
-    [
-        ("unsure", Score(0.5, 100, 10.0, 10.0)),
-        ("area", Score(0.95, 20, 10.0, 10.0)),
-        ("jump", Score(0.95, 100, 30.0, 10.0)),
-        ("disagreement", Score(0.95, 100, 10.0, 10.0, 0.5)),
-        ("fragment", Score(0.95, 100, 10.0, 10.0, signals=Signals(fragment=0.2))),
-        ("contact", Score(0.95, 100, 10.0, 10.0, signals=Signals(contact=0.5))),
-        ("flip", Score(0.95, 100, 10.0, 10.0, signals=Signals(flip=0.2))),
-    ],
-)
+@pytest.mark.parametrize(("reason", "after"), [
+    ("unsure", Score(0.5, 100, 10.0, 10.0)),
+    ("area", Score(0.95, 20, 10.0, 10.0)),
+    ("jump", Score(0.95, 100, 30.0, 10.0)),
+    ("disagreement", Score(0.95, 100, 10.0, 10.0, 0.5)),
+    ("fragment", Score(0.95, 100, 10.0, 10.0, signals=Signals(fragment=0.2))),
+    ("contact", Score(0.95, 100, 10.0, 10.0, signals=Signals(contact=0.5))),
+    ("flip", Score(0.95, 100, 10.0, 10.0, signals=Signals(flip=0.2))),
+])  # fmt: skip
 def test_check_names_its_reason_unless_the_mask_was_drawn(reason, after):
     scores = {0: {1: SEEN}, 1: {1: after}}
     assert [(check.frame, check.reason) for check in find_checks(scores)] == [(1, reason)]

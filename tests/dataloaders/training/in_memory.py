@@ -23,7 +23,7 @@ def phase(*sources, **options):
 
 @dataclass
 class MemoryImage:
-    """A labeled image whose pixels are gray of ten times their id, and a count of what was read of it."""
+    """A labeled image whose gray is ten times the id, and which counts how often it is read."""
 
     mask: np.ndarray
     image: str = "shown"

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from aotlab.engine.export.export import WEIGHTS_FILE, ExportOptions, export_model
+from aotlab.engine.export.export import ExportOptions, export_model
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
@@ -14,16 +14,16 @@ pytestmark = pytest.mark.slow  # six graphs are converted; runtime/tests track w
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Folder of an export without a prompt network, and its model."""
+    """Folder of an export without a prompt network."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
     export_model(model, config, folder, ExportOptions(prompts=False), video=(HEIGHT, WIDTH))
-    return folder, model
+    return folder
 
 
 def test_exported_graphs_suit_openvino(exported):
     """OpenVINO confuses inputs if some are unused, drops some Abs, and clamps integers without a bound to 0."""
-    for path in exported[0].glob("*.onnx"):
+    for path in exported.glob("*.onnx"):
         graph = onnx.load(path, load_external_data=False).graph
         used = {name for node in graph.node for name in node.input}
         assert {value.name for value in graph.input} <= used, path
@@ -41,12 +41,12 @@ def test_exported_graphs_suit_openvino(exported):
 )
 def test_int8_graphs_are_near_float32(exported, monkeypatch):
     monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
-    folder, mask = exported[0], stripes([1, 2])
+    mask = stripes([1, 2])
     names = ("encode", *QUANTIZED_GRAPHS)
-    recorded = record_inputs(folder, names, [(frame, mask) for frame in draw_texture(5)])
+    recorded = record_inputs(exported, names, [(frame, mask) for frame in draw_texture(5)])
     for name in names:
         calls = recorded[name]
-        path = folder / f"{name}.onnx"
+        path = exported / f"{name}.onnx"
         quantized = quantize(onnx.load(path), calls)
         int8 = {node.output[0] for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
         convolutions = [node for node in quantized.graph.node if node.op_type == "Conv"]
@@ -60,9 +60,3 @@ def test_int8_graphs_are_near_float32(exported, monkeypatch):
         inputs = {value.name: calls[-1][value.name] for value in expected.get_inputs()}
         for a, b in zip(expected.run(None, inputs), found.run(None, inputs), strict=True):
             assert np.abs(a - b).mean() < 0.1 * a.std()
-
-
-def test_exported_weights_are_stored_once(exported):
-    folder, model = exported
-    size = 4 * sum(x.numel() for name, x in model.named_parameters() if not name.startswith("prompts."))
-    assert (folder / WEIGHTS_FILE).stat().st_size < 1.15 * size

@@ -237,19 +237,6 @@ def test_prompt_keeps_pixels_drawn_for_others(tracker):
     assert tracker.ids == ()
 
 
-@pytest.mark.parametrize("prompts", [[Prompt(points=[(30, 30)])], {1: "30,30"}, {0: Prompt(points=[(3, 3)])}])
-def test_tracker_rejects_prompts_of_another_form(tracker, prompts):
-    tracker.reset()
-    mask = np.full(frame().shape[:2], 3, np.uint8)
-    for segment in (
-        tracker.prompt,
-        lambda frame, prompts: tracker.step(frame, prompts=prompts),
-        lambda frame, prompts: tracker.step(frame, mask, prompts=prompts),
-    ):
-        with pytest.raises(InputError, match=r"^prompts?: "):
-            segment(frame(), prompts)
-
-
 def test_tracking_is_independent_of_prompt_network(tracker):
     model, bare = build("aott")
     full = build_model(tracker.config.model)

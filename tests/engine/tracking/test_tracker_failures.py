@@ -98,20 +98,14 @@ def test_failed_update_of_memory_requires_reset(restricted, monkeypatch, case, r
 
 def test_fresh_trackers_in_threads_are_independent(restricted):
     frames, first = draw_texture(5), Tracker(*restricted)
-    found = {}
 
-    def work(number, tracker):
-        tracker.step(frames[0], FIRST)
-        found[number] = run_tracker(tracker, frames[1:], {})
+    def track(tracker):
+        return run_tracker(tracker, frames, {0: FIRST})
 
-    work(0, Tracker(*restricted))
-    threads = [threading.Thread(target=work, args=(number, first.fresh())) for number in (1, 2, 3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for number in (1, 2, 3):
-        assert_same(found[number], found[0])
+    expected = track(Tracker(*restricted))
+    with ThreadPoolExecutor(3) as threads:
+        for found in threads.map(track, [first.fresh() for _ in range(3)]):
+            assert_same(found, expected)
 
 
 def test_trackers_leave_the_autocast_of_other_threads(restricted):

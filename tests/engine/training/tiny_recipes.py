@@ -19,7 +19,7 @@ from tests.drawn_clips import write_list
 from tests.engine.small_model import TINY_STAGE
 
 EXACT = ["model.encoder=mobilenet_v2", "model.stages.0.drop_path=0"]
-"""Settings under which the order of sums moves losses by rounding alone."""
+"""Settings without chance: another order of sums changes losses by rounding only."""
 ALONE = Distributed(torch.device("cpu"))
 
 
@@ -80,14 +80,14 @@ def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
 
 
 def read_log(folder: Path | str) -> list[dict]:
-    """The lines of the log that steps left."""
+    """Return the lines of a log that are about steps."""
     with open(f"{folder}/log.jsonl") as file:
         lines = [json.loads(line) for line in file]
     return [line for line in lines if "loss" in line]
 
 
 def log_lines(config: Config) -> list[dict]:
-    """`read_log` of a run's folder."""
+    """Return the steps that a run logged."""
     return read_log(config.train.output)
 
 

@@ -1,8 +1,7 @@
 """Weights by name, from a local server with faults, a file, and the Hub's mixin."""
 
 import shutil
-import threading
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from unittest.mock import Mock, create_autospec
 
@@ -93,14 +92,10 @@ def test_google_drive_failure_is_reported_in_one_sentence(home, monkeypatch, mod
 def test_concurrent_programs_download_and_convert_once(file_server, tmp_path, aott, capsys):
     shutil.copy(aott.path, tmp_path / "weights.pth")
     link = f"{file_server.url}/weights.pth"
-    work = partial(download_weights, "aott", source=link)
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert main(["get", "aott", "--from", link]) == 0
     path = weights_folder() / "aott.safetensors"
+    with ThreadPoolExecutor(3) as threads:
+        assert [*threads.map(lambda _: download_weights("aott", source=link), range(3))] == [path] * 3
+    assert main(["get", "aott", "--from", link]) == 0
     assert capsys.readouterr().out.strip() == str(path)
     assert download_weights("aott") == resolve_checkpoint("aott") == path
     assert file_server.requests == 1

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import psutil
@@ -13,7 +12,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.command import exit_on_signals
 from tests.marks import needs_posix
-from tests.processes import start_python
+from tests.processes import start_python, wait_until
 
 PROGRAM = """
 import os, signal, sys, time
@@ -144,10 +143,7 @@ def test_workers_end_with_their_program(program, name):
     assert workers
     process.send_signal(getattr(signal, name))
     process.communicate(timeout=60)
-    deadline = time.monotonic() + 60
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(is_running, workers))
+    wait_until(lambda: not any(map(is_running, workers)))
 
 
 IMPORTING = """

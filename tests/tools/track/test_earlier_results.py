@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
@@ -26,6 +25,7 @@ from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray
+from tests.processes import wait_until
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_ids, save, snapshot, track
 
 
@@ -120,9 +120,7 @@ def test_masks_edited_after_a_failure_need_force(
         write_frame(self, name, tracked)
 
     def wait_for_earlier_masks(self, frame, mask=None):
-        deadline = time.monotonic() + 60
-        while len(list(out.glob("masks/*.png"))) < self.steps and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(list(out.glob("masks/*.png"))) >= self.steps)
         return step(self, frame, mask)
 
     line = ["--write", "masks,objects"]

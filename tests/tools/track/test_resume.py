@@ -41,6 +41,13 @@ def test_run_without_progress_does_not_offer_to_resume(video, mask, tmp_path, mo
     assert "resumes" not in error
 
 
+def count_steps(video, tmp_path, mask, *args):
+    """Run, which has to succeed; return the number of frames that were tracked."""
+    before = Repeater.steps
+    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    return Repeater.steps - before
+
+
 def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
 
@@ -52,12 +59,8 @@ def test_interrupt_leaves_complete_files(interrupted_run, tmp_path):
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
-def test_resumed_run_equals_an_undisturbed_one(
-    interrupted_run, video, mask, tmp_path, repeater, capsys, args
-):
-    steps = repeater.steps
-    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
-    assert repeater.steps - steps == 1
+def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp_path, capsys, args):
+    assert count_steps(video, tmp_path, mask, *args) == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
     assert files(interrupted_run) == files(tmp_path / "calm" / "out")
@@ -97,30 +100,22 @@ def test_progress_stays_if_a_run_stops_before_its_first_frame(tmp_path, repeater
 
 
 @pytest.mark.parametrize("args", [["--write", "vp9", "--force"], ["--end", "3", "--force"]])
-def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path, repeater, args):
-    steps = repeater.steps
-    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
-    assert repeater.steps - steps == 4
+def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path, args):
+    assert count_steps(video, tmp_path, mask, *args) == 4
 
 
-def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, repeater, caplog):
+def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, caplog):
     (interrupted_run / STATE_FILE).write_bytes(b"PK damaged")
-    steps = repeater.steps
-    assert track(video, tmp_path, mask, args=WRITE) == 0
+    assert count_steps(video, tmp_path, mask) == 4
     assert "not readable" in caplog.text
     assert "tracking starts from the first frame" in caplog.text
-    assert repeater.steps - steps == 4
 
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
-def test_progress_without_one_of_its_masks_starts_over(
-    interrupted_run, video, mask, tmp_path, repeater, caplog, args
-):
+def test_progress_without_one_of_its_masks_starts_over(interrupted_run, video, mask, tmp_path, caplog, args):
     (interrupted_run / "masks" / NAMES[1]).unlink()
-    steps = repeater.steps
-    assert track(video, tmp_path, mask, args=[*WRITE, *args]) == 0
+    assert count_steps(video, tmp_path, mask, *args) == 4
     assert f"{NAMES[1]}: no such file; tracking starts from the first frame" in caplog.text
-    assert repeater.steps - steps == 4
     assert list(largest_ids(tmp_path)) == NAMES
 
 
@@ -128,23 +123,17 @@ def test_progress_without_one_of_its_masks_starts_over(
 @pytest.mark.parametrize(
     "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
 )
-def test_run_after_a_damaged_mask_starts_over(
-    interrupted_run, video, mask, tmp_path, repeater, capsys, number, damage
-):
+def test_run_after_a_damaged_mask_starts_over(interrupted_run, video, mask, tmp_path, capsys, number, damage):
     damage(interrupted_run / "masks" / NAMES[number])
     assert track(video, tmp_path, mask, args=WRITE) in (1, 2)
     assert "the next run starts from the first frame" in capsys.readouterr().err
-    steps = repeater.steps
-    assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert repeater.steps - steps == 4
+    assert count_steps(video, tmp_path, mask) == 4
 
 
-def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, repeater, monkeypatch):
+def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, monkeypatch):
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "3"]) == 0
     interrupt(monkeypatch, video, tmp_path, mask, args=[*WRITE, "--force"])
-    steps = repeater.steps
-    assert track(video, tmp_path, mask, args=WRITE) == 0
-    assert repeater.steps - steps == 1
+    assert count_steps(video, tmp_path, mask) == 1
 
 
 def test_rate_leaves_out_reading_of_restored_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
