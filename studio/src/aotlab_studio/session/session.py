@@ -262,9 +262,12 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        first, last = max(first, start), min(end if last is None else last, end)
-        if first > last:
-            raise InputError(f"export: no frames in this range; give a range in {start} to {end}")
+        last = end if last is None else last
+        if max(first, start) > min(last, end):
+            raise InputError(
+                f"export: frames {first} to {last} contain none of {start} to {end}; give another range"
+            )
+        first, last = max(first, start), min(last, end)
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
