@@ -9,7 +9,7 @@ from aotlab.media.rle import encode_rle
 
 def test_attributes_hold_until_they_change():
     runs = encode_rle(np.ones((1, 1), bool))
-    stated = {3: {"pose": "up"}, 5: {"pose": "up"}, 8: {"pose": "down"}}
+    stated = {5: {"pose": "up"}, 3: {"pose": "up"}, 8: {"pose": "down"}}
     given = Annotations((1, 1), {frame: [Region(1, runs, attributes=values), Region(2, runs)] for frame, values in
                                  stated.items()})  # fmt: skip
     table = given.attribute_table()

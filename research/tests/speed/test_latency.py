@@ -12,7 +12,6 @@ from studio.tests.annotation.clips import TruthTracker, draw_folder
 def test_latency_run_leaves_no_object(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
     tracker = TruthTracker()
-    tracker.pause = 0.02
     monkeypatch.setattr(TrackerLoader, "__call__", lambda self: tracker)
     assert main([str(video)]) == 0
     rows = capsys.readouterr().out.splitlines()

@@ -69,7 +69,6 @@ class TruthTracker:
 
     def reset(self, length=None):
         self._ids = []
-        self._drop = set()
 
     @property
     def ids(self):

@@ -53,7 +53,8 @@ def test_token_becomes_a_strict_cookie(served):
     assert cookie.startswith(served.cookie)
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'") and policy.endswith("frame-ancestors 'none'")
     assert served.get("/").status_code == 200
     assert served.get("/page/main.js").headers["content-type"].startswith("text/javascript")
 
@@ -65,7 +66,7 @@ def test_request_without_the_token_rejected(served, path):
     answer = served.get(path, cookie=False)
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
-    assert served.get(path, cookie=False, cookie_="x").status_code == 403
+    assert served.get(path, cookie=False, Cookie="x").status_code == 403
 
 
 def test_wrong_cookie_host_or_origin_rejected(served):

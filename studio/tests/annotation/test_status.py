@@ -178,7 +178,7 @@ def test_author_of_each_entry_is_who_made_it(session):
 
 
 def test_note_on_a_frame_is_kept_and_undone(session):
-    run_action(session, {"do": "set_note", "frame": 3, "text": "ear is missing"}, Actor("Ann"))
+    run_action(session, {"do": "set_note", "frame": 3, "text": " ear is missing\n"}, Actor("Ann"))
     assert session.describe().notes == {3: "ear is missing"}
     run_action(session, {"do": "undo"})
     assert session.describe().notes == {}

@@ -2,6 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock, create_autospec
 
@@ -15,6 +16,7 @@ from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.hub import HubModel
 from aotlab.networks.weights.zoo import (
+    download_from_hub,
     download_weights,
     find_published_weights,
     find_weights,
@@ -233,6 +235,13 @@ def test_damaged_record_counts_as_a_changed_file(record, capsys):
         verify_weights("aott")
     assert [main(["verify"]), main(["list"])] == [1, 0]
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_address_on_the_hub_names_repository_and_file(monkeypatch):
+    load = create_autospec(hf_hub_download, return_value="cached")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", load)
+    assert download_from_hub("hf://a/b/c/d.pth", "e") == download_from_hub("hf://a/b", "e") == Path("cached")
+    assert [call.args for call in load.call_args_list] == [("a/b", "c/d.pth"), ("a/b", "e")]
 
 
 SOURCES = [
