@@ -54,7 +54,8 @@ def test_token_becomes_a_strict_cookie(served):
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     policy = answer.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'") and policy.endswith("frame-ancestors 'none'")
+    assert policy.startswith("default-src 'none'")
+    assert policy.endswith("frame-ancestors 'none'")
     assert served.get("/").status_code == 200
     assert served.get("/page/main.js").headers["content-type"].startswith("text/javascript")
 
