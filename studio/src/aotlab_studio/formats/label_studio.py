@@ -109,9 +109,8 @@ def _find_image(data: dict[str, Any]) -> str:
     texts = [text for text in data.values() if isinstance(text, str)]
     images = (text for text in texts if any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES))
     name = unquote(next(images, next(iter(texts), "")), errors="surrogateescape")
-    return re.sub(
-        r"(/data/upload/\d+/)[0-9a-f]{8}-", r"\1", name
-    )  # Label Studio adds these digits to each upload
+    # Label Studio adds these digits to each upload
+    return re.sub(r"(/data/upload/\d+/)[0-9a-f]{8}-", r"\1", name)
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:

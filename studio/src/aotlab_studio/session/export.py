@@ -144,8 +144,8 @@ def add_record(
             sdk.atomic_path(staging / archive) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
-            for name in names:
-                file.write(staging / name, name)
+            for name in names:  # an archive holds no undecodable names
+                file.write(staging / name, os.fsencode(name).decode(errors="backslashreplace"))
 
 
 def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
