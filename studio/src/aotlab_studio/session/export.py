@@ -186,7 +186,8 @@ def list_exports(
                 ready.append(clip)
                 objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
                 for name in [*(item.class_name or NO_CLASS for item in objects), *class_ids]:
-                    classes[name] = classes.get(name) or class_ids.get(name)
+                    if classes.get(name) is None:
+                        classes[name] = class_ids.get(name)
             else:
                 set_status = document.log.status.status if document.log.status else "open"
                 if document.unimported_digest and set_status in FINAL_STATUSES:
