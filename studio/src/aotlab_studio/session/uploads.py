@@ -95,8 +95,8 @@ def load_upload(
             chosen = chosen if chosen in snapshot.objects else None
             targets = _match_objects(snapshot, annotations, names, chosen)
         if targets.keys() != {*annotations.objects()}:
-            ids = ", ".join(map(str, annotations.objects()))
-            raise InputError(f"targets: the ids in the file are {ids}; give an object, or null, for each")
+            file_ids = ", ".join(map(str, annotations.objects()))
+            raise InputError(f"targets: the ids in the file are {file_ids}; give an object, or null, for each")
         protected_ids = {*snapshot.protected_ids}
         unchanged = protected_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
