@@ -96,7 +96,9 @@ def load_upload(
             targets = _match_objects(snapshot, annotations, names, chosen)
         if targets.keys() != {*annotations.objects()}:
             file_ids = ", ".join(map(str, annotations.objects()))
-            raise InputError(f"targets: the ids in the file are {file_ids}; give an object, or null, for each")
+            raise InputError(
+                f"targets: the ids in the file are {file_ids}; give an object, or null, for each"
+            )
         protected_ids = {*snapshot.protected_ids}
         unchanged = protected_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
