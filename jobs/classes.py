@@ -54,16 +54,18 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
     Args:
         path: the file; created if missing.
-        classes: class ids of the video by class name; None or 0: no id yet.
+        classes: class ids of the video by class name; None: no id yet. An id of 0 is kept in a new file only: YOLO's
+            ids begin at 0, so it would change those of earlier videos.
 
     Raises:
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
         remove_leftovers(path.parent, path.name)
-        shared = add_class_ids(
-            read_class_ids(path), {name: class_id or None for name, class_id in classes.items()}
-        )
+        shared = read_class_ids(path)
+        if shared:
+            classes = {name: class_id or None for name, class_id in classes.items()}
+        shared = add_class_ids(shared, classes)
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
     return shared
 

@@ -136,6 +136,15 @@ def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, number):
     assert sorted(list_files(tmp_path)) == ["cvat.xml", "export.json", "masks/2.png"]
 
 
+def test_files_of_file_managers_do_not_block_the_next_export(tmp_path):
+    write_export(tmp_path, "old", *OLD_NAMES)
+    for name in (".DS_Store", "masks/.DS_Store", "masks/Thumbs.db"):
+        (tmp_path / name).touch()
+    write_export(tmp_path, "new", *NEW_NAMES)
+    names = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(names) == sorted([*NEW_NAMES, ".DS_Store", "export.json"])
+
+
 def test_folder_of_a_killed_export_moves_no_other_files(tmp_path):
     out, mine = tmp_path / "out", tmp_path / "mine"
     mine.mkdir()

@@ -20,6 +20,9 @@ def test_classes_of_later_videos_keep_shared_ids(tmp_path):
     assert json.loads(path.read_text())["dog"] == 3
     assert [file.name for file in tmp_path.iterdir()] == ["classes.json"]
     assert merge_class_ids(path, {"cat": 0})["cat"] == 4, "YOLO's ids are one less, in all videos"
+    first = tmp_path / "from_0.json"
+    assert merge_class_ids(first, {"cat": 0, "dog": None}) == {"cat": 0, "dog": 1}
+    assert merge_class_ids(first, {"cat": 5, "ball": 0}) == {"cat": 0, "dog": 1, "ball": 2}
 
 
 def test_names_without_class_ids_take_the_shared_ones(tmp_path):

@@ -22,6 +22,8 @@ COMPLETE = ".aotlab-complete"
 """name of the folder with the files of an export that replace the last ones"""
 OLD = ".aotlab-old"
 """name of the folder for files that are replaced"""
+SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""names of files that file managers of macOS and Windows create"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -42,9 +44,9 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
 
 
 def list_files(folder: Path) -> Iterator[str]:
-    """Yield the files and links in a folder and its folders, relative to it."""
+    """Yield the files and links in a folder and its folders, relative to it, except `SYSTEM_FILES`."""
     for path in folder.rglob("*"):
-        if path.is_symlink() or not path.is_dir():
+        if path.name not in SYSTEM_FILES and (path.is_symlink() or not path.is_dir()):
             yield path.relative_to(folder).as_posix()
 
 

@@ -56,6 +56,7 @@ def never_loaded(monkeypatch):
     (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
     (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
     (["{video}", "--host", "999.1.1.1"], "host 999.1.1.1: cannot listen there"),
+    (["{video}", "--host", "é" * 70], "give an address of this machine, such as 127.0.0.1"),
     (["{video}", "--port", "{port}"], "choose another port"),
     (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
     (["{video}", "--depth", "3"], "model.depth: aot has no such setting"),

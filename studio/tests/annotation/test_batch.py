@@ -294,7 +294,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         with batch.use(name, "Ann") as session:
             draw(session, 3, 1)
             editing.change_object(session.document, 1, class_name=f"class {name}")
-            session.document.edit("load masks", Changes(classes={"class one": 5 if name == "one" else 3}))
+            session.document.edit("load masks", Changes(classes={"class one": 0 if name == "one" else 3}))
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
@@ -313,7 +313,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     ]
     for name in ("one", "two"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
-        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 5, "class two": 1}
+        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
 

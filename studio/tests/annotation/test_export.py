@@ -1,6 +1,7 @@
 """Exports hold what was shown, in every form that tracking writes."""
 
 import json
+import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -107,6 +108,21 @@ def test_frames_without_result_left_out(session):  # of every output: test_expor
     coco = json.loads((folder / "coco.json").read_text())
     assert not any(record["lost"] for record in coco["annotations"])
     assert [record["image_id"] for record in coco["annotations"] if record["track_id"] == 2] == [4, 5]
+
+
+def test_frames_of_undecodable_names_are_exported(folder):
+    for index, name in enumerate((b"0\xfe1.png", b"0\xff1.png")):
+        next(folder.glob(f"{index:05d}.*")).rename(folder / os.fsdecode(name))
+    with closing(open_session(folder)) as session:
+        for index in (0, 1):
+            draw(session, index, 1)
+        session.export(["masks", "objects", "coco", "label_studio", "yolo"])
+        with zipfile.ZipFile(session.archive) as archive:
+            masks = {name for name in archive.namelist() if name.startswith("masks/")}
+        assert masks == {r"masks/0\xfe1.png", r"masks/0\xff1.png"}
+        assert {os.fsencode(path.name) for path in session.archive.with_name("masks").iterdir()} == {
+            b"0\xfe1.png", b"0\xff1.png",
+        }  # fmt: skip
 
 
 def test_chosen_range_is_exported(session):

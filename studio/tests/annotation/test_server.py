@@ -504,6 +504,16 @@ def test_closing_page_sends_edits_only(served, action):
     assert served.session.document.log.size == 0
 
 
+def test_answer_to_a_program_has_the_step_that_it_made(served):
+    connection, add = served.open(), {"id": 1, "do": "add_object"}
+    assert connection.send_text(json.dumps(add))["step"] == 1
+    content = json.dumps([add, {"do": "add_object"}]).encode()
+    answers = served.get("/edits", "POST", Origin=served.address, content=content).json()
+    assert [(answer["id"], answer["step"]) for answer in answers] == [(1, 2), (None, 3)]
+    assert connection.send_text(json.dumps({"id": 1, "do": "describe"}))["step"] == 0
+    assert connection.send_text(json.dumps({"id": 1, "do": "undo", "step": 3}))["step"] == 0
+
+
 def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
     monkeypatch.setattr(web, "run_on_target", lambda *args: None)
     with ThreadPoolExecutor(1) as threads:

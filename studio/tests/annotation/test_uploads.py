@@ -277,6 +277,9 @@ def test_upload_for_another_object_is_asked_about(served):
     assert ((document.snapshot.labels(4) == 2) == (truth(3) == 1)).all()
     answer = served.get('/masks/4?targets={"1":9}', "POST", **head)
     assert (answer.status_code, "no such object" in answer.text) == (422, True)
+    for targets in ('{"2":1}', "{}", '{"1":1,"2":2}'):
+        answer = served.get(f"/masks/4?targets={targets}", "POST", **head)
+        assert (answer.status_code, "the ids in the file are 1;" in answer.text) == (422, True)
 
 
 def test_upload_of_other_names_is_matched_by_id_then_name(session):

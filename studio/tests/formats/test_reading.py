@@ -183,10 +183,12 @@ def test_two_images_of_one_name_rejected(read, files):
         read(files, folder="0.json" in files)
 
 
-def test_label_studio_image_is_found_among_texts(read):
-    found = read(
-        {"a.json": [task(2, result("a", PERCENT)) | {"data": {"title": "clip 3", "image": "x/00002.jpg"}}]}
-    )
+@pytest.mark.parametrize(
+    "image",
+    ["x/00002.jpg", "/data/upload/1/abcdef12-00002.png", "/data/local-files/?d=clip%20%C3%A4/0000%32.png"],
+)
+def test_label_studio_image_is_found_among_texts(read, image):
+    found = read({"a.json": [task(2, result("a", PERCENT)) | {"data": {"title": "clip 3", "image": image}}]})
     assert sorted(found.frames) == [2]
 
 

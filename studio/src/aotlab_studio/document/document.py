@@ -254,7 +254,7 @@ class Document:
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
 
     def has_changed_since(self, step: int) -> bool:
-        """Return whether other masks or objects show than at a step; True if there is no such step."""
+        """Return whether edits after a step changed masks or objects; True if there is no such step."""
         with self.lock:
             is_known = step <= len(self.log.steps)
             return not is_known or self.take_snapshot(step).content_digest != self.snapshot.content_digest
@@ -304,7 +304,7 @@ class Document:
             return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as finished, also one that a person has stopped."""
+        """Mark a layer as finished, also if a person has stopped its run, unless it is a correction."""
         with self.lock:
             if layer_id in self.snapshot.state.layers:
                 self.tracked_masks.finish(layer_id)

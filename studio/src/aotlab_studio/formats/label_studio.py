@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -79,7 +80,8 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
             })  # fmt: skip
         score = round(fmean([region.confidence for region in regions] or [0.0]), 4)
         prediction = {"model_version": "aotlab", "score": score, "result": results}
-        image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.frame_name(frame))}"
+        name = video.image_name(frame, annotations.frame_name(frame))
+        image = f"{LOCAL_FILES_URL}{quote(name, errors='surrogateescape')}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
 
@@ -103,10 +105,12 @@ LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", 
 
 
 def _find_image(data: dict[str, Any]) -> str:
-    """Return the first text that names an image, else the first text; empty without one."""
+    """Return the first URL of an image, else the first text, as a plain name; empty without one."""
     texts = [text for text in data.values() if isinstance(text, str)]
     images = (text for text in texts if any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES))
-    return next(images, next(iter(texts), ""))
+    name = unquote(next(images, next(iter(texts), "")), errors="surrogateescape")
+    # Label Studio adds these digits to each upload
+    return re.sub(r"(/data/upload/\d+/)[0-9a-f]{8}-", r"\1", name)
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:

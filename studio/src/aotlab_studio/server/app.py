@@ -174,8 +174,9 @@ async def answer_message(
     document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
-    elif message_id >= MIN_PAGE_ID:
-        actor = replace(actor, message_id=message_id)
+    is_of_page = message_id is not None and message_id >= MIN_PAGE_ID
+    # programs may use an id again for another message
+    actor = replace(actor, message_id=message_id if is_of_page else MIN_PAGE_ID + secrets.randbits(52))
 
     def act() -> Answer:
         result = run_on_target(session, message, actor, targets)
@@ -300,7 +301,7 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, DEFAULT_PORT if port is None else port), family=family)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:  # TypeError: no host can have this name
         is_taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
         if port is None and is_taken:
             return bind_socket(host, 0)

@@ -144,8 +144,8 @@ def add_record(
             sdk.atomic_path(staging / archive) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
-            for name in names:
-                file.write(staging / name, name)
+            for name in names:  # an archive holds no undecodable names
+                file.write(staging / name, os.fsencode(name).decode(errors="backslashreplace"))
 
 
 def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
@@ -186,7 +186,8 @@ def list_exports(
                 ready.append(clip)
                 objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
                 for name in [*(item.class_name or NO_CLASS for item in objects), *class_ids]:
-                    classes[name] = classes.get(name) or class_ids.get(name)
+                    if classes.get(name) is None:
+                        classes[name] = class_ids.get(name)
             else:
                 set_status = document.log.status.status if document.log.status else "open"
                 if document.unimported_digest and set_status in FINAL_STATUSES:

@@ -116,7 +116,7 @@ class Session:
 
         Args:
             digest: `Document.status_digest` of what the person has seen; None: any.
-            step: last step that the person has seen; None: the current one.
+            step: last step that the person has seen, whose tracking may go on; None: the current one.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"

@@ -74,7 +74,7 @@ def load_upload(
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
         chosen: the object that is chosen in the page, which gets a mask of 0 and 255.
-        targets: object of each id in the file, or None for a new one; by default, objects with the same id or name.
+        targets: object of each id in the file, None for a new one; by default, objects with the same id or name.
 
     Raises:
         AmbiguousObjectsError: a person must give ``targets``.
@@ -94,8 +94,12 @@ def load_upload(
         if targets is None:
             chosen = chosen if chosen in snapshot.objects else None
             targets = _match_objects(snapshot, annotations, names, chosen)
+        if targets.keys() != {*annotations.objects()}:
+            file_ids = ", ".join(map(str, annotations.objects()))
+            raise InputError(
+                f"targets: the ids in the file are {file_ids}; give an object, or null, for each"
+            )
         protected_ids = {*snapshot.protected_ids}
-        targets = {key: targets.get(key) for key in annotations.objects()}
         unchanged = protected_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
         if not targets:
