@@ -17,6 +17,7 @@ from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
+from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, require_file_name
@@ -24,8 +25,8 @@ from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
-MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
-"""Suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
+MASK_SUFFIXES = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
+"""Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
 
 @dataclass(frozen=True)

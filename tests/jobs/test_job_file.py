@@ -170,6 +170,15 @@ def test_row_without_objects_fails_only_its_job(tmp_path):
     assert (job.name, job.masks, job.source_line) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
 
 
+def test_row_without_objects_has_the_masks_beside_its_video(tmp_path):
+    save(tmp_path / "a.mask.png", 1)  # the default name of `aotlab mask a.mp4`
+    (tmp_path / "a.csv").write_text('video,box\na.mp4,\nb.mp4,"1,2,3,4"\n')
+    save(tmp_path / "b.png", 1)
+    first, second = read_jobs(tmp_path / "a.csv")
+    assert first.masks == (parse_mask(tmp_path / "a.mask.png"),)
+    assert second.masks == ()
+
+
 def test_video_without_masks_gets_an_empty_job(tmp_path):
     with pytest.raises(InputError, match="no videos"):
         read_jobs(tmp_path)
