@@ -111,8 +111,8 @@ class Job:
         *,
         overrides: Any = (),
         levels: Any = None,
-        start: int | str | None = None,
-        end: int | str | None = None,
+        start: float | str | None = None,
+        end: float | str | None = None,
         boxes: Any = (),
         points: Any = (),
         not_points: Any = (),
@@ -199,10 +199,14 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _parse_frame_number(name: str, value: int | str | None) -> int | None:
-    if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
+def _parse_frame_number(name: str, value: float | str | None) -> int | None:
+    """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
+    if match is None:
         raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
-    return None if value is None else int(value)
+    return int(match[1])
 
 
 def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:

@@ -40,8 +40,10 @@ def test_json_lines_are_read(tmp_path):
         {"video": "rtsp://x/y", "masks": ["2=a.png"], "name": "y", "overrides": ["a.b=1"]},
         {"video": "b.mp4", "overrides": "a.b=1 c=2"},
     ]
+    rows[2] |= {"start": 5.0, "end": "7.0"}  # as pandas writes them
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     first, second, third = read_jobs(path)
+    assert (third.start, third.end) == (5, 7)
     assert third.overrides == ("a.b=1", "c=2")
     assert first.masks == (parse_mask(tmp_path / "a.png"),)
     assert second == Job.parse("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
