@@ -132,7 +132,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
     line = 1
     try:
-        columns = reader.fieldnames or []
+        columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         if len(columns) == 1 and re.search("[;\t]", columns[0]):
             raise csv.Error("columns are separated by commas, and several values of one column by ;")
         for column in columns:

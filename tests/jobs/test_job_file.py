@@ -18,7 +18,7 @@ from tests.tools.track.runs import save
 
 def test_csv_is_read(tmp_path):
     rows = [
-        "video,masks,name,overrides,levels",
+        "video ,masks, name\t,overrides,levels",
         "a.mp4,a.png; 3=b.xml,,,",
         "sub/b.mp4 ,m, second ,memory.every=2 memory.frames=4,auto",
         'c.tif,c.png,,,"0,4095"',
