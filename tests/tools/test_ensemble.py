@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.engine.benchmark.voting import vote
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 
@@ -73,6 +73,9 @@ def test_masks_of_16_bits_keep_them(tmp_path):
         write_mask(f"{folder}/a/00000.png", np.ones((4, 6), np.uint8), max_id=300)
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert read_mask(tmp_path / "out" / "a" / "00000.png").dtype == np.uint16
+    write_mask(f"{folders[0]}/a/00000.png", np.full((4, 6), VOID, np.uint8))
+    assert main([*folders, "--output", str(tmp_path / "out"), "--force"]) == 0
+    assert not read_mask(tmp_path / "out" / "a" / "00000.png").any()
 
 
 @pytest.mark.parametrize(("args", "message"), [
