@@ -236,7 +236,8 @@ def _require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
     for name in LIST_FILES:
         if (output / name).exists() and not _is_list_file(output / name):
-            raise output_exists_error(output, f"a {name} that aotlab did not write")
+            problem = f"already contains a {name} that aotlab did not write or another program changed"
+            raise InputError(f"output {output}: {problem}; move or delete it, or choose another output")
 
 
 def _is_list_file(path: Path) -> bool:

@@ -17,6 +17,7 @@ from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
+from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, require_file_name
@@ -24,8 +25,8 @@ from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
-MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
-"""Suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
+MASK_SUFFIXES = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
+"""Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class Job:
         *,
         overrides: Any = (),
         levels: Any = None,
-        start: int | str | None = None,
-        end: int | str | None = None,
+        start: float | str | None = None,
+        end: float | str | None = None,
         boxes: Any = (),
         points: Any = (),
         not_points: Any = (),
@@ -198,10 +199,14 @@ def _list_texts(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _parse_frame_number(name: str, value: int | str | None) -> int | None:
-    if value is not None and not re.fullmatch("[0-9]{1,9}", str(value)):
+def _parse_frame_number(name: str, value: float | str | None) -> int | None:
+    """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
+    if match is None:
         raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
-    return None if value is None else int(value)
+    return int(match[1])
 
 
 def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:

@@ -33,7 +33,7 @@ def read_jobs(path: Path) -> list[Job]:
     A CSV has a header with ``video``, some of ``masks``, ``box``, ``point``, ``not_point`` and ``class`` (as on the
     command line, separated by ;), and optionally ``name``, ``overrides`` (separated by spaces), ``levels``, ``fps``,
     ``start`` and ``end``. JSON lines are objects with the same keys and lists as values; a box or point may be a list
-    of numbers. Paths are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
+    of numbers. Paths are relative to the list. Without masks, boxes and points, the masks beside the video are used.
 
     Raises:
         InputError: not readable, a duplicate name, or missing, unknown and invalid values, of which the first is
@@ -77,17 +77,22 @@ def list_videos(folder: Path) -> list[Path]:
 
 
 def list_video_jobs(videos: Sequence[str]) -> list[Job]:
-    """Return a job per video with the masks beside it, if there are any; raise `InputError` for a duplicate name."""
+    """Return a job per video with the masks beside it; raise `InputError` for a duplicate name."""
     jobs = []
     for video in videos:
         location = strip_credentials(locate_video(video).text)
         name = require_file_name(base_name(Path(location)), location)
-        jobs.append(Job.parse(name, video, find_masks_beside(video)))
+        jobs.append(add_masks_beside(Job.parse(name, video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
+def add_masks_beside(job: Job) -> Job:
+    """Return a job without masks, boxes and points with the masks beside its video, and another job unchanged."""
+    return job if job.has_objects else replace(job, masks=find_masks_beside(job.video))
+
+
 def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
-    """Return the masks beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks; none for a stream."""
+    """Return the masks beside a video: its name with one of `MASK_SUFFIXES`; none for a stream."""
     location = locate_video(video)
     if location.kind != "stored":
         return ()
@@ -127,7 +132,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     reader: Any = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
     line = 1
     try:
-        columns = reader.fieldnames or []
+        columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         if len(columns) == 1 and re.search("[;\t]", columns[0]):
             raise csv.Error("columns are separated by commas, and several values of one column by ;")
         for column in columns:
@@ -163,7 +168,8 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     location = locate_video(video, folder).text
     values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
     job = Job.parse(video=location, source_line=source_line, **values)
-    return replace(job, masks=tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks))
+    masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
+    return add_masks_beside(replace(job, masks=masks))
 
 
 COLUMNS = {

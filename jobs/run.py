@@ -30,7 +30,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, remove, sibling_path
@@ -149,6 +149,8 @@ def track(
         with prefix_errors(f"frame {index}"):
             labels = convert_mask(mask, source.size, required=index == min(masks))
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
+    largest = max(annotations.objects())
+    require(largest <= MAX_ID, f"masks: object ids must be 0 to {MAX_ID}, got {largest}")
     video = "-" if source.path is None else str(source.path)
     job = Job(folder.name, video, classes=classes.class_names)
     run = _plan_run(job, folder, options, source, frames, annotations, lambda record: {}, force=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
@@ -83,7 +84,9 @@ class VideoWriter:
 
     def close(self) -> None:
         """Complete the file and rename it to its path; raise `InputError` if it cannot be written."""
-        with self._stack:
+        import av
+
+        with writing(self.path, av.FFmpegError), self._stack:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
             if self._sound_copy is not None:
@@ -141,7 +144,7 @@ class VideoWriter:
         require(codec in av.codecs_available, problem)
         drop_messages()
         temporary = self._stack.enter_context(atomic_path(self.path))
-        self._container = self._stack.enter_context(av.open(str(temporary), "w"))
+        self._container = self._stack.enter_context(av.open(os.path.abspath(temporary), "w"))
         self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
         self._stream.pix_fmt, (self._stream.height, self._stream.width) = layout, self._stored
         if codec == "libvpx-vp9":
@@ -167,7 +170,7 @@ class _SoundCopy:
 
     def __init__(self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction) -> None:
         self._path, self._start_time, self._target = sound.path, sound.start + begin, target
-        self._source = open_container(str(sound.path))
+        self._source = open_container(os.path.abspath(sound.path))
         audio: Any = self._source.streams.audio[0]
         self._copied = audio.codec_context.name in COPIED_SOUND
         self._stream: Any

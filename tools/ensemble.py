@@ -15,7 +15,7 @@ import click
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force_file
 from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, option
-from aotlab.utils.errors import InputError, require, require_extra
+from aotlab.utils.errors import InputError, output_exists_error, require, require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
@@ -37,6 +37,8 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     """Combine several sets of results by voting."""
     require(len(results) > 1, f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")
+    from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
+    from aotlab.dataloaders.benchmarks.sequences import list_masks
     from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
     votes = to_integer_weights(weights, len(results))
@@ -44,6 +46,11 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     require(not is_inside, f"--output {output}: inside one of the results; choose another folder")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
+    folders = {name: find_masks_folder(results[0] / name) for name in names}
+    new = {f"{name}/{path.stem}.png" for name, folder in folders.items() for path in list_masks(folder)}
+    old = {path.relative_to(output).as_posix() for path in output.glob("**/*.png")}
+    if old - new:  # a later vote would take them for masks of this one
+        raise output_exists_error(output, f"{min(old - new)}, which this vote does not replace")
     require_writable(output)
     frames, failures = 0, {}
     with progress_bar(len(names), unit="sequence") as bar:

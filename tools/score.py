@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require, require_extra
-from aotlab.utils.files import write_text
+from aotlab.utils.files import remove, write_text
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
@@ -130,6 +131,10 @@ def print_report(
         return {"fps": None, "failures": report.failures}
     layout, by_name = find_rules(videos).table, {video.name: video for video in videos}
     table = make_scores_table(report.scores, layout)
+    if draw_folder is not None:
+        for name in by_name:
+            for earlier in draw_folder.glob(f"[0-9][0-9]*_{escape(name)}_*.jpg"):
+                remove(earlier)
     print(format_table(table, layout))
     if worst:
         print(f"\nworst {layout.columns[0]}:")

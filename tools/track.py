@@ -322,7 +322,7 @@ def main(
         raise UsageError("--shard, --summarize and --dry-run: give only one of them")
     from aotlab.jobs.batch import Batch
     from aotlab.jobs.job import Job, JobOptions
-    from aotlab.jobs.job_file import find_masks_beside
+    from aotlab.jobs.job_file import add_masks_beside
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     if no_overlay:
@@ -335,9 +335,7 @@ def main(
         refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
         job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
-        if not job.has_objects:
-            job = replace(job, masks=find_masks_beside(video[0]))
-        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
+        return track_video(add_masks_beside(job), folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
     jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)

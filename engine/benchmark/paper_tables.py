@@ -176,6 +176,8 @@ def _check_table(table: PaperTable) -> None:
     for name, model in table.models.items():
         if bool(model.checkpoints) == bool(model.vote):
             raise ValueError(f"model {name} needs either checkpoints or vote")
+        if any(table.models[voter].vote for voter in model.vote):
+            raise ValueError(f"model {name} votes on a vote, but only models with checkpoints can vote")
     for row in table.rows:
         for source, values in row.published.items():
             if len(values) != len(table.columns):

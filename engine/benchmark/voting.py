@@ -10,7 +10,7 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.job_record import MASKS_FOLDER
-from aotlab.media.masks import VOID, read_mask, write_mask
+from aotlab.media.masks import VOID, is_void, read_mask, write_mask
 from aotlab.utils.errors import InputError
 
 
@@ -58,7 +58,10 @@ def _list_folders(parent: Path) -> list[str]:
 
 
 def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:
-    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames."""
+    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; return the number of frames.
+
+    Void pixels vote for the background.
+    """
     masks = [find_masks_folder(folder / name) for folder in folders]
     stems = [[path.stem for path in list_masks(folder)] for folder in masks]
     for folder, present in zip(masks, stems, strict=True):
@@ -71,6 +74,8 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
         first = read_mask(masks[0] / f"{stem}.png")
         size = (first.shape[0], first.shape[1])
         others = [read_mask(folder / f"{stem}.png", size=size) for folder in masks[1:]]
-        labels = vote([first, *others], weights)
+        # void of 8 bits would be object 255 beside masks of 16 bits
+        maps = [np.where(is_void(mask), 0, mask) for mask in (first, *others)]
+        labels = vote(maps, weights)
         write_mask(output / name / f"{stem}.png", labels, max_id=0 if labels.dtype == np.uint8 else VOID)
     return len(stems[0])

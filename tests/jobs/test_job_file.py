@@ -18,7 +18,7 @@ from tests.tools.track.runs import save
 
 def test_csv_is_read(tmp_path):
     rows = [
-        "video,masks,name,overrides,levels",
+        "video ,masks, name\t,overrides,levels",
         "a.mp4,a.png; 3=b.xml,,,",
         "sub/b.mp4 ,m, second ,memory.every=2 memory.frames=4,auto",
         'c.tif,c.png,,,"0,4095"',
@@ -40,8 +40,10 @@ def test_json_lines_are_read(tmp_path):
         {"video": "rtsp://x/y", "masks": ["2=a.png"], "name": "y", "overrides": ["a.b=1"]},
         {"video": "b.mp4", "overrides": "a.b=1 c=2"},
     ]
+    rows[2] |= {"start": 5.0, "end": "7.0"}  # as pandas writes them
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     first, second, third = read_jobs(path)
+    assert (third.start, third.end) == (5, 7)
     assert third.overrides == ("a.b=1", "c=2")
     assert first.masks == (parse_mask(tmp_path / "a.png"),)
     assert second == Job.parse("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
@@ -168,6 +170,15 @@ def test_row_without_objects_fails_only_its_job(tmp_path):
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,\n")
     (job,) = read_jobs(tmp_path / "a.csv")
     assert (job.name, job.masks, job.source_line) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
+
+
+def test_row_without_objects_has_the_masks_beside_its_video(tmp_path):
+    save(tmp_path / "a.mask.png", 1)  # the default name of `aotlab mask a.mp4`
+    (tmp_path / "a.csv").write_text('video,box\na.mp4,\nb.mp4,"1,2,3,4"\n')
+    save(tmp_path / "b.png", 1)
+    first, second = read_jobs(tmp_path / "a.csv")
+    assert first.masks == (parse_mask(tmp_path / "a.mask.png"),)
+    assert second.masks == ()
 
 
 def test_video_without_masks_gets_an_empty_job(tmp_path):

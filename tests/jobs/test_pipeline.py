@@ -273,6 +273,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({}, None, "masks: expected masks by frame index, with at least one"),
     (MASK, None, "masks: expected masks by frame index, with at least one"),
     ({"0": MASK}, None, "masks: expected masks by frame index, with at least one"),
+    ({0: MASK * np.uint32(70000)}, None, "masks: object ids must be 0 to 65535, got 70000"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
     ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
     ({0: MASK * 0}, None, "frame 0: mask is empty"),

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -89,7 +90,9 @@ def test_full_disk_is_reported_and_the_file_removed(tmp_path):
     real, writer._container = writer._container, SimpleNamespace(mux=full)
     with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"):
         writer.write(draw_smooth(48, 64)[0])
-    writer.drop()
+    writer._container.mux = Mock(side_effect=av.FFmpegError(5, "Input/output error"))
+    with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(Input/output error"):
+        writer.close()
     real.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -165,6 +168,14 @@ def test_sound_of_a_range_begins_with_the_range(tmp_path, name, codec):
     assert find_clicks(out)[0] == pytest.approx([0.5], abs=0.05)
     with av.open(str(out)) as container:
         assert container.duration / 1e6 == pytest.approx(1.3, abs=0.1)
+
+
+def test_relative_path_with_a_colon_is_not_a_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = open_frames(film(tmp_path / "12:30.mp4").name)
+    out = copy_video(source, Path("9:41.mp4"))
+    assert open_frames(out).length == SECONDS * RATE
+    assert find_clicks(tmp_path / out)[0] == pytest.approx([1, 2], abs=0.05)
 
 
 @pytest.mark.parametrize("length", [4000, 60000])

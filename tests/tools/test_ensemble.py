@@ -1,10 +1,12 @@
 """Weighted voting over saved results."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from aotlab.engine.benchmark.voting import vote
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 
@@ -56,12 +58,24 @@ def test_only_the_sequence_with_other_frames_fails(folders, tmp_path, capsys, fo
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
 
 
+def test_earlier_masks_that_are_not_replaced_are_refused(folders, tmp_path, run_expecting_error):
+    line = [*folders, "--output", str(tmp_path / "out"), "--force"]
+    assert main(line) == main(line) == 0
+    for folder in folders:
+        shutil.rmtree(tmp_path / folder / "b")
+    words = "already contains b/00000.png, which this vote does not replace; choose another output"
+    assert words in run_expecting_error(main, *line)
+
+
 def test_masks_of_16_bits_keep_them(tmp_path):
     folders = [str(tmp_path / name) for name in ("first", "second")]
     for folder in folders:
         write_mask(f"{folder}/a/00000.png", np.ones((4, 6), np.uint8), max_id=300)
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert read_mask(tmp_path / "out" / "a" / "00000.png").dtype == np.uint16
+    write_mask(f"{folders[0]}/a/00000.png", np.full((4, 6), VOID, np.uint8))
+    assert main([*folders, "--output", str(tmp_path / "out"), "--force"]) == 0
+    assert not read_mask(tmp_path / "out" / "a" / "00000.png").any()
 
 
 @pytest.mark.parametrize(("args", "message"), [

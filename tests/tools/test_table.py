@@ -169,6 +169,7 @@ def test_missing_file_without_a_source_is_listed(small):
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "unknown name holder"),
     ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
+    ("vote: [B, B]", "vote: [B, AB]", "model AB votes on a vote, but only models with checkpoints can vote"),
     ("title:", "  title:", "not readable as YAML"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):
