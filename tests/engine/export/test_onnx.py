@@ -40,6 +40,7 @@ from tests.engine.small_model import (
     run_tracker,
     stripes,
 )
+from tests.marks import needs_posix
 
 VIDEO = (HEIGHT, WIDTH)
 NOBODY = 65534
@@ -166,9 +167,7 @@ def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, mo
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid"), reason="this system has no users that a folder can be closed to"
-)
+@needs_posix
 def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
     """Also after a failure, which leaves it empty."""
     with tempfile.TemporaryDirectory() as parent:
