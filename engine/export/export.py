@@ -24,8 +24,7 @@ from aotlab.engine.export.resize import resize_antialiased
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size
 from aotlab.utils.errors import require
-from aotlab.utils.files import make_folder, require_writable, sha256
-from aotlab.utils.locks import LOCK_SUFFIX, locked
+from aotlab.utils.files import sha256
 from aotlab.utils.versioned_files import FileKind, wrap
 
 if TYPE_CHECKING:
@@ -95,17 +94,14 @@ def export_model(
 
     Args:
         config: ``memory.frames`` bounds long-term memory.
-        folder: folder to create; its lock is next to it.
+        folder: folder to create, or an empty one.
         video: (height, width) of the frames in pixels, which decides the network's size.
         force: replace an earlier export in ``folder``.
         check: called with the complete export before it is moved to ``folder``; an error keeps it from being moved.
     """
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
-    folder = folder.resolve()
-    make_folder(require_writable(folder.parent))
-    lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
-    with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
+    with new_export_folder(folder.resolve(), force=force) as temporary:
         graphs = build_graphs(model, size, config.memory, fused=bool(options.calibration))
         if options.prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import read_json, temporary_name, writing
-from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.files import make_folder, read_json, remove, require_writable, temporary_name, writing
+from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 
 if TYPE_CHECKING:
     import onnx
@@ -22,51 +22,64 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """weights of all graphs, each stored once"""
+PARTS = {
+    WEIGHTS_FILE, "assign_identities.onnx", "decode.onnx", "encode.onnx", "memorize.onnx",
+    "prompt.onnx", "propagate.onnx", "reference.onnx", "relevance.onnx",
+}  # fmt: skip
+"""files that an export may have besides ``export.json``"""
 MIN_SHARED_BYTES = 1024
 """smaller constants stay in the graphs"""
 
 
 @contextmanager
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder; if the block succeeds, its files are moved to ``folder``, a resolved path.
+    """Lock ``folder``, a resolved path; yield a temporary folder, and move its files there if the block succeeds.
 
-    An empty ``folder`` is filled, because the current folder or a mounted one cannot be replaced. ``force``: replace an
-    earlier export, which is kept if the block fails. Raises InputError if the folder contains other files or cannot be
-    written.
+    A folder without an export is filled, because the current folder or a mounted one cannot be replaced, and its parent
+    may not be writable. ``force``: replace an earlier export, which is kept if the block fails, or parts of one that
+    was killed. Raises InputError if the folder contains other files or cannot be written.
     """
+    is_filled = require_writable(folder).is_dir() and not os.path.lexists(folder / DESCRIPTION_FILE)
+    parent = make_folder(folder if is_filled else folder.parent)
+    lock, temporary = parent / f".{folder.name}{LOCK_SUFFIX}", parent / temporary_name(folder)
     backup = folder.parent / f".{folder.name}.old.part"
-    _restore(folder, backup)
-    for parent in (folder.parent, folder):
-        remove_leftovers(parent, folder.name)
-    names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
-    if not _list_exported(folder).issuperset(names):
-        raise output_exists_error(folder, "files that are not of an export")
-    if names and not force:
-        raise output_exists_error(folder, "an export", forceable=True)
-    if names and (folder == Path.cwd() or folder.is_mount()):
-        raise InputError(
-            f"output {folder}: the current folder or a mounted one cannot be replaced; choose a new folder in it"
-        )
-    is_filled = folder.is_dir() and not names
-    temporary = (folder if is_filled else folder.parent) / temporary_name(folder)
-    try:
-        with writing(folder):
+    with locked(lock, 0, subject=folder), writing(folder):
+        _restore(folder, backup)
+        for place in (parent, folder):
+            remove_leftovers(place, folder.name)
+        names = {path.name for path in folder.glob("*")} - {lock.name}
+        if not names <= _list_exported(folder):
+            raise output_exists_error(folder, "files that are not of an export")
+        if names and not force:
+            raise output_exists_error(folder, "an export", forceable=True)
+        if DESCRIPTION_FILE in names and (folder == Path.cwd() or folder.is_mount()):
+            raise InputError(
+                f"output {folder}: the current folder or a mounted one cannot be replaced; choose a new folder in it"
+            )
+        try:
             temporary.mkdir()
             yield temporary
             if is_filled:
+                for name in names:
+                    remove(folder / name)
                 for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
                     os.replace(path, folder / path.name)
                 return
             if names:
                 os.replace(folder, backup)
             os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        _restore(folder, backup)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            _restore(folder, backup)
+            if is_filled and not os.path.lexists(folder / DESCRIPTION_FILE):
+                for name in PARTS:
+                    remove(folder / name)
 
 
-def _list_exported(folder: Path) -> set[str]:
-    """Return the names of an export's files; none if the folder holds no export."""
+def _list_exported(folder: Path) -> Set[str]:
+    """Return the names of an export's files, or of its parts; none if ``export.json`` is of something else."""
+    if not os.path.lexists(folder / DESCRIPTION_FILE):
+        return PARTS
     try:
         return {DESCRIPTION_FILE, *read_json(folder / DESCRIPTION_FILE)["sha256"]}
     except (OSError, ValueError, LookupError, TypeError):
@@ -75,11 +88,10 @@ def _list_exported(folder: Path) -> set[str]:
 
 def _restore(folder: Path, backup: Path) -> None:
     """Rename the backup of an export back if the export is missing, else remove it."""
-    with writing(folder):
-        if os.path.lexists(folder):
-            shutil.rmtree(backup, ignore_errors=True)
-        elif os.path.lexists(backup):
-            os.replace(backup, folder)
+    if os.path.lexists(folder):
+        shutil.rmtree(backup, ignore_errors=True)
+    elif os.path.lexists(backup):
+        os.replace(backup, folder)
 
 
 class SharedWeights:

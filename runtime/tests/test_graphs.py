@@ -24,6 +24,7 @@ from aotlab.engine.export.graphs import build_graphs, build_prompt_graph
 from aotlab.utils.versioned_files import unwrap, wrap
 from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 from tests.marks import slow
+from tests.processes import run_python
 
 SOURCE = Path(aotlab_runtime.__file__).parent
 README, EXAMPLE = ROOT / "runtime/README.md", ROOT / "runtime/examples/track.py"
@@ -214,9 +215,32 @@ def test_readme_lists_public_names():
     assert rows == {name: find_summary(name) for name in members | {*aotlab_runtime.__all__}}
 
 
+def test_equations_of_graphs_are_indented():
+    for name in (*GRAPHS, "prompt"):
+        text = inspect.getdoc(getattr(aotlab_runtime.Graphs, name))
+        assert len(re.findall("::\n\n {4}", text)) == len(re.findall("::$", text, re.MULTILINE)), name
+
+
 def test_version_is_that_of_the_package():
     text = (SOURCE.parents[1] / "pyproject.toml").read_text("utf-8")
     assert f'version = "{aotlab_runtime.__version__}"' in text
+
+
+@pytest.mark.slow
+def test_standalone_command_of_readme_needs_only_pytest(tmp_path):
+    for name in ("hypothesis", "torch", "aotlab"):
+        (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError")
+    words = re.search(r"`pytest (.*test_standalone.py)`", README.read_text("utf-8"))[1].split()
+    plugins = [
+        "-p",
+        "no:hypothesispytest",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        f"pythonpath={tmp_path} runtime/src",
+    ]
+    result = run_python("-m", "pytest", *words, *plugins)
+    assert result.returncode == 0, result.stdout
 
 
 def test_readme_lists_missing_names(exported):

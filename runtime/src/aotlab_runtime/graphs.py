@@ -107,12 +107,14 @@ class Graphs:
         return long, {name: x for name, x in memory.items() if name not in long}
 
     def decode(self, propagated: Tensors, features: Tensors) -> Tensors:
-        """Return ``logits`` 1×(1+M)×H'/4×W'/4, background first (section 4.1), by a feature pyramid::
+        """Return ``logits`` by a feature pyramid::
 
-        x = relu(groupnorm(conv(concatenate(embeddings_0, embeddings_1, …))))
-        for f in (features_f16, features_f8, features_f4):
-            x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
-        logits = conv(x)
+            x = relu(groupnorm(conv(concatenate(embeddings_0, embeddings_1, …))))
+            for f in (features_f16, features_f8, features_f4):
+                x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
+            logits = conv(x)
+
+        They are 1×(1+M)×H'/4×W'/4, background first (section 4.1).
         """
         return self.run("decode", features | propagated)
 

@@ -55,3 +55,14 @@ def test_export_killed_while_replacing_keeps_the_earlier_one(tmp_path, calls):
     assert completes_in_subprocess(export_empty, folder, True)
     assert (folder / "export.json").read_bytes() != before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_folder_of_an_export_killed_while_filling_is_filled_again(tmp_path, calls):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    assert not completes_in_subprocess(export_until, "os.replace", folder, calls)
+    assert not (folder / "export.json").exists()
+    assert completes_in_subprocess(export_empty, folder, True)
+    read_description(folder)  # complete
+    assert not list(folder.glob(".*"))

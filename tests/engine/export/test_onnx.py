@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
-from aotlab.engine.export.files import WEIGHTS_FILE, SharedWeights
+from aotlab.engine.export.files import PARTS, WEIGHTS_FILE, SharedWeights
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
@@ -39,8 +40,10 @@ from tests.engine.small_model import (
     run_tracker,
     stripes,
 )
+from tests.marks import needs_posix
 
 VIDEO = (HEIGHT, WIDTH)
+NOBODY = 65534
 
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (70, 65), (33, 200)])
@@ -148,19 +151,46 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
 def test_current_or_mounted_folder_is_filled_if_empty(empty_graphs, tmp_path, monkeypatch, kind):
     folder = tmp_path / "export"
     (folder / ".export.00000000.part").mkdir(parents=True)  # left by a killed export
+    (folder / "relevance.onnx").touch()
     if kind == "current":
         monkeypatch.chdir(folder)
     else:
         monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
     model, config = build("aott")
     output = Path() if kind == "current" else folder
-    export_model(model, config, output, video=VIDEO)
-    assert not list(folder.glob(".*"))
+    export_model(model, config, output, video=VIDEO, force=True)
+    assert not [*folder.glob(".*"), *folder.glob("relevance.onnx")]
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     with pytest.raises(InputError, match="the current folder or a mounted one cannot be replaced"):
         export_model(model, config, output, video=VIDEO, force=True)
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
+
+
+@needs_posix
+def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
+    """Also after a failure, which leaves it empty."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder, (model, config), is_root = Path(parent, "export"), build("aott"), os.geteuid() == 0
+        folder.mkdir()
+        if is_root:
+            os.chown(folder, NOBODY, -1)
+        os.chmod(parent, 0o555)
+        if is_root:
+            os.seteuid(NOBODY)
+        try:
+            with monkeypatch.context() as patch:
+                calls = iter([os.replace, Mock(side_effect=KeyboardInterrupt)])
+                patch.setattr(os, "replace", lambda source, target: next(calls)(source, target))
+                with pytest.raises(KeyboardInterrupt):
+                    export_model(model, config, folder, video=VIDEO)
+            assert list(folder.iterdir()) == []
+            export_model(model, config, folder, video=VIDEO)
+            assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
+        finally:
+            if is_root:
+                os.seteuid(0)
+            os.chmod(parent, 0o755)
 
 
 def test_version_and_graphs_agree_with_the_ports():
@@ -170,6 +200,7 @@ def test_version_and_graphs_agree_with_the_ports():
     model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
     names = {*graphs.build_graphs(model, VIDEO, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
+    assert {f"{name}.onnx" for name in names} | {WEIGHTS_FILE} == PARTS
     assert names == {name for name in vars(aotlab_runtime.Graphs) if name[0] != "_"} - {"run"}
 
 
