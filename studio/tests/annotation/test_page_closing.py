@@ -162,12 +162,16 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
     wire = Wire(new_page)
     wire.send = lambda server, text: None
     new_page.stroke((40, 10), (40, 30))
-    new_page.tab.evaluate("""() => {
-        Object.defineProperty(document, 'hidden', { value: true });
+    new_page.tab.focus("#note")
+    change = """(hidden) => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
-    }""")
+    }"""
+    new_page.tab.evaluate(change, True)
     new_page.wait_until(lambda: len(session.document.log.steps) == 1)
     assert session.document.snapshot.labels(0)[20, 40] == 1
+    new_page.tab.evaluate(change, False)
+    assert new_page.tab.evaluate("document.activeElement.id") == "note"
 
 
 @pytest.mark.slow
@@ -234,6 +238,9 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     ids = [message["id"] for messages, *_ in parts for message in messages]
     assert ids == sorted(ids)
     assert len(ids) == 4
+    new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
+    repeated = [message["id"] for message in new_page.tab.evaluate("parts")[2][0]]
+    assert not set(repeated) & {message["id"] for message in parts[0][0]}  # those are on their way
 
 
 @pytest.mark.parametrize("action", ["delete", *slow("merge")])
