@@ -208,6 +208,20 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
 
 
 @pytest.mark.slow
+def test_stroke_at_its_limit_of_points_goes_on(new_page, session):
+    wire = Wire(new_page)
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.tab.mouse.down()
+    for _ in range(7):
+        new_page.tab.evaluate(MOVE, new_page.at(10, 10))
+    new_page.tab.mouse.move(*new_page.at(10, 40))
+    new_page.tab.mouse.up()
+    new_page.wait_until(lambda: len(session.document.log.steps) == 2)
+    assert [len(message["points"]) for message in wire.list_sent("paint")][0] == 19000
+    assert (session.document.snapshot.labels(0)[20:40, 10] == 1).all()
+
+
+@pytest.mark.slow
 def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "paint")
