@@ -217,7 +217,7 @@ def test_stroke_at_its_limit_of_points_goes_on(new_page, session):
     new_page.tab.mouse.move(*new_page.at(10, 40))
     new_page.tab.mouse.up()
     new_page.wait_until(lambda: len(session.document.log.steps) == 2)
-    assert [len(message["points"]) for message in wire.list_sent("paint")][0] == 19000
+    assert len(wire.list_sent("paint")[0]["points"]) == 19000
     assert (session.document.snapshot.labels(0)[20:40, 10] == 1).all()
 
 

@@ -109,17 +109,11 @@ export class EditQueue {
     const count = countCertain(messages);
     const post = async (/** @type {{id: number}[]} */ part, /** @type {boolean} */ keepalive) => {
       const address = `edits?project=${this.app.project}`;
-      const ids = keepalive ? part.map(({ id }) => id) : [];
-      for (const id of ids) this.posted.add(id);
-      try {
-        if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
-      } catch (error) {
-        for (const id of ids) this.posted.delete(id);
-        throw error;
-      }
+      for (const { id } of keepalive ? part : []) this.posted.add(id);
+      if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };
     // one after the other, as the server stores them in the order in which they arrive
-    await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => {});
+    await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => this.posted.clear());
   }
 
   /** Return the messages of `sendOnClose`. @param {boolean} userMayStay */
