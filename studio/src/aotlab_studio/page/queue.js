@@ -104,16 +104,16 @@ export class EditQueue {
   }
 
   /** Send the unanswered edits that depend on no prompt; if the user may stay, only those before an undo. */
-  async sendOnClose(/** @type {boolean} */ userMayStay) {
-    const messages = this.listUnanswered(userMayStay);
-    const count = countCertain(messages);
+  sendOnClose(/** @type {boolean} */ userMayStay) {
+    const edits = this.listUnanswered(userMayStay);
+    const count = countCertain(edits);
     const post = async (/** @type {{id: number}[]} */ part, /** @type {boolean} */ keepalive) => {
       const address = `edits?project=${this.app.project}`;
       for (const { id } of keepalive ? part : []) this.posted.add(id);
       if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };
     // one after the other, as the server stores them in the order in which they arrive
-    await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => this.posted.clear());
+    post(edits.slice(0, count), true).then(() => post(edits.slice(count), false)).catch(() => this.posted.clear());
   }
 
   /** Return the messages of `sendOnClose`. @param {boolean} userMayStay */
