@@ -169,6 +169,7 @@ def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
         (answer,) = post_as(served_list, "Bob", "/clip/b/edits", [message]).json()
         assert "error" not in answer
     assert batch.list_clips()[0].holder.startswith("Ann on ")
+    assert not batch.list_clips("Ann")[0].holder
     connection.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
     assert served_list.get("/clip/b/", **bob).status_code == 200

@@ -162,12 +162,16 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
     wire = Wire(new_page)
     wire.send = lambda server, text: None
     new_page.stroke((40, 10), (40, 30))
-    new_page.tab.evaluate("""() => {
-        Object.defineProperty(document, 'hidden', { value: true });
+    new_page.tab.focus("#note")
+    change = """(hidden) => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
-    }""")
+    }"""
+    new_page.tab.evaluate(change, True)
     new_page.wait_until(lambda: len(session.document.log.steps) == 1)
     assert session.document.snapshot.labels(0)[20, 40] == 1
+    new_page.tab.evaluate(change, False)
+    assert new_page.tab.evaluate("document.activeElement.id") == "note"
 
 
 @pytest.mark.slow
@@ -204,6 +208,20 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
 
 
 @pytest.mark.slow
+def test_stroke_at_its_limit_of_points_goes_on(new_page, session):
+    wire = Wire(new_page)
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.tab.mouse.down()
+    for _ in range(7):
+        new_page.tab.evaluate(MOVE, new_page.at(10, 10))
+    new_page.tab.mouse.move(*new_page.at(10, 40))
+    new_page.tab.mouse.up()
+    new_page.wait_until(lambda: len(session.document.log.steps) == 2)
+    assert len(wire.list_sent("paint")[0]["points"]) == 19000
+    assert (session.document.snapshot.labels(0)[20:40, 10] == 1).all()
+
+
+@pytest.mark.slow
 def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "paint")
@@ -234,6 +252,9 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     ids = [message["id"] for messages, *_ in parts for message in messages]
     assert ids == sorted(ids)
     assert len(ids) == 4
+    new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
+    repeated = [message["id"] for message in new_page.tab.evaluate("parts")[2][0]]
+    assert not set(repeated) & {message["id"] for message in parts[0][0]}  # those are on their way
 
 
 @pytest.mark.parametrize("action", ["delete", *slow("merge")])

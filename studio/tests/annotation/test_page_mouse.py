@@ -249,6 +249,15 @@ def test_box_away_from_the_object_makes_a_new_one(page):
     page.wait_selected("object 1")
 
 
+@pytest.mark.slow
+def test_narrow_box_is_no_click(new_page):
+    wire = Wire(new_page)
+    new_page.key("x")
+    new_page.drag((2, 2), (18, 2))
+    new_page.wait_until(lambda: wire.list_sent("suggest"))
+    assert wire.list_sent("suggest")[0]["box"] == pytest.approx([2, 2, 16, 1], abs=0.6)
+
+
 def test_box_around_the_object_replaces_its_mask(page):
     page.drag((6, 8), (13, 8))
     page.key("x")

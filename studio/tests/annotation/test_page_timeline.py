@@ -220,6 +220,11 @@ def test_page_keys_move_the_focused_timeline(idle_page):
     idle_page.wait_frame(10)
     idle_page.key("PageDown")
     idle_page.wait_frame(0)
+    idle_page.key("b")
+    for _ in range(2):  # the first one begins a stroke on the frame, the second one ends it
+        idle_page.key("Enter")
+    idle_page.settle()
+    assert not idle_page.tab.evaluate("document.querySelector('#objects li')")
     assert idle_page.place() == before
 
 

@@ -4,7 +4,7 @@ import { connectUser, fetchClips, findNext, StatusButton, STATUSES } from './cli
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, formatCount } from './dom.js';
 import { onSubmit, RowList } from './fields.js';
-import { CANCELED, sendOrAsk, showError, showMessage } from './messages.js';
+import { CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
 import { loadSettings } from './settings.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -13,7 +13,6 @@ const INTERVAL = 5000; // milliseconds between two refreshes
 
 let clips = /** @type {Clip[]} */ ([]);
 let hasFailed = false; // whether the list could not be read
-let isExporting = false;
 /** @type {RowList<Clip>} */
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
@@ -42,8 +41,8 @@ async function fetchList() {
     hasFailed = false;
     showClips();
   } catch (error) {
+    if (!hasFailed) showError(error);
     hasFailed = true;
-    showError(error);
   }
 }
 
@@ -78,8 +77,7 @@ function createRow({ name }) {
       if ('error' in result) throw toError(result);
       return result;
     };
-    const answer = requireName() ? await sendOrAsk(store) : { error: CANCELED };
-    if (!answer.error) showMessage('');
+    const answer = requireName() ? await clearErrorAfter(sendOrAsk(store)) : { error: CANCELED };
     await fetchTask.run();
     return answer;
   });
@@ -108,10 +106,10 @@ async function trackAll() {
 async function exportClips() {
   const formats = [...new FormData(element('export-form')).keys()];
   showMessage(formats.length ? 'Exporting…' : 'Choose a format first.', !formats.length);
-  if (!formats.length || isExporting) return;
-  isExporting = true;
+  if (!formats.length) return;
+  element('export-clips').disabled = true;
   const result = await post('export', formats).catch(showError);
-  isExporting = false;
+  element('export-clips').disabled = false;
   if (result.error) return;
   const { names, problems, left_out: leftOut } = result;
   const sentences = [`${formatCount(names.length, 'clip')} exported.`, ...problems];

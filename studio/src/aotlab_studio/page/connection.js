@@ -43,8 +43,9 @@ export class Connection {
     socket.onopen = () => {
       this.socket = socket;
       this.reconnectDelay = 0;
+      const unanswered = [...this.pendingCalls.values()]; // before the page sends new calls
       this.app.showConnection(true);
-      for (const { text } of this.pendingCalls.values()) socket.send(text);
+      for (const { text } of unanswered) socket.send(text);
     };
     socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
     socket.onclose = () => {

@@ -64,8 +64,12 @@ export class App {
       if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
+    let typingField = /** @type {Element | null} */ (null); // loses the focus while the page is hidden
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
-      if (document.hidden) this.saveBeforeClose(true);
+      if (document.hidden) {
+        typingField = document.activeElement;
+        this.saveBeforeClose(true);
+      } else if (typingField instanceof HTMLInputElement) typingField.focus();
     });
     this.connection = new Connection(this);
   }

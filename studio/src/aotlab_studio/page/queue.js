@@ -39,6 +39,7 @@ export class EditQueue {
     /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
+    this.posted = /** @type {Set<number>} */ (new Set()); // ids of messages that arrive even if the page ends
     this.requestCount = 1; // number of pending answers; the first one describes the session
   }
 
@@ -103,15 +104,16 @@ export class EditQueue {
   }
 
   /** Send the unanswered edits that depend on no prompt; if the user may stay, only those before an undo. */
-  async sendOnClose(/** @type {boolean} */ userMayStay) {
-    const messages = this.listUnanswered(userMayStay);
-    const count = countCertain(messages);
-    const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
+  sendOnClose(/** @type {boolean} */ userMayStay) {
+    const edits = this.listUnanswered(userMayStay);
+    const count = countCertain(edits);
+    const post = async (/** @type {{id: number}[]} */ part, /** @type {boolean} */ keepalive) => {
       const address = `edits?project=${this.app.project}`;
+      for (const { id } of keepalive ? part : []) this.posted.add(id);
       if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };
     // one after the other, as the server stores them in the order in which they arrive
-    await post(messages.slice(0, count), true).then(() => post(messages.slice(count), false)).catch(() => {});
+    post(edits.slice(0, count), true).then(() => post(edits.slice(count), false)).catch(() => this.posted.clear());
   }
 
   /** Return the messages of `sendOnClose`. @param {boolean} userMayStay */
@@ -129,6 +131,8 @@ export class EditQueue {
         messages.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
       }
     }
-    return messages;
+    // edits of existing objects that are on their way arrive; later ones need those that create or remove objects
+    return messages.filter(({ id, do: action, object_id: objectId }) => (
+      !this.posted.has(id) || !objectId || ['delete_object', 'merge_objects'].includes(action)));
   }
 }

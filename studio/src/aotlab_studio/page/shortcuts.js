@@ -112,6 +112,7 @@ function isShortcut(/** @type {KeyboardEvent} */ event) {
     if (key === 'Enter' && target.matches('input')) focusView();
     return false;
   }
+  if (target.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
   if (target.matches('button, input, a') && [' ', 'Enter'].includes(key)) return false;
   return !(target.matches('input') && isDelete);
 }

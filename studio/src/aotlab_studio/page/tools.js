@@ -224,6 +224,10 @@ export class Toolbox {
     const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
     else if (distance >= FREE_LINE.minDistance && points.length < FREE_LINE.maxPoints) points.push(point);
+    if (points.length >= FREE_LINE.maxPoints && tool.usesBrush) { // the stroke goes on as a new one
+      this.send();
+      this.points = [point];
+    }
     this.show();
   }
 
@@ -259,8 +263,8 @@ export class Toolbox {
   /** Request a mask of the drawn box; a small one is a click. @param {boolean} isDoubleClick */
   async sendBox(isDoubleClick) {
     const [first, last = first] = this.points;
-    const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-    if (Math.min(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
+    const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
+    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
       await this.click(first, isDoubleClick);
     } else if (this.pressed.erase) {
       this.dropPoints();

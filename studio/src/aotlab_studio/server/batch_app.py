@@ -60,7 +60,7 @@ def build_batch_app(batch: Batch) -> Starlette:
     return Starlette(
         routes=[
             *app.make_page_routes("batch.html"),
-            Route("/clips", lambda _: app.respond_json(batch.list_clips())),
+            Route("/clips", lambda request: app.respond_json(batch.list_clips(app.read_person(request)))),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_all, methods=["POST"]),
             Route("/thumbnail/{name}", get_thumbnail),

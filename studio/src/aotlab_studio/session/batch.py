@@ -74,14 +74,14 @@ class Batch:
         self._clips: dict[str, BatchClip] = {}
         """clips of the last list by name; unchanged ones are not read again"""
 
-    def list_clips(self) -> list[Clip]:
-        """Return all clips, the most urgent first."""
+    def list_clips(self, person: str = "") -> list[Clip]:
+        """Return all clips, the most urgent first; those that ``person`` has open here have no holder."""
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
             clips[clip.name] = previous if previous.file_stats == clip.file_stats else clip
         self._clips = clips
-        rows = [self._describe(clip) for clip in clips.values() if not clip.is_untouched]
+        rows = [self._describe(clip, person) for clip in clips.values() if not clip.is_untouched]
 
         # failed ones first, then those with the longest loss, then those with the most checks
         rows.sort(key=lambda row: len(row.sentences), reverse=True)
@@ -225,7 +225,7 @@ class Batch:
 
     # Description
 
-    def _describe(self, clip: BatchClip) -> Clip:
+    def _describe(self, clip: BatchClip, person: str) -> Clip:
         name, opened = clip.name, self._open.get(clip.name)
         try:
             row = clip.row if opened is None else describe_document(name, opened.session.document)
@@ -235,6 +235,8 @@ class Batch:
             row, error = Clip(name, clip.job.frames, objects=0), str(problem)
         lock = opened.session.document.database.folder_lock if opened is not None else None
         owner = lock.owner if lock is not None else read_owner(clip.project)
+        if lock is not None and person and lock.owner.person == person:
+            owner = None  # it is free for this person
         holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
