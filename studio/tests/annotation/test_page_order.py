@@ -377,8 +377,7 @@ def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
 @pytest.mark.parametrize("later", ["n", *slow("Control+z", "t", "q")])
 @pytest.mark.slow
 def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
-    draw(session, 0, 1)
-    editing.add_object(session.document)
+    draw(session, 0, 1, 2)
     editing.change_object(session.document, 1, locked=True)
     wire = Wire(new_page, "paint")
     new_page.wait_objects(2)
