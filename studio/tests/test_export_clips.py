@@ -277,7 +277,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
 
 
-def test_export_that_cannot_move_a_file_is_finished_by_the_next_one(batch, capsys, monkeypatch):
+def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeypatch):
     correct(batch)
     files = {*(batch / "a").rglob("*")}
 

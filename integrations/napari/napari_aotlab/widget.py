@@ -66,7 +66,7 @@ class TrackWidget(Container):
         kept = np.where(np.isin(labels.data[self.frame], list(prompts)), 0, labels.data[self.frame])
         labels.data[self.frame] = np.where(found > 0, found, kept)
         labels.refresh()
-        self._add_given(labels)
+        self._mark_user_frame(labels)
 
     def track(self) -> None:
         """Track the objects of this frame to the end, and backward if chosen, in a thread."""
@@ -77,7 +77,7 @@ class TrackWidget(Container):
         if not np.any(labels.data[self.frame]):
             show_warning("This frame has no objects; draw them, or segment clicks and boxes.")
             return
-        given_frames = self._add_given(labels)
+        given_frames = self._mark_user_frame(labels)
         ranges = [range(self.frame, len(labels.data))]
         if self.backward.value:
             ranges.append(range(self.frame, -1, -1))
@@ -97,10 +97,10 @@ class TrackWidget(Container):
 
     def _watch(self, labels: Labels | None) -> None:
         if labels is not None:
-            labels.events.paint.connect(lambda event: self._add_given(event.source))
+            labels.events.paint.connect(lambda event: self._mark_user_frame(event.source))
 
-    def _add_given(self, labels: Labels) -> set[int]:
-        """Add this frame to those whose labels the user gave; return them."""
+    def _mark_user_frame(self, labels: Labels) -> set[int]:
+        """Add this frame to those labeled by the user, and return all of them."""
         given_frames: set[int] = labels.metadata.setdefault(GIVEN_FRAMES, set())
         given_frames.add(self.frame)
         return given_frames

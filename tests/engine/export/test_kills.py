@@ -58,7 +58,7 @@ def test_export_killed_while_replacing_keeps_the_earlier_one(tmp_path, calls):
 
 
 @pytest.mark.parametrize("calls", [1, 3])
-def test_folder_of_an_export_killed_while_filling_is_filled_again(tmp_path, calls):
+def test_folder_of_a_killed_export_is_filled_again(tmp_path, calls):
     folder = tmp_path / "export"
     folder.mkdir()
     assert not completes_in_subprocess(export_until, "os.replace", folder, calls)
