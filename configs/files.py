@@ -9,11 +9,11 @@ from pathlib import Path
 from aotlab.utils.errors import InputError, suggest
 
 ROOT = Path(__file__).resolve().parents[1]
-"""root of the checkout or the installed package; holds configs/ and pretrain_models/"""
+"""Root of the checkout or the installed package; holds configs/ and pretrain_models/."""
 BUNDLED = "bundled"
-"""value of a setting that selects the weights in the package"""
+"""Value of a setting that selects the weights in the package."""
 BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
-"""checkpoint in the package"""
+"""Checkpoint in the package."""
 PRESETS = ROOT / "configs" / "presets"
 RECIPES = ROOT / "configs" / "recipes"
 

@@ -31,7 +31,7 @@ SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     float: ((float, int), "a number"),
     str: ((str, int), "text"),
 }
-"""YAML types accepted for each type of setting, and its description in messages"""
+"""YAML types accepted for each type of setting, and its description in messages."""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:

@@ -11,12 +11,12 @@ from aotlab.configs.schema import BOUNDED_POLICIES, Config, MemoryConfig
 from aotlab.utils.errors import require, require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
-"""``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
+"""``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames."""
 BOUNDED_MEMORY = {
     "every_nth": {"policy": "restricted"},
     "first_frame": {"policy": "bounded_fifo", "newest": 0},
 }
-"""bounded replacements of unbounded policies; masks are the same for up to ``memory.frames`` stored frames"""
+"""Bounded replacements of unbounded policies; masks are the same for up to ``memory.frames`` stored frames."""
 
 
 def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:

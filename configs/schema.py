@@ -28,9 +28,9 @@ from aotlab.utils.numbers import Range
 
 STRIDES = (16, 8, 4)
 Dim = Annotated[int, Range(16, 2**16, multiple=16)]
-"""width of embeddings"""
+"""Width of embeddings."""
 PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
-"""settings of methods with several stages"""
+"""Settings of methods with several stages."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Method:
     """Settings and defaults of a method; `networks/build.py:MODEL_CLASSES` has its class."""
 
     settings: tuple[str, ...]
-    """settings of `StageConfig` that only some methods have"""
+    """Settings of `StageConfig` that only some methods have."""
     strides: tuple[int, ...] | None = (16,)
-    """strides of its stages in pixels, coarse to fine; None if any"""
+    """Strides of its stages in pixels, coarse to fine; None if any."""
     refines: bool = False
-    """whether its last stage has no blocks and only refines the output of the previous one"""
+    """Whether its last stage has no blocks and only refines the output of the previous one."""
     window_optional: bool = False
-    """whether ``window: 0`` may turn short-term attention off"""
+    """Whether ``window: 0`` may turn short-term attention off."""
     scalable: bool = False
-    """whether ``model.depth`` may select fewer blocks than were trained"""
+    """Whether ``model.depth`` may select fewer blocks than were trained."""
     max_short_term_frames: int | None = None
-    """upper limit of ``memory.short_term_frames``; None if unlimited"""
+    """Upper limit of ``memory.short_term_frames``; None if unlimited."""
     augmentation: str = "aot"
-    """training augmentation in its authors' code, one of `AUGMENTATIONS`"""
+    """Training augmentation in its authors' code, one of `AUGMENTATIONS`."""
 
 
 METHODS = {
@@ -68,7 +68,7 @@ METHODS = {
 }
 ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
-"""memory policies that keep at most `memory.frames` frames"""
+"""Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
 
@@ -80,35 +80,35 @@ class StageConfig:
     """
 
     stride: Annotated[int, STRIDES] = 16
-    """pixels per token"""
+    """Pixels per token."""
     depth: Annotated[int, Range(0, 1000)] = 1
-    """number of blocks; only the last stage may have 0, and then refines the output of the previous one"""
+    """Number of blocks; only the last stage may have 0, and then refines the output of the previous one."""
     shared: bool = False
-    """apply one block `depth` times, each time with its own memory, and decode only the last output"""
+    """Apply one block `depth` times, each time with its own memory, and decode only the last output."""
     heads: Width = 8
-    """attention heads"""
+    """Attention heads."""
     window: Annotated[int, Range(0, 1001)] = 15
-    """side of the short-term attention window in tokens, odd; 0 turns short-term attention off (an ablation of AOT)"""
+    """Side of the short-term attention window in tokens, odd; 0 turns short-term attention off (an ablation of AOT)."""
     feedforward: Annotated[int, Range(32, 2**20, multiple=32)] = 1024
-    """hidden width of the feed-forward layers"""
+    """Hidden width of the feed-forward layers."""
     drop_path: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.1
-    """probability that training drops a residual branch, per sample"""
+    """Probability that training drops a residual branch, per sample."""
     dim: Dim | None = None
-    """width of the embeddings, or of each of two branches; null means model.dim"""
+    """Width of the embeddings, or of each of two branches; null means model.dim."""
     self_heads: Width | None = None
-    """heads of self-attention; null means heads"""
+    """Heads of self-attention; null means heads."""
     self_stride: Width = 1
-    """self-attention reads every n-th token, in row order"""
+    """Self-attention reads every n-th token, in row order."""
     memory_stride: Width = 1
-    """long-term memory keeps every n-th token along both axes"""
+    """Long-term memory keeps every n-th token along both axes."""
     identity_stride: Annotated[int, STRIDES] | None = None
-    """pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride"""
+    """Pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride."""
     temporal_slots: Annotated[int, Range(0, 2**16)] = 0
-    """positions of the temporal embedding of long-term memory (RMem has 4); 0 means none"""
+    """Positions of the temporal embedding of long-term memory (RMem has 4); 0 means none."""
     sine_position: bool = True
-    """add a sine position embedding in self-attention"""
+    """Add a sine position embedding in self-attention."""
     relative_position: bool = True
-    """add relative positions in short-term attention"""
+    """Add relative positions in short-term attention."""
 
 
 @dataclass(frozen=True)
@@ -116,23 +116,23 @@ class ModelConfig:
     """The network."""
 
     method: Annotated[str, METHODS] = "aot"
-    """method of a paper"""
+    """Method of a paper."""
     encoder: Annotated[str, ENCODERS] = "mobilenet_v2"
-    """image encoder"""
+    """Image encoder."""
     dim: Dim = 256
-    """width of the propagated embeddings"""
+    """Width of the propagated embeddings."""
     max_objects: Annotated[int, Range(1, 254)] = 10
-    """identities in the bank, which is the number of objects in a group"""
+    """Identities in the bank, which is the number of objects in a group."""
     ignore_plane: bool = False
-    """give the identity bank one more channel, for pixels to ignore in training (label 255)"""
+    """Give the identity bank one more channel, for pixels to ignore in training (label 255)."""
     align_corners: bool = True
-    """round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k"""
+    """Round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k."""
     depth: int | None = None
-    """blocks to use, from 1 to the trained depth (aost); null means all"""
+    """Blocks to use, from 1 to the trained depth (aost); null means all."""
     prompt_blocks: Annotated[int, Range(0, 1000)] = 0
-    """blocks of the prompt network, which makes masks from clicks, boxes and rough masks; 0 means no prompt network"""
+    """Blocks of the prompt network, which makes masks from clicks, boxes and rough masks; 0 means no prompt network."""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
-    """stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one"""
+    """Stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one."""
 
     @property
     def bank_channels(self) -> int:
@@ -216,35 +216,35 @@ class MemoryConfig:
     """Memory of tracking and training."""
 
     policy: Annotated[str, POLICIES] = "first_frame"
-    """frames that long-term memory keeps; first_frame: only reference frames; every_nth: also every n-th frame,
+    """Frames that long-term memory keeps; first_frame: only reference frames; every_nth: also every n-th frame,
     without a limit; the others keep at most `frames`, bounded_fifo the newest, restricted (RMem) the most relevant and
-    least often scored, relevance_redundancy (ERMU) the most relevant and least redundant"""
+    least often scored, relevance_redundancy (ERMU) the most relevant and least redundant."""
     every: Count = 5
-    """interval in frames between tracked frames stored in long-term memory (unused by first_frame)"""
+    """Interval in frames between tracked frames stored in long-term memory (unused by first_frame)."""
     every_in_training: Count = 2
-    """interval in training clips, where all bounded policies act as bounded_fifo"""
+    """Interval in training clips, where all bounded policies act as bounded_fifo."""
     frames: Count = 9
-    """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
-    relevance_redundancy)"""
+    """Largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
+    relevance_redundancy)."""
     newest: CountOrZero | None = None
-    """largest number of tracked frames in long-term memory; null means up to `frames` (bounded_fifo). Overriding
-    `policy` or `frames` resets it"""
+    """Largest number of tracked frames in long-term memory; null means up to `frames` (bounded_fifo). Overriding
+    `policy` or `frames` resets it."""
     insertions: Count | None = None
-    """number of frames to store of a video, if its number of frames is known; `every` is still the smallest interval;
-    null means no limit"""
+    """Number of frames to store of a video, if its number of frames is known; `every` is still the smallest interval;
+    null means no limit."""
     score_early: bool = False
-    """update scores while the bank still has room, as the published DeAOT models do (restricted,
-    relevance_redundancy)"""
+    """Update scores while the bank still has room, as the published DeAOT models do (restricted,
+    relevance_redundancy)."""
     relevance_weight: Finite = 4.0
-    """weight of relevance relative to redundancy (relevance_redundancy)"""
+    """Weight of relevance relative to redundancy (relevance_redundancy)."""
     redundancy_slope: Finite = 10.0
-    """slope of the redundancy sigmoid (relevance_redundancy)"""
+    """Slope of the redundancy sigmoid (relevance_redundancy)."""
     redundancy_threshold: Finite = 0.4
-    """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
+    """Redundancy at which the sigmoid is 0.5 (relevance_redundancy)."""
     short_term_skip: Annotated[int, Range(1, 1000)] = 1
-    """steps from the current frame back to the newest frame in short-term memory"""
+    """Steps from the current frame back to the newest frame in short-term memory."""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
-    """number of consecutive frames in short-term memory"""
+    """Number of consecutive frames in short-term memory."""
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:
@@ -263,15 +263,15 @@ class InputConfig:
     """
 
     max_long_edge: Edge | None = 1040
-    """upper limit of the longer side in pixels, before it is rounded to the model's grid"""
+    """Upper limit of the longer side in pixels, before it is rounded to the model's grid."""
     max_short_edge: Edge | None = None
-    """upper limit of the shorter side in pixels"""
+    """Upper limit of the shorter side in pixels."""
     scale: Annotated[float, Range(0, 16, exclusive_low=True)] = 1.0
-    """factor on both sides after the limits"""
+    """Factor on both sides after the limits."""
     min_short_edge: Edge | None = None
-    """length of the shorter side in pixels below which frames are scaled up"""
+    """Length of the shorter side in pixels below which frames are scaled up."""
     min_object: Edge | None = None
-    """side in pixels of the smallest object (√area on the first mask) below which frames are scaled up"""
+    """Side in pixels of the smallest object (√area on the first mask) below which frames are scaled up."""
 
 
 @dataclass(frozen=True)
@@ -279,9 +279,9 @@ class RulesConfig:
     """Corrections of predictions that prevent identity switches in tracking; they need no training."""
 
     ownership: bool = False
-    """assign a component that splits off an object to a lost object nearby"""
+    """Assign a component that splits off an object to a lost object nearby."""
     cuts: bool = False
-    """detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory"""
+    """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
 
 
 @dataclass(frozen=True)
@@ -289,9 +289,9 @@ class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
     precision: Precision = "float32"
-    """auto means bfloat16 if the processor supports it, else float32"""
+    """Auto means bfloat16 if the processor supports it, else float32."""
     compile: bool = False
-    """compile encoder, blocks and decoder with torch.compile, for many frames of one size on CUDA"""
+    """Compile encoder, blocks and decoder with torch.compile, for many frames of one size on CUDA."""
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,9 @@ class Config:
     """All settings of a model, its tracking and its training."""
 
     name: Annotated[str, require_file_name] = "aott"
-    """name of the configuration, part of file names"""
+    """Name of the configuration, part of file names."""
     confidence_temperature: Positive = 1.0
-    """divisor of logits for confidences, fitted on validation clips; does not change masks"""
+    """Divisor of logits for confidences, fitted on validation clips; does not change masks."""
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)

@@ -10,7 +10,7 @@ from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITI
 
 AUGMENTATIONS = ("aot", "deaot")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
-"""auto means bfloat16 if the processor supports it, else float32"""
+"""Auto means bfloat16 if the processor supports it, else float32."""
 
 Count = Annotated[int, POSITIVE_COUNT]
 CountOrZero = Annotated[int, COUNT]
@@ -20,13 +20,13 @@ Positive = Annotated[float, POSITIVE]
 NonNegative = Annotated[float, NON_NEGATIVE]
 Finite = Annotated[float, Range()]
 Width = Annotated[int, Range(1, 2**16)]
-"""channels, heads and objects"""
+"""Channels, heads and objects."""
 Edge = Annotated[int, Range(32, 2**15)]
-"""side of an image in pixels"""
+"""Side of an image in pixels."""
 CropEdge = Annotated[int, Range(32, 2**13)]
-"""side of a training image in pixels; OpenCV warps only sides below 2**15, and images may be wide"""
+"""Side of a training image in pixels; OpenCV warps only sides below 2**15, and images may be wide."""
 Rate = Annotated[float, Range(0, 1e6)]
-"""learning rates and decays, whose products must fit into float32"""
+"""Learning rates and decays, whose products must fit into float32."""
 Precision = Annotated[str, PRECISIONS]
 
 
@@ -35,19 +35,19 @@ class SourceConfig:
     """One source of training or validation data below data.root."""
 
     path: str
-    """folder below data.root, or an absolute path"""
+    """Folder below data.root, or an absolute path."""
     kind: str = "video"
-    """layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
-    (images), davis, youtube_vos, vost (videos) as distributed"""
+    """Layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
+    (images), davis, youtube_vos, vost (videos) as distributed."""
     split: str | None = None
-    """list file in ImageSets/ without .txt, or a split as the data set names it; null means all, or, for validation,
-    the list val if it exists"""
+    """List file in ImageSets/ without .txt, or a split as the data set names it; null means all, or, for validation,
+    the list val if it exists."""
     weight: Positive = 1.0
-    """sampling weight relative to the other sources"""
+    """Sampling weight relative to the other sources."""
     max_gap: Count = 3
-    """largest distance between one frame of a clip and the next, in labeled frames (videos)"""
+    """Largest distance between one frame of a clip and the next, in labeled frames (videos)."""
     balance: Fraction = 0.0
-    """sampling of a static folder, from 0 (uniform over its images) to 1 (uniform over its data sets)"""
+    """Sampling of a static folder, from 0 (uniform over its images) to 1 (uniform over its data sets)."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class DataConfig:
     """Training and validation data."""
 
     root: str | None = None
-    """folder that holds the sources"""
+    """Folder that holds the sources."""
     workers: Annotated[int, Range(0, 1024)] = 2
-    """processes that prepare clips, on each rank"""
+    """Processes that prepare clips, on each rank."""
     validation: list[SourceConfig] = field(default_factory=list)
-    """videos tracked and scored during training"""
+    """Videos tracked and scored during training."""
     validation_fraction: Annotated[float, Range(0, 0.5)] = 0.0
-    """fraction of the training videos held out for validation if `validation` is empty; folders of fewer than 10
-    videos are not divided"""
+    """Fraction of the training videos held out for validation if `validation` is empty; folders of fewer than 10
+    videos are not divided."""
 
 
 @dataclass(frozen=True)
@@ -70,42 +70,42 @@ class PhaseConfig:
     """A phase of training with its data and schedule."""
 
     name: Annotated[str, require_file_name]
-    """name in logs and file names"""
+    """Name in logs and file names."""
     steps: Count = 100_000
-    """optimizer steps"""
+    """Optimizer steps."""
     batch: Count = 16
-    """clips in an optimizer step, over all ranks and micro-batches"""
+    """Clips in an optimizer step, over all ranks and micro-batches."""
     clip_length: Annotated[int, Range(2, 10_000)] = 5
-    """frames in a clip"""
+    """Frames in a clip."""
     short_edge: CropEdge = 480
-    """size of a video's shortest side, in pixels, before the random scale of 0.7 to 1.3"""
+    """Size of a video's shortest side, in pixels, before the random scale of 0.7 to 1.3."""
     crop: CropEdge = 465
-    """side of a training clip in pixels; rounded to the model's grid"""
+    """Side of a training clip in pixels; rounded to the model's grid."""
     augmentation: Annotated[str, AUGMENTATIONS] | None = None
-    """change of colors; aot: mild, of single images; deaot: strong, of all frames, also to gray and blurred; null means
-    the choice of the method's authors"""
+    """Change of colors; aot: mild, of single images; deaot: strong, of all frames, also to gray and blurred; null means
+    the choice of the method's authors."""
     thin_plate: Fraction = 0.0
-    """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
+    """Probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map."""
     merge: Fraction = 0.3
-    """probability that a second clip's objects are pasted over a clip; always if the clip has no objects"""
+    """Probability that a second clip's objects are pasted over a clip; always if the clip has no objects."""
     compose: Fraction = 0.0
-    """fraction of merged clips whose pasted objects are scaled and move, above or below the clip's own objects"""
+    """Fraction of merged clips whose pasted objects are scaled and move, above or below the clip's own objects."""
     entering: Fraction = 0.0
-    """fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame"""
+    """Fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame."""
     lr: Annotated[float, Range(0, 1e6, exclusive_low=True)] = 2e-4
-    """learning rate after warm-up"""
+    """Learning rate after warm-up."""
     final_lr: Rate | None = None
-    """learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, else 1e-5"""
+    """Learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, else 1e-5."""
     weight_decay: Rate = 0.07
     """AdamW's weight decay; not applied to biases, norms, Swin's relative positions, `relative_value` of short-term
-    attention and the decoder's output layers"""
+    attention and the decoder's output layers."""
     reference_loss_until: NonNegative = 1.0
-    """fraction of the steps over which the loss on reference frames fades out"""
+    """Fraction of the steps over which the loss on reference frames fades out."""
     feed_predictions_after: NonNegative = 0.5
-    """fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1
-    means never"""
+    """Fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1
+    means never."""
     sources: list[SourceConfig] = field(default_factory=list)
-    """the mixture of data"""
+    """The mixture of data."""
 
 
 @dataclass(frozen=True)
@@ -113,57 +113,57 @@ class TrainConfig:
     """Optimization."""
 
     output: str | None = None
-    """folder for checkpoints and logs; null means runs/NAME"""
+    """Folder for checkpoints and logs; null means runs/NAME."""
     run: list[str] = field(default_factory=list)
-    """names of the phases to run; empty means all"""
+    """Names of the phases to run; empty means all."""
     encoder_weights: str | None = None
-    """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights; no effect with start_from"""
+    """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights; no effect with start_from."""
     start_from: str | None = None
-    """checkpoint of the same model to start from: a file, or 'bundled' for the model in the package"""
+    """Checkpoint of the same model to start from: a file, or 'bundled' for the model in the package."""
     warm_start: str | None = None
-    """checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
-    start_from or encoder_weights"""
+    """Checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
+    start_from or encoder_weights."""
     precision: Precision = "float32"
-    """precision of autocast; float16 uses a gradient scaler; auto means bfloat16 if the processor supports it, else
-    float32"""
+    """Precision of autocast; float16 uses a gradient scaler; auto means bfloat16 if the processor supports it, else
+    float32."""
     accumulate: Count = 1
-    """number of micro-batches that a batch is split into, to save memory"""
+    """Number of micro-batches that a batch is split into, to save memory."""
     compile: bool = False
-    """compile encoder, blocks and decoder with torch.compile, on CUDA"""
+    """Compile encoder, blocks and decoder with torch.compile, on CUDA."""
     checkpoint_activations: bool = False
-    """recompute the activations of the encoder's blocks in the backward pass, to save memory"""
+    """Recompute the activations of the encoder's blocks in the backward pass, to save memory."""
     warmup: Annotated[float, Range(0, 1, exclusive_high=True)] = 0.05
-    """fraction of a phase's steps with a rising learning rate"""
+    """Fraction of a phase's steps with a rising learning rate."""
     power: NonNegative = 0.9
-    """exponent of the learning rate's polynomial decay"""
+    """Exponent of the learning rate's polynomial decay."""
     encoder_lr_ratio: Rate = 0.1
-    """the encoder's learning rate is final_lr + encoder_lr_ratio · (lr − final_lr)"""
+    """The encoder's learning rate is final_lr + encoder_lr_ratio · (lr − final_lr)."""
     freeze_encoder_stages: CountOrZero = 2
-    """number of frozen stages of the encoder, counted from the input; MobileNetV2 has three: the stem, the layers at
-    stride 4, the rest"""
+    """Number of frozen stages of the encoder, counted from the input; MobileNetV2 has three: the stem, the layers at
+    stride 4, the rest."""
     hardest_pixels: Annotated[float, Range(0, 1, exclusive_low=True)] = 0.15
-    """final fraction of pixels in the bootstrapped cross-entropy"""
+    """Final fraction of pixels in the bootstrapped cross-entropy."""
     hardest_pixels_after: Positive = 0.5
-    """fraction of the steps after which `hardest_pixels` is reached"""
+    """Fraction of the steps after which `hardest_pixels` is reached."""
     clip_gradients: Positive = 5.0
-    """maximum norm of the gradient"""
+    """Maximum norm of the gradient."""
     max_nonfinite_steps: CountOrZero = 0
-    """number of steps in a row that may be skipped for a non-finite loss or gradient; one more stops the run"""
+    """Number of steps in a row that may be skipped for a non-finite loss or gradient; one more stops the run."""
     ema: Fraction = 0.1
-    """averaging window of the EMA weights as a fraction of a phase's steps"""
+    """Averaging window of the EMA weights as a fraction of a phase's steps."""
     seed: Seed = 0
-    """random seed"""
+    """Random seed."""
     save_every: Count = 500
-    """interval in steps between saved states; another one is saved at the end of each phase"""
+    """Interval in steps between saved states; another one is saved at the end of each phase."""
     keep: Count = 3
-    """number of saved states to keep"""
+    """Number of saved states to keep."""
     half_weights: bool = False
-    """store the weights of a finished phase as 16-bit floats, in half the space"""
+    """Store the weights of a finished phase as 16-bit floats, in half the space."""
     validate_every: CountOrZero = 0
-    """interval in steps between validations; 0 means only at the end of each phase"""
+    """Interval in steps between validations; 0 means only at the end of each phase."""
     log_every: Count = 20
-    """interval in steps between log lines"""
+    """Interval in steps between log lines."""
     image_every: CountOrZero = 500
-    """interval in steps between images of clips and predictions; also at the last step of a phase; 0 means none"""
+    """Interval in steps between images of clips and predictions; also at the last step of a phase; 0 means none."""
     phases: list[PhaseConfig] = field(default_factory=list)
-    """training phases in order; each starts from the averaged weights of the previous one"""
+    """Training phases in order; each starts from the averaged weights of the previous one."""

@@ -36,12 +36,12 @@ class Finding:
     """A problem of a file or folder."""
 
     level: Literal["error", "warning"]
-    """error: training fails or learns wrong labels; warning: part of the data is not used as intended"""
+    """Error: training fails or learns wrong labels; warning: part of the data is not used as intended."""
     file: Path
     message: str
-    """problem; remedy"""
+    """Problem; remedy."""
     repeats: int = 0
-    """number of further files in the folder with the same message"""
+    """Number of further files in the folder with the same message."""
 
     def __str__(self) -> str:
         """Return one line: ``LEVEL file: problem; remedy``."""
@@ -61,9 +61,9 @@ class FileInfo(NamedTuple):
     """Size and ids of a frame or mask."""
 
     size: tuple[int, int] | None = None
-    """(height, width); None: unreadable"""
+    """(height, width); None: unreadable."""
     ids: tuple[int, ...] | None = None
-    """values of a mask besides 0, ascending; None: not a mask, not ids, or not decoded"""
+    """Values of a mask besides 0, ascending; None: not a mask, not ids, or not decoded."""
     finding: Finding | None = None
 
 
@@ -76,14 +76,14 @@ class CheckResult:
 
     findings: list[Finding] = field(default_factory=list)
     num_videos: int = 0
-    """number of videos or sets of single images"""
+    """Number of videos or sets of single images."""
     num_frames: int = 0
     num_labeled: int = 0
-    """number of frames with a mask"""
+    """Number of frames with a mask."""
     num_objects: int | None = 0
-    """number of ids per video or image, added up; None: masks were not decoded"""
+    """Number of ids per video or image, added up; None: masks were not decoded."""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """number of frames by (height, width)"""
+    """Number of frames by (height, width)."""
 
 
 def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> CheckResult:

@@ -17,11 +17,11 @@ import onnxruntime
 DEMO = Path(__file__).resolve().parent
 SAMPLE = DEMO.parent / "datasets" / "sample" / "rabbit.mp4"
 SIZES = {"240p": "426x240", "480p": "854x480"}
-"""names of the exports and sizes of their frames"""
+"""Names of the exports and sizes of their frames."""
 RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi")
-"""onnxruntime-web for CPUs, and with WebGPU"""
+"""Onnxruntime-web for CPUs, and with WebGPU."""
 LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate", "fast-png", "iobuffer")
-"""third-party code in the page"""
+"""Third-party code in the page."""
 
 
 def build(output: Path) -> None:

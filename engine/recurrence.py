@@ -16,7 +16,7 @@ class DecodedFrame(NamedTuple):
 
     propagated: PropagatedFrame
     logits: Tensor
-    """B×(M+1)×h×w, float32"""
+    """B×(M+1)×h×w, float32."""
 
 
 def segment_frame(

@@ -9,9 +9,9 @@ from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.regions import Annotations
 
 Pair = tuple[int, int]
-"""ids of one object in the first and the second annotation; 0: missing there"""
+"""Ids of one object in the first and the second annotation; 0: missing there."""
 ID_COUNT = 2**32
-"""more than the largest object id, and two ids fit into 64 bits"""
+"""More than the largest object id, and two ids fit into 64 bits."""
 
 
 def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:

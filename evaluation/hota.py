@@ -26,7 +26,7 @@ COMMON_CLASSES = frozenset(
         1099, 1115, 1117, 1122, 1132, 1135, 1144, 1155, 1162, 1215, 1229,
     )
 )  # fmt: skip
-"""ids of the classes shared with COCO, as listed by the benchmark"""
+"""Ids of the classes shared with COCO, as listed by the benchmark."""
 
 
 def score_burst_hota(videos: Sequence[Video], results: Path, annotations: Path) -> dict[str, float | None]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 CONTOUR_TOLERANCE = 0.008
-"""largest distance of matching contours, as a fraction of the frame's diagonal"""
+"""Largest distance of matching contours, as a fraction of the frame's diagonal."""
 
 
 class ObjectMetric(NamedTuple):
@@ -20,7 +20,7 @@ class ObjectMetric(NamedTuple):
 
     measure: Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
     """(annotation, prediction, size) to the values; both are H×W bool, cropped to the `find_object_slices` of both,
-    ``size`` is (height, width) of the whole frame"""
+    ``size`` is (height, width) of the whole frame."""
     num_values: int = 2
 
     def score(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:

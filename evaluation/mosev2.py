@@ -20,7 +20,7 @@ from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
 
 AREA_TOLERANCE = 0.1
-"""largest distance of matching contours, as a fraction of the square root of the object's area"""
+"""Largest distance of matching contours, as a fraction of the square root of the object's area."""
 COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
 
 

@@ -28,7 +28,7 @@ class Rules:
     plan: Callable[[Video], ScoringPlan]
     table: TableLayout
     min_frames: int = 3
-    """minimum number of annotated frames in a sequence"""
+    """Minimum number of annotated frames in a sequence."""
 
 
 def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:

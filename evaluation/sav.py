@@ -27,7 +27,7 @@ class SeparateObjects(ScoringPlan):
     """
 
     object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """annotation folder of each object: one binary PNG per frame"""
+    """Annotation folder of each object: one binary PNG per frame."""
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""

@@ -18,9 +18,9 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["without_void", "with_void"]
-"""how all ids are merged to one object; ``with_void``: 255 is part of it, as in the first release of DAVIS 2016"""
+"""How all ids are merged to one object; ``with_void``: 255 is part of it, as in the first release of DAVIS 2016."""
 FrameScores = tuple[np.ndarray, set[int]]
-"""J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored"""
+"""J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
 
 
 class ScoredObject(NamedTuple):
@@ -28,11 +28,11 @@ class ScoredObject(NamedTuple):
 
     object_id: int
     seen_in_training: bool | None = None
-    """whether its category, video or kitchen is one of training; None: unknown"""
+    """Whether its category, video or kitchen is one of training; None: unknown."""
     folder: str = ""
-    """name of the folder of its masks, which is its name in tables; empty: its masks are id PNGs"""
+    """Name of the folder of its masks, which is its name in tables; empty: its masks are id PNGs."""
     missing_frames: int = 0
-    """number of missing frames, which count as 0"""
+    """Number of missing frames, which count as 0."""
 
     @property
     def name(self) -> str:
@@ -46,16 +46,16 @@ class ScoringPlan:
 
     name: str
     frames: tuple[Path, ...]
-    """annotations of the scored frames in temporal order"""
+    """Annotations of the scored frames in temporal order."""
     objects: tuple[ScoredObject, ...]
     is_counted: np.ndarray | None = None
-    """K×N bool: whether a frame counts for an object; None: all do"""
+    """K×N bool: whether a frame counts for an object; None: all do."""
     object_present: np.ndarray | None = None
     """K×N bool: whether a frame's annotation has the object. An object then counts from the first frame on which the
-    annotation or the prediction shows it. None: `is_counted` decides"""
+    annotation or the prediction shows it. None: `is_counted` decides."""
     merge: Merge | None = None
     refuse_unknown_ids: bool = True
-    """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
+    """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
     metric: ObjectMetric = REGION_AND_CONTOUR
 
     @property
@@ -78,13 +78,13 @@ class SequenceScores:
     """J, F and further values of every object in every scored frame; NaN if a frame does not count for an object."""
 
     values: np.ndarray
-    """M×K×N float64"""
+    """M×K×N float64."""
     objects: tuple[ScoredObject, ...]
-    """object of each row"""
+    """Object of each row."""
     frames: tuple[str, ...] = ()
-    """stem of each column; "" for a missing frame that counts as 0"""
+    """Stem of each column; "" for a missing frame that counts as 0."""
     unknown_ids: frozenset[int] = frozenset()
-    """predicted ids that are not objects of the sequence and were ignored"""
+    """Predicted ids that are not objects of the sequence and were ignored."""
 
     @property
     def region(self) -> np.ndarray:

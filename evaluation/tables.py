@@ -38,10 +38,10 @@ def decay(values: np.ndarray) -> float:
 
 
 Row = dict[str, float]
-"""value in percent by column"""
+"""Value in percent by column."""
 
 Summary = dict[str, float | None]
-"""values in percent over all objects; None if undefined"""
+"""Values in percent over all objects; None if undefined."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class TableLayout:
 
     columns: tuple[str, ...]
     row: Callable[..., Row]
-    """function from the values of J, F and further metrics of an object, (n,) each, to its row"""
+    """Function from the values of J, F and further metrics of an object, (n,) each, to its row."""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
-    """function from all rows, and whether the category of each occurs in training, to the benchmark's summary"""
+    """Function from all rows, and whether the category of each occurs in training, to the benchmark's summary."""
 
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:

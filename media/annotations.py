@@ -38,11 +38,11 @@ from aotlab.utils.plugins import (
 log = logging.getLogger(__name__)
 
 STUDIO_OUTPUTS = ("cvat", "cvat_polygons", "label_studio", "mots", "yolo", "youtube_vis", "review")
-"""formats and outputs of the package aotlab-studio"""
+"""Formats and outputs of the package aotlab-studio."""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
-"""outputs of a job that contain the masks of all frames, in order of preference"""
+"""Outputs of a job that contain the masks of all frames, in order of preference."""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
-"""reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`"""
+"""Reader of a mask format: returns None for files of other formats, and raises errors of parsing within `reading`."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class MaskWriter:
     """Format in which the objects of a video can be written."""
 
     file_name: str
-    """usual name of the file or folder"""
+    """Usual name of the file or folder."""
     description: str
     write: Callable[[Path, Annotations, VideoInfo], None]
-    """writes the objects to a path; raises `InputError` if the format cannot hold them"""
+    """Writes the objects to a path; raises `InputError` if the format cannot hold them."""
     images: bool = False
-    """whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder"""
+    """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
 
 
 def read_annotations(

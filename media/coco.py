@@ -14,7 +14,7 @@ from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, requi
 log = logging.getLogger(__name__)
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
-"""fields in which exporters store the object of an annotation, also within "attributes" """
+"""Fields in which exporters store the object of an annotation, also within "attributes"."""
 
 
 def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:

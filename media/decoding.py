@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 DEFAULT_RATE = Fraction(25)
-"""frame rate of videos that state none (single frames, raw streams); FFmpeg's default"""
+"""Frame rate of videos that state none (single frames, raw streams); FFmpeg's default."""
 NUM_PEEKED_PACKETS = 200
-"""number of packets to inspect for a variable frame rate"""
+"""Number of packets to inspect for a variable frame rate."""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
-"""FFmpeg's readers of text files and single images"""
+"""FFmpeg's readers of text files and single images."""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
-"""FFmpeg's readers of files that name other files"""
+"""FFmpeg's readers of files that name other files."""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-"""first bytes of a Matroska or WebM file, and of its part with the media"""
+"""First bytes of a Matroska or WebM file, and of its part with the media."""
 RIFF, UNKNOWN_LENGTH = b"RIFF", b"\xff" * 4
-"""first bytes of an AVI file, and its length if the writer could not go back to state it"""
+"""First bytes of an AVI file, and its length if the writer could not go back to state it."""
 TRACK_DURATION = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
-"""duration of a track in its Matroska or WebM tag DURATION"""
+"""Duration of a track in its Matroska or WebM tag DURATION."""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 

@@ -26,12 +26,12 @@ from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 
 IMAGE_RATE = Fraction(24)
-"""default frame rate of image sequences, as in DAVIS and most films"""
+"""Default frame rate of image sequences, as in DAVIS and most films."""
 MAX_RATE = 1000
 RATE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?|[0-9]{1,9}/[1-9][0-9]{0,8}")
-"""syntax of frame rates; `Fraction` would compute all digits of 1e999999999"""
+"""Syntax of frame rates; `Fraction` would compute all digits of 1e999999999."""
 RateOption = str | float | Fraction | None
-"""frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`"""
+"""Frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class AudioTrack:
     """Location of the sound of frames."""
 
     path: Path
-    """file with the sound; its first audio stream is used"""
+    """File with the sound; its first audio stream is used."""
     start: Fraction
-    """time of the first frame by the file's clock, in seconds"""
+    """Time of the first frame by the file's clock, in seconds."""
 
 
 class FrameSource(ABC):
@@ -51,31 +51,31 @@ class FrameSource(ABC):
     """
 
     path: Path | None = None
-    """file or folder of the frames; None for a stream"""
+    """File or folder of the frames; None for a stream."""
     name: str
-    """file or folder name without suffix"""
+    """File or folder name without suffix."""
     size: tuple[int, int]
-    """height and width of every frame after rotation"""
+    """Height and width of every frame after rotation."""
     rate: Fraction
-    """frames per second"""
+    """Frames per second."""
     length: int | None = None
-    """number of frames; None if unknown before all are read"""
+    """Number of frames; None if unknown before all are read."""
     length_is_estimate: bool = False
-    """whether `length` is from a file's header, which may state too few or too many frames"""
+    """Whether `length` is from a file's header, which may state too few or too many frames."""
     variable_rate: bool = False
-    """whether the frame rate is variable"""
+    """Whether the frame rate is variable."""
     has_names: bool = False
-    """whether frames have names, not only numbers"""
+    """Whether frames have names, not only numbers."""
     is_live: bool = False
-    """whether frames come from a camera or live stream and are dropped if not read in time"""
+    """Whether frames come from a camera or live stream and are dropped if not read in time."""
     damaged_frames: list[int]
-    """frames read so far that were damaged and concealed by the decoder"""
+    """Frames read so far that were damaged and concealed by the decoder."""
     corrupt_packets: int = 0
-    """number of packets read so far that were skipped because they did not decode"""
+    """Number of packets read so far that were skipped because they did not decode."""
     levels: Levels | None = None
-    """black and white levels of images with more than 8 bits; None: frames are unchanged"""
+    """Black and white levels of images with more than 8 bits; None: frames are unchanged."""
     sound: AudioTrack | None = None
-    """source of the sound; None without sound"""
+    """Source of the sound; None without sound."""
 
     def count_frames(self) -> int | None:
         """Return `length`, but counted in the file if it is an estimate."""

@@ -18,22 +18,22 @@ from aotlab.utils.errors import require, require_extra
 from aotlab.utils.files import is_file_name, reading
 
 MAX_PIXELS = 2**28
-"""largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
+"""Largest number of pixels of TIFF and EXR images; Pillow has its own limit."""
 MAX_CHANNELS = 3
-"""largest number of channels of a TIFF, shown as red, green and blue"""
+"""Largest number of channels of a TIFF, shown as red, green and blue."""
 UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
-"""colors of a TIFF that are not converted, by TIFF's number"""
+"""Colors of a TIFF that are not converted, by TIFF's number."""
 JPEG = 7
-"""compression of a TIFF whose YCbCr is decoded to RGB"""
+"""Compression of a TIFF whose YCbCr is decoded to RGB."""
 ALPHA = (1, 2)
-"""kinds of extra samples of a TIFF that are transparency"""
+"""Kinds of extra samples of a TIFF that are transparency."""
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
-"""number of frames, and of values per frame, from which levels are estimated"""
+"""Number of frames, and of values per frame, from which levels are estimated."""
 LEVEL_PERCENTILES = (0.1, 99.9)
-"""percentiles shown as black and white, robust to hot pixels"""
+"""Percentiles shown as black and white, robust to hot pixels."""
 
 LevelsOption = str | tuple[float, float] | None
-"""``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
+"""``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others."""
 
 
 def detect_image_kind(path: Path) -> str:
@@ -206,9 +206,9 @@ class Levels:
     low: float
     high: float
     linear: bool = False
-    """values are linear light, as in EXR, and are encoded with the sRGB curve"""
+    """Values are linear light, as in EXR, and are encoded with the sRGB curve."""
     estimated: bool = False
-    """estimated from the video rather than given"""
+    """Estimated from the video rather than given."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Convert H×W×C values to uint8; NaN becomes black."""

@@ -24,13 +24,13 @@ from aotlab.utils.files import reading, require_file
 log = logging.getLogger(__name__)
 
 LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
-"""lossless formats; TIFF only with a lossless compression"""
+"""Lossless formats; TIFF only with a lossless compression."""
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP")
-"""formats that may be opened; for some others, such as EPS, Pillow runs external programs"""
+"""Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
 LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
 RESAVE_ADVICE = "save it again"
 ORIENTATION = 0x0112
-"""EXIF tag"""
+"""EXIF tag."""
 
 
 def decode_image(source: Path | BinaryIO) -> Image.Image:

@@ -16,24 +16,24 @@ from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"
-"""file with the job record in a folder of results"""
+"""File with the job record in a folder of results."""
 JOB_KIND = FileKind("record of a run", 2, "delete the folder, or choose another")
 CORRECTED_FILE = ".corrected"
-"""file that marks a folder of corrected results, which job lists do not replace"""
+"""File that marks a folder of corrected results, which job lists do not replace."""
 MASKS_FOLDER = "masks"
-"""name of the folder with the masks of all frames in a folder of results"""
+"""Name of the folder with the masks of all frames in a folder of results."""
 PROMPT_MASKS = "prompt_masks"
-"""name of the folder with the masks of prompts in a folder of results"""
+"""Name of the folder with the masks of prompts in a folder of results."""
 UNFINISHED = "not finished"
-"""error of a record until its run has ended"""
+"""Error of a record until its run has ended."""
 FRAME_PNGS = {MASKS_FOLDER: "*.png", PROMPT_MASKS: "*.png", "alpha": "*.png"} | dict.fromkeys(
     ("objects", "mattes", "mattes16"), "[0-9]*/*.png"
 )
-"""files of frames in the folders of built-in outputs"""
+"""Files of frames in the folders of built-in outputs."""
 FRAME_SUFFIXES = (*SUFFIXES, ".xml", ".csv", ".npy", ".npz")
-"""suffixes of files of frames in the folders of formats and plug-ins"""
+"""Suffixes of files of frames in the folders of formats and plug-ins."""
 DATASET_FILE = "data.yaml"
-"""file of a data set in the folder of a format; all other files there belong to frames"""
+"""File of a data set in the folder of a format; all other files there belong to frames."""
 
 
 @dataclass
@@ -43,36 +43,36 @@ class JobRecord:
     name: str
     video: str = ""
     input_digests: dict[str, str] = field(default_factory=dict)
-    """results of `digest_inputs`; empty for `track`, or if unknown"""
+    """Results of `digest_inputs`; empty for `track`, or if unknown."""
     frames: int = 0
     seconds: float = 0.0
-    """seconds spent in the tracker"""
+    """Seconds spent in the tracker."""
     rate: str = "24"
-    """frame rate of the video"""
+    """Frame rate of the video."""
     error: str | None = None
-    """error message; None on success"""
+    """Error message; None on success."""
     written: list[str] = field(default_factory=list)
-    """outputs to write, relative to the folder; once the run has ended, those that are complete"""
+    """Outputs to write, relative to the folder; once the run has ended, those that are complete."""
     outputs: list[str] = field(default_factory=list)
-    """outputs of the run, complete or not; another run may replace them"""
+    """Outputs of the run, complete or not; another run may replace them."""
     first_frame: int = 0
-    """index of the first tracked frame"""
+    """Index of the first tracked frame."""
     last_frame: int | None = None
-    """index of the last frame to track; None: unknown"""
+    """Index of the last frame to track; None: unknown."""
     masks: list[str] = field(default_factory=list)
-    """masks as in `Job.masks`; once the video has been opened, FRAME is the index of the frame"""
+    """Masks as in `Job.masks`; once the video has been opened, FRAME is the index of the frame."""
     class_names: dict[int, str] = field(default_factory=dict)
-    """class names by object id; an export of corrected masks replaces them"""
+    """Class names by object id; an export of corrected masks replaces them."""
     levels: str | None = None
-    """levels, as in `Job.levels`"""
+    """Levels, as in `Job.levels`."""
     fingerprint: dict[str, Any] = field(default_factory=dict)
-    """result of `compute_fingerprint` for the video; empty for a stream"""
+    """Result of `compute_fingerprint` for the video; empty for a stream."""
     video_name: str = ""
-    """`FrameSource.name` of the video; empty: unknown"""
+    """`FrameSource.name` of the video; empty: unknown."""
     frame_names: list[str] = field(default_factory=list)
-    """names of the frames, as `FrameSource.frame_name`; empty if frames are numbered"""
+    """Names of the frames, as `FrameSource.frame_name`; empty if frames are numbered."""
     folder: str = ""
-    """absolute path of the folder when the record was written; used to find inputs that moved with it"""
+    """Absolute path of the folder when the record was written; used to find inputs that moved with it."""
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings

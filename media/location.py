@@ -10,7 +10,7 @@ from aotlab.utils.errors import require
 from aotlab.utils.text import strip_credentials
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE)
-"""URL: protocol of two letters or more, as C://clip.mp4 is a path, and the rest"""
+"""URL: protocol of two letters or more, as C://clip.mp4 is a path, and the rest."""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 
 
@@ -18,9 +18,9 @@ class VideoLocation(NamedTuple):
     """Kind and location of a video."""
 
     kind: Literal["stored", "pipe", "stdin", "camera", "url"]
-    """``stored``: a file or folder, which may be missing"""
+    """``stored``: a file or folder, which may be missing."""
     text: str
-    """path, URL, number or device file of a camera, or ``-`` for standard input"""
+    """Path, URL, number or device file of a camera, or ``-`` for standard input."""
 
     @property
     def name(self) -> str:

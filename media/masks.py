@@ -15,14 +15,14 @@ from aotlab.utils.files import atomic_path
 log = logging.getLogger(__name__)
 
 VOID = 255
-"""label of undecided pixels; ignored in training"""
+"""Label of undecided pixels; ignored in training."""
 MIN_EDGE_VALUES = 8
-"""largest number of ids of a mask that is never considered blurred"""
+"""Largest number of ids of a mask that is never considered blurred."""
 BLUR_EDGE_FRACTION = 0.5
 """A mask is blurred if a smaller fraction of its edge pixels equals a neighbor both in the row and in the column; the
 values of a blurred mask are lines of single pixels."""
 MAX_OBJECTS = 1000
-"""largest number of ids in a mask, to reject photos passed as masks"""
+"""Largest number of ids in a mask, to reject photos passed as masks."""
 MASK_ADVICE = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"
 
 
@@ -33,7 +33,7 @@ def _voc_palette() -> np.ndarray:
 
 
 PALETTE = _voc_palette()
-"""colors of object ids as in PASCAL VOC, 256×3 uint8 RGB"""
+"""Colors of object ids as in PASCAL VOC, 256×3 uint8 RGB."""
 
 
 def palette_index(labels: np.ndarray) -> np.ndarray:

@@ -12,19 +12,19 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.text import join_truncated
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
-"""suffixes of frames in a folder"""
+"""Suffixes of frames in a folder."""
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
     ".flv", ".ogv", ".wmv", ".gif",
 )  # fmt: skip
-"""suffixes of video files in a folder"""
+"""Suffixes of video files in a folder."""
 SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
-"""suffixes of images, videos, and files of labels named after them"""
+"""Suffixes of images, videos, and files of labels named after them."""
 MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
-"""endings of the files that `aotlab mask` writes beside an image"""
+"""Endings of the files that `aotlab mask` writes beside an image."""
 END_NUMBER = re.compile("[0-9]{1,9}$")
 MAX_NAMES = 3
-"""largest number of names listed in a message"""
+"""Largest number of names listed in a message."""
 
 Name = TypeVar("Name", str, Path)
 

@@ -10,14 +10,14 @@ from aotlab.utils.errors import require_extra
 FILL_OPACITY = 0.45
 HALO_OPACITY = 0.65
 MANY_OBJECTS, MANY_FILL_OPACITY, MANY_HALO_OPACITY = 12, 0.25, 0.3
-"""number of objects above which fill and halo are more transparent"""
+"""Number of objects above which fill and halo are more transparent."""
 LETTER_HEIGHT = 22
-"""height of a letter of OpenCV's plain font at scale 1, in pixels"""
+"""Height of a letter of OpenCV's plain font at scale 1, in pixels."""
 _COLORS = PALETTE.astype(np.float32)
 FILL_COLORS = (255 * (_COLORS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
-"""fill colors, 256×1×3: the palette, brightened, as dark colors look like shadows"""
+"""Fill colors, 256×1×3: the palette, brightened, as dark colors look like shadows."""
 CONTOUR_COLORS = 255 * (0.7 * _COLORS / np.maximum(_COLORS.max(axis=1, keepdims=True), 1) + 0.3)
-"""contour colors: the brightest of the same hue, mixed with white"""
+"""Contour colors: the brightest of the same hue, mixed with white."""
 
 
 def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -20,9 +20,9 @@ from aotlab.utils.value_syntax import parse_frame_object
 log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
-"""x and y in pixels"""
+"""X and y in pixels."""
 Box = tuple[float, float, float, float]
-"""left, top, width and height in pixels"""
+"""Left, top, width and height in pixels."""
 
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
@@ -30,7 +30,7 @@ MAX_OUTSIDE_FRACTION = 0.1
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}|{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
-"""left, top, width and height, or two opposite corners"""
+"""Left, top, width and height, or two opposite corners."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +44,17 @@ class Prompt:
     """
 
     points: Sequence[Point] | Point = ()
-    """points (x, y), or one point, positive on the object or negative off it"""
+    """Points (x, y), or one point, positive on the object or negative off it."""
     labels: Sequence[int] | int | None = None
-    """1 for a positive, 0 for a negative point; None: all are positive"""
+    """1 for a positive, 0 for a negative point; None: all are positive."""
     box: Box | None = None
-    """box around the object: left, top, width, height (not two corners, as in SAM 2)"""
+    """Box around the object: left, top, width, height (not two corners, as in SAM 2)."""
     scribble: Sequence[Point] = ()
-    """points (x, y) of a stroke on the object"""
+    """Points (x, y) of a stroke on the object."""
     mask: np.ndarray | None = None
-    """rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1"""
+    """Rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1."""
     exclude: np.ndarray | None = None
-    """pixels of other objects, never part of this one, H×W bool"""
+    """Pixels of other objects, never part of this one, H×W bool."""
 
     def __post_init__(self) -> None:
         points, scribble = _to_points(self.points), _to_points(self.scribble)
@@ -127,10 +127,10 @@ class FramePrompt(NamedTuple):
     """Box or point of one object on one frame."""
 
     frame: int | None
-    """number of the frame; None: the first one"""
+    """Number of the frame; None: the first one."""
     object_id: int
     values: tuple[float, ...]
-    """x and y, or left, top, width and height, in pixels"""
+    """X and y, or left, top, width and height, in pixels."""
 
 
 def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:

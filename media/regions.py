@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
 
 Attributes = Mapping[str, str | int | float | bool]
-"""values of an object's attributes by name"""
+"""Values of an object's attributes by name."""
 AttributeTable = dict[int, dict[int, Attributes]]
-"""attributes by object id and the frame from which they apply"""
+"""Attributes by object id and the frame from which they apply."""
 MAX_ID = 65535
-"""largest object id; ids are 16-bit"""
+"""Largest object id; ids are 16-bit."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class VideoInfo:
     name: str
     size: Size
     length: int | None = None
-    """number of frames, if known"""
+    """Number of frames, if known."""
     rate: str = "24"
-    """frames per second; may be a fraction"""
+    """Frames per second; may be a fraction."""
     frame_names: tuple[str, ...] | None = None
-    """names of the images of all frames without suffix; None if frames have no names"""
+    """Names of the images of all frames without suffix; None if frames have no names."""
     frame: int | None = None
-    """frame that a file of a single frame belongs to; None: the one that the file names"""
+    """Frame that a file of a single frame belongs to; None: the one that the file names."""
     file: Callable[[int], Path | None] | None = None
-    """image file of a frame, which may be None; None if frames have no files"""
+    """Image file of a frame, which may be None; None if frames have no files."""
     counter: Callable[[], int | None] | None = None
-    """function that counts the frames, if `length` is from a file's header and may be wrong; None: `length` is exact"""
+    """Counts the frames if `length` is from a file's header and may be wrong; None: `length` is exact."""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
@@ -70,15 +70,15 @@ class ParsedRegion:
     """An object on a frame, or a frame without objects, as listed in a file."""
 
     frame: int | None
-    """frame number in the file; None if it only names images"""
+    """Frame number in the file; None if it only names images."""
     rle: np.ndarray | None
-    """run lengths, as in `Region`; None: the frame is annotated and has no object"""
+    """Run lengths, as in `Region`; None: the frame is annotated and has no object."""
     class_name: str = ""
-    """empty if unset"""
+    """Empty if unset."""
     key: Hashable = None
-    """object id from 1, or any other value shared by all regions of the object; None: unknown"""
+    """Object id from 1, or any other value shared by all regions of the object; None: unknown."""
     image: str | Path = ""
-    """name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset"""
+    """Name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset."""
     attributes: Attributes = field(default_factory=dict)
 
 
@@ -88,10 +88,10 @@ class Region:
 
     object_id: int
     rle: np.ndarray
-    """lengths of alternating runs of pixels outside and inside, column by column (COCO's order), int64"""
+    """Lengths of alternating runs of pixels outside and inside, column by column (COCO's order), int64."""
     confidence: float = 1.0
     lost: bool = False
-    """whether the object is occluded or out of frame"""
+    """Whether the object is occluded or out of frame."""
     attributes: Attributes = field(default_factory=dict)
 
     @property
@@ -109,17 +109,17 @@ class Annotations(Mapping[int, np.ndarray]):
 
     size: Size
     frames: dict[int, list[Region]] = field(default_factory=dict)
-    """regions by frame number; empty for an annotated frame without objects"""
+    """Regions by frame number; empty for an annotated frame without objects."""
     class_names: dict[int, str] = field(default_factory=dict)
-    """class names by object id, if known"""
+    """Class names by object id, if known."""
     frame_names: dict[int, str] = field(default_factory=dict)
-    """name of each frame's image without suffix, if known"""
+    """Name of each frame's image without suffix, if known."""
     classes: dict[str, int] = field(default_factory=dict)
-    """ids by class name, as in the input; objects may have other classes too"""
+    """Ids by class name, as in the input; objects may have other classes too."""
     video: str = ""
-    """name of the video in the input; empty if unset"""
+    """Name of the video in the input; empty if unset."""
     assigned_ids: frozenset[int] = frozenset()
-    """ids that reading assigned to objects without an id in the file"""
+    """Ids that reading assigned to objects without an id in the file."""
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.frames:

@@ -8,9 +8,9 @@ import numpy as np
 from aotlab.utils.numbers import MAX_SIDE
 
 Size = tuple[int, int]
-"""(height, width) in pixels"""
+"""(height, width) in pixels."""
 MAX_OUTLINE_LENGTH = 2_000_000
-"""largest length of one outline in pixels; drawing takes memory in proportion"""
+"""Largest length of one outline in pixels; drawing takes memory in proportion."""
 
 
 def encode_rle(mask: np.ndarray) -> np.ndarray:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import av
 
 MAX_STREAM_RATE = 250
-"""largest plausible frame rate of a stream; larger values are ticks of its clock"""
+"""Largest plausible frame rate of a stream; larger values are ticks of its clock."""
 CAMERA_POLL_SECONDS = 0.005
-"""interval in seconds at which a camera without a new frame is asked again"""
+"""Interval in seconds at which a camera without a new frame is asked again."""
 LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://")
 
 

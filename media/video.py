@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 CACHED_FRAMES_BEFORE_SEEK = 64
-"""number of frames before a requested one that `VideoReader` decodes for its caller's cache"""
+"""Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""
 
 
 def open_frames(
@@ -174,7 +174,7 @@ class RawFrame:
         self._frame, self._lock = frame, threading.Lock()  # PyAV keeps one scaler for each frame
         self._index, self._source = index, source
         self.nbytes = sum(plane.buffer_size for plane in frame.planes)
-        """size in memory"""
+        """Size in memory."""
 
     def to_rgb(self) -> np.ndarray:
         """Return H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
@@ -192,7 +192,7 @@ class VideoReader:
     def __init__(self, source: VideoFrames) -> None:
         self._source = source
         self.lock = threading.RLock()
-        """held while a frame is read"""
+        """Held while a frame is read."""
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._next = 0  # next frame to decode

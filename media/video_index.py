@@ -10,18 +10,18 @@ from typing import NamedTuple
 from aotlab.media.decoding import demux, open_video
 
 PROGRAM_STREAM = "mpeg"
-"""FFmpeg's reader of .mpg and .vob; the times that it gives frames after a seek may be wrong"""
+"""FFmpeg's reader of .mpg and .vob; the times that it gives frames after a seek may be wrong."""
 
 
 class Packet(NamedTuple):
     """Times of a packet by the file's clock, in units of the stream's time base."""
 
     pts: int | None
-    """presentation time of its frame"""
+    """Presentation time of its frame."""
     dts: int | None
-    """decoding time"""
+    """Decoding time."""
     key: bool
-    """whether decoding can start here after a seek"""
+    """Whether decoding can start here after a seek."""
     corrupt: bool
 
 
@@ -50,15 +50,15 @@ class VideoIndex:
             self.seekable = len(times) == len(decoded) and all(a < b for a, b in pairwise(times))
             self.length = len(decoded)
         self.times = times if self.seekable else []
-        """times of the frames; empty if they are not distinct, so that the file can only be read from its beginning"""
+        """Times of the frames; empty if they are not distinct, so that the file can only be read from its beginning."""
         self.index_by_time: dict[int | None, int] = {time: index for index, time in enumerate(self.times)}
-        """frame number by time"""
+        """Frame number by time."""
         self.seek_times = {0: 0} | {
             self.index_by_time[packet.pts]: packet.pts if packet.dts is None else min(packet.pts, packet.dts)
             for packet in packets
             if packet.key and packet.pts is not None and packet.pts in self.index_by_time
         }
-        """time to seek to by key frame, not later than its packet's, in units of `time_base`"""
+        """Time to seek to by key frame, not later than its packet's, in units of `time_base`."""
         self._keys = sorted(self.seek_times)
 
     def find(self, time: Fraction | None) -> int | None:

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TICK = Fraction(1, 90000)
-"""time base of videos with a variable rate in seconds, as usual in MPEG"""
+"""Time base of videos with a variable rate in seconds, as usual in MPEG."""
 MAX_GAP = Fraction(3600)
-"""longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks"""
+"""Longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks."""
 
 H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
-"""encoder, pixel format and options"""
+"""Encoder, pixel format and options."""
 ALPHA = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
 }
-"""the same for files with an alpha channel, by suffix"""
+"""The same for files with an alpha channel, by suffix."""
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
-"""decoders of sound that MP4 stores unchanged; others are encoded as AAC"""
+"""Decoders of sound that MP4 stores unchanged; others are encoded as AAC."""
 
 
 class _DroppedError(Exception):

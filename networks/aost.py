@@ -41,9 +41,9 @@ class AOSTState(NamedTuple):
     """A frame in an AOST block before its identities are known."""
 
     key: Tensor
-    """B×L×C; identities later scale its heads"""
+    """B×L×C; identities later scale its heads."""
     value: Tensor
-    """B×L×C, to which identities are added"""
+    """B×L×C, to which identities are added."""
 
 
 class AOSTBlock(Block):

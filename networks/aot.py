@@ -50,9 +50,9 @@ class LSTTState(NamedTuple):
     """A frame in an LSTT block before its identities are known."""
 
     key: Tensor
-    """B×L×C"""
+    """B×L×C."""
     tokens: Tensor
-    """B×L×C, which become values once the identity embedding is added"""
+    """B×L×C, which become values once the identity embedding is added."""
 
 
 class LSTTBlock(Block):

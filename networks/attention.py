@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aotlab.networks.cache import cache_table
 
 MapSize = tuple[int, int]
-"""(height, width) of a map in tokens"""
+"""(height, width) of a map in tokens."""
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -77,11 +77,11 @@ class GPMState(NamedTuple):
     """A frame in a GPM block before its identities are known."""
 
     key: Tensor
-    """B×L×C/2"""
+    """B×L×C/2."""
     value: Tensor
-    """B×L×2C, of the visual branch"""
+    """B×L×2C, of the visual branch."""
     id_tokens: Tensor | None
-    """B×L×C, normalized identity branch; None in the model's first block"""
+    """B×L×C, normalized identity branch; None in the model's first block."""
 
 
 class GPMBlock(Block):

@@ -14,9 +14,9 @@ class Encoder(nn.Module):
     """Base of encoders: map an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
 
     channels: tuple[int, int, int, int]
-    """channels of the four maps"""
+    """Channels of the four maps."""
     torchvision_weights: WeightsEnum | None = None
-    """torchvision's ImageNet weights, if it has the encoder"""
+    """Torchvision's ImageNet weights, if it has the encoder."""
 
     @property
     def freezable_parts(self) -> list[nn.Module]:
@@ -92,4 +92,4 @@ class ResNet50(Encoder):
 
 
 ENCODER_CLASSES: dict[str, type[Encoder]] = {"mobilenet_v2": MobileNetV2, "resnet50": ResNet50}
-"""encoders by name, without `aotlab.networks.swin`"""
+"""Encoders by name, without `aotlab.networks.swin`."""

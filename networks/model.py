@@ -43,11 +43,11 @@ class Features(NamedTuple):
     """An encoded image."""
 
     f4: Tensor
-    """B×C4×h×w, the encoder's map at stride 4; sides of maps are rounded up, h = ceil(H/4)"""
+    """B×C4×h×w, the encoder's map at stride 4; sides of maps are rounded up, h = ceil(H/4)."""
     f8: Tensor
-    """B×C8×h×w at stride 8"""
+    """B×C8×h×w at stride 8."""
     f16: Tensor
-    """B×C16×h×w at stride 16"""
+    """B×C16×h×w at stride 16."""
     projected: Tensor
     """B×C×h×w at stride 16, the encoder's last map, projected to the model's width C
 
@@ -62,34 +62,34 @@ class KeyValue(NamedTuple):
     """
 
     key: Tensor
-    """B×(T·L)×K"""
+    """B×(T·L)×K."""
     value: Tensor
-    """B×(T·L)×D"""
+    """B×(T·L)×D."""
 
 
 class BlockMemory(NamedTuple):
     """Memory that a block reads, or one frame's part of it (T = 1)."""
 
     long: KeyValue
-    """keys and values of all frames in long-term memory"""
+    """Keys and values of all frames in long-term memory."""
     short: KeyValue
-    """keys and values of the last frame, or of the last few"""
+    """Keys and values of the last frame, or of the last few."""
 
 
 Memory = Sequence[BlockMemory]
-"""memory of each block, in the order in which blocks run"""
+"""Memory of each block, in the order in which blocks run."""
 Tokens = Any
-"""tokens B×L×C of a frame between blocks; both branches in DeAOT (`aotlab.networks.deaot.GPMBlock`)"""
+"""Tokens B×L×C of a frame between blocks; both branches in DeAOT (`aotlab.networks.deaot.GPMBlock`)."""
 BlockState = Any
-"""a frame in a block before its identities are known: a NamedTuple of tensors, such as `LSTTState`, one of them its
-``key`` B×L×K, which is also the query"""
+"""A frame in a block before its identities are known: a NamedTuple of tensors, such as `LSTTState`, one of them its
+``key`` B×L×K, which is also the query."""
 
 
 class Block(nn.Module, ABC):
     """Base of propagation blocks."""
 
     long_attention: Attention
-    """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
+    """Attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D."""
 
     @abstractmethod
     def forward(self, x: Tokens, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tokens, BlockState]:
@@ -114,11 +114,11 @@ class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
     embeddings: list[Tensor]
-    """maps for the decoder: B×C×h×w, or B×2C×h×w with both branches of DeAOT"""
+    """Maps for the decoder: B×C×h×w, or B×2C×h×w with both branches of DeAOT."""
     states: Sequence[BlockState]
-    """state of each block, for `memorize` of the same model"""
+    """State of each block, for `memorize` of the same model."""
     sizes: list[MapSize]
-    """(h, w) of each block's map in tokens"""
+    """(h, w) of each block's map in tokens."""
 
 
 class VOSModel(nn.Module, ABC):
@@ -131,7 +131,7 @@ class VOSModel(nn.Module, ABC):
     blocks: nn.ModuleList
     decoder: nn.Module
     fused = False
-    """whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved"""
+    """Whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class VOSModel(nn.Module, ABC):
         self.projector = nn.Conv2d(self.encoder.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
         self.prompts: nn.Module | None = None
-        """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
+        """Network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it."""
 
     @property
     def active_blocks(self) -> list[Block]:

@@ -30,7 +30,7 @@ from aotlab.networks.model import (
 from aotlab.networks.multiscale import Transition
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
-"""index in `Features` of the encoder's map of each stride"""
+"""Index in `Features` of the encoder's map of each stride."""
 
 
 class PyramidBlock(AOSTBlock):
@@ -66,7 +66,7 @@ class Stage(nn.Module):
             )
             self.identity_norm = nn.LayerNorm(dim)
         self.out_channels = (1 + settings.depth) * dim
-        """channels of its embeddings: its input, and the output of each block"""
+        """Channels of its embeddings: its input, and the output of each block."""
 
 
 class PAOT(VOSModel):

@@ -12,11 +12,11 @@ from aotlab.networks.cache import cache_table
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
-"""ImageNet statistics of RGB in [0, 1], subtracted and divided per channel"""
+"""ImageNet statistics of RGB in [0, 1], subtracted and divided per channel."""
 STRIDE = 16
-"""pixels per token of the encoder's last map"""
+"""Pixels per token of the encoder's last map."""
 MAX_ENLARGEMENT = 2.0
-"""largest factor by which frames are scaled up"""
+"""Largest factor by which frames are scaled up."""
 
 
 def normalize(image: Tensor) -> Tensor:

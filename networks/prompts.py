@@ -15,7 +15,7 @@ from aotlab.networks.layers import ConvGN, map_to_tokens, tokens_to_map
 from aotlab.networks.model import Features, build_encoder
 
 PLANES = ("positive", "negative", "box", "mask")
-"""prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""
+"""Prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask."""
 
 
 class PromptNetwork(nn.Module):

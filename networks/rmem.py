@@ -72,11 +72,11 @@ class RecurrentState(NamedTuple):
     """A frame in a recurrent block before its identities are known."""
 
     key: Tensor
-    """B×L×C, also the query"""
+    """B×L×C, also the query."""
     tokens: Tensor
-    """B×L×C, which become long-term values once the identity embedding is added"""
+    """B×L×C, which become long-term values once the identity embedding is added."""
     short_read: Tensor
-    """B×L×C, output of short-term attention, from which short-term keys and values are made"""
+    """B×L×C, output of short-term attention, from which short-term keys and values are made."""
 
 
 class RecurrentLSTTBlock(Block):

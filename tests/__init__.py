@@ -3,4 +3,4 @@
 from pathlib import Path
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
-"""clips that ship with the project"""
+"""Clips that ship with the project."""

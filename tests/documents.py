@@ -18,12 +18,12 @@ OTHERS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
     "uv", "kubectl", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
-"""programs whose command lines are not checked"""
+"""Programs whose command lines are not checked."""
 LEFT_OUT = {
     ".venv", ".venv-lowest", "build", "dist", "shared", "results", "runs", ".git", ".pytest_cache", "node_modules",
 }  # fmt: skip
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - LEFT_OUT
-"""folders of the checkout"""
+"""Folders of the checkout."""
 
 
 def split_blocks(page, *languages):

@@ -19,9 +19,9 @@ class Clip:
 
     stems: tuple[str, ...]
     frames: np.ndarray
-    """T×H×W×3 uint8"""
+    """T×H×W×3 uint8."""
     labels: np.ndarray
-    """T×H×W uint8, 255 for void"""
+    """T×H×W uint8, 255 for void."""
 
 
 def draw_moving_clip(

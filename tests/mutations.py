@@ -23,7 +23,7 @@ JSON = strategies.recursive(
     ),
     max_leaves=8,
 )
-"""any JSON"""
+"""Any JSON."""
 VALUES = [
     None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
     float("inf"), [], [0], [[]], [None], ["x"], [[10**400] * 6], {}, {"a": None}, {"a": []}, {"1": -5},
@@ -31,7 +31,7 @@ VALUES = [
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
 )
-"""YAML whose aliases stand for a million values"""
+"""YAML whose aliases stand for a million values."""
 
 
 def list_paths(tree, path=()):

@@ -9,7 +9,7 @@ import numpy as np
 HEIGHT, WIDTH, BITS = 64, 128, 8
 BLOCK = WIDTH // BITS
 GROUP = 12
-"""frames of a group of pictures"""
+"""Frames of a group of pictures."""
 CODINGS = {
     "h264.mp4": ("libx264", {"x264-params": "scenecut=0:bframes=2"}),
     "h264.ts": ("libx264", {"x264-params": "scenecut=0:bframes=2"}),
@@ -24,7 +24,7 @@ CODINGS = {
     "refresh.ts": ("libx264", {"x264-params": "intra-refresh=1:scenecut=0:bframes=0"}),
     "refresh.mkv": ("libx264", {"x264-params": "intra-refresh=1:scenecut=0:bframes=0"}),
 }
-"""encoder and its options by file name"""
+"""Encoder and its options by file name."""
 
 
 def draw_number(number: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from aotlab.configs.files import ROOT
 
 KILLED = 9
 WAIT_SECONDS = 90
-"""how long a test waits for anything; a busy machine imports PyTorch in half a minute"""
+"""How long a test waits for anything; a busy machine imports PyTorch in half a minute."""
 
 
 def run_python(

@@ -90,9 +90,9 @@ FILES = [
     ("a.safetensors", write_weights, read_weights, 0, 1),  # a changed weight is a weight
     ("a.pth", write_weights, read_weights, 0, 1),
 ]
-"""name of a file, how it is written and read, and how many copies have up to how many bytes changed"""
+"""Name of a file, how it is written and read, and how many copies have up to how many bytes changed."""
 ALWAYS_REFUSED = ("0.tif", "masks.json", "a.safetensors", "a.pth")
-"""files whose prefixes are never read"""
+"""Files whose prefixes are never read."""
 
 
 @pytest.mark.parametrize(

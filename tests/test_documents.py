@@ -27,7 +27,7 @@ LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
     rf"`((?:{'|'.join(map(re.escape, FOLDERS - {'datasets'}))})/[\w./]*\w[/\w])(?::(\w+))?`"
 )
-"""a file or folder of the checkout between backticks, perhaps with a name in it"""
+"""A file or folder of the checkout between backticks, perhaps with a name in it."""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
 SITE = "https://aotlab.github.io/aotlab/"
@@ -43,7 +43,7 @@ def blocks(*languages):
 
 
 REGISTERED = {"spread": "restricted", "model.method=gated": "model.method=aot"}
-"""what tutorials register, and what stands in its place here"""
+"""What tutorials register, and what stands in its place here."""
 
 
 @pytest.mark.parametrize("text", blocks("sh", "bash", "shell", "console"))

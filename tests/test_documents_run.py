@@ -47,10 +47,10 @@ PAGES = [
     ),
 ]
 SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_object=null")
-"""settings appended to every command that takes settings"""
+"""Settings appended to every command that takes settings."""
 
 RUN = ("sh", "bash", "python")
-"""languages of blocks that are run"""
+"""Languages of blocks that are run."""
 SKIPPED = {
     r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
@@ -68,7 +68,7 @@ SKIPPED = {
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
     r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",
 }
-"""first words of a command line or a Python block to the reason that it is not run"""
+"""First words of a command line or a Python block to the reason that it is not run."""
 
 CHANGED = {
     r"^OMP_NUM_THREADS=\d+ ": "",
@@ -85,7 +85,7 @@ CHANGED = {
     r'\("bus", "dogs"\)': '("video",)',
     r'open_frames\("0"\)': 'open_frames("video.mp4")',
 }
-"""patterns in a command line or a Python block to what stands in their place here"""
+"""Patterns in a command line or a Python block to what stands in their place here."""
 
 
 def find_reason(line):

@@ -11,13 +11,13 @@ LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders"), ("evaluation",), ("engine",), ("jobs",),
     ("tools",), ("research",),
 ]  # fmt: skip
-"""packages from left to right; those of one entry do not know each other"""
+"""Packages from left to right; those of one entry do not know each other."""
 ALLOWED = {
     package: {other for layer in LAYERS[:index] for other in layer} | ({package} - {"tools"})
     for index, packages in enumerate(LAYERS)
     for package in packages
 }
-"""package to the packages that it may import"""
+"""Package to the packages that it may import."""
 ALLOWED["evaluation"] -= {"networks"}
 
 

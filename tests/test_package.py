@@ -310,7 +310,7 @@ NEEDED_EXTRAS = {
     "check_data .": "score",
     "vot": "vot",
 }
-"""command line to what it needs"""
+"""Command line to what it needs."""
 
 
 def test_missing_extra_is_reported_in_one_sentence(tmp_path):

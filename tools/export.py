@@ -28,7 +28,7 @@ from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import Range
 
 VERIFIED_FRAMES = 12
-"""largest number of frames that --verify tracks"""
+"""Largest number of frames that --verify tracks."""
 
 
 @command("aotlab export")

@@ -15,7 +15,7 @@ SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 """Environment variable that lets the CPU compute what MPS cannot."""
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
-"""glibc parameters, see mallopt(3)."""
+"""Glibc parameters, see mallopt(3)."""
 MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
 """Options that give large blocks no mapping of their own, and return free memory only beyond 2 GiB."""
 

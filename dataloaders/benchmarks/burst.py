@@ -16,7 +16,7 @@ from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, read_json, reading, require_file_name
 
 MAX_TRACKS = 65534
-"""largest number of tracks in a sequence; ids are 16-bit"""
+"""Largest number of tracks in a sequence; ids are 16-bit."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class BurstSequence:
     """An entry of ``sequences``."""
 
     name: str
-    """<source>-<sequence>, also the name of the result folder"""
+    """<source>-<sequence>, also the name of the result folder."""
     folder: str
-    """folder of its frames, below the split's"""
+    """Folder of its frames, below the split's."""
     frames: tuple[str, ...]
-    """file names of all frames"""
+    """File names of all frames."""
     size: tuple[int, int]
-    """(height, width) in pixels"""
+    """(height, width) in pixels."""
     tracks: tuple[str, ...]
-    """ids of the tracks in ascending order; the first is object 1"""
+    """Ids of the tracks in ascending order; the first is object 1."""
     rle: Mapping[str, Mapping[str, str]]
-    """run lengths by file name of each frame with masks, and by track"""
+    """Run lengths by file name of each frame with masks, and by track."""
 
 
 def find_annotation_file(root: Path, split: str) -> Path:

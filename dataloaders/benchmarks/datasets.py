@@ -18,7 +18,7 @@ from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.utils.errors import InputError, require_choice
 
 Reader = Callable[..., list[Video]]
-"""reader: (root, split) and options by name to the videos of the split"""
+"""Reader: (root, split) and options by name to the videos of the split."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class Dataset:
     name: str
     read: Reader
     folder: str | None
-    """folder below ``datasets/``; None: a root is required"""
+    """Folder below ``datasets/``; None: a root is required."""
     layout: str
-    """layout of its folder"""
+    """Layout of its folder."""
     source: str = ""
-    """where to download it"""
+    """Where to download it."""
     options: tuple[str, ...] = ()
-    """options of the reader"""
+    """Options of the reader."""
     server_splits: tuple[str, ...] = ()
-    """splits without public annotations, scored by a server that `source` links to"""
+    """Splits without public annotations, scored by a server that `source` links to."""
     submission: str | None = None
-    """suffix of its submissions, "" for a folder; None: its results are not submitted"""
+    """Suffix of its submissions, "" for a folder; None: its results are not submitted."""
     archive_root: str = ""
-    """folder around the sequences in a submission"""
+    """Folder around the sequences in a submission."""
     hota: bool = False
-    """scored by HOTA from one JSON file"""
+    """Scored by HOTA from one JSON file."""
 
 
 DAVIS = "https://davischallenge.org"

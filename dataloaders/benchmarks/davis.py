@@ -7,9 +7,9 @@ from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 
 SUBMISSION_HEIGHT = 480
-"""height of the masks that the DAVIS server takes, in pixels"""
+"""Height of the masks that the DAVIS server takes, in pixels."""
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
-"""folders of DAVIS; the first that exists is read"""
+"""Folders of DAVIS; the first that exists is read."""
 
 
 def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> list[Video]:

@@ -17,15 +17,15 @@ class ObjectMasks:
     """Separate masks of the objects on one frame."""
 
     source: Path
-    """source folder or file, for messages"""
+    """Source folder or file, for messages."""
     stem: str
-    """stem of the frame"""
+    """Stem of the frame."""
     files: Mapping[int, Path] = field(default_factory=dict)
-    """binary PNGs by object"""
+    """Binary PNGs by object."""
     rle: Mapping[int, str] = field(default_factory=dict)
-    """COCO's compressed run lengths by object, for an image of `size`"""
+    """COCO's compressed run lengths by object, for an image of `size`."""
     size: tuple[int, int] = (0, 0)
-    """(height, width) in pixels"""
+    """(height, width) in pixels."""
 
     def __str__(self) -> str:
         return f"{self.source}: frame {self.stem}"
@@ -37,11 +37,11 @@ class ObjectInfo:
 
     object_id: int
     frames: tuple[str, ...]
-    """stems of its frames in temporal order; the mask of the first is given"""
+    """Stems of its frames in temporal order; the mask of the first is given."""
     length: int
-    """number of frames according to the metadata"""
+    """Number of frames according to the metadata."""
     seen_in_training: bool | None = None
-    """whether its category occurs in the training set; None: unknown"""
+    """Whether its category occurs in the training set; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +50,27 @@ class Video:
 
     name: str
     frames: tuple[Path, ...]
-    """images in temporal order"""
+    """Images in temporal order."""
     reference_masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """masks given to the tracker, by frame index; `new_ids` returns the objects that each one adds"""
+    """Masks given to the tracker, by frame index; `new_ids` returns the objects that each one adds."""
     annotations: tuple[Path, ...] = ()
-    """ground truth in temporal order, for scoring; empty, or only the first frame, if it is not public"""
+    """Ground truth in temporal order, for scoring; empty, or only the first frame, if it is not public."""
     merge_ids: bool = False
-    """all ids are one object, as in DAVIS 2016"""
+    """All ids are one object, as in DAVIS 2016."""
     output_height: int | None = None
-    """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
+    """Height of results in pixels, with the frame's aspect ratio; None: the frame's size."""
     result_stems: frozenset[str] | None = None
-    """stems of frames with results; None: all"""
+    """Stems of frames with results; None: all."""
     objects: tuple[ObjectInfo, ...] = ()
-    """objects listed in the metadata; empty: the ids in the masks"""
+    """Objects listed in the metadata; empty: the ids in the masks."""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""
+    """Ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``."""
     seen_in_training: bool | None = None
-    """whether the classes or places of the video occur in the training set; None: unknown"""
+    """Whether the classes or places of the video occur in the training set; None: unknown."""
     rules: str = "davis"
-    """name of the scoring rules"""
+    """Name of the scoring rules."""
     load_error: str | None = None
-    """reason why the video cannot be read, which then has no frames; None: it can be read"""
+    """Reason why the video cannot be read, which then has no frames; None: it can be read."""
 
     @property
     def results(self) -> tuple[str, ...]:

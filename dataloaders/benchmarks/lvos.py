@@ -8,9 +8,9 @@ from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 
 MAX_FRAME = 10**7
-"""largest frame number in the metadata"""
+"""Largest frame number in the metadata."""
 FRAME_STEP = 5
-"""interval between labeled frames"""
+"""Interval between labeled frames."""
 
 
 def read_lvos(root: Path, split: str = "val") -> list[Video]:

@@ -24,11 +24,11 @@ from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
 ANNOTATION_SIZE = (1080, 1920)
-"""(height, width) of the images on which polygons are defined"""
+"""(height, width) of the images on which polygons are defined."""
 SIZE = (480, 854)
-"""(height, width) of written images and masks"""
+"""(height, width) of written images and masks."""
 MIN_FRAMES = {"train": 3, "val": 2}
-"""minimum number of frames with masks in a sequence"""
+"""Minimum number of frames with masks in a sequence."""
 UNSEEN_KITCHENS = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
@@ -40,9 +40,9 @@ class Frame:
 
     video: str
     name: str
-    """file name"""
+    """File name."""
     outlines: tuple[tuple[str, tuple[np.ndarray, ...]], ...]
-    """object names with polygons, n×2 int32 each, in file order; later ones lie on top"""
+    """Object names with polygons, n×2 int32 each, in file order; later ones lie on top."""
 
 
 @dataclass
@@ -50,13 +50,13 @@ class Conversion:
     """Results of a conversion."""
 
     names: dict[str, dict[str, str]] = field(default_factory=dict)
-    """names of objects by written sequence and id"""
+    """Names of objects by written sequence and id."""
     masks: int = 0
-    """number of written masks"""
+    """Number of written masks."""
     too_short: int = 0
-    """number of sequences with too few frames"""
+    """Number of sequences with too few frames."""
     failures: dict[str, str] = field(default_factory=dict)
-    """error message by file or sequence"""
+    """Error message by file or sequence."""
 
 
 def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -> Conversion:

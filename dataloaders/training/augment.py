@@ -11,25 +11,25 @@ from numpy.random import Generator
 from aotlab.configs.training import PhaseConfig
 
 FILL = (124, 116, 104)
-"""fill color outside an image: the ImageNet mean"""
+"""Fill color outside an image: the ImageNet mean."""
 CONTROL_POINTS = 5
-"""number of control points of a thin-plate spline along each side of the image"""
+"""Number of control points of a thin-plate spline along each side of the image."""
 CONTROL_SHIFT = 0.02
-"""standard deviation of their shift, as a fraction of the image's side"""
+"""Standard deviation of their shift, as a fraction of the image's side."""
 SPLINE_CELLS = 24
-"""number of points along each side at which a spline is evaluated; the rest is interpolated"""
+"""Number of points along each side at which a spline is evaluated; the rest is interpolated."""
 LUMA = (0.299, 0.587, 0.114)
-"""weights of red, green and blue in gray"""
+"""Weights of red, green and blue in gray."""
 GRAY_PROBABILITY = 0.2
 BLUR_PROBABILITY = 0.3
 BLUR_SIGMA = (0.1, 2.0)
-"""standard deviations of the blur in pixels"""
+"""Standard deviations of the blur in pixels."""
 
 MAX_DROPPED_PIXELS = 100
-"""largest number of pixels on the reference frame for which an object is dropped"""
+"""Largest number of pixels on the reference frame for which an object is dropped."""
 CROP_TRIES = 5
 SHRINK_BELOW = 0.75
-"""scale of a crop below which the image is first shrunk by averaging"""
+"""Scale of a crop below which the image is first shrunk by averaging."""
 
 
 def count_ids(labels: np.ndarray) -> np.ndarray:

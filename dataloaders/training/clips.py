@@ -11,15 +11,15 @@ from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids, t
 from aotlab.media.masks import VOID
 
 MAX_OBJECTS = (VOID - 1) // 2
-"""largest number of objects in a clip; two merged clips stay below 255"""
+"""Largest number of objects in a clip; two merged clips stay below 255."""
 MOTION_TRIES = 4
-"""number of attempts to draw a motion that hides no object on the reference frame"""
+"""Number of attempts to draw a motion that hides no object on the reference frame."""
 MIN_VISIBLE = 0.4
-"""fraction of the pasted pixels that must be visible on the reference frame"""
+"""Fraction of the pasted pixels that must be visible on the reference frame."""
 MAX_ENTERING_PIXELS = 20
-"""largest number of visible pixels on the reference frame for which an entering object is dropped"""
+"""Largest number of visible pixels on the reference frame for which an entering object is dropped."""
 EDGE_BLUR = 0.7
-"""standard deviation of the blur along the outline of pasted objects, in pixels"""
+"""Standard deviation of the blur along the outline of pasted objects, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Clip:
     """A training clip; the first frame is the reference frame."""
 
     frames: np.ndarray
-    """T×H×W×3 uint8 RGB"""
+    """T×H×W×3 uint8 RGB."""
     labels: np.ndarray
-    """T×H×W uint8: 0 background, 1 to ``num_objects``, 255 ignored"""
+    """T×H×W uint8: 0 background, 1 to ``num_objects``, 255 ignored."""
     num_objects: int
-    """number of objects, which may be 0"""
+    """Number of objects, which may be 0."""
     names: tuple[str, ...] = ()
-    """names of the images and videos it was made from"""
+    """Names of the images and videos it was made from."""
     unreadable: tuple[str, ...] = ()
-    """one message per drawn item that could not be read"""
+    """One message per drawn item that could not be read."""
 
 
 def reflect_index(index: int, length: int) -> int:
@@ -75,15 +75,15 @@ class Motion:
     """Motion of pasted objects from the first frame to the last; lengths in pixels."""
 
     start: np.ndarray
-    """column and row of the objects' center on the first frame, (2,)"""
+    """Column and row of the objects' center on the first frame, (2,)."""
     shift: np.ndarray
-    """shift of the center on the last frame, (2,)"""
+    """Shift of the center on the last frame, (2,)."""
     scale: float
-    """scale on the first frame"""
+    """Scale on the first frame."""
     growth: float
-    """logarithm of the scale factor on the last frame"""
+    """Logarithm of the scale factor on the last frame."""
     turn: float
-    """rotation from the first frame to the last, in radians"""
+    """Rotation from the first frame to the last, in radians."""
 
     def matrix(self, time: float, center: np.ndarray) -> np.ndarray:
         """Return the 3×3 map of objects around ``center`` at a time from 0 to 1."""

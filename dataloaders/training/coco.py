@@ -19,7 +19,7 @@ from aotlab.utils.errors import require_extra
 from aotlab.utils.files import read_json, reading
 
 MIN_AREA = 500
-"""area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
+"""Area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps."""
 
 
 def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) -> np.ndarray:

@@ -95,7 +95,7 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
         "datasets/imgs/pascal/*.jpg and datasets/masks/pascal/*.png",
     ),
 }
-"""kind of a saliency set to its possible folders of images and masks, and its layout in messages"""
+"""Kind of a saliency set to its possible folders of images and masks, and its layout in messages."""
 
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
@@ -162,7 +162,7 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
     "youtube_vos": _read_youtube_vos,
     "vost": lambda root, split: read_vost(root, split or "train"),
 }
-"""readers of video sets by kind: (root, split) to their videos"""
+"""Readers of video sets by kind: (root, split) to their videos."""
 
 
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:

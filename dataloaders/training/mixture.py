@@ -22,21 +22,21 @@ from aotlab.dataloaders.training.sets import ClipSource
 from aotlab.utils.errors import InputError, RunStopped, require
 
 READ_TRIES = 10
-"""number of attempts to draw a readable clip"""
+"""Number of attempts to draw a readable clip."""
 
 
 class ClipTensors(NamedTuple):
     """A batch of clips."""
 
     frames: Tensor
-    """T×B×H×W×3 uint8"""
+    """T×B×H×W×3 uint8."""
     labels: Tensor
-    """T×B×H×W int64"""
+    """T×B×H×W int64."""
     num_objects: list[int]
     names: list[tuple[str, ...]]
-    """names of the images and videos of each clip"""
+    """Names of the images and videos of each clip."""
     unreadable: list[str]
-    """one message per unreadable item that was replaced"""
+    """One message per unreadable item that was replaced."""
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
@@ -49,12 +49,12 @@ class Mixture:
 
     sources: tuple[ClipSource, ...]
     weights: tuple[float, ...]
-    """sampling probabilities of the sources, which add up to 1"""
+    """Sampling probabilities of the sources, which add up to 1."""
     phase: PhaseConfig
     data: DataConfig
     seed: int
     max_objects: int
-    """largest number of objects in a clip"""
+    """Largest number of objects in a clip."""
 
     def __len__(self) -> int:
         return self.phase.steps * self.phase.batch

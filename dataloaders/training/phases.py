@@ -22,14 +22,14 @@ from aotlab.utils.errors import InputError, require, require_choice
 log = logging.getLogger(__name__)
 
 NUM_CHECKED_CLIPS = 20
-"""number of clips that are checked at the start of a phase; at least one must show an object"""
+"""Number of clips that are checked at the start of a phase; at least one must show an object."""
 MIN_VALIDATION_FRAMES = 3
-"""minimum number of labeled frames of a validation video; the first and the last are not scored"""
+"""Minimum number of labeled frames of a validation video; the first and the last are not scored."""
 MIN_VIDEOS = 10
-"""minimum number of videos in a folder for validating on some of them"""
+"""Minimum number of videos in a folder for validating on some of them."""
 
 Reader = Callable[[Path, SourceConfig], ClipSource]
-"""reader: (folder, settings) to the images or videos in it"""
+"""Reader: (folder, settings) to the images or videos in it."""
 IMAGE_READERS: dict[str, Reader] = {
     "static": layouts.open_static,
     "coco": open_coco,
@@ -44,7 +44,7 @@ class TrainingData:
     """Data of a run."""
 
     mixtures: dict[int, Mixture]
-    """clips of each phase that is run, by the index of the phase in the recipe"""
+    """Clips of each phase that is run, by the index of the phase in the recipe."""
     validation: list[Video]
 
 

@@ -32,17 +32,17 @@ from aotlab.utils.text import format_count
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 2
-"""minimum number of labeled frames of a video, and in YouTube-VOS of an object"""
+"""Minimum number of labeled frames of a video, and in YouTube-VOS of an object."""
 MIN_REFERENCE_PIXELS = 200
-"""number of labeled pixels that a reference frame must exceed"""
+"""Number of labeled pixels that a reference frame must exceed."""
 MAX_IGNORED_FRACTION = 0.2
-"""largest number of ignored pixels on a reference frame, relative to its labeled ones"""
+"""Largest number of ignored pixels on a reference frame, relative to its labeled ones."""
 REFERENCE_TRIES = 20
 WINDOW_TRIES = 6
-"""number of attempts to choose frames without new objects after the reference frame"""
+"""Number of attempts to choose frames without new objects after the reference frame."""
 
 MaskReader = Callable[[Path], np.ndarray]
-"""reader from file to H×W uint8: ids, 0 background, 255 ignored"""
+"""Reader from file to H×W uint8: ids, 0 background, 255 ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class LabeledImage:
 
     image: Path
     source: Path
-    """file of the mask"""
+    """File of the mask."""
     reader: MaskReader
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +102,9 @@ class ImageSet:
     """Single images, each of which is moved to give a clip."""
 
     images: tuple[LabeledImage, ...]
-    """images of one folder are adjacent"""
+    """Images of one folder are adjacent."""
     balance: float = 0.0
-    """0: images are drawn uniformly; else a folder is drawn first, with the weight ``count ** (1 - balance)``"""
+    """0: images are drawn uniformly; else a folder is drawn first, with the weight ``count ** (1 - balance)``."""
 
     @cached_property
     def folders(self) -> dict[Path, range]:
@@ -154,9 +154,9 @@ class VideoSet:
     """Videos, from which clips are cut."""
 
     videos: tuple[Video, ...]
-    """videos as `select_labeled_frames` returns them: ``annotations[i]`` is the mask of ``frames[i]``"""
+    """Videos as `select_labeled_frames` returns them: ``annotations[i]`` is the mask of ``frames[i]``."""
     max_gap: int
-    """largest step from a frame of a clip to the next, in labeled frames"""
+    """Largest step from a frame of a clip to the next, in labeled frames."""
 
     def describe(self) -> str:
         """Return the number of videos and labeled frames, and the largest gap."""

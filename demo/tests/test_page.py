@@ -23,9 +23,9 @@ from studio.tests.annotation.browser import find_violations, iou, needs_browser
 BOX = (150, 2, 310, 410)
 TRACKED = 20
 WAIT = 300_000
-"""milliseconds; a busy machine is slow"""
+"""Milliseconds; a busy machine is slow."""
 MAX_LOAD = 30e6
-"""bytes of the first load"""
+"""Bytes of the first load."""
 FAKE_MODEL = """
 window.model = {
   load: async () => 'fake',
@@ -252,7 +252,7 @@ class TrackedSample:
     isolated: bool
     loaded_bytes: int
     requests: int
-    """after loading"""
+    """After loading."""
     speed: str
 
 

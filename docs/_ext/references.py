@@ -204,7 +204,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "commands": commands,
     "settings": settings,
 }
-"""function that generates the part of each name"""
+"""Function that generates the part of each name."""
 
 if __name__ == "__main__":
     write_settings()

@@ -18,7 +18,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 
 SHORT_EDGE_RATIO = 480 / 800
-"""ratio of the limits of the short and the long edge in tests at several scales; the published evaluation uses it"""
+"""Ratio of the limits of the short and the long edge in tests at several scales; the published evaluation uses it."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Branch:
 
     tracker: Tracker
     flip: bool = False
-    """mirror frames and masks left to right"""
+    """Mirror frames and masks left to right."""
     weight: float = 1.0
-    """weight of its probabilities in the mean, above 0"""
+    """Weight of its probabilities in the mean, above 0."""
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame H×W×3, mirrored if the branch mirrors; ``mask``: its object ids H×W."""

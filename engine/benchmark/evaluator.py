@@ -31,15 +31,15 @@ class EvaluationResult:
     """Finished and failed sequences of an evaluation run, and its speed."""
 
     output: Path
-    """folder that holds a folder of PNGs per sequence"""
+    """Folder that holds a folder of PNGs per sequence."""
     records: dict[str, SequenceRecord] = field(default_factory=dict)
-    """sequences with complete results, of this or an earlier run"""
+    """Sequences with complete results, of this or an earlier run."""
     resumed: list[str] = field(default_factory=list)
-    """sequences finished by an earlier run"""
+    """Sequences finished by an earlier run."""
     failures: dict[str, str] = field(default_factory=dict)
-    """error message by sequence"""
+    """Error message by sequence."""
     stopped: bool = False
-    """whether the run was stopped early"""
+    """Whether the run was stopped early."""
 
     @property
     def finished(self) -> list[str]:

@@ -20,7 +20,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 
 EDGE_FRACTION = 0.05
-"""allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
+"""Allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels."""
 
 
 @dataclass
@@ -37,9 +37,9 @@ class LayeredPrediction:
     """Masks of one frame, which may overlap."""
 
     layers: Sequence[tuple[Prediction, frozenset[int]]]
-    """prediction and object ids of each layer"""
+    """Prediction and object ids of each layer."""
     new_masks: Mapping[int, np.ndarray]
-    """H×W bool masks of the objects that begin on this frame, by id"""
+    """H×W bool masks of the objects that begin on this frame, by id."""
     size: ImageSize
 
     def start_host_copy(self) -> None:

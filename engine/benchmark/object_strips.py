@@ -17,9 +17,9 @@ from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path
 
 HEIGHT = 240
-"""height of a frame in the image, in pixels"""
+"""Height of a frame in the image, in pixels."""
 FRAMES = 4
-"""number of frames, evenly spaced over those that count, including the worst"""
+"""Number of frames, evenly spaced over those that count, including the worst."""
 
 
 def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> bool:

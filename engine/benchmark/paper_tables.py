@@ -16,7 +16,7 @@ from aotlab.utils.files import read_text, reading
 from aotlab.utils.text import align_columns
 
 TABLES = ROOT / "configs" / "tables"
-"""folder of the papers' tables, one YAML file each"""
+"""Folder of the papers' tables, one YAML file each."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Benchmark:
     split: str = "val"
     root: str | None = None
     options: list[str] = field(default_factory=list)
-    """options of aotlab eval"""
+    """Options of aotlab eval."""
     get: str = ""
-    """source of the folder, if it differs from the data set's"""
+    """Source of the folder, if it differs from the data set's."""
 
     @property
     def folder(self) -> Path:
@@ -47,17 +47,17 @@ class TableModel:
     """An ensemble of checkpoints, or models whose results are combined by voting."""
 
     checkpoints: list[str] = field(default_factory=list)
-    """file names in pretrain_models/ or of stored published weights, or paths"""
+    """File names in pretrain_models/ or of stored published weights, or paths."""
     configs: list[str] = field(default_factory=list)
-    """preset of each checkpoint; empty for files that hold their settings"""
+    """Preset of each checkpoint; empty for files that hold their settings."""
     options: list[str] = field(default_factory=list)
-    """options of aotlab eval"""
+    """Options of aotlab eval."""
     vote: list[str] = field(default_factory=list)
-    """models of this table to vote on"""
+    """Models of this table to vote on."""
     weights: list[str] = field(default_factory=list)
-    """weights of the checkpoints or votes"""
+    """Weights of the checkpoints or votes."""
     get: str = ""
-    """source of its checkpoints, if it differs from the table's"""
+    """Source of its checkpoints, if it differs from the table's."""
 
     @property
     def files(self) -> list[Path]:
@@ -72,7 +72,7 @@ class TableRow:
     model: str
     benchmark: str
     published: dict[str, list[float | None]]
-    """figures of all columns by source"""
+    """Figures of all columns by source."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,16 @@ class PaperTable:
     name: str
     title: str
     columns: dict[str, str]
-    """name in scores.json by heading"""
+    """Name in scores.json by heading."""
     sources: dict[str, str]
-    """description of each source of figures"""
+    """Description of each source of figures."""
     benchmarks: dict[str, Benchmark]
     models: dict[str, TableModel]
     rows: list[TableRow]
     get: str = ""
-    """source of checkpoints that are not published weights"""
+    """Source of checkpoints that are not published weights."""
     note: str = ""
-    """notes on the comparison"""
+    """Notes on the comparison."""
 
 
 def load_table(table: str | Path) -> PaperTable:

@@ -21,7 +21,7 @@ from aotlab.utils.versioned_files import FileKind, read_versioned, write_version
 log = logging.getLogger(__name__)
 
 RECORD_FOLDER = ".finished"
-"""folder of the records in the result folder"""
+"""Folder of the records in the result folder."""
 SEQUENCE_KIND = FileKind("record of a run", 1, "the sequence is tracked again")
 
 
@@ -30,12 +30,12 @@ class SequenceRecord:
     """Record of a sequence tracked to its last frame."""
 
     fingerprint: str = ""
-    """digest of the models, settings, frames and masks that the results depend on"""
+    """Digest of the models, settings, frames and masks that the results depend on."""
     settings: str = ""
-    """digest of the models and settings only"""
+    """Digest of the models and settings only."""
     timed_frames: int = 0
     seconds: float = 0.0
-    """seconds in the tracker on the timed frames"""
+    """Seconds in the tracker on the timed frames."""
 
 
 class Records:

@@ -29,13 +29,13 @@ class FrameResult:
     """Result of one frame of a benchmark video."""
 
     path: Path
-    """file of the frame"""
+    """File of the frame."""
     source: Prediction | LayeredPrediction | np.ndarray
-    """the prediction, or H×W ids, in the size of the results"""
+    """The prediction, or H×W ids, in the size of the results."""
     seconds: float
-    """seconds spent in the tracker"""
+    """Seconds spent in the tracker."""
     max_id: int
-    """largest object id so far"""
+    """Largest object id so far."""
 
     @property
     def labels(self) -> np.ndarray:

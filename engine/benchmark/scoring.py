@@ -28,9 +28,9 @@ from aotlab.utils.progress import progress_bar
 log = logging.getLogger(__name__)
 
 CHUNK_FRAMES = 16
-"""number of frames that a process scores at once"""
+"""Number of frames that a process scores at once."""
 MIN_FRAMES_PER_WORKER = 200
-"""number of frames that take about as long as starting a process"""
+"""Number of frames that take about as long as starting a process."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class ScoringResult:
 
     scores: dict[str, SequenceScores] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    """error message by sequence"""
+    """Error message by sequence."""
 
 
 def has_annotations(video: Video) -> bool:

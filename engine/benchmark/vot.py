@@ -17,9 +17,9 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.images import read_image
 
 COLOR = "color"
-"""TraX's name of the image channel"""
+"""TraX's name of the image channel."""
 MasksAndConfidences = tuple[list[np.ndarray], list[float]]
-"""H×W bool masks and confidences of all objects, in the order they were added"""
+"""H×W bool masks and confidences of all objects, in the order they were added."""
 
 
 class VotSession:

@@ -14,7 +14,7 @@ from aotlab.media.masks import read_mask, resize_labels
 from aotlab.utils.errors import require
 
 Clip = Sequence[tuple[np.ndarray, np.ndarray]]
-"""frames H×W×3 uint8 RGB with their masks H×W of object ids"""
+"""Frames H×W×3 uint8 RGB with their masks H×W of object ids."""
 
 
 def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:

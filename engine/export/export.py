@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_CONSTANT_ELEMENTS = 4096
-"""elements of the largest computed constant that is stored; larger ones are computed when a graph is loaded"""
+"""Elements of the largest computed constant that is stored; larger ones are computed when a graph is loaded."""
 EXPORT = FileKind("export", 12, "export again")
 RUNTIME_SETTINGS = ("name", "confidence_temperature", "model", "memory")
-"""name and settings that the runtime needs"""
+"""Name and settings that the runtime needs."""
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 ONNX_PACKAGES = ("onnx", "onnxscript")
-"""packages that write ONNX files"""
+"""Packages that write ONNX files."""
 
 
 def resolve_export_config(config: Config) -> Config:
@@ -71,13 +71,13 @@ class ExportOptions:
     """Content and precision of an export."""
 
     half: bool = False
-    """store weights in float16; the graphs compute in float32"""
+    """Store weights in float16; the graphs compute in float32."""
     prompts: bool = True
-    """write the prompt network too, if the model has one"""
+    """Write the prompt network too, if the model has one."""
     calibration: Clip = ()
-    """clip that gives the ranges of int8, see `quantize`; empty for float32"""
+    """Clip that gives the ranges of int8, see `quantize`; empty for float32."""
     quantize_encoder: bool = False
-    """quantize ``encode`` too"""
+    """Quantize ``encode`` too."""
 
 
 def export_model(

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
-"""weights of all graphs, each stored once"""
+"""Weights of all graphs, each stored once."""
 PARTS = {
     WEIGHTS_FILE, "assign_identities.onnx", "decode.onnx", "encode.onnx", "memorize.onnx",
     "prompt.onnx", "propagate.onnx", "reference.onnx", "relevance.onnx",
 }  # fmt: skip
-"""files that an export may have besides ``export.json``"""
+"""Files that an export may have besides ``export.json``."""
 MIN_SHARED_BYTES = 1024
-"""smaller constants stay in the graphs"""
+"""Smaller constants stay in the graphs."""
 
 
 @contextmanager

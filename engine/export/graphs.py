@@ -56,19 +56,19 @@ PROMPTING = {
     "max_part_distance": MAX_PART_DISTANCE,
     "excluded_logit": EXCLUDED,
 }
-"""settings of `NetworkSegmenter` that runtimes share"""
+"""Settings of `NetworkSegmenter` that runtimes share."""
 EXAMPLE_FRAMES = 2
-"""number of frames in long-term memory when propagate is traced; an axis of length 1 would become a constant"""
+"""Number of frames in long-term memory when propagate is traced; an axis of length 1 would become a constant."""
 RELEVANCE_ROWS = 256
-"""queries whose attention is in memory at once"""
+"""Queries whose attention is in memory at once."""
 EXAMPLE_SIDE = 40
-"""height in pixels of the frame that encode is traced with"""
+"""Height in pixels of the frame that encode is traced with."""
 
 FreeAxes = Mapping[str, dict[int, Any]]
-"""dynamic axes by the name of the input: a `torch.export.Dim`, or an expression of one"""
+"""Dynamic axes by the name of the input: a `torch.export.Dim`, or an expression of one."""
 FRAME_AXES = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
 GraphFunction = Callable[..., Any]
-"""function of a model and arguments by name; returns tensors in nested dicts, lists and NamedTuples"""
+"""Function of a model and arguments by name; returns tensors in nested dicts, lists and NamedTuples."""
 
 
 def name_tensors(values: Any) -> dict[str, Tensor]:

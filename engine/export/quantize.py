@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import onnx
 
 QUANTIZED_GRAPHS = ("assign_identities", "propagate", "memorize", "decode")
-"""graphs in int8; ``encode`` is optional, because it loses accuracy on objects unlike those of the calibration"""
+"""Graphs in int8; ``encode`` is optional, because it loses accuracy on objects unlike those of the calibration."""
 OPERATORS = ("Conv", "MatMul", "Gemm")
 MIN_WEIGHTS = 50_000
-"""weights of the smallest operator in int8; smaller ones are as fast in float32"""
+"""Weights of the smallest operator in int8; smaller ones are as fast in float32."""
 CALIBRATION_FRAMES = 16
-"""number of frames whose tensors give the ranges"""
+"""Number of frames whose tensors give the ranges."""
 
 
 @translate_errors()

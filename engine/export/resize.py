@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 CUBIC = -0.75
-"""a of cubic convolution (Keys 1981) in PyTorch, as in OpenCV"""
+"""A of cubic convolution (Keys 1981) in PyTorch, as in OpenCV."""
 
 
 def resize_bicubic(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -10,11 +10,11 @@ CURVES = np.array(
         [[0.24, 0.74], [0.44, 0.30], [0.76, 0.26]],
     ]
 )
-"""start, bend and end of each object's path, as shares (x, y) of width and height"""
+"""Start, bend and end of each object's path, as shares (x, y) of width and height."""
 COLORS = np.array([(196, 34, 38), (246, 158, 52), (46, 96, 206), (240, 200, 60)], np.float32)
 BACKGROUND = np.array((104, 120, 84), np.float32)
 SIZE = 0.14
-"""radius of an object, as a share of the shorter side"""
+"""Radius of an object, as a share of the shorter side."""
 
 
 def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

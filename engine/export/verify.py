@@ -20,25 +20,25 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError, RunStopped
 
 TOLERANCE = 1e-3
-"""largest accepted difference of logits, relative to their standard deviation"""
+"""Largest accepted difference of logits, relative to their standard deviation."""
 MIN_EQUAL_HALF = 0.99
-"""smallest accepted share of equal labels with weights in float16"""
+"""Smallest accepted share of equal labels with weights in float16."""
 
 
 class Agreement(NamedTuple):
     """Agreement of exported graphs with their model on a clip."""
 
     difference: float
-    """largest difference of logits, relative to the standard deviation of PyTorch's on that frame"""
+    """Largest difference of logits, relative to the standard deviation of PyTorch's on that frame."""
     equal: float
-    """fraction of pixels with the same label"""
+    """Fraction of pixels with the same label."""
     exported_j: float
-    """mean region similarity J of the graphs' objects, in [0, 1]"""
+    """Mean region similarity J of the graphs' objects, in [0, 1]."""
     pytorch_j: float
     exported_seconds: float
-    """median seconds per frame of the graphs"""
+    """Median seconds per frame of the graphs."""
     pytorch_seconds: float
-    """median seconds per frame of PyTorch"""
+    """Median seconds per frame of PyTorch."""
 
 
 @contextmanager

@@ -102,11 +102,11 @@ class MemoryBank:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
         self.policy = policy
         self.frames: list[int] = []
-        """indices of the frames in long-term memory, oldest first"""
+        """Indices of the frames in long-term memory, oldest first."""
         self.references: list[int] = []
-        """indices of the reference frames among them"""
+        """Indices of the reference frames among them."""
         self.last_index = -1
-        """index of the last frame, stored or not"""
+        """Index of the last frame, stored or not."""
         self._skip = short_term_skip
         self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training

@@ -16,29 +16,29 @@ from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.relevance import FrameRelevance
 
 MOMENTUM = 0.8
-"""weight of the newest relevance in its running mean, as in PyTorch's BatchNorm (RMem)"""
+"""Weight of the newest relevance in its running mean, as in PyTorch's BatchNorm (RMem)."""
 BONUS = 1.5
-"""weight of the bonus for frames with few updates (RMem, section 3.2)"""
+"""Weight of the bonus for frames with few updates (RMem, section 3.2)."""
 PRIOR_UPDATES = 8.0
-"""number added to every frame's updates (RMem)"""
+"""Number added to every frame's updates (RMem)."""
 
 
 class Decision(NamedTuple):
     """Decision of a policy about a new frame."""
 
     store: bool
-    """whether to store it in long-term memory"""
+    """Whether to store it in long-term memory."""
     evict: int | None = None
-    """position of the frame to evict before storing; None keeps all"""
+    """Position of the frame to evict before storing; None keeps all."""
 
 
 class MemoryPolicy:
     """Decides which frames long-term memory keeps."""
 
     every: float
-    """interval in frames between stored ones"""
+    """Interval in frames between stored ones."""
     capacity: int | None
-    """largest number of frames in long-term memory; None if unbounded"""
+    """Largest number of frames in long-term memory; None if unbounded."""
 
     def needs_relevance(self, num_frames: int) -> bool:
         """Return whether `decide` reads relevance when long-term memory holds ``num_frames`` frames."""
@@ -101,9 +101,9 @@ class ScoredPolicy(MemoryPolicy):
     capacity: int
     score_early: bool = False
     running: dict[int, float] = field(default_factory=dict, init=False)
-    """running relevance of each stored frame"""
+    """Running relevance of each stored frame."""
     updates: dict[int, int] = field(default_factory=dict, init=False)
-    """number of times each frame was scored, counting its insertion"""
+    """Number of times each frame was scored, counting its insertion."""
 
     def decide(
         self, frames: Sequence[int], evictable: Sequence[int], index: int, relevance: FrameRelevance | None

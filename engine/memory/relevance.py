@@ -11,16 +11,16 @@ from torch import Tensor
 from aotlab.networks.model import PropagatedFrame, VOSModel
 
 MAX_CHUNK_WEIGHTS = 2**22
-"""largest number of attention weights in memory at once"""
+"""Largest number of attention weights in memory at once."""
 
 
 class FrameRelevance(NamedTuple):
     """Relevance of the frames in long-term memory to the newest one, in the first block."""
 
     shares: Tensor
-    """T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground"""
+    """T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground."""
     keys: Tensor
-    """T×L×C, keys with the temporal embedding added"""
+    """T×L×C, keys with the temporal embedding added."""
 
 
 def compute_relevance(

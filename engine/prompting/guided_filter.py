@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 REGULARIZATION = 1e-3
-"""variance of colors in 0 to 1 below which a square counts as flat"""
+"""Variance of colors in 0 to 1 below which a square counts as flat."""
 
 
 def guided_filter(logits: Tensor, image: Tensor, size: tuple[int, int], radius: int) -> Tensor:

@@ -29,23 +29,23 @@ from aotlab.utils.errors import InputError, require_extra
 
 # Margins, radii and distances below were set by hand; their sensitivity was not measured.
 FRAME_EDGE = 321
-"""longer edge in pixels of the whole frame as network input"""
+"""Longer edge in pixels of the whole frame as network input."""
 CROP_EDGE = 257
-"""longer edge in pixels of a crop as network input"""
+"""Longer edge in pixels of a crop as network input."""
 COARSE_MARGIN = 0.5
-"""margin of the crop around a box in the coarse pass, as a fraction of the box's longer side"""
+"""Margin of the crop around a box in the coarse pass, as a fraction of the box's longer side."""
 REFINE_MARGIN = 0.15
-"""margin of the crop around an object in the refining pass, as a fraction of its longer side"""
+"""Margin of the crop around an object in the refining pass, as a fraction of its longer side."""
 FILTER_RADIUS = 3
-"""radius of the guided filter, which is fitted at half the network's size, in its pixels"""
+"""Radius of the guided filter, which is fitted at half the network's size, in its pixels."""
 MAX_PART_DISTANCE = 0.5
-"""largest distance of a part without a prompt from the prompted parts, × sqrt(prompted area)"""
+"""Largest distance of a part without a prompt from the prompted parts, × sqrt(prompted area)."""
 BOX_MARGIN = 0.12
-"""largest distance of an object's pixels from its box, as a fraction of the sides of the box"""
+"""Largest distance of an object's pixels from its box, as a fraction of the sides of the box."""
 EXCLUDED = -12.0
-"""logit of pixels that an object cannot have"""
+"""Logit of pixels that an object cannot have."""
 MAX_CACHED_CROPS = 8
-"""number of encoded crops of a frame that are kept"""
+"""Number of encoded crops of a frame that are kept."""
 
 
 class NetworkSegmenter(PromptSegmenter):

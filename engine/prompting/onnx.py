@@ -17,9 +17,9 @@ from aotlab.media.prompt import Prompt, find_box
 from aotlab.utils.errors import InputError, require_extra
 
 DEFAULT_EDGE = 1024
-"""longer edge of the encoder's image in pixels, if the input size is free"""
+"""Longer edge of the encoder's image in pixels, if the input size is free."""
 SCRIBBLE_STEP = 8
-"""interval in points at which a scribble becomes clicks, for decoders that accept only clicks"""
+"""Interval in points at which a scribble becomes clicks, for decoders that accept only clicks."""
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
 

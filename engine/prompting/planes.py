@@ -14,11 +14,11 @@ from torch import Tensor
 from aotlab.media.prompt import Point, Prompt
 
 CLICK_RADIUS = 5.2
-"""radius of a click's disc in pixels of the network"""
+"""Radius of a click's disc in pixels of the network."""
 STROKE_RADIUS = 3.0
-"""radius of a scribble in pixels of the network"""
+"""Radius of a scribble in pixels of the network."""
 MIN_CROP = 96
-"""shortest side of a crop in pixels of the frame; smaller objects need their surroundings"""
+"""Shortest side of a crop in pixels of the frame; smaller objects need their surroundings."""
 
 
 class CropBox(NamedTuple):

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 
 SIZE = (96, 54)
-"""width and height of the thumbnails that are compared"""
+"""Width and height of the thumbnails that are compared."""
 MAX_HISTOGRAM_OVERLAP = 0.55
-"""largest intersection of both color histograms (8 bins per channel) at a cut"""
+"""Largest intersection of both color histograms (8 bins per channel) at a cut."""
 MAX_CORRELATION = 0.5
-"""largest correlation of both thumbnails at a cut"""
+"""Largest correlation of both thumbnails at a cut."""
 
 
 def is_cut(previous: np.ndarray, thumbnail: np.ndarray) -> bool:

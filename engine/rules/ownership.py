@@ -16,33 +16,33 @@ import numpy as np
 import torch
 
 MIN_AREA = 200 / (480 * 854)
-"""smallest area of a component, relative to the frame: 200 pixels at 480p"""
+"""Smallest area of a component, relative to the frame: 200 pixels at 480p."""
 AREA_HISTORY = 15
-"""number of frames over which the median area is taken"""
+"""Number of frames over which the median area is taken."""
 LOST_AREA = 0.4
-"""area below which an object is lost, relative to its median"""
+"""Area below which an object is lost, relative to its median."""
 CLAIM_AREA_RANGE = 0.2, 4.0
-"""smallest and largest area of a component that a lost object claims, relative to its median"""
+"""Smallest and largest area of a component that a lost object claims, relative to its median."""
 MAX_CLAIM_DISTANCE = 3.0
-"""largest distance of its center from the object's last one, in square roots of the median area"""
+"""Largest distance of its center from the object's last one, in square roots of the median area."""
 MAX_COLOR_RATIO = 1.2
-"""another component may become the main one if the main one's color distance is more than this many times larger"""
+"""Another component may become the main one if the main one's color distance is more than this many times larger."""
 MAX_CLAIM_COLOR_RATIO = 1.5
-"""largest color distance of a claimed component from the lost object, relative to that from the most similar object"""
+"""Largest color distance of a claimed component from the lost object, relative to that from the most similar object."""
 UNDO_FRAMES = 25
-"""number of frames in which a claim may be undone, and then of frames without another claim"""
+"""Number of frames in which a claim may be undone, and then of frames without another claim."""
 MAX_CLAIMS = 30
-"""largest number of frames in a row on which an object claims components"""
+"""Largest number of frames in a row on which an object claims components."""
 
 
 class Component(NamedTuple):
     """A connected part of an object."""
 
     pixels: np.ndarray
-    """H×W bool"""
+    """H×W bool."""
     area: int
     center: tuple[float, float]
-    """row and column"""
+    """Row and column."""
 
 
 @dataclass
@@ -50,19 +50,19 @@ class History:
     """Appearance, area and position of an object on earlier frames."""
 
     colors: list[float]
-    """mean and standard deviation of R, G and B on the object's last mask by the user, 6 values"""
+    """Mean and standard deviation of R, G and B on the object's last mask by the user, 6 values."""
     areas: list[int] = field(default_factory=list)
-    """pixels on the last `AREA_HISTORY` frames that show the object"""
+    """Pixels on the last `AREA_HISTORY` frames that show the object."""
     center: tuple[float, float] = (0.0, 0.0)
-    """row and column of its center on the last of them"""
+    """Row and column of its center on the last of them."""
     claim_streak: int = 0
-    """number of frames in a row on which it claimed a component"""
+    """Number of frames in a row on which it claimed a component."""
     undo_frames_left: int = 0
-    """number of frames left in which its last claim may be undone"""
+    """Number of frames left in which its last claim may be undone."""
     claimed_from: int = 0
-    """id of the object that its last claim took pixels from"""
+    """Id of the object that its last claim took pixels from."""
     cooldown: int = 0
-    """number of frames left in which it may claim nothing, after an undone claim"""
+    """Number of frames left in which it may claim nothing, after an undone claim."""
 
     @property
     def median(self) -> float:
@@ -84,11 +84,11 @@ class Reassignment(NamedTuple):
     """Pixels of one object that belong to another."""
 
     pixels: np.ndarray
-    """H×W bool"""
+    """H×W bool."""
     source: int
-    """id of the object that they were predicted for"""
+    """Id of the object that they were predicted for."""
     target: int
-    """id of the object that they belong to"""
+    """Id of the object that they belong to."""
 
 
 @dataclass
@@ -103,9 +103,9 @@ class ComponentOwnership:
     """
 
     objects: dict[int, History] = field(default_factory=dict)
-    """history of each object by id"""
+    """History of each object by id."""
     main_labels: np.ndarray | None = None
-    """H×W object ids on the main component of each object, else 0"""
+    """H×W object ids on the main component of each object, else 0."""
 
     def find_reassignments(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
         """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""

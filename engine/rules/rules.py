@@ -25,7 +25,7 @@ class TrackerRules:
     def __init__(self, config: RulesConfig) -> None:
         self.cuts = config.cuts
         self.thumbnail: np.ndarray | None = None
-        """thumbnail of the last stored frame; None before it, and without ``rules.cuts``"""
+        """Thumbnail of the last stored frame; None before it, and without ``rules.cuts``."""
         self.ownership = ComponentOwnership() if config.ownership else None
 
     def detect_cut(self, frame: np.ndarray) -> tuple[bool, np.ndarray | None]:

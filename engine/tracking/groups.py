@@ -15,9 +15,9 @@ from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.identity_bank import one_hot
 
 NO_OBJECT = -1e10
-"""logit of all other channels at pixels that a mask sets"""
+"""Logit of all other channels at pixels that a mask sets."""
 MAX_CONTIGUOUS_CHANNELS = 5
-"""largest number of channels that CPUs resize faster contiguous than channels-last (measured at 480p)"""
+"""Largest number of channels that CPUs resize faster contiguous than channels-last (measured at 480p)."""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """object id of each identity from 1 on; 0 if forgotten, its identity stays reserved"""
+    """Object id of each identity from 1 on; 0 if forgotten, its identity stays reserved."""
     memory: MemoryBank
 
     @property

@@ -14,7 +14,7 @@ from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
 from aotlab.utils.text import shorten
 
 ImageSize = tuple[int, int]
-"""(height, width) in pixels"""
+"""(height, width) in pixels."""
 FrameLike = np.ndarray | Image.Image | Tensor
 MaskLike = np.ndarray | Image.Image | Tensor | Sequence[Sequence[int]]
 

@@ -19,13 +19,13 @@ class TrackerOptions:
     """Checkpoint, settings and device of a tracker; `load` and `read_settings` read the checkpoint's file."""
 
     checkpoint: str | Path = BUNDLED_CHECKPOINT
-    """file, folder, name or address, as in `Tracker.from_pretrained`"""
+    """File, folder, name or address, as in `Tracker.from_pretrained`."""
     config: str | None = None
-    """preset or YAML file with the settings; None means the checkpoint's"""
+    """Preset or YAML file with the settings; None means the checkpoint's."""
     overrides: tuple[str, ...] = ()
-    """settings as ``key=value``"""
+    """Settings as ``key=value``."""
     device: str = "cpu"
-    """cpu, cuda, cuda:N or mps"""
+    """Cpu, cuda, cuda:N or mps."""
 
     def resolve_checkpoint(self) -> Path:
         """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""

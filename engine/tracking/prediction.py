@@ -27,19 +27,19 @@ class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
     ids: tuple[int, ...]
-    """ids of the tracked objects in the order they were added"""
+    """Ids of the tracked objects in the order they were added."""
     logits: Tensor
-    """(1+n)×H×W float32 on the tracker's device: channel 0 is background, channel k + 1 is object ``ids[k]``"""
+    """(1+n)×H×W float32 on the tracker's device: channel 0 is background, channel k + 1 is object ``ids[k]``."""
     indices: Tensor
-    """H×W int64, the most likely channel of ``logits`` in every pixel: 0 is background, k + 1 is object ``ids[k]``"""
+    """H×W int64, the most likely channel of ``logits`` in every pixel: 0 is background, k + 1 is object ``ids[k]``."""
     cut: bool = field(default=False, kw_only=True)
-    """whether the frame follows a cut, see ``rules.cuts``"""
+    """Whether the frame follows a cut, see ``rules.cuts``."""
     temperature: float = field(default=1.0, kw_only=True)
-    """divisor of the logits for `confidence`"""
+    """Divisor of the logits for `confidence`."""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 − IoU of the masks of both directions by object id, for objects present in both directions"""
+    """1 − IoU of the masks of both directions by object id, for objects present in both directions."""
     _host_copy: HostCopy | None = field(default=None, init=False)
-    """copies of `indices` and, if asked for, of the values of `confidence`"""
+    """Copies of `indices` and, if asked for, of the values of `confidence`."""
 
     def resize(self, size: ImageSize, *, align_corners: bool) -> Prediction:
         """Return the prediction at a size (height, width)."""
@@ -100,26 +100,26 @@ class PredictedFrame(NamedTuple):
     """Prediction of a frame that is not stored yet."""
 
     state: VideoState
-    """state of the video from which it was predicted"""
+    """State of the video from which it was predicted."""
     frame: np.ndarray
-    """H×W×3 uint8"""
+    """H×W×3 uint8."""
     mask: np.ndarray | None
-    """object ids H×W with which `Tracker.commit` corrects the prediction"""
+    """Object ids H×W with which `Tracker.commit` corrects the prediction."""
     size: ImageSize
-    """(height, width) asked for; ``logits`` have the frame's size if that is larger"""
+    """(height, width) asked for; ``logits`` have the frame's size if that is larger."""
     cut: bool
-    """whether the frame follows a cut"""
+    """Whether the frame follows a cut."""
     thumbnail: np.ndarray | None
-    """for the next frame's `TrackerRules.detect_cut`"""
+    """For the next frame's `TrackerRules.detect_cut`."""
     reassignments: list[Reassignment]
-    """pixels that belong to another object than first predicted, as ``logits`` and ``indices`` show"""
+    """Pixels that belong to another object than first predicted, as ``logits`` and ``indices`` show."""
     input_size: ImageSize
-    """(height, width) of the frame in the network"""
+    """(height, width) of the frame in the network."""
     features: Features | None
-    """None if no object is tracked yet"""
+    """None if no object is tracked yet."""
     decoded_frames: list[DecodedFrame]
-    """one per group of objects"""
+    """One per group of objects."""
     logits: Tensor
-    """(1+n)×H×W"""
+    """(1+n)×H×W."""
     indices: Tensor
-    """H×W int64, the most likely channel of ``logits`` in every pixel"""
+    """H×W int64, the most likely channel of ``logits`` in every pixel."""

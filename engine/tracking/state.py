@@ -24,15 +24,15 @@ class VideoState:
     """Everything a tracker stores of a video; storing a frame or forgetting an object replaces it with a new one."""
 
     length: int | None
-    """number of frames, if known"""
+    """Number of frames, if known."""
     rules: TrackerRules
     groups: list[Group] = field(default_factory=list)
     frame_shape: tuple[int, ...] | None = None
-    """(H, W, 3) of its frames; None before the first frame"""
+    """(H, W, 3) of its frames; None before the first frame."""
     input_size: ImageSize | None = None
-    """(height, width) of frames in the network; None before the first mask"""
+    """(height, width) of frames in the network; None before the first mask."""
     usable: bool = True
-    """False from the first change of memory until the frame is stored; it remains False if that fails"""
+    """False from the first change of memory until the frame is stored; it remains False if that fails."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""

@@ -95,9 +95,9 @@ class Tracker:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
         self._optimize, self._checksum = optimize, dict[int | None, int]()
-        """checksum of the weights by depth of the model; not cached without ``optimize``, as weights may change"""
+        """Checksum of the weights by depth of the model; not cached without ``optimize``, as weights may change."""
         self.checkpoint_digest: str | None = None
-        """SHA-256 of the checkpoint's file; None if the model is not from a file"""
+        """SHA-256 of the checkpoint's file; None if the model is not from a file."""
         self.reset()
 
     @classmethod
@@ -146,7 +146,7 @@ class Tracker:
         length = None if length is None else int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
-        """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
+        """Segmenter of the model's prompt network; a call raises `InputError` for models without one."""
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""

@@ -71,11 +71,11 @@ class ClipBatch:
     """A batch of training clips."""
 
     images: Tensor
-    """T×B×3×H×W, normalized"""
+    """T×B×3×H×W, normalized."""
     labels: Tensor
-    """T×B×H×W int64: 0 background, 1 to object_counts[b], 255 ignored"""
+    """T×B×H×W int64: 0 background, 1 to object_counts[b], 255 ignored."""
     object_counts: list[int]
-    """number of objects per clip"""
+    """Number of objects per clip."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ class ClipLosses:
     """Losses and masks of a batch of clips."""
 
     reference: Tensor
-    """B, on the reference frame"""
+    """B, on the reference frame."""
     tracked: Tensor
-    """(T-1)×B, on the others"""
+    """(T-1)×B, on the others."""
     predictions: list[Tensor]
-    """B×H×W int64 per frame, the reference frame's first"""
+    """B×H×W int64 per frame, the reference frame's first."""
 
 
 def draw_permutations(batch: int, count: int, generator: torch.Generator) -> Tensor:
@@ -101,13 +101,13 @@ class ClipOptions:
     """Options of a pass over a batch of clips."""
 
     permutations: Tensor
-    """B×(M+1), the identity of each object, from `draw_permutations`"""
+    """B×(M+1), the identity of each object, from `draw_permutations`."""
     hard_pixel_count: int
-    """number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`"""
+    """Number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`."""
     feed_predictions: bool
-    """feed memory with predictions instead of labels, and do not train identity banks"""
+    """Feed memory with predictions instead of labels, and do not train identity banks."""
     reference_weight: float = 1.0
-    """weight of the loss on the reference frame; 0 skips its gradient"""
+    """Weight of the loss on the reference frame; 0 skips its gradient."""
 
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:

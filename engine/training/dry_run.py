@@ -25,9 +25,9 @@ from aotlab.utils.processes import peak_resident_bytes
 from aotlab.utils.text import format_count
 
 CLIPS = 8
-"""number of clips made to time the data pipeline"""
+"""Number of clips made to time the data pipeline."""
 STEPS = 2
-"""number of steps of each phase; the last one is timed"""
+"""Number of steps of each phase; the last one is timed."""
 
 
 def dry_run(config: Config, world: Distributed) -> str:

@@ -29,7 +29,7 @@ from aotlab.utils.progress import progress_bar
 log = logging.getLogger(__name__)
 
 MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
-"""largest number of clips and frames in a sample image, and largest height of a frame in pixels"""
+"""Largest number of clips and frames in a sample image, and largest height of a frame in pixels."""
 
 
 class Journal:
@@ -47,9 +47,9 @@ class Journal:
         self.is_main, self.log_every = is_main, log_every
         self.lengths = {phase.name: phase.steps for phase in phases}
         self.pending: list[dict[str, float]] = []
-        """metrics of the steps since the last log line"""
+        """Metrics of the steps since the last log line."""
         self.board: Any = None
-        """TensorBoard's writer"""
+        """TensorBoard's writer."""
 
     @contextmanager
     def phase(self, name: str, done: int) -> Iterator[None]:

@@ -18,28 +18,28 @@ class PhaseRecord:
 
     name: str
     steps: int
-    """optimizer steps done"""
+    """Optimizer steps done."""
     planned: int
-    """optimizer steps of the whole phase"""
+    """Optimizer steps of the whole phase."""
     hours: float
-    """time of the steps, without validation"""
+    """Time of the steps, without validation."""
     batch: int
     clip_length: int
     crop: int
-    """pixels"""
+    """Pixels."""
     data: list[str]
-    """sets of training data, as the trainer lists them"""
+    """Sets of training data, as the trainer lists them."""
     seed: int
     precision: str
     device: str
-    """number of processes and their device"""
+    """Number of processes and their device."""
     start: str
-    """initial weights"""
+    """Initial weights."""
     command: str
     scores: dict[str, float] = field(default_factory=dict)
-    """scores of the last validation in percent, if any"""
+    """Scores of the last validation in percent, if any."""
     resumed: list[str] = field(default_factory=list)
-    """sentences about settings that changed when the phase was resumed"""
+    """Sentences about settings that changed when the phase was resumed."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ModelCard:
 
     phases: list[PhaseRecord]
     weights: str = AVERAGED
-    """averaged: the exponential moving average over steps; raw: the weights after the last step"""
+    """Averaged: the exponential moving average over steps; raw: the weights after the last step."""
 
     def to_json(self) -> str:
         """Return the card as JSON for the metadata."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
-"""name fragments of matrices without weight decay"""
+"""Name fragments of matrices without weight decay."""
 
 
 def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: float, power: float) -> float:

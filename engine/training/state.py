@@ -28,12 +28,12 @@ from aotlab.utils.files import reading, write_bytes
 log = logging.getLogger(__name__)
 
 STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
-"""pattern of a state's name: index and name of its phase, and step"""
+"""Pattern of a state's name: index and name of its phase, and step."""
 FIXED_SETTINGS = re.compile(
     r"model\.(?!depth$|.*\.drop_path$).*|train\.(freeze_encoder_stages|encoder_lr_ratio)|"
     r"train\.phases\.\d+\.(name|weight_decay)"
 )
-"""settings that weights and optimizer depend on; all others may change when a run is resumed"""
+"""Settings that weights and optimizer depend on; all others may change when a run is resumed."""
 
 
 class NonFiniteError(RunStopped):
@@ -44,10 +44,10 @@ class SavedState(NamedTuple):
     """A state of `PhaseState.state_dict` that fits the settings of a run."""
 
     phase: int
-    """index of its phase"""
+    """Index of its phase."""
     content: dict[str, Any]
     changes: dict[str, tuple[Any, Any]]
-    """values then and now of the settings that have changed"""
+    """Values then and now of the settings that have changed."""
 
 
 class PhaseState:
@@ -85,26 +85,26 @@ class PhaseState:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=half)
         self.ema = EMA(model, self.phase.steps, config.train.ema)
         self.step = 0
-        """number of finished optimizer steps"""
+        """Number of finished optimizer steps."""
         self.skipped = 0
-        """number of non-finite steps in a row before this one, 0 again when the run is resumed"""
+        """Number of non-finite steps in a row before this one, 0 again when the run is resumed."""
         self.best: float = previous.best if previous else -1.0
-        """best J&F of all validations so far on the same videos"""
+        """Best J&F of all validations so far on the same videos."""
         self.unreadable: Counter[str] = previous.unreadable if previous else Counter()
-        """unreadable items of all phases and ranks: one sentence each, with the number of draws"""
+        """Unreadable items of all phases and ranks: one sentence each, with the number of draws."""
         self.seconds = 0.0
-        """seconds spent in the steps of this phase"""
+        """Seconds spent in the steps of this phase."""
         self.scores: dict[str, float] = {}
-        """last validation scores of this phase, in percent"""
+        """Last validation scores of this phase, in percent."""
         self.validated = 0
-        """step of the last validation of this phase"""
+        """Step of the last validation of this phase."""
         self.resumed: list[str] = []
-        """sentences about settings of model, memory, training and data that changed when the phase was resumed"""
+        """Sentences about settings of model, memory, training and data that changed when the phase was resumed."""
         self.validation = validation
         self.data = describe_mixture(mixture)
-        """training data of this phase, one line per source"""
+        """Training data of this phase, one line per source."""
         self.earlier_phases = previous.card().phases if previous else read_start_phases(config)
-        """phases that were trained before this one"""
+        """Phases that were trained before this one."""
 
     def card(self) -> ModelCard:
         """Return the card of the averaged weights up to the current step."""

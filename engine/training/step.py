@@ -34,13 +34,13 @@ class StepResult:
     """Metrics and masks of an optimizer step."""
 
     metrics: dict[str, float]
-    """means over the ranks: total loss, loss of reference frames, loss of tracked frames; IoU of tracked objects (0 to
+    """Means over the ranks: total loss, loss of reference frames, loss of tracked frames; IoU of tracked objects (0 to
     1, nan without objects); learning rates; norm of the gradient before clipping; seconds spent waiting for data and in
-    the whole step"""
+    the whole step."""
     clip: ClipBatch
-    """last micro-batch"""
+    """Last micro-batch."""
     predictions: list[Tensor]
-    """predicted masks of that micro-batch, B×H×W per frame"""
+    """Predicted masks of that micro-batch, B×H×W per frame."""
 
 
 def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:

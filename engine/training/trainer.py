@@ -42,9 +42,9 @@ from aotlab.utils.processes import StopFlag, stop_flag
 log = logging.getLogger(__name__)
 
 BEST = "best"
-"""name of the weights with the best validation score; a phase's weights have its name"""
+"""Name of the weights with the best validation score; a phase's weights have its name."""
 FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
-"""final learning rate by encoder; 1e-5 for all others"""
+"""Final learning rate by encoder; 1e-5 for all others."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class TrainResult:
     """Results of a finished run."""
 
     checkpoint: Path
-    """averaged weights of the last phase"""
+    """Averaged weights of the last phase."""
     unreadable: Counter[str]
-    """unreadable items: one sentence each, with the number of draws"""
+    """Unreadable items: one sentence each, with the number of draws."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class TrainingRun:
 
     output: Path
     videos: list[Video]
-    """validation videos"""
+    """Validation videos."""
     journal: Journal
     stop: StopFlag
-    """flag that stops the run"""
+    """Flag that stops the run."""
 
 
 def train(

@@ -23,7 +23,7 @@ from aotlab.utils.text import format_count
 log = logging.getLogger(__name__)
 
 DATE = (1980, 1, 1, 0, 0, 0)
-"""time stamp of all entries, so that the same results give the same archive"""
+"""Time stamp of all entries, so that the same results give the same archive."""
 
 
 def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:

@@ -23,7 +23,7 @@ INFO = {
     "Resolution": "854x480",
     "URL": "https://epic-kitchens.github.io/VISOR",
 }
-"""head of a submission"""
+"""Head of a submission."""
 
 
 def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, names: Path, split: str) -> int:

@@ -17,7 +17,7 @@ from aotlab import InputError, Job, JobOptions, TrackerOptions
 from aotlab.sdk import JOB_RECORD
 
 MARKER = ".complete.json"
-"""file with the identity of the results, null until all are uploaded, and the names of the uploaded files"""
+"""File with the identity of the results, null until all are uploaded, and the names of the uploaded files."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class JobResult:
 
     name: str
     frames: int = 0
-    """frames tracked; 0 if the results existed"""
+    """Frames tracked; 0 if the results existed."""
     error: str | None = None
-    """error message; None on success"""
+    """Error message; None on success."""
     reused: bool = False
-    """whether the results existed already"""
+    """Whether the results existed already."""
 
 
 def run_job(

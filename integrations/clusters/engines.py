@@ -10,7 +10,7 @@ from aotlab_clusters import JobResult, is_url, run_job
 from aotlab import InputError, Job, JobOptions, TrackerOptions
 
 RETRIES = 10
-"""times that a job may lose its worker"""
+"""Times that a job may lose its worker."""
 
 
 def track_with_ray(

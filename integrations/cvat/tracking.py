@@ -26,7 +26,7 @@ class TrackingFunction:
         self._tracker = Tracker.from_pretrained(checkpoint, device=device)
         self._max_shapes = max_shapes
         self._trackers: OrderedDict[int, Tracker] = OrderedDict()
-        """trackers of the shapes, the one not used for longest first"""
+        """Trackers of the shapes, the one not used for longest first."""
         self._numbers = count()
 
     def preprocess_image(self, context: cvataa.TrackingFunctionContext, image: PIL.Image.Image) -> np.ndarray:

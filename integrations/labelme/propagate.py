@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from aotlab_runtime import InputError, Tracker
 
 FILLED = ("polygon", "rectangle", "oriented_rectangle", "circle", "mask")
-"""types of shapes that are tracked"""
+"""Types of shapes that are tracked."""
 
 
 def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:

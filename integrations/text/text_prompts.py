@@ -101,9 +101,9 @@ class TextTracker:
     tracker: Tracker
     detector: Detector
     every: int = 10
-    """number of frames from one detection to the next"""
+    """Number of frames from one detection to the next."""
     texts: dict[int, str] = field(default_factory=dict)
-    """text of each object by id"""
+    """Text of each object by id."""
 
     def track(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the object ids H×W of each frame H×W×3 uint8 RGB."""

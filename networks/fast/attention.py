@@ -17,11 +17,11 @@ from aotlab.networks.attention import Attention, LocalAttention, MapSize, split_
 from aotlab.networks.cache import cache_table
 
 QUERY_CHUNK = 512
-"""queries whose weights are computed together, so that they stay in the cache"""
+"""Queries whose weights are computed together, so that they stay in the cache."""
 TILE = 8
-"""side of the tiles of queries in tokens"""
+"""Side of the tiles of queries in tokens."""
 TILES_AT_ONCE = 32
-"""tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
+"""Tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache."""
 
 
 class ChunkedAttention(Attention):

@@ -15,14 +15,14 @@ from torchvision.ops import FrozenBatchNorm2d
 from aotlab.networks.encoders import MobileNetV2, ResNet50
 
 ONEDNN_ACTIVATIONS = {None: ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}
-"""activations as oneDNN names them, with their bounds"""
+"""Activations as oneDNN names them, with their bounds."""
 
 
 class FusedConv2d(nn.Conv2d):
     """Convolution, then the sum with a residual, then an activation; on a CPU in one pass by oneDNN."""
 
     activation: str | None = None
-    """relu, relu6 or None"""
+    """Relu, relu6 or None."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
@@ -104,7 +104,7 @@ def fuse_mobilenet(encoder: MobileNetV2) -> None:
 
 
 FUSIONS: dict[type[nn.Module], Callable] = {ResNet50: fuse_resnet, MobileNetV2: fuse_mobilenet}
-"""encoders whose order of layers is known; others are not changed"""
+"""Encoders whose order of layers is known; others are not changed."""
 
 
 def fuse_encoders(model: nn.Module) -> None:
@@ -146,7 +146,7 @@ class NormScaledConv2d(nn.Conv2d):
     """Convolution without bias and the frozen norm after it; parameters and their names are the same."""
 
     norm: tuple[FrozenBatchNorm2d]
-    """the norm, in a tuple, so that it remains a module of the parent only"""
+    """The norm, in a tuple, so that it remains a module of the parent only."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map B×C×H×W to B×C'×H'×W'."""

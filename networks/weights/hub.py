@@ -17,7 +17,7 @@ from aotlab.networks.weights.zoo import HUB_FILE
 from aotlab.utils.files import write_text
 
 CARD_TEMPLATE = Path(__file__).with_name("card.md")
-"""template of the model card of a repository"""
+"""Template of the model card of a repository."""
 
 
 class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segmentation"]):

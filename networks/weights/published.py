@@ -16,17 +16,17 @@ class PublishedWeights:
     """A published checkpoint."""
 
     name: str
-    """name in this project, equal to its preset"""
+    """Name in this project, equal to its preset."""
     title: str
-    """the authors' name"""
+    """The authors' name."""
     file: str
-    """original file name"""
+    """Original file name."""
     google_drive: str
-    """id of the file on Google Drive"""
+    """Id of the file on Google Drive."""
     parameters: float
-    """number of parameters in millions, as published"""
+    """Number of parameters in millions, as published."""
     scores: dict[str, float] = field(default_factory=dict)
-    """published scores in %: mean of J and F by data set"""
+    """Published scores in %: mean of J and F by data set."""
 
 
 @lru_cache

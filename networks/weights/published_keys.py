@@ -43,7 +43,7 @@ BLOCK_RULES = [
     (r"\.feedforward\.norm\.", ".activation.gn."),
     (r"\.feedforward\.conv\.", ".activation.conv."),
 ]
-"""rules within a block"""
+"""Rules within a block."""
 RULES = [
     (r"^projector\.", "encoder_projector."),
     (r"^identity_bank\.", "patch_wise_id_bank."),
@@ -85,18 +85,18 @@ DECODER_RULES = [
 ]
 
 UNUSED_SUFFIXES = ("mask_token", ".linear_KMem.weight", ".linear_KMem.bias")
-"""endings of parameters of published checkpoints that their code does not use"""
+"""Endings of parameters of published checkpoints that their code does not use."""
 UNUSED_PREFIXES = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
-"""unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks"""
+"""Unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks."""
 COMPUTED_BUFFER = "relative_position_index"
-"""a buffer of published Swin checkpoints that is a constant of the architecture"""
+"""A buffer of published Swin checkpoints that is a constant of the architecture."""
 
 ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.")
-"""fragments of the names of parameters that RMem adds to AOT or DeAOT"""
+"""Fragments of the names of parameters that RMem adds to AOT or DeAOT."""
 PROMPT_PREFIX = "prompts."
-"""prefix of the prompt network's keys, which have no published names"""
+"""Prefix of the prompt network's keys, which have no published names."""
 DROPPED_WEIGHTS = (".short_term_attn.relative_emb_", ".short_attention.relative_")
-"""fragments of the names, published and ours, of AOT's parameters that AOT+ lacks"""
+"""Fragments of the names, published and ours, of AOT's parameters that AOT+ lacks."""
 
 
 def to_published_name(key: str) -> str:

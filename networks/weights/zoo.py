@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HUB_FILE = "model.safetensors"
-"""checkpoint in a folder of `save_pretrained` or on the Hub"""
+"""Checkpoint in a folder of `save_pretrained` or on the Hub."""
 HUB_PREFIX = "hf://"
-"""prefix of addresses on the Hugging Face Hub: hf://owner/repository or hf://owner/repository/file"""
+"""Prefix of addresses on the Hugging Face Hub: hf://owner/repository or hf://owner/repository/file."""
 ZOO_URL = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
 PRETRAINED_FOLDER = ROOT / "pretrain_models"
-"""folder of the project that may also hold published files"""
+"""Folder of the project that may also hold published files."""
 LOCK_TIMEOUT = 1800.0
-"""seconds to wait for another process that stores the same weights"""
+"""Seconds to wait for another process that stores the same weights."""
 DOWNLOAD_TIMEOUT = 60.0
-"""timeout in seconds without data"""
+"""Timeout in seconds without data."""
 
 
 def weights_folder() -> Path:

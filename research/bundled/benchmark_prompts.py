@@ -34,10 +34,10 @@ from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_ob
 from research.bundled.prompt_settings import PromptSource, load_prompt_training
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
-"""from a frame H×W×3 uint8 and prompts by object id to object ids H×W"""
+"""From a frame H×W×3 uint8 and prompts by object id to object ids H×W."""
 CLICK_COUNTS = (1, 2, 3, 5)
 SIZE_CLASSES = {"below 2 %": (0.0, 0.02), "2 to 10 %": (0.02, 0.1), "above 10 %": (0.1, 1.01)}
-"""classes of object sizes as shares of the frame"""
+"""Classes of object sizes as shares of the frame."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -47,9 +47,9 @@ class Case:
 
     name: str
     frame: np.ndarray = field(repr=False)
-    """H×W×3 uint8"""
+    """H×W×3 uint8."""
     truth: np.ndarray = field(repr=False)
-    """H×W uint8, 1 on the object, 0 on background, 255 where pixels do not count"""
+    """H×W uint8, 1 on the object, 0 on background, 255 where pixels do not count."""
 
     @property
     def share(self) -> float:
@@ -64,9 +64,9 @@ class Result:
     share: float
     box: float
     clicks: list[float]
-    """after each click; the last value is also that of all later ones"""
+    """After each click; the last value is also that of all later ones."""
     seconds: list[float]
-    """duration of each call"""
+    """Duration of each call."""
 
     def iou_after(self, count: int) -> float:
         """Return J after ``count`` clicks."""
@@ -196,7 +196,7 @@ def segment_grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndar
 
 
 BASELINES = {"GrabCut": segment_grabcut, "ellipse": segment_ellipse}
-"""methods to compare with, by name"""
+"""Methods to compare with, by name."""
 
 
 @command("python -m research.bundled.benchmark_prompts")

@@ -43,17 +43,17 @@ WITHOUT_RULES = (
     "rules.ownership=false",
     "rules.cuts=false",
 )
-"""no rule, and frames in their own size, which a CPU tracks in minutes"""
+"""No rule, and frames in their own size, which a CPU tracks in minutes."""
 PART = 2
-"""part of the images that the rules were not chosen on"""
+"""Part of the images that the rules were not chosen on."""
 SEED = 41
 SIDE = 257
-"""side of the frames of composed clips in pixels"""
+"""Side of the frames of composed clips in pixels."""
 FRAMES = 24
 PASTED = ("dance-jump", "flamingo", "lucia", "swing")
-"""videos of ``davis16`` that are pasted over one another"""
+"""Videos of ``davis16`` that are pasted over one another."""
 MIN_COLOR_DIFFERENCE = 60.0
-"""minimum distance of the mean colors of objects of different colors, in levels of 8 bits of R, G and B"""
+"""Minimum distance of the mean colors of objects of different colors, in levels of 8 bits of R, G and B."""
 RESAMPLES = 5000
 
 DrawObjects = Callable[[ImageSet, Generator, int], list[Cutout]]
@@ -155,7 +155,7 @@ GROUPS = {
     "touching_different": Group(compose_touching_different, 22, 9),
     "crossing_different": Group(partial(compose_crossing, draw=draw_different), 22, 8),
 }
-"""objects are similar, except in groups of different colors"""
+"""Objects are similar, except in groups of different colors."""
 
 
 def compose_clip(group: Group, images: ImageSet, number: int) -> Clip:
@@ -178,13 +178,13 @@ class Score(NamedTuple):
     """Result of tracking one clip."""
 
     region: float
-    """J in percent"""
+    """J in percent."""
     exchanged: int
-    """number of pixels of objects that are labeled as another object"""
+    """Number of pixels of objects that are labeled as another object."""
     pixels: int
-    """number of pixels of objects"""
+    """Number of pixels of objects."""
     seconds: float
-    """median CPU time of a frame after the first two"""
+    """Median CPU time of a frame after the first two."""
 
 
 def track(tracker: Tracker, clip: Clip) -> Score:

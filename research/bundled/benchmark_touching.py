@@ -39,28 +39,28 @@ from research.bundled.touching_clips import (
 )
 
 CONTACT_DISTANCE = 3
-"""distance in pixels within which two objects touch"""
+"""Distance in pixels within which two objects touch."""
 PIXELS_PER_FRAME = 400
-"""number of pixels of each frame on which calibration is measured"""
+"""Number of pixels of each frame on which calibration is measured."""
 FRAMES, SIDE = 12, 321
-"""number of frames of a clip, and their side in pixels"""
+"""Number of frames of a clip, and their side in pixels."""
 NUM_BINS = 15
-"""number of bins of the calibration error"""
+"""Number of bins of the calibration error."""
 TEMPERATURES = np.geomspace(0.25, 8, 241)
-"""temperatures that `fit_temperature` tries"""
+"""Temperatures that `fit_temperature` tries."""
 PEOPLE = ("CCP", "PennFudan")
-"""sets of images of people"""
+"""Sets of images of people."""
 
 
 class IdentitySwitches(NamedTuple):
     """Counts over the frames on which objects touch."""
 
     frames: int
-    """contact frames"""
+    """Contact frames."""
     pixels: int
-    """pixels of the touching objects on these frames"""
+    """Pixels of the touching objects on these frames."""
     switched: int
-    """pixels labeled as another object"""
+    """Pixels labeled as another object."""
 
     @property
     def share(self) -> float:
@@ -101,9 +101,9 @@ class PixelSample:
     """Pixels that were labeled as an object."""
 
     logits: np.ndarray
-    """N×C float32, -inf where a clip has fewer objects"""
+    """N×C float32, -inf where a clip has fewer objects."""
     truth: np.ndarray
-    """N channels"""
+    """N channels."""
 
     def error(self, temperature: float) -> float:
         """Return the expected calibration error at a temperature."""

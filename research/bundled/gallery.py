@@ -24,7 +24,7 @@ RABBIT = SAMPLE / "rabbit.mp4"
 POND = SAMPLE / "JPEGImages" / "480p" / "pond"
 POND_MASKS = SAMPLE / "Annotations" / "480p" / "pond"
 PANEL = (427, 240)
-"""width and height of one frame in an image"""
+"""Width and height of one frame in an image."""
 ANIMATION = (560, 314)
 
 
@@ -37,7 +37,7 @@ class Example:
     prompts: Mapping[int, Prompt] | Path
     shown: tuple[int, int, int, int]
     truth: Path | None = None
-    """folder with a mask per frame"""
+    """Folder with a mask per frame."""
 
 
 EXAMPLES = (

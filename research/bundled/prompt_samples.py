@@ -25,9 +25,9 @@ from research.bundled.prompt_settings import PromptSource
 from research.bundled.touching_clips import is_held_out
 
 MIN_PIXELS = 60
-"""pixels of the smallest object that is drawn"""
+"""Pixels of the smallest object that is drawn."""
 COMPOSED_PROBABILITY, BARS_PROBABILITY = 0.22, 0.12
-"""probability that another image's objects lie over or under the object, and that bars do"""
+"""Probability that another image's objects lie over or under the object, and that bars do."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class AnnotatedImage:
     image: Path
     mask: Path
     group: str
-    """name of its set"""
+    """Name of its set."""
     weight: float
-    """relative frequency"""
+    """Relative frequency."""
     parts: float
-    """probability that objects that touch count as one (a rider and a horse, or the parts of a person)"""
+    """Probability that objects that touch count as one (a rider and a horse, or the parts of a person)."""
     video: bool = False
-    """whether its set is one of videos"""
+    """Whether its set is one of videos."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Sample:
     """One object as it is trained on."""
 
     image: np.ndarray
-    """S×S×3 uint8"""
+    """S×S×3 uint8."""
     truth: np.ndarray
-    """S×S uint8, 1 on the object, 0 on background, 255 where pixels do not count"""
+    """S×S uint8, 1 on the object, 0 on background, 255 where pixels do not count."""
     others: np.ndarray
-    """S×S bool, other objects"""
+    """S×S bool, other objects."""
 
 
 def list_images(

@@ -19,17 +19,17 @@ class PromptSource:
     """A set of images with masks below the data folder."""
 
     path: str
-    """parent folder of JPEGImages and Annotations"""
+    """Parent folder of JPEGImages and Annotations."""
     folder: str = ""
-    """sub-folder with the set's images; empty: those of ``videos``"""
+    """Sub-folder with the set's images; empty: those of ``videos``."""
     videos: str = ""
-    """file with the names of sub-folders, one a line"""
+    """File with the names of sub-folders, one a line."""
     held_out: list[str] = field(default_factory=list)
-    """names of the list that are kept for validation"""
+    """Names of the list that are kept for validation."""
     weight: float = 1.0
-    """frequency of the set, times the root of its number of images"""
+    """Frequency of the set, times the root of its number of images."""
     parts: float = 0.0
-    """probability that objects that touch count as one"""
+    """Probability that objects that touch count as one."""
 
 
 @dataclass
@@ -37,35 +37,35 @@ class PromptTraining:
     """Training of the prompt network."""
 
     sources: list[PromptSource] = field(default_factory=list)
-    """sets to draw images from"""
+    """Sets to draw images from."""
     steps: Count = 2000
-    """steps of the optimizer"""
+    """Steps of the optimizer."""
     batch: Count = 8
-    """objects per step"""
+    """Objects per step."""
     size: CropEdge = 193
-    """side of a sample in pixels, 16k+1"""
+    """Side of a sample in pixels, 16k+1."""
     blocks: Count = 2
-    """blocks of the prompt network"""
+    """Blocks of the prompt network."""
     lr: Positive = 4e-4
-    """learning rate of everything except the encoder"""
+    """Learning rate of everything except the encoder."""
     encoder_lr: NonNegative = 1e-4
-    """learning rate of the encoder's second half; its first half is frozen"""
+    """Learning rate of the encoder's second half; its first half is frozen."""
     encoder_from: CountOrZero = 225
-    """step from which the encoder learns"""
+    """Step from which the encoder learns."""
     decay: Fraction = 0.4
-    """fraction of the steps, the last ones, in which the rate falls linearly to 2 %"""
+    """Fraction of the steps, the last ones, in which the rate falls linearly to 2 %."""
     weight_decay: NonNegative = 0.03
-    """weight decay of AdamW"""
+    """Weight decay of AdamW."""
     hardest_from: CountOrZero = 2500
-    """step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0"""
+    """Step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0."""
     third_round: Fraction = 0.35
-    """probability that a step has a third round of prompts"""
+    """Probability that a step has a third round of prompts."""
     ema: Fraction = 0.9985
-    """decay of the averaged weights"""
+    """Decay of the averaged weights."""
     precision: Annotated[str, ("float32", "bfloat16", "auto")] = "float32"
-    """float32, bfloat16, or auto: bfloat16 if it is faster on this machine"""
+    """float32, bfloat16, or auto: bfloat16 if it is faster on this machine."""
     seed: Seed = 0
-    """random seed"""
+    """Random seed."""
 
 
 def load_prompt_training(path: Path = DEFAULT_RECIPE, overrides: Sequence[str] = ()) -> PromptTraining:

@@ -12,9 +12,9 @@ from research.bundled.clicks import distance_to_edge, find_largest_error
 
 POSITIVE, NEGATIVE, BOX, MASK = range(4)
 DISC_RADIUS = 5
-"""radius of a click's disc in pixels"""
+"""Radius of a click's disc in pixels."""
 Pixel = tuple[int, int]
-"""row and column"""
+"""Row and column."""
 
 
 def draw_first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -20,17 +20,17 @@ from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.masks import VOID
 
 MAX_TRIES = 4
-"""number of attempts to draw motions that show every object on the reference frame"""
+"""Number of attempts to draw motions that show every object on the reference frame."""
 MIN_VISIBLE = 0.35
-"""fraction of each object's pixels that must be visible on the reference frame"""
+"""Fraction of each object's pixels that must be visible on the reference frame."""
 MIN_CUTOUT_PIXELS = 400
-"""number of pixels of the smallest object that is cut out"""
+"""Number of pixels of the smallest object that is cut out."""
 PARTS = 20
-"""number of parts that all images are divided into"""
+"""Number of parts that all images are divided into."""
 HELD_OUT_PART = 0
-"""part that no recipe here trains on"""
+"""Part that no recipe here trains on."""
 MIN_CONNECTED_SHARE = 0.9
-"""share of all labeled pixels in one connected part from which an image's objects may be parts of one body"""
+"""Share of all labeled pixels in one connected part from which an image's objects may be parts of one body."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Cutout:
     """An object without its surroundings."""
 
     image: np.ndarray
-    """H×W×3 uint8"""
+    """H×W×3 uint8."""
     mask: np.ndarray
-    """H×W float32, 1 on the object, else 0"""
+    """H×W float32, 1 on the object, else 0."""
 
     @property
     def size(self) -> np.ndarray:
@@ -53,17 +53,17 @@ class Joint:
     """One part of an object that swings against the rest, with a smooth passage between both."""
 
     pivot: np.ndarray
-    """column and row in the cutout, (2,)"""
+    """Column and row in the cutout, (2,)."""
     normal: np.ndarray
-    """unit vector from the resting part to the swinging one, (2,)"""
+    """Unit vector from the resting part to the swinging one, (2,)."""
     width: float
-    """width of the passage in pixels"""
+    """Width of the passage in pixels."""
     swing: float
-    """largest angle in radians"""
+    """Largest angle in radians."""
     rate: float
-    """swings from the first frame to the last"""
+    """Swings from the first frame to the last."""
     phase: float
-    """phase on the first frame in radians"""
+    """Phase on the first frame in radians."""
 
     def bend(self, points: np.ndarray, time: float) -> np.ndarray:
         """Return where points (..., 2) of the object at a time from 0 to 1 lie in the cutout."""

@@ -44,17 +44,17 @@ log = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
-"""seconds from one saved state to the next"""
+"""Seconds from one saved state to the next."""
 DEFAULT_PATHS = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": "bundled"}
-"""paths that are set as in ``aotlab train``, with their defaults"""
+"""Paths that are set as in ``aotlab train``, with their defaults."""
 LOG_EVERY = 25
-"""steps from one line of the log to the next"""
+"""Steps from one line of the log to the next."""
 HARDEST_SHARE = 0.2
-"""share of the pixels that cross-entropy finally averages"""
+"""Share of the pixels that cross-entropy finally averages."""
 CLICK_PROBABILITY = 0.75
-"""probability of a click in a later round; without one the network refines its mask, as in its refining pass"""
+"""Probability of a click in a later round; without one the network refines its mask, as in its refining pass."""
 LATER_ROUND_WEIGHT = 0.7
-"""weight of the loss after corrections"""
+"""Weight of the loss after corrections."""
 MAX_GRADIENT_NORM = 2.0
 
 
@@ -63,11 +63,11 @@ class Batch:
     """Samples of one step."""
 
     images: Tensor
-    """B×3×H×W, normalized"""
+    """B×3×H×W, normalized."""
     truth: Tensor
-    """B×H×W uint8: 1 on the object, 0 on background, 255 where pixels do not count"""
+    """B×H×W uint8: 1 on the object, 0 on background, 255 where pixels do not count."""
     planes: np.ndarray
-    """B×4×H×W float32, the first prompts"""
+    """B×4×H×W float32, the first prompts."""
 
 
 def draw_batch(images: Sequence[AnnotatedImage], training: PromptTraining, step: int) -> Batch:

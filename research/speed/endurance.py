@@ -34,11 +34,11 @@ from aotlab.utils.files import atomic_path
 from aotlab.utils.progress import progress_bar
 
 STATM = Path("/proc/self/statm")
-"""Linux's file of a process's memory"""
+"""Linux's file of a process's memory."""
 WINDOW = 200
-"""frames of the two windows that are compared: the second of the video, after memory has filled, and the last"""
+"""Frames of the two windows that are compared: the second of the video, after memory has filled, and the last."""
 CLIP_FRAMES = 250
-"""largest number of frames of the video; they are held in memory"""
+"""Largest number of frames of the video; they are held in memory."""
 MIB = 2**20
 TABLE_HEADER = (
     "policy", "frames", "ms, first", "last", "ratio", "resident MiB, first", "last", "ratio", "bank MiB", "frames kept",
@@ -49,13 +49,13 @@ class Sample(NamedTuple):
     """Figures of one frame."""
 
     seconds: float
-    """from the frame to its labels"""
+    """From the frame to its labels."""
     resident: int
-    """bytes of memory of the process after the frame"""
+    """Bytes of memory of the process after the frame."""
     bank: int
-    """bytes of long-term memory, with the room for frames to come"""
+    """Bytes of long-term memory, with the room for frames to come."""
     kept: int
-    """frames in long-term memory"""
+    """Frames in long-term memory."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Trial:
     """A model with one memory policy on one video."""
 
     policy: str
-    """name and settings, as in --compare"""
+    """Name and settings, as in --compare."""
     checkpoint: Path
     overrides: tuple[str, ...]
     device: str
     clip: Sequence[np.ndarray]
-    """frames H×W×3 uint8, played forward and backward; an object fills the middle of the first one"""
+    """Frames H×W×3 uint8, played forward and backward; an object fills the middle of the first one."""
     frames: int
-    """number of frames to track"""
+    """Number of frames to track."""
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -29,14 +29,14 @@ from aotlab_runtime.export import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
 WARM_UP = 2
-"""first frames of a clip without a time"""
+"""First frames of a clip without a time."""
 OVERRIDES = (
     "compute.precision=float32",
     "rules.cuts=false",
     "rules.ownership=false",
     "input.min_object=null",
 )
-"""settings of `aotlab.Tracker` that compute as the graphs do"""
+"""Settings of `aotlab.Tracker` that compute as the graphs do."""
 
 
 def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:

@@ -41,7 +41,7 @@ class Row:
     name: str
     median: float
     high: float
-    """nine in ten are below"""
+    """Nine in ten are below."""
     unit: str = "ms"
 
 

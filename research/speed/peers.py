@@ -25,11 +25,11 @@ PeerModel: TypeAlias = EdgeTamVideoModel | Sam2VideoModel
 PeerSession: TypeAlias = EdgeTamVideoInferenceSession | Sam2VideoInferenceSession
 
 SIZE = 1024
-"""side of the model's square input in pixels"""
+"""Side of the model's square input in pixels."""
 FRAMES = 10_000
-"""largest number of frames to time; all show the same noise"""
+"""Largest number of frames to time; all show the same noise."""
 WARM_UP = 9
-"""frames until memory is full, which are not timed"""
+"""Frames until memory is full, which are not timed."""
 
 
 class RepViT:

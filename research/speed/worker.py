@@ -22,11 +22,11 @@ from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 from aotlab.utils.devices import autocast, pick_device
 
 WARM_UP = 3
-"""untimed frames after the reference frame"""
+"""Untimed frames after the reference frame."""
 CLIP_LENGTH = 4
-"""frames that are drawn and repeated"""
+"""Frames that are drawn and repeated."""
 OBJECTS, PATCH = 2, 16
-"""objects of a training clip, and the side in pixels of its squares of one label"""
+"""Objects of a training clip, and the side in pixels of its squares of one label."""
 
 
 def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:

@@ -17,9 +17,9 @@ import math
 import numpy as np
 
 EPSILON = 1e-5
-"""added to variances, against division by zero"""
+"""Added to variances, against division by zero."""
 NORM_GROUPS = 32
-"""groups of AOT's GroupNorm"""
+"""Groups of AOT's GroupNorm."""
 
 
 def propagate_aot(w, x, size, memory):

@@ -17,9 +17,9 @@ from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
 STORED = Path(__file__).parent / "export"
-"""export of a small model, without prompts; to write it again after a change of the format, remove it and run a test"""
+"""Export of a small model, without prompts; to renew it after a change of the format, remove it and run a test."""
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
-"""two objects, and on a later frame a third one"""
+"""Two objects, and on a later frame a third one."""
 
 
 class GraphsWithPrompts(Graphs):

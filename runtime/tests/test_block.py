@@ -9,7 +9,7 @@ from runtime.tests.exports import MASKS
 from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture
 
 SHARES = 1e-4
-"""largest difference as a share of the largest value: float32 sums in another order"""
+"""Largest difference as a share of the largest value: float32 sums in another order."""
 
 
 def list_parameters(module):

@@ -22,7 +22,7 @@ from tests.engine.small_model import draw_texture, stripes
 PRESETS = (
     "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
 )  # fmt: skip
-"""presets with all methods and encoders, the quickest to export"""
+"""Presets with all methods and encoders, the quickest to export."""
 
 
 @pytest.mark.slow  # converts the prompt graph

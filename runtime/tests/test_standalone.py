@@ -10,13 +10,13 @@ from aotlab_runtime import InputError, Tracker
 
 HEIGHT, WIDTH = 33, 49
 MASK = np.repeat([0, 1, 2], (16, 16, 17))[None].repeat(HEIGHT, 0)
-"""three stripes: background, object 1, object 2"""
+"""Three stripes: background, object 1, object 2."""
 
 
 AREAS = [
     (528, 561, 0), (127, 66, 0), (187, 75, 0), (87, 85, 528), (180, 82, 98), (196, 79, 101)
 ]  # fmt: skip
-"""pixels of the objects 1, 2 and 7 in each frame, as tracked with PyTorch"""
+"""Pixels of the objects 1, 2 and 7 in each frame, as tracked with PyTorch."""
 
 
 @pytest.fixture(scope="module")

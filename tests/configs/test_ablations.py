@@ -20,7 +20,7 @@ KEYS = {
     "identities": ["max_objects"], "window": ["window"], "frames": ["window", "short_term_frames"], "blocks": ["depth"],
     "no": ["sine_position", "relative_position"],
 }  # fmt: skip
-"""prefix of a row's name to the settings that it may change"""
+"""Prefix of a row's name to the settings that it may change."""
 
 
 def load(name, overrides=()):

@@ -28,7 +28,7 @@ from tests.engine.small_model import draw_texture
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
-"""what an operation raises that needs a value on the host"""
+"""What an operation raises that needs a value on the host."""
 
 
 @contextmanager

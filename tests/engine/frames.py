@@ -8,9 +8,9 @@ from aotlab.engine.recurrence import segment_frame, store_memory
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 
 TOKENS, DIM, VALUE_DIM, BATCH = 6, 4, 8, 2
-"""sizes of the memory of a numbered frame"""
+"""Sizes of the memory of a numbered frame."""
 FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
-"""memory of a numbered frame of two blocks"""
+"""Memory of a numbered frame of two blocks."""
 
 
 def add_reference_frame(

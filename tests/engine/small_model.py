@@ -26,7 +26,7 @@ from tests.engine.frames import add_reference_frame
 
 HEIGHT, WIDTH = 33, 49
 ROUNDING = 1e-4
-"""relative to the values: float32 sums in another order"""
+"""Relative to the values: float32 sums in another order."""
 
 
 class TinyEncoder(Encoder):
@@ -95,7 +95,7 @@ CASES = {
     ),
     "paot 16 8 4": ("paot", [(16, 2, {"self_heads": 4}), (8, 1, {"memory_stride": 2}), (4, 0, {"dim": 16})], {}),
 }  # fmt: skip
-"""method, stages as (stride, depth, settings), and other settings of the model"""
+"""Method, stages as (stride, depth, settings), and other settings of the model."""
 
 
 def build_case(name, **overrides):

@@ -23,21 +23,21 @@ from tests.engine.small_model import draw_texture, stripes, tiny_settings
 from tests.marks import slow
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
-"""methods, memories and encoders"""
+"""Methods, memories and encoders."""
 SHALLOW = "model.stages.0.depth=1"
 GAPS = (
     "_aa.", "bicubic", "grid_sampler_3d", "trilinear3d", "linalg_", "_fft_", "mkldnn", "onednn", "_cudnn", "quantize",
 )  # fmt: skip
-"""parts of names of operations that MPS lacks or lacked in some version of PyTorch, or that belong to other devices"""
+"""Parts of names of operations that MPS lacks or lacked in some version of PyTorch, or that belong to other devices."""
 FALLBACK = {"aten.upsample_bicubic2d.vec", "aten.linalg_vector_norm.default"}
-"""gaps of older versions of PyTorch, whose CPU fallback (`PYTORCH_ENABLE_MPS_FALLBACK`) scales the frame, and compares
-the keys of stored frames (ERMU)"""
+"""Gaps of older versions of PyTorch, whose CPU fallback (`PYTORCH_ENABLE_MPS_FALLBACK`) scales the frame, and compares
+the keys of stored frames (ERMU)."""
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
 DOUBLES = (torch.float64, torch.complex128)
-"""dtypes that MPS lacks"""
+"""Dtypes that MPS lacks."""
 
 WITHOUT_RULES = ("rules.ownership=false", "rules.cuts=false")
-"""rules compute on the host"""
+"""Rules compute on the host."""
 
 
 def load_settings(preset, *overrides):
@@ -56,7 +56,7 @@ class OperationRecorder(TorchDispatchMode):
         super().__init__()
         self.dtypes: dict[str, set[torch.dtype]] = {}
         self.copied = 0
-        """arrays and lists that became tensors"""
+        """Arrays and lists that became tensors."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))

@@ -22,7 +22,7 @@ FRAMES = 8
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)
 GPU_ROUNDING = {"atol": 1e-2, "rtol": 1e-3}
-"""tolerance of amplified logits of about 10, which another order of sums and other kernels move"""
+"""Tolerance of amplified logits of about 10, which another order of sums and other kernels move."""
 
 
 @pytest.fixture

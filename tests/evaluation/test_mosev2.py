@@ -12,7 +12,7 @@ from tests.drawn_clips import draw_disc, write_masks
 from tests.evaluation.scoring import brute_force_f, score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
-"""of frames; the first two have a tolerance without a fraction"""
+"""Of frames; the first two have a tolerance without a fraction."""
 
 
 def reference_measures(truth, prediction):

@@ -14,9 +14,9 @@ from numpy.random import RandomState
 
 ATTENTION_LAYERS = ("linear_Q", "linear_K", "linear_QK", "linear_QV")
 GAINS = {"encoder_projector": 0.5, "decoder.adapter": 0.15, "decoder.conv_out": 3.0}
-"""by the beginning of the name: standard deviation of a weight times the root of its inputs; 1 for all others"""
+"""By the beginning of the name: standard deviation of a weight times the root of its inputs; 1 for all others."""
 BACKGROUND_CELL, OBJECT_CELL = 12, 6
-"""pixels between two drawn colors of a texture"""
+"""Pixels between two drawn colors of a texture."""
 
 
 def make_weights(published: Mapping[str, Sequence]) -> dict[str, torch.Tensor]:

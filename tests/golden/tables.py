@@ -5,7 +5,7 @@ import re
 import pytest
 
 ROUNDING = 1e-12
-"""integer counts, then float64 divisions and sums in another order"""
+"""Integer counts, then float64 divisions and sums in another order."""
 
 
 def find_column(name: str) -> str:

@@ -22,9 +22,9 @@ from tests.golden.tables import ROUNDING, assert_row
 SEQUENCES = (
     "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
 )  # fmt: skip
-"""synthetic sequences, scored as DAVIS is"""
+"""Synthetic sequences, scored as DAVIS is."""
 References = tuple[dict[str, dict[str, np.ndarray]], dict]
-"""benchmark/video to T×H×W ids of truth and prediction; the tables"""
+"""benchmark/video to T×H×W ids of truth and prediction; the tables."""
 
 
 @pytest.fixture(scope="module")

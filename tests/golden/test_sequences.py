@@ -29,7 +29,7 @@ DEPTHS = [
     "aost/3",
     *slow("aost/1", "aost/2", *(f"{name}/{depth}" for name in ("aost_share", "r50_aost") for depth in "123")),
 ]
-"""variant of AOST and its depth"""
+"""Variant of AOST and its depth."""
 
 
 def assert_near_reference(found: torch.Tensor, reference: np.ndarray) -> None:

@@ -12,9 +12,9 @@ from aotlab.media.masks import read_mask
 from tests.drawn_clips import draw_moving_clip
 
 CLIP = draw_moving_clip(("0", "1", "2", "3"), size=(24, 32)).frames
-"""4×24×32×3 uint8"""
+"""4×24×32×3 uint8."""
 DEEP = CLIP.astype(np.uint16) * 257
-"""the same with 16 bits"""
+"""The same with 16 bits."""
 FORMATS = (
     "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO",
 )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from aotlab.media.video_writer import VideoWriter
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
-"""display matrix of a phone video: the stored image is turned to the right to be shown"""
+"""Display matrix of a phone video: the stored image is turned to the right to be shown."""
 
 
 def draw_smooth(height, width, frames=5):

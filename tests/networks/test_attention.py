@@ -15,7 +15,7 @@ from tests.marks import slow
 HEADS, DIM = 2, 16
 KINDS = [LocalAttention, TiledLocalAttention]
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (9, 17), (18, 7), (26, 33)]
-"""smaller than a window, one row, whole blocks, one more than whole blocks, larger than blocks with their margins"""
+"""Smaller than a window, one row, whole blocks, one more than whole blocks, larger than blocks with their margins."""
 
 
 def build_local(kind, window=7, *, relative=True, dtype=torch.float32):

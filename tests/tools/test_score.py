@@ -27,7 +27,7 @@ COLUMNS = {
     "mosev2": ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F"),
     "visor": (*DAVIS, "J&F_unseen", "J_unseen", "F_unseen"),
 }
-"""what scores.json says of all objects"""
+"""What scores.json says of all objects."""
 
 
 def prepare(name, folder):

@@ -18,7 +18,7 @@ HEAVY = {
     "pycocotools", "tensorboard", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
-"""what the packages were called when they were installed at top level"""
+"""What the packages were called when they were installed at top level."""
 RUN_LINES = """
 import json, sys
 from aotlab.tools.main import main
@@ -30,7 +30,7 @@ for line in json.loads(sys.argv[1]):
     heavy = {name.split(".")[0] for name in sys.modules} & {*sys.argv[2:]}
     assert not heavy, (line, heavy)
 """
-"""runs command lines one after the other; an error for the first that imports one of the modules named after them"""
+"""Runs command lines one after the other; an error for the first that imports one of the modules named after them."""
 SCRIPT = f"""
 import json, runpy, sys
 sys.argv, sys.path[0] = ["track.py", "--print-config"], {str(ROOT / "tools")!r}
@@ -40,7 +40,7 @@ except SystemExit as left:
     assert left.code == 0
 print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]))
 """
-"""runs a tool by its file, as ``python tools/track.py`` does, and prints all modules with their files"""
+"""Runs a tool by its file, as ``python tools/track.py`` does, and prints all modules with their files."""
 
 
 def run_code(tmp_path, code, *arguments):

@@ -29,9 +29,9 @@ SERVERS = {
     "lvosv1": "Annotations/AbCd1234/00000001.png",
     "lvosv2": "Annotations/AbCd1234/00000001.png",
 }
-"""data set to the first entry of an archive for its server"""
+"""Data set to the first entry of an archive for its server."""
 FIRST, SECOND = "0a0b0c0d", "1a1b1c1d"
-"""videos of MOSE"""
+"""Videos of MOSE."""
 
 
 class Run:

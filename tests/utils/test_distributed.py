@@ -78,7 +78,7 @@ def main():
 os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if os.fork() else "1"
 sys.exit(main())
 """
-"""two ranks that import once; the second dies"""
+"""Two ranks that import once; the second dies."""
 
 
 @needs_posix

@@ -11,7 +11,7 @@ from aotlab.utils.environment import SPIN_COUNT, SPIN_VARIABLES, limit_spin_wait
 from tests.processes import run_python
 
 HUGE_PAGES = 4 * 64 // 2
-"""page faults that four blocks of 64 MiB take at least, with pages of 2 MiB"""
+"""Page faults that four blocks of 64 MiB take at least, with pages of 2 MiB."""
 SCRIPT = """
 import resource
 import numpy as np

@@ -13,7 +13,7 @@ from napari.utils.notifications import show_info, show_warning
 from aotlab import InputError, Prompt, Tracker
 
 GIVEN_FRAMES = "aotlab_given_frames"
-"""key in a layer's metadata: frames that the user painted, segmented or tracked from; tracking does not change them"""
+"""Key in a layer's metadata: frames that the user painted, segmented or tracked from; tracking does not change them."""
 
 
 class TrackWidget(Container):

@@ -12,7 +12,7 @@ from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, shorten
 
 EXPORT_VERSION = 12
-"""version of ``export.json``"""
+"""Version of ``export.json``."""
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {
     "cpu": [CPU],
@@ -22,7 +22,7 @@ PROVIDERS = {
     "directml": ["DmlExecutionProvider", CPU],
     "openvino": ["OpenVINOExecutionProvider", CPU],
 }
-"""onnxruntime's execution providers by name; an operator runs on the first that supports it"""
+"""Onnxruntime's execution providers by name; an operator runs on the first that supports it."""
 
 
 def load_export(

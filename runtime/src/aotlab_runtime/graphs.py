@@ -16,7 +16,7 @@ from aotlab_runtime.export import load_export
 from aotlab_runtime.inputs import require
 
 Tensors = dict[str, np.ndarray]
-"""inputs and outputs of graphs, by name"""
+"""Inputs and outputs of graphs, by name."""
 
 
 class Graphs:

@@ -12,7 +12,7 @@ import numpy as np
 from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
-"""weight of the newest relevance in its running mean (RMem)"""
+"""Weight of the newest relevance in its running mean (RMem)."""
 
 
 class MemorySettings(TypedDict):
@@ -32,12 +32,12 @@ class StoredFrame:
     """A frame in long-term memory."""
 
     memory: Tensors
-    """keys and values of all blocks, 1×L×C each, by the graphs' names"""
+    """Keys and values of all blocks, 1×L×C each, by the graphs' names."""
     is_reference: bool = False
     relevance: float | None = None
-    """running mean; None before the first update"""
+    """Running mean; None before the first update."""
     updates: int = 0
-    """number of times the frame was scored, including when it was stored"""
+    """Number of times the frame was scored, including when it was stored."""
 
     def update_relevance(self, newest: float) -> "StoredFrame":
         """Return the frame with its relevance to the newest frame in the running mean."""
@@ -60,15 +60,15 @@ class Group:
 
     settings: MemorySettings
     length: int | None
-    """number of frames of the video, if known"""
+    """Number of frames of the video, if known."""
     ids: Sequence[int] = ()
-    """object id of each identity from 1 on; 0 if forgotten"""
+    """Object id of each identity from 1 on; 0 if forgotten."""
     frames_until_stored: int = 0
-    """number of tracked frames to skip before one may be stored in long-term memory"""
+    """Number of tracked frames to skip before one may be stored in long-term memory."""
     long: Sequence[StoredFrame] = ()
-    """long-term memory, oldest first"""
+    """Long-term memory, oldest first."""
     short: Sequence[Tensors] = ()
-    """memory of the last ``short_term_skip`` frames, oldest first; the oldest is read"""
+    """Memory of the last ``short_term_skip`` frames, oldest first; the oldest is read."""
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Group":

@@ -3,7 +3,7 @@
 import numpy as np
 
 ImageSize = tuple[int, int]
-"""(height, width) in pixels"""
+"""(height, width) in pixels."""
 
 
 def resize(maps: np.ndarray, size: ImageSize, align_corners: bool) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 MAX_ID = 2**31 - 1
-"""largest object id, and number of frames"""
+"""Largest object id, and number of frames."""
 
 
 class InputError(ValueError):

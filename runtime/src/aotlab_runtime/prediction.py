@@ -11,11 +11,11 @@ class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
     ids: tuple[int, ...]
-    """ids of the tracked objects in the order they were added"""
+    """Ids of the tracked objects in the order they were added."""
     logits: np.ndarray
-    """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
+    """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``."""
     temperature: float
-    """divisor of the logits for `confidence`"""
+    """Divisor of the logits for `confidence`."""
 
     def __repr__(self) -> str:
         """Name ids and size in one line."""

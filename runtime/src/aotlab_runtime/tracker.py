@@ -33,7 +33,7 @@ from aotlab_runtime.state import pack_state, unpack_state
 log = logging.getLogger(__name__)
 
 LOGIT_OUTSIDE = np.float32(-1e10)
-"""logit of the channels that a mask excludes; the channel that it gives a pixel has probability 1"""
+"""Logit of the channels that a mask excludes; the channel that it gives a pixel has probability 1."""
 
 
 class Tracker:

@@ -19,7 +19,7 @@ from aotlab_studio.session.clips import find_clips, list_results
 from aotlab_studio.session.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 
 RECORD = ".aotlab-convert.json"
-"""file in a written folder with the names of all others, which only --force replaces"""
+"""File in a written folder with the names of all others, which only --force replaces."""
 
 
 @sdk.command("aotlab convert")

@@ -17,13 +17,13 @@ from aotlab import InputError, sdk
 
 Content = TypeVar("Content")
 STAGED = ".aotlab-new"
-"""name of the folder for files of an export that are being written"""
+"""Name of the folder for files of an export that are being written."""
 COMPLETE = ".aotlab-complete"
-"""name of the folder with the files of an export that replace the last ones"""
+"""Name of the folder with the files of an export that replace the last ones."""
 OLD = ".aotlab-old"
-"""name of the folder for files that are replaced"""
+"""Name of the folder for files that are replaced."""
 SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
-"""names of files that file managers of macOS and Windows create"""
+"""Names of files that file managers of macOS and Windows create."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -71,9 +71,9 @@ class ExportRecord(Struct):
 
     files: set[str] = set()
     digest: str = ""
-    """digest of the exported masks"""
+    """Digest of the exported masks."""
     objects: str = ""
-    """digest of the exported objects"""
+    """Digest of the exported objects."""
 
 
 def find_roots(files: Iterable[str]) -> set[str]:

@@ -18,16 +18,16 @@ from aotlab_studio.files import write_bytes
 LOCK = ".lock"
 LEASE = ".lease"
 LEASE_SECONDS = 60.0
-"""seconds after which a lease that is not touched has expired"""
+"""Seconds after which a lease that is not touched has expired."""
 
 
 class LeaseOwner(msgspec.Struct, frozen=True):
     """Contents of a lease: the program that holds a folder."""
 
     token: str
-    """random text that identifies the program"""
+    """Random text that identifies the program."""
     kernel: str
-    """id of the running operating system; the file lock is reliable among its programs"""
+    """Id of the running operating system; the file lock is reliable among its programs."""
     host: str
     person: str = ""
 
@@ -58,9 +58,9 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lease = folder, folder / LEASE
         self.owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
-        """this program, with the person who works in the folder"""
+        """This program, with the person who works in the folder."""
         self.released = threading.Event()
-        """set once the folder is released"""
+        """Set once the folder is released."""
         with ExitStack() as cleanup:
             try:
                 folder.mkdir(parents=True, exist_ok=True)

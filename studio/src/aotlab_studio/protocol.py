@@ -15,9 +15,9 @@ from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""what to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are"""
+"""What to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are."""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
-"""``ask``: refuse, and offer choices"""
+"""``ask``: refuse, and offer choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
 
@@ -26,9 +26,9 @@ class FileObject(Struct, frozen=True):
 
     id: int
     name: str
-    """name that the file states; empty without one"""
+    """Name that the file states; empty without one."""
     target: int | None
-    """object of the project that it most likely is; None: a new one"""
+    """Object of the project that it most likely is; None: a new one."""
 
 
 class LoadedMasks(Struct, frozen=True):
@@ -36,11 +36,11 @@ class LoadedMasks(Struct, frozen=True):
 
     frames: list[int]
     losses: dict[int, int]
-    """pixels taken from objects that are not in the file, by object id"""
+    """Pixels taken from objects that are not in the file, by object id."""
     step: int
-    """the last step that is not undone"""
+    """The last step that is not undone."""
     unchanged: list[int] = []
-    """objects that were left unchanged, as they are locked or hidden"""
+    """Objects that were left unchanged, as they are locked or hidden."""
 
 
 class ExportedClips(Struct, frozen=True):
@@ -48,9 +48,9 @@ class ExportedClips(Struct, frozen=True):
 
     names: list[str]
     problems: list[str]
-    """error messages of clips that could not be written"""
+    """Error messages of clips that could not be written."""
     left_out: list[str] = []
-    """clips with another status, each with that status"""
+    """Clips with another status, each with that status."""
 
 
 class ExportResult(Struct, frozen=True):
@@ -58,9 +58,9 @@ class ExportResult(Struct, frozen=True):
 
     archive: str
     missing: int
-    """frames of the range without a result"""
+    """Frames of the range without a result."""
     unclassed: int
-    """objects without a class"""
+    """Objects without a class."""
 
 
 class ReviewEntry(Struct, frozen=True):
@@ -68,9 +68,9 @@ class ReviewEntry(Struct, frozen=True):
 
     frame: int
     object_ids: list[int]
-    """objects to check, worst first"""
+    """Objects to check, worst first."""
     sentence: str
-    """reasons by object"""
+    """Reasons by object."""
 
 
 class Clip(Struct, frozen=True):
@@ -81,38 +81,38 @@ class Clip(Struct, frozen=True):
     objects: int
     status: VideoStatus = "open"
     note: str = ""
-    """note on the status, such as the reason of a rejection"""
+    """Note on the status, such as the reason of a rejection."""
     author: str = ""
-    """person who changed the status last; empty: unknown"""
+    """Person who changed the status last; empty: unknown."""
     holder: str = ""
-    """person and machine that have it open; empty: nobody"""
+    """Person and machine that have it open; empty: nobody."""
     error: str = ""
-    """error message if it could not be tracked or opened"""
+    """Error message if it could not be tracked or opened."""
     untracked: bool = False
-    """whether it can be tracked: not finished, with drawn masks, and frames without masks in the range to track"""
+    """Whether it can be tracked: not finished, with drawn masks, and frames without masks in the range to track."""
     digest: str = ""
-    """digest of masks and objects; a status sent with it is refused if they have changed since"""
+    """Digest of masks and objects; a status sent with it is refused if they have changed since."""
     sentences: list[str] = []
-    """checks, worst first, or the progress of tracking"""
+    """Checks, worst first, or the progress of tracking."""
 
 
 class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
     background: bool
-    """whether it is a correction that propagates"""
+    """Whether it is a correction that propagates."""
     status: JobStatus
     frame: int
     done: int
-    """frames tracked"""
+    """Frames tracked."""
     total: int
-    """frames to track"""
+    """Frames to track."""
     speed: float
-    """frames per second"""
+    """Frames per second."""
     remaining: float | None
-    """seconds"""
+    """Seconds."""
     overwritten_pixels: int
-    """pixels that other objects lost, of all frames"""
+    """Pixels that other objects lost, of all frames."""
     problem: str | None
 
 
@@ -127,26 +127,26 @@ class Description(DocumentState, frozen=True, kw_only=True):
 
     name: str
     project: str
-    """id of the project; the page stores the last frame and object under it"""
+    """Id of the project; the page stores the last frame and object under it."""
     video: str
-    """id of the video in this session, part of the addresses of frames"""
+    """Id of the video in this session, part of the addresses of frames."""
     frames: int
     size: tuple[int, int]
-    """height, width"""
+    """Height, width."""
     rate: float
     shared: bool
-    """whether changes need a name"""
+    """Whether changes need a name."""
     timeline: Timeline
     outputs: dict[str, str]
-    """descriptions by name"""
+    """Descriptions by name."""
     models: list[str]
     model: str
-    """chosen one of ``models``"""
+    """Chosen one of ``models``."""
     repeatable_actions: list[str]
-    """actions that the server stores once, however often their messages arrive"""
+    """Actions that the server stores once, however often their messages arrive."""
     job: JobProgress | None
     problems: list[str]
-    """sentences about the project, such as `Document.conflict`"""
+    """Sentences about the project, such as `Document.conflict`."""
 
 
 class ModelEvent(Event, frozen=True):
@@ -169,7 +169,7 @@ class Answer(Struct, frozen=True):
     result: Any
     revision: int
     step: int
-    """the step that the action made; 0: none"""
+    """The step that the action made; 0: none."""
 
 
 class Failure(Struct, frozen=True):
@@ -178,4 +178,4 @@ class Failure(Struct, frozen=True):
     id: int | None
     error: str
     choices: list[OutdatedChoice] = []
-    """values of ``outdated`` with which the action can be repeated"""
+    """Values of ``outdated`` with which the action can be repeated."""

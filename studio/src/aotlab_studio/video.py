@@ -14,11 +14,11 @@ from aotlab_studio.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
 MAX_NEAREST_DISTANCE = 12
-"""largest distance of a frame shown until the wanted one is decoded"""
+"""Largest distance of a frame shown until the wanted one is decoded."""
 JPEG_QUALITY = 90
 
 Levels = str | tuple[float, float] | None
-"""argument ``levels`` of `open_frames`"""
+"""Argument ``levels`` of `open_frames`."""
 
 
 class FrameStore:

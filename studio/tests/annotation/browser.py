@@ -31,12 +31,12 @@ CHROMIUM = next(
     ),
     None,
 )
-"""a browser without windows, which loads a page in two thirds of the time, or any"""
+"""A browser without windows, which loads a page in two thirds of the time, or any."""
 RUNNING_JOB = {
     "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
     "overwritten_pixels": 0, "problem": None,
 }  # fmt: skip
-"""message about a job that tracks"""
+"""Message about a job that tracks."""
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",

@@ -13,9 +13,9 @@ from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, open_clip, write_results
 
 CLASS_NAMES = {3: "person", 7: "ball"}
-"""class names by object id"""
+"""Class names by object id."""
 LATER = 6
-"""second keyframe"""
+"""Second keyframe."""
 
 
 def attributes(object_id, frame):

@@ -21,15 +21,15 @@ from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, op
 
 NAMES = {3: "person", 300: "dish"}
 TRACKED = 9
-"""frames with a result; the others were never tracked"""
+"""Frames with a result; the others were never tracked."""
 CLEARED = 5
-"""frame on which object 3 is stated to be absent"""
+"""Frame on which object 3 is stated to be absent."""
 ID_FILES = ("masks", "objects", "coco", "youtube_vis", "cvat", "label_studio", "mots")
-"""outputs with object ids and exact pixels"""
+"""Outputs with object ids and exact pixels."""
 OUTLINES = {"cvat_polygons": 0.0, "yolo": 0.01}
-"""outputs with outlines: largest share of a frame's pixels that may differ"""
+"""Outputs with outlines: largest share of a frame's pixels that may differ."""
 ALPHA_VIDEOS = {"prores": ("prores", 0.0), "vp9": ("libvpx-vp9", 0.01)}
-"""decoder, and largest share of a frame's pixels that may differ"""
+"""Decoder, and largest share of a frame's pixels that may differ."""
 
 
 def draw_labels(index):

@@ -40,9 +40,9 @@ class Snapshot:
     """Everything that undo and redo move between."""
 
     locked: dict[int, bool] = field(default_factory=dict)
-    """by id of each object"""
+    """By id of each object."""
     drawn: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
-    """pixels by frame and object"""
+    """Pixels by frame and object."""
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
 
@@ -72,10 +72,10 @@ class Model:
     def __init__(self) -> None:
         self.history, self.head = [Snapshot()], 0
         self.made: dict[tuple[int, int], StoredFrame] = {}
-        """by layer and frame"""
+        """By layer and frame."""
         self.complete: set[int] = set()
         self.origin: dict[int, Snapshot] = {}
-        """snapshot of the edit that started each layer"""
+        """Snapshot of the edit that started each layer."""
         self.accepted: list[list[int]] | None = None
 
     @property

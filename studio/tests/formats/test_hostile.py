@@ -17,7 +17,7 @@ from tests.media.sample import VIDEO, read_masks, sample_annotations
 from tests.mutations import JSON, check_mutations, corrupt_bytes, read_error
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
-"""replacements of every attribute and text of an XML file"""
+"""Replacements of every attribute and text of an XML file."""
 
 
 def check_damage(path, content):

@@ -33,9 +33,9 @@ from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 OUTLINES = ("cvat_polygons", "yolo")
-"""formats that fill holes and smooth staircases"""
+"""Formats that fill holes and smooth staircases."""
 WITHOUT_ABSENCE = ("cvat", "cvat_polygons", "mots")
-"""formats in which a frame without objects is as one that is not annotated"""
+"""Formats in which a frame without objects is as one that is not annotated."""
 EXACT = [name for name in list_mask_formats() if name not in OUTLINES]
 
 

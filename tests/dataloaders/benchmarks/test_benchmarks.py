@@ -17,12 +17,12 @@ from aotlab.utils.errors import InputError
 from tests import SAMPLE, miniatures
 
 SCORED = {name: miniatures.scored_split(name) for name, dataset in DATASETS.items() if not dataset.hota}
-"""data set to a split whose annotations are public"""
+"""Data set to a split whose annotations are public."""
 HIDDEN = {
     "davis2017": "test", "youtubevos2018": "val", "youtubevos2019": "val", "vost": "test", "mose": "val",
     "mosev2": "val", "lvosv1": "test", "lvosv2": "test",
 }  # fmt: skip
-"""data set to a split that a server scores"""
+"""Data set to a split that a server scores."""
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.miniatures import make_youtubevos
 from tests.mutations import change_json
 
 LATE = "0a1b2c3d4e"
-"""the video whose object 3 begins at the third frame"""
+"""The video whose object 3 begins at the third frame."""
 
 
 @pytest.fixture

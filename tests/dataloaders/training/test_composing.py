@@ -14,7 +14,7 @@ from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
 FIRST, SECOND = 60, 220
-"""grays of the two clips' objects; their backgrounds are 0 and 120"""
+"""Grays of the two clips' objects; their backgrounds are 0 and 120."""
 
 
 def make_square(gray, ground, left, top, side, frames=4):

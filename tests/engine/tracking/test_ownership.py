@@ -82,7 +82,7 @@ CASES = {
     ),
     "largest id costs no memory": (LARGE_ID, [TWO[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
 }
-"""squares given, squares predicted on the next frame, and what is reassigned"""
+"""Squares given, squares predicted on the next frame, and what is reassigned."""
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -135,7 +135,7 @@ CHANGES = [
     lambda tensor: tensor * float("nan"),
     lambda tensor: None,
 ]
-"""what a tensor of a bank's state may not be"""
+"""What a tensor of a bank's state may not be."""
 
 
 def change_tensors(tree, change):

@@ -66,7 +66,7 @@ FAILURES = {
     "resized prediction": (Prediction, "resize", 1, 4, None),
     "rules": (TrackerRules, "update", 1, 4, None),
 }
-"""owner and name of what fails, at which call, after how many frames, and the mask of the step"""
+"""Owner and name of what fails, at which call, after how many frames, and the mask of the step."""
 
 
 @pytest.mark.parametrize("remedy", ["reset", "load_state_dict"])

@@ -27,7 +27,7 @@ if second:
     status = status or os.waitstatus_to_exitcode(os.waitpid(second, 0)[1])
 sys.exit(status)
 """
-"""two ranks that import once; they part before autograd runs, which fails in later forks"""
+"""Two ranks that import once; they part before autograd runs, which fails in later forks."""
 
 
 @pytest.fixture

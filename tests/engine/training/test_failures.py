@@ -30,7 +30,7 @@ from tests.processes import completes_in_subprocess, die_before
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
-"""bytes of a file: less than a state or weights take, more than the log"""
+"""Bytes of a file: less than a state or weights take, more than the log."""
 
 
 def list_leftovers(config):

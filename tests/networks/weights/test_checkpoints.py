@@ -163,7 +163,7 @@ PUBLISHED = {
     "another variant": (lambda state: to_published(build_model(load_config("aots").model)), {"config": "aott"},
                         r"does not fit aott \(.*LSTT\.layers\.1\..*; its keys fit aots$"),
 }  # fmt: skip
-"""what is wrong with a published file, the options it is loaded with, and words of the message"""
+"""What is wrong with a published file, the options it is loaded with, and words of the message."""
 
 
 @pytest.mark.parametrize("case", PUBLISHED)

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 OUTSIDE = "outside the image of {width}×{height}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
-"""largest share of a box's side outside the image without a warning; beyond it, corners were probably given"""
+"""Largest share of a box's side outside the image without a warning; beyond it, corners were probably given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +27,15 @@ class Prompt:
     """
 
     points: ArrayLike = ()
-    """points (x, y), or a single point, on the object (positive) or off it (negative)"""
+    """Points (x, y), or a single point, on the object (positive) or off it (negative)."""
     labels: ArrayLike | None = None
-    """1 for a positive, 0 for a negative point; None: all are positive"""
+    """1 for a positive, 0 for a negative point; None: all are positive."""
     box: ArrayLike | None = None
-    """box around the object: left, top, width, height"""
+    """Box around the object: left, top, width, height."""
 
 
 Prompts = Mapping[int, Prompt | ArrayLike]
-"""prompts by object id; ``{1: (x, y)}`` is short for ``{1: Prompt(points=(x, y))}``"""
+"""Prompts by object id; ``{1: (x, y)}`` is short for ``{1: Prompt(points=(x, y))}``."""
 
 
 class CheckedPrompt(NamedTuple):

@@ -12,9 +12,9 @@ from aotlab_runtime.prediction import Prediction
 from aotlab_runtime.prompting.prompt import CheckedPrompt, Prompts, check_prompts
 
 Crop = tuple[slice, slice]
-"""rows and columns of a frame"""
+"""Rows and columns of a frame."""
 STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
-"""lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask"""
+"""Lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask."""
 
 
 def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts | None, mask: np.ndarray) -> np.ndarray:

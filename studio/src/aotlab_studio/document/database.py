@@ -21,7 +21,7 @@ BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
 DAMAGED_REMEDY = f"replace it by {BACKUP_FILE}, or repair it with the .recover command of sqlite3"
 TIMEOUT = 10.0
-"""seconds to wait for another program that reads or writes the file"""
+"""Seconds to wait for another program that reads or writes the file."""
 TABLES = {
     "header": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",

@@ -30,7 +30,7 @@ from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
 Listener = Callable[[events.Event], None]
-"""called on every change, from any thread; must not block"""
+"""Called on every change, from any thread; must not block."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Actor:
 
     name: str = ""
     page: str | None = None
-    """id of the page; no other page can undo or redo the edit while this one is connected"""
+    """Id of the page; no other page can undo or redo the edit while this one is connected."""
     message_id: int | None = None
-    """id of the page's message, if it may arrive again"""
+    """Id of the page's message, if it may arrive again."""
 
 
 class Document:
@@ -55,7 +55,7 @@ class Document:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """folder of `aotlab track` whose masks are corrected; it may be missing"""
+        """Folder of `aotlab track` whose masks are corrected; it may be missing."""
         self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
@@ -63,13 +63,13 @@ class Document:
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
-        """author of this view's edits"""
+        """Author of this view's edits."""
         self.shared = False
-        """whether several people work on the project, so that each edit needs the name of its author"""
+        """Whether several people work on the project, so that each edit needs the name of its author."""
         self.connections: Counter[str | None] = Counter()
-        """number of connections of each page"""
+        """Number of connections of each page."""
         self._pages: dict[int, str] = {}
-        """page that made each step"""
+        """Page that made each step."""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
         for step in self.log.steps.values():
             if (last := max(step.values.frames, default=0)) >= video.count:

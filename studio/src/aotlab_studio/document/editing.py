@@ -37,7 +37,7 @@ Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 
 Edit = Callable[[np.ndarray], np.ndarray]
-"""function from the mask of an object, H×W bool, to its new mask"""
+"""Function from the mask of an object, H×W bool, to its new mask."""
 
 
 class EditResult(Struct, frozen=True):
@@ -45,9 +45,9 @@ class EditResult(Struct, frozen=True):
 
     object_id: int
     losses: dict[int, int] = {}
-    """pixels that other objects lost to it, by object id"""
+    """Pixels that other objects lost to it, by object id."""
     protected_pixels: int = 0
-    """pixels of the prompt's mask that drawn, locked or hidden objects keep"""
+    """Pixels of the prompt's mask that drawn, locked or hidden objects keep."""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
@@ -309,4 +309,4 @@ EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
     delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
 )  # fmt: skip
-"""actions of the page that change the document"""
+"""Actions of the page that change the document."""

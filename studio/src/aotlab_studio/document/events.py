@@ -13,13 +13,13 @@ class StepInfo(Struct, frozen=True):
 
     title: str
     author: str
-    """empty: unknown"""
+    """Empty: unknown."""
     time: str
-    """UTC, ISO 8601"""
+    """UTC, ISO 8601."""
     frame: int | None = None
-    """frame to show; None: several"""
+    """Frame to show; None: several."""
     page: str | None = None
-    """open page that made it; no other page can undo or redo it"""
+    """Open page that made it; no other page can undo or redo it."""
 
 
 class Timeline(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Timeline(Struct, frozen=True):
 
     revision: int
     marks: dict[int, str]
-    """a character per frame by object id, explained in `snapshot.py`"""
+    """A character per frame by object id, explained in `snapshot.py`."""
 
 
 class DocumentState(Struct, frozen=True):
@@ -36,23 +36,23 @@ class DocumentState(Struct, frozen=True):
     revision: int
     status: VideoStatus
     note: str
-    """note on the status"""
+    """Note on the status."""
     objects: list[ObjectInfo]
     classes: list[str]
-    """names of classes, as offered"""
+    """Names of classes, as offered."""
     history: tuple[StepInfo | None, StepInfo | None]
-    """edits to undo and to redo"""
+    """Edits to undo and to redo."""
     step: int
-    """the last step that is not undone; 0: none"""
+    """The last step that is not undone; 0: none."""
     outdated: dict[int, list[FrameRange]]
-    """first and last frame of each run of outdated frames, by object id"""
+    """First and last frame of each run of outdated frames, by object id."""
     range: FrameRange | None
-    """first and last frame to track; None: all"""
+    """First and last frame to track; None: all."""
     editable_range: FrameRange
-    """first and last frame that can be changed"""
+    """First and last frame that can be changed."""
     notes: dict[int, str]
     checked: list[int]
-    """frames that are marked as checked, and whose masks have not changed since"""
+    """Frames that are marked as checked, and whose masks have not changed since."""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
@@ -65,7 +65,7 @@ class FrameEvent(Event, frozen=True):
     frame: int
     revision: int
     marks: dict[int, str]
-    """marks of this frame in the timeline by object id"""
+    """Marks of this frame in the timeline by object id."""
 
 
 class DocumentEvent(Event, frozen=True):

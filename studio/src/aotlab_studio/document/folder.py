@@ -21,9 +21,9 @@ from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
-"""folder of the last export"""
+"""Folder of the last export."""
 EXPORT_RECORD = "export.json"
-"""record of an export in its folder, from `snapshot_for_export`"""
+"""Record of an export in its folder, from `snapshot_for_export`."""
 FORMAT_VERSION = 9
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
@@ -32,14 +32,14 @@ class StoredVideo(Struct, omit_defaults=True):
     """The video of a project, with the number of its frames."""
 
     path: str
-    """relative to the project, unless it is on another drive of Windows"""
+    """Relative to the project, unless it is on another drive of Windows."""
     count: NonNegativeInt
     size: tuple[NonNegativeInt, NonNegativeInt]
-    """height and width"""
+    """Height and width."""
     source: dict[str, Any]
-    """fingerprint of its content, from `compute_fingerprint`"""
+    """Fingerprint of its content, from `compute_fingerprint`."""
     levels: tuple[float, float] | None = None
-    """values of black and white, if given"""
+    """Values of black and white, if given."""
 
 
 class Header(Struct):
@@ -47,7 +47,7 @@ class Header(Struct):
 
     version: int
     id: str
-    """random; another project of a video of the same name has another one"""
+    """Random; another project of a video of the same name has another one."""
     video: StoredVideo
 
 

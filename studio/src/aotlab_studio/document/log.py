@@ -17,16 +17,16 @@ from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
-"""``cancel`` undoes the step made last, and keeps what could be redone before it"""
+"""``cancel`` undoes the step made last, and keeps what could be redone before it."""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
-"""statuses for which the masks are exported, and frames must not be outdated"""
+"""Statuses for which the masks are exported, and frames must not be outdated."""
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
-"""first and last frame"""
+"""First and last frame."""
 MAX_STATES = 1024
-"""largest number of states kept in memory, which share most values"""
+"""Largest number of states kept in memory, which share most values."""
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
@@ -36,19 +36,19 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """
 
     objects: list[ObjectId]
-    """objects that it may change, and those merged into them"""
+    """Objects that it may change, and those merged into them."""
     first: NonNegativeInt
     last: NonNegativeInt
     reference_frame: NonNegativeInt = 0
-    """frame whose visible masks it starts from"""
+    """Frame whose visible masks it starts from."""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
     """``correction``: from the reference frame to the drawn frames beside it, in the background; ``empty``: hides older
-    layers; ``import``: read from the output of `aotlab track`"""
+    layers; ``import``: read from the output of `aotlab track`."""
     drawn_frames: list[NonNegativeInt] = []
-    """further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
-    frames between two are tracked from both"""
+    """Further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
+    frames between two are tracked from both."""
     source_digest: str = ""
-    """value of `digest_output` for an import; empty without a record"""
+    """Value of `digest_output` for an import; empty without a record."""
 
 
 Removed = TypeVar("Removed")
@@ -59,19 +59,19 @@ class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
 
     objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
     drawn_masks: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | Removed] = {}
-    """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
+    """Digests of drawn masks by frame and object; empty text: the object is not on the frame."""
     layers: Mapping[NonNegativeInt, Layer | Removed] = {}
     merged: Mapping[ObjectId, ObjectId | Removed] = {}
-    """object that an object was merged into"""
+    """Object that an object was merged into."""
     checked: Mapping[NonNegativeInt, str | Removed] = {}
-    """digest of the masks of a frame that are marked as checked"""
+    """Digest of the masks of a frame that are marked as checked."""
     notes: Mapping[NonNegativeInt, str | Removed] = {}
     ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
-    """``job``: frames that `aotlab track` has tracked; ``track``: frames to track; all frames if unset"""
+    """``job``: frames that `aotlab track` has tracked; ``track``: frames to track; all frames if unset."""
     classes: Mapping[str, NonNegativeInt | Removed] = {}
-    """class ids by class name, as in loaded masks"""
+    """Class ids by class name, as in loaded masks."""
     attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
-    """attributes by object and the frame from which they apply, as in loaded masks"""
+    """Attributes by object and the frame from which they apply, as in loaded masks."""
 
 
 class Changes(Values[None], frozen=True):
@@ -126,9 +126,9 @@ class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     author: str = ""
     time: str = ""
-    """UTC, ISO 8601"""
+    """UTC, ISO 8601."""
     message_id: int | None = field(default=None, name="message")
-    """id of the page's message that caused it"""
+    """Id of the page's message that caused it."""
 
 
 class Step(Signature, frozen=True, tag="edit"):
@@ -137,7 +137,7 @@ class Step(Signature, frozen=True, tag="edit"):
     title: str
     values: Changes
     frame: NonNegativeInt | None = None
-    """frame to show after undo; None: several"""
+    """Frame to show after undo; None: several."""
 
 
 class HeadRecord(Signature, frozen=True, tag="head"):
@@ -151,12 +151,12 @@ class StatusRecord(Signature, frozen=True, tag="status"):
 
     status: VideoStatus
     digest: str
-    """`Snapshot.content_digest` of the masks and objects that it holds for"""
+    """`Snapshot.content_digest` of the masks and objects that it holds for."""
     output_digest: str = ""
-    """value of `digest_output` then; a status does not hold for the output of another run"""
+    """Value of `digest_output` then; a status does not hold for the output of another run."""
     note: str = ""
     outdated: list[FrameRange] = []
-    """frames known to be outdated when it was set"""
+    """Frames known to be outdated when it was set."""
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
@@ -172,7 +172,7 @@ class Status(NamedTuple):
     value: VideoStatus
     note: str
     author: str
-    """who set it, or made the last edit that has made it *in progress*; empty: unknown"""
+    """Who set it, or made the last edit that has made it *in progress*; empty: unknown."""
 
 
 Record = Step | HeadRecord | StatusRecord | VersionRecord
@@ -186,24 +186,24 @@ class Log:
         self._database = database
         self.size = 0
         self.steps: dict[int, Step] = {}
-        """steps by number, from 1"""
+        """Steps by number, from 1."""
         self.parents: dict[int, int] = {}
-        """step before each step; 0: none"""
+        """Step before each step; 0: none."""
         self.undone: list[int] = []
-        """steps to redo, the next one last"""
+        """Steps to redo, the next one last."""
         self._undone_before: list[int] = []
-        """`undone` before the last step was made"""
+        """`undone` before the last step was made."""
         self.status: StatusRecord | None = None
         self.versions: list[VersionRecord] = []
         self.head = 0
-        """last step that is not undone; 0: none"""
+        """Last step that is not undone; 0: none."""
         self.last_import = 0
-        """last import of `aotlab track` output before any edit; 0: none"""
+        """Last import of `aotlab track` output before any edit; 0: none."""
         self.used_objects: set[int] = set()
         self.messages: dict[int | None, Record] = {}
-        """last record by the page's message that caused it"""
+        """Last record by the page's message that caused it."""
         self.layer_steps: dict[int, int] = {}
-        """step that first added each layer"""
+        """Step that first added each layer."""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
             with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY):

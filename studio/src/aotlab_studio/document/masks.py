@@ -20,9 +20,9 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 
 MASK_CACHE_BYTES = 64 * 2**20
-"""memory for decoded drawn masks, and as much for tracked ones"""
+"""Memory for decoded drawn masks, and as much for tracked ones."""
 MAX_SCORES = 100_000
-"""largest number of scores kept in memory, and of frames whose scores are kept in the project"""
+"""Largest number of scores kept in memory, and of frames whose scores are kept in the project."""
 
 
 def encode_png(ids: np.ndarray) -> bytes:
@@ -92,18 +92,18 @@ class TrackedMasks(Struct, frozen=True, omit_defaults=True):
     """Description of the tracked masks of a frame, stored with their PNG; the last row of a finished layer has none."""
 
     frame: int
-    """frame number; -1 in the last row of a finished layer"""
+    """Frame number; -1 in the last row of a finished layer."""
     scores: dict[int, Score] = {}
-    """scores of the tracked objects"""
+    """Scores of the tracked objects."""
     absent: list[int] = []
-    """objects that are absent, so that their tracking has ended"""
+    """Objects that are absent, so that their tracking has ended."""
     digest: str = ""
     num_frames: int = 0
-    """number of tracked frames of a finished layer, in its last row; a layer with fewer is unfinished"""
+    """Number of tracked frames of a finished layer, in its last row; a layer with fewer is unfinished."""
     model: str = ""
-    """result of `describe_model`, or the job that it was read from; empty: unknown"""
+    """Result of `describe_model`, or the job that it was read from; empty: unknown."""
     row_id: int = 0
-    """0: not stored yet"""
+    """0: not stored yet."""
 
 
 decode_tracked_masks = msgspec.json.Decoder(TrackedMasks).decode
@@ -116,10 +116,10 @@ class TrackedLayer:
     def __init__(self, count: int) -> None:
         self.frames: dict[int, TrackedMasks] = {}
         self.coverage: dict[int, np.ndarray] = {}
-        """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere"""
+        """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere."""
         self.finished = False
         self.missing = np.ones(count, bool)
-        """frames that are not tracked, N bool"""
+        """Frames that are not tracked, N bool."""
 
     def add(self, masks: TrackedMasks) -> None:
         """Add the masks of a frame."""
@@ -144,9 +144,9 @@ class TrackedMaskStore:
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         self._new_scores: dict[str, bytes] = {}
-        """scores to store with the next frame"""
+        """Scores to store with the next frame."""
         (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM tracked_masks")[0]
-        """last row id of all layers; 0: none"""
+        """Last row id of all layers; 0: none."""
 
     def open(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""

@@ -16,12 +16,12 @@ from aotlab import InputError, sdk
 MAX_OBJECTS = 1000
 NAME_LENGTH = 60
 NO_CLASS = "object"
-"""class of objects without one in annotation files"""
+"""Class of objects without one in annotation files."""
 COLORS = (
     "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
     "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
 )  # fmt: skip
-"""colors of new objects, in turn; distinct for color-blind people too, the first ones most"""
+"""Colors of new objects, in turn; distinct for color-blind people too, the first ones most."""
 
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(max_length=NAME_LENGTH)]
@@ -37,12 +37,12 @@ class ObjectInfo:
     name: Text
     color: Color
     hidden: bool = False
-    """whether the page does not show it, and refuses edits of its masks"""
+    """Whether the page does not show it, and refuses edits of its masks."""
     locked: bool = False
-    """whether drawing and tracking change none of its pixels; pixels under others reappear when these are removed"""
+    """Whether drawing and tracking change none of its pixels; pixels under others reappear when these are removed."""
     class_name: Text = ""
     attributes: Attributes = field(default_factory=dict)
-    """attributes that are the same on all frames"""
+    """Attributes that are the same on all frames."""
 
 
 def clean_name(text: str) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 Point = tuple[float, float]
 MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
-"""largest distance from a click at which a mask changes, relative to the image's shorter edge"""
+"""Largest distance from a click at which a mask changes, relative to the image's shorter edge."""
 IMAGE_DISTANCE, OBJECT_DISTANCE = 0.06, 0.25
-"""largest distance from an object of a click for it, relative to the image's shorter edge and to the object's size"""
+"""Largest distance from an object of a click for it, relative to the image's shorter edge and to the object's size."""
 SUBPIXEL_BITS = 4
-"""fractional bits of OpenCV's drawing coordinates, in which pixel centers are integers"""
+"""Fractional bits of OpenCV's drawing coordinates, in which pixel centers are integers."""
 
 
 def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:

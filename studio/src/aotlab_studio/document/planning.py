@@ -23,13 +23,13 @@ class Span:
     """
 
     forward: range = range(0)
-    """frames after a reference"""
+    """Frames after a reference."""
     backward: range = range(0)
-    """frames before a reference, the nearest first"""
+    """Frames before a reference, the nearest first."""
     references: tuple[int, ...] = ()
-    """with both directions: frames by whose distance they are weighted, object by object"""
+    """With both directions: frames by whose distance they are weighted, object by object."""
     start: int | None = None
-    """frame whose visible masks are all references; on other frames, only drawn masks are"""
+    """Frame whose visible masks are all references; on other frames, only drawn masks are."""
 
 
 def plan_request(

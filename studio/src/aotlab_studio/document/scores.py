@@ -16,23 +16,23 @@ class Signals(Struct, frozen=True, array_like=True):
     """Signals of one object on one frame."""
 
     fragment: float = 0.0
-    """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
+    """Share of its pixels that are in the largest part away from its main part, 0 to 0.5."""
     contact: float = 0.0
-    """share of its outline along which it touches another object of similar color, 0 to 1"""
+    """Share of its outline along which it touches another object of similar color, 0 to 1."""
     flip: float = 0.0
-    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
+    """Share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1."""
 
 
 class Score(Struct, frozen=True, array_like=True):
     """Confidence, area in pixels and center of one object on one frame; all 0 without pixels."""
 
     confidence: float
-    """mean probability over its own pixels, 0 to 1"""
+    """Mean probability over its own pixels, 0 to 1."""
     area: int
     x: float
     y: float
     disagreement: float | None = None
-    """1 minus the IoU of the two directions; None if only one was tracked"""
+    """1 minus the IoU of the two directions; None if only one was tracked."""
     signals: Signals = Signals()
 
     @property

@@ -23,7 +23,7 @@ from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure
 from aotlab_studio.video import require_frame
 
 UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
-"""marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
+"""Marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence."""
 
 
 class Snapshot:
@@ -37,7 +37,7 @@ class Snapshot:
     ) -> None:
         self.step, self.state = step, state
         self.objects = state.objects
-        """objects that are not deleted by id, oldest first"""
+        """Objects that are not deleted by id, oldest first."""
         self.count, self.size = tracked_masks.count, masks.size
         self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
         self._tracked_masks_by_frame: dict[int, list[tuple[int, TrackedMasks, list[int]]]] = {}

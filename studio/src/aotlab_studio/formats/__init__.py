@@ -14,7 +14,7 @@ from aotlab import sdk
 log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
-"""(height, width) in pixels"""
+"""(height, width) in pixels."""
 
 
 class ParsedFile(Struct):
@@ -22,9 +22,9 @@ class ParsedFile(Struct):
 
     regions: list[sdk.ParsedRegion]
     classes: dict[str, int] = {}
-    """class ids by class name; empty if unset"""
+    """Class ids by class name; empty if unset."""
     video: str = ""
-    """name of the video; empty if unset"""
+    """Name of the video; empty if unset."""
 
 
 def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:

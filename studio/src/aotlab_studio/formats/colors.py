@@ -13,12 +13,12 @@ from aotlab import InputError, sdk
 from aotlab_studio.formats import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
-"""file names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
+"""File names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map."""
 MAX_ID = 65535
 
 Color = tuple[int, int, int]
 Legend = dict[Color, tuple[int, str]]
-"""object id and class name of each color; id 0: background, black by default"""
+"""Object id and class name of each color; id 0: background, black by default."""
 
 
 def read_colors(path: Path, size: Size) -> np.ndarray | None:

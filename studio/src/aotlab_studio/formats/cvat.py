@@ -21,10 +21,10 @@ from aotlab_studio.formats import ParsedFile, Size
 
 AREA_SHAPES = ("polygon", "mask")
 TYPED_TEXT = r"true|false|0|-?[1-9]\d{0,17}"
-"""text of a boolean or an integer, which other programs may write as text"""
+"""Text of a boolean or an integer, which other programs may write as text."""
 
 Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
-"""values of one track's shape, and the object's attributes, by frame"""
+"""Values of one track's shape, and the object's attributes, by frame."""
 
 
 def parse_cvat(root: Element, size: Size) -> ParsedFile:

@@ -19,12 +19,12 @@ from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats import ParsedFile, Size, encode_xml, require_masks
 
 MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
-"""types of results that are masks; the first two are also the keys of their class names"""
+"""Types of results that are masks; the first two are also the keys of their class names."""
 OTHER_SHAPES = ("rectangle", "ellipse", "keypoint", "vector")
-"""starts of the types of shapes that are left out"""
+"""Starts of the types of shapes that are left out."""
 LOCAL_FILES_URL = "/data/local-files/?d="
 CHANNELS = 4
-"""channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)"""
+"""Channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)."""
 RUN_BIT_LENGTHS = (3, 4, 8, 16)
 MAX_RUN = 2 ** RUN_BIT_LENGTHS[-1]
 

@@ -14,9 +14,9 @@ from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats import ParsedFile
 
 IDS_PER_CLASS = 1000
-"""largest number of objects of one class, plus one"""
+"""Largest number of objects of one class, plus one."""
 IGNORED = 10 * IDS_PER_CLASS
-"""object id of regions where people and cars are not annotated"""
+"""Object id of regions where people and cars are not annotated."""
 
 
 def number_frames(video: sdk.VideoInfo) -> list[int]:

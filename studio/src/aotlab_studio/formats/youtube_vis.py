@@ -11,7 +11,7 @@ from aotlab_studio.files import write_json
 from aotlab_studio.formats import ParsedFile
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
-"""fields of an annotation with a value for each frame, and the fields of COCO with these values"""
+"""Fields of an annotation with a value for each frame, and the fields of COCO with these values."""
 
 
 def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:

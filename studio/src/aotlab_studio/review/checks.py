@@ -15,12 +15,12 @@ from aotlab_studio.document.snapshot import Snapshot
 
 REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
-"""smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
+"""Smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors."""
 MIN_SEVERITY = 0.25
 MIN_CONTACT_DISTANCE = 25
-"""`MIN_DISTANCE` for contact, which lasts many frames"""
+"""`MIN_DISTANCE` for contact, which lasts many frames."""
 MIN_STRAY_SHARE = 0.08
-"""smallest doubtful share of an object's pixels in a detached part, or in one that was another object's before"""
+"""Smallest doubtful share of an object's pixels in a detached part, or in one that was another object's before."""
 REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",
@@ -40,9 +40,9 @@ class Check:
     frame: int
     object_id: int
     reason: str
-    """key of `REASONS`"""
+    """Key of `REASONS`."""
     severity: float
-    """how doubtful the mask is, 0 to 1"""
+    """How doubtful the mask is, 0 to 1."""
 
     @property
     def sentence(self) -> str:
@@ -59,7 +59,7 @@ class ReviewedObject(Struct):
 
     id: int
     lost_on: list[tuple[int, int]] = []
-    """first and last frame of each range on which it is lost; a range starts at the first frame without the object"""
+    """First and last frame of each range on which it is lost; a range starts at the first frame without the object."""
     class_name: str | None = None
 
 
@@ -68,11 +68,11 @@ class VideoReview(Struct, frozen=True):
 
     objects: list[ReviewedObject] = []
     check: list[Check] = []
-    """frames to check, worst first"""
+    """Frames to check, worst first."""
     cuts: list[int] = []
-    """first frame after each cut"""
+    """First frame after each cut."""
     levels: dict[str, Any] | None = None
-    """levels of the images, as in `open_frames`; None for a video file"""
+    """Levels of the images, as in `open_frames`; None for a video file."""
 
 
 def find_checks(

@@ -16,12 +16,12 @@ from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
 
 SCORES_FILE = "scores.json"
-"""scores of all frames, beside the review of results, from which a project finds the same frames to check"""
+"""Scores of all frames, beside the review of results, from which a project finds the same frames to check."""
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 THUMBNAIL_HEIGHT = 180
 MAX_WIDTH = 2000
-"""largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns"""
+"""Largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns."""
 
 
 class ReviewFile(sdk.Output):

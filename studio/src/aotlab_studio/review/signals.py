@@ -10,11 +10,11 @@ import numpy as np
 from aotlab_studio.document.scores import Signals
 
 CONTACT_DISTANCE = 3
-"""pixels between the two sides of an outline that are compared"""
+"""Pixels between the two sides of an outline that are compared."""
 SIMILAR_COLOR = 24
-"""largest difference of a channel (0 to 255) between similar colors"""
+"""Largest difference of a channel (0 to 255) between similar colors."""
 MAX_EDGE = 480
-"""shorter edge of the compared images; larger frames are subsampled"""
+"""Shorter edge of the compared images; larger frames are subsampled."""
 
 
 class ReviewSignals:

@@ -44,18 +44,18 @@ from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
-"""maximum size of a message; the longest stroke takes half of it"""
+"""Maximum size of a message; the longest stroke takes half of it."""
 MAX_UPLOAD_BYTES = 32 * 2**20
 MAX_CONNECTIONS = 500
-"""largest number of connections; processes may commonly open 1024 files"""
+"""Largest number of connections; processes may commonly open 1024 files."""
 IDLE_SECONDS = 120
 MIN_PAGE_ID = 2**32
-"""smallest message id of a page; pages begin at random numbers, so that they share no ids"""
+"""Smallest message id of a page; pages begin at random numbers, so that they share no ids."""
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
 MAX_BACKGROUND_MESSAGES = 40
-"""largest number of messages of a page that are handled in the background"""
+"""Largest number of messages of a page that are handled in the background."""
 MAX_QUEUED_EVENTS = 5000
-"""events queued for a slow page before it is disconnected"""
+"""Events queued for a slow page before it is disconnected."""
 PERSON_COOKIE = "aotlab_person"
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
@@ -202,9 +202,9 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._targets = Targets()
         self._tasks: set[asyncio.Task[None]] = set()
-        """messages handled in the background; the event loop keeps only weak references to tasks"""
+        """Messages handled in the background; the event loop keeps only weak references to tasks."""
         self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
-        """threads of these messages, which may wait for an hour; requests have other ones"""
+        """Threads of these messages, which may wait for an hour; requests have other ones."""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
@@ -282,7 +282,7 @@ class Server(uvicorn.Server):
         host = socket.gethostname() if host in ("0.0.0.0", "::", "") else host
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.url = f"{self.address}/?token={guard.token}"
-        """first address to open"""
+        """First address to open."""
 
     def run_on_socket(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""

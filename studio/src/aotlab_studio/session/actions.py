@@ -20,7 +20,7 @@ from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
 Targets = dict[str, int | None]
-"""object ids by the names that a page gives to objects that may not exist yet; None: a new object"""
+"""Object ids by the names that a page gives to objects that may not exist yet; None: a new object."""
 
 
 def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Any:

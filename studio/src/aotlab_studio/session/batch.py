@@ -28,7 +28,7 @@ from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 RELEASE_SECONDS = 10.0
-"""seconds for which a clip stays open after its page has left, as the page may be reloaded"""
+"""Seconds for which a clip stays open after its page has left, as the page may be reloaded."""
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ class OpenClip:
 
     session: Session
     people: list[str] = field(default_factory=list)
-    """person of each request that is being answered; empty if it is not from a page, or without a name"""
+    """Person of each request that is being answered; empty if it is not from a page, or without a name."""
     stays_open: bool = False
-    """whether it stays open for `RELEASE_SECONDS` after the last request"""
+    """Whether it stays open for `RELEASE_SECONDS` after the last request."""
     cancel_release: Callable[[], None] = lambda: None
-    """cancels the timer that releases it"""
+    """Cancels the timer that releases it."""
 
     def find_other(self, person: str) -> str:
         """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
@@ -64,15 +64,15 @@ class Batch:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
-        """lock of each clip, held while it is opened or closed, so that the others need not wait"""
+        """Lock of each clip, held while it is opened or closed, so that the others need not wait."""
         self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._choice = threading.Lock()
-        """lock held while clips are chosen for tracking"""
+        """Lock held while clips are chosen for tracking."""
         self._runs: dict[str, Future[str]] = {}
-        """last tracking of each clip; its result is the error message, empty on success"""
+        """Last tracking of each clip; its result is the error message, empty on success."""
         self._clips: dict[str, BatchClip] = {}
-        """clips of the last list by name; unchanged ones are not read again"""
+        """Clips of the last list by name; unchanged ones are not read again."""
 
     def list_clips(self, person: str = "") -> list[Clip]:
         """Return all clips, the most urgent first; those that ``person`` has open here have no holder."""

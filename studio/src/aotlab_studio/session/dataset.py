@@ -23,7 +23,7 @@ class VideoMasks(NamedTuple):
     source: sdk.FrameSource
     annotations: sdk.Annotations
     samples: str
-    """digest of samples of the video's content; empty: unknown"""
+    """Digest of samples of the video's content; empty: unknown."""
 
 
 def merge_clips(
@@ -180,7 +180,7 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
 
 
 MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
-"""formats of a data set of several videos, each written part by part: ``train``, then ``val``"""
+"""Formats of a data set of several videos, each written part by part: ``train``, then ``val``."""
 
 
 def write_masks(annotations: sdk.Annotations, folder: Path) -> None:

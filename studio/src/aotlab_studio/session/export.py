@@ -38,11 +38,11 @@ from aotlab_studio.session.clips import BatchClip
 from aotlab_studio.video import FrameStore
 
 LOCK_TIMEOUT = 10.0
-"""seconds to wait for a run that tracks the same clip"""
+"""Seconds to wait for a run that tracks the same clip."""
 PROBABILITIES = ("mattes", "mattes16")
-"""outputs of probabilities, which a project does not store; its page does not offer them"""
+"""Outputs of probabilities, which a project does not store; its page does not offer them."""
 VIDEOS = ("overlay", "prores", "vp9")
-"""outputs that hold every frame of the range, annotated or not"""
+"""Outputs that hold every frame of the range, annotated or not."""
 
 
 def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:

@@ -31,13 +31,13 @@ from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
-"""function from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
+"""Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""
 StatusNote = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
-"""largest number of seconds that a status or an export waits for corrections"""
+"""Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
 REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "set_status"]
-"""actions that need no connection, and whose message may arrive again"""
+"""Actions that need no connection, and whose message may arrive again."""
 
 
 class Session:
@@ -60,7 +60,7 @@ class Session:
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._canceled_exports: set[int | None] = set()
-        """keys of canceled exports, some of whose messages may come later; None cancels all exports"""
+        """Keys of canceled exports, some of whose messages may come later; None cancels all exports."""
 
     def with_actor(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""

@@ -38,18 +38,18 @@ from aotlab_studio.video import require_frame
 MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
 WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
-"""pattern of files in an archive that hold no masks: hidden ones, those of macOS, and the review of results"""
+"""Pattern of files in an archive that hold no masks: hidden ones, those of macOS, and the review of results."""
 BINARY_ID = 255
-"""object id of a mask that holds only 0 and 255"""
+"""Object id of a mask that holds only 0 and 255."""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
-"""suffixes of mask files in an archive, in order of preference: images may lie beside annotations"""
+"""Suffixes of mask files in an archive, in order of preference: images may lie beside annotations."""
 RECORDS = (sdk.JOB_RECORD, sdk.CORRECTED_FILE)
-"""records of results, which are hidden files too"""
+"""Records of results, which are hidden files too."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
-"""outputs with masks in an archive that the page exported, the best first; COCO also says which objects are absent"""
+"""Outputs with masks in an archive that the page exported, the best first; COCO also says which objects are absent."""
 
 
 class AmbiguousObjectsError(InputError):

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
-"""whether the layer of a stopped job is finished, or stays unfinished"""
+"""Whether the layer of a stopped job is finished, or stays unfinished."""
 SPEED_FRAMES = 20
-"""number of frames over which the speed is measured"""
+"""Number of frames over which the speed is measured."""
 PROPAGATION_DELAY = 0.6
-"""seconds without a stroke before a correction propagates"""
+"""Seconds without a stroke before a correction propagates."""
 
 
 class TrackingJob:
@@ -54,7 +54,7 @@ class TrackingJob:
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self.resume_time = 0.0
-        """time (`time.monotonic`) before which no further frame is tracked"""
+        """Time (`time.monotonic`) before which no further frame is tracked."""
         self.stop_mode: StopMode | None = None
         self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
         self._resumed.set()
@@ -179,14 +179,14 @@ class JobRunner:
     def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
-        """last job, which may still wait for the thread"""
+        """Last job, which may still wait for the thread."""
         self._corrections_enabled = False
-        """whether corrections propagate; a stop or an error holds them back until the next edit"""
+        """Whether corrections propagate; a stop or an error holds them back until the next edit."""
         self._resume_time = 0.0
-        """time (`time.monotonic`) before which no correction starts"""
+        """Time (`time.monotonic`) before which no correction starts."""
         self._closed = False
         self._failed_layers: set[int] = set()
-        """corrections that are not tried again before the next edit"""
+        """Corrections that are not tried again before the next edit."""
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
 

@@ -49,7 +49,7 @@ class TrackerLoader:
         for name, path in known_models.items():
             self._models.setdefault(name, path)
         self.names = list(self._models)
-        """names of the models to choose from, the first the default"""
+        """Names of the models to choose from, the first the default."""
         self.chosen = self.names[0]
         self._lock = threading.Lock()
         if options != TrackerOptions(options.checkpoint):  # the default is not checked, as that loads PyTorch

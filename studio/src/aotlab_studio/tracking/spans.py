@@ -15,7 +15,7 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
 MAX_REFERENCES = 4
-"""maximum number of drawn frames on the other side of the start that the tracker is shown"""
+"""Maximum number of drawn frames on the other side of the start that the tracker is shown."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class SpanFrame:
     index: int
     prediction: Prediction
     absent_ids: frozenset[int]
-    """objects that a drawn frame states to be absent, which are not tracked any more"""
+    """Objects that a drawn frame states to be absent, which are not tracked any more."""
     partial: bool = False
-    """whether the other direction has not tracked it yet; the merged prediction follows"""
+    """Whether the other direction has not tracked it yet; the merged prediction follows."""
 
 
 def track_span(
