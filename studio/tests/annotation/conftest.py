@@ -187,6 +187,6 @@ def other_machine(monkeypatch):
     def move():
         # as on a network file system that keeps file locks to one machine
         monkeypatch.setattr(sdk, "locked", lambda *_, **__: nullcontext())
-        monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
+        monkeypatch.setattr(lock, "find_machine", lambda: ("another", "other host"))
 
     return move

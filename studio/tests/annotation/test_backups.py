@@ -22,7 +22,7 @@ from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import TrackedMasks, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
-from aotlab_studio.lock import LEASE
+from aotlab_studio.lock import OWNER
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.batch import Batch
@@ -531,7 +531,7 @@ def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reo
         shutil.copytree(session.document.folder, killed)
         raise ZeroDivisionError
     assert (killed / JOURNAL_FILE).stat().st_size
-    (killed / LEASE).unlink()
+    (killed / OWNER).unlink()
     session.close()
     assert (Document.read(killed).snapshot.labels(0) == before[-1]).all()
     again = reopen(folder, project=killed)

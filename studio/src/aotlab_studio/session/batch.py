@@ -18,7 +18,7 @@ from aotlab import InputError, sdk
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.files import clean_up
-from aotlab_studio.lock import read_owner
+from aotlab_studio.lock import find_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
@@ -234,7 +234,7 @@ class Batch:
         except InputError as problem:
             row, error = Clip(name, clip.job.frames, objects=0), str(problem)
         lock = opened.session.document.database.folder_lock if opened is not None else None
-        owner = lock.owner if lock is not None else read_owner(clip.project)
+        owner = lock.owner if lock is not None else find_owner(clip.project)
         if lock is not None and person and lock.owner.person == person:
             owner = None  # it is free for this person
         holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
