@@ -129,11 +129,11 @@ def main(
     options = sdk.read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
+    from aotlab_studio.batch.batch import Batch
+    from aotlab_studio.batch.clips import find_clips
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
-    from aotlab_studio.session.batch import Batch
-    from aotlab_studio.session.clips import find_clips
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)

@@ -15,8 +15,8 @@ from click import UsageError
 
 from aotlab import InputError, open_frames, sdk
 from aotlab_studio import files
-from aotlab_studio.session.clips import find_clips, list_results
-from aotlab_studio.session.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
+from aotlab_studio.batch.clips import find_clips, list_results
+from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 
 RECORD = ".aotlab-convert.json"
 """File in a written folder with the names of all others, which only --force replaces."""

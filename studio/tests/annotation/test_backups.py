@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
+from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
@@ -25,8 +27,6 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import OWNER
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.batch import Batch
-from aotlab_studio.session.clips import BatchClip
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,

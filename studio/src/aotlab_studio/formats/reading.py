@@ -14,9 +14,9 @@ from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
+from aotlab_studio.formats.project import read_project
 from aotlab_studio.formats.yolo import list_label_files, parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
-from aotlab_studio.opening import read_project
 
 
 def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:

@@ -11,10 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -23,7 +20,6 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -33,11 +29,18 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.events import Event
-from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
+from aotlab_studio.server.http import (
+    CACHE_HEADERS,
+    make_page_routes,
+    parse_index,
+    read_body,
+    read_person,
+    respond_json,
+)
 from aotlab_studio.session.actions import Targets, run_on_target
 from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
@@ -45,7 +48,6 @@ from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """Maximum size of a message; the longest stroke takes half of it."""
-MAX_UPLOAD_BYTES = 32 * 2**20
 MAX_CONNECTIONS = 500
 """Largest number of connections; processes may commonly open 1024 files."""
 IDLE_SECONDS = 120
@@ -56,10 +58,7 @@ MAX_BACKGROUND_MESSAGES = 40
 """Largest number of messages of a page that are handled in the background."""
 MAX_QUEUED_EVENTS = 5000
 """Events queued for a slow page before it is disconnected."""
-PERSON_COOKIE = "aotlab_person"
-CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
-CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
 def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
@@ -313,29 +312,6 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
     return listener
 
 
-def respond_json(value: Any, status: int = 200) -> Response:
-    """Return a response of JSON; see `encode_json`."""
-    return Response(encode_json(value), status, media_type="application/json")
-
-
-def parse_index(request: Request) -> int:
-    """Return the frame number of an address; raise `InputError` for other text."""
-    try:
-        return msgspec.convert(request.path_params["index"], int, strict=False)
-    except msgspec.ValidationError as error:
-        raise InputError("frame: not a frame number") from error
-
-
-async def read_body(request: Request) -> bytes:
-    """Return the body; answer 413 if it is too large."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_UPLOAD_BYTES:
-            raise HTTPException(413, f"larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer masks at once")
-    return bytes(body)
-
-
 def encode_labels(labels: np.ndarray) -> bytes:
     """Return H×W ids as run lengths, which a page decodes faster than any image format.
 
@@ -360,24 +336,3 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
             image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)
     return encode_jpeg(image, None)
-
-
-def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
-    folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
-    icons = (folder / "icons.svg").read_bytes()
-    for file in folder.iterdir():
-        if kind := CONTENT_TYPES.get(Path(file.name).suffix):
-            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
-            pages[file.name] = Response(content, media_type=kind)
-
-    def get_file(request: Request) -> Response:
-        name = request.path_params.get("name", start)
-        return pages.get(name) or PlainTextResponse("no such file", 404)
-
-    return [Route("/", get_file), Route("/page/{name}", get_file)]
-
-
-def read_person(request: HTTPConnection) -> str:
-    """Return the name of the person at the page; empty if it was not given."""
-    return clean_name(unquote(request.cookies.get(PERSON_COOKIE, "")))

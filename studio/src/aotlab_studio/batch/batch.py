@@ -15,14 +15,14 @@ import msgspec
 import numpy as np
 
 from aotlab import InputError, sdk
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, list_frames_to_track
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.files import clean_up
 from aotlab_studio.lock import find_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
-from aotlab_studio.session.export import export_clip, format_problem, list_exports
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
 

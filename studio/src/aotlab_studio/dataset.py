@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aotlab import InputError, open_frames, sdk, write_mask
+from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import ExportRecord, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
-from aotlab_studio.opening import load_job_masks
-from aotlab_studio.session.clips import BatchClip
+from aotlab_studio.job_results import load_job_masks
 
 
 class VideoMasks(NamedTuple):
