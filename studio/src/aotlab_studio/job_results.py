@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
 import numpy as np
@@ -16,10 +17,17 @@ from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import read_json
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 
+log = logging.getLogger(__name__)
+
 
 def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
-    """Return the masks that a job was tracked from."""
-    return sdk.load_masks(job.masks, video) if job.masks else sdk.Annotations(video.size)
+    """Return the masks that a job was tracked from. They are empty if a file is missing or cannot be read."""
+    try:
+        if job.masks:
+            return sdk.load_masks(job.masks, video)
+    except InputError as error:
+        log.warning("%s. The results are used without the masks that they were tracked from", error)
+    return sdk.Annotations(video.size)
 
 
 def import_output(document: Document, job: sdk.JobRecord) -> None:

@@ -289,6 +289,14 @@ def test_person_is_not_written_into_a_lost_folder(session):
     assert file.read_bytes() == other
 
 
+def test_results_open_without_the_masks_they_were_tracked_from(tmp_path, reopen, caplog):
+    results = write_results(tmp_path, ["a"]) / "a"
+    change_record(results, masks=[str(tmp_path / "gone.png")])
+    session = reopen(results)
+    assert session.document.snapshot.tracked_frames == [*range(LENGTH)]
+    assert "gone.png: no such file; expected a file of masks. The results are used without" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight"])
 def test_results_with_a_long_or_unprintable_class_are_opened(tmp_path, name):
     results = write_results(tmp_path, ["a"]) / "a"

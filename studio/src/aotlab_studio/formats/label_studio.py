@@ -108,7 +108,9 @@ def _find_image(data: dict[str, Any]) -> str:
     """Return the first URL of an image, else the first text, as a plain name; empty without one."""
     texts = [text for text in data.values() if isinstance(text, str)]
     images = (text for text in texts if any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES))
-    name = unquote(next(images, next(iter(texts), "")), errors="surrogateescape")
+    name = next(images, next(iter(texts), ""))
+    if name.startswith(("/data/", "http://", "https://")):  # other names are not quoted
+        name = unquote(name, errors="surrogateescape")
     # Label Studio adds these digits to each upload
     return re.sub(r"(/data/upload/\d+/)[0-9a-f]{8}-", r"\1", name)
 
