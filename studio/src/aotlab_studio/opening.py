@@ -1,4 +1,4 @@
-"""Opening of projects, of a video or of the results of a job; reading of their masks."""
+"""Opening of the project of a video, or of the results of a job."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def open_document(
         elif folder == path and digest_output(document.output_folder, document.header.video):
             job = read_job(document.output_folder)  # opened by the path of the project
         if job is not None:
+            clean_up(document.output_folder, sdk.CORRECTED_FILE)
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
                     import_output(document, job)
