@@ -76,8 +76,8 @@ class FolderLock:
             try:
                 cleanup.enter_context(sdk.locked(folder / LOCK, 0, subject=folder))
             except sdk.InUseError:
-                owner = _read_owner(folder) or "another program"
-                raise InputError(f"{folder}: in use by {owner}; close it there first") from None
+                holder = _read_owner(folder) or "another program"
+                raise InputError(f"{folder}: in use by {holder}; close it there first") from None
             owner = _read_owner(folder)
             if owner is not None and not owner.is_here:
                 remedy = f"close it there, or delete {folder / OWNER} if {owner.machine[1]} has crashed"

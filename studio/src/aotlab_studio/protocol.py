@@ -63,7 +63,7 @@ class ExportResult(Struct, frozen=True):
     """Objects without a class."""
 
 
-class ReviewEntry(Struct, frozen=True):
+class FrameToCheck(Struct, frozen=True):
     """A frame to check."""
 
     frame: int
