@@ -26,9 +26,9 @@ LOCK_TIMEOUT = 10.0
 def list_exports(
     clips: Sequence[BatchClip], outputs: Sequence[str]
 ) -> tuple[list[BatchClip], dict[str, int | None], ExportedClips]:
-    """Return the corrected and accepted clips, their class ids by name, and the clips that are left out.
+    """Return the corrected and accepted clips, their class ids by name, and a report of the other clips.
 
-    Exported masks of rejected videos are renamed.
+    Masks of rejected videos that were exported before are renamed.
     """
     ready, classes, exported = list[BatchClip](), dict[str, int | None](), ExportedClips([], [], [])
     folders = Counter(clip.results for clip in clips)
@@ -62,7 +62,7 @@ def list_exports(
 
 
 def _rename_rejected(clip: BatchClip) -> str:
-    """Rename the exported masks of a video, which ``aotlab track --jobs`` would use; return a note if there are any."""
+    """Rename exported masks, so that ``aotlab track --jobs`` does not use them; return a note, empty without any."""
     if not (clip.results / sdk.CORRECTED_FILE).is_file():
         return ""
     targets = (clip.results.with_suffix(f".rejected{number or ''}.masks") for number in count())
@@ -73,15 +73,15 @@ def _rename_rejected(clip: BatchClip) -> str:
 
 
 def format_problem(clip: BatchClip, error: InputError) -> str:
-    """Return the error message of a clip, with paths relative to the folder of its batch."""
+    """Return the error message of a clip, with paths relative to the folder of the batch."""
     text = str(error).replace(f"{clip.path.parent}{os.sep}", "")
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
 def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, the tracked files to replace, and the `PROBABILITIES` to keep.
+    """Return the outputs to write, the tracked files that they replace, and the `PROBABILITIES` that stay.
 
-    Raises `InputError` if there is no output to write.
+    Raises `InputError` without an output to write.
     """
     corrected = find_roots(read_json(clip.results / sdk.CORRECTED_FILE, ExportRecord).files)
     file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
@@ -97,9 +97,9 @@ def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str],
 def export_clip(
     clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]
 ) -> list[str]:
-    """Write the outputs of a clip, with class ids by name; return the `PROBABILITIES` that are kept as tracked.
+    """Write the outputs of a clip with these class ids; return the `PROBABILITIES` that stay as tracked.
 
-    Raises `InputError` if the clip was changed or tracked again meanwhile.
+    Raises `InputError` if the clip was changed or tracked again during the export.
     """
     job, results = clip.job, clip.results
     names, tracked, kept = _choose_outputs(clip, outputs)

@@ -1,4 +1,4 @@
-"""Export of masks in all outputs of `aotlab track`: of a video as a ZIP archive, of a batch into its results."""
+"""Export of the masks of a video in the outputs of `aotlab track`, also as a ZIP archive."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from aotlab_studio.video import FrameStore
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
 PROBABILITIES = ("mattes", "mattes16")
-"""Outputs of probabilities, which a project does not store; its page does not offer them."""
+"""Outputs of probabilities. A project does not store these, so the page does not offer them."""
 VIDEOS = ("overlay", "prores", "vp9")
-"""Outputs that hold every frame of the range, annotated or not."""
+"""Outputs with every frame of the range, annotated or not."""
 
 
 def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
-    """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
+    """Return the masks of a frame, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
     disagreement = {key: item.disagreement for key, item in scores.items() if item.disagreement is not None}
@@ -54,12 +54,13 @@ def export_masks(
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
+    """Write the masks of a range of frames. Only `VIDEOS` hold frames that are not annotated.
 
     Args:
-        snapshot: visible masks, which must not change during the export (`snapshot_for_export`).
-        classes: class ids by class name; None: the document's.
-        on_frame: called with the number of frames done and in total; an error cancels.
+        snapshot: visible masks from `snapshot_for_export`.
+        names: outputs.
+        classes: class ids by class name; None: those of the document.
+        on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
         raise InputError("export: choose an output, such as masks")
@@ -102,7 +103,7 @@ def export_masks(
 def snapshot_for_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Return the current masks, which stay the same when tracking goes on, and their record for JSON."""
+    """Return the visible masks, which later tracking does not change, and the record of an export in JSON."""
     with document.lock:
         snapshot, status = document.snapshot, document.status
         return snapshot, {
@@ -116,10 +117,9 @@ def snapshot_for_export(
 def add_record(
     staging: Path, record_name: str, record: dict[str, Any], *, replaced: Set[str] = set(), archive: str = ""
 ) -> None:
-    """Add the record of new outputs to their folder, and with a name, a ZIP archive of all.
+    """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
-    `replace_files` then replaces the last export and the files in ``replaced``. Raises `InputError` if another file is
-    in the way.
+    `replace_files` then also replaces the files in ``replaced``. Raises `InputError` if another file is in the way.
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
