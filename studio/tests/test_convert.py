@@ -387,7 +387,7 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     assert [folder.name for folder in (out / "train" / "images").iterdir()] == ["d"]
     first, second, third = capsys.readouterr().err.splitlines()
     assert first == "error: a: not finished; left out"
-    assert second.startswith("error: b: not tracked yet")
+    assert second.startswith("error: b: no record of its tracking")
     assert "gone.mp4" in third
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
     assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2

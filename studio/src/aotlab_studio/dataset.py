@@ -135,7 +135,7 @@ def read_masks(clip: BatchClip) -> VideoMasks:
 
 
 def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
-    """Write ``JPEGImages`` and ``Annotations`` with a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
+    """Write ``JPEGImages``, ``Annotations`` and classes in ``meta.json``, with a folder per video, as YouTube-VOS."""
     objects = {}
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)

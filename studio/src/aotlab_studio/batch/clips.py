@@ -15,7 +15,7 @@ from aotlab_studio.files import read_json, stat_file
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 
-NO_RECORD = "not tracked yet"
+NO_RECORD = "no record of its tracking; track it"
 
 
 class BatchClip:

@@ -95,7 +95,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
 
 
 def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
-    """Join polygons N×2 to one closed line N×2, which enters and leaves each at its point nearest to those before."""
+    """Join polygons N×2 to one closed line N×2. Each is entered and left at its point nearest to the others so far."""
     path = outlines[0]
     for outline in outlines[1:]:
         squares = np.square(path).sum(1)[:, None] + np.square(outline).sum(1)
@@ -106,7 +106,7 @@ def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _read_names(path: Path) -> dict[int, str]:
-    """Return class names by class id, without those of `format_settings` for unused ids; empty without a data.yaml."""
+    """Return class names by class id, without the names of unused ids; empty without a ``data.yaml``."""
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it

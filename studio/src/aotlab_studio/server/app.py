@@ -32,15 +32,8 @@ from aotlab_studio.document.events import Event
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
+from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.server.http import (
-    CACHE_HEADERS,
-    make_page_routes,
-    parse_index,
-    read_body,
-    read_person,
-    respond_json,
-)
 from aotlab_studio.session.actions import Targets, run_on_target
 from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
@@ -65,7 +58,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
     def find_own_session(request: HTTPConnection) -> Session:
-        """Return the session; raise `InputError` if the page shows another project, which had this address before."""
+        """Return the session; raise `InputError` if the page shows another project, opened at this address before."""
         session = find_session(request)
         if request.query_params.get("project", "") not in ("", session.document.header.id):
             raise InputError("this page shows another project; open that again, or reload the page")
@@ -74,10 +67,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     def get_frame(request: Request) -> Response:
         """Return a frame as JPEG.
 
-        Fields of the query: ``width`` in pixels; ``near`` to get the nearest frame that is decoded; ``masks`` to draw
-        the masks over it. A browser may keep the response if the query names this session's ``video``.
+        Fields of the query: ``width`` in pixels; ``near``: return the nearest decoded frame; ``masks``: draw the masks
+        over it. A browser may cache the response if the query has the ``video`` of this session.
         """
-        session, index, query = find_session(request), parse_index(request), request.query_params
+        session, index, query = find_session(request), http.parse_index(request), request.query_params
         frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
@@ -85,51 +78,53 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         if "masks" in query:
             content = draw_masks(content, session.document.snapshot, index)
         cacheable = query.get("video") == session.video_id and not query.get("near")
-        return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS if cacheable else None)
+        return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths; a browser may keep them as those of `get_frame`."""
-        session, index = find_own_session(request), parse_index(request)
-        headers = CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
+        """Return the masks of a frame as run lengths; a browser may cache them as in `get_frame`."""
+        session, index = find_own_session(request), http.parse_index(request)
+        headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
-        """Load the masks of an uploaded file; answer 409 and a list of `FileObject` if `load_upload` needs ``targets``.
+        """Load the masks of an uploaded file; answer 409 with `FileObject`s if `load_upload` needs ``targets``.
 
-        Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``, the id of the page; ``id``, which
-        is the same if the request is repeated.
+        Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
+        message, by which a repeated request is recognized.
         """
-        session, query, index = find_own_session(request), request.query_params, parse_index(request)
+        session, query, index = find_own_session(request), request.query_params, http.parse_index(request)
         require_frame(index, session.document.frames.count)
-        body = await read_body(request)
+        body = await http.read_body(request)
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
-            document = session.document.with_actor(Actor(read_person(request), query.get("page"), message))
+            document = session.document.with_actor(
+                Actor(http.read_person(request), query.get("page"), message)
+            )
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             loaded = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
         except AmbiguousObjectsError as error:
-            return respond_json(error.objects, 409)
+            return http.respond_json(error.objects, 409)
         except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)
         session.runner.schedule()
-        return respond_json(loaded)
+        return http.respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
-        """Store edits and statuses, as a page sends when it closes; return an `Answer` or a `Failure` for each."""
+        """Store edits and statuses, which a page sends when it closes; return an `Answer` or `Failure` for each."""
         try:
-            messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
+            messages = msgspec.json.decode(await http.read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_own_session(request), Actor(read_person(request)), Targets()
+        session, actor, targets = find_own_session(request), Actor(http.read_person(request)), Targets()
         thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
         answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
-        return respond_json(answers)
+        return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
         """Return the last export."""
@@ -147,7 +142,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     return Starlette(
         routes=[
-            *make_page_routes("index.html"),
+            *http.make_page_routes("index.html"),
             Route("/frame/{index}", get_frame),
             Route("/labels/{index}", get_labels),
             Route("/masks/{index}", upload_masks, methods=["POST"]),
@@ -169,7 +164,7 @@ async def answer_message(
     targets: Targets,
     threads: CapacityLimiter | None = None,
 ) -> Answer | Failure:
-    """Carry out an action in one of the threads, once for each message id of a page; return the reply."""
+    """Carry out an action in a thread, once for each message id of a page; return the reply."""
     document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
@@ -192,18 +187,18 @@ async def answer_message(
 
 
 class Connection:
-    """WebSocket of one page: its messages in order, and all events of the session."""
+    """WebSocket of one page. It carries out the page's messages in order, and sends all events of the session."""
 
     def __init__(self, session: Session, socket: WebSocket) -> None:
         self._session, self._socket = session, socket
-        self._actor = Actor(read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
+        self._actor = Actor(http.read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._targets = Targets()
         self._tasks: set[asyncio.Task[None]] = set()
         """Messages handled in the background; the event loop keeps only weak references to tasks."""
         self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
-        """Threads of these messages, which may wait for an hour; requests have other ones."""
+        """Threads of these messages, which may wait for an hour; requests use other threads."""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
@@ -226,7 +221,7 @@ class Connection:
             await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
 
     async def _receive(self, text: str) -> None:
-        """Handle messages in order, exports and statuses, which may wait, in the background."""
+        """Carry out messages in order; exports and statuses, which may wait, run in the background."""
         try:
             message = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
@@ -256,7 +251,7 @@ class Connection:
 
 
 class Server(uvicorn.Server):
-    """The server of an application on a bound socket, with its address; `run_on_socket` starts it."""
+    """The server of an application on a listening socket. `run_on_socket` starts it."""
 
     def __init__(
         self, app: ASGIApp, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
@@ -295,7 +290,7 @@ class Server(uvicorn.Server):
 def bind_socket(host: str, port: int | None) -> socket.socket:
     """Return a listening socket; raise `InputError` if it cannot listen there.
 
-    Without a port, it is `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken.
+    The default is `DEFAULT_PORT`, or a free port if that is taken. Browsers keep the settings of a page by port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

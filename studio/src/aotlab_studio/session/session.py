@@ -271,12 +271,9 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        last = end if last is None else last
-        if max(first, start) > min(last, end):
-            raise InputError(
-                f"export: frames {first} to {last} contain none of {start} to {end}; give another range"
-            )
-        first, last = max(first, start), min(last, end)
+        first, last = max(first, start), min(end if last is None else last, end)
+        if first > last:
+            raise InputError(f"export: the range has no frame of {start} to {end}; give another one")
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
@@ -316,10 +313,7 @@ class Session:
     def _wait_for_tracking(
         self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None
     ) -> None:
-        """Wait for tracking if the policy says so: until it ends or is paused, at most for `MAX_WAIT`.
-
-        ``check`` is called again and again meanwhile; an error that it raises ends the wait.
-        """
+        """Wait for tracking if the policy says so. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
         if outdated == "resume" and (job := self.runner.running_job) is not None:
             job.resume()
         if outdated in ("wait", "resume"):

@@ -74,8 +74,7 @@ def load_upload(
         index: frame of an image; other files name their frames.
         content: PNG, JSON, XML or text, or a ZIP of a folder of masks.
         chosen: object that is selected in the page; it gets a mask of 0 and 255.
-        targets: object of the project for each id in the file, None: a new one. By default, the object with this id or
-            name.
+        targets: object for each id in the file, None: a new one. By default, the object with this id or name.
 
     Raises:
         AmbiguousObjectsError: a person must give ``targets``.
@@ -117,10 +116,7 @@ def load_upload(
 def _match_objects(
     snapshot: Snapshot, annotations: sdk.Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
-    """Return the object of the project for each id in a file, None: a new one.
-
-    Raises `AmbiguousObjectsError` if they cannot be told by id and name.
-    """
+    """Return the object for each id in a file, None: a new one; raise `AmbiguousObjectsError` if it is unclear."""
     objects, ids = snapshot.objects, annotations.objects()
     uses = Counter([*(item.name for item in objects.values()), *names.values()])
     same_ids = {key for key in ids if key in objects and key not in annotations.assigned_ids}
