@@ -1,4 +1,4 @@
-"""Results of `aotlab track` in a project: their import, and their return after a backup is restored."""
+"""Import of the results of `aotlab track` into a project."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
 
 
 def import_output(document: Document, job: sdk.JobRecord) -> None:
-    """Replace the document's content by the results of a job, in one edit; raise `InputError` for damaged masks."""
+    """Replace the content of a project by the results of a job, in one edit; raise `InputError` for damaged masks."""
     count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
     results, inputs = _store_output(document, job, layer_id)
     object_ids = sorted({*results.objects(), *inputs.objects()})
     # a header may have stated more frames than the video has
     last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
-    job_range = None if (first, last) == (0, count - 1) else (first, last)
     drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
     for index in (index for index in inputs.frames if first <= index <= last):
         ids = inputs.mask(index)
@@ -54,7 +53,7 @@ def import_output(document: Document, job: sdk.JobRecord) -> None:
         },
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
-        ranges={} if job_range is None else {"job": job_range, "track": job_range},
+        ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
         classes=sdk.add_class_ids(results.classes, inputs.classes),
         attributes={key: varying for key, (_, varying) in attributes.items() if varying},
     )
@@ -62,7 +61,7 @@ def import_output(document: Document, job: sdk.JobRecord) -> None:
 
 
 def restore_output(document: Document, job: sdk.JobRecord) -> None:
-    """Store the results that a restored backup lacks; if they are damaged, their frames stay outdated."""
+    """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
     snapshot, digest = document.snapshot, digest_output(document.output_folder)
     for layer_id in snapshot.unfinished:
         layer = snapshot.state.layers[layer_id]
@@ -74,7 +73,7 @@ def restore_output(document: Document, job: sdk.JobRecord) -> None:
 def _store_output(
     document: Document, job: sdk.JobRecord, layer_id: int
 ) -> tuple[sdk.Annotations, sdk.Annotations]:
-    """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
+    """Store the masks of a job as a layer, of all frames that it tracked; return these masks, and its inputs."""
     folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
     sdk.require_same_video(folder, job, document.frames.path)
     results = clean_classes(sdk.read_annotations(folder, video))

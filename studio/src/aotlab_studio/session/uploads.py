@@ -7,7 +7,7 @@ import re
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -159,15 +159,8 @@ def _find_objects(
         if file_id in table:
             loaded[item.id] = join_attributes(loaded.get(item.id, {}), table[file_id])
     for object_id, by_frame in loaded.items():
-        known: Mapping[int, Mapping[str, Any]] = {min(by_frame): objects[object_id].attributes}
-        constant, _ = split_attributes(by_frame)
-        if snapshot.find_drawn_masks(object_id).keys() - annotations.frames.keys():  # which keep theirs
-            known = snapshot.describe_objects()[1].get(object_id, {0: {}})
-            by_frame[max(annotations.frames) + 1] = {}
-        for name in set[str]().union(*known.values()):
-            constant.pop(name, None)
-        known = {frame: {**constant, **values} for frame, values in known.items()}
-        shared, varying = split_attributes(join_attributes(known, by_frame))
+        merged = _merge_attributes(snapshot, objects[object_id], by_frame, annotations.frames.keys())
+        shared, varying = split_attributes(merged)
         objects[object_id] = replace(objects[object_id], attributes=shared)
         attributes[object_id] = varying or None
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
@@ -175,6 +168,23 @@ def _find_objects(
     new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes
     classes = sdk.add_class_ids(snapshot.state.classes, new)
     return ids, Changes(objects, classes=classes, attributes=attributes)
+
+
+def _merge_attributes(
+    snapshot: Snapshot, item: ObjectInfo, loaded: dict[int, dict[str, Any]], loaded_frames: Set[int]
+) -> dict[int, dict[str, Any]]:
+    """Return the attributes of an object by frame, after a file with ``loaded`` attributes by frame.
+
+    Frames with other drawn masks keep their attributes; they get new ones that are the same in all of the file.
+    """
+    known: Mapping[int, Mapping[str, Any]] = {min(loaded): item.attributes}
+    constant, _ = split_attributes(loaded)
+    if snapshot.find_drawn_masks(item.id).keys() - loaded_frames:
+        known = snapshot.describe_objects()[1].get(item.id, {0: {}})
+        loaded = {**loaded, max(loaded_frames) + 1: {}}
+    old_names = set[str]().union(*known.values())
+    new = {name: value for name, value in constant.items() if name not in old_names}
+    return join_attributes({frame: {**new, **values} for frame, values in known.items()}, loaded)
 
 
 def _draw_masks(
