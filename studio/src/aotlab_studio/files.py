@@ -101,7 +101,7 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
     try:
         with sdk.writing(folder):
             folder.mkdir(exist_ok=True)
-            clean_up(folder, record_name)
+            recover_export(folder, record_name)
             with make_staging(folder / STAGED) as staging:
                 yield staging
     finally:
@@ -112,13 +112,13 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
 def replace_files(staging: Path, record_name: str) -> None:
     """Replace the last export in the parent folder by the files of `stage_files`; one of them is the `ExportRecord`.
 
-    Raises `InputError` if a file cannot be moved. After that or a kill, `clean_up` moves the other files.
+    Raises `InputError` if a file cannot be moved. After that or a kill, `recover_export` moves the other files.
     """
     staging.rename(staging.parent / COMPLETE)
-    clean_up(staging.parent, record_name)
+    recover_export(staging.parent, record_name)
 
 
-def clean_up(folder: Path, record_name: str) -> None:
+def recover_export(folder: Path, record_name: str) -> None:
     """Finish an export that was killed while its files were moved; remove one that was killed before that.
 
     The caller holds the lock of the folder. Raises `InputError` if a file cannot be moved.

@@ -21,7 +21,7 @@ from aotlab_studio.document.folder import (
     require_no_links,
     write_header,
 )
-from aotlab_studio.files import clean_up
+from aotlab_studio.files import recover_export
 from aotlab_studio.job_results import import_output, restore_output
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
@@ -59,7 +59,7 @@ def open_document(
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
-        clean_up(folder / EXPORT, EXPORT_RECORD)
+        recover_export(folder / EXPORT, EXPORT_RECORD)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
@@ -68,7 +68,7 @@ def open_document(
         elif folder == path and digest_output(document.output_folder, document.header.video):
             job = read_job(document.output_folder)  # opened by the path of the project
         if job is not None:
-            clean_up(document.output_folder, sdk.CORRECTED_FILE)
+            recover_export(document.output_folder, sdk.CORRECTED_FILE)
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
                     import_output(document, job)

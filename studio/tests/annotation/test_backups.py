@@ -200,7 +200,7 @@ def open_until_killed(path, function):
 
 
 @pytest.mark.parametrize(
-    "function", ["document.database._create_tables", "opening.clean_up", "document.folder.encode_json"]
+    "function", ["document.database._create_tables", "opening.recover_export", "document.folder.encode_json"]
 )
 def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
     project = tmp_path / "clip.aotlab"

@@ -197,11 +197,9 @@ class Session:
         predicted_mask = self._segment(frame, prompt)
 
         def edit(before: np.ndarray) -> np.ndarray:
-            after = free_mask
+            after = before | free_mask if extend else free_mask
             if correction_points:
                 after = limit_to_prompt(before, after, correction_points, positive=bool(added_points))
-            if extend:
-                after = before | after
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
             if correction_points and (after == before).all():
@@ -271,9 +269,12 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        first, last = max(first, start), min(end if last is None else last, end)
-        if first > last:
-            raise InputError(f"export: the range has no frame of {start} to {end}; give another one")
+        last = end if last is None else last
+        if max(first, start) > min(last, end):
+            raise InputError(
+                f"export: frames {first} to {last} contain none of {start} to {end}; give another range"
+            )
+        first, last = max(first, start), min(last, end)
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
