@@ -22,11 +22,11 @@ from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.media.video import compute_fingerprint
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
+from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.opening import open_document, read_job
-from aotlab_studio.session.clips import find_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
@@ -450,7 +450,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["sdk.write_job_record", "session.export.replace_files"])
+@pytest.mark.parametrize("function", ["sdk.write_job_record", "batch.export.replace_files"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

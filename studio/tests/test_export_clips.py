@@ -11,15 +11,15 @@ from PIL import Image
 from aotlab import InputError, open_frames, read_mask, sdk
 from aotlab.jobs.job_file import find_masks_beside
 from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
+from aotlab_studio.batch import export
+from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import describe_document
 from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.opening import open_document
-from aotlab_studio.session import export
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.batch import Batch
-from aotlab_studio.session.clips import describe_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import (
     LENGTH,

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import COMPLETE, OLD, clean_up, list_files, move_entries, replace_files, stage_files
+from aotlab_studio.files import (
+    COMPLETE,
+    OLD,
+    list_files,
+    move_entries,
+    recover_export,
+    replace_files,
+    stage_files,
+)
 from aotlab_studio.session.export import add_record
 from tests.processes import completes_in_subprocess, die_before
 
@@ -113,8 +121,8 @@ def test_two_kills_leave_one_whole_export(tmp_path, monkeypatch):
             break
         for second_number in count():
             out = shutil.copytree(first, tmp_path / "out")
-            is_clean = ends(monkeypatch, second_number, clean_up, out, "export.json")
-            clean_up(out, "export.json")
+            is_clean = ends(monkeypatch, second_number, recover_export, out, "export.json")
+            recover_export(out, "export.json")
             text = json.loads((out / "export.json").read_bytes())["digest"]
             names = OLD_NAMES if text == "old" else NEW_NAMES
             assert sorted(list_files(out)) == sorted([*names, "export.json"]), (number, second_number)
@@ -152,7 +160,7 @@ def test_folder_of_a_killed_export_moves_no_other_files(tmp_path):
     (out / COMPLETE).mkdir(parents=True)
     (out / "export.json").write_text('{"files": ["../mine", "..", "", "/"]}')
     (out / COMPLETE / "export.json").write_text("{}")
-    clean_up(out, "export.json")
+    recover_export(out, "export.json")
     (out / COMPLETE).symlink_to(mine)
-    clean_up(out, "export.json")
+    recover_export(out, "export.json")
     assert (mine / "mask.png").read_text() == "mine"

@@ -29,7 +29,7 @@ HOST_WARNING = "anyone who reaches this address with the token can see and chang
 def open_session(
     video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
 ) -> Session:
-    """Return the session of a document; its first job loads the model. Options as in `open_document`."""
+    """Return the session of a video, with the options of `open_document`. Its first job loads the model."""
     from aotlab_studio.opening import open_document
     from aotlab_studio.session.session import Session
 
@@ -41,9 +41,9 @@ def open_session(
 
 @contextmanager
 def _exit_on_signals() -> Iterator[None]:
-    """End the process at once if a signal ends the block, with the signal's exit status.
+    """If a signal ends the block, end the process at once, with the signal's exit status.
 
-    Python would wait for threads, and abort those that import PyTorch or run native code.
+    Python itself would wait for threads, and abort those that import PyTorch or run native code.
     """
     try:
         yield
@@ -129,11 +129,11 @@ def main(
     options = sdk.read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
+    from aotlab_studio.batch.batch import Batch
+    from aotlab_studio.batch.clips import find_clips
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
-    from aotlab_studio.session.batch import Batch
-    from aotlab_studio.session.clips import find_clips
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)

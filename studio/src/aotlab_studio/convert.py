@@ -15,11 +15,11 @@ from click import UsageError
 
 from aotlab import InputError, open_frames, sdk
 from aotlab_studio import files
-from aotlab_studio.session.clips import find_clips, list_results
-from aotlab_studio.session.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
+from aotlab_studio.batch.clips import find_clips, list_results
+from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 
 RECORD = ".aotlab-convert.json"
-"""File in a written folder with the names of all others, which only --force replaces."""
+"""File in a written folder with the names of all its files. With --force, the command replaces only these."""
 
 
 @sdk.command("aotlab convert")
@@ -90,9 +90,9 @@ def main(
 
 
 def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, force: bool) -> None:
-    """Raise `InputError` for an output that is in the way, or that is or contains an input; see `require_new_output`.
+    """Raise `InputError` if an output exists (see `require_new_output`), or is or contains an input.
 
-    Without a suffix, the output is a folder; with ``force`` too, a conversion must have written every file in it.
+    Without a suffix, the output is a folder. Even with ``force``, a conversion must have written every file in it.
     """
     target = output.resolve()
     if replaced := next((path for path in inputs if path.resolve().is_relative_to(target)), None):
@@ -106,7 +106,7 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
 
 
 def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:
-    """Write the masks of a video in another format; return the numbers of objects and frames as text."""
+    """Write the masks of a video in another format; return a text with the numbers of objects and frames."""
     source = open_frames(video)
     info = sdk.VideoInfo.from_source(source)
     annotations = sdk.read_annotations(masks, info)

@@ -28,7 +28,7 @@ from aotlab_studio.annotate import open_session
 )
 def main(folder: Path, *, write: str) -> int:
     """Write the corrected masks of a list of videos into its results."""
-    from aotlab_studio.session.batch import Batch
+    from aotlab_studio.batch.batch import Batch
     from aotlab_studio.tracking.models import TrackerLoader
 
     opener = partial(open_session, loader=TrackerLoader(TrackerOptions()))

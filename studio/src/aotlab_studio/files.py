@@ -1,4 +1,4 @@
-"""Files of a project: atomic writes, files that replace others together."""
+"""Atomic writes, and exports whose files replace those of the last export together."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from aotlab import InputError, sdk
 
 Content = TypeVar("Content")
 STAGED = ".aotlab-new"
-"""Name of the folder for files of an export that are being written."""
+"""Name of the folder to which an export writes its files."""
 COMPLETE = ".aotlab-complete"
-"""Name of the folder with the files of an export that replace the last ones."""
+"""Name of the folder with all files of an export, while they are moved to their places."""
 OLD = ".aotlab-old"
-"""Name of the folder for files that are replaced."""
+"""Name of the folder for the files of the last export, while they are replaced."""
 SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 """Names of files that file managers of macOS and Windows create."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file by way of `atomic_path`."""
+    """Write a file, which appears only once it is complete."""
     with sdk.atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def encode_json(value: Any, indent: int | None = None) -> bytes:
-    """Return JSON in ASCII, which can hold undecodable file names too; without ``indent``, in one line."""
+    """Return JSON in ASCII, which can also hold file names that are not UTF-8; without ``indent``, in one line."""
     separators = (",", ":") if indent is None else None
     return json.dumps(msgspec.to_builtins(value), indent=indent, separators=separators).encode()
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    """Replace a file by JSON; see `encode_json` and `write_bytes`."""
+    """Write JSON as `encode_json` and `write_bytes` do."""
     write_bytes(path, encode_json(value, indent) + b"\n")
 
 
@@ -59,7 +59,7 @@ def read_json(path: Path, kind: type[Content]) -> Content:
 
 
 def stat_file(path: Path) -> tuple[int, int]:
-    """Return time and size of a file, which differ after a change; zeros if it is missing."""
+    """Return the time and size of a file, by which a change is noticed; zeros if it is missing."""
     with suppress(OSError):
         stat = path.stat()
         return stat.st_mtime_ns, stat.st_size
@@ -77,13 +77,13 @@ class ExportRecord(Struct):
 
 
 def find_roots(files: Iterable[str]) -> set[str]:
-    """Return the files, and the folders of files in folders, by their paths."""
+    """Return the first part of each path: a file, or the folder that contains it."""
     return {file.partition("/")[0] for file in files}
 
 
 @contextmanager
 def make_staging(folder: Path) -> Iterator[Path]:
-    """Yield a new folder, in place of one that a killed program left; remove it afterwards."""
+    """Yield a new folder and remove it afterwards; a folder that a killed program left is replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -94,14 +94,14 @@ def make_staging(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
-    """Yield a temporary folder for the files of an export, inside its folder, which is created; see `replace_files`.
+    """Yield a temporary folder inside ``folder``, which is created, for the files of an export; see `replace_files`.
 
-    An error of the system in the block becomes an `InputError`.
+    A system error in the block becomes an `InputError`.
     """
     try:
         with sdk.writing(folder):
             folder.mkdir(exist_ok=True)
-            clean_up(folder, record_name)
+            recover_export(folder, record_name)
             with make_staging(folder / STAGED) as staging:
                 yield staging
     finally:
@@ -110,18 +110,18 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
 
 
 def replace_files(staging: Path, record_name: str) -> None:
-    """Replace the last export in the parent folder by the files of `stage_files`, which include its `ExportRecord`.
+    """Replace the last export in the parent folder by the files of `stage_files`; one of them is the `ExportRecord`.
 
-    After a kill or an error, `clean_up` does the rest. Raises `InputError` if a file cannot be moved.
+    Raises `InputError` if a file cannot be moved. After that or a kill, `recover_export` moves the other files.
     """
     staging.rename(staging.parent / COMPLETE)
-    clean_up(staging.parent, record_name)
+    recover_export(staging.parent, record_name)
 
 
-def clean_up(folder: Path, record_name: str) -> None:
-    """Finish an export that was killed while its files were moved; remove one that was killed before.
+def recover_export(folder: Path, record_name: str) -> None:
+    """Finish an export that was killed while its files were moved; remove one that was killed before that.
 
-    Nobody else may write to the folder meanwhile. Raises `InputError` if a file cannot be moved.
+    The caller holds the lock of the folder. Raises `InputError` if a file cannot be moved.
     """
     shutil.rmtree(folder / STAGED, ignore_errors=True)
     complete = folder / COMPLETE
@@ -134,10 +134,10 @@ def clean_up(folder: Path, record_name: str) -> None:
 
 
 def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), last: str = "") -> None:
-    """Move all files and folders of ``source`` into another folder; the one named ``last`` after all others.
+    """Move all files and folders of ``source`` to ``folder``; the one named ``last`` is moved last.
 
-    Those that they replace, and those named in ``removed``, go to ``source``. Raises `InputError` if a file cannot be
-    moved. The call can be repeated, also after a kill.
+    Files that they replace, and those named in ``removed``, are moved to ``source``. The call can be repeated after a
+    kill. Raises `InputError` if a file cannot be moved.
     """
     old = source / OLD
     old.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Opening of projects, of a video or of the results of a job; reading of their masks."""
+"""Opening of the project of a video, or of the results of a job."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from aotlab import InputError, sdk
+from aotlab import sdk
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -23,18 +21,9 @@ from aotlab_studio.document.folder import (
     require_no_links,
     write_header,
 )
-from aotlab_studio.document.log import Layer, State, digest_values
-from aotlab_studio.document.masks import TrackedMasks
-from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
-from aotlab_studio.document.scores import Score, measure_scores
-from aotlab_studio.files import clean_up, read_json
-from aotlab_studio.review.output import SCORES_FILE, ReviewFile
+from aotlab_studio.files import recover_export
+from aotlab_studio.job_results import import_output, restore_output
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
-
-
-def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
-    """Return the masks that a job was tracked from."""
-    return sdk.load_masks(job.masks, video) if job.masks else sdk.Annotations(video.size)
 
 
 def open_document(
@@ -70,7 +59,7 @@ def open_document(
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
-        clean_up(folder / EXPORT, EXPORT_RECORD)
+        recover_export(folder / EXPORT, EXPORT_RECORD)
         write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
@@ -79,11 +68,12 @@ def open_document(
         elif folder == path and digest_output(document.output_folder, document.header.video):
             job = read_job(document.output_folder)  # opened by the path of the project
         if job is not None:
+            recover_export(document.output_folder, sdk.CORRECTED_FILE)
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
-                    _import_output(document, job)
+                    import_output(document, job)
             else:
-                _restore_output(document, job)
+                restore_output(document, job)
         return document
     except BaseException:
         with suppress(OSError):  # Windows removes no open file
@@ -93,89 +83,3 @@ def open_document(
         with suppress(OSError):  # it holds files
             folder.rmdir()
         raise
-
-
-def read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
-    """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
-    document = Document.read(folder)
-    snapshot = document.snapshot
-    size, count = snapshot.size, snapshot.count
-    if size != video.size or video.count_frames() not in (None, count):
-        name = Path(document.header.video.path).name
-        raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
-    if not snapshot.annotated_frames:
-        raise InputError("holds no mask; draw or track an object first")
-    class_names, attributes = snapshot.describe_objects()
-    annotations = sdk.Annotations(size, class_names=class_names)
-    annotations.classes = {**snapshot.state.classes}
-    for index in snapshot.annotated_frames:
-        labels, scores = snapshot.labels(index), snapshot.scores(index)
-        annotations.frames[index] = [
-            sdk.Region(key, sdk.encode_rle(labels == key), scores[key].confidence)
-            for key in snapshot.objects
-            if key in scores
-        ]
-    annotations.add_attributes(attributes)
-    return annotations
-
-
-def _import_output(document: Document, job: sdk.JobRecord) -> None:
-    """Replace the document's content by the results of a job, in one edit; raise `InputError` for damaged masks."""
-    count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
-    results, inputs = _store_output(document, job, layer_id)
-    object_ids = sorted({*results.objects(), *inputs.objects()})
-    # a header may have stated more frames than the video has
-    last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
-    job_range = None if (first, last) == (0, count - 1) else (first, last)
-    drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
-    for index in (index for index in inputs.frames if first <= index <= last):
-        ids = inputs.mask(index)
-        present = np.setdiff1d(ids, 0).tolist()
-        drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
-    digest = digest_output(document.output_folder)
-    table = results.attribute_table() | inputs.attribute_table()
-    names, classes = list_names(table), results.class_names
-    attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
-    values = State(
-        objects={
-            key: make_object(key, names.get(key, ""), classes.get(key, ""), shared)
-            for key, (shared, _) in attributes.items()
-        },
-        drawn_masks=drawn_masks,
-        layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
-        ranges={} if job_range is None else {"job": job_range, "track": job_range},
-        classes=sdk.add_class_ids(results.classes, inputs.classes),
-        attributes={key: varying for key, (_, varying) in attributes.items() if varying},
-    )
-    document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
-
-
-def _restore_output(document: Document, job: sdk.JobRecord) -> None:
-    """Store the results that a restored backup lacks; if they are damaged, their frames stay outdated."""
-    snapshot, digest = document.snapshot, digest_output(document.output_folder)
-    for layer_id in snapshot.unfinished:
-        layer = snapshot.state.layers[layer_id]
-        if layer.kind == "import" and layer.source_digest == digest:
-            with document.database.transaction(), suppress(InputError):
-                _store_output(document, job, layer_id)
-
-
-def _store_output(
-    document: Document, job: sdk.JobRecord, layer_id: int
-) -> tuple[sdk.Annotations, sdk.Annotations]:
-    """Store a job's masks, empty on other tracked frames, as a layer; return them, and those it was tracked from."""
-    folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
-    sdk.require_same_video(folder, job, document.frames.path)
-    results = clean_classes(sdk.read_annotations(folder, video))
-    inputs = clean_classes(load_job_masks(job, video))
-    has_review = ReviewFile.file_name in job.written
-    scores = read_json(folder / SCORES_FILE, dict[int, dict[int, Score]]) if has_review else {}
-    object_ids = sorted({*results.objects(), *inputs.objects()})
-    model = f"unknown; from a job with inputs {digest_values(job.input_digests)[:16]}"
-    tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
-    for index in sorted({*tracked_frames, *results.frames}):
-        ids = results.mask(index)
-        result = TrackedMasks(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
-        document.tracked_masks.put(layer_id, result, ids)
-    document.tracked_masks.finish(layer_id)
-    return results, inputs

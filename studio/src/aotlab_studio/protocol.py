@@ -15,9 +15,9 @@ from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""What to do if frames are outdated: wait for tracking, resume it and wait, or use them as they are."""
+"""Ways to deal with outdated frames: wait for tracking, resume it and wait, or use them as they are."""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
-"""``ask``: refuse, and offer choices."""
+"""With ``ask``, the action is refused, and the page offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
 
@@ -28,7 +28,7 @@ class FileObject(Struct, frozen=True):
     name: str
     """Name that the file states; empty without one."""
     target: int | None
-    """Object of the project that it most likely is; None: a new one."""
+    """Object of the project that most likely is the same; None: a new one."""
 
 
 class LoadedMasks(Struct, frozen=True):
@@ -38,19 +38,19 @@ class LoadedMasks(Struct, frozen=True):
     losses: dict[int, int]
     """Pixels taken from objects that are not in the file, by object id."""
     step: int
-    """The last step that is not undone."""
+    """Last step that is not undone."""
     unchanged: list[int] = []
-    """Objects that were left unchanged, as they are locked or hidden."""
+    """Objects that stay unchanged because they are locked or hidden."""
 
 
 class ExportedClips(Struct, frozen=True):
-    """Clips of a batch whose corrected masks were written into its results."""
+    """Result of an export of a batch."""
 
     names: list[str]
     problems: list[str]
     """Error messages of clips that could not be written."""
     left_out: list[str] = []
-    """Clips with another status, each with that status."""
+    """Clips that are neither corrected nor accepted, each with its status."""
 
 
 class ExportResult(Struct, frozen=True):
@@ -58,19 +58,19 @@ class ExportResult(Struct, frozen=True):
 
     archive: str
     missing: int
-    """Frames of the range without a result."""
+    """Number of frames of the range that are not annotated."""
     unclassed: int
-    """Objects without a class."""
+    """Number of objects without a class."""
 
 
-class ReviewEntry(Struct, frozen=True):
+class FrameToCheck(Struct, frozen=True):
     """A frame to check."""
 
     frame: int
     object_ids: list[int]
     """Objects to check, worst first."""
     sentence: str
-    """Reasons by object."""
+    """Names of the objects, each with the reasons to check it."""
 
 
 class Clip(Struct, frozen=True):
@@ -81,7 +81,7 @@ class Clip(Struct, frozen=True):
     objects: int
     status: VideoStatus = "open"
     note: str = ""
-    """Note on the status, such as the reason of a rejection."""
+    """Note on the status, such as the reason for a rejection."""
     author: str = ""
     """Person who changed the status last; empty: unknown."""
     holder: str = ""
@@ -89,18 +89,18 @@ class Clip(Struct, frozen=True):
     error: str = ""
     """Error message if it could not be tracked or opened."""
     untracked: bool = False
-    """Whether it can be tracked: not finished, with drawn masks, and frames without masks in the range to track."""
+    """Whether ``POST /track`` tracks the clip: it is not finished, and has drawn masks and frames without masks."""
     digest: str = ""
-    """Digest of masks and objects; a status sent with it is refused if they have changed since."""
+    """Digest of masks and objects. A status sent with it is refused if these have changed since."""
     sentences: list[str] = []
-    """Checks, worst first, or the progress of tracking."""
+    """Checks, worst first; during tracking, its progress."""
 
 
 class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
     background: bool
-    """Whether it is a correction that propagates."""
+    """Whether the job tracks after a correction, rather than on request."""
     status: JobStatus
     frame: int
     done: int
@@ -112,7 +112,7 @@ class JobProgress(Struct, frozen=True):
     remaining: float | None
     """Seconds."""
     overwritten_pixels: int
-    """Pixels that other objects lost, of all frames."""
+    """Number of pixels that other objects lost, on all frames."""
     problem: str | None
 
 
@@ -127,7 +127,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
 
     name: str
     project: str
-    """Id of the project; the page stores the last frame and object under it."""
+    """Id of the project, under which the page stores the last frame and object."""
     video: str
     """Id of the video in this session, part of the addresses of frames."""
     frames: int
@@ -138,12 +138,12 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """Whether changes need a name."""
     timeline: Timeline
     outputs: dict[str, str]
-    """Descriptions by name."""
+    """Descriptions of the outputs by name."""
     models: list[str]
     model: str
-    """Chosen one of ``models``."""
+    """Model that is chosen."""
     repeatable_actions: list[str]
-    """Actions that the server stores once, however often their messages arrive."""
+    """Actions that may be sent again with the same message id, and are carried out once."""
     job: JobProgress | None
     problems: list[str]
     """Sentences about the project, such as `Document.conflict`."""
@@ -169,7 +169,7 @@ class Answer(Struct, frozen=True):
     result: Any
     revision: int
     step: int
-    """The step that the action made; 0: none."""
+    """Step that the action made; 0: none."""
 
 
 class Failure(Struct, frozen=True):

@@ -9,10 +9,10 @@ import pytest
 
 from aotlab import sdk
 from aotlab_studio import lock
+from aotlab_studio.batch import batch as batches
+from aotlab_studio.batch.batch import Batch
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
-from aotlab_studio.session import batch as batches
-from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.browser import VIEWPORT, Page
 from studio.tests.annotation.clips import WAIT_SECONDS, draw, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
@@ -187,6 +187,6 @@ def other_machine(monkeypatch):
     def move():
         # as on a network file system that keeps file locks to one machine
         monkeypatch.setattr(sdk, "locked", lambda *_, **__: nullcontext())
-        monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
+        monkeypatch.setattr(lock, "find_machine", lambda: ("another", "other host"))
 
     return move

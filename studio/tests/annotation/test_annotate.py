@@ -28,8 +28,8 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio import annotate as cli
+from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.opening import open_document, read_job
-from aotlab_studio.session.clips import find_clips
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask

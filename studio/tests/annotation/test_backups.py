@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
+from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
@@ -22,11 +24,9 @@ from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import TrackedMasks, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
-from aotlab_studio.lock import LEASE
+from aotlab_studio.lock import OWNER
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.batch import Batch
-from aotlab_studio.session.clips import BatchClip
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -200,7 +200,7 @@ def open_until_killed(path, function):
 
 
 @pytest.mark.parametrize(
-    "function", ["document.database._create_tables", "opening.clean_up", "document.folder.encode_json"]
+    "function", ["document.database._create_tables", "opening.recover_export", "document.folder.encode_json"]
 )
 def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
     project = tmp_path / "clip.aotlab"
@@ -531,7 +531,7 @@ def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reo
         shutil.copytree(session.document.folder, killed)
         raise ZeroDivisionError
     assert (killed / JOURNAL_FILE).stat().st_size
-    (killed / LEASE).unlink()
+    (killed / OWNER).unlink()
     session.close()
     assert (Document.read(killed).snapshot.labels(0) == before[-1]).all()
     again = reopen(folder, project=killed)

@@ -22,6 +22,10 @@ from aotlab.configs.files import ROOT
 from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
+from aotlab_studio.batch import batch as batches
+from aotlab_studio.batch import clips
+from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
@@ -33,10 +37,6 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
-from aotlab_studio.session import batch as batches
-from aotlab_studio.session import clips
-from aotlab_studio.session.batch import Batch
-from aotlab_studio.session.clips import find_clips
 from aotlab_studio.session.export import export_masks
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -339,7 +339,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "aotlab_studio.session.clips.list_checks",
+        "aotlab_studio.batch.clips.list_checks",
         lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames),
     )
     for name, count in (("one", 0), ("three", 4), ("two", 5)):
@@ -552,7 +552,7 @@ def test_exports_wait_for_each_other(results, batch, monkeypatch):
         export_masks(*args, **options)
         running.clear()
 
-    monkeypatch.setattr("aotlab_studio.session.export.export_masks", write)
+    monkeypatch.setattr("aotlab_studio.batch.export.export_masks", write)
     with ThreadPoolExecutor(2) as threads:
         exports = [threads.submit(batch.export_all, ["coco"]) for _ in range(4)]
     assert [(export.result().names, export.result().problems) for export in exports] == [(["a"], [])] * 4
@@ -567,7 +567,7 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
         document.database.folder_lock.check_held()
         return []
 
-    monkeypatch.setattr("aotlab_studio.session.batch.export_clip", export)
+    monkeypatch.setattr("aotlab_studio.batch.batch.export_clip", export)
     set_status(batch, "a", "Ann", "accepted")
     assert batch.export_all([]).names == ["a"]
 
@@ -694,7 +694,7 @@ def test_folder_without_batch_rejected(tmp_path):
 
 def test_list_does_not_write_to_clips_open_here(batch, monkeypatch):
     with batch.use("a", "Ann"):
-        monkeypatch.setattr("aotlab_studio.lock.tempfile.NamedTemporaryFile", lambda **_: 1 / 0)
+        monkeypatch.setattr("aotlab.sdk.locked", lambda *_, **__: 1 / 0)
         assert [clip.holder for clip in batch.list_clips() if clip.holder] == [f"Ann on {platform.node()}"]
 
 

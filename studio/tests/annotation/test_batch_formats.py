@@ -7,8 +7,8 @@ import pytest
 
 from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
+from aotlab_studio.batch.batch import Batch
 from aotlab_studio.document import editing
-from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, open_clip, write_results
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from aotlab_studio.batch import batch as batches
+from aotlab_studio.batch.batch import Batch
 from aotlab_studio.server.batch_app import build_batch_app
-from aotlab_studio.session import batch as batches
 from aotlab_studio.session.actions import ACTIONS
-from aotlab_studio.session.batch import Batch
 from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.browser import (
     Page,

@@ -17,7 +17,7 @@ from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import LEASE
+from aotlab_studio.lock import OWNER
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
@@ -222,7 +222,7 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     session.close()
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
-    with pytest.raises(InputError, match="closed meanwhile; open it again"):
+    with pytest.raises(InputError, match="was closed; open it again"):
         editing.set_note(session.document, 0, "late")
 
 
@@ -247,13 +247,13 @@ def test_reader_leaves_a_write_of_another_machine(folder, tmp_path, reopen):
         shutil.copytree(session.document.folder, copy)
         raise ZeroDivisionError
     session.close()
-    lease = msgspec.json.decode((copy / LEASE).read_bytes())
-    (copy / LEASE).write_bytes(msgspec.json.encode({**lease, "kernel": "another"}))
+    owner = msgspec.json.decode((copy / OWNER).read_bytes())
+    (copy / OWNER).write_bytes(msgspec.json.encode({**owner, "machine": ["another", "another"]}))
     before = [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)]
     with pytest.raises(InputError, match=r"cannot be read"):
         Document.read(copy)
     assert [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)] == before
-    (copy / LEASE).unlink()
+    (copy / OWNER).unlink()
     assert Document.read(copy).snapshot.labels(0).any()
 
 
@@ -280,13 +280,21 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     assert len(counted) < LENGTH // 2  # not for each tracked frame
 
 
-def test_person_is_not_written_into_a_lost_lease(session):
-    lease = session.document.folder / LEASE
-    other = lease.read_bytes().replace(msgspec.json.decode(lease.read_bytes())["token"].encode(), b"another")
-    lease.write_bytes(other)
-    with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
+def test_person_is_not_written_into_a_lost_folder(session):
+    file = session.document.folder / OWNER
+    other = file.read_bytes().replace(msgspec.json.decode(file.read_bytes())["token"].encode(), b"another")
+    file.write_bytes(other)
+    with pytest.raises(InputError, match=r"taken over by another program on .*; open it again when"):
         session.document.database.folder_lock.name_person("Ann")
-    assert lease.read_bytes() == other
+    assert file.read_bytes() == other
+
+
+def test_results_open_without_the_masks_they_were_tracked_from(tmp_path, reopen, caplog):
+    results = write_results(tmp_path, ["a"]) / "a"
+    change_record(results, masks=[str(tmp_path / "gone.png")])
+    session = reopen(results)
+    assert session.document.snapshot.tracked_frames == [*range(LENGTH)]
+    assert "gone.png: no such file; expected a file of masks. The results are used without" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight"])

@@ -22,7 +22,7 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
-from aotlab_studio.server import app as web
+from aotlab_studio.server import http
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -80,7 +80,7 @@ def test_too_large_uploads_rejected(served, monkeypatch):
     monkeypatch.setattr("aotlab_studio.session.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, zip_files({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
-    monkeypatch.setattr(web, "MAX_UPLOAD_BYTES", 1000)
+    monkeypatch.setattr(http, "MAX_UPLOAD_BYTES", 1000)
     assert post(served, b"x" * 2000).status_code == 413
 
 
@@ -213,12 +213,12 @@ def test_upload_that_matches_no_frame_rejected(session):
         load_upload(session.document, 0, archive)
 
 
-def test_upload_that_could_not_be_read_again_rejected(session, folder, reopen):
+def test_class_id_too_large_to_store_rejected(session, folder, reopen):
     tree = json.loads(coco(3))
     tree["categories"][0]["id"] = 2**31 + 1
     for region in tree["annotations"]:
         region["category_id"] = tree["categories"][0]["id"]
-    with pytest.raises(InputError, match="edit: not readable"):
+    with pytest.raises(InputError, match="class fish: id 2147483649 is not between 0 and"):
         load_upload(session.document, 0, json.dumps(tree).encode())
     assert session.document.snapshot.drawn_frames == []
     session.close()

@@ -185,11 +185,19 @@ def test_two_images_of_one_name_rejected(read, files):
 
 @pytest.mark.parametrize(
     "image",
-    ["x/00002.jpg", "/data/upload/1/abcdef12-00002.png", "/data/local-files/?d=clip%20%C3%A4/0000%32.png"],
-)
+    ["x/00002.jpg", "/data/upload/1/abcdef12-00002.png", "/data/local-files/?d=clip%20%C3%A4/0000%32.png",
+     "https://host/data/local-files/?d=0000%32.png"],
+)  # fmt: skip
 def test_label_studio_image_is_found_among_texts(read, image):
     found = read({"a.json": [task(2, result("a", PERCENT)) | {"data": {"title": "clip 3", "image": image}}]})
     assert sorted(found.frames) == [2]
+
+
+def test_label_studio_image_that_is_no_url_is_not_unquoted(read):
+    video = replace(VIDEO, frame_names=tuple(f"a%20{index}" for index in range(VIDEO.length)))
+    for image in ("a%202.png", "s3://bucket/a%202.png", "/data/local-files/?d=a%25202.png"):
+        found = read({"a.json": [task(2, result("a", PERCENT)) | {"data": {"image": image}}]}, video=video)
+        assert sorted(found.frames) == [2]
 
 
 def test_labelme_folder_with_masks_is_read(read):

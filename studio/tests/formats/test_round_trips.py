@@ -270,6 +270,9 @@ def test_gaps_in_yolo_classes_get_names(tmp_path):
     }
     assert (path / "labels" / "00000.txt").read_text().startswith("0 ")
     assert read_annotations(path, VIDEO).class_ids() == annotations.classes
+    annotations.classes["person"] = 2**31  # data.yaml would name as many classes
+    with pytest.raises(InputError, match="class id 2147483647 is above 100000"):
+        write("yolo", tmp_path, annotations)
 
 
 @pytest.mark.parametrize("name", EXACT)

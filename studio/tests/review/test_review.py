@@ -17,6 +17,8 @@ from aotlab.sdk import (
     TrackedFrame,
     write_job_record,
 )
+from aotlab_studio.batch.batch import Batch
+from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import TrackedMasks as StoredResult
 from aotlab_studio.document.masks import TrackedMaskStore
@@ -25,8 +27,6 @@ from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
-from aotlab_studio.session.batch import Batch
-from aotlab_studio.session.clips import BatchClip, find_clips
 from studio.tests.annotation.results import open_clip
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)

@@ -101,7 +101,7 @@ class Document:
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
         lock = self.database.folder_lock
-        if lock is not None and not lock.released.is_set():
+        if lock is not None and not lock.released:
             try:
                 lock.check_held()
                 self.database.back_up(lambda *mask: decode_mask(*mask) is not None)

@@ -16,7 +16,7 @@ from aotlab import InputError, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.files import encode_json
-from aotlab_studio.lock import LEASE, LOCK
+from aotlab_studio.lock import LOCK, OWNER
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
@@ -117,7 +117,7 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
 
 def require_no_links(folder: Path) -> None:
     """Raise `InputError` for a link in a project, which would write files outside it."""
-    for name in (LOCK, LEASE, PROJECT_FILE, JOURNAL_FILE, EXPORT):
+    for name in (LOCK, OWNER, PROJECT_FILE, JOURNAL_FILE, EXPORT):
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 from aotlab import InputError, sdk
 
 MAX_OBJECTS = 1000
+MAX_CLASS_ID = 2**31
 NAME_LENGTH = 60
 NO_CLASS = "object"
 """Class of objects without one in annotation files."""
@@ -51,9 +52,12 @@ def clean_name(text: str) -> str:
 
 
 def clean_classes(annotations: sdk.Annotations) -> sdk.Annotations:
-    """Return loaded masks with valid class names, without `NO_CLASS`."""
+    """Return loaded masks with valid class names, without `NO_CLASS`; raise `InputError` for a large class id."""
     names = {object_id: clean_name(name) for object_id, name in annotations.class_names.items()}
     classes = {clean_name(name): class_id for name, class_id in annotations.classes.items()}
+    for name, class_id in classes.items():
+        if not 0 <= class_id <= MAX_CLASS_ID:
+            raise InputError(f"class {name}: id {class_id} is not between 0 and {MAX_CLASS_ID}")
     return replace(
         annotations,
         class_names={key: name for key, name in names.items() if name not in ("", NO_CLASS)},

@@ -28,7 +28,7 @@ class ParsedFile(Struct):
 
 
 def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:
-    """Log the kinds of shapes that are left out; raise `ValueError` if no region has a mask."""
+    """Log which kinds of shapes are left out; raise `ValueError` if no region has a mask."""
     kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
     if not any(region.rle is not None for region in regions):
         raise ValueError(f"only shapes of kind {kinds}" if others else "no mask or polygon")
@@ -68,5 +68,5 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contours = sorted(contours, key=cv2.contourArea, reverse=True)
     outlines = [(cv2.approxPolyDP(contour, 0.6, True)[:, 0] + 0.5) / 2 for contour in contours]
-    # one within the first pixel would be read as fractions of the image
+    # readers take an outline within the first pixel for fractions of the image
     return [outline for outline in outlines if len(outline) >= 3 and outline.max() > 1]

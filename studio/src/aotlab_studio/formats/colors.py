@@ -22,7 +22,7 @@ Legend = dict[Color, tuple[int, str]]
 
 
 def read_colors(path: Path, size: Size) -> np.ndarray | None:
-    """Return an image in colors, H×W×3 uint8; None for any other file. Raise any error for one that is damaged."""
+    """Return an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
     try:
         opened = sdk.decode_image(path)
     except Exception:  # decoders raise all kinds of errors
@@ -52,7 +52,7 @@ def parse_colors(image: np.ndarray, legend: Legend) -> list[sdk.ParsedRegion]:
 
 
 def parse_color_folder(folder: Path, size: Size) -> list[sdk.ParsedRegion] | None:
-    """Return the objects of the colored masks of a folder, named like their frames, by its legend; None for others."""
+    """Return the objects of a folder of colored masks, which are named like frames; None for any other folder."""
     paths, regions = sdk.order_names(folder.glob("[!.]*.png")), list[sdk.ParsedRegion]()
     if not paths or read_colors(paths[0], size) is None:
         return None

@@ -28,10 +28,10 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 
 
 def parse_cvat(root: Element, size: Size) -> ParsedFile:
-    """Return the objects on annotated frames; only key frames of tracks, as CVAT interpolates the others.
+    """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
-    Shapes and tracks of one group are one object. Without a group a track is one object, except for masks, which CVAT
-    writes as tracks of one frame: masks of one label are one object. Class ids are places in the list of labels.
+    Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes masks as
+    tracks of one frame, so masks of one label are one object. Class ids count the labels from 1.
     """
     original_size = root.find(".//original_size")
     if original_size is not None:
@@ -81,7 +81,7 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
 
 
 def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Yield object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
+    """Yield object ids and tracks of polygons: one of the largest part on each frame, one of the second, and so on."""
     parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
     for frame, region in annotations.regions():
         outlines = formats.trace_outlines(sdk.decode_rle(region.rle, annotations.size))
@@ -92,7 +92,7 @@ def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]
 
 
 def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Yield object ids and the mask of one frame each."""
+    """Yield object ids and tracks of one mask each."""
     for frame, region in annotations.regions():
         if region.area:
             mask = sdk.decode_rle(region.rle, annotations.size)
@@ -104,7 +104,7 @@ def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
 
 
 def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, Any]]:
-    """Return the classes with their attributes: checkboxes for booleans, and text."""
+    """Return the classes with their attributes, each a checkbox (for booleans) or text."""
     checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
         known = checkboxes[annotations.class_name(region.object_id)]
@@ -121,7 +121,7 @@ def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, 
 
 
 def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
-    """Add attributes to a shape, and constant ones to its track, from which CVAT takes those that are not mutable."""
+    """Add attributes to a shape or a track; CVAT reads attributes that are not mutable from the track."""
     for name, value in values.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         SubElement(parent, "attribute", name=name).text = text

@@ -39,7 +39,7 @@ def is_label_studio(tree: Any) -> bool:
 
 
 def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
-    """Return the objects of the results that `_list_results` chooses; regions of one id in several tasks are one."""
+    """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
     all_tasks = [
         (_find_image(task["data"]), _list_results(task))
         for task in (tree if isinstance(tree, list) else [tree])
@@ -105,16 +105,18 @@ LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", 
 
 
 def _find_image(data: dict[str, Any]) -> str:
-    """Return the first URL of an image, else the first text, as a plain name; empty without one."""
+    """Return the name of the image of a task: the first text with an image suffix, or the first text; empty without."""
     texts = [text for text in data.values() if isinstance(text, str)]
     images = (text for text in texts if any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES))
-    name = unquote(next(images, next(iter(texts), "")), errors="surrogateescape")
+    name = next(images, next(iter(texts), ""))
+    if name.startswith(("/data/", "http://", "https://")):  # other names are not quoted
+        name = unquote(name, errors="surrogateescape")
     # Label Studio adds these digits to each upload
     return re.sub(r"(/data/upload/\d+/)[0-9a-f]{8}-", r"\1", name)
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the results of the first annotation that has any, or without annotations of the first such prediction.
+    """Return the results of the first annotation or, without annotations, prediction that has results.
 
     None if the task has neither.
     """
@@ -124,7 +126,7 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _list_masks(results: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the masks with their class names, which may be results of their own with the ids of the masks."""
+    """Return class names and masks. The class name of a mask may be another result with the same id."""
     labels = {
         result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"
     }

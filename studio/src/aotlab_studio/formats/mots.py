@@ -20,7 +20,7 @@ IGNORED = 10 * IDS_PER_CLASS
 
 
 def number_frames(video: sdk.VideoInfo) -> list[int]:
-    """Return the numbers by which the images of all frames are named; empty without any: frames count from 0."""
+    """Return the numbers in the names of all frames; empty if a frame has none, then frames count from 0."""
     stems = video.frame_names or ()
     numbers = [int(stem) for stem in stems if stem.isdecimal()]
     return numbers if len({*numbers}) == len(stems) else []

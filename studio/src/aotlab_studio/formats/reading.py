@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.database import PROJECT_FILE
+from aotlab_studio.document.document import Document
 from aotlab_studio.formats import ParsedFile
 from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
@@ -16,13 +17,12 @@ from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.yolo import list_label_files, parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
-from aotlab_studio.opening import read_project
 
 
 def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
-        return read_project(path, video)
+        return _read_project(path, video)
     with sdk.reading(path):
         parsed = _parse(path, video)
     if parsed is None:
@@ -66,3 +66,27 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path, size)
     return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent)))
+
+
+def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
+    """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
+    document = Document.read(folder)
+    snapshot = document.snapshot
+    size, count = snapshot.size, snapshot.count
+    if size != video.size or video.count_frames() not in (None, count):
+        name = Path(document.header.video.path).name
+        raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
+    if not snapshot.annotated_frames:
+        raise InputError("holds no mask; draw or track an object first")
+    class_names, attributes = snapshot.describe_objects()
+    annotations = sdk.Annotations(size, class_names=class_names)
+    annotations.classes = {**snapshot.state.classes}
+    for index in snapshot.annotated_frames:
+        labels, scores = snapshot.labels(index), snapshot.scores(index)
+        annotations.frames[index] = [
+            sdk.Region(key, sdk.encode_rle(labels == key), scores[key].confidence)
+            for key in snapshot.objects
+            if key in scores
+        ]
+    annotations.add_attributes(attributes)
+    return annotations

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from aotlab import sdk
+from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks, trace_outlines
 
-MAX_CLASS_ID = 2**31
+MAX_CLASS_ID = 100_000
+"""Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
 
 def parse_yolo(folder: Path, size: Size) -> ParsedFile:
@@ -29,7 +30,7 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
                 continue
             with sdk.reading(f"{path}: {line[:40]!r}", "expected a class and x y x y … from 0 to 1"):
                 class_id, *values = parse_numbers(line)
-                is_class = class_id.is_integer() and 0 <= class_id < MAX_CLASS_ID
+                is_class = class_id.is_integer() and 0 <= class_id <= MAX_CLASS_ID
                 if not is_class or len(values) % 2 or not all(0 <= value <= 1 for value in values):
                     raise ValueError("class or coordinates")
             if len(values) == 4:
@@ -75,7 +76,9 @@ def format_settings(classes: Mapping[str, int], train: str, val: str) -> str:
     Ids without a class are named too, as Ultralytics requires.
     """
     by_id = {class_id: name for name, class_id in _count_from_zero(classes).items()}
-    names = {index: by_id.get(index, f"unused {index}") for index in range(max(by_id, default=-1) + 1)}
+    if (largest := max(by_id, default=0)) > MAX_CLASS_ID:
+        raise InputError(f"YOLO labels: class id {largest} is above {MAX_CLASS_ID}; give smaller class ids")
+    names = {index: by_id.get(index, f"unused {index}") for index in range(largest + 1 if by_id else 0)}
     return yaml.safe_dump({"train": train, "val": val, "names": names}, sort_keys=False)
 
 
@@ -92,17 +95,18 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
 
 
 def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
-    """Join polygons N×2 to one closed line N×2, which enters and leaves each at its point nearest to those before."""
+    """Join polygons N×2 to one closed line N×2. Each is entered and left at its point nearest to the others so far."""
     path = outlines[0]
     for outline in outlines[1:]:
-        distances = np.linalg.norm(path[:, None] - outline[None], axis=2)
+        squares = np.square(path).sum(1)[:, None] + np.square(outline).sum(1)
+        distances = squares - 2 * path @ outline.T  # squared
         leave, enter = np.unravel_index(distances.argmin(), distances.shape)
         path = np.concatenate([path[: leave + 1], outline[enter:], outline[: enter + 1], path[leave:]])
     return path
 
 
 def _read_names(path: Path) -> dict[int, str]:
-    """Return class names by class id, without those of `format_settings` for unused ids; empty without a data.yaml."""
+    """Return class names by class id, without the names of unused ids; empty without a ``data.yaml``."""
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it

@@ -11,10 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -23,7 +20,6 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -33,10 +29,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.events import Event
-from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
+from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import Targets, run_on_target
 from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
@@ -45,7 +41,6 @@ from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """Maximum size of a message; the longest stroke takes half of it."""
-MAX_UPLOAD_BYTES = 32 * 2**20
 MAX_CONNECTIONS = 500
 """Largest number of connections; processes may commonly open 1024 files."""
 IDLE_SECONDS = 120
@@ -56,17 +51,14 @@ MAX_BACKGROUND_MESSAGES = 40
 """Largest number of messages of a page that are handled in the background."""
 MAX_QUEUED_EVENTS = 5000
 """Events queued for a slow page before it is disconnected."""
-PERSON_COOKIE = "aotlab_person"
-CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
-CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
 def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     """Return the application of the session that ``find_session`` returns for a request, without its guard."""
 
     def find_own_session(request: HTTPConnection) -> Session:
-        """Return the session; raise `InputError` if the page shows another project, which had this address before."""
+        """Return the session; raise `InputError` if the page shows another project, opened at this address before."""
         session = find_session(request)
         if request.query_params.get("project", "") not in ("", session.document.header.id):
             raise InputError("this page shows another project; open that again, or reload the page")
@@ -75,10 +67,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     def get_frame(request: Request) -> Response:
         """Return a frame as JPEG.
 
-        Fields of the query: ``width`` in pixels; ``near`` to get the nearest frame that is decoded; ``masks`` to draw
-        the masks over it. A browser may keep the response if the query names this session's ``video``.
+        Fields of the query: ``width`` in pixels; ``near``: return the nearest decoded frame; ``masks``: draw the masks
+        over it. A browser may cache the response if the query has the ``video`` of this session.
         """
-        session, index, query = find_session(request), parse_index(request), request.query_params
+        session, index, query = find_session(request), http.parse_index(request), request.query_params
         frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
@@ -86,51 +78,53 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         if "masks" in query:
             content = draw_masks(content, session.document.snapshot, index)
         cacheable = query.get("video") == session.video_id and not query.get("near")
-        return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS if cacheable else None)
+        return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths; a browser may keep them as those of `get_frame`."""
-        session, index = find_own_session(request), parse_index(request)
-        headers = CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
+        """Return the masks of a frame as run lengths; a browser may cache them as in `get_frame`."""
+        session, index = find_own_session(request), http.parse_index(request)
+        headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
-        """Load the masks of an uploaded file; answer 409 and a list of `FileObject` if `load_upload` needs ``targets``.
+        """Load the masks of an uploaded file; answer 409 with `FileObject`s if `load_upload` needs ``targets``.
 
-        Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``, the id of the page; ``id``, which
-        is the same if the request is repeated.
+        Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
+        message, by which a repeated request is recognized.
         """
-        session, query, index = find_own_session(request), request.query_params, parse_index(request)
+        session, query, index = find_own_session(request), request.query_params, http.parse_index(request)
         require_frame(index, session.document.frames.count)
-        body = await read_body(request)
+        body = await http.read_body(request)
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
-            document = session.document.with_actor(Actor(read_person(request), query.get("page"), message))
+            document = session.document.with_actor(
+                Actor(http.read_person(request), query.get("page"), message)
+            )
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             loaded = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
         except AmbiguousObjectsError as error:
-            return respond_json(error.objects, 409)
+            return http.respond_json(error.objects, 409)
         except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)
         session.runner.schedule()
-        return respond_json(loaded)
+        return http.respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
-        """Store edits and statuses, as a page sends when it closes; return an `Answer` or a `Failure` for each."""
+        """Store edits and statuses, which a page sends when it closes; return an `Answer` or `Failure` for each."""
         try:
-            messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
+            messages = msgspec.json.decode(await http.read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_own_session(request), Actor(read_person(request)), Targets()
+        session, actor, targets = find_own_session(request), Actor(http.read_person(request)), Targets()
         thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
         answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
-        return respond_json(answers)
+        return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
         """Return the last export."""
@@ -148,7 +142,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     return Starlette(
         routes=[
-            *make_page_routes("index.html"),
+            *http.make_page_routes("index.html"),
             Route("/frame/{index}", get_frame),
             Route("/labels/{index}", get_labels),
             Route("/masks/{index}", upload_masks, methods=["POST"]),
@@ -170,7 +164,7 @@ async def answer_message(
     targets: Targets,
     threads: CapacityLimiter | None = None,
 ) -> Answer | Failure:
-    """Carry out an action in one of the threads, once for each message id of a page; return the reply."""
+    """Carry out an action in a thread, once for each message id of a page; return the reply."""
     document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
@@ -193,18 +187,18 @@ async def answer_message(
 
 
 class Connection:
-    """WebSocket of one page: its messages in order, and all events of the session."""
+    """WebSocket of one page. It carries out the page's messages in order, and sends all events of the session."""
 
     def __init__(self, session: Session, socket: WebSocket) -> None:
         self._session, self._socket = session, socket
-        self._actor = Actor(read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
+        self._actor = Actor(http.read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._targets = Targets()
         self._tasks: set[asyncio.Task[None]] = set()
         """Messages handled in the background; the event loop keeps only weak references to tasks."""
         self._threads = CapacityLimiter(MAX_BACKGROUND_MESSAGES)
-        """Threads of these messages, which may wait for an hour; requests have other ones."""
+        """Threads of these messages, which may wait for an hour; requests use other threads."""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
@@ -227,7 +221,7 @@ class Connection:
             await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
 
     async def _receive(self, text: str) -> None:
-        """Handle messages in order, exports and statuses, which may wait, in the background."""
+        """Carry out messages in order; exports and statuses, which may wait, run in the background."""
         try:
             message = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
@@ -257,7 +251,7 @@ class Connection:
 
 
 class Server(uvicorn.Server):
-    """The server of an application on a bound socket, with its address; `run_on_socket` starts it."""
+    """The server of an application on a listening socket. `run_on_socket` starts it."""
 
     def __init__(
         self, app: ASGIApp, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
@@ -296,7 +290,7 @@ class Server(uvicorn.Server):
 def bind_socket(host: str, port: int | None) -> socket.socket:
     """Return a listening socket; raise `InputError` if it cannot listen there.
 
-    Without a port, it is `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken.
+    The default is `DEFAULT_PORT`, or a free port if that is taken. Browsers keep the settings of a page by port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -311,29 +305,6 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
     # asyncio sets it only for sockets it creates; without it a response of two parts takes 40 ms more
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def respond_json(value: Any, status: int = 200) -> Response:
-    """Return a response of JSON; see `encode_json`."""
-    return Response(encode_json(value), status, media_type="application/json")
-
-
-def parse_index(request: Request) -> int:
-    """Return the frame number of an address; raise `InputError` for other text."""
-    try:
-        return msgspec.convert(request.path_params["index"], int, strict=False)
-    except msgspec.ValidationError as error:
-        raise InputError("frame: not a frame number") from error
-
-
-async def read_body(request: Request) -> bytes:
-    """Return the body; answer 413 if it is too large."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_UPLOAD_BYTES:
-            raise HTTPException(413, f"larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer masks at once")
-    return bytes(body)
 
 
 def encode_labels(labels: np.ndarray) -> bytes:
@@ -360,24 +331,3 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
             image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)
     return encode_jpeg(image, None)
-
-
-def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
-    folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
-    icons = (folder / "icons.svg").read_bytes()
-    for file in folder.iterdir():
-        if kind := CONTENT_TYPES.get(Path(file.name).suffix):
-            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
-            pages[file.name] = Response(content, media_type=kind)
-
-    def get_file(request: Request) -> Response:
-        name = request.path_params.get("name", start)
-        return pages.get(name) or PlainTextResponse("no such file", 404)
-
-    return [Route("/", get_file), Route("/page/{name}", get_file)]
-
-
-def read_person(request: HTTPConnection) -> str:
-    """Return the name of the person at the page; empty if it was not given."""
-    return clean_name(unquote(request.cookies.get(PERSON_COOKIE, "")))

@@ -14,33 +14,34 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from aotlab import InputError
+from aotlab_studio.batch.batch import Batch
 from aotlab_studio.document.objects import require_name
-from aotlab_studio.server import app
-from aotlab_studio.session.batch import Batch
+from aotlab_studio.server import http
+from aotlab_studio.server.app import build_app
 
 
 def build_batch_app(batch: Batch) -> Starlette:
     """Return the application of a batch, without its guard."""
-    clip_app = app.build_app(lambda connection: connection.scope["session"])
+    clip_app = build_app(lambda connection: connection.scope["session"])
 
     def track_all(request: Request) -> Response:
-        require_name(person := app.read_person(request))
-        return app.respond_json(batch.track_all(person))
+        require_name(person := http.read_person(request))
+        return http.respond_json(batch.track_all(person))
 
     async def export_all(request: Request) -> Response:
-        require_name(person := app.read_person(request))
-        outputs = msgspec.json.decode(await app.read_body(request), type=list[str])
-        return app.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
+        require_name(person := http.read_person(request))
+        outputs = msgspec.json.decode(await http.read_body(request), type=list[str])
+        return http.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
 
     def get_thumbnail(request: Request) -> Response:
         """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""
         content = batch.draw_thumbnail(request.path_params["name"])
-        headers = app.CACHE_HEADERS if request.query_params.get("digest") else None
+        headers = http.CACHE_HEADERS if request.query_params.get("digest") else None
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the application of a clip."""
-        name, person = scope["path_params"]["clip"], app.read_person(HTTPConnection(scope))
+        name, person = scope["path_params"]["clip"], http.read_person(HTTPConnection(scope))
         connected, cleanup = scope["type"] == "websocket", ExitStack()
         # a status in the list, or strokes of a page that closes: others may have the clip open
         is_page = not scope["path"].endswith("/edits")
@@ -59,8 +60,8 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     return Starlette(
         routes=[
-            *app.make_page_routes("batch.html"),
-            Route("/clips", lambda request: app.respond_json(batch.list_clips(app.read_person(request)))),
+            *http.make_page_routes("batch.html"),
+            Route("/clips", lambda request: http.respond_json(batch.list_clips(http.read_person(request)))),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_all, methods=["POST"]),
             Route("/thumbnail/{name}", get_thumbnail),

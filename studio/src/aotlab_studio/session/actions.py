@@ -1,4 +1,4 @@
-"""Actions of the page. The parameters of an action are the fields of its message, checked by their types.
+"""Actions of the page. The fields of a message are the parameters of its action, and are checked by their types.
 
 ``scripts/page_types.py`` writes messages, results and events as TypeScript for the page.
 """
@@ -20,14 +20,14 @@ from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
 Targets = dict[str, int | None]
-"""Object ids by the names that a page gives to objects that may not exist yet; None: a new object."""
+"""Object id by the name that a page gives to an object that may not exist yet; None: a new object."""
 
 
 def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targets: Targets) -> Any:
-    """Carry out an action as `run_action` does, on the object of its ``target``.
+    """Carry out an action as `run_action` does, on the object that the message names as its ``target``.
 
-    The first message with this name creates the object. If it is merged, later messages are for the other object; if
-    it is deleted, the next one creates a new object.
+    The first message with this name creates the object. After it is merged, messages are for the other object; after it
+    is deleted, the next message creates a new object.
     """
     target = str(message.pop("target", ""))
     if target in targets and "object_id" in message:
@@ -41,7 +41,7 @@ def run_on_target(session: Session, message: dict[str, Any], actor: Actor, targe
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor | None = None) -> Any:
-    """Carry out the action ``do`` of a message and return its result. An edit is made once for each message id.
+    """Carry out the action ``do`` of a message; return its result. A message id that was used is not carried out again.
 
     Raises `InputError` for an unknown action or field, or a value of another type.
     """

@@ -1,15 +1,12 @@
-"""Export of masks in all outputs of `aotlab track`: of a video as a ZIP archive, of a batch into its results."""
+"""Export of the masks of a video in the outputs of `aotlab track`, also as a ZIP archive."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +15,28 @@ from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay, sdk
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import read_job
-from aotlab_studio.document.log import FINAL_STATUSES, utc_now
-from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import (
     ExportRecord,
     find_roots,
     list_files,
     read_json,
-    replace_files,
-    stage_files,
     write_json,
 )
-from aotlab_studio.lock import LOCK
-from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.output import ReviewFile
-from aotlab_studio.session.clips import BatchClip
 from aotlab_studio.video import FrameStore
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
 PROBABILITIES = ("mattes", "mattes16")
-"""Outputs of probabilities, which a project does not store; its page does not offer them."""
+"""Outputs of probabilities. A project does not store these, so the page does not offer them."""
 VIDEOS = ("overlay", "prores", "vp9")
-"""Outputs that hold every frame of the range, annotated or not."""
+"""Outputs with every frame of the range, annotated or not."""
 
 
 def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
-    """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
+    """Return the masks of a frame, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
     disagreement = {key: item.disagreement for key, item in scores.items() if item.disagreement is not None}
@@ -64,12 +54,13 @@ def export_masks(
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
+    """Write the masks of a range of frames. Only `VIDEOS` hold frames that are not annotated.
 
     Args:
-        snapshot: visible masks, which must not change during the export (`snapshot_for_export`).
-        classes: class ids by class name; None: the document's.
-        on_frame: called with the number of frames done and in total; an error cancels.
+        snapshot: visible masks from `snapshot_for_export`.
+        names: outputs.
+        classes: class ids by class name; None: those of the document.
+        on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
     if not names:
         raise InputError("export: choose an output, such as masks")
@@ -112,7 +103,7 @@ def export_masks(
 def snapshot_for_export(
     document: Document, first: int = 0, last: int | None = None
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Return the current masks, which stay the same when tracking goes on, and their record for JSON."""
+    """Return the visible masks, which later tracking does not change, and the record of an export in JSON."""
     with document.lock:
         snapshot, status = document.snapshot, document.status
         return snapshot, {
@@ -126,10 +117,9 @@ def snapshot_for_export(
 def add_record(
     staging: Path, record_name: str, record: dict[str, Any], *, replaced: Set[str] = set(), archive: str = ""
 ) -> None:
-    """Add the record of new outputs to their folder, and with a name, a ZIP archive of all.
+    """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
-    `replace_files` then replaces the last export and the files in ``replaced``. Raises `InputError` if another file is
-    in the way.
+    `replace_files` then also replaces the files in ``replaced``. Raises `InputError` if another file is in the way.
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
@@ -161,106 +151,3 @@ def draw_names(tracked: sdk.TrackedFrame, names: dict[int, str]) -> np.ndarray:
             place = (left, float(rows.mean()))
             draw.text(place, name, "white", font, "lm", stroke_width=2, stroke_fill="black")
     return np.asarray(image)
-
-
-def list_exports(
-    clips: Sequence[BatchClip], outputs: Sequence[str]
-) -> tuple[list[BatchClip], dict[str, int | None], ExportedClips]:
-    """Return the corrected and accepted clips, their class ids by name, and the clips that are left out.
-
-    Exported masks of rejected videos are renamed.
-    """
-    ready, classes, exported = list[BatchClip](), dict[str, int | None](), ExportedClips([], [], [])
-    folders = Counter(clip.results for clip in clips)
-    for clip in clips:
-        if clip.is_untouched:
-            continue
-        try:
-            document, is_shared = clip.read_document(), folders[clip.results] > 1
-            if document is None:
-                exported.left_out.extend([] if clip.is_video else [f"{clip.name} (open)"])
-            elif document.status.value in FINAL_STATUSES:
-                _choose_outputs(clip, outputs)  # raises an error without one
-                if is_shared:
-                    raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
-                ready.append(clip)
-                objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
-                for name in [*(item.class_name or NO_CLASS for item in objects), *class_ids]:
-                    if classes.get(name) is None:
-                        classes[name] = class_ids.get(name)
-            else:
-                set_status = document.log.status.status if document.log.status else "open"
-                if document.unimported_digest and set_status in FINAL_STATUSES:
-                    raise InputError(f"tracked again since it was {set_status}; set its status again")
-                status = document.status.value
-                has_masks = status == "rejected" and clip.is_video and not is_shared
-                note = _rename_rejected(clip) if has_masks else ""
-                exported.left_out.append(f"{clip.name} ({status}{note})")
-        except InputError as error:
-            exported.problems.append(format_problem(clip, error))
-    return ready, classes, exported
-
-
-def _rename_rejected(clip: BatchClip) -> str:
-    """Rename the exported masks of a video, which ``aotlab track --jobs`` would use; return a note if there are any."""
-    if not (clip.results / sdk.CORRECTED_FILE).is_file():
-        return ""
-    targets = (clip.results.with_suffix(f".rejected{number or ''}.masks") for number in count())
-    target = next(path for path in targets if not path.exists())
-    with sdk.writing(target):
-        clip.results.rename(target)
-    return f"; its masks are in {target.name}"
-
-
-def format_problem(clip: BatchClip, error: InputError) -> str:
-    """Return the error message of a clip, with paths relative to the folder of its batch."""
-    text = str(error).replace(f"{clip.path.parent}{os.sep}", "")
-    return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
-
-
-def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, the tracked files to replace, and the `PROBABILITIES` to keep.
-
-    Raises `InputError` if there is no output to write.
-    """
-    corrected = find_roots(read_json(clip.results / sdk.CORRECTED_FILE, ExportRecord).files)
-    file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
-    tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
-    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
-    tracked.difference_update(file_names[name] for name in kept)
-    names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
-    if not names:
-        raise InputError("no output is chosen; choose one, such as masks")
-    return names, tracked, kept
-
-
-def export_clip(
-    clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]
-) -> list[str]:
-    """Write the outputs of a clip, with class ids by name; return the `PROBABILITIES` that are kept as tracked.
-
-    Raises `InputError` if the clip was changed or tracked again meanwhile.
-    """
-    job, results = clip.job, clip.results
-    names, tracked, kept = _choose_outputs(clip, outputs)
-    snapshot, record = snapshot_for_export(document)
-    if record["status"] not in FINAL_STATUSES:
-        raise InputError("changed during the export; accept it again")
-    first, last = snapshot.editable_range
-    with stage_files(results, sdk.CORRECTED_FILE) as staging:
-        export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
-        # files beside those of tracking, such as the scores of a review
-        replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
-        with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            if not clip.is_video and read_job(results) != job:
-                raise InputError("tracked again during the export; look at it")
-            for name in tracked:
-                files = sdk.list_output_files(results / name, job)
-                replaced.update(file.relative_to(results).as_posix() for file in files)
-            add_record(staging, sdk.CORRECTED_FILE, record, replaced=replaced)
-            # first, as after a kill in between, the digest of the masks says that they are not exported
-            if not clip.is_video:
-                class_names, _ = snapshot.describe_objects()
-                sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
-            replace_files(staging, sdk.CORRECTED_FILE)
-    return kept

@@ -1,4 +1,4 @@
-"""Annotation session: one video, its masks, one tracking job at a time; independent of the web."""
+"""Session of a video: prompts, tracking, status and export. Knows nothing of the web."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "set_status"]
 
 
 class Session:
-    """Everything a person can do with a video. `run_action` also schedules the corrections that an action needs.
+    """Everything that people do with a video, except edits of its `Document`.
 
     Args:
+        make_tracker: returns the tracker for a job.
         segmenter: turns prompts into a mask; None: prompts are refused.
-        loader: loader of the models that ``make_tracker`` uses; None: there is no choice.
+        loader: loads the models that ``make_tracker`` uses; None: the page offers no choice.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Session:
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._canceled_exports: set[int | None] = set()
-        """Keys of canceled exports, some of whose messages may come later; None cancels all exports."""
+        """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
 
     def with_actor(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes; see `Document.with_actor`."""
@@ -93,7 +94,7 @@ class Session:
     def check_outdated(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range; unless told to proceed, raise `OutdatedError` if there are any."""
+        """Return the outdated frames of a range; raise `OutdatedError` if there are any, except with ``proceed``."""
         ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
             remedy: OutdatedChoice = "proceed"
@@ -112,11 +113,11 @@ class Session:
         digest: str | None = None,
         step: NonNegativeInt | None = None,
     ) -> None:
-        """Store the status of the visible masks; raise `OutdatedError`, or `InputError` after edits of others.
+        """Store the status of the visible masks. Raises `OutdatedError`, or `InputError` after edits of others.
 
         Args:
-            digest: `Document.status_digest` of what the person has seen; None: any.
-            step: last step that the person has seen, whose tracking may go on; None: the current one.
+            digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
+            step: last step that the person has seen; later steps of tracking are allowed. None: the current step.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -134,16 +135,16 @@ class Session:
             document.set_status(status, note, known_outdated)
 
     def pause(self) -> None:
-        """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
+        """Pause the running job; raise `InputError` if none is running."""
         self._require_job("pause").pause()
         self.runner.wake()
 
     def resume(self) -> None:
-        """Continue the paused job."""
+        """Continue the paused job; raise `InputError` if there is none."""
         self._require_job("resume").resume()
 
     def stop(self) -> None:
-        """Stop the running job; its results are kept."""
+        """Stop the running job and keep its results; raise `InputError` if none is running."""
         self._require_job("stop")
         self.runner.stop()
 
@@ -165,55 +166,60 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Draw the mask of prompts, as `edit_mask` does: a box, positive and negative clicks, a scribble on the object.
+        """Segment the object at a box, clicks or a scribble, and draw its mask.
 
         Args:
             object_id: the object; None: a new one.
+            scribble: points of a line on the object.
             extend: add to the object's mask instead of replacing it.
             overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-            separate: prompts away from the object's mask make a new object; clicks or a scribble on it correct it: it
-                grows near them, or shrinks if all are negative.
+            separate: away from the object's mask, make a new object. On it, clicks or a scribble grow the mask near
+                them, or shrink it if all are negative.
         """
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
-        mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        added, correction = [*positive, *stroke], list[Point]()
-        if separate and is_far_from(mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
+        visible_mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
+        added_points, correction_points = [*positive, *stroke], list[Point]()
+        if separate and is_far_from(visible_mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
         elif separate and box is None:
-            if not (added or mask.any()):
+            if visible_mask.any():
+                correction_points = added_points or negative
+            elif not added_points:
                 raise InputError("remove: the object has no mask on this frame; click on the object first")
-            correction = (added or negative) if mask.any() else []
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        old_mask, signs = mask if correction else None, [1] * len(positive) + [0] * len(negative)
-        prompt = Prompt([*positive, *negative], signs, box, stroke, mask=old_mask, exclude=protected)
+        signs = [1] * len(positive) + [0] * len(negative)
+        previous_mask = visible_mask if correction_points else None
+        prompt = Prompt([*positive, *negative], signs, box, stroke, mask=previous_mask, exclude=protected)
         self.runner.delay_corrections()
-        area = self._segment(frame, prompt)
+        predicted_mask = self._segment(frame, prompt)
 
-        def change(before: np.ndarray) -> np.ndarray:
-            after = limit_to_prompt(before, free, correction, positive=bool(added)) if correction else free
-            after = before | after if extend else after
+        def edit(before: np.ndarray) -> np.ndarray:
+            after = before | free_mask if extend else free_mask
+            if correction_points:
+                after = limit_to_prompt(before, after, correction_points, positive=bool(added_points))
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
-            if correction and (after == before).all():
+            if correction_points and (after == before).all():
                 raise InputError("nothing found at the click; use the brush or the eraser")
             return after
 
         with document.lock:
             # others may have drawn meanwhile
-            protected = area & editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            free = area & ~protected
-            if not (correction or free.any()):
+            protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
+            protected &= predicted_mask
+            free_mask = predicted_mask & ~protected
+            if not (correction_points or free_mask.any()):
                 others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
                 remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
                 raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
-            result = editing.edit_mask(document, frame, object_id, change, "prompt")
+            result = editing.edit_mask(document, frame, object_id, edit, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
     def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
-        """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
+        """Return outlines of the mask that clicks would make; raise `InputError` for clicks outside the image."""
         protected = editing.find_protected_pixels(self.document, frame, None)
         return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
 
@@ -227,20 +233,20 @@ class Session:
     def track(
         self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
     ) -> JobProgress:
-        """Start a job; arguments as in `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
+        """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def review(self) -> list[protocol.ReviewEntry]:
+    def review(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
-        entries = []
+        frames_to_check = []
         for frame, reasons in frames.items():
             sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
-            entries.append(protocol.ReviewEntry(frame, list(reasons), "; ".join(sentences)))
-        return entries
+            frames_to_check.append(protocol.FrameToCheck(frame, list(reasons), "; ".join(sentences)))
+        return frames_to_check
 
     @property
     def archive(self) -> Path:
@@ -255,10 +261,11 @@ class Session:
         outdated: OutdatedPolicy = "ask",
         key: int | None = None,
     ) -> protocol.ExportResult:
-        """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
+        """Replace the last export in the project's folder by the masks of a range of frames; see `archive`.
 
-        ``export.json`` there names edit, status, digest, outdated frames, models, person, time and files of the export.
-        It can be canceled by its ``key``, a random number.
+        Args:
+            names: outputs.
+            key: random number by which `cancel_export` cancels the export.
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
@@ -274,7 +281,7 @@ class Session:
             self._require_not_canceled(key)
 
         if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
+            raise InputError("export: another export is running; wait until it ends")
         try:
             self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
             self._require_not_canceled(key)
@@ -307,14 +314,14 @@ class Session:
     def _wait_for_tracking(
         self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None
     ) -> None:
-        """Wait if the policy says so, for `MAX_WAIT`, a pause or an error of ``check``."""
+        """Wait for tracking if the policy says so. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
         if outdated == "resume" and (job := self.runner.running_job) is not None:
             job.resume()
         if outdated in ("wait", "resume"):
             self.runner.wait(MAX_WAIT, check)
 
     def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
-        """Return the mask H×W bool that a prompt means."""
+        """Return the mask that the segmenter makes of a prompt, H×W bool."""
         if self.segmenter is None:
             raise InputError("prompt: this session has no segmenter; draw the mask")
         import_tracker()
@@ -326,7 +333,7 @@ class Session:
 
 
 class OutdatedError(InputError):
-    """Frames are outdated. The action can be repeated with one of the ``choices`` as its ``outdated``."""
+    """Frames are outdated. A person may repeat the action, with one of the ``choices`` as its ``outdated``."""
 
     def __init__(self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])

@@ -7,7 +7,7 @@ import re
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -38,22 +38,22 @@ from aotlab_studio.video import require_frame
 MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
 WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
-"""Pattern of files in an archive that hold no masks: hidden ones, those of macOS, and the review of results."""
+"""Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
 BINARY_ID = 255
 """Object id of a mask that holds only 0 and 255."""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
-"""Suffixes of mask files in an archive, in order of preference: images may lie beside annotations."""
+"""Suffixes of mask files in an archive. Files of the first group that occurs are read; images may lie beside them."""
 RECORDS = (sdk.JOB_RECORD, sdk.CORRECTED_FILE)
-"""Records of results, which are hidden files too."""
+"""Hidden files that mark a folder of results."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
-"""Outputs with masks in an archive that the page exported, the best first; COCO also says which objects are absent."""
+"""Outputs with masks in an archive of the page, the best first: only COCO says which objects are absent."""
 
 
 class AmbiguousObjectsError(InputError):
-    """A person must match the objects of a file with those of the project."""
+    """It is unclear which objects of the project the objects of a file are; a person must say."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__("masks: choose the object of each mask in the file")
@@ -68,13 +68,13 @@ def load_upload(
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
 ) -> LoadedMasks:
-    """Store the masks of a file as drawn masks, in one edit, once for each `Actor.message_id`.
+    """Store the masks of a file as drawn masks, in one edit. A message with the same id is not repeated.
 
     Args:
-        index: the frame of an image; other files name their frames.
-        content: PNG, JSON or XML, or a ZIP of a folder of masks.
-        chosen: the object that is chosen in the page, which gets a mask of 0 and 255.
-        targets: object of each id in the file, None for a new one; by default, objects with the same id or name.
+        index: frame of an image; other files name their frames.
+        content: PNG, JSON, XML or text, or a ZIP of a folder of masks.
+        chosen: object that is selected in the page; it gets a mask of 0 and 255.
+        targets: object for each id in the file, None: a new one. By default, the object with this id or name.
 
     Raises:
         AmbiguousObjectsError: a person must give ``targets``.
@@ -116,7 +116,7 @@ def load_upload(
 def _match_objects(
     snapshot: Snapshot, annotations: sdk.Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
-    """Return the object of each id in a file, None: a new one; see `load_upload`."""
+    """Return the object for each id in a file, None: a new one; raise `AmbiguousObjectsError` if it is unclear."""
     objects, ids = snapshot.objects, annotations.objects()
     uses = Counter([*(item.name for item in objects.values()), *names.values()])
     same_ids = {key for key in ids if key in objects and key not in annotations.assigned_ids}
@@ -142,7 +142,7 @@ def _find_objects(
     names: Mapping[int, str],
     table: sdk.AttributeTable,
 ) -> tuple[dict[int, int], Changes]:
-    """Return the object of each id in ``targets``, and the changes of objects, classes and attributes."""
+    """Return the object id for each id in the file, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
     loaded, attributes = dict[int, dict[int, dict[str, Any]]](), dict[int, dict[int, Any] | None]()
     for file_id, target in targets.items():
@@ -159,15 +159,8 @@ def _find_objects(
         if file_id in table:
             loaded[item.id] = join_attributes(loaded.get(item.id, {}), table[file_id])
     for object_id, by_frame in loaded.items():
-        known: Mapping[int, Mapping[str, Any]] = {min(by_frame): objects[object_id].attributes}
-        constant, _ = split_attributes(by_frame)
-        if snapshot.find_drawn_masks(object_id).keys() - annotations.frames.keys():  # which keep theirs
-            known = snapshot.describe_objects()[1].get(object_id, {0: {}})
-            by_frame[max(annotations.frames) + 1] = {}
-        for name in set[str]().union(*known.values()):
-            constant.pop(name, None)
-        known = {frame: {**constant, **values} for frame, values in known.items()}
-        shared, varying = split_attributes(join_attributes(known, by_frame))
+        merged = _merge_attributes(snapshot, objects[object_id], by_frame, annotations.frames.keys())
+        shared, varying = split_attributes(merged)
         objects[object_id] = replace(objects[object_id], attributes=shared)
         attributes[object_id] = varying or None
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
@@ -177,10 +170,27 @@ def _find_objects(
     return ids, Changes(objects, classes=classes, attributes=attributes)
 
 
+def _merge_attributes(
+    snapshot: Snapshot, item: ObjectInfo, loaded: dict[int, dict[str, Any]], loaded_frames: Set[int]
+) -> dict[int, dict[str, Any]]:
+    """Return the attributes of an object by frame, after a file with ``loaded`` attributes by frame.
+
+    Frames with other drawn masks keep their attributes; they get new ones that are the same in all of the file.
+    """
+    known: Mapping[int, Mapping[str, Any]] = {min(loaded): item.attributes}
+    constant, _ = split_attributes(loaded)
+    if snapshot.find_drawn_masks(item.id).keys() - loaded_frames:
+        known = snapshot.describe_objects()[1].get(item.id, {0: {}})
+        loaded = {**loaded, max(loaded_frames) + 1: {}}
+    old_names = set[str]().union(*known.values())
+    new = {name: value for name, value in constant.items() if name not in old_names}
+    return join_attributes({frame: {**new, **values} for frame, values in known.items()}, loaded)
+
+
 def _draw_masks(
     document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]
 ) -> tuple[dict[int, dict[int, str]], dict[str, bytes], dict[int, int]]:
-    """Return the new drawn masks, their PNGs, and the number of pixels of each other object that they cover."""
+    """Return the new drawn masks, their PNGs, and how many pixels of each other object they cover."""
     snapshot, losses, new_pngs = document.snapshot, Counter[int](), dict[str, bytes]()
     drawn_masks = {frame: snapshot.drawn_masks(frame) for frame in annotations.frames}
     for frame in annotations.frames:
@@ -200,7 +210,7 @@ def _draw_masks(
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:
-    """Return the objects of an uploaded file, those of frame ``index`` of an image; see `BINARY_ID`."""
+    """Return the objects of an uploaded file; ``index`` is the frame of an image. See `BINARY_ID`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -221,7 +231,7 @@ def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotat
 
 
 def _write(content: bytes, folder: Path) -> Path:
-    """Write a file with the suffix of its content's format."""
+    """Write a file, with a suffix for the format of its content."""
     start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     suffix = ".txt" if start.isdigit() else {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
     path = folder / f"masks{suffix}"
@@ -230,7 +240,7 @@ def _write(content: bytes, folder: Path) -> Path:
 
 
 def _unpack(content: bytes, folder: Path) -> Path:
-    """Unpack an archive; return its file of masks, or the folder of several."""
+    """Unpack an archive; return its file of masks, or its folder of masks."""
     with sdk.reading("masks", "pack it again"), zipfile.ZipFile(BytesIO(content)) as archive:
         members = [
             item

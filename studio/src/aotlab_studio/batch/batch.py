@@ -1,4 +1,4 @@
-"""A batch: opening, status, tracking and export of its clips."""
+"""Batch of clips: each is opened for the requests that need it; all are tracked and exported together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,13 @@ import msgspec
 import numpy as np
 
 from aotlab import InputError, sdk
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, list_frames_to_track
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import read_levels
-from aotlab_studio.files import clean_up
-from aotlab_studio.lock import read_owner
+from aotlab_studio.lock import find_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.session.clips import BatchClip, describe_document, find_clips, list_frames_to_track
-from aotlab_studio.session.export import export_clip, format_problem, list_exports
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
 
@@ -35,26 +34,26 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class OpenClip:
-    """A clip that is open in this program."""
+    """A clip that this program has open."""
 
     session: Session
     people: list[str] = field(default_factory=list)
-    """Person of each request that is being answered; empty if it is not from a page, or without a name."""
+    """Person of each request in progress; empty if the request is not from a page, or has no name."""
     stays_open: bool = False
-    """Whether it stays open for `RELEASE_SECONDS` after the last request."""
+    """Whether the clip stays open for `RELEASE_SECONDS` after the last request."""
     cancel_release: Callable[[], None] = lambda: None
-    """Cancels the timer that releases it."""
+    """Cancels the timer that closes the clip."""
 
     def find_other(self, person: str) -> str:
-        """Return another person whose page uses it; empty without one, or if ``person`` is unknown."""
+        """Return another person whose page uses the clip; empty if there is none, or ``person`` is unknown."""
         return next((other for other in self.people if person and other not in ("", person)), "")
 
 
 class Batch:
-    """The clips of a folder. Each is opened for a request, and released when nothing uses it.
+    """The clips of a folder. A clip is opened for a request, and closed when nothing uses it.
 
     Args:
-        folder: results of a list of videos, or videos; any other raises `InputError`.
+        folder: folder of videos, or of the results of a list of videos; others raise `InputError`.
         open_session: opens the session of a folder of results or of a video, with ``project``.
     """
 
@@ -64,7 +63,7 @@ class Batch:
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
-        """Lock of each clip, held while it is opened or closed, so that the others need not wait."""
+        """Lock of each clip, held while it is opened or closed. Other clips need not wait."""
         self._export = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._choice = threading.Lock()
@@ -72,10 +71,10 @@ class Batch:
         self._runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
         self._clips: dict[str, BatchClip] = {}
-        """Clips of the last list by name; unchanged ones are not read again."""
+        """Clips of the last list by name; their files are read again only after a change."""
 
     def list_clips(self, person: str = "") -> list[Clip]:
-        """Return all clips, the most urgent first; those that ``person`` has open here have no holder."""
+        """Return all clips, the most urgent first. A clip that ``person`` has open here has no holder."""
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
@@ -83,19 +82,21 @@ class Batch:
         self._clips = clips
         rows = [self._describe(clip, person) for clip in clips.values() if not clip.is_untouched]
 
-        # failed ones first, then those with the longest loss, then those with the most checks
-        rows.sort(key=lambda row: len(row.sentences), reverse=True)
-        rows.sort(key=lambda row: -clips[row.name].lost_share if row.sentences else 1.0)
-        rows.sort(key=lambda row: not row.error)
+        def rank(row: Clip) -> tuple[bool, float, int]:
+            """Rank failed clips first, then those with the longest loss, then those with the most checks."""
+            lost_share = clips[row.name].lost_share if row.sentences else -1.0
+            return not row.error, -lost_share, -len(row.sentences)
+
+        rows.sort(key=rank)
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     # Opening
 
     @contextmanager
     def use(self, name: str, person: str, *, is_page: bool = False) -> Iterator[Session]:
-        """Yield the session of a clip for a request of a person; open it if needed, close it after the last request.
+        """Yield the session of a clip for a request of a person. The clip is closed after its last request.
 
-        A request of a page, ``is_page``, raises `InputError` while another person's page uses the clip.
+        If the request is from a page, raises `InputError` while another person's page uses the clip.
         """
         page_person = person if is_page else ""
         with self._lock(name):
@@ -117,20 +118,20 @@ class Batch:
                 self.release(name)
 
     def release(self, name: str) -> None:
-        """Close a clip unless a request uses it. If it is being tracked or a page used it, try again later."""
+        """Close a clip that no request uses, but later if it is being tracked, or if a page has just used it."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
                 return
-            if not (clip.stays_open or clip.session.runner.running_job):
-                self._close(name)
-                return
-            clip.stays_open = False
             clip.cancel_release()
-            timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
-            timer.daemon = True
-            timer.start()
-            clip.cancel_release = timer.cancel
+            if clip.stays_open or clip.session.runner.running_job:
+                clip.stays_open = False
+                timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+                timer.daemon = True
+                timer.start()
+                clip.cancel_release = timer.cancel
+            else:
+                self._close(name)
 
     def close(self) -> None:
         """Close all clips."""
@@ -149,10 +150,6 @@ class Batch:
         clip = self._find_clip(name)
         path = clip.path if clip.job.written else Path(clip.job.video)
         session = self._open_session(path, project=clip.project)
-        with ExitStack() as cleanup:
-            cleanup.callback(session.close)
-            clean_up(clip.results, sdk.CORRECTED_FILE)
-            cleanup.pop_all()
         session.document.shared = True
         return self._open.setdefault(name, OpenClip(session))
 
@@ -176,7 +173,7 @@ class Batch:
     # Work on clips
 
     def track_all(self, person: str) -> int:
-        """Track the range of clips with drawn masks and untracked frames, one after the other; return their number."""
+        """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
         with self._choice:
             waiting = {name for name, run in [*self._runs.items()] if not run.done()}
             names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
@@ -185,10 +182,10 @@ class Batch:
             return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
-        """Replace the results of all corrected or accepted clips by their projects' masks, with the same class ids.
+        """Write the masks of all corrected and accepted clips, with the same class ids in all of them.
 
-        Masks of videos are written to ``NAME.masks`` beside the video. ``outputs`` are added to those that a clip has;
-        an unknown one raises `InputError`.
+        They replace the results of tracking; masks of a video go to ``NAME.masks`` beside it. Each clip gets the
+        ``outputs`` besides those that it has. Raises `InputError` for an unknown output.
         """
         for output in outputs:
             sdk.find_output(output)
@@ -207,7 +204,7 @@ class Batch:
             return exported
 
     def _track(self, name: str, person: str) -> str:
-        """Track the range of a clip in both directions; return the error message."""
+        """Track the range of a clip in both directions; return the error message, empty on success."""
         try:
             with self.use(name, person) as session:
                 self._require_free(name, person)
@@ -234,17 +231,17 @@ class Batch:
         except InputError as problem:
             row, error = Clip(name, clip.job.frames, objects=0), str(problem)
         lock = opened.session.document.database.folder_lock if opened is not None else None
-        owner = lock.owner if lock is not None else read_owner(clip.project)
-        if lock is not None and person and lock.owner.person == person:
+        owner = lock.owner if lock is not None else find_owner(clip.project)
+        if lock is not None and person == lock.owner.person:
             owner = None  # it is free for this person
         holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
         sentences = self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
 
     def draw_thumbnail(self, name: str) -> bytes:
-        """Return a JPEG of the first frame with masks, the least confident one and the last; raise as `_find_clip`.
+        """Return a JPEG of three frames with masks: the first, the least confident and the last one.
 
-        Without a project, it is the thumbnail of tracking, or the first frame.
+        Without a project, it is the thumbnail of tracking, or the first frame. Raises `InputError` as `_find_clip`.
         """
         clip, opened = self._find_clip(name), self._open.get(name)
         document = opened.session.document if opened else clip.read_document()
@@ -265,7 +262,7 @@ class Batch:
         return encode_jpeg(sdk.concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
-        """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
+        """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""
         run, clip = self._runs.get(name), self._open.get(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []

@@ -1,4 +1,4 @@
-"""Clips of a batch: the results of a list of videos, or the videos in a folder."""
+"""Clips of a batch: videos of a folder, or results of a list of videos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_RECORD = "no record of its tracking; track it"
 
 
 class BatchClip:
-    """A clip of a batch: a folder of results, or with ``is_video`` a video without results."""
+    """A clip of a batch. Without ``is_video``, it is a folder of results. Its files are read when needed."""
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
         self.name, self.path, self.is_video = name, folder / name, is_video
@@ -27,31 +27,31 @@ class BatchClip:
 
     @property
     def results(self) -> Path:
-        """Folder of its corrected masks; of a video, where ``aotlab track --jobs`` looks for its masks."""
+        """Folder of the corrected masks; for a video, the one in which ``aotlab track --jobs`` looks for masks."""
         name = self.name if self.path.is_dir() else self.path.stem
         return self.path.with_name(f"{name}.masks") if self.is_video else self.path
 
     @cached_property
     def file_stats(self) -> list[tuple[int, int]]:
-        """Times and sizes of the files that are read, to detect changes."""
+        """Times and sizes of the files of the clip, by which changes are noticed."""
         files = self.path / sdk.JOB_RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE
         return [stat_file(file) for file in files]
 
     @cached_property
     def job(self) -> sdk.JobRecord:
-        """Record of its tracking, with its video."""
+        """Record of the tracking of the clip, with its video."""
         if self.is_video:
             return sdk.JobRecord(self.name, str(self.path))
         return read_job(self.path) or sdk.JobRecord(self.name, error=NO_RECORD)
 
     @cached_property
     def review(self) -> VideoReview:
-        """Review of its results."""
+        """Review of the results."""
         return read_json(self.path / REVIEW_FILE, VideoReview)
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it is neither tracked nor edited yet."""
+        """Whether the clip is neither tracked nor edited yet."""
         return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
@@ -61,12 +61,12 @@ class BatchClip:
         return max(lost, default=0) / max(1, self.job.frames)
 
     def video_is_in(self, folder: Path) -> bool:
-        """Return whether its video is this folder, or is inside it."""
+        """Return whether the video of the clip is this folder, or is inside it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
 
     @cached_property
     def row(self) -> Clip:
-        """Row of its project in the list, or of its results. Raises `InputError` if the project is damaged."""
+        """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
             return describe_document(self.name, document)
         classes = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
@@ -78,7 +78,7 @@ class BatchClip:
         return Clip(self.name, self.job.frames, len(self.review.objects), digest=digest, sentences=sentences)
 
     def read_document(self) -> Document | None:
-        """Read its project; None without one. Raises `InputError` if it is damaged."""
+        """Read the project of the clip; None without one. Raises `InputError` if it is damaged."""
         return Document.read(self.project) if has_project(self.project) else None
 
 
@@ -104,7 +104,7 @@ def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], lis
 
 
 def find_clips(folder: Path) -> list[BatchClip]:
-    """Return the clips of a batch in natural order, tracked or not; empty for any other path."""
+    """Return the clips of a batch in natural order, tracked or not; empty if the path is no batch."""
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, sdk.JOB_RECORD)):
         return []
     results = list_results(folder)
@@ -119,5 +119,5 @@ def find_clips(folder: Path) -> list[BatchClip]:
 
 
 def list_results(folder: Path) -> list[BatchClip]:
-    """Return the clips with results in a folder in natural order, whatever lies beside them."""
+    """Return the clips with results in a folder, in natural order."""
     return [BatchClip(folder, path.name) for path in sdk.list_job_folders(folder)]

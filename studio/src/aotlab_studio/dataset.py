@@ -1,4 +1,4 @@
-"""One data set of the videos of a batch: images, masks and classes, for training and for validation."""
+"""One data set of all videos of a batch: images, masks and classes, for training and for validation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aotlab import InputError, open_frames, sdk, write_mask
+from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.files import ExportRecord, read_json, write_bytes, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
-from aotlab_studio.opening import load_job_masks
-from aotlab_studio.session.clips import BatchClip
+from aotlab_studio.job_results import load_job_masks
 
 
 class VideoMasks(NamedTuple):
@@ -23,16 +23,16 @@ class VideoMasks(NamedTuple):
     source: sdk.FrameSource
     annotations: sdk.Annotations
     samples: str
-    """Digest of samples of the video's content; empty: unknown."""
+    """Digest of the video's content, by which copies are found; empty: unknown."""
 
 
 def merge_clips(
     folder: Path, clips: Sequence[BatchClip], output: Path, format_name: str, train_share: float
 ) -> tuple[str, list[str]]:
-    """Write one data set of a batch: ``train`` and, with a share below 1, ``val``, each with annotations and images.
+    """Write one data set of a batch, with the parts ``train`` and, if the share is below 1, ``val``.
 
-    Rejected clips are left out; of a folder of videos, all that are neither corrected nor accepted. Both parts have the
-    same class ids, without classes that no object has. Returns what is written, and sentences about unusable clips.
+    Each part has images and annotations; both have the same class ids. Rejected clips are left out, and so are videos
+    that are neither corrected nor accepted. Returns what is written, and an error message for each unusable clip.
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
@@ -64,7 +64,7 @@ def merge_clips(
 
 
 def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[str], list[str]]:
-    """Return the videos that can be used, notes about statuses, and sentences about the other videos."""
+    """Return the usable videos, notes on clips that are left out or doubtful, and error messages."""
     videos = []
     by_note, by_problem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for clip in clips:
@@ -91,7 +91,7 @@ def choose_val(names: Sequence[str], train_share: float) -> set[str]:
 
 
 def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
-    """Return class ids by name for the objects of several videos; ids that their results share are kept."""
+    """Return class ids by name for the objects of several videos; ids in the batch's file of classes stay."""
     classes = sdk.read_class_ids(folder / sdk.CLASSES)
     used = set[str]()
     for masks in videos:
@@ -102,7 +102,7 @@ def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, 
 
 
 def read_status(clip: BatchClip) -> VideoStatus:
-    """Return the status of a clip; raise `InputError` if its final masks are not exported, or one is missing."""
+    """Return the status of a clip; raise `InputError` if its corrected masks are not exported, or one is missing."""
     document = clip.read_document()
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected" or clip.is_video:
@@ -120,7 +120,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
 
 
 def read_masks(clip: BatchClip) -> VideoMasks:
-    """Return a clip's video with the masks of its results, or of the project of a video without results."""
+    """Return a clip's video with the masks of its results, or of its project if it is a video."""
     job = clip.job
     if job.error:
         raise InputError(job.error)
@@ -135,7 +135,7 @@ def read_masks(clip: BatchClip) -> VideoMasks:
 
 
 def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
-    """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
+    """Write ``JPEGImages``, ``Annotations`` and classes in ``meta.json``, with a folder per video, as YouTube-VOS."""
     objects = {}
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
@@ -149,7 +149,7 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
 
 
 def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
-    """Write one COCO file and its images. All ids are unique but those of objects, which are unique in a video."""
+    """Write one COCO file and its images. Object ids are unique in their video, all other ids in the file."""
     merged: dict[str, Any] = {"info": {}, "categories": [], "videos": [], "images": [], "annotations": []}
     images, annotations = merged["images"], merged["annotations"]
     for video_id, (name, source, masks, _) in enumerate(videos, start=1):
@@ -169,7 +169,7 @@ def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> 
 
 
 def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> None:
-    """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
+    """Write images, labels and ``data.yaml``; of several parts, the last one is for validation."""
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "images" / name)
         masks.frame_names = {frame: f"{name}/{masks.frame_name(frame)}" for frame in masks.frames}
@@ -180,7 +180,7 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
 
 
 MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
-"""Formats of a data set of several videos, each written part by part: ``train``, then ``val``."""
+"""Writers of one part of a data set, by format; ``train`` is written first, then ``val``."""
 
 
 def write_masks(annotations: sdk.Annotations, folder: Path) -> None:

@@ -1,0 +1,67 @@
+"""Requests and responses that the servers of a session and of a batch share."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from aotlab import InputError
+from aotlab_studio.document.objects import clean_name
+from aotlab_studio.files import encode_json
+
+MAX_UPLOAD_BYTES = 32 * 2**20
+PERSON_COOKIE = "aotlab_person"
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
+
+
+def respond_json(value: Any, status: int = 200) -> Response:
+    """Return a response of JSON; see `encode_json`."""
+    return Response(encode_json(value), status, media_type="application/json")
+
+
+def parse_index(request: Request) -> int:
+    """Return the frame number of an address; raise `InputError` for other text."""
+    try:
+        return msgspec.convert(request.path_params["index"], int, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError("frame: not a frame number") from error
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body; answer 413 if it is too large."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_UPLOAD_BYTES:
+            raise HTTPException(413, f"larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer masks at once")
+    return bytes(body)
+
+
+def make_page_routes(start: str) -> list[Route]:
+    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
+    folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
+    icons = (folder / "icons.svg").read_bytes()
+    for file in folder.iterdir():
+        if kind := CONTENT_TYPES.get(Path(file.name).suffix):
+            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
+            pages[file.name] = Response(content, media_type=kind)
+
+    def get_file(request: Request) -> Response:
+        name = request.path_params.get("name", start)
+        return pages.get(name) or PlainTextResponse("no such file", 404)
+
+    return [Route("/", get_file), Route("/page/{name}", get_file)]
+
+
+def read_person(request: HTTPConnection) -> str:
+    """Return the name of the person at the page; empty if it was not given."""
+    return clean_name(unquote(request.cookies.get(PERSON_COOKIE, "")))
