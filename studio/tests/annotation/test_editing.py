@@ -12,7 +12,7 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks, encode_png
+from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS, split_attributes
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
@@ -126,7 +126,7 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
         ids = np.zeros((HEIGHT, WIDTH), np.uint16)
         ids[:10, :width] = object_id
         score = Score(1.0, 10 * width, 0.0, 0.0)
-        document.add_tracked_masks(layer_id, TrackedMasks(5, {object_id: score}), ids)
+        document.add_tracked_masks(layer_id, LayerFrame(5, {object_id: score}), ids)
         document.finish_layer(layer_id)
     editing.mark_absent(document, 5, 2)
     editing.change_object(document, 1, locked=True)

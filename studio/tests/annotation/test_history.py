@@ -23,7 +23,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
 
@@ -435,7 +435,7 @@ class History(RuleBasedStateMachine):
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
-        result = TrackedMasks(frame, scores, sorted(absent))
+        result = LayerFrame(frame, scores, sorted(absent))
         taken = self.document.add_tracked_masks(key, result, np.array(ids, np.uint16).reshape(SIZE))
         if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None

@@ -14,7 +14,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
@@ -544,7 +544,7 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([2], 1, 5)}))
     document.add_tracked_masks(
-        layer_id, TrackedMasks(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
+        layer_id, LayerFrame(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
     )
     editing.change_object(document, 1, locked=False)
     editing.delete_object(document, 1)
@@ -606,7 +606,7 @@ def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([1, 2], 1, 5)}))
     document.add_tracked_masks(
-        layer_id, TrackedMasks(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels
+        layer_id, LayerFrame(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels
     )
     editing.merge_objects(document, 2, 1)
     scores, (rows, columns) = document.snapshot.scores(3), np.nonzero(labels)

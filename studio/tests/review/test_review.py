@@ -18,7 +18,7 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.masks import TrackedMasks as StoredResult
+from aotlab_studio.document.masks import LayerFrame as StoredResult
 from aotlab_studio.document.masks import TrackedMaskStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores
 from aotlab_studio.files import write_json

@@ -27,7 +27,8 @@ TABLES = {
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
     "scores": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
-    "tracked_masks": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
+    "tracked_masks": "id INTEGER PRIMARY KEY, layer INTEGER, description BLOB NOT NULL, content BLOB NOT NULL",
+    "finished_layers": "layer INTEGER PRIMARY KEY, frames INTEGER NOT NULL",
 }
 
 READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"

@@ -21,7 +21,7 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
-from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore, decode_mask
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, decode_mask
 from aotlab_studio.document.objects import MAX_OBJECTS, require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
@@ -95,7 +95,7 @@ class Document:
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.tracked_masks.last_row
+            key = self.log.head, self.tracked_masks.revision
             return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class Document:
     @property
     def revision(self) -> int:
         """Number that grows with each visible change."""
-        return self.log.size + self.tracked_masks.last_row
+        return self.log.size + self.tracked_masks.revision
 
     @property
     def _output_digest(self) -> str:
@@ -278,7 +278,7 @@ class Document:
             state = self.log.state(self.log.versions[number - 1].step)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
-    def add_tracked_masks(self, layer_id: int, tracked: TrackedMasks, ids: np.ndarray) -> int | None:
+    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
         Locked objects lose none. Returns the number of pixels that others lose; None if nothing is stored, as the layer
@@ -297,7 +297,7 @@ class Document:
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
             after = snapshot.with_tracked_frame(tracked.frame)
-            self._snapshots.put((self.log.head, self.tracked_masks.last_row), after)
+            self._snapshots.put((self.log.head, self.tracked_masks.revision), after)
             after.scores(tracked.frame)  # stored, as they take long to measure
             self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])

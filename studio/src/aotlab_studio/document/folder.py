@@ -24,7 +24,7 @@ EXPORT = "export"
 """Folder of the last export."""
 EXPORT_RECORD = "export.json"
 """Record of an export in its folder, from `snapshot_for_export`."""
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -25,8 +25,8 @@ NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
 """First and last frame."""
-MAX_STATES = 1024
-"""Largest number of states kept in memory, which share most values."""
+MAX_STATE_VALUES = 1_000_000
+"""Largest number of values in all the states that are kept in memory; each takes about 30 bytes."""
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
@@ -50,36 +50,37 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     source_digest: str = ""
     """Value of `digest_output` for an import; empty without a record."""
 
-
-Removed = TypeVar("Removed")
-
-
-class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
-    """Values of a document by key; ``Removed`` is the type of one that is removed."""
-
-    objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
-    drawn_masks: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | Removed] = {}
-    """Digests of drawn masks by frame and object; empty text: the object is not on the frame."""
-    layers: Mapping[NonNegativeInt, Layer | Removed] = {}
-    merged: Mapping[ObjectId, ObjectId | Removed] = {}
-    """Object that an object was merged into."""
-    checked: Mapping[NonNegativeInt, str | Removed] = {}
-    """Digest of the masks of a frame that are marked as checked."""
-    notes: Mapping[NonNegativeInt, str | Removed] = {}
-    ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
-    """``job``: frames that `aotlab track` has tracked; ``track``: frames to track; all frames if unset."""
-    classes: Mapping[str, NonNegativeInt | Removed] = {}
-    """Class ids by class name, as in loaded masks."""
-    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
-    """Attributes by object and the frame from which they apply, as in loaded masks."""
+    @property
+    def frames_to_track(self) -> list[int]:
+        """Frames that get masks: all in the range, except a reference from which other frames are tracked."""
+        is_merged = self.kind == "both" and self.drawn_frames
+        kept = None if is_merged or self.kind == "import" else self.reference_frame
+        return [index for index in range(self.first, self.last + 1) if index != kept]
 
 
-class Changes(Values[None], frozen=True):
-    """Values that an edit sets; None removes one.
+class Changes(Struct, frozen=True, omit_defaults=True):
+    """Values of a document that an edit sets; None removes a value.
 
-    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
+    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: frame 7 has one drawn mask, in which object 2 is absent; the
     note on frame 3 is removed.
     """
+
+    objects: Mapping[ObjectId, ObjectInfo | None] = {}
+    drawn_masks: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | None] = {}
+    """Digests of drawn masks by frame and object; an empty text means that the object is absent."""
+    layers: Mapping[NonNegativeInt, Layer | None] = {}
+    merged: Mapping[ObjectId, ObjectId | None] = {}
+    """The object that each merged object has become a part of."""
+    checked: Mapping[NonNegativeInt, str | None] = {}
+    """Digests of the masks that a person has marked as checked, by frame."""
+    notes: Mapping[NonNegativeInt, str | None] = {}
+    """Notes by frame."""
+    ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
+    """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
+    classes: Mapping[str, NonNegativeInt | None] = {}
+    """Class ids by class name, read from files of masks."""
+    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | None] = {}
+    """Attributes by object and by the frame from which they apply, read from files of masks."""
 
     @property
     def frames(self) -> list[int]:
@@ -96,8 +97,18 @@ class Changes(Values[None], frozen=True):
         return Changes(**values)
 
 
-class State(Values[NoReturn], frozen=True):
-    """All values of a document after a step, sorted by key, without those that were removed."""
+class State(Struct, frozen=True):
+    """All values of a document after a step: the fields of `Changes`, sorted by key, without removed values."""
+
+    objects: Mapping[int, ObjectInfo] = {}
+    drawn_masks: Mapping[int, Mapping[int, str]] = {}
+    layers: Mapping[int, Layer] = {}
+    merged: Mapping[int, int] = {}
+    checked: Mapping[int, str] = {}
+    notes: Mapping[int, str] = {}
+    ranges: Mapping[str, FrameRange] = {}
+    classes: Mapping[str, int] = {}
+    attributes: Mapping[int, Mapping[int, Any]] = {}
 
     def resolve(self, object_id: int) -> int:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
@@ -204,7 +215,9 @@ class Log:
         """Last record by the page's message that caused it."""
         self.layer_steps: dict[int, int] = {}
         """Step that first added each layer."""
-        self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
+        self._states: LRUCache[State] = LRUCache(
+            MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
+        )
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
             with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY):
                 if number != self.size + 1:

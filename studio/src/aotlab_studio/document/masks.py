@@ -88,49 +88,44 @@ def _digest_mask(mask: np.ndarray) -> str:
     return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask).tobytes()).hexdigest()[:32]
 
 
-class TrackedMasks(Struct, frozen=True, omit_defaults=True):
-    """Description of the tracked masks of a frame, stored with their PNG; the last row of a finished layer has none."""
+class LayerFrame(Struct, frozen=True, omit_defaults=True):
+    """Description of a layer's masks on one frame; they are stored as a PNG of object ids."""
 
     frame: int
-    """Frame number; -1 in the last row of a finished layer."""
     scores: dict[int, Score] = {}
     """Scores of the tracked objects."""
     absent: list[int] = []
-    """Objects that are absent, so that their tracking has ended."""
+    """Objects that are no longer tracked, as a drawn mask marks them as absent."""
     digest: str = ""
-    num_frames: int = 0
-    """Number of tracked frames of a finished layer, in its last row; a layer with fewer is unfinished."""
+    """Digest of the PNG."""
     model: str = ""
-    """Result of `describe_model`, or the job that it was read from; empty: unknown."""
+    """Result of `describe_model`, or the job whose output was imported; empty if unknown."""
     row_id: int = 0
-    """0: not stored yet."""
+    """Row of the database; 0 before it is stored."""
 
 
-decode_tracked_masks = msgspec.json.Decoder(TrackedMasks).decode
+decode_layer_frame = msgspec.json.Decoder(LayerFrame).decode
 decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
 class TrackedLayer:
-    """Tracked masks of a layer by frame; the last ones count."""
+    """Tracked masks of a layer. If a frame was tracked twice, the newer masks count."""
 
     def __init__(self, count: int) -> None:
-        self.frames: dict[int, TrackedMasks] = {}
+        self.count = count
+        self.frames: dict[int, LayerFrame] = {}
         self.coverage: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere."""
         self.finished = False
-        self.missing = np.ones(count, bool)
-        """Frames that are not tracked, N bool."""
 
-    def add(self, masks: TrackedMasks) -> None:
-        """Add the masks of a frame."""
+    def add(self, masks: LayerFrame) -> None:
+        """Add the masks of a frame; those outside the video are ignored."""
         frame = masks.frame
-        self.finished = frame < 0 and len(self.frames) >= masks.num_frames
-        if not 0 <= frame < len(self.missing):
+        if not 0 <= frame < self.count:
             return
         self.frames[frame] = masks
-        self.missing[frame] = False
         for object_id in {*self.coverage, *masks.scores, *masks.absent}:
-            covered = self.coverage.setdefault(object_id, np.zeros(len(self.missing), np.int8))
+            covered = self.coverage.setdefault(object_id, np.zeros(self.count, np.int8))
             covered[frame] = 1 if object_id in masks.scores else -(object_id in masks.absent)
 
 
@@ -139,14 +134,14 @@ class TrackedMaskStore:
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self.count = database, size, count
+        self.revision = 0
+        """Number of changes since the project was opened."""
         self._layers: dict[int, TrackedLayer] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(MASK_CACHE_BYTES, attrgetter("nbytes"))
         self._scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         self._new_scores: dict[str, bytes] = {}
-        """Scores to store with the next frame."""
-        (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM tracked_masks")[0]
-        """Last row id of all layers; 0: none."""
+        """Scores that are stored together with the next frame."""
 
     def open(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""
@@ -155,17 +150,31 @@ class TrackedMaskStore:
                 self._layers[layer_id] = self._load_layer(layer_id)
             return self._layers[layer_id]
 
-    def put(self, layer_id: int, masks: TrackedMasks, ids: np.ndarray) -> None:
-        """Append a frame, H×W ids, to a layer."""
-        content = encode_png(ids)
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        self._append(layer_id, msgspec.structs.replace(masks, digest=digest), content)
+    def put(self, layer_id: int, masks: LayerFrame, ids: np.ndarray) -> None:
+        """Store the masks of a frame, H×W ids, in a layer."""
+        layer, content = self.open(layer_id), encode_png(ids)
+        masks = msgspec.structs.replace(masks, digest=hashlib.sha256(content).hexdigest()[:16])
+        description = msgspec.json.encode(masks)
+        decode_layer_frame(description)  # check that it can be read back
+        with self._database.transaction() as connection:
+            row = layer_id, description, content
+            row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
+            scores, self._new_scores = self._new_scores, {}
+            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
+        assert row_id is not None
+        layer.add(msgspec.structs.replace(masks, row_id=row_id))
+        self.revision += 1
 
     def finish(self, layer_id: int) -> None:
-        """Mark a layer as finished."""
-        self._append(layer_id, TrackedMasks(-1, num_frames=len(self.open(layer_id).frames)), b"")
+        """Mark a layer as finished. If frames are lost later, it counts as unfinished again."""
+        layer = self.open(layer_id)
+        with self._database.transaction() as connection:
+            row = layer_id, len(layer.frames)
+            connection.execute("INSERT OR REPLACE INTO finished_layers VALUES (?, ?)", row)
+        layer.finished = True
+        self.revision += 1
 
-    def read(self, masks: TrackedMasks) -> np.ndarray:
+    def read(self, masks: LayerFrame) -> np.ndarray:
         """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
         row_id = masks.row_id
         return self._cache.get_or_compute(
@@ -184,39 +193,31 @@ class TrackedMaskStore:
         return scores
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
-        """Remove masks of other layers, damaged and replaced masks, and old scores."""
-        intact = "(SELECT *, CAST(note AS TEXT) AS note_text FROM tracked_masks WHERE json_valid(note_text))"
-        last = f"SELECT max(id) FROM {intact} GROUP BY layer, json_extract(note_text, '$.frame')"
-        kept = f"layer IN ({','.join(map(str, layer_ids))}) AND id IN ({last})"
+        """Delete all layers except some; also damaged and replaced masks, and old scores."""
+        texts = "(SELECT *, CAST(description AS TEXT) AS text FROM tracked_masks WHERE json_valid(text))"
+        newest_rows = f"SELECT max(id) FROM {texts} GROUP BY layer, json_extract(text, '$.frame')"
+        layers = ",".join(map(str, layer_ids))
         with self._database.transaction() as connection:
+            connection.execute(f"DELETE FROM finished_layers WHERE layer NOT IN ({layers})")
+            kept = f"layer IN ({layers}) AND id IN ({newest_rows})"
             connection.execute(f"DELETE FROM tracked_masks WHERE NOT ({kept})")
             newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
             connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
 
     def _load_layer(self, layer_id: int) -> TrackedLayer:
         layer = TrackedLayer(self.count)
-        rows = "SELECT id, note FROM tracked_masks WHERE layer = ? ORDER BY id"
-        for row_id, note in self._database.query(rows, layer_id):
+        rows = "SELECT id, description FROM tracked_masks WHERE layer = ? ORDER BY id"
+        for row_id, description in self._database.query(rows, layer_id):
             with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_tracked_masks(note), row_id=row_id))
+                layer.add(msgspec.structs.replace(decode_layer_frame(description), row_id=row_id))
+        finished = self._database.query("SELECT frames FROM finished_layers WHERE layer = ?", layer_id)
+        layer.finished = any(len(layer.frames) >= frames for (frames,) in finished)
         return layer
 
-    def read_png(self, masks: TrackedMasks) -> bytes:
+    def read_png(self, masks: LayerFrame) -> bytes:
         """Return the PNG of a frame; raise `InputError` if it is damaged."""
         content = self._database.read_content("tracked_masks", masks.row_id)
         if hashlib.sha256(content).hexdigest()[:16] != masks.digest:
             problem, remedy = f"the mask of frame {masks.frame} is damaged", "clear tracking of the frame"
             raise InputError(f"{self._database.path}: {problem}; {remedy}, then track it again")
         return content
-
-    def _append(self, layer_id: int, masks: TrackedMasks, content: bytes) -> None:
-        layer, note = self.open(layer_id), msgspec.json.encode(masks)
-        decode_tracked_masks(note)  # check that it can be read back
-        with self._database.transaction() as connection:
-            row = layer_id, note, content
-            row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
-            scores, self._new_scores = self._new_scores, {}
-            connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
-        assert row_id is not None
-        layer.add(msgspec.structs.replace(masks, row_id=row_id))
-        self.last_row = row_id

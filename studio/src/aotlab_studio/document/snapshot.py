@@ -17,7 +17,7 @@ import numpy as np
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
@@ -40,7 +40,7 @@ class Snapshot:
         """Objects that are not deleted by id, oldest first."""
         self.count, self.size = tracked_masks.count, masks.size
         self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
-        self._tracked_masks_by_frame: dict[int, list[tuple[int, TrackedMasks, list[int]]]] = {}
+        self._tracked_masks_by_frame: dict[int, list[tuple[int, LayerFrame, list[int]]]] = {}
 
     def with_changes(self, changes: Changes) -> Snapshot:
         """Return what shows after an edit."""
@@ -152,7 +152,7 @@ class Snapshot:
         flags[self.drawn_frames] = True
         return np.flatnonzero(flags).tolist()
 
-    def list_tracked_masks(self, index: int) -> list[tuple[int, TrackedMasks, list[int]]]:
+    def list_tracked_masks(self, index: int) -> list[tuple[int, LayerFrame, list[int]]]:
         """Return each layer that shows on a frame, oldest first: its id, masks, and ids of the objects that show."""
         if (shown := self._tracked_masks_by_frame.get(index)) is None:
             drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
@@ -251,7 +251,7 @@ class Snapshot:
         return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
 
     def list_models(self) -> list[dict[str, Any]]:
-        """Return ``layer``, ``model`` (`TrackedMasks.model`) and ``frames`` that show its masks, oldest layer first."""
+        """Return ``layer``, ``model`` (`LayerFrame.model`) and ``frames`` that show its masks, oldest layer first."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
             for layer_id, masks, _ in self.list_tracked_masks(index):
@@ -273,24 +273,25 @@ class Snapshot:
         return [key for key in self.unfinished if self.has_frames_left(key)]
 
     def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, and has a frame left to track, which no newer layer covers.
+        """Return whether a layer of this snapshot has a frame to track that no newer layer covers.
 
-        With ``ignore_corrections``, newer corrections do not count.
+        With ``ignore_corrections``, frames that newer corrections cover count too.
         """
         layers = self.state.layers
         layer = layers.get(layer_id)
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = self._tracked_masks.open(layer_id).missing.copy()
-        waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        tracks_reference = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
-        waiting[layer.reference_frame] &= tracks_reference
-        for key, newer in layers.items():
-            is_newer = key > layer_id and not (ignore_corrections and newer.kind == "correction")
-            if is_newer and object_ids <= {*newer.objects}:
-                waiting[newer.first : newer.last + 1] = False
-        return bool(waiting.any())
+        newer_ranges = [
+            range(newer.first, newer.last + 1)
+            for key, newer in layers.items()
+            if key > layer_id
+            and object_ids <= {*newer.objects}
+            and not (ignore_corrections and newer.kind == "correction")
+        ]
+        tracked_frames = self._tracked_masks.open(layer_id).frames
+        missing = (index for index in layer.frames_to_track if index not in tracked_frames)
+        return any(not any(index in covered for covered in newer_ranges) for index in missing)
 
     def is_locked(self, layer: Layer) -> bool:
         """Return whether an object of a layer is locked, so that the layer cannot be tracked."""
@@ -311,8 +312,10 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames, masks = slice(layer.first, layer.last + 1), self._tracked_masks.open(layer_id)
-            missing = masks.missing & (layer_id in self.pending)
+            frames, missing = slice(layer.first, layer.last + 1), np.zeros(self.count, bool)
+            if layer_id in self.pending:
+                tracked_frames = self._tracked_masks.open(layer_id).frames
+                missing[[index for index in layer.frames_to_track if index not in tracked_frames]] = True
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))[frames]

@@ -16,17 +16,16 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
-from aotlab_studio.document.planning import plan_spans
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
+from aotlab_studio.tracking.spans import SpanFrame, plan_spans, track_span
 
 if TYPE_CHECKING:
     from aotlab import Tracker
-    from aotlab_studio.tracking.spans import SpanFrame
 
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
@@ -127,8 +126,6 @@ class TrackingJob:
 
     def _track(self, tracker: Tracker) -> None:
         """Track until the end or a stop."""
-        from aotlab_studio.tracking.spans import track_span
-
         document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
@@ -163,7 +160,7 @@ class TrackingJob:
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
         covered_ids = self._start_snapshot.with_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
-        stored_result = TrackedMasks(index, scores, absent, model=model)
+        stored_result = LayerFrame(index, scores, absent, model=model)
         overwritten_pixels = document.add_tracked_masks(self.layer_id, stored_result, ids)
         self.overwritten_pixels += overwritten_pixels or 0
         return overwritten_pixels is not None

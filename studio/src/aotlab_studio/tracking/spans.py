@@ -6,16 +6,37 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab import Prediction, Tracker, sdk
-from aotlab_studio.document.planning import Span
+from aotlab import sdk
+from aotlab_studio.document.log import Layer
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
+if TYPE_CHECKING:
+    from aotlab import Prediction, Tracker
+
 MAX_REFERENCES = 4
 """Maximum number of drawn frames on the other side of the start that the tracker is shown."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames tracked forward, backward, or in both directions and merged between the two references.
+
+    ``Span(range(11, 31))``: from frame 10 to 30. ``Span(range(11, 31), range(29, 9, -1), (10, 30))``: between both.
+    """
+
+    forward: range = range(0)
+    """Frames after a reference."""
+    backward: range = range(0)
+    """Frames before a reference, the nearest first."""
+    references: tuple[int, ...] = ()
+    """With both directions: frames by whose distance they are weighted, object by object."""
+    start: int | None = None
+    """Frame whose visible masks are all references; on other frames, only drawn masks are."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +49,18 @@ class SpanFrame:
     """Objects that a drawn frame states to be absent, which are not tracked any more."""
     partial: bool = False
     """Whether the other direction has not tracked it yet; the merged prediction follows."""
+
+
+def plan_spans(layer: Layer) -> list[Span]:
+    """Return the spans of a layer in the order of tracking."""
+    first, last, start, drawn_frames = layer.first, layer.last, layer.reference_frame, layer.drawn_frames
+    references = tuple(sorted({start, *drawn_frames}))
+    if layer.kind == "both" and drawn_frames:
+        frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
+        return [Span(*frames, references, start)]
+    backward = range(start - 1, first - 1, -1)
+    before = Span(range(first, start), backward, references) if drawn_frames else Span(backward=backward)
+    return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]
 
 
 def track_span(
