@@ -424,7 +424,7 @@ class History(RuleBasedStateMachine):
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                then.with_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
+                then.expand_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent)
 

@@ -296,7 +296,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     ("arguments", "words"),
     [
         ((3,), "no mask to track"),
-        ((99,), "has no frame 99"),
+        ((99,), "frame 99: no such frame"),
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
         ((0, "forward"), "all objects are locked"),

@@ -1,4 +1,4 @@
-"""Append-only log of edits. A head moves along it for undo and redo; nothing that was written is changed."""
+"""Log of a document: records of edits, undo, redo, statuses and versions. Records are only added, never changed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
-"""``cancel`` undoes the step made last, and keeps what could be redone before it."""
+"""``cancel`` undoes the newest step for good: what could be redone before that step can be redone again."""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
-"""Statuses for which the masks are exported, and frames must not be outdated."""
+"""Statuses of finished videos, which are exported and must not have outdated frames."""
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
@@ -30,29 +30,30 @@ MAX_STATE_VALUES = 1_000_000
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """A request to track objects from the masks at its step; `TrackedMaskStore` has the tracked masks.
+    """Objects whose tracked masks are replaced on a range of frames; `TrackedMaskStore` holds the new masks.
 
-    ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
+    ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30. It is
+    tracked from the masks that the document showed when the layer was added.
     """
 
     objects: list[ObjectId]
-    """Objects that it may change, and those merged into them."""
+    """Ids of the objects, and of those that were merged into them."""
     first: NonNegativeInt
     last: NonNegativeInt
     reference_frame: NonNegativeInt = 0
-    """Frame whose visible masks it starts from."""
+    """Frame where tracking starts, from all masks that it shows."""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from the reference frame to the drawn frames beside it, in the background; ``empty``: hides older
-    layers; ``import``: read from the output of `aotlab track`."""
+    """Directions are requests of a person. ``correction``: tracked in the background after an edit; ``empty``: has no
+    masks, and hides those of older layers; ``import``: read from the output of `aotlab track`."""
     drawn_frames: list[NonNegativeInt] = []
-    """Further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
-    frames between two are tracked from both."""
+    """Other frames to track from, by their drawn masks: for ``both``, all in the range; for a correction, the previous
+    one. Frames between two references are tracked from both."""
     source_digest: str = ""
-    """Value of `digest_output` for an import; empty without a record."""
+    """For an import: `digest_output` of the imported folder; empty if it has no job record."""
 
     @property
     def frames_to_track(self) -> list[int]:
-        """Frames that get masks: all in the range, except a reference from which other frames are tracked."""
+        """Frames that get tracked masks. The reference frame gets one only if it is also tracked from other frames."""
         is_merged = self.kind == "both" and self.drawn_frames
         kept = None if is_merged or self.kind == "import" else self.reference_frame
         return [index for index in range(self.first, self.last + 1) if index != kept]
@@ -84,12 +85,12 @@ class Changes(Struct, frozen=True, omit_defaults=True):
 
     @property
     def frames(self) -> list[int]:
-        """Frames with drawn masks, and the first and last frame of each layer."""
+        """Frames of the drawn masks, and the first and last frame of each layer."""
         ends = [index for layer in self.layers.values() if layer for index in (layer.first, layer.last)]
         return [*(index for index, masks in self.drawn_masks.items() if masks), *ends]
 
     def drop_unchanged(self, state: State) -> Changes:
-        """Return the values that a state does not have yet."""
+        """Return the changes without the values that a state already has."""
         values = {}
         for name in self.__struct_fields__:
             old, new = getattr(state, name), getattr(self, name)
@@ -111,7 +112,7 @@ class State(Struct, frozen=True):
     attributes: Mapping[int, Mapping[int, Any]] = {}
 
     def resolve(self, object_id: int) -> int:
-        """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
+        """Return the id of the object that has the masks of an id now, after all merges; 0 if it is deleted."""
         while object_id in self.merged:
             object_id = self.merged[object_id]
         return object_id if object_id in self.objects else 0
@@ -126,33 +127,35 @@ class State(Struct, frozen=True):
         return msgspec.structs.replace(self, **fields)
 
     def diff(self, before: State) -> Changes:
-        """Return the edit that turns ``before`` into this state."""
+        """Return the changes that turn ``before`` into this state."""
         fields = self.__struct_fields__
         values = {name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
         return Changes(**values).drop_unchanged(before)
 
 
 class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Author, time and cause of a record."""
+    """Author, time and origin of a record."""
 
     author: str = ""
     time: str = ""
     """UTC, ISO 8601."""
+    page: str | None = None
+    """Id of the page from which it was sent."""
     message_id: int | None = field(default=None, name="message")
-    """Id of the page's message that caused it."""
+    """Id of the page's message."""
 
 
 class Step(Signature, frozen=True, tag="edit"):
-    """One edit, which is undone as a whole."""
+    """An edit, which is undone and redone as a whole."""
 
     title: str
     values: Changes
     frame: NonNegativeInt | None = None
-    """Frame to show after undo; None: several."""
+    """Frame that the edit changed, shown after undo; None if it changed several."""
 
 
 class HeadRecord(Signature, frozen=True, tag="head"):
-    """A move of the head."""
+    """Undo or redo, which moves the head of the log."""
 
     move: Move
 
@@ -162,16 +165,16 @@ class StatusRecord(Signature, frozen=True, tag="status"):
 
     status: VideoStatus
     digest: str
-    """`Snapshot.content_digest` of the masks and objects that it holds for."""
+    """`Snapshot.content_digest` when it was set; the status ends when masks or objects change."""
     output_digest: str = ""
-    """Value of `digest_output` then; a status does not hold for the output of another run."""
+    """`digest_output` when it was set; the status ends when `aotlab track` writes other output."""
     note: str = ""
     outdated: list[FrameRange] = []
-    """Frames known to be outdated when it was set."""
+    """Frames that were outdated when it was set, and accepted as they were."""
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
-    """A version: a named step."""
+    """A saved version: a step with a title, which can be restored."""
 
     step: int
     title: str = ""
@@ -183,7 +186,7 @@ class Status(NamedTuple):
     value: VideoStatus
     note: str
     author: str
-    """Who set it, or made the last edit that has made it *in progress*; empty: unknown."""
+    """Person who set it, or whose last edit made it *in progress*; empty if unknown."""
 
 
 Record = Step | HeadRecord | StatusRecord | VersionRecord
@@ -191,30 +194,34 @@ decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Log:
-    """Records of a document; raises `InputError` for a damaged record, and if the project cannot be read."""
+    """All records of a document, and what follows from them: steps, head, status, versions.
+
+    A damaged record raises `InputError`, like a project that cannot be read.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
         self.steps: dict[int, Step] = {}
-        """Steps by number, from 1."""
+        """Steps by number; the first one is 1."""
         self.parents: dict[int, int] = {}
-        """Step before each step; 0: none."""
+        """Number of the step that was the head when each step was added; 0 for the first."""
         self.undone: list[int] = []
-        """Steps to redo, the next one last."""
+        """Steps that can be redone; the last one is redone first."""
         self._undone_before: list[int] = []
-        """`undone` before the last step was made."""
+        """`undone` just before the newest step."""
         self.status: StatusRecord | None = None
         self.versions: list[VersionRecord] = []
         self.head = 0
-        """Last step that is not undone; 0: none."""
+        """Number of the last step that is not undone; 0 if there is none."""
         self.last_import = 0
-        """Last import of `aotlab track` output before any edit; 0: none."""
+        """Last step that imported output of `aotlab track` before any edit; 0 if there is none."""
         self.used_objects: set[int] = set()
+        """Ids of all objects that ever existed; they are not used again."""
         self.messages: dict[int | None, Record] = {}
-        """Last record by the page's message that caused it."""
+        """Last record of each message of a page."""
         self.layer_steps: dict[int, int] = {}
-        """Step that first added each layer."""
+        """Number of the step that added each layer."""
         self._states: LRUCache[State] = LRUCache(
             MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
         )
@@ -226,26 +233,26 @@ class Log:
 
     @property
     def undo_step(self) -> int:
-        """Step to undo; 0: none. The import of `aotlab track` output cannot be undone."""
+        """Number of the step to undo; 0 if there is none. An import of `aotlab track` output cannot be undone."""
         return self.head if self.head > self.last_import else 0
 
     @property
     def redo_step(self) -> int:
-        """Step to redo; 0: none."""
+        """Number of the step to redo; 0 if there is none."""
         return self.undone[-1] if self.undone else 0
 
     @property
     def has_history(self) -> bool:
-        """Whether a person has made an edit that is not undone, or can be redone."""
+        """Whether there is an edit of a person that can be undone or redone."""
         return bool(self.undo_step or self.redo_step)
 
     def find_step(self, message_id: int | None) -> int:
-        """Return the step that a message of a page made; 0: none."""
+        """Return the number of the step that a message of a page added; 0 if it added none."""
         record = self.messages.get(message_id)
         return next((number for number, step in reversed(self.steps.items()) if step is record), 0)
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
-        """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
+        """Store records and the PNGs of new drawn masks by digest; on an `InputError`, none of them is stored."""
         with sdk.reading("edit", "use other values"):
             contents = [msgspec.json.encode(record) for record in records]
             records = tuple(map(decode_record, contents))  # check that they can be read back
@@ -256,7 +263,7 @@ class Log:
             self._apply(record)
 
     def state(self, number: int) -> State:
-        """Return the state after a step; 0: the empty one."""
+        """Return the state after a step; step 0 has the empty state."""
         path, state = [], State()
         while number:
             if (cached := self._states.get(number)) is not None:
@@ -270,7 +277,7 @@ class Log:
         return state
 
     def list_reachable_layers(self) -> set[int]:
-        """Return the layers that undo, redo and versions lead to."""
+        """Return the layers that show now, or could show after undo, redo or the restoring of a version."""
         steps, number = [*self.undone], self.head
         while number:
             steps.append(number)
@@ -279,7 +286,7 @@ class Log:
         return set().union(*of_versions, *(self.steps[step].values.layers for step in steps))
 
     def _apply(self, record: Record) -> None:
-        """Apply a record; raise `LookupError` for an unknown step."""
+        """Update all attributes for the next record; raise `LookupError` if it does not fit the log."""
         if isinstance(record, Step):
             if any(item is not None and item.id != key for key, item in record.values.objects.items()):
                 raise KeyError("object id")
@@ -310,10 +317,10 @@ class Log:
 
 
 def digest_values(*values: object) -> str:
-    """Return a digest of plain values, 32 characters."""
+    """Return a digest of plain values, such as numbers and texts, with 32 characters."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
 def utc_now() -> str:
-    """Return the time for a record."""
+    """Return the time for a new record."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Drawn masks by content, and tracked masks by layer and frame."""
+"""Stores of drawn masks, by a digest of their pixels, and of tracked masks, by layer and frame."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 
 MASK_CACHE_BYTES = 64 * 2**20
-"""Memory for decoded drawn masks, and as much for tracked ones."""
+"""Memory for decoded drawn masks; decoded tracked masks may take as much again."""
 MAX_SCORES = 100_000
-"""Largest number of scores kept in memory, and of frames whose scores are kept in the project."""
+"""Largest number of scores in memory, and of frames whose scores are kept in the project."""
 
 
 def encode_png(ids: np.ndarray) -> bytes:
-    """Return a gray PNG of H×W ids, 16-bit if an id is above 255."""
+    """Return H×W ids as a gray PNG, with 16 bits if an id is above 255."""
     content, kind = BytesIO(), np.uint16 if ids.max(initial=0) > 255 else np.uint8
     Image.fromarray(ids.astype(kind)).save(content, format="PNG", compress_level=1)
     return content.getvalue()
 
 
 def decode_png(content: bytes) -> np.ndarray:
-    """Read H×W uint16 ids; content of other kinds raises any error of a decoder."""
+    """Return the H×W uint16 ids of a PNG. Other content raises whatever error the decoder raises."""
     with sdk.decode_image(BytesIO(content)) as image:
         return np.array(image).astype(np.uint16)
 
 
 class MaskStore:
-    """Stores masks of one object each, H×W bool, by a digest of their pixels."""
+    """Store of drawn masks. Each is the mask of one object on one frame, H×W bool, found by a digest of its pixels."""
 
     def __init__(self, database: Database, size: tuple[int, int]) -> None:
         self.size, self._database = size, database
@@ -47,7 +47,7 @@ class MaskStore:
         self._unions: dict[frozenset[str], str] = {}
 
     def encode(self, mask: np.ndarray, new_pngs: dict[str, bytes]) -> str:
-        """Return the digest of a mask, under which its PNG is added to ``new_pngs``; empty for an empty mask."""
+        """Return the digest of a mask and add its PNG to ``new_pngs``; an empty mask has an empty digest and no PNG."""
         if not mask.any():
             return ""
         digest = _digest_mask(mask)
@@ -66,7 +66,7 @@ class MaskStore:
         return self._unions.get(key, "")
 
     def read(self, digest: str) -> np.ndarray:
-        """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""
+        """Return a mask, read-only; raise `InputError` if it is missing or damaged."""
         mask = self._cache.get(digest) if digest else np.zeros(self.size, bool)
         if mask is None:
             mask = decode_mask(digest, self._database.read_content("masks", digest))
@@ -77,7 +77,7 @@ class MaskStore:
 
 
 def decode_mask(digest: str, content: bytes) -> np.ndarray | None:
-    """Return the mask H×W bool of a PNG; None if it is damaged, or not the mask of the digest."""
+    """Return the mask H×W bool of a PNG; None if it is damaged or has another digest."""
     mask = None
     with suppress(Exception):  # decoders raise any
         mask = decode_png(content) > 0
@@ -182,7 +182,7 @@ class TrackedMaskStore:
         )
 
     def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
-        """Return the scores of the masks of a frame by their digest, measured once."""
+        """Return the scores of the masks with a digest. They are measured once, then kept in the project."""
         if (scores := self._scores.get(digest)) is None:
             try:
                 scores = decode_scores(self._database.read_content("scores", digest))

@@ -17,13 +17,13 @@ from aotlab_studio.video import require_frame
 def plan_request(
     snapshot: Snapshot, start: int, direction: Direction = "forward", first: int = 0, last: int | None = None
 ) -> Layer:
-    """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
+    """Return the layer that tracks all unlocked objects from a frame; raise `InputError` for unusable frames.
 
     Args:
-        start: frame whose visible masks are the reference.
-        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, also from its drawn
+        start: frame to track from. If it shows no mask, the nearest drawn frame in the direction is used.
+        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, from all its drawn
             masks.
-        last: last frame; None: the last editable one.
+        last: last frame of the range; None means the last editable one.
     """
     last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
@@ -47,13 +47,13 @@ def plan_request(
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
     reference = references.pop(references.index(start) if start in references else 0)
-    return Layer(snapshot.with_merged_ids(object_ids), first, last, reference, direction, references)
+    return Layer(snapshot.expand_merged_ids(object_ids), first, last, reference, direction, references)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
-    """Return the layers that track each object again whose drawn mask an edit changes on one of some frames.
+    """Return the layers that track objects again after an edit of their drawn masks on some frames, in order.
 
-    An object is tracked from its new mask, or from the nearest one if its mask is removed. ``frames`` are in order.
+    An object is tracked from its new mask. If the edit removes its mask, it is tracked from the nearest other one.
     """
     is_tracked, layers = _flag_tracked(before), list[Layer]()
     if not is_tracked.any():
@@ -69,7 +69,9 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
             elif frame in old and frame not in new:
                 place = bisect_left(drawn_frames, frame)
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
-                is_absent = object_id in after.drawn_masks(frame)  # which tracking does not pass
+                is_absent = object_id in after.drawn_masks(
+                    frame
+                )  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
         layers += _plan_object(before, after, object_id, sorted(references), is_tracked)
     return layers
@@ -84,7 +86,7 @@ def _plan_object(
     gap has masks. Otherwise, a layer reaches from `_find_first` to `_find_last`. ``is_tracked``, N bool, flags the
     frames that were tracked before the edit, or waited for tracking.
     """
-    object_ids, drawn_masks = after.with_merged_ids([object_id]), after.state.drawn_masks
+    object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
     frames = [index for index, masks in drawn_masks.items() if object_id in masks]
@@ -126,9 +128,9 @@ def _find_last(frame: int, gap: range, is_annotated: np.ndarray, is_tracked: np.
 
 
 def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames on which objects are tracked or wait for it, as `Snapshot.flag_tracked`."""
+    """Flag the frames as `Snapshot.flag_tracked`, with those of layers that are still to be tracked."""
     is_tracked = snapshot.flag_tracked(layer_objects)
-    for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
+    for layer_id in snapshot.pending:
         layer = snapshot.state.layers[layer_id]
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
             is_tracked[layer.first : layer.last + 1] = True

@@ -211,7 +211,7 @@ class Connection:
         await self._socket.accept()
         document = self._session.document
         document.listeners.append(self._notify)
-        document.connections[self._actor.page] += 1
+        document.open_pages[self._actor.page] += 1
         sender = asyncio.create_task(self._send())
         try:
             while (text := (await self._socket.receive()).get("text")) is not None:
@@ -222,7 +222,7 @@ class Connection:
         finally:
             document.listeners.remove(self._notify)
             sender.cancel()
-            document.connections[self._actor.page] -= 1
+            document.open_pages[self._actor.page] -= 1
         with suppress(InputError):  # a project that cannot be read
             await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
 
