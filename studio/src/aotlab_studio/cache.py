@@ -11,19 +11,13 @@ Cached = TypeVar("Cached")
 
 
 class LRUCache(Generic[Cached]):
-    """Cache that evicts the least recently used items if their total size is above a limit. Thread-safe.
-
-    ``measure`` returns the size of an item.
-    """
+    """Cache of items with a limited total size, which ``measure`` returns for each. Thread-safe."""
 
     def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
         self.limit, self._measure = limit, lambda item: max(1, measure(item))
         self.size = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._items
 
     def get(self, key: Hashable) -> Cached | None:
         """Return an item; None if it is not cached."""

@@ -64,7 +64,7 @@ class ExportResult(Struct, frozen=True):
     """Number of objects without a class."""
 
 
-class ReviewEntry(Struct, frozen=True):
+class ReviewFrame(Struct, frozen=True):
     """A frame to check."""
 
     frame: int

@@ -68,7 +68,7 @@ class FrameStore:
         require_frame(index, self.count)
         near = range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1)
         for other in sorted(near, key=lambda other: abs(other - index)):
-            if (other, None) in self._jpegs or other in self._decoded:
+            if self._jpegs.get((other, None)) is not None or self._decoded.get(other) is not None:
                 return self.read_jpeg(other)
         if isinstance(self.source, sdk.VideoFrames):
             index = self.source.index.find_key_frame(index)

@@ -153,10 +153,7 @@ class Document:
     ) -> None:
         """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
-        Args:
-            changes: the new values; their frames must be in `Snapshot.editable_range`.
-            frame: frame to show after undo; None if several change.
-            new_pngs: PNGs of new drawn masks, from `MaskStore.encode`.
+        All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`.
         """
         with self.lock:
             first, last = self.snapshot.with_changes(changes).editable_range
@@ -219,10 +216,7 @@ class Document:
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
     def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
-        """Store a status; raise `InputError` if it is final and a mask is damaged.
-
-        ``outdated`` are the outdated frames that the person has accepted as they are.
-        """
+        """Store a status, with the outdated frames accepted as they are; a final one requires intact masks."""
         with self.lock:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()

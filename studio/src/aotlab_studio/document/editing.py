@@ -69,16 +69,10 @@ def edit_mask(
     *,
     require_change: bool = False,
 ) -> EditResult:
-    """Change the mask of an object on a frame, which is then drawn; other objects lose the pixels that it gains.
+    """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    Locked and hidden objects keep their pixels.
-
-    Args:
-        object_id: the object; None adds a new one.
-        edit: function from the old mask to the new one.
-        title: name of the edit in the history and in error messages.
-        require_change: whether an edit that changes no pixel raises `InputError`. Otherwise, it makes a tracked mask a
-            drawn one. A new object without a pixel always raises `InputError`.
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden. A new object
+    without a pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel.
     """
     with document.lock:
         if object_id is not None:

@@ -123,10 +123,7 @@ def require_no_links(folder: Path) -> None:
 
 
 def write_header(database: Database, frames: FrameStore, *, same_video: bool = False) -> None:
-    """Store the video of a project; raise `InputError` if the project was made for another video.
-
-    With ``same_video``, the content of the video may differ, but not its size and number of frames.
-    """
+    """Store the video of a project; raise `InputError` for another video, or without ``same_video`` other content."""
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))

@@ -194,10 +194,7 @@ decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Log:
-    """All records of a document, and what follows from them: steps, head, status, versions.
-
-    A damaged record raises `InputError`, like a project that cannot be read.
-    """
+    """All records of a document; raises `InputError` if one is damaged, or the project cannot be read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

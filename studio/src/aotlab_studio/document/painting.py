@@ -13,21 +13,21 @@ MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
 """Largest distance from a click at which it changes a mask, as a share of the image's shorter edge."""
 IMAGE_DISTANCE, OBJECT_DISTANCE = 0.06, 0.25
-"""Largest distance of a click from the object that it is for, as a share of the image's shorter edge, and of the
-square root of the object's area."""
+"""Largest distance of a click from its object, as a share of the image's shorter edge and of the object's size."""
 SUBPIXEL_BITS = 4
 """Fractional bits of the coordinates in which OpenCV draws. In these, centers of pixels are integers."""
 
 
 def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
-    """Return the mask of a round brush of ``radius`` pixels along the points."""
+    """Return the mask of a round brush along the points; the stroke is twice ``radius`` pixels wide."""
     import cv2
 
-    image, reach = np.zeros(size, np.uint8), round(radius * 2**SUBPIXEL_BITS)
+    reach = radius - 0.5  # OpenCV also fills the pixels on the outline
+    image, fixed_reach = np.zeros(size, np.uint8), round(reach * 2**SUBPIXEL_BITS)
     for x, y in _to_fixed_points(points).tolist():
-        cv2.circle(image, (x, y), reach, 1, -1, shift=SUBPIXEL_BITS)
+        cv2.circle(image, (x, y), fixed_reach, 1, -1, shift=SUBPIXEL_BITS)
     for first, second in pairwise(points):
-        cv2.fillConvexPoly(image, _find_segment_corners(first, second, radius), 1, shift=SUBPIXEL_BITS)
+        cv2.fillConvexPoly(image, _find_segment_corners(first, second, reach), 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
 
 

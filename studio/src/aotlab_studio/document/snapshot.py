@@ -117,10 +117,7 @@ class Snapshot:
 
     @cached_property
     def visible_layers(self) -> dict[int, np.ndarray]:
-        """Id of the layer that shows on each frame, N int64, by object id in layers.
-
-        It is 0 without a layer, and negative if the layer marks the object as absent.
-        """
+        """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
         return self._find_visible_layers({}, range(self.count))
 
     def _find_visible_layers(self, layer_ids: dict[int, np.ndarray], frames: range) -> dict[int, np.ndarray]:
@@ -292,9 +289,13 @@ class Snapshot:
             and object_ids <= {*newer.objects}
             and not (ignore_corrections and newer.kind == "correction")
         ]
-        tracked_frames = self._tracked_masks.open(layer_id).frames
-        missing = (index for index in layer.frames_to_track if index not in tracked_frames)
+        missing = self._list_missing(layer_id)
         return any(not any(index in covered for covered in newer_ranges) for index in missing)
+
+    def _list_missing(self, layer_id: int) -> list[int]:
+        """Return the frames that a layer has not tracked yet."""
+        tracked_frames = self._tracked_masks.open(layer_id).frames
+        return [index for index in self.state.layers[layer_id].frames_to_track if index not in tracked_frames]
 
     def is_locked(self, layer: Layer) -> bool:
         """Return whether an object of a layer is locked; such a layer cannot be tracked."""
@@ -315,18 +316,16 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames, missing = slice(layer.first, layer.last + 1), np.zeros(self.count, bool)
+            missing = np.zeros(self.count, bool)
             if layer_id in self.pending:
-                tracked_frames = self._tracked_masks.open(layer_id).frames
-                missing[[index for index in layer.frames_to_track if index not in tracked_frames]] = True
+                missing[self._list_missing(layer_id)] = True
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
-                    newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = missing[frames] & (np.abs(newest) <= layer_id)
+                    newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
-                    outdated[target_id][frames] |= waiting | changed
+                    outdated[target_id] |= (missing & (np.abs(newest) <= layer_id)) | changed
         for index in self.drawn_frames:
             for object_id in self.drawn_masks(index):
                 outdated[object_id][index] = False
@@ -340,11 +339,11 @@ class Snapshot:
         return find_runs(outdated)
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames of a layer that were tracked from a drawn mask, before or after them, which has changed."""
+        """Flag the frames before or after which a drawn mask, from which a layer was tracked, has changed, N bool."""
         layer, step = self.state.layers[layer_id], self._log.layer_steps[layer_id]
         new_masks = self.find_drawn_masks(object_id)
         old_masks = self.find_drawn_masks(object_id, self._log.state(step))
-        frames, index = sorted({*new_masks, *old_masks}), np.arange(layer.first, layer.last + 1)
+        frames, index = sorted({*new_masks, *old_masks}), np.arange(self.count)
         differs = [new_masks.get(frame) != old_masks.get(frame) for frame in frames]
         changed = np.array([False, *differs, False])
         before = changed[np.searchsorted(frames, index, "right")]

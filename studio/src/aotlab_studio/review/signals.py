@@ -26,10 +26,7 @@ class ReviewSignals:
     def update(
         self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
     ) -> dict[int, Signals]:
-        """Return the signals of objects on the next frame, given as H×W ids and an H×W×3 uint8 image.
-
-        `Signals.flip` is only measured if the frame before it was a neighbor.
-        """
+        """Return the signals of objects on a frame, H×W ids on H×W×3 uint8; flips are relative to the last frame."""
         step = max(1, min(ids.shape) // MAX_EDGE)
         ids, image = ids[::step, ::step], image[::step, ::step]
         contact, outline = _count_contacts(ids, image)

@@ -231,7 +231,7 @@ class Session:
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def review(self) -> list[protocol.ReviewEntry]:
+    def review(self) -> list[protocol.ReviewFrame]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
@@ -239,7 +239,7 @@ class Session:
         entries = []
         for frame, reasons in frames.items():
             sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
-            entries.append(protocol.ReviewEntry(frame, list(reasons), "; ".join(sentences)))
+            entries.append(protocol.ReviewFrame(frame, list(reasons), "; ".join(sentences)))
         return entries
 
     @property

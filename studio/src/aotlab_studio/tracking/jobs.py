@@ -1,8 +1,4 @@
-"""Tracking jobs, one at a time: requests of a person, and corrections in the background.
-
-When a project is opened again, corrections continue after the next edit. A request that was cut off does not, as only
-the person knows whether it is still wanted; its missing frames stay outdated until they are tracked again.
-"""
+"""Tracking jobs, one at a time: requests of a person, and corrections in the background."""
 
 from __future__ import annotations
 
@@ -41,10 +37,7 @@ PROPAGATION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Tracking of a layer, from the masks that the document showed when the layer was added.
-
-    It stops when the layer is not needed any more, for example after undo.
-    """
+    """Tracks a layer, from the masks that the document showed when it was added, as long as it is needed."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
@@ -201,10 +194,7 @@ class JobRunner:
         return self.job if is_running else None
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
-        """Add the layer that ``plan`` returns to the document, in a new step, and start a job that tracks it.
-
-        Raises `InputError` if another request is running. A running correction is interrupted.
-        """
+        """Add the layer that ``plan`` returns, as an edit, and track it; raise `InputError` if a request is running."""
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
@@ -250,10 +240,7 @@ class JobRunner:
         return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
 
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
-        """Track all corrections and wait for them; return whether all are tracked.
-
-        Waiting also ends after some seconds, at a pause, or if ``check``, which is called repeatedly, raises an error.
-        """
+        """Track all corrections, and wait until a pause or an error of ``check``; return whether all are tracked."""
 
         def is_done() -> bool:
             check()
