@@ -207,7 +207,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.time.perf_counter", lambda: next(seconds))
     draw(session, 0, 1)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     job = start_job(session, 0)
     job.pause()
     tracker.allow(1)
@@ -385,7 +385,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     draw(session, 0, 1)
     editing.mark_absent(session.document, 11, 1)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     run_job(session, 0, "forward", 0, 10)
     assert session.document.timeline().marks[1] == "G999lllllllg"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
@@ -398,7 +398,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(6)))
     draw(session, 11, 1)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     run_job(session, 11, "backward")
     assert session.document.timeline().marks[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"

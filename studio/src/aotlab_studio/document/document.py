@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -30,7 +29,7 @@ from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
 Listener = Callable[[events.Event], None]
-"""Function that is called on every change, from any thread. It must not block."""
+"""Function that may be called from any thread, and must not block."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,12 @@ class Document:
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
-        self.listeners: list[Listener] = []
+        self.listeners: dict[Listener, str | None] = {}
+        """Functions to call on every change, with the id of the open page that each one notifies."""
         self.actor = Actor()
         """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
-        self.open_pages: Counter[str | None] = Counter()
-        """Number of open connections of each page."""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
         for step in self.log.steps.values():
             if (last := max(step.values.frames, default=0)) >= video.count:
@@ -212,7 +210,7 @@ class Document:
         """Return the description of a step; None for step 0."""
         if (step := self.log.steps.get(number)) is None:
             return None
-        page = step.page if self.open_pages[step.page] else None
+        page = step.page if step.page in list(self.listeners.values()) else None
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
     def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
