@@ -69,7 +69,7 @@ class Document:
         """Whether several people work on the project, so that each edit needs the name of its author."""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
         for step in self.log.steps.values():
-            if (last := max(step.values.frames, default=0)) >= video.count:
+            if (last := max(step.changes.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
 
@@ -343,7 +343,7 @@ class Document:
                     problem = f"the last step, {title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
                 self._append(log.HeadRecord(move))
-                self._notify(self.log.steps[number].values)
+                self._notify(self.log.steps[number].changes)
             return step
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:

@@ -149,7 +149,7 @@ class Step(Signature, frozen=True, tag="edit"):
     """An edit, which is undone and redone as a whole."""
 
     title: str
-    values: Changes
+    changes: Changes
     frame: NonNegativeInt | None = None
     """Frame that the edit changed, shown after undo; None if it changed several."""
 
@@ -269,7 +269,7 @@ class Log:
             path.append(number)
             number = self.parents[number]
         for step in reversed(path):
-            state = state.apply(self.steps[step].values)
+            state = state.apply(self.steps[step].changes)
             self._states.put(step, state)
         return state
 
@@ -280,22 +280,22 @@ class Log:
             steps.append(number)
             number = self.parents[number]
         of_versions = (self.state(version.step).layers for version in self.versions)
-        return set().union(*of_versions, *(self.steps[step].values.layers for step in steps))
+        return set().union(*of_versions, *(self.steps[step].changes.layers for step in steps))
 
     def _apply(self, record: Record) -> None:
         """Update all attributes for the next record; raise `LookupError` if it does not fit the log."""
         if isinstance(record, Step):
-            if any(item is not None and item.id != key for key, item in record.values.objects.items()):
+            if any(item is not None and item.id != key for key, item in record.changes.objects.items()):
                 raise KeyError("object id")
-            number, values = len(self.steps) + 1, record.values
+            number, changes = len(self.steps) + 1, record.changes
             self.steps[number], self.parents[number] = record, self.head
-            new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_steps]
+            new = [layer for key, layer in changes.layers.items() if layer and key not in self.layer_steps]
             if self.last_import == self.head and any(layer.kind == "import" for layer in new):
                 self.last_import = number
             self.head, self._undone_before, self.undone = number, self.undone, []
-            self.used_objects.update(values.objects, *filter(None, values.drawn_masks.values()))
-            self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
-            self.layer_steps = dict.fromkeys(values.layers, number) | self.layer_steps
+            self.used_objects.update(changes.objects, *filter(None, changes.drawn_masks.values()))
+            self.used_objects.update(*(layer.objects for layer in changes.layers.values() if layer))
+            self.layer_steps = dict.fromkeys(changes.layers, number) | self.layer_steps
         elif isinstance(record, HeadRecord):
             if record.move == "redo":
                 self.head = self.undone.pop()
