@@ -64,7 +64,7 @@ class ExportResult(Struct, frozen=True):
     """Number of objects without a class."""
 
 
-class ReviewFrame(Struct, frozen=True):
+class FrameToCheck(Struct, frozen=True):
     """A frame to check."""
 
     frame: int

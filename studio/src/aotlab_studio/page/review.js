@@ -5,7 +5,7 @@ import { RowList, TextField } from './fields.js';
 import { showError, showHint, showMessage } from './messages.js';
 import { isDrawn } from './timeline.js';
 
-/** @typedef {import('./protocol.js').ReviewFrame} ReviewFrame */
+/** @typedef {import('./protocol.js').FrameToCheck} FrameToCheck */
 
 const MAX_LISTED = 50; // largest number of listed frames
 const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
@@ -13,11 +13,11 @@ const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 export class Review {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.entries = /** @type {ReviewFrame[]} */ ([]); // frames to check, the worst first, then corrected ones
+    this.entries = /** @type {FrameToCheck[]} */ ([]); // frames to check, the worst first, then corrected ones
     this.lastVisit = -1; // frame of the last visit
     this.nextRefreshTime = 0; // time of the next live refresh, as `performance.now`
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
-    /** @type {RowList<ReviewFrame>} */
+    /** @type {RowList<FrameToCheck>} */
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
     this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
@@ -59,13 +59,13 @@ export class Review {
     setLabel(element('next-check'), `Next frame to check (${this.remainingEntries.length})`);
   }
 
-  /** @param {ReviewFrame} entry @returns {{line: HTMLElement, show: (entry: ReviewFrame) => void}} */
+  /** @param {FrameToCheck} entry @returns {{line: HTMLElement, show: (entry: FrameToCheck) => void}} */
   createRow({ frame }) {
     const { app } = this;
     const image = createElement('img', { loading: 'lazy', alt: '' });
     const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
-    const show = (/** @type {ReviewFrame} */ entry) => {
+    const show = (/** @type {FrameToCheck} */ entry) => {
       const [isCorrected, address] = [this.isCorrected(entry), app.frames.getThumbnailAddress(frame)];
       button.onclick = () => app.commands.add(() => this.goTo(entry));
       button.className = isCorrected ? 'done' : '';
@@ -94,7 +94,7 @@ export class Review {
       : 'Nothing is tracked yet. After tracking, frames with doubtful masks are listed here, worst first.';
   }
 
-  /** Return whether masks of all doubtful objects are drawn. @param {ReviewFrame} entry */
+  /** Return whether masks of all doubtful objects are drawn. @param {FrameToCheck} entry */
   isCorrected({ frame, object_ids: ids }) {
     return ids.every((id) => isDrawn(this.app.timeline.marks.get(id)?.[frame]));
   }
@@ -114,7 +114,7 @@ export class Review {
     else showMessage(this.summary);
   }
 
-  goTo(/** @type {ReviewFrame} */ { frame, object_ids: [worst], sentence }) {
+  goTo(/** @type {FrameToCheck} */ { frame, object_ids: [worst], sentence }) {
     const { app } = this;
     this.lastVisit = frame;
     app.selection.selectByUser(worst);

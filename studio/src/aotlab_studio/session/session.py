@@ -231,16 +231,16 @@ class Session:
         plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
         return self.runner.start(self.document, plan).report()
 
-    def review(self) -> list[protocol.ReviewFrame]:
+    def review(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
-        entries = []
+        frames_to_check = []
         for frame, reasons in frames.items():
             sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
-            entries.append(protocol.ReviewFrame(frame, list(reasons), "; ".join(sentences)))
-        return entries
+            frames_to_check.append(protocol.FrameToCheck(frame, list(reasons), "; ".join(sentences)))
+        return frames_to_check
 
     @property
     def archive(self) -> Path:
