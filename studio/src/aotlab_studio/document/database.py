@@ -113,7 +113,7 @@ class Database:
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
-        """Copy the project to `BACKUP_FILE`, without tracked masks, as these can be tracked again.
+        """Copy the project to `BACKUP_FILE`, without tracked masks, which can be tracked again.
 
         A backup that has all records and more is kept instead. A backup with other records, or one that cannot be read,
         is renamed to end with ``.1`` or more. Drawn masks of the old backup that the project lacks or has in another

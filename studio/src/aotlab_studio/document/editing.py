@@ -47,7 +47,7 @@ class EditResult(Struct, frozen=True):
     losses: dict[int, int] = {}
     """Number of pixels that each other object lost, by object id."""
     protected_pixels: int = 0
-    """Number of pixels of a prompt's mask that other objects keep, as they are drawn, locked or hidden."""
+    """Number of pixels of a prompt's mask that stay with other objects, which are drawn, locked or hidden."""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:

@@ -75,7 +75,6 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     checked: Mapping[NonNegativeInt, str | None] = {}
     """Digests of the masks that a person has marked as checked, by frame."""
     notes: Mapping[NonNegativeInt, str | None] = {}
-    """Notes by frame."""
     ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
     classes: Mapping[str, NonNegativeInt | None] = {}

@@ -93,11 +93,9 @@ class LayerFrame(Struct, frozen=True, omit_defaults=True):
 
     frame: int
     scores: dict[int, Score] = {}
-    """Scores of the tracked objects."""
     absent: list[int] = []
-    """Objects that are no longer tracked, as a drawn mask marks them as absent."""
+    """Objects that a drawn mask has marked as absent, so that they are not tracked."""
     digest: str = ""
-    """Digest of the PNG."""
     model: str = ""
     """Result of `describe_model`, or the job whose output was imported; empty if unknown."""
     row_id: int = 0

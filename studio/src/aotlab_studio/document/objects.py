@@ -70,7 +70,7 @@ def list_names(table: sdk.AttributeTable) -> dict[int, str]:
 def join_attributes(
     first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, dict[str, Any]]:
-    """Return the attributes of two objects by the frame from which they apply; those of ``second`` take precedence."""
+    """Return the attributes of two objects together, by the frame from which they apply; ``second`` has precedence."""
     joined, before, after = dict[int, dict[str, Any]](), dict[str, Any](), dict[str, Any]()
     for frame in sorted({*first, *second}):
         before, after = {**first.get(frame, before)}, {**second.get(frame, after)}

@@ -1,4 +1,4 @@
-"""Painting tools. Masks are H×W bool, of one object; points are (x, y) floats in pixels."""
+"""Painting tools. A mask is H×W bool and shows one object; points are (x, y) floats in pixels."""
 
 from __future__ import annotations
 

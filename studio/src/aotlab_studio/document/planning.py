@@ -128,7 +128,7 @@ def _find_last(frame: int, gap: range, is_annotated: np.ndarray, is_tracked: np.
 
 
 def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames as `Snapshot.flag_tracked`, with those of layers that are still to be tracked."""
+    """Flag the frames like `Snapshot.flag_tracked`, and also those that pending layers will track."""
     is_tracked = snapshot.flag_tracked(layer_objects)
     for layer_id in snapshot.pending:
         layer = snapshot.state.layers[layer_id]

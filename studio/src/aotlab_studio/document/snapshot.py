@@ -75,7 +75,7 @@ class Snapshot:
 
     @property
     def editable_range(self) -> FrameRange:
-        """First and last frame that may be changed: those that `aotlab track` has tracked, otherwise all."""
+        """First and last frame that may be changed. Other frames were left out by `aotlab track`."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
     def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
