@@ -137,13 +137,15 @@ class Model:
             and self.find_frames_to_track(key, now.layers)
         ]  # fmt: skip
 
+    def find_range(self, layer: Layer) -> set[int]:
+        """Frames that get a result in a layer, unlike its reference frame, unless others are tracked to it."""
+        is_tracked_to = layer.kind == "both" and bool(layer.drawn_frames)
+        return {*range(layer.first, layer.last + 1)} - (set() if is_tracked_to else {layer.reference_frame})
+
     def find_frames_to_track(self, key: int, layers: dict[int, Layer]) -> list[int]:
         """Frames without a result in a layer, of which no newer one covers all its objects."""
         now, layer = self.now, self.now.layers[key]
-        frames = {*range(layer.first, layer.last + 1)}
-        if layer.kind != "both" or not layer.drawn_frames:
-            frames -= {layer.reference_frame}
-        return [frame for frame in frames if (key, frame) not in self.made and not any(
+        return [frame for frame in self.find_range(layer) if (key, frame) not in self.made and not any(
             other > key
             and newer.first <= frame <= newer.last
             and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
@@ -164,8 +166,8 @@ class Model:
             return False
         pending = self.find_pending()
         for key, layer in now.layers.items():
-            is_covered = layer.first <= frame <= layer.last
-            if key in pending and is_covered and (key, frame) not in self.made and any(
+            is_missing = frame in self.find_range(layer) and (key, frame) not in self.made
+            if key in pending and is_missing and any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
                 for raw in layer.objects
             ):  # fmt: skip
