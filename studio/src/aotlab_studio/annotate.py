@@ -150,8 +150,8 @@ def main(
             frames = session.document.frames
             count = sdk.format_count(frames.count, "frame")
             title = f"{frames.name}: {count}, masks in {session.document.folder}"
-            if session.document.conflict:
-                print(f"warning: {session.document.conflict}", file=sys.stderr)
+            if session.document.retracked_warning:
+                print(f"warning: {session.document.retracked_warning}", file=sys.stderr)
             session.runner.schedule()
             app = build_app(lambda _: session)
         elif project is not None:

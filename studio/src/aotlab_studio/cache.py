@@ -1,4 +1,4 @@
-"""Cache of the most recently used items, with bounded memory."""
+"""Cache with bounded memory for the items that were used last."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ Cached = TypeVar("Cached")
 
 
 class LRUCache(Generic[Cached]):
-    """Cache that evicts the least recently used items above a total size, in units of ``measure``. Thread-safe."""
+    """Cache of items with a limited total size, which ``measure`` returns for each. Thread-safe."""
 
     def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
-        self.limit, self._measure = limit, lambda item: max(1, measure(item))  # empty items are bounded too
+        self.limit, self._measure = limit, lambda item: max(1, measure(item))
         self.size = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._items
 
     def get(self, key: Hashable) -> Cached | None:
         """Return an item; None if it is not cached."""
@@ -42,7 +39,7 @@ class LRUCache(Generic[Cached]):
                 self.size -= self._measure(self._items.popitem(last=False)[1])
 
     def get_or_compute(self, key: Hashable, compute: Callable[[], Cached]) -> Cached:
-        """Return an item, which is computed and stored if it is not cached."""
+        """Return an item. If it is not cached, compute and store it first."""
         item = self.get(key)
         if item is None:
             self.put(key, item := compute())

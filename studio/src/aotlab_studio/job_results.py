@@ -11,7 +11,7 @@ from aotlab import InputError, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Layer, State, digest_values
-from aotlab_studio.document.masks import TrackedMasks
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import read_json
@@ -85,7 +85,7 @@ def _store_output(
     tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
     for index in sorted({*tracked_frames, *results.frames}):
         ids = results.mask(index)
-        result = TrackedMasks(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
+        result = LayerFrame(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
         document.tracked_masks.put(layer_id, result, ids)
     document.tracked_masks.finish(layer_id)
     return results, inputs

@@ -1,8 +1,8 @@
-"""Answers and events sent to the page; the page's messages are the parameters of the actions in `session/actions.py`.
+"""Answers and events that the server sends to the page.
 
-A message is JSON with ``id``, ``do`` (name of an action), the action's parameters and, if it is about an object that
-may not exist yet, its ``target`` (`run_on_target`). The server replies with an `Answer` or a `Failure` of this id, and
-sends events at any time, also those of `document/events.py`.
+A message of the page is JSON with its ``id``, the name of an action in ``do``, and the action's parameters; see
+`session/actions.py`. The server replies with an `Answer` or a `Failure` with the same id. It sends events at any time;
+those of a document are in `document/events.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""Ways to deal with outdated frames: wait for tracking, resume it and wait, or use them as they are."""
+"""What to do about outdated frames: wait for tracking, resume it and wait, or use the frames as they are."""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
-"""With ``ask``, the action is refused, and the page offers the choices."""
+"""``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 
 
@@ -26,27 +26,28 @@ class FileObject(Struct, frozen=True):
 
     id: int
     name: str
-    """Name that the file states; empty without one."""
+    """Name in the file; empty if there is none."""
     target: int | None
-    """Object of the project that most likely is the same; None: a new one."""
+    """Object of the project that it probably is; None for a new one."""
 
 
 class LoadedMasks(Struct, frozen=True):
-    """Masks loaded from a file."""
+    """The result of loading a file of masks."""
 
     frames: list[int]
     losses: dict[int, int]
-    """Pixels taken from objects that are not in the file, by object id."""
+    """Number of pixels that each object outside the file lost, by object id."""
     step: int
-    """Last step that is not undone."""
+    """Number of the last step that is not undone."""
     unchanged: list[int] = []
-    """Objects that stay unchanged because they are locked or hidden."""
+    """Objects that were not changed, as they are locked or hidden."""
 
 
 class ExportedClips(Struct, frozen=True):
-    """Result of an export of a batch."""
+    """The result of an export of a batch."""
 
     names: list[str]
+    """Clips whose corrected masks were written into the results."""
     problems: list[str]
     """Error messages of clips that could not be written."""
     left_out: list[str] = []
@@ -58,7 +59,7 @@ class ExportResult(Struct, frozen=True):
 
     archive: str
     missing: int
-    """Number of frames of the range that are not annotated."""
+    """Number of frames in the range that have no masks."""
     unclassed: int
     """Number of objects without a class."""
 
@@ -83,15 +84,15 @@ class Clip(Struct, frozen=True):
     note: str = ""
     """Note on the status, such as the reason for a rejection."""
     author: str = ""
-    """Person who changed the status last; empty: unknown."""
+    """Person who changed the status last; empty if unknown."""
     holder: str = ""
-    """Person and machine that have it open; empty: nobody."""
+    """Person and machine that have it open; empty if nobody has."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
     untracked: bool = False
-    """Whether ``POST /track`` tracks the clip: it is not finished, and has drawn masks and frames without masks."""
+    """Whether it can be tracked: it is *open* or *in progress*, with drawn masks and frames without masks."""
     digest: str = ""
-    """Digest of masks and objects. A status sent with it is refused if these have changed since."""
+    """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
     sentences: list[str] = []
     """Checks, worst first; during tracking, its progress."""
 
@@ -104,13 +105,13 @@ class JobProgress(Struct, frozen=True):
     status: JobStatus
     frame: int
     done: int
-    """Frames tracked."""
+    """Number of tracked frames."""
     total: int
-    """Frames to track."""
+    """Number of frames to track."""
     speed: float
     """Frames per second."""
     remaining: float | None
-    """Seconds."""
+    """Estimated seconds until the end; None if unknown."""
     overwritten_pixels: int
     """Number of pixels that other objects lost, on all frames."""
     problem: str | None
@@ -129,24 +130,24 @@ class Description(DocumentState, frozen=True, kw_only=True):
     project: str
     """Id of the project, under which the page stores the last frame and object."""
     video: str
-    """Id of the video in this session, part of the addresses of frames."""
+    """Id of the video in this session. Addresses of frames contain it, so that browsers can cache them."""
     frames: int
     size: tuple[int, int]
     """Height, width."""
     rate: float
     shared: bool
-    """Whether changes need a name."""
+    """Whether edits need the name of a person."""
     timeline: Timeline
     outputs: dict[str, str]
-    """Descriptions of the outputs by name."""
+    """Descriptions of the outputs that can be exported, by name."""
     models: list[str]
     model: str
-    """Model that is chosen."""
+    """The chosen one of ``models``."""
     repeatable_actions: list[str]
-    """Actions that may be sent again with the same message id, and are carried out once."""
+    """Actions whose messages may be sent again; they take effect once."""
     job: JobProgress | None
     problems: list[str]
-    """Sentences about the project, such as `Document.conflict`."""
+    """Warnings about the project, such as `Document.retracked_warning`."""
 
 
 class ModelEvent(Event, frozen=True):
@@ -169,7 +170,7 @@ class Answer(Struct, frozen=True):
     result: Any
     revision: int
     step: int
-    """Step that the action made; 0: none."""
+    """Number of the step that the action added; 0 if it added none."""
 
 
 class Failure(Struct, frozen=True):
@@ -178,4 +179,4 @@ class Failure(Struct, frozen=True):
     id: int | None
     error: str
     choices: list[OutdatedChoice] = []
-    """Values of ``outdated`` with which the action can be repeated."""
+    """Values of ``outdated`` with which the action can be sent again."""

@@ -1,4 +1,4 @@
-"""Random access to the frames of videos, as arrays and as JPEGs, with bounded memory."""
+"""Random access to the frames of a video, as arrays and as JPEGs, with bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aotlab_studio.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
 MAX_NEAREST_DISTANCE = 12
-"""Largest distance of a frame shown until the wanted one is decoded."""
+"""Largest distance of a frame that is shown in place of one that is not decoded yet."""
 JPEG_QUALITY = 90
 
 Levels = str | tuple[float, float] | None
@@ -22,9 +22,9 @@ Levels = str | tuple[float, float] | None
 
 
 class FrameStore:
-    """Random access to a video file, a folder of images or a TIFF stack; other paths raise `InputError`.
+    """Frames of a video file, a folder of images or a TIFF stack; other paths raise `InputError`.
 
-    Each reader has its own position in a video file, as seeking takes time.
+    Each named reader keeps its own position in a video file, as seeking takes time.
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
@@ -41,7 +41,7 @@ class FrameStore:
         self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, which must not be changed; raise `InputError` without such a frame."""
+        """Return a frame, H×W×3 uint8 RGB, read-only; raise `InputError` if there is no such frame."""
         require_frame(index, self.count)
         frame = self._decoded.get(index)
         if frame is None and isinstance(self.source, sdk.VideoFrames):
@@ -55,7 +55,7 @@ class FrameStore:
         return _to_rgb(frame)
 
     def read_jpeg(self, index: int, width: int | None = None) -> bytes:
-        """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raise `InputError` without such a frame."""
+        """Return a frame as JPEG, at most ``width`` pixels wide; raise `InputError` if there is no such frame."""
         require_frame(index, self.count)
         width = None if width is None or width >= self.size[1] else max(16, width)
         reader = "view" if width is None else "small"
@@ -64,11 +64,11 @@ class FrameStore:
         )
 
     def read_nearest_jpeg(self, index: int) -> bytes:
-        """Return the JPEG of the nearest available frame, or of the key frame before it."""
+        """Return the JPEG of the nearest decoded frame; if all are far away, of the last key frame."""
         require_frame(index, self.count)
         near = range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1)
         for other in sorted(near, key=lambda other: abs(other - index)):
-            if (other, None) in self._jpegs or other in self._decoded:
+            if self._jpegs.get((other, None)) is not None or self._decoded.get(other) is not None:
                 return self.read_jpeg(other)
         if isinstance(self.source, sdk.VideoFrames):
             index = self.source.index.find_key_frame(index)
@@ -76,9 +76,9 @@ class FrameStore:
 
 
 def require_frame(index: int, count: int) -> None:
-    """Raise `InputError` for a frame that a video of ``count`` frames lacks."""
+    """Raise `InputError` if a video of ``count`` frames has no such frame."""
     if not 0 <= index < count:
-        raise InputError(f"frame {index}: the video has no frame {index}; give one of 0 to {count - 1}")
+        raise InputError(f"frame {index}: no such frame; give one from 0 to {count - 1}")
 
 
 def _to_rgb(frame: Any) -> np.ndarray:

@@ -21,7 +21,7 @@ from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_F
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
 from aotlab_studio.document.log import Changes, State, StatusRecord
-from aotlab_studio.document.masks import TrackedMasks, TrackedMaskStore, encode_png
+from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import OWNER
@@ -227,8 +227,8 @@ def test_project_without_its_header_is_damaged(video, project):
 def test_result_that_cannot_be_read_again_is_not_stored(session):
     results, ids = session.document.tracked_masks, truth(0)
     with pytest.raises(ValueError, match="float"):
-        results.put(1, TrackedMasks(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
-    results.put(1, TrackedMasks(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
+        results.put(1, LayerFrame(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
+    results.put(1, LayerFrame(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
     again = TrackedMaskStore(session.document.database, ids.shape, LENGTH)
     assert [*again.open(1).frames] == [1]
 

@@ -288,7 +288,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     session.runner.schedule()
     wait_until(
         lambda: (

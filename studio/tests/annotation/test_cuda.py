@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab_studio.document.planning import Span
-from aotlab_studio.tracking.spans import track_span
+from aotlab_studio.tracking.spans import Span, track_span
 from tests.engine.fake_cuda import record_transfers
 from tests.engine.small_model import stripes, tiny_settings
 

@@ -12,8 +12,9 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks, encode_png
+from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS, split_attributes
+from aotlab_studio.document.painting import draw_stroke
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
@@ -35,12 +36,19 @@ def test_stroke_is_a_round_brush_along_its_points(session):
     editing.paint(session.document, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
     labels = session.document.snapshot.labels(2)
     assert labels[20, 10:31].all()
-    assert labels[17:24, 20].all()
-    assert not labels[15, 20]
-    assert not labels[25, 20]
+    assert labels[18:23, 20].all()
+    assert labels[:, 20].sum() == 6
     assert labels[20, 8] == 1
     assert not labels[20, 6]
     assert not session.document.snapshot.labels(3).any()
+
+
+@pytest.mark.parametrize("y", [20.0, 20.5])
+@pytest.mark.parametrize("radius", [0.5, 1.0, 2.5, 5.0])
+def test_stroke_is_twice_its_radius_wide(y, radius):
+    stroke = draw_stroke((40, 60), [(10.5, y), (30.5, y)], radius)
+    assert set(stroke[:, 10:31].sum(0)) == {2 * radius}
+    assert draw_stroke((40, 60), [(30.5, y)], 0.5).sum() == 1
 
 
 def test_eraser_changes_only_the_chosen_object(session):
@@ -126,7 +134,7 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
         ids = np.zeros((HEIGHT, WIDTH), np.uint16)
         ids[:10, :width] = object_id
         score = Score(1.0, 10 * width, 0.0, 0.0)
-        document.add_tracked_masks(layer_id, TrackedMasks(5, {object_id: score}), ids)
+        document.add_tracked_masks(layer_id, LayerFrame(5, {object_id: score}), ids)
         document.finish_layer(layer_id)
     editing.mark_absent(document, 5, 2)
     editing.change_object(document, 1, locked=True)

@@ -270,7 +270,7 @@ def test_export_and_its_record_show_the_same_masks(session):
             draw(session, 5, 1, 2)
             editing.clear_tracking(session.document, 6)
 
-    session.document.listeners.append(interfere)
+    session.document.listeners[interfere] = None
     result = session.export(["masks"])
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.masks_digest, [])

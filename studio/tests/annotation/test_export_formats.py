@@ -13,7 +13,7 @@ from aotlab import open_frames
 from aotlab.sdk import TrackedFrame, VideoInfo, find_output, list_outputs, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.session.export import draw_names, read_prediction
@@ -51,7 +51,7 @@ def session(tmp_path_factory):
     layer_id = document.make_layer_id()
     for index in range(TRACKED):
         scores = measure_scores(draw_labels(index), list(NAMES), {}, {})
-        document.tracked_masks.put(layer_id, TrackedMasks(index, scores), draw_labels(index))
+        document.tracked_masks.put(layer_id, LayerFrame(index, scores), draw_labels(index))
     document.tracked_masks.finish(layer_id)
     objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")

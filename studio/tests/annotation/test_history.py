@@ -23,7 +23,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
 
@@ -137,13 +137,15 @@ class Model:
             and self.find_frames_to_track(key, now.layers)
         ]  # fmt: skip
 
+    def find_range(self, layer: Layer) -> set[int]:
+        """Frames that get a result in a layer, unlike its reference frame, unless others are tracked to it."""
+        is_tracked_to = layer.kind == "both" and bool(layer.drawn_frames)
+        return {*range(layer.first, layer.last + 1)} - (set() if is_tracked_to else {layer.reference_frame})
+
     def find_frames_to_track(self, key: int, layers: dict[int, Layer]) -> list[int]:
         """Frames without a result in a layer, of which no newer one covers all its objects."""
         now, layer = self.now, self.now.layers[key]
-        frames = {*range(layer.first, layer.last + 1)}
-        if layer.kind != "both" or not layer.drawn_frames:
-            frames -= {layer.reference_frame}
-        return [frame for frame in frames if (key, frame) not in self.made and not any(
+        return [frame for frame in self.find_range(layer) if (key, frame) not in self.made and not any(
             other > key
             and newer.first <= frame <= newer.last
             and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
@@ -164,8 +166,8 @@ class Model:
             return False
         pending = self.find_pending()
         for key, layer in now.layers.items():
-            is_covered = layer.first <= frame <= layer.last
-            if key in pending and is_covered and (key, frame) not in self.made and any(
+            is_missing = frame in self.find_range(layer) and (key, frame) not in self.made
+            if key in pending and is_missing and any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
                 for raw in layer.objects
             ):  # fmt: skip
@@ -424,7 +426,7 @@ class History(RuleBasedStateMachine):
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
             absent = frozenset(
-                then.with_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
+                then.expand_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
             ) - {*own}
             self.store(key, frame, own, ids, absent)
 
@@ -435,7 +437,7 @@ class History(RuleBasedStateMachine):
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
-        result = TrackedMasks(frame, scores, sorted(absent))
+        result = LayerFrame(frame, scores, sorted(absent))
         taken = self.document.add_tracked_masks(key, result, np.array(ids, np.uint16).reshape(SIZE))
         if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None

@@ -14,7 +14,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
-from aotlab_studio.document.masks import TrackedLayer, TrackedMasks, TrackedMaskStore
+from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
 from studio.tests.annotation.clips import LENGTH, change_rows, draw, draw_and_track, run_job, set_mask, truth
@@ -64,7 +64,7 @@ def test_scores_of_the_same_mask_tracked_again_are_new(session):
     for layer_id, confidence in ((1, 0.9), (2, 0.4)):
         document.edit("track", Changes(layers={layer_id: Layer([1], 1, 9)}))
         document.add_tracked_masks(
-            layer_id, TrackedMasks(index, {1: Score(confidence, 100, 0.0, 0.0)}), truth(index) == 1
+            layer_id, LayerFrame(index, {1: Score(confidence, 100, 0.0, 0.0)}), truth(index) == 1
         )
         seen.append(document.snapshot.scores(index)[1].confidence)
     assert seen == [0.9, 0.4]
@@ -82,11 +82,11 @@ def test_edits_of_another_program_are_kept(tmp_path, database):
     with pytest.raises(InputError, match="another program has changed this project"):
         Log(database).append(StatusRecord("rejected", ""))
     with pytest.raises(InputError, match="another program has changed this project"):
-        TrackedMaskStore(database, (4, 6), 3).put(1, TrackedMasks(1), np.ones((4, 6), np.uint16))
+        TrackedMaskStore(database, (4, 6), 3).put(1, LayerFrame(1), np.ones((4, 6), np.uint16))
     assert Log(Database.open(tmp_path)).status.status == "accepted"
 
 
-DAMAGE = "UPDATE tracked_masks SET note = replace(note, '{', 'U') WHERE id = 2"
+DAMAGE = "UPDATE tracked_masks SET description = replace(description, '{', 'U') WHERE id = 2"
 
 
 LOSS = "DELETE FROM tracked_masks WHERE id = 2"
@@ -100,11 +100,11 @@ def test_replaced_result_never_uncovers_its_frame():
             written.append(value)
             super().__setitem__(frame, value)
 
-    layer, result = TrackedLayer(3), TrackedMasks(1, {1: Score(1.0, 1, 0.0, 0.0)})
+    layer, result = TrackedLayer(3), LayerFrame(1, {1: Score(1.0, 1, 0.0, 0.0)})
     layer.add(result)
     layer.coverage[1] = layer.coverage[1].view(Coverage)
     layer.add(result)
-    layer.add(TrackedMasks(1, absent=[2]))
+    layer.add(LayerFrame(1, absent=[2]))
     assert written == [1, 0]
     assert [covered[1] for covered in layer.coverage.values()] == [0, -1]
 
@@ -113,7 +113,7 @@ def test_replaced_result_never_uncovers_its_frame():
 def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
     layers = TrackedMaskStore(database, (4, 6), 3)
     for index in range(3):
-        layers.put(1, TrackedMasks(index), np.full((4, 6), index, np.uint16))
+        layers.put(1, LayerFrame(index), np.full((4, 6), index, np.uint16))
     layers.finish(1)
     database.close()
     change_rows(tmp_path, statement)
@@ -122,7 +122,7 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
         layer = layers.open(1)
         assert (sorted(layer.frames), layer.finished) == ([0, 2], False)
         assert (layers.read(layer.frames[2]) == 2).all()
-        layers.put(1, TrackedMasks(1), np.full((4, 6), 1, np.uint16))
+        layers.put(1, LayerFrame(1), np.full((4, 6), 1, np.uint16))
         layers.finish(1)
         layer = TrackedMaskStore(database, (4, 6), 3).open(1)
         assert (sorted(layer.frames), layer.finished) == ([0, 1, 2], True)
@@ -130,8 +130,8 @@ def test_lost_result_costs_its_frame_only(tmp_path, database, statement):
 
 def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
     layers = TrackedMaskStore(database, (4, 6), 3)
-    layers.put(1, TrackedMasks(0, model="first"), np.full((4, 6), 1, np.uint16))
-    layers.put(1, TrackedMasks(0), np.full((4, 6), 2, np.uint16))
+    layers.put(1, LayerFrame(0, model="first"), np.full((4, 6), 1, np.uint16))
+    layers.put(1, LayerFrame(0), np.full((4, 6), 2, np.uint16))
     database.close()
     change_rows(tmp_path, DAMAGE)
     with closing(Database.open_for_writing(tmp_path)) as database:
@@ -140,7 +140,7 @@ def test_older_result_shows_if_the_newer_is_damaged(tmp_path, database):
 
 
 def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
-    TrackedMaskStore(database, (4, 6), 3).put(1, TrackedMasks(0), np.ones((4, 6), np.uint16))
+    TrackedMaskStore(database, (4, 6), 3).put(1, LayerFrame(0), np.ones((4, 6), np.uint16))
     layers, query = TrackedMaskStore(database, (4, 6), 3), database.query
 
     def fail(*arguments):
@@ -150,19 +150,19 @@ def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
     monkeypatch.setattr(database, "query", fail)
     with pytest.raises(InputError, match="cannot be read"):
         layers.open(1)
-    layers.put(1, TrackedMasks(1), np.ones((4, 6), np.uint16))
+    layers.put(1, LayerFrame(1), np.ones((4, 6), np.uint16))
     assert sorted(TrackedMaskStore(database, (4, 6), 3).open(1).frames) == [0, 1]
 
 
 def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
     layers = TrackedMaskStore(database, (4, 6), 3)
-    layers.put(1, TrackedMasks(0), np.ones((4, 6), np.uint16))
+    layers.put(1, LayerFrame(0), np.ones((4, 6), np.uint16))
     layer, sha256 = layers.open(1), hashlib.sha256
     first = layer.frames[0]
 
     def replace_first(content):
         monkeypatch.undo()
-        layers.put(1, TrackedMasks(0), np.full((4, 6), 2, np.uint16))
+        layers.put(1, LayerFrame(0), np.full((4, 6), 2, np.uint16))
         return sha256(content)
 
     monkeypatch.setattr(hashlib, "sha256", replace_first)
@@ -188,7 +188,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
 
     def store(x):
         for index in (1, 2, 3):
-            session.document.add_tracked_masks(1, TrackedMasks(index, {1: Score(1.0, 1, 0.0, 0.0)}), mask(x))
+            session.document.add_tracked_masks(1, LayerFrame(index, {1: Score(1.0, 1, 0.0, 0.0)}), mask(x))
 
     def mask(x):
         return (np.arange(truth(0).size).reshape(truth(0).shape) == x).astype(np.uint16)
@@ -207,7 +207,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     session.document.undo()
     draw(session, 9, 1)  # only the version leads to the layer
     session, count = reopen_and_count()
-    assert count == 4
+    assert count == 3
     session.document.restore_version(1)
     assert (session.document.snapshot.labels(2) == mask(7)).all()
     assert session.document.tracked_masks.open(1).finished
@@ -216,7 +216,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
 def test_damaged_result_goes_and_the_older_one_stays(database):
     layers = TrackedMaskStore(database, (4, 6), 3)
     for layer_id in (1, 1, 2):
-        layers.put(layer_id, TrackedMasks(0), np.ones((4, 6), np.uint16))
+        layers.put(layer_id, LayerFrame(0), np.ones((4, 6), np.uint16))
     with database.transaction() as connection:
         connection.execute(DAMAGE)
     layers.delete_unreachable({1})
@@ -285,6 +285,6 @@ def test_snapshot_for_export_keeps_results_that_are_replaced(session):
     for column in (5, 6):
         ids = np.zeros((40, 60), np.uint16)
         ids[:, column] = 1
-        document.add_tracked_masks(1, TrackedMasks(2, measure_scores(ids, [1])), ids)
+        document.add_tracked_masks(1, LayerFrame(2, measure_scores(ids, [1])), ids)
         snapshots.append(snapshot_for_export(document)[0])
     assert [np.flatnonzero(snapshot.labels(2).any(0)).tolist() for snapshot in snapshots] == [[5], [6]]

@@ -14,7 +14,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
@@ -207,7 +207,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.time.perf_counter", lambda: next(seconds))
     draw(session, 0, 1)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     job = start_job(session, 0)
     job.pause()
     tracker.allow(1)
@@ -296,7 +296,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
     ("arguments", "words"),
     [
         ((3,), "no mask to track"),
-        ((99,), "has no frame 99"),
+        ((99,), "frame 99: no such frame"),
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
         ((0, "forward"), "all objects are locked"),
@@ -385,7 +385,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     draw(session, 0, 1)
     editing.mark_absent(session.document, 11, 1)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     run_job(session, 0, "forward", 0, 10)
     assert session.document.timeline().marks[1] == "G999lllllllg"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
@@ -398,7 +398,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(6)))
     draw(session, 11, 1)
     events = []
-    session.document.listeners.append(events.append)
+    session.document.listeners[events.append] = None
     run_job(session, 11, "backward")
     assert session.document.timeline().marks[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
@@ -544,7 +544,7 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([2], 1, 5)}))
     document.add_tracked_masks(
-        layer_id, TrackedMasks(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
+        layer_id, LayerFrame(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
     )
     editing.change_object(document, 1, locked=False)
     editing.delete_object(document, 1)
@@ -606,7 +606,7 @@ def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([1, 2], 1, 5)}))
     document.add_tracked_masks(
-        layer_id, TrackedMasks(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels
+        layer_id, LayerFrame(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels
     )
     editing.merge_objects(document, 2, 1)
     scores, (rows, columns) = document.snapshot.scores(3), np.nonzero(labels)

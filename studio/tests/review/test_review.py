@@ -20,7 +20,7 @@ from aotlab.sdk import (
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.masks import TrackedMasks as StoredResult
+from aotlab_studio.document.masks import LayerFrame as StoredResult
 from aotlab_studio.document.masks import TrackedMaskStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores
 from aotlab_studio.files import write_json

@@ -91,7 +91,7 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *status, digest=document.status_digest,
         untracked=status.value in ("open", "in progress") and bool(drawn) and len(annotated) < end + 1 - start,
-        sentences=[*filter(None, [document.conflict]), *checks],
+        sentences=[*filter(None, [document.retracked_warning]), *checks],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The SQLite file of a project: header, log of edits, drawn and tracked masks; its backup."""
+"""The SQLite file of a project: header, records of the log, drawn and tracked masks. It also writes the backup."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ TABLES = {
     "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
     "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
     "scores": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
-    "tracked_masks": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
+    "tracked_masks": "id INTEGER PRIMARY KEY, layer INTEGER, description BLOB NOT NULL, content BLOB NOT NULL",
+    "finished_layers": "layer INTEGER PRIMARY KEY, frames INTEGER NOT NULL",
 }
 
 READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
 
 
 class Database:
-    """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
+    """Tables of a project. Thread-safe. What a `transaction` has written survives a kill and a power cut.
 
     Use `open` to read it, or `open_for_writing`, which locks its folder. All methods raise `InputError` if the project
     cannot be read or written.
@@ -52,7 +53,7 @@ class Database:
 
     @classmethod
     def open(cls, folder: Path) -> Database:
-        """Open a project to read it, after the removal of what a killed program has written in part."""
+        """Open a project to read it. What a killed program has written only in part is removed first."""
         with suppress(InputError, OSError):  # such as a project that another program holds
             if (folder / JOURNAL_FILE).stat().st_size:
                 cls.open_for_writing(folder).close()
@@ -60,7 +61,7 @@ class Database:
 
     @classmethod
     def open_for_writing(cls, folder: Path) -> Database:
-        """Lock and open a project, which is created if it is missing; raise `InputError` if it is in use."""
+        """Lock and open a project, or create it if it is missing; raise `InputError` if it is in use."""
         lock = FolderLock(folder)
         try:
             database = cls(folder, lock)
@@ -75,14 +76,14 @@ class Database:
         return database
 
     def close(self) -> None:
-        """Close the file and release the folder, as happens when nothing uses the database."""
+        """Close the file and release the folder. This also happens when the object is garbage-collected."""
         self._connection.close()
         if self.folder_lock is not None:
             self.folder_lock.release()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Store all that the block writes, or nothing if it fails; raise `InputError` if the folder is not held."""
+        """Store all that the block writes, or nothing if it fails; raise `InputError` if the folder is not locked."""
         assert self.folder_lock is not None
         with self._lock:
             self.folder_lock.check_held()
@@ -101,21 +102,22 @@ class Database:
             return self._connection.execute(statement, values).fetchall()
 
     def read_content(self, table: str, key: int | str) -> bytes:
-        """Return the content of a row; empty if it is missing."""
+        """Return the content of a row; empty if there is no such row."""
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
 
     @property
     def is_empty(self) -> bool:
-        """Whether it stores nothing, as after a kill while the project was created."""
+        """Whether nothing is stored, for example as the program was killed while it created the project."""
         tables = self.query("SELECT name FROM sqlite_master")
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
     def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
-        """Copy the project without its tracked masks, which can be tracked again, to `BACKUP_FILE`, also a project.
+        """Copy the project to `BACKUP_FILE`, without tracked masks, which can be tracked again.
 
-        The backup of a longer history is not replaced; that of another one, or one that cannot be read, is renamed, to
-        end with ``.1`` or more. Masks of the old backup are kept if ``is_intact(digest, content)``.
+        A backup that has all records and more is kept instead. A backup with other records, or one that cannot be read,
+        is renamed to end with ``.1`` or more. Drawn masks of the old backup that the project lacks or has in another
+        form are kept if ``is_intact(digest, content)``.
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
@@ -163,7 +165,7 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
 def _read_backup(
     path: Path, project: sqlite3.Connection
 ) -> tuple[set[tuple[int, bytes]], list[tuple[str, bytes]]]:
-    """Return the header and log of a backup, empty if it is unreadable, and the masks that its project lacks."""
+    """Return the header and records of a backup, and the masks that its project lacks; empty if it is unreadable."""
     rows, masks = set[tuple[int, bytes]](), list[tuple[str, bytes]]()
     with suppress(sqlite3.Error), closing(_connect(path, "ro")) as backup:
         for mask in backup.execute("SELECT * FROM masks"):
@@ -174,7 +176,7 @@ def _read_backup(
 
 
 def _write_backup(path: Path, project: sqlite3.Connection, masks: Iterable[tuple[str, bytes]]) -> None:
-    """Write a project without its tracked masks; ``masks`` replace its drawn ones."""
+    """Write a project without its tracked masks. ``masks`` replace drawn masks with the same digest."""
     project.execute("ATTACH ? AS copy", (_format_uri(path, "rwc"),))
     project.execute("PRAGMA copy.journal_mode=MEMORY")
     with project:

@@ -1,11 +1,10 @@
-"""The document of a video: its log of edits, layers of tracked masks, and status."""
+"""The document of a video: edits, undo, tracked masks, status and versions."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -21,7 +20,7 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
-from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore, decode_mask
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, decode_mask
 from aotlab_studio.document.objects import MAX_OBJECTS, require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
@@ -30,49 +29,47 @@ from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
 Listener = Callable[[events.Event], None]
-"""Called on every change, from any thread; must not block."""
+"""Function that may be called from any thread, and must not block."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Author of an edit, if known, with the page and message that it comes from."""
+    """Author of an edit, and the page and message that it comes from."""
 
     name: str = ""
+    """Name of the person; empty if unknown."""
     page: str | None = None
-    """Id of the page; no other page can undo or redo the edit while this one is connected."""
+    """Id of the page. While the page is open, no other page can undo or redo its edits."""
     message_id: int | None = None
-    """Id of the page's message, if it may arrive again."""
+    """Id of the page's message, by which a repeated message is recognized."""
 
 
 class Document:
-    """Masks and objects of a video, and everything that was ever done to them. Thread-safe.
+    """Masks and objects of a video, with their history. Thread-safe.
 
-    It appends to the log and to layers; `snapshot` reads them. A damaged project raises `InputError`. Without
-    ``frames``, the document can only be read; see `read`.
+    Methods that change the document add records to the log, or masks to layers. `snapshot` is what it shows now. A
+    damaged project raises `InputError`. Without ``frames``, the document can only be read; see `read`.
     """
 
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.output_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """Folder of `aotlab track` whose masks are corrected; it may be missing."""
+        """Folder with the output of `aotlab track` that the project corrects; it may be missing."""
         self._frames, video = frames, frames or self.header.video
         self.log = log.Log(database)
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
-        self.listeners: list[Listener] = []
+        self.listeners: dict[Listener, str | None] = {}
+        """Functions to call on every change, with the id of the open page that each one notifies."""
         self.actor = Actor()
-        """Author of this view's edits."""
+        """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
-        self.connections: Counter[str | None] = Counter()
-        """Number of connections of each page."""
-        self._pages: dict[int, str] = {}
-        """Page that made each step."""
         self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
         for step in self.log.steps.values():
-            if (last := max(step.values.frames, default=0)) >= video.count:
+            if (last := max(step.changes.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
 
@@ -82,24 +79,24 @@ class Document:
         return cls(Database.open(folder))
 
     def with_actor(self, actor: Actor) -> Document:
-        """Return a view of this document whose edits an actor makes."""
+        """Return a view of this document; edits made through it are signed by an actor."""
         view = copy.copy(self)
         view.actor = actor
         return view
 
     def take_snapshot(self, step: int) -> Snapshot:
-        """Return what the document shows at a step of its log; 0: before the first one."""
+        """Return what the document shows after a step of its log; after step 0, it is empty."""
         return Snapshot(self.log, step, self.log.state(step), self.masks, self.tracked_masks)
 
     @property
     def snapshot(self) -> Snapshot:
-        """Visible masks and objects at the head of the log."""
+        """What the document shows now."""
         with self.lock:
-            key = self.log.head, self.tracked_masks.last_row
+            key = self.log.head, self.tracked_masks.revision
             return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
 
     def close(self) -> None:
-        """Back up the edits and release the project; its masks can still be read."""
+        """Write the backup and unlock the project. Masks can still be read."""
         lock = self.database.folder_lock
         if lock is not None and not lock.released:
             try:
@@ -117,23 +114,23 @@ class Document:
 
     @property
     def revision(self) -> int:
-        """Number that grows with each visible change."""
-        return self.log.size + self.tracked_masks.last_row
+        """Number that grows with every change."""
+        return self.log.size + self.tracked_masks.revision
 
     @property
     def _output_digest(self) -> str:
-        """Digest of the output folder; empty without readable output for this video."""
+        """Digest of the output folder; empty if it holds no readable output for this video."""
         return digest_output(self.output_folder, self.header.video)
 
     @property
     def unimported_digest(self) -> str:
-        """Digest of the output folder if the log has not imported it; empty otherwise."""
+        """Digest of output of `aotlab track` that the document has not imported; empty if there is none."""
         layers, digest = self.snapshot.state.layers.values(), self._output_digest
         return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
 
     @property
-    def conflict(self) -> str:
-        """Warning that the video was tracked again after the edits; empty otherwise, and with a final status."""
+    def retracked_warning(self) -> str:
+        """Warning that `aotlab track` ran again after the edits; empty otherwise, or if the status is final."""
         if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
             return ""
         problem = "the video was tracked again and still shows the corrected masks of the earlier tracking"
@@ -141,63 +138,61 @@ class Document:
 
     @property
     def status_digest(self) -> str:
-        """Digest of the masks and objects that a status is for; without an edit, of the output folder."""
+        """Digest of what a status is for: masks and objects or, without edits, the output of `aotlab track`."""
         with self.lock:
             if self.log.has_history or self.unimported_digest:
                 return log.digest_values(self.snapshot.content_digest, self._output_digest)
-            return log.digest_values(self._output_digest)  # as output that has no project
+            return log.digest_values(self._output_digest)  # the same as without a project
 
     # Edits
 
     def edit(
-        self, title: str, values: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
     ) -> None:
-        """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
+        """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
-        Frames have to be in `Snapshot.editable_range`; ``new_pngs`` are masks of `MaskStore.encode` in ``values``.
+        All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`.
         """
         with self.lock:
-            first, last = self.snapshot.with_changes(values).editable_range
-            for index in values.frames:
+            first, last = self.snapshot.with_changes(changes).editable_range
+            for index in changes.frames:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
                     raise InputError(f"frame {index}: {problem}")
-            changes = values.drop_unchanged(self.snapshot.state)
+            changes = changes.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
                 self._append(log.Step(title, changes, frame), new_pngs=new_pngs)
-                if self.actor.page is not None:
-                    self._pages[self.log.head] = self.actor.page
                 self._notify(changes)
 
     def edit_masks(
-        self, title: str, values: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
     ) -> None:
-        """Append an edit as `edit`, with corrections of the objects whose drawn masks it changes."""
+        """Make an edit of drawn masks as `edit` does, and add corrections of the masks tracked from them."""
         with self.lock:
-            before, after = self.snapshot, self.snapshot.with_changes(values)
-            layers = plan_corrections(before, after, sorted(values.drawn_masks))
+            before, after = self.snapshot, self.snapshot.with_changes(changes)
+            layers = plan_corrections(before, after, sorted(changes.drawn_masks))
             layers_by_id = dict(enumerate(layers, self.make_layer_id()))
-            self.edit(title, msgspec.structs.replace(values, layers=layers_by_id), frame, new_pngs)
+            self.edit(title, msgspec.structs.replace(changes, layers=layers_by_id), frame, new_pngs)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
-        """Undo and return the last edit; raise `InputError` if it is not ``step``, or of another open page."""
+        """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""
         with self.lock:
             if step not in (None, self.log.head):
-                raise InputError("undo: something else was done since; use Ctrl+Z step by step")
+                raise InputError("undo: something else was done since; undo the newer steps first")
             return self._move("undo")
 
     def redo(self) -> events.StepInfo | None:
-        """Redo and return the edit undone last; raise `InputError` if it is of another open page."""
+        """Redo and return the last undone edit; raise `InputError` if it was made in another open page."""
         return self._move("redo")
 
     def cancel(self, step: int) -> bool:
-        """Undo a step, which is not redone, if it was made last; return whether it was."""
+        """Undo a step for good if it is the newest one; return whether it was."""
         with self.lock:
             is_newest = step == self.log.head == len(self.log.steps)
             return is_newest and self._move("cancel") is not None
 
     def make_object_id(self, reserved: Collection[int] = ()) -> int:
-        """Return the smallest id that was never used and is not reserved; raise `InputError` for too many objects."""
+        """Return the smallest id that was never used and is not reserved; raise `InputError` if there are too many."""
         if len(self.snapshot.objects) >= MAX_OBJECTS:
             raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
         return next(key for key in count(1) if key not in self.log.used_objects and key not in reserved)
@@ -208,19 +203,18 @@ class Document:
 
     @property
     def history(self) -> tuple[events.StepInfo | None, events.StepInfo | None]:
-        """Edits to undo and to redo."""
+        """Edits that undo and redo would change; None if there is none."""
         return self._describe_step(self.log.undo_step), self._describe_step(self.log.redo_step)
 
     def _describe_step(self, number: int) -> events.StepInfo | None:
-        """Return the description of a step; None for 0."""
+        """Return the description of a step; None for step 0."""
         if (step := self.log.steps.get(number)) is None:
             return None
-        page = self._pages.get(number)
-        page = page if self.connections[page] else None
+        page = step.page if step.page in list(self.listeners.values()) else None
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
     def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
-        """Store a status and the frames known to be outdated; a final one raises `InputError` for a damaged mask."""
+        """Store a status, with the outdated frames accepted as they are; a final one requires intact masks."""
         with self.lock:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
@@ -234,7 +228,7 @@ class Document:
 
     @property
     def status(self) -> log.Status:
-        """The last status set, if it still holds; otherwise *in progress*, or *open* if none was set or made."""
+        """The last status, or *in progress* after later changes; *open* before the first edit or status."""
         with self.lock:
             record = self.log.status
             if record is not None and self._still_holds(record):
@@ -244,7 +238,7 @@ class Document:
             return log.Status("in progress" if record or step else "open", "", author)
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
-        """Return whether the same masks and objects show, and no further frame is outdated if the status is final."""
+        """Return whether nothing has changed since a status; for a final one, no more frames may be outdated."""
         if record.digest != self.snapshot.content_digest:
             return False
         if self.unimported_digest not in ("", record.output_digest):
@@ -254,35 +248,35 @@ class Document:
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
 
     def has_changed_since(self, step: int) -> bool:
-        """Return whether edits after a step changed masks or objects; True if there is no such step."""
+        """Return whether masks or objects have changed since a step; True if there is no such step."""
         with self.lock:
             is_known = step <= len(self.log.steps)
             return not is_known or self.take_snapshot(step).content_digest != self.snapshot.content_digest
 
     def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
-        """Save a version, which can be restored; raise `InputError` without an object."""
+        """Save the current step as a version; raise `InputError` if there is no object."""
         with self.lock:
             if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
             self._append(log.VersionRecord(self.log.head, title))
 
     def list_versions(self) -> list[events.StepInfo]:
-        """Return the versions, the newest first; the oldest one is version 1."""
+        """Return the versions, newest first. The oldest one is version 1."""
         return [events.StepInfo(item.title, item.author, item.time) for item in reversed(self.log.versions)]
 
     def restore_version(self, number: int) -> None:
-        """Make everything as it was in a version, in one edit."""
+        """Bring everything back as it was in a version, in one edit."""
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             state = self.log.state(self.log.versions[number - 1].step)
             self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
-    def add_tracked_masks(self, layer_id: int, tracked: TrackedMasks, ids: np.ndarray) -> int | None:
-        """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
+    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> int | None:
+        """Store the tracked masks of a frame, H×W ids, in a layer; locked objects keep their pixels.
 
-        Locked objects lose none. Returns the number of pixels that others lose; None if nothing is stored, as the layer
-        is not needed, or has a locked object.
+        Returns the number of pixels that objects outside the layer lose; None if nothing is stored, because the layer
+        is not needed any more, or has a locked object.
         """
         with self.lock:
             snapshot = self.snapshot
@@ -297,14 +291,14 @@ class Document:
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
             after = snapshot.with_tracked_frame(tracked.frame)
-            self._snapshots.put((self.log.head, self.tracked_masks.last_row), after)
+            self._snapshots.put((self.log.head, self.tracked_masks.revision), after)
             after.scores(tracked.frame)  # stored, as they take long to measure
             self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as finished, also if a person has stopped its run, unless it is a correction."""
+        """Mark a layer as finished, unless undo has removed it."""
         with self.lock:
             if layer_id in self.snapshot.state.layers:
                 self.tracked_masks.finish(layer_id)
@@ -315,7 +309,7 @@ class Document:
             listener(event)
 
     def describe_state(self) -> events.DocumentState:
-        """Return what a page shows besides masks."""
+        """Return all that a page shows, except masks and timeline."""
         with self.lock:
             snapshot, (status, note, _) = self.snapshot, self.status
             objects, state = [*snapshot.objects.values()], snapshot.state
@@ -333,7 +327,7 @@ class Document:
         return events.Timeline(revision, snapshot.timeline)
 
     def emit_state(self) -> None:
-        """Notify all listeners of what `describe_state` returns."""
+        """Notify all listeners of the state."""
         self.emit(events.DocumentEvent(self.describe_state()))
 
     def _emit_frame(self, index: int) -> None:
@@ -349,18 +343,19 @@ class Document:
                     problem = f"the last step, {title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
                 self._append(log.HeadRecord(move))
-                self._notify(self.log.steps[number].values)
+                self._notify(self.log.steps[number].changes)
             return step
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
             require_name(self.actor.name)
-        signature = {"author": self.actor.name, "time": log.utc_now(), "message_id": self.actor.message_id}
+        actor, time = self.actor, log.utc_now()
+        signature = {"author": actor.name, "time": time, "page": actor.page, "message_id": actor.message_id}
         signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)
 
     def _notify(self, changed: log.Changes) -> None:
-        """Notify all listeners of values that were set or restored."""
+        """Notify all listeners after an edit, undo or redo."""
         self.emit_state()
         for index in sorted(changed.drawn_masks):
             self._emit_frame(index)

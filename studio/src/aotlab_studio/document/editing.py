@@ -1,6 +1,6 @@
-"""Edits of masks and of the object list; each is one step of the log.
+"""Edits of masks and objects; each is one step of the log.
 
-The page calls those in `EDITS`; their parameters, in pixels of the frame, are the fields of its messages.
+The page calls those in `EDITS`. Their parameters are the fields of its messages; points are in pixels of the frame.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 
 Edit = Callable[[np.ndarray], np.ndarray]
-"""Function from the mask of an object, H×W bool, to its new mask."""
+"""Function that gets the mask of an object, H×W bool, and returns its new mask."""
 
 
 class EditResult(Struct, frozen=True):
-    """The result of an edit of a mask, or of a new object."""
+    """The result of an edit that draws a mask or adds an object."""
 
     object_id: int
     losses: dict[int, int] = {}
-    """Pixels that other objects lost to it, by object id."""
+    """Number of pixels that each other object lost, by object id."""
     protected_pixels: int = 0
-    """Pixels of the prompt's mask that drawn, locked or hidden objects keep."""
+    """Number of pixels of a prompt's mask that stay with other objects, which are drawn, locked or hidden."""
 
 
 def require_editable(document: Document, object_id: int, *, visible: bool = True) -> ObjectInfo:
-    """Return the object; raise `InputError` if it is unknown, locked, or, with ``visible``, hidden."""
+    """Return an object; raise `InputError` if it is unknown, locked or, with ``visible``, hidden."""
     item = document.snapshot.find_object(object_id)
     if item.locked:
         raise InputError(f"{item.name} is locked; unlock it first")
@@ -69,10 +69,10 @@ def edit_mask(
     *,
     require_change: bool = False,
 ) -> EditResult:
-    """Draw the mask of one object on a frame, None: a new object, added in the same step.
+    """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    Other objects lose the pixels it gains, unless they are locked or hidden. An edit that changes no pixel makes a
-    tracked mask a drawn one or, with ``require_change``, raises `InputError`, like a new object without a pixel.
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked or hidden. A new object
+    without a pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel.
     """
     with document.lock:
         if object_id is not None:
@@ -93,7 +93,7 @@ def edit_mask(
             object_id = document.make_object_id()
             objects[object_id] = make_object(object_id)
         masks = {object_id: document.masks.encode(after, new_pngs)}
-        for key in drawn_masks.keys() - {object_id}:  # others that were only tracked stay so
+        for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             drawn, digest = document.masks.read(drawn_masks[key]), drawn_masks[key]
             is_covered = (drawn & after).any()
             masks[key] = document.masks.encode(drawn & ~after, new_pngs) if is_covered else digest
@@ -106,7 +106,7 @@ def edit_mask(
 def paint(
     document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> EditResult:
-    """Draw with a round brush of ``radius`` pixels; see `edit_mask`."""
+    """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
     area = painting.draw_stroke(document.masks.size, points, radius)
     edit, title = _edit_area(area, erase=erase), "eraser" if erase else "brush"
     return edit_mask(document, frame, object_id, edit, title, require_change=True)
@@ -115,21 +115,21 @@ def paint(
 def fill_polygon(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
 ) -> EditResult:
-    """Fill the inside of a polygon or lasso; see `edit_mask`."""
+    """Fill or erase the inside of a polygon or lasso; see `edit_mask`."""
     area = painting.draw_polygon(document.masks.size, points)
     edit = _edit_area(area, erase=erase)
     return edit_mask(document, frame, object_id, edit, "outline", require_change=True)
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
-    """Fill the holes of an object; raise `InputError` without one."""
+    """Fill the holes of an object; raise `InputError` if it has none."""
     return edit_mask(document, frame, object_id, painting.fill_holes, "fill holes", require_change=True)
 
 
 def find_protected_pixels(
     document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
 ) -> np.ndarray:
-    """Return the pixels, H×W bool, of locked, hidden and, unless ``overwrite``, other drawn objects on a frame."""
+    """Return the pixels, H×W bool, that a prompt must not change: locked, hidden and, unless ``overwrite``, drawn."""
     snapshot = document.snapshot
     drawn_ids = [] if overwrite else snapshot.drawn_masks(frame).keys() - {object_id}
     return np.isin(snapshot.labels(frame), [*drawn_ids, *snapshot.protected_ids])
@@ -141,7 +141,7 @@ def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def reset_frame(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
+    """Remove the drawn masks of a frame, except of locked and hidden objects, so that tracked masks show again."""
     with document.lock:
         snapshot = document.snapshot
         masks = snapshot.drawn_masks(frame)
@@ -161,7 +161,7 @@ def reset_frame(document: Document, frame: int) -> None:
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Make the part of an object's mask under a point, on this frame, a new object; see `edit_mask`."""
+    """Turn the connected part of a mask under a point into a new object on this frame; see `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
         mask = document.snapshot.labels(frame) == object_id
@@ -174,7 +174,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
 
 
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Give the part of another object's mask under a point to this object; see `edit_mask`."""
+    """Give an object the connected part of another object's mask under a point; see `edit_mask`."""
     with document.lock:
         item, labels = require_editable(document, object_id), document.snapshot.labels(frame)
         piece = painting.find_part(np.where(labels == object_id, 0, labels), point)
@@ -203,7 +203,7 @@ def change_object(
     class_name: str | None = None,
     attributes: Attributes | None = None,
 ) -> None:
-    """Set fields of an object; None: as before. Raises `InputError` for an unusable text."""
+    """Set fields of an object, except those that are None; raise `InputError` for an unusable text."""
     with document.lock:
         before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
         fields: dict[str, Any] = {
@@ -226,14 +226,14 @@ def change_object(
 
 
 def delete_object(document: Document, object_id: int) -> None:
-    """Remove an object from all frames; raises `InputError` for an unknown or locked one."""
+    """Remove an object from all frames; raise `InputError` if it is unknown or locked."""
     with document.lock:
         require_editable(document, object_id, visible=False)
         document.edit("delete object", Changes(objects={object_id: None}))
 
 
 def merge_objects(document: Document, object_id: int, into: int) -> None:
-    """Make all pixels of one object another's; raises `InputError` for an unknown or locked one."""
+    """Give all pixels of an object to another one; raise `InputError` if one is unknown or locked."""
     if object_id == into:
         raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
     with document.lock:
@@ -243,7 +243,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         drawn_masks = dict[int, dict[int, str]]()
         for frame in snapshot.drawn_frames:
             masks = snapshot.drawn_masks(frame)
-            # the drawn mask of one would hide the tracked pixels of the other
+            # a drawn mask of one object would hide the tracked mask of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 rest = {key: digest for key, digest in masks.items() if key != object_id}
@@ -258,12 +258,12 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
 
 
 def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None = None) -> None:
-    """Remove tracked masks from ``frame`` to ``last``, except of locked objects; raise `InputError` without any."""
+    """Hide the tracked masks of unlocked objects from ``frame`` to ``last``; raise `InputError` if there are none."""
     with document.lock:
         snapshot = document.snapshot
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        ids = snapshot.with_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
+        ids = snapshot.expand_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
         if not snapshot.flag_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")
@@ -271,12 +271,12 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
 
 
 def set_note(document: Document, frame: int, text: Annotated[str, Meta(max_length=500)]) -> None:
-    """Write a note on a frame; an empty one removes it."""
+    """Store a note on a frame; an empty text removes it."""
     document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 
 
 def set_checked(document: Document, frame: int, checked: bool) -> None:
-    """Mark the masks of a frame as checked, or remove the mark; raise `InputError` if there is no mask to mark."""
+    """Mark a frame as checked, or remove the mark; raise `InputError` if the frame has no masks."""
     with document.lock:
         snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
         if checked == (frame in snapshot.checked_frames):
@@ -290,7 +290,7 @@ def set_checked(document: Document, frame: int, checked: bool) -> None:
 def set_range(
     document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None
 ) -> None:
-    """Set the range to track, ``last`` included; None: from the start, to the end."""
+    """Set the range of frames to track, which includes ``last``. None stands for the start or the end."""
     start, end = document.snapshot.editable_range
     first, last = start if first is None else first, end if last is None else last
     if first > last:
@@ -309,4 +309,4 @@ EDITS: Sequence[Callable[..., Any]] = (
     paint, fill_polygon, fill_holes, mark_absent, reset_frame, split_object, reassign, add_object, change_object,
     delete_object, merge_objects, set_note, set_range, clear_tracking, set_checked, Document.restore_version,
 )  # fmt: skip
-"""Actions of the page that change the document."""
+"""Actions of the page that add a step to the log."""

@@ -1,4 +1,4 @@
-"""State, history and events of a document."""
+"""What a document tells its listeners: its state, the history, and events."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class StepInfo(Struct, frozen=True):
 
     title: str
     author: str
-    """Empty: unknown."""
+    """Empty if unknown."""
     time: str
     """UTC, ISO 8601."""
     frame: int | None = None
-    """Frame to show; None: several."""
+    """Frame that it changed; None if it changed several."""
     page: str | None = None
-    """Open page that made it; no other page can undo or redo it."""
+    """Id of the page that made it, if that is open; no other page can undo or redo it."""
 
 
 class Timeline(Struct, frozen=True):
@@ -27,11 +27,11 @@ class Timeline(Struct, frozen=True):
 
     revision: int
     marks: dict[int, str]
-    """A character per frame by object id, explained in `snapshot.py`."""
+    """One character a frame, by object id; `snapshot.py` defines the characters."""
 
 
 class DocumentState(Struct, frozen=True):
-    """State of a document, without its masks and their timeline."""
+    """What a page shows of a document, except masks and timeline."""
 
     revision: int
     status: VideoStatus
@@ -39,24 +39,24 @@ class DocumentState(Struct, frozen=True):
     """Note on the status."""
     objects: list[ObjectInfo]
     classes: list[str]
-    """Names of classes, as offered."""
+    """Class names that the page offers."""
     history: tuple[StepInfo | None, StepInfo | None]
-    """Edits to undo and to redo."""
+    """Edits that undo and redo would change."""
     step: int
-    """The last step that is not undone; 0: none."""
+    """Number of the last step that is not undone; 0 if there is none."""
     outdated: dict[int, list[FrameRange]]
     """First and last frame of each run of outdated frames, by object id."""
     range: FrameRange | None
-    """First and last frame to track; None: all."""
+    """First and last frame to track; None means all."""
     editable_range: FrameRange
     """First and last frame that can be changed."""
     notes: dict[int, str]
     checked: list[int]
-    """Frames that are marked as checked, and whose masks have not changed since."""
+    """Frames that are marked as checked."""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
-    """Something that happened, for all pages."""
+    """Something that all pages are told."""
 
 
 class FrameEvent(Event, frozen=True):
@@ -65,16 +65,16 @@ class FrameEvent(Event, frozen=True):
     frame: int
     revision: int
     marks: dict[int, str]
-    """Marks of this frame in the timeline by object id."""
+    """Marks of this frame in the timeline, by object id."""
 
 
 class DocumentEvent(Event, frozen=True):
-    """Something was edited or tracked."""
+    """The state of the document changed."""
 
     state: DocumentState
 
 
 class ResultsEvent(Event, frozen=True):
-    """Masks of many frames changed, as by undo."""
+    """Masks of many frames changed, for example by undo."""
 
     revision: int

@@ -1,4 +1,4 @@
-"""Project folder of a video: its header, its lock, the digest of the video."""
+"""Project folder of a video: where it is, its header, and the output of `aotlab track` that it corrects."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
 EXPORT_RECORD = "export.json"
-"""Record of an export in its folder, from `snapshot_for_export`."""
-FORMAT_VERSION = 9
+"""File that describes an export, in its folder; see `snapshot_for_export`."""
+FORMAT_VERSION = 10
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
 class StoredVideo(Struct, omit_defaults=True):
-    """The video of a project, with the number of its frames."""
+    """The video of a project."""
 
     path: str
-    """Relative to the project, unless it is on another drive of Windows."""
+    """Path relative to the project, or absolute if the video is on another drive of Windows."""
     count: NonNegativeInt
     size: tuple[NonNegativeInt, NonNegativeInt]
     """Height and width."""
     source: dict[str, Any]
     """Fingerprint of its content, from `compute_fingerprint`."""
     levels: tuple[float, float] | None = None
-    """Values of black and white, if given."""
+    """Values that are shown as black and white; None if the person gave none."""
 
 
 class Header(Struct):
@@ -47,7 +47,7 @@ class Header(Struct):
 
     version: int
     id: str
-    """Random; another project of a video of the same name has another one."""
+    """Random text, by which pages tell projects apart."""
     video: StoredVideo
 
 
@@ -64,12 +64,12 @@ def read_header(database: Database) -> Header:
 
 
 def has_project(folder: Path) -> bool:
-    """Return whether a folder holds a project; an empty folder does not count."""
+    """Return whether a folder holds a project with content."""
     return (folder / PROJECT_FILE).is_file() and not Database.open(folder).is_empty
 
 
 def find_project(path: Path) -> Path:
-    """Return the project folder beside a video or results; for a link, beside its target unless the link has one.
+    """Return the project folder beside a video or results. A link may have its own project beside it.
 
     Its name contains the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
     """
@@ -79,7 +79,7 @@ def find_project(path: Path) -> Path:
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
-    """Return the video and the project folder for the path of either; raise `InputError` if the video is missing."""
+    """Return the video and the project folder, given one of them; raise `InputError` if the video is missing."""
     if not has_project(path):
         if (path / PROJECT_FILE).is_file():
             raise InputError(f"{path}: not a project yet; open its video")
@@ -95,19 +95,19 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
-    """Return the levels of a project; None if unset."""
+    """Return the levels of a project; None without a project or levels."""
     return read_header(Database.open(folder)).video.levels if has_project(folder) else None
 
 
 def read_job(folder: Path) -> sdk.JobRecord | None:
-    """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
+    """Return the record of the job that wrote a folder; None for other paths, or if the record is damaged."""
     return sdk.read_job_record(Path(os.path.realpath(folder)))
 
 
 def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
-    """Return a digest of the run that wrote a folder; empty without a record or output, or for another video.
+    """Return a digest of the run of `aotlab track` that wrote a folder.
 
-    An export of corrected masks does not change it.
+    It is empty if the folder holds no output, or output for another video. An export of corrected masks keeps it.
     """
     job = read_job(folder)
     if job is None or not job.written or (video and job.fingerprint not in ({}, video.source)):
@@ -116,14 +116,14 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
 
 
 def require_no_links(folder: Path) -> None:
-    """Raise `InputError` for a link in a project, which would write files outside it."""
+    """Raise `InputError` if a file of a project is a link, as writing to it would change files elsewhere."""
     for name in (LOCK, OWNER, PROJECT_FILE, JOURNAL_FILE, EXPORT):
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
 
 
 def write_header(database: Database, frames: FrameStore, *, same_video: bool = False) -> None:
-    """Store the video of a project; raise `InputError` for another one, or another content without ``same_video``."""
+    """Store the video of a project; raise `InputError` for another video, or without ``same_video`` other content."""
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))

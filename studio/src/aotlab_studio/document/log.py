@@ -1,11 +1,11 @@
-"""Append-only log of edits. A head moves along it for undo and redo; nothing that was written is changed."""
+"""Log of a document: records of edits, undo, redo, statuses and versions. Records are only added, never changed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -17,78 +17,79 @@ from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]
-"""``cancel`` undoes the step made last, and keeps what could be redone before it."""
+"""``cancel`` undoes the newest step for good: what could be redone before that step can be redone again."""
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 FINAL_STATUSES = ("corrected", "accepted")
-"""Statuses for which the masks are exported, and frames must not be outdated."""
+"""Statuses of finished videos, which are exported and must not have outdated frames."""
 NonNegativeInt = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[NonNegativeInt, NonNegativeInt]
 """First and last frame."""
-MAX_STATES = 1024
-"""Largest number of states kept in memory, which share most values."""
+MAX_STATE_VALUES = 1_000_000
+"""Largest number of values in all the states that are kept in memory; each takes about 30 bytes."""
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """A request to track objects from the masks at its step; `TrackedMaskStore` has the tracked masks.
+    """Objects whose tracked masks are replaced on a range of frames; `TrackedMaskStore` holds the new masks.
 
-    ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
+    ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30. It is
+    tracked from the masks that the document showed when the layer was added.
     """
 
     objects: list[ObjectId]
-    """Objects that it may change, and those merged into them."""
+    """Ids of the objects, and of those that were merged into them."""
     first: NonNegativeInt
     last: NonNegativeInt
     reference_frame: NonNegativeInt = 0
-    """Frame whose visible masks it starts from."""
+    """Frame where tracking starts, from all masks that it shows."""
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from the reference frame to the drawn frames beside it, in the background; ``empty``: hides older
-    layers; ``import``: read from the output of `aotlab track`."""
+    """Directions are requests of a person. ``correction``: tracked in the background after an edit; ``empty``: has no
+    masks, and hides those of older layers; ``import``: read from the output of `aotlab track`."""
     drawn_frames: list[NonNegativeInt] = []
-    """Further frames it starts from, with drawn masks: all in the range for ``both``, or the one before a correction;
-    frames between two are tracked from both."""
+    """Other frames to track from, by their drawn masks: for ``both``, all in the range; for a correction, the previous
+    one. Frames between two references are tracked from both."""
     source_digest: str = ""
-    """Value of `digest_output` for an import; empty without a record."""
+    """For an import: `digest_output` of the imported folder; empty if it has no job record."""
+
+    @property
+    def frames_to_track(self) -> list[int]:
+        """Frames that get tracked masks. The reference frame gets one only if it is also tracked from other frames."""
+        is_merged = self.kind == "both" and self.drawn_frames
+        kept = None if is_merged or self.kind == "import" else self.reference_frame
+        return [index for index in range(self.first, self.last + 1) if index != kept]
 
 
-Removed = TypeVar("Removed")
+class Changes(Struct, frozen=True, omit_defaults=True):
+    """Values of a document that an edit sets; None removes a value.
 
-
-class Values(Struct, Generic[Removed], frozen=True, omit_defaults=True):
-    """Values of a document by key; ``Removed`` is the type of one that is removed."""
-
-    objects: Mapping[ObjectId, ObjectInfo | Removed] = {}
-    drawn_masks: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | Removed] = {}
-    """Digests of drawn masks by frame and object; empty text: the object is not on the frame."""
-    layers: Mapping[NonNegativeInt, Layer | Removed] = {}
-    merged: Mapping[ObjectId, ObjectId | Removed] = {}
-    """Object that an object was merged into."""
-    checked: Mapping[NonNegativeInt, str | Removed] = {}
-    """Digest of the masks of a frame that are marked as checked."""
-    notes: Mapping[NonNegativeInt, str | Removed] = {}
-    ranges: Mapping[Literal["job", "track"], FrameRange | Removed] = {}
-    """``job``: frames that `aotlab track` has tracked; ``track``: frames to track; all frames if unset."""
-    classes: Mapping[str, NonNegativeInt | Removed] = {}
-    """Class ids by class name, as in loaded masks."""
-    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | Removed] = {}
-    """Attributes by object and the frame from which they apply, as in loaded masks."""
-
-
-class Changes(Values[None], frozen=True):
-    """Values that an edit sets; None removes one.
-
-    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
+    ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: frame 7 has one drawn mask, in which object 2 is absent; the
     note on frame 3 is removed.
     """
 
+    objects: Mapping[ObjectId, ObjectInfo | None] = {}
+    drawn_masks: Mapping[NonNegativeInt, Mapping[ObjectId, Digest] | None] = {}
+    """Digests of drawn masks by frame and object; an empty text means that the object is absent."""
+    layers: Mapping[NonNegativeInt, Layer | None] = {}
+    merged: Mapping[ObjectId, ObjectId | None] = {}
+    """The object that each merged object has become a part of."""
+    checked: Mapping[NonNegativeInt, str | None] = {}
+    """Digests of the masks that a person has marked as checked, by frame."""
+    notes: Mapping[NonNegativeInt, str | None] = {}
+    ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
+    """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
+    classes: Mapping[str, NonNegativeInt | None] = {}
+    """Class ids by class name, read from files of masks."""
+    attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Any] | None] = {}
+    """Attributes by object and by the frame from which they apply, read from files of masks."""
+
     @property
     def frames(self) -> list[int]:
-        """Frames with drawn masks, and the first and last frame of each layer."""
+        """Frames of the drawn masks, and the first and last frame of each layer."""
         ends = [index for layer in self.layers.values() if layer for index in (layer.first, layer.last)]
         return [*(index for index, masks in self.drawn_masks.items() if masks), *ends]
 
     def drop_unchanged(self, state: State) -> Changes:
-        """Return the values that a state does not have yet."""
+        """Return the changes without the values that a state already has."""
         values = {}
         for name in self.__struct_fields__:
             old, new = getattr(state, name), getattr(self, name)
@@ -96,11 +97,21 @@ class Changes(Values[None], frozen=True):
         return Changes(**values)
 
 
-class State(Values[NoReturn], frozen=True):
-    """All values of a document after a step, sorted by key, without those that were removed."""
+class State(Struct, frozen=True):
+    """All values of a document after a step: the fields of `Changes`, sorted by key, without removed values."""
+
+    objects: Mapping[int, ObjectInfo] = {}
+    drawn_masks: Mapping[int, Mapping[int, str]] = {}
+    layers: Mapping[int, Layer] = {}
+    merged: Mapping[int, int] = {}
+    checked: Mapping[int, str] = {}
+    notes: Mapping[int, str] = {}
+    ranges: Mapping[str, FrameRange] = {}
+    classes: Mapping[str, int] = {}
+    attributes: Mapping[int, Mapping[int, Any]] = {}
 
     def resolve(self, object_id: int) -> int:
-        """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
+        """Return the id of the object that has the masks of an id now, after all merges; 0 if it is deleted."""
         while object_id in self.merged:
             object_id = self.merged[object_id]
         return object_id if object_id in self.objects else 0
@@ -115,33 +126,35 @@ class State(Values[NoReturn], frozen=True):
         return msgspec.structs.replace(self, **fields)
 
     def diff(self, before: State) -> Changes:
-        """Return the edit that turns ``before`` into this state."""
+        """Return the changes that turn ``before`` into this state."""
         fields = self.__struct_fields__
         values = {name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
         return Changes(**values).drop_unchanged(before)
 
 
 class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Author, time and cause of a record."""
+    """Author, time and origin of a record."""
 
     author: str = ""
     time: str = ""
     """UTC, ISO 8601."""
+    page: str | None = None
+    """Id of the page from which it was sent."""
     message_id: int | None = field(default=None, name="message")
-    """Id of the page's message that caused it."""
+    """Id of the page's message."""
 
 
 class Step(Signature, frozen=True, tag="edit"):
-    """One edit, which is undone as a whole."""
+    """An edit, which is undone and redone as a whole."""
 
     title: str
-    values: Changes
+    changes: Changes
     frame: NonNegativeInt | None = None
-    """Frame to show after undo; None: several."""
+    """Frame that the edit changed, shown after undo; None if it changed several."""
 
 
 class HeadRecord(Signature, frozen=True, tag="head"):
-    """A move of the head."""
+    """Undo or redo, which moves the head of the log."""
 
     move: Move
 
@@ -151,16 +164,16 @@ class StatusRecord(Signature, frozen=True, tag="status"):
 
     status: VideoStatus
     digest: str
-    """`Snapshot.content_digest` of the masks and objects that it holds for."""
+    """`Snapshot.content_digest` when it was set; the status ends when masks or objects change."""
     output_digest: str = ""
-    """Value of `digest_output` then; a status does not hold for the output of another run."""
+    """`digest_output` when it was set; the status ends when `aotlab track` writes other output."""
     note: str = ""
     outdated: list[FrameRange] = []
-    """Frames known to be outdated when it was set."""
+    """Frames that were outdated when it was set, and accepted as they were."""
 
 
 class VersionRecord(Signature, frozen=True, tag="version"):
-    """A version: a named step."""
+    """A saved version: a step with a title, which can be restored."""
 
     step: int
     title: str = ""
@@ -172,7 +185,7 @@ class Status(NamedTuple):
     value: VideoStatus
     note: str
     author: str
-    """Who set it, or made the last edit that has made it *in progress*; empty: unknown."""
+    """Person who set it, or whose last edit made it *in progress*; empty if unknown."""
 
 
 Record = Step | HeadRecord | StatusRecord | VersionRecord
@@ -180,31 +193,34 @@ decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Log:
-    """Records of a document; raises `InputError` for a damaged record, and if the project cannot be read."""
+    """All records of a document; raises `InputError` if one is damaged, or the project cannot be read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
         self.steps: dict[int, Step] = {}
-        """Steps by number, from 1."""
+        """Steps by number; the first one is 1."""
         self.parents: dict[int, int] = {}
-        """Step before each step; 0: none."""
+        """Number of the step that was the head when each step was added; 0 for the first."""
         self.undone: list[int] = []
-        """Steps to redo, the next one last."""
+        """Steps that can be redone; the last one is redone first."""
         self._undone_before: list[int] = []
-        """`undone` before the last step was made."""
+        """`undone` just before the newest step."""
         self.status: StatusRecord | None = None
         self.versions: list[VersionRecord] = []
         self.head = 0
-        """Last step that is not undone; 0: none."""
+        """Number of the last step that is not undone; 0 if there is none."""
         self.last_import = 0
-        """Last import of `aotlab track` output before any edit; 0: none."""
+        """Last step that imported output of `aotlab track` before any edit; 0 if there is none."""
         self.used_objects: set[int] = set()
+        """Ids of all objects that ever existed; they are not used again."""
         self.messages: dict[int | None, Record] = {}
-        """Last record by the page's message that caused it."""
+        """Last record of each message of a page."""
         self.layer_steps: dict[int, int] = {}
-        """Step that first added each layer."""
-        self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
+        """Number of the step that added each layer."""
+        self._states: LRUCache[State] = LRUCache(
+            MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
+        )
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
             with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY):
                 if number != self.size + 1:
@@ -213,26 +229,26 @@ class Log:
 
     @property
     def undo_step(self) -> int:
-        """Step to undo; 0: none. The import of `aotlab track` output cannot be undone."""
+        """Number of the step to undo; 0 if there is none. An import of `aotlab track` output cannot be undone."""
         return self.head if self.head > self.last_import else 0
 
     @property
     def redo_step(self) -> int:
-        """Step to redo; 0: none."""
+        """Number of the step to redo; 0 if there is none."""
         return self.undone[-1] if self.undone else 0
 
     @property
     def has_history(self) -> bool:
-        """Whether a person has made an edit that is not undone, or can be redone."""
+        """Whether there is an edit of a person that can be undone or redone."""
         return bool(self.undo_step or self.redo_step)
 
     def find_step(self, message_id: int | None) -> int:
-        """Return the step that a message of a page made; 0: none."""
+        """Return the number of the step that a message of a page added; 0 if it added none."""
         record = self.messages.get(message_id)
         return next((number for number, step in reversed(self.steps.items()) if step is record), 0)
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
-        """Store records after the last one, with new drawn masks by digest: all, or none and raise `InputError`."""
+        """Store records and the PNGs of new drawn masks by digest; on an `InputError`, none of them is stored."""
         with sdk.reading("edit", "use other values"):
             contents = [msgspec.json.encode(record) for record in records]
             records = tuple(map(decode_record, contents))  # check that they can be read back
@@ -243,7 +259,7 @@ class Log:
             self._apply(record)
 
     def state(self, number: int) -> State:
-        """Return the state after a step; 0: the empty one."""
+        """Return the state after a step; step 0 has the empty state."""
         path, state = [], State()
         while number:
             if (cached := self._states.get(number)) is not None:
@@ -252,33 +268,33 @@ class Log:
             path.append(number)
             number = self.parents[number]
         for step in reversed(path):
-            state = state.apply(self.steps[step].values)
+            state = state.apply(self.steps[step].changes)
             self._states.put(step, state)
         return state
 
     def list_reachable_layers(self) -> set[int]:
-        """Return the layers that undo, redo and versions lead to."""
+        """Return the layers that show now, or could show after undo, redo or the restoring of a version."""
         steps, number = [*self.undone], self.head
         while number:
             steps.append(number)
             number = self.parents[number]
         of_versions = (self.state(version.step).layers for version in self.versions)
-        return set().union(*of_versions, *(self.steps[step].values.layers for step in steps))
+        return set().union(*of_versions, *(self.steps[step].changes.layers for step in steps))
 
     def _apply(self, record: Record) -> None:
-        """Apply a record; raise `LookupError` for an unknown step."""
+        """Update all attributes for the next record; raise `LookupError` if it does not fit the log."""
         if isinstance(record, Step):
-            if any(item is not None and item.id != key for key, item in record.values.objects.items()):
+            if any(item is not None and item.id != key for key, item in record.changes.objects.items()):
                 raise KeyError("object id")
-            number, values = len(self.steps) + 1, record.values
+            number, changes = len(self.steps) + 1, record.changes
             self.steps[number], self.parents[number] = record, self.head
-            new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_steps]
+            new = [layer for key, layer in changes.layers.items() if layer and key not in self.layer_steps]
             if self.last_import == self.head and any(layer.kind == "import" for layer in new):
                 self.last_import = number
             self.head, self._undone_before, self.undone = number, self.undone, []
-            self.used_objects.update(values.objects, *filter(None, values.drawn_masks.values()))
-            self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
-            self.layer_steps = dict.fromkeys(values.layers, number) | self.layer_steps
+            self.used_objects.update(changes.objects, *filter(None, changes.drawn_masks.values()))
+            self.used_objects.update(*(layer.objects for layer in changes.layers.values() if layer))
+            self.layer_steps = dict.fromkeys(changes.layers, number) | self.layer_steps
         elif isinstance(record, HeadRecord):
             if record.move == "redo":
                 self.head = self.undone.pop()
@@ -297,10 +313,10 @@ class Log:
 
 
 def digest_values(*values: object) -> str:
-    """Return a digest of plain values, 32 characters."""
+    """Return a digest of plain values, such as numbers and texts, with 32 characters."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
 def utc_now() -> str:
-    """Return the time for a record."""
+    """Return the time for a new record."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Objects of a document: id, name, class, attributes, color."""
+"""Objects of a document, with their names, classes, attributes and colors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_OBJECTS = 1000
 MAX_CLASS_ID = 2**31
 NAME_LENGTH = 60
 NO_CLASS = "object"
-"""Class of objects without one in annotation files."""
+"""Class name in annotation files of objects that have no class."""
 COLORS = (
     "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
     "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
 )  # fmt: skip
-"""Colors of new objects, in turn; distinct for color-blind people too, the first ones most."""
+"""Colors of new objects, used in turn. The first ones are the easiest to tell apart, also for color-blind people."""
 
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
 Text = Annotated[str, Meta(max_length=NAME_LENGTH)]
@@ -38,16 +38,16 @@ class ObjectInfo:
     name: Text
     color: Color
     hidden: bool = False
-    """Whether the page does not show it, and refuses edits of its masks."""
+    """Whether the page hides it. Its masks cannot be edited."""
     locked: bool = False
-    """Whether drawing and tracking change none of its pixels; pixels under others reappear when these are removed."""
+    """Whether its masks cannot be changed. Pixels that other objects cover show again when these are removed."""
     class_name: Text = ""
     attributes: Attributes = field(default_factory=dict)
-    """Attributes that are the same on all frames."""
+    """Attributes that hold for all frames."""
 
 
 def clean_name(text: str) -> str:
-    """Strip a text to a valid name; it may be empty."""
+    """Return the valid part of a name: stripped, printable and not too long. It may be empty."""
     return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
@@ -66,7 +66,7 @@ def clean_classes(annotations: sdk.Annotations) -> sdk.Annotations:
 
 
 def list_names(table: sdk.AttributeTable) -> dict[int, str]:
-    """Return the names of loaded objects that have one as an attribute."""
+    """Return the names of loaded objects that have the attribute ``name``."""
     first = ((object_id, next(iter(by_frame.values()))) for object_id, by_frame in table.items())
     return {object_id: clean_name(str(values["name"])) for object_id, values in first if values.get("name")}
 
@@ -74,7 +74,7 @@ def list_names(table: sdk.AttributeTable) -> dict[int, str]:
 def join_attributes(
     first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, dict[str, Any]]:
-    """Return attributes by the frame from which they apply, those of ``second`` where both have one."""
+    """Return the attributes of two objects together, by the frame from which they apply; ``second`` has precedence."""
     joined, before, after = dict[int, dict[str, Any]](), dict[str, Any](), dict[str, Any]()
     for frame in sorted({*first, *second}):
         before, after = {**first.get(frame, before)}, {**second.get(frame, after)}
@@ -87,7 +87,7 @@ def split_attributes(
 ) -> tuple[Attributes, dict[int, dict[str, Any]]]:
     """Return the attributes of an object that are the same on all frames, and the others by frame.
 
-    Its name is neither; one that `is_attribute` refuses stays with the frames.
+    The attribute ``name`` is left out. Attributes that `is_attribute` refuses stay with the frames.
     """
     first, *others = [*by_frame.values()] or [{}]
     shared = {
@@ -103,13 +103,13 @@ def split_attributes(
 
 
 def is_same(first: object, second: object) -> bool:
-    """Return whether two values are the same in JSON, unlike 1 and true, which are equal in Python."""
+    """Return whether two values are the same in JSON. In Python, 1 and true are equal too."""
     texts = {json.dumps(msgspec.to_builtins(value), sort_keys=True) for value in (first, second)}
     return len(texts) == 1
 
 
 def require_name(person: str) -> None:
-    """Raise `InputError` without the name of a person whose change others see."""
+    """Raise `InputError` if the name of the person is empty."""
     if not person:
         raise InputError("name: type your name first; it is stored with each change")
 
@@ -117,7 +117,7 @@ def require_name(person: str) -> None:
 def make_object(
     object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}
 ) -> ObjectInfo:
-    """Return a new object with valid texts; raise `InputError` for an id above 65535."""
+    """Return a new object; its texts must be valid. Raise `InputError` for an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
     name, color = name or class_name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]
@@ -125,7 +125,7 @@ def make_object(
 
 
 def check_object(item: ObjectInfo) -> ObjectInfo:
-    """Return the object, with a clean class and a stripped name; raise `InputError` for an unusable text."""
+    """Return an object with its texts stripped; raise `InputError` for an unusable text."""
     item = replace(item, name=item.name.strip(" "), class_name=clean_name(item.class_name))
     if not item.name or item.name != clean_name(item.name):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
@@ -138,7 +138,7 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
 
 
 def is_attribute(name: str, value: str | float) -> bool:
-    """Return whether the page can show an attribute, in a list ``name=value, name=value``."""
+    """Return whether an attribute fits into the page's list ``name=value, name=value``."""
     fits = all(text.isprintable() and len(text) <= NAME_LENGTH for text in (name, str(value)))
     if not fits or "," in f"{name}{value}" or "=" in name or name == "name":
         return False

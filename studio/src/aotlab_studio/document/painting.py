@@ -1,4 +1,4 @@
-"""Painting tools on the mask of one object. Masks are H×W bool; points are (x, y) floats in pixels."""
+"""Painting tools. A mask is H×W bool and shows one object; points are (x, y) floats in pixels."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import numpy as np
 Point = tuple[float, float]
 MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
-"""Largest distance from a click at which a mask changes, relative to the image's shorter edge."""
+"""Largest distance from a click at which it changes a mask, as a share of the image's shorter edge."""
 IMAGE_DISTANCE, OBJECT_DISTANCE = 0.06, 0.25
-"""Largest distance from an object of a click for it, relative to the image's shorter edge and to the object's size."""
+"""Largest distance of a click from its object, as a share of the image's shorter edge and of the object's size."""
 SUBPIXEL_BITS = 4
-"""Fractional bits of OpenCV's drawing coordinates, in which pixel centers are integers."""
+"""Fractional bits of the coordinates in which OpenCV draws. In these, centers of pixels are integers."""
 
 
 def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
-    """Return the mask of a round brush of ``radius`` pixels along the points."""
+    """Return the mask of a round brush along the points; the stroke is twice ``radius`` pixels wide."""
     import cv2
 
-    image, reach = np.zeros(size, np.uint8), round(radius * 2**SUBPIXEL_BITS)
+    reach = radius - 0.5  # OpenCV also fills the pixels on the outline
+    image, fixed_reach = np.zeros(size, np.uint8), round(reach * 2**SUBPIXEL_BITS)
     for x, y in _to_fixed_points(points).tolist():
-        cv2.circle(image, (x, y), reach, 1, -1, shift=SUBPIXEL_BITS)
+        cv2.circle(image, (x, y), fixed_reach, 1, -1, shift=SUBPIXEL_BITS)
     for first, second in pairwise(points):
-        cv2.fillConvexPoly(image, _find_segment_corners(first, second, radius), 1, shift=SUBPIXEL_BITS)
+        cv2.fillConvexPoly(image, _find_segment_corners(first, second, reach), 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
 
 
 def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
-    """Return the mask inside a closed line, which may cross itself (even-odd rule)."""
+    """Return the mask inside a closed line. Where the line crosses itself, the even-odd rule applies."""
     import cv2
 
     image = np.zeros(size, np.uint8)
@@ -40,7 +41,7 @@ def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
-    """Fill holes: background that is not connected to the image's border."""
+    """Return a mask with its holes filled: background that is not connected to the image's border."""
     import cv2
 
     outside = np.pad((~mask).astype(np.uint8), 1, constant_values=1)
@@ -49,7 +50,7 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:
-    """Return the connected part, H×W bool, of the object at a point of H×W ids; None if no object is there."""
+    """Return the connected part, H×W bool, at a point of H×W ids; None if there is no object."""
     import cv2
 
     x, y = map(math.floor, point)
@@ -62,9 +63,9 @@ def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:
 def limit_to_prompt(
     before: np.ndarray, after: np.ndarray, points: Sequence[Point], *, positive: bool
 ) -> np.ndarray:
-    """Return the mask ``before`` with only that part of the change to ``after`` that a click or scribble asks for.
+    """Return ``before`` with only those changes to ``after`` that are connected to a click or scribble.
 
-    Masks are H×W bool. Only the connected parts of the change at a point count, within `CLICK_REACH` of the points.
+    Pixels are added if the points are positive, and removed otherwise, at most `CLICK_REACH` away from the points.
     """
     import cv2
 
@@ -77,9 +78,9 @@ def limit_to_prompt(
 
 
 def is_far_from(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Point]) -> bool:
-    """Return whether a box has less than half of a mask inside, or all points are far from it; False without a mask.
+    """Return whether a box contains less than half of a mask, or all points are far from the mask.
 
-    The mask is H×W bool, the box x, y, width, height; points are clicks, or the ends of a scribble.
+    The box is x, y, width, height. Without pixels in the mask, the result is False.
     """
     rows, columns = np.nonzero(mask)
     if box is not None:
@@ -92,12 +93,12 @@ def is_far_from(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[
 
 
 def _to_fixed_points(points: Sequence[Point] | np.ndarray) -> np.ndarray:
-    """Return points in OpenCV's units, N×2 int32."""
+    """Return points in the coordinates in which OpenCV draws, N×2 int32."""
     return np.rint((np.array(points, float) - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
 
 
 def _find_segment_corners(first: Point, second: Point, radius: float) -> np.ndarray:
-    """Return the corners, 4×2 int32, of the area swept by a disc between two points."""
+    """Return the corners, 4×2 int32, of the rectangle between two positions of a round brush."""
     start, end = np.array(first), np.array(second)
     length = float(np.hypot(*(end - start)))
     along = (end - start) / length if length else np.zeros(2)
@@ -106,7 +107,7 @@ def _find_segment_corners(first: Point, second: Point, radius: float) -> np.ndar
 
 
 def find_outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Return the corners (x, y) of each outline of a mask H×W bool, holes included."""
+    """Return the corners (x, y) of the outlines of a mask, including those of its holes."""
     import cv2
 
     contours = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]

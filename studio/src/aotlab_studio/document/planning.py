@@ -1,11 +1,10 @@
-"""Frames to track: layers of requests and of corrections, and the spans of a layer in the order of tracking."""
+"""Layers to track: for a person's request, and after an edit of drawn masks."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise, takewhile
 
 import numpy as np
 
@@ -15,33 +14,16 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import require_frame
 
 
-@dataclass(frozen=True)
-class Span:
-    """Frames tracked forward, backward, or in both directions and merged between the two references.
-
-    ``Span(range(11, 31))``: from frame 10 to 30. ``Span(range(11, 31), range(29, 9, -1), (10, 30))``: between both.
-    """
-
-    forward: range = range(0)
-    """Frames after a reference."""
-    backward: range = range(0)
-    """Frames before a reference, the nearest first."""
-    references: tuple[int, ...] = ()
-    """With both directions: frames by whose distance they are weighted, object by object."""
-    start: int | None = None
-    """Frame whose visible masks are all references; on other frames, only drawn masks are."""
-
-
 def plan_request(
     snapshot: Snapshot, start: int, direction: Direction = "forward", first: int = 0, last: int | None = None
 ) -> Layer:
-    """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
+    """Return the layer that tracks all unlocked objects from a frame; raise `InputError` for unusable frames.
 
     Args:
-        start: frame whose visible masks are the reference.
-        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, also from its drawn
+        start: frame to track from. If it shows no mask, the nearest drawn frame in the direction is used.
+        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, from all its drawn
             masks.
-        last: last frame; None: the last editable one.
+        last: last frame of the range; None means the last editable one.
     """
     last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
@@ -65,13 +47,13 @@ def plan_request(
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
     reference = references.pop(references.index(start) if start in references else 0)
-    return Layer(snapshot.with_merged_ids(object_ids), first, last, reference, direction, references)
+    return Layer(snapshot.expand_merged_ids(object_ids), first, last, reference, direction, references)
 
 
 def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int]) -> list[Layer]:
-    """Return the layers that track each object again whose drawn mask an edit changes on one of some frames.
+    """Return the layers that track objects again after an edit of their drawn masks on some frames, in order.
 
-    An object is tracked from its new mask, or from the nearest one if its mask is removed. ``frames`` are in order.
+    An object is tracked from its new mask. If the edit removes its mask, it is tracked from the nearest other one.
     """
     is_tracked, layers = _flag_tracked(before), list[Layer]()
     if not is_tracked.any():
@@ -87,7 +69,9 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
             elif frame in old and frame not in new:
                 place = bisect_left(drawn_frames, frame)
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
-                is_absent = object_id in after.drawn_masks(frame)  # which tracking does not pass
+                is_absent = object_id in after.drawn_masks(
+                    frame
+                )  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
         layers += _plan_object(before, after, object_id, sorted(references), is_tracked)
     return layers
@@ -96,59 +80,58 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
 def _plan_object(
     before: Snapshot, after: Snapshot, object_id: int, references: Collection[int], is_tracked: np.ndarray
 ) -> Iterator[Layer]:
-    """Yield the layers that track an object from its changed masks, on ``references``, if frames depend on them.
+    """Yield the layers that track an object again from its changed masks on ``references``.
 
-    Frames between two masks are tracked from both, by the layer of the later mask, if all are drawn or tracked.
-    Otherwise, each mask is the start for the frames next to it: those before that show the object, those after that
-    are tracked. ``is_tracked``, N bool, flags the frames that were tracked before the edit, or waited for it.
+    A gap between two masks of the object is tracked from both, by the layer of the later mask, if every frame in the
+    gap has masks. Otherwise, a layer reaches from `_find_first` to `_find_last`. ``is_tracked``, N bool, flags the
+    frames that were tracked before the edit, or waited for tracking.
     """
-    object_ids, drawn_masks = after.with_merged_ids([object_id]), after.state.drawn_masks
-    object_frames = [-1, *(index for index in drawn_masks if object_id in drawn_masks[index]), after.count]
+    object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
+    frames = [index for index, masks in drawn_masks.items() if object_id in masks]
+    gaps = [range(start + 1, end) for start, end in pairwise([-1, *frames, after.count])]
+    merged_gaps = {
+        gap
+        for gap in gaps
+        if gap.stop in references
+        and drawn_masks.get(gap.start - 1, {}).get(object_id)
+        and is_annotated[gap].all()
+        and is_tracked[gap].any()
+    }
+    for frame, gap_before, gap_after in zip(frames, gaps, gaps[1:], strict=False):
+        if frame not in references:
+            continue
+        last = frame if gap_after in merged_gaps else _find_last(frame, gap_after, is_annotated, is_tracked)
+        if gap_before in merged_gaps:
+            start = gap_before.start - 1
+            yield Layer(object_ids, gap_before.start, last, frame, "correction", [start])
+        elif (first := _find_first(frame, gap_before, shows_object)) < last:
+            yield Layer(object_ids, first, last, frame, "correction")
 
-    def is_tracked_from_both(previous: int, frame: int) -> bool:
-        """Return whether the frames between two drawn frames of the object are tracked from both."""
-        gap, is_drawn = slice(previous + 1, frame), previous >= 0 and bool(drawn_masks[previous][object_id])
-        return is_drawn and bool(is_annotated[gap].all() and is_tracked[gap].any())
 
-    for frame in references:
-        place = bisect_left(object_frames, frame)
-        previous, following = object_frames[place - 1], object_frames[place + 1]
-        end = frame + 1 + _count_leading(is_annotated[frame + 1 : following])
-        last = frame + int(np.flatnonzero(is_tracked[frame:end]).max(initial=0))
-        if following in references and is_tracked_from_both(frame, following):
-            last = frame
-        if is_tracked_from_both(previous, frame):
-            yield Layer(object_ids, previous + 1, last, frame, "correction", [previous])
-        else:
-            first = frame - _count_leading(shows_object[previous + 1 : frame][::-1])
-            if first < last:
-                yield Layer(object_ids, first, last, frame, "correction")
+def _find_first(frame: int, gap: range, shows_object: np.ndarray) -> int:
+    """Return the first of the frames just before a mask that all show the object, tracked.
+
+    Mask on frame 9, object tracked on frames 3, 4, 6, 7 and 8: 6.
+    """
+    return min(takewhile(shows_object.__getitem__, reversed(gap)), default=frame)
 
 
-def _count_leading(flags: np.ndarray) -> int:
-    """Return the number of true flags, N bool, before the first false one."""
-    return len(flags) if flags.all() else int(flags.argmin())
+def _find_last(frame: int, gap: range, is_annotated: np.ndarray, is_tracked: np.ndarray) -> int:
+    """Return the last tracked frame after a mask, before the first frame without masks.
+
+    Mask on frame 9, frames 10 and 11 tracked, 12 drawn, 13 empty, 14 tracked: 11.
+    """
+    annotated = takewhile(is_annotated.__getitem__, gap)
+    return max(filter(is_tracked.__getitem__, annotated), default=frame)
 
 
 def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames on which objects are tracked or wait for it, as `Snapshot.flag_tracked`."""
+    """Flag the frames like `Snapshot.flag_tracked`, and also those that pending layers will track."""
     is_tracked = snapshot.flag_tracked(layer_objects)
-    for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
+    for layer_id in snapshot.pending:
         layer = snapshot.state.layers[layer_id]
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
             is_tracked[layer.first : layer.last + 1] = True
     return is_tracked
-
-
-def plan_spans(layer: Layer) -> list[Span]:
-    """Return the spans of a layer in the order of tracking."""
-    first, last, start, drawn_frames = layer.first, layer.last, layer.reference_frame, layer.drawn_frames
-    references = tuple(sorted({start, *drawn_frames}))
-    if layer.kind == "both" and drawn_frames:
-        frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
-        return [Span(*frames, references, start)]
-    backward = range(start - 1, first - 1, -1)
-    before = Span(range(first, start), backward, references) if drawn_frames else Span(backward=backward)
-    return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]

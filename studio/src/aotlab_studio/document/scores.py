@@ -1,4 +1,4 @@
-"""Scores of the objects of a frame: confidence, area, center, disagreement of both directions, signals of errors."""
+"""Scores of the objects on a frame: confidence, area, center, and signals of wrong masks."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from aotlab import sdk
 
 
 class Signals(Struct, frozen=True, array_like=True):
-    """Signals of one object on one frame."""
+    """Signals that the mask of an object on a frame may be wrong."""
 
     fragment: float = 0.0
-    """Share of its pixels that are in the largest part away from its main part, 0 to 0.5."""
+    """Share of the object's pixels in its second largest part, 0 to 0.5."""
     contact: float = 0.0
-    """Share of its outline along which it touches another object of similar color, 0 to 1."""
+    """Share of the object's outline that touches another object of similar color, 0 to 1."""
     flip: float = 0.0
-    """Share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1."""
+    """Share of the object's pixels in a part that belonged to another object on the previous frame, 0 to 1."""
 
 
 class Score(Struct, frozen=True, array_like=True):
-    """Confidence, area in pixels and center of one object on one frame; all 0 without pixels."""
+    """Confidence, area in pixels, center and signals of an object on a frame; without pixels, they are 0."""
 
     confidence: float
-    """Mean probability over its own pixels, 0 to 1."""
+    """Mean probability of the object over its pixels, 0 to 1."""
     area: int
     x: float
     y: float
     disagreement: float | None = None
-    """1 minus the IoU of the two directions; None if only one was tracked."""
+    """1 minus the IoU of the forward and backward predictions; None if only one direction was tracked."""
     signals: Signals = Signals()
 
     @property
     def visible(self) -> bool:
-        """Whether it has pixels that are its own with enough confidence."""
+        """Whether the object has pixels, with enough confidence."""
         return self.area > 0 and self.confidence >= sdk.LostObjects.MIN_CONFIDENCE
 
 
@@ -48,7 +48,7 @@ def measure_scores(
     disagreement: Mapping[int, float] = {},
     signals: Mapping[int, Signals] = {},
 ) -> dict[int, Score]:
-    """Return the scores of the objects of labels (H×W ids), rounded for storage; a confidence not given is 1."""
+    """Return the scores of objects in labels (H×W ids), rounded for storage. The default confidence is 1."""
     scores = {}
     for object_id in object_ids:
         mask = labels == object_id
@@ -65,7 +65,7 @@ def measure_scores(
 
 
 def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Score]:
-    """Return scores by object id with the area and center of the pixels in labels (H×W ids)."""
+    """Return scores by object id, with areas and centers measured again in labels (H×W ids)."""
     return {
         key: replace(scores[key], area=shown.area, x=shown.x, y=shown.y) if shown.area else shown
         for key, shown in measure_scores(labels, scores).items()
@@ -73,6 +73,6 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
-    """Return the runs of `LostObjects.FRAMES` or more frames on which an object is neither visible nor drawn."""
+    """Return the runs of at least `LostObjects.FRAMES` frames on which an object is not seen."""
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
     return [run for visible, run in runs if not visible and len(run) >= sdk.LostObjects.FRAMES]

@@ -1,7 +1,7 @@
-"""Objects, masks, scores and outdated frames of a document at a step of its log; read-only, without a lock.
+"""What a document shows at a step of its log: objects, masks, scores and outdated frames. Read-only, without a lock.
 
-A drawn mask says which pixels of a frame are an object's; an empty one says that the object is absent.
-Every other object shows the newest layer of the history that has tracked it on the frame.
+On each frame, an object shows its drawn mask; if that is empty, the object is absent. An object without a drawn mask
+shows its mask in the newest layer that has tracked it on the frame.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
-from aotlab_studio.document.masks import MaskStore, TrackedMasks, TrackedMaskStore
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
 from aotlab_studio.video import require_frame
 
 UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
-"""Marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence."""
+"""Marks of the timeline. The digits 0 to 9 mean a tracked mask with this confidence, in tenths."""
 
 
 class Snapshot:
-    """Masks, scores and objects of the document at a step of its log, 0: before the first one.
+    """What the document shows after a step of its log; after step 0, it is empty.
 
-    Layers are read lazily; later tracking does not change a frame that was read once.
+    Tracked masks are read when they are needed. Later tracking does not change a frame that was read before.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class Snapshot:
     ) -> None:
         self.step, self.state = step, state
         self.objects = state.objects
-        """Objects that are not deleted by id, oldest first."""
+        """Objects by id, without deleted ones, oldest first."""
         self.count, self.size = tracked_masks.count, masks.size
         self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
-        self._tracked_masks_by_frame: dict[int, list[tuple[int, TrackedMasks, list[int]]]] = {}
+        self._tracked_masks_by_frame: dict[int, list[tuple[int, LayerFrame, list[int]]]] = {}
 
     def with_changes(self, changes: Changes) -> Snapshot:
-        """Return what shows after an edit."""
+        """Return the snapshot after an edit."""
         return Snapshot(self._log, self.step, self.state.apply(changes), self._masks, self._tracked_masks)
 
     def with_tracked_frame(self, frame: int) -> Snapshot:
-        """Return what shows after masks were tracked on a frame; only this frame is computed again."""
+        """Return the snapshot after masks were tracked on a frame; only this frame is computed again."""
         layer_ids = {key: newest.copy() for key, newest in self.visible_layers.items()}
         for newest in layer_ids.values():
             newest[frame] = 0
@@ -63,7 +63,7 @@ class Snapshot:
 
     @property
     def protected_ids(self) -> list[int]:
-        """Ids of locked and hidden objects, which lose no pixel to another one that is drawn."""
+        """Ids of locked and hidden objects, whose pixels are kept when another object is drawn."""
         return [item.id for item in self.objects.values() if item.locked or item.hidden]
 
     def find_object(self, object_id: int) -> ObjectInfo:
@@ -75,11 +75,11 @@ class Snapshot:
 
     @property
     def editable_range(self) -> FrameRange:
-        """First and last frame that may be drawn or tracked: those that `aotlab track` has tracked, or all."""
+        """First and last frame that may be changed. Other frames were left out by `aotlab track`."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
     def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
-        """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
+        """Return class names by object, and attributes by object and frame. A given name is the attribute ``name``."""
         attributes: sdk.AttributeTable = {key: {**changes} for key, changes in self.state.attributes.items()}
         for item in self.objects.values():
             is_named = item.name not in (item.class_name, f"object {item.id}")
@@ -91,7 +91,7 @@ class Snapshot:
     # Masks
 
     def drawn_masks(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
+        """Return the digests of a frame's drawn masks by object; an empty digest means that the object is absent."""
         masks = self.state.drawn_masks.get(index, {})
         return {key: value for key, value in masks.items() if key in self.state.objects}
 
@@ -101,27 +101,27 @@ class Snapshot:
         return [index for index in self.state.drawn_masks if self.drawn_masks(index)]
 
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
-        """Return the drawn masks with pixels of an object and of those merged into it, united, as digests by frame."""
+        """Return the digest of an object's drawn mask by frame, with the pixels of objects that were merged into it."""
         state = self.state if state is None else state
-        ids = state.objects.keys() & self.with_merged_ids([object_id])
+        ids = state.objects.keys() & self.expand_merged_ids([object_id])
         return {
             frame: self._masks.unite(digests)
             for frame, masks in state.drawn_masks.items()
             if (digests := [digest for key in ids if (digest := masks.get(key))])
         }
 
-    def with_merged_ids(self, object_ids: Collection[int]) -> list[int]:
-        """Return the ids under which layers store objects: their own, and those of objects merged into them."""
+    def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:
+        """Return the ids of objects, and of all objects that were merged into them: layers use both."""
         merged_ids = (key for key in self.state.merged if self.state.resolve(key) in object_ids)
         return sorted({*object_ids, *merged_ids})
 
     @cached_property
     def visible_layers(self) -> dict[int, np.ndarray]:
-        """Newest layer id on each frame, N int64, by object id in layers; 0: none, negative: the object is absent."""
+        """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
         return self._find_visible_layers({}, range(self.count))
 
     def _find_visible_layers(self, layer_ids: dict[int, np.ndarray], frames: range) -> dict[int, np.ndarray]:
-        """Return `visible_layers`, with those of some frames written into ``layer_ids``."""
+        """Fill in `visible_layers` on some frames of ``layer_ids``, and return it."""
         for layer_id, layer in self.state.layers.items():
             overlap = slice(max(frames.start, layer.first), min(frames.stop, layer.last + 1))
             if overlap.start >= overlap.stop:
@@ -135,7 +135,7 @@ class Snapshot:
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
-        """Flag the frames on which objects are tracked, by their ids in layers, N bool; None: any object."""
+        """Flag the frames that have tracked masks, N bool: of objects by their ids in layers, or of any object."""
         layer_ids = self.visible_layers
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
@@ -152,8 +152,8 @@ class Snapshot:
         flags[self.drawn_frames] = True
         return np.flatnonzero(flags).tolist()
 
-    def list_tracked_masks(self, index: int) -> list[tuple[int, TrackedMasks, list[int]]]:
-        """Return each layer that shows on a frame, oldest first: its id, masks, and ids of the objects that show."""
+    def list_tracked_masks(self, index: int) -> list[tuple[int, LayerFrame, list[int]]]:
+        """Return the layers that show on a frame, oldest first: layer id, masks, and ids of the objects shown."""
         if (shown := self._tracked_masks_by_frame.get(index)) is None:
             drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
             for object_id, newest in self.visible_layers.items():
@@ -166,7 +166,7 @@ class Snapshot:
         return shown
 
     def labels(self, index: int) -> np.ndarray:
-        """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
+        """Return the masks of a frame, H×W uint16 ids; raise `InputError` for an unknown frame or a damaged mask."""
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
         for _, masks, object_ids in self.list_tracked_masks(index):
@@ -189,10 +189,10 @@ class Snapshot:
         return labels
 
     def scores(self, index: int) -> dict[int, Score]:
-        """Return the scores of the masks that a frame shows, by object; a drawn mask has confidence 1, an empty one 0.
+        """Return the scores of the visible masks of a frame, by object. A drawn mask has confidence 1, an empty one 0.
 
-        Pixels that other masks cover count for none of them. A merged object has the confidence, disagreement and
-        signals of its largest mask.
+        Areas and centers are those of the visible pixels. The other scores of a merged object are those of its largest
+        mask.
         """
         drawn_masks, shown = self.drawn_masks(index), self.list_tracked_masks(index)
         tracked = list[tuple[int, Score]]()
@@ -212,7 +212,7 @@ class Snapshot:
         return largest
 
     def require_intact_masks(self) -> None:
-        """Raise `InputError` if a mask that shows is damaged."""
+        """Raise `InputError` if a visible mask is damaged."""
         for index in self.annotated_frames:
             self.drawn_labels(index)
             for _, masks, _ in self.list_tracked_masks(index):
@@ -227,18 +227,18 @@ class Snapshot:
 
     @cached_property
     def objects_digest(self) -> str:
-        """Digest of what exports say about the objects: names, classes and attributes."""
+        """Digest of the names, classes and attributes that exports contain."""
         objects = self.objects.values()
         items = [(item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in objects]
         return digest_values(items, self.state.classes, self.state.attributes)
 
     @property
     def content_digest(self) -> str:
-        """Digest of the masks and objects that a status is for."""
+        """Digest of masks and objects; a status holds as long as it stays the same."""
         return digest_values(self.masks_digest, self.objects_digest)
 
     def digest_frame(self, index: int) -> str:
-        """Return a digest of the visible masks of a frame: its drawn masks, and the content of its layers by id."""
+        """Return a digest of the visible masks of a frame."""
         layers = [
             (masks.digest, [(key, self.state.resolve(key)) for key in object_ids])
             for _, masks, object_ids in self.list_tracked_masks(index)
@@ -247,11 +247,11 @@ class Snapshot:
 
     @cached_property
     def checked_frames(self) -> list[int]:
-        """Frames that are marked as checked, and whose masks have not changed since."""
+        """Frames that are marked as checked; a mark ends when the masks change."""
         return [index for index, digest in self.state.checked.items() if self.digest_frame(index) == digest]
 
     def list_models(self) -> list[dict[str, Any]]:
-        """Return ``layer``, ``model`` (`TrackedMasks.model`) and ``frames`` that show its masks, oldest layer first."""
+        """Return layers with their `LayerFrame.model` and the frames that show them, oldest first, for JSON."""
         shown: dict[tuple[int, str], np.ndarray] = {}
         for index in self.tracked_frames:
             for layer_id, masks, _ in self.list_tracked_masks(index):
@@ -263,82 +263,87 @@ class Snapshot:
 
     @property
     def unfinished(self) -> list[int]:
-        """Layers that are not finished, oldest first."""
+        """Layers whose tracking has not finished, oldest first."""
         layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
         return [key for key in layers if not self._tracked_masks.open(key).finished]
 
     @cached_property
     def pending(self) -> list[int]:
-        """Unfinished layers with frames left to track, oldest first."""
+        """Unfinished layers that have frames to track which no newer layer covers, oldest first."""
         return [key for key in self.unfinished if self.has_frames_left(key)]
 
     def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer is in the history, and has a frame left to track, which no newer layer covers.
+        """Return whether a layer of this snapshot has a frame to track that no newer layer covers.
 
-        With ``ignore_corrections``, newer corrections do not count.
+        With ``ignore_corrections``, frames that newer corrections cover count too.
         """
         layers = self.state.layers
         layer = layers.get(layer_id)
         object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
         if layer is None or not object_ids:
             return False
-        waiting = self._tracked_masks.open(layer_id).missing.copy()
-        waiting[: layer.first] = waiting[layer.last + 1 :] = False
-        tracks_reference = layer.kind == "import" or (layer.kind == "both" and bool(layer.drawn_frames))
-        waiting[layer.reference_frame] &= tracks_reference
-        for key, newer in layers.items():
-            is_newer = key > layer_id and not (ignore_corrections and newer.kind == "correction")
-            if is_newer and object_ids <= {*newer.objects}:
-                waiting[newer.first : newer.last + 1] = False
-        return bool(waiting.any())
+        newer_ranges = [
+            range(newer.first, newer.last + 1)
+            for key, newer in layers.items()
+            if key > layer_id
+            and object_ids <= {*newer.objects}
+            and not (ignore_corrections and newer.kind == "correction")
+        ]
+        missing = self._list_missing(layer_id)
+        return any(not any(index in covered for covered in newer_ranges) for index in missing)
+
+    def _list_missing(self, layer_id: int) -> list[int]:
+        """Return the frames that a layer has not tracked yet."""
+        tracked_frames = self._tracked_masks.open(layer_id).frames
+        return [index for index in self.state.layers[layer_id].frames_to_track if index not in tracked_frames]
 
     def is_locked(self, layer: Layer) -> bool:
-        """Return whether an object of a layer is locked, so that the layer cannot be tracked."""
+        """Return whether an object of a layer is locked; such a layer cannot be tracked."""
         return not {*map(self.state.resolve, layer.objects)}.isdisjoint(self.locked_ids)
 
     def list_corrections(self) -> list[int]:
-        """Corrections that can be tracked now, oldest first; those of locked objects wait for the unlock."""
+        """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""
         layers = self.state.layers
         corrections = (key for key in self.pending if layers[key].kind == "correction")
         return [key for key in corrections if not self.is_locked(layers[key])]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:
-        """Outdated frames of each object, N bool.
+        """Frames of each object that should be tracked again, N bool.
 
-        They are not drawn, and either a drawn frame that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off before it tracked them, and no newer layer has.
+        Its mask is tracked from a drawn mask that has changed since, or a pending layer has not tracked it yet. Frames
+        on which the object is drawn are never outdated.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            frames, masks = slice(layer.first, layer.last + 1), self._tracked_masks.open(layer_id)
-            missing = masks.missing & (layer_id in self.pending)
+            missing = np.zeros(self.count, bool)
+            if layer_id in self.pending:
+                missing[self._list_missing(layer_id)] = True
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
-                    newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))[frames]
-                    waiting = missing[frames] & (np.abs(newest) <= layer_id)
+                    newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._flag_changed(layer_id, target_id)
-                    outdated[target_id][frames] |= waiting | changed
+                    outdated[target_id] |= (missing & (np.abs(newest) <= layer_id)) | changed
         for index in self.drawn_frames:
             for object_id in self.drawn_masks(index):
                 outdated[object_id][index] = False
         return outdated
 
     def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
-        """Return the first and last frames of what is outdated in a range, ``last`` included."""
+        """Return the first and last frame of each run of outdated frames in a range, which includes ``last``."""
         outdated = np.any([np.zeros(self.count, bool), *self.outdated.values()], axis=0)
         outdated[:first] = False
         outdated[self.count if last is None else last + 1 :] = False
         return find_runs(outdated)
 
     def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames of a layer that are tracked from a drawn mask, before or after them, that has changed."""
+        """Flag the frames before or after which a drawn mask, from which a layer was tracked, has changed, N bool."""
         layer, step = self.state.layers[layer_id], self._log.layer_steps[layer_id]
         new_masks = self.find_drawn_masks(object_id)
         old_masks = self.find_drawn_masks(object_id, self._log.state(step))
-        frames, index = sorted({*new_masks, *old_masks}), np.arange(layer.first, layer.last + 1)
+        frames, index = sorted({*new_masks, *old_masks}), np.arange(self.count)
         differs = [new_masks.get(frame) != old_masks.get(frame) for frame in frames]
         changed = np.array([False, *differs, False])
         before = changed[np.searchsorted(frames, index, "right")]
@@ -350,7 +355,7 @@ class Snapshot:
 
     @property
     def timeline(self) -> dict[int, str]:
-        """Marks of each object on all frames; one unseen on `LostObjects.FRAMES` annotated frames in a row is lost."""
+        """Marks of each object, one character a frame. It is lost if `LostObjects.FRAMES` annotated frames miss it."""
         marks, unknown = self._mark_frames(self.annotated_frames), dict.fromkeys(self.objects, UNKNOWN)
         frames = [marks.get(index, unknown) for index in range(self.count)]
         return {object_id: "".join(frame[object_id] for frame in frames) for object_id in self.objects}
@@ -362,7 +367,7 @@ class Snapshot:
         return self._mark_frames(near).get(index, dict.fromkeys(self.objects, UNKNOWN))
 
     def _mark_frames(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
-        """Return the marks of all objects on annotated frames in a row, in either direction of tracking."""
+        """Return the marks of all objects on some annotated frames that follow each other."""
         rows: dict[int, dict[int, str]] = {}
         seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects}
         for index in frames:

@@ -1,4 +1,4 @@
-"""Frames to review, ranked: fragments, flips, contact, confidence, jumps, disagreement of directions."""
+"""Frames to check, ranked by how doubtful their masks are."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aotlab_studio.document.snapshot import Snapshot
 
 REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
-"""Smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors."""
+"""Smallest distance in frames of two checks for the same object and reason. A correction also helps its neighbors."""
 MIN_SEVERITY = 0.25
 MIN_CONTACT_DISTANCE = 25
-"""`MIN_DISTANCE` for contact, which lasts many frames."""
+"""`MIN_DISTANCE` for the reason ``contact``, which lasts many frames."""
 MIN_STRAY_SHARE = 0.08
-"""Smallest doubtful share of an object's pixels in a detached part, or in one that was another object's before."""
+"""Smallest share of an object's pixels in a part that is detached, or was another object's, that needs a check."""
 REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",
@@ -35,7 +35,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Check:
-    """A frame to check."""
+    """A frame on which the mask of an object is doubtful."""
 
     frame: int
     object_id: int
@@ -46,11 +46,11 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """Message of the reason."""
+        """The reason in words, after the name of the object."""
         return REASONS.get(self.reason, self.reason)
 
     def describe(self, name: str) -> str:
-        """Return frame, name of the object, and message."""
+        """Return a sentence with the frame, the object's name and the reason."""
         return f"frame {self.frame}: {name} {self.sentence}"
 
 
@@ -59,7 +59,7 @@ class ReviewedObject(Struct):
 
     id: int
     lost_on: list[tuple[int, int]] = []
-    """First and last frame of each range on which it is lost; a range starts at the first frame without the object."""
+    """First and last frame of each range on which the object is lost."""
     class_name: str | None = None
 
 
@@ -72,13 +72,13 @@ class VideoReview(Struct, frozen=True):
     cuts: list[int] = []
     """First frame after each cut."""
     levels: dict[str, Any] | None = None
-    """Levels of the images, as in `open_frames`; None for a video file."""
+    """Levels of the images, see `open_frames`; None for a video file."""
 
 
 def find_checks(
     scores: Mapping[int, Mapping[int, Score]], drawn_objects: Mapping[int, frozenset[int]] | None = None
 ) -> list[Check]:
-    """Return the frames to check by scores by frame and object id, worst first; drawn masks need no check."""
+    """Return the checks for scores by frame and object id, worst first. Drawn masks need no check."""
     checks = []
     object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     for object_id in object_ids:
@@ -89,7 +89,7 @@ def find_checks(
 
 
 def list_checks(snapshot: Snapshot) -> list[Check]:
-    """Return the frames to check, the worst first; none that is marked as checked."""
+    """Return the checks of a snapshot, worst first, without frames that are marked as checked."""
     scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
     drawn_ids = {index: frozenset(snapshot.drawn_masks(index)) for index in snapshot.drawn_frames}
     return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
@@ -98,7 +98,7 @@ def list_checks(snapshot: Snapshot) -> list[Check]:
 def _check_object(
     object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]
 ) -> list[Check]:
-    """Return the checks of one object: the worst of neighboring frames with the same reason."""
+    """Return the checks of one object. Of neighboring frames with the same reason, only the worst is returned."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
     lost = {run[sdk.LostObjects.FRAMES - 1] for run in find_lost(seen)}
@@ -131,18 +131,18 @@ def _check_object(
 
 
 def _rate_stray(share: float) -> float:
-    """Return 0 below `MIN_STRAY_SHARE`, 0.6 there, and 1 if a quarter of the object is in the part."""
+    """Rate a part: 0 below `MIN_STRAY_SHARE`, then from 0.6 to 1 for a quarter of the object."""
     return min(1.0, 0.6 + 0.4 * (share - MIN_STRAY_SHARE) / 0.17) if share >= MIN_STRAY_SHARE else 0.0
 
 
 def _rate_area_change(before: Score, after: Score) -> float:
-    """Return 0 for a similar area, up to 0.75 for an object that appears, disappears, or is many times larger."""
+    """Rate a change of area: 0 for a similar area, up to 0.75 for an object that appears or disappears."""
     smaller, larger = sorted((before.area, after.area))
     return 0.0 if larger < 16 else max(0.0, 1 - smaller / larger - 0.25)
 
 
 def _rate_jump(before: Score, after: Score) -> float:
-    """Return 0 if the center moves by less than a quarter of the square root of the area, 1 from 1.25 of it on."""
+    """Rate a move of the center: 0 up to a quarter of the square root of the area, 1 from 1.25 times the root."""
     if not before.area or not after.area:
         return 0.0
     distance = math.hypot(before.x - after.x, before.y - after.y)

@@ -1,4 +1,4 @@
-"""Review of a tracked video: frames on which objects are lost, and frames to check."""
+"""Output ``review``: frames on which objects are lost, and frames to check."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
 
 SCORES_FILE = "scores.json"
-"""Scores of all frames, beside the review of results, from which a project finds the same frames to check."""
+"""File with the scores of all frames. A project reads it, so that it lists the same frames to check."""
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 THUMBNAIL_HEIGHT = 180
 MAX_WIDTH = 2000
-"""Largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns."""
+"""Largest width of a frame in a thumbnail; a JPEG has at most 65 535 columns."""
 
 
 class ReviewFile(sdk.Output):
-    """``review.json``, ``scores.json``, and ``thumbnail.jpg``: the first, the least confident and the last frame.
+    """Writes ``review.json``, ``scores.json``, and ``thumbnail.jpg`` with the first, least confident and last frame.
 
     Args:
-        scores: known scores by frame and object id; those of other frames are measured.
+        scores: known scores by frame and object id. Other frames are measured.
     """
 
     file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
@@ -66,7 +66,7 @@ class ReviewFile(sdk.Output):
         self._thumbnails["last"] = image
 
     def finish(self) -> None:
-        """Write the files; no thumbnail without frames."""
+        """Write the files. Without frames, there is no thumbnail."""
         object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
         source, objects = self.context.source, []
         for key in object_ids:
@@ -82,7 +82,7 @@ class ReviewFile(sdk.Output):
             write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(sdk.concat_images(images), None))
 
     def summary(self) -> str:
-        """Return the first frames to check, the cuts, and a warning for every lost object."""
+        """Return a text with the first frames to check, the cuts, and a warning for every lost object."""
         number, frames = self.context.frame_number, dict[int, list[str]]()
         for check in self._review.check:
             text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
@@ -98,7 +98,7 @@ class ReviewFile(sdk.Output):
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `THUMBNAIL_HEIGHT`; very wide ones are narrowed."""
+    """Draw H×W object ids over a frame, H×W×3 uint8 RGB, scaled to `THUMBNAIL_HEIGHT` and at most `MAX_WIDTH` wide."""
     height, width = labels.shape
     size = (min(max(1, round(width * THUMBNAIL_HEIGHT / height)), MAX_WIDTH), THUMBNAIL_HEIGHT)
     image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)

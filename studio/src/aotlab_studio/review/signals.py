@@ -1,4 +1,4 @@
-"""Signals of wrong masks: parts that are detached, or were another object's, and contact with a similar object."""
+"""Measurement of the signals of wrong masks; see `Signals`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from aotlab_studio.document.scores import Signals
 
 CONTACT_DISTANCE = 3
-"""Pixels between the two sides of an outline that are compared."""
+"""Distance in pixels of the two pixels that are compared across an outline."""
 SIMILAR_COLOR = 24
-"""Largest difference of a channel (0 to 255) between similar colors."""
+"""Largest difference of any channel, 0 to 255, between similar colors."""
 MAX_EDGE = 480
-"""Shorter edge of the compared images; larger frames are subsampled."""
+"""Shorter edge above which images are subsampled."""
 
 
 class ReviewSignals:
-    """Signals of the frames of one video, which are given in order, forward or backward."""
+    """Measures the signals of a video; its frames are given in order, forward or backward."""
 
     def __init__(self) -> None:
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -26,7 +26,7 @@ class ReviewSignals:
     def update(
         self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
     ) -> dict[int, Signals]:
-        """Return the signals of each object on the next frame, H×W ids on H×W×3 uint8; flips need its neighbor."""
+        """Return the signals of objects on a frame, H×W ids on H×W×3 uint8; flips are relative to the last frame."""
         step = max(1, min(ids.shape) // MAX_EDGE)
         ids, image = ids[::step, ::step], image[::step, ::step]
         contact, outline = _count_contacts(ids, image)
@@ -59,7 +59,7 @@ def measure_flip(mask: np.ndarray, changed: np.ndarray) -> float:
 
 
 def measure_fragment(mask: np.ndarray) -> float:
-    """Return the share of a mask (H×W bool) in its second largest part; parts up to 2 pixels apart are one."""
+    """Return the share of a mask, H×W bool, in its second largest part. Parts up to 2 pixels apart count as one."""
     import cv2
 
     pixels = mask.astype(np.uint8)
@@ -75,12 +75,12 @@ def measure_fragment(mask: np.ndarray) -> float:
 
 
 def measure_color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the largest difference of a channel."""
+    """Return the largest difference of any channel, for each pixel."""
     return np.asarray(np.abs(first.astype(np.int16) - second).max(-1, initial=0))
 
 
 def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
-    """Count by object the pairs of pixels across its outline: to objects of similar color, and to anything."""
+    """Count the pairs of pixels across the outline of each object: those to similar objects, and all."""
     contact: Counter[int] = Counter()
     outline: Counter[int] = Counter()
     for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):

@@ -204,8 +204,7 @@ class Connection:
         """Serve until the page disconnects."""
         await self._socket.accept()
         document = self._session.document
-        document.listeners.append(self._notify)
-        document.connections[self._actor.page] += 1
+        document.listeners[self._notify] = self._actor.page
         sender = asyncio.create_task(self._send())
         try:
             while (text := (await self._socket.receive()).get("text")) is not None:
@@ -214,9 +213,8 @@ class Connection:
         except (WebSocketDisconnect, RuntimeError):
             pass  # disconnected
         finally:
-            document.listeners.remove(self._notify)
+            del document.listeners[self._notify]
             sender.cancel()
-            document.connections[self._actor.page] -= 1
         with suppress(InputError):  # a project that cannot be read
             await run_in_threadpool(document.emit_state)  # others can undo the steps of this page now
 

@@ -65,7 +65,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
             if not (isinstance(record, Step) and returns_edit):
                 return None
             # losses are not stored
-            return EditResult(next(iter(record.values.objects), values.get("object_id", 0)))
+            return EditResult(next(iter(record.changes.objects), values.get("object_id", 0)))
         result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
     if document.log.head != before:
         session.runner.schedule()

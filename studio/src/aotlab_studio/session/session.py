@@ -88,7 +88,7 @@ class Session:
             model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS,
             job=job.report() if job is not None else None,
-            problems=[*filter(None, [document.conflict])],
+            problems=[*filter(None, [document.retracked_warning])],
         )
 
     def check_outdated(

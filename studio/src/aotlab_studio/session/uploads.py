@@ -88,7 +88,7 @@ def load_upload(
     with document.lock:
         stored = document.log.messages.get(document.actor.message_id)
         if isinstance(stored, Step):  # sent again; losses are not stored
-            return LoadedMasks(sorted(stored.values.drawn_masks), {}, document.log.head)
+            return LoadedMasks(sorted(stored.changes.drawn_masks), {}, document.log.head)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
         if targets is None:

@@ -1,1 +1,1 @@
-"""Tracking jobs: the frames to track, the thread that tracks them, the models that a page offers."""
+"""Tracking: the frames of a layer, the thread that tracks them, and the models to choose from."""

@@ -1,4 +1,4 @@
-"""Tracking jobs, one at a time: those a person starts, and corrections that propagate in the background."""
+"""Tracking jobs, one at a time: requests of a person, and corrections in the background."""
 
 from __future__ import annotations
 
@@ -16,29 +16,28 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
-from aotlab_studio.document.masks import TrackedMasks
-from aotlab_studio.document.planning import plan_spans
+from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
+from aotlab_studio.tracking.spans import SpanFrame, plan_spans, track_span
 
 if TYPE_CHECKING:
     from aotlab import Tracker
-    from aotlab_studio.tracking.spans import SpanFrame
 
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
-"""Whether the layer of a stopped job is finished, or stays unfinished."""
+"""How a job stops: ``finish`` marks its layer as finished; ``interrupt`` leaves the layer to a later job."""
 SPEED_FRAMES = 20
-"""Number of frames over which the speed is measured."""
+"""Number of frames in the average of the speed."""
 PROPAGATION_DELAY = 0.6
-"""Seconds without a stroke before a correction propagates."""
+"""Seconds without an edit before corrections are tracked."""
 
 
 class TrackingJob:
-    """Job that tracks a layer from the masks at its step, until the layer leaves the history."""
+    """Tracks a layer, from the masks that the document showed when it was added, as long as it is needed."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
@@ -54,14 +53,14 @@ class TrackingJob:
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self.resume_time = 0.0
-        """Time (`time.monotonic`) before which no further frame is tracked."""
+        """Time, as `time.monotonic`, until which it waits before the next frame."""
         self.stop_mode: StopMode | None = None
         self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
     @property
     def paused(self) -> bool:
-        """Whether it is paused, or will be after the current frame."""
+        """Whether it is paused, or will pause after the current frame."""
         return not self._resumed.is_set()
 
     def pause(self) -> None:
@@ -74,13 +73,13 @@ class TrackingJob:
         self._resumed.set()
 
     def stop(self, mode: StopMode = "finish") -> None:
-        """Stop after the current frame; an interruption stays one."""
+        """Stop after the current frame. An interrupted job cannot be finished."""
         self.stop_mode = "interrupt" if self.stop_mode == "interrupt" else mode
         self._stopped.set()
         self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for the end."""
+        """Wait until the job has ended."""
         self._ended.wait(seconds)
 
     def report(self) -> JobProgress:
@@ -94,7 +93,7 @@ class TrackingJob:
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
-        """Track, until the end or a stop; errors become the job's problem, and leave its layer unfinished."""
+        """Track until the end or a stop. An error is stored as the `problem`, and the layer stays unfinished."""
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
@@ -118,7 +117,7 @@ class TrackingJob:
             self._ended.set()
 
     def _undo_empty_request(self) -> None:
-        """Undo a request that tracked no frame. If edits followed it, finish its layer: no frame is outdated."""
+        """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, may_resume = self._document, self.is_correction or self.stop_mode == "interrupt"
         if not (may_resume or document.tracked_masks.open(self.layer_id).frames):
             is_undone = document.cancel(document.log.layer_steps[self.layer_id])
@@ -126,9 +125,7 @@ class TrackingJob:
                 document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
-        """Track until the end or a stop."""
-        from aotlab_studio.tracking.spans import track_span
-
+        """Track the spans of the layer and store their masks."""
         document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
@@ -146,7 +143,7 @@ class TrackingJob:
             if self.stop_mode:
                 return
             if not (tracked.partial or self._store(tracked, model)):
-                self.stop("interrupt")  # redo or an unlock may bring it back
+                self.stop("interrupt")  # after redo or an unlock, a later job continues
                 return
             self.done += 1
             self.frame = tracked.index
@@ -154,16 +151,16 @@ class TrackingJob:
             self._set_status("running")
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
-        """Store the masks of the layer's objects; return whether the layer is still needed."""
+        """Store the masks of the layer's objects on a frame; return whether the layer is still needed."""
         document, index, object_ids = self._document, tracked.index, {*self.layer.objects}
         prediction = tracked.prediction
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = self._start_snapshot.with_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
+        covered_ids = self._start_snapshot.expand_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
         absent = [key for key in covered_ids if key not in scores]
-        stored_result = TrackedMasks(index, scores, absent, model=model)
+        stored_result = LayerFrame(index, scores, absent, model=model)
         overwritten_pixels = document.add_tracked_masks(self.layer_id, stored_result, ids)
         self.overwritten_pixels += overwritten_pixels or 0
         return overwritten_pixels is not None
@@ -174,30 +171,30 @@ class TrackingJob:
 
 
 class JobRunner:
-    """Thread that runs the jobs of a document, one at a time: requests of a person, and corrections in order."""
+    """Thread that runs the jobs of a document, one at a time. A request of a person precedes all corrections."""
 
     def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
         self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
-        """Last job, which may still wait for the thread."""
+        """Latest job; the thread may not have begun it yet."""
         self._corrections_enabled = False
-        """Whether corrections propagate; a stop or an error holds them back until the next edit."""
+        """Whether corrections are tracked. At first, and after a stop, they wait for the next edit."""
         self._resume_time = 0.0
-        """Time (`time.monotonic`) before which no correction starts."""
+        """Time, as `time.monotonic`, until which no correction starts."""
         self._closed = False
         self._failed_layers: set[int] = set()
-        """Corrections that are not tried again before the next edit."""
+        """Corrections that failed; they are tried again after the next edit."""
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
     @property
     def running_job(self) -> TrackingJob | None:
-        """Job that runs, is paused, or waits for the thread."""
+        """Job that has not ended."""
         is_running = self.job is not None and self.job.status in ("starting", "running", "paused")
         return self.job if is_running else None
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
-        """Start a job as an edit of a document's view; raise `InputError` if one is running, or if ``plan`` does."""
+        """Add the layer that ``plan`` returns, as an edit, and track it; raise `InputError` if a request is running."""
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
@@ -213,37 +210,37 @@ class JobRunner:
             return job
 
     def delay_corrections(self) -> None:
-        """Track no correction for `PROPAGATION_DELAY` seconds, which leaves the machine to the page."""
+        """Track no correction for `PROPAGATION_DELAY` seconds, so that the page has the whole machine."""
         self._resume_time = time.monotonic() + PROPAGATION_DELAY
         if self.job is not None and self.job.is_correction:
             self.job.resume_time = self._resume_time
 
     def stop(self) -> None:
-        """Stop the running job. If it is a correction, it and all others wait for the next edit."""
+        """Stop the running job. If it is a correction, all corrections wait for the next edit."""
         with self._changed:
             if (job := self.running_job) is not None:
                 self._corrections_enabled &= not job.is_correction
                 job.stop("interrupt" if job.is_correction else "finish")
 
     def schedule(self) -> None:
-        """Track all corrections after `PROPAGATION_DELAY` seconds; stop the job of a locked or unneeded layer."""
+        """After an edit: track all corrections soon, and stop a job whose layer is locked or not needed any more."""
         with self._changed:
             self._failed_layers, self._corrections_enabled = set(), True
             self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
             if job is not None:
-                # a request ends before the corrections of its own masks
+                # a request continues: corrections of its masks are tracked after it
                 is_needed = snapshot.has_frames_left(job.layer_id, ignore_corrections=not job.is_correction)
                 if not is_needed or snapshot.is_locked(job.layer):
                     job.stop("interrupt")
             self._changed.notify_all()
 
     def list_corrections(self) -> list[int]:
-        """Return the corrections that are still to be tracked, oldest first."""
+        """Return the corrections to track, oldest first, without those that failed."""
         return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
 
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
-        """Track all corrections, at most until a pause or an error of ``check``; return whether all are tracked."""
+        """Track all corrections, and wait until a pause or an error of ``check``; return whether all are tracked."""
 
         def is_done() -> bool:
             check()
@@ -257,12 +254,12 @@ class JobRunner:
             return not (self.running_job or self.list_corrections())
 
     def wake(self) -> None:
-        """Make `wait` check again."""
+        """Make `wait` call its ``check``."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop all jobs; what they have not done waits in the document."""
+        """Interrupt the running job and end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -281,7 +278,7 @@ class JobRunner:
     def _take_next(self) -> TrackingJob | None:
         """Wait for the next job and return it; None if the runner is closed."""
         with self._changed:
-            while self.running_job is None:  # otherwise, the job was requested
+            while self.running_job is None:  # a running job is the request of a person
                 if self._closed:
                     return None
                 delay = None
@@ -292,7 +289,7 @@ class JobRunner:
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])
                                 break
-                except Exception:  # such as a project that cannot be read
+                except Exception:  # for example, the project cannot be read
                     logging.getLogger(__name__).exception("corrections wait for the next edit")
                     self._corrections_enabled, delay = False, None
                     self._changed.notify_all()

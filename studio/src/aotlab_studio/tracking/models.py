@@ -1,4 +1,4 @@
-"""Models offered by the page, and loading of the chosen tracker."""
+"""Models to choose from, and the loader of the chosen tracker."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _import_lock = threading.Lock()
 
 
 def import_tracker() -> None:
-    """Import PyTorch in one thread at a time: two that import torchvision at once fail with a deadlock."""
+    """Import PyTorch in one thread at a time, as two threads that import torchvision at once cause a deadlock."""
     with _import_lock:
         from aotlab import Tracker  # noqa: F401
 
 
 def describe_model(tracker: Tracker) -> str:
-    """Return the name of a tracker's settings, digests of its checkpoint and settings, and the program's version."""
+    """Return a text that identifies a tracker: its model, digests of checkpoint and settings, and our version."""
     checkpoint, settings = tracker.checkpoint_digest or "unknown", digest_values(tracker.fingerprint)
     program = f"aotlab {version('aotlab')}"
     return f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, {program}"
 
 
 class TrackerLoader:
-    """Loader of the model that is chosen in the page; keeps the last tracker. Unusable options raise `InputError`.
+    """Loads the model that is chosen in the page, and keeps its tracker. Unusable options raise `InputError`.
 
-    The page offers the checkpoint of the options, which is chosen first, ``checkpoints``, and those of `list_models`.
+    The models to choose from are the checkpoint of the options, ``checkpoints``, and those of `list_models`.
     """
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
@@ -49,10 +49,12 @@ class TrackerLoader:
         for name, path in known_models.items():
             self._models.setdefault(name, path)
         self.names = list(self._models)
-        """Names of the models to choose from, the first the default."""
+        """Names of the models; the first one is the default."""
         self.chosen = self.names[0]
         self._lock = threading.Lock()
-        if options != TrackerOptions(options.checkpoint):  # the default is not checked, as that loads PyTorch
+        if options != TrackerOptions(
+            options.checkpoint
+        ):  # checking loads PyTorch, so the default is not checked
             for path in self._own:
                 replace(options, checkpoint=path).check()
         self._loaded: tuple[str, Tracker] | None = None
@@ -62,7 +64,7 @@ class TrackerLoader:
         with self._lock:
             chosen = self.chosen
             if self._loaded is None or self._loaded[0] != chosen:
-                self._loaded = None  # before the next one takes its memory
+                self._loaded = None  # frees the memory for the next one
                 checkpoint = self._models[chosen]
                 config = self._options.config if checkpoint in self._own else None
                 import_tracker()
@@ -70,17 +72,17 @@ class TrackerLoader:
             return self._loaded[1]
 
     def choose(self, name: str) -> None:
-        """Choose one of ``names``; raise `InputError` for another one, such as a path."""
+        """Choose one of ``names``; raise `InputError` for any other name."""
         if name not in self._models:
             raise InputError(f"model {name[:40]!r}: not offered; give one of {', '.join(self.names)}")
         self.chosen = name
 
     def preload(self) -> None:
-        """Start loading in a thread, so that the first job need not wait; that job reports errors."""
+        """Start to load the tracker in a thread. If loading fails, the first job reports the error."""
 
         def load() -> None:
             with contextlib.suppress(InputError):
                 self()
 
-        # not a daemon, as Python must wait for it: PyTorch aborts a program that ends while it is being loaded
+        # not a daemon: a program that ends while PyTorch is being imported would abort
         threading.Thread(target=load, name="load").start()

@@ -1,4 +1,4 @@
-"""Tracking from drawn frames through the frames of a span: forward, backward, or both and merged."""
+"""Tracking of the frames of a layer: forward, backward, or in both directions with the predictions merged."""
 
 from __future__ import annotations
 
@@ -6,37 +6,71 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab import Prediction, Tracker, sdk
-from aotlab_studio.document.planning import Span
+from aotlab import sdk
+from aotlab_studio.document.log import Layer
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
 
+if TYPE_CHECKING:
+    from aotlab import Prediction, Tracker
+
 MAX_REFERENCES = 4
-"""Maximum number of drawn frames on the other side of the start that the tracker is shown."""
+"""Largest number of drawn frames behind the first reference that the tracker sees before it starts."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames that are tracked forward, backward, or both. If a frame is in both ranges, its predictions are merged.
+
+    ``Span(range(11, 31))`` is tracked from frame 10, ``Span(range(11, 30), range(29, 10, -1), (10, 30))`` from both
+    frame 10 and frame 30.
+    """
+
+    forward: range = range(0)
+    """Frames to track after a reference."""
+    backward: range = range(0)
+    """Frames to track before a reference, nearest first."""
+    references: tuple[int, ...] = ()
+    """Reference frames, if both directions are tracked. The nearer one has more weight in a merged prediction."""
+    start: int | None = None
+    """Reference frame that also uses tracked masks; the others use drawn masks only."""
 
 
 @dataclass(frozen=True)
 class SpanFrame:
-    """Prediction of one frame."""
+    """Prediction for one frame of a span."""
 
     index: int
     prediction: Prediction
     absent_ids: frozenset[int]
-    """Objects that a drawn frame states to be absent, which are not tracked any more."""
+    """Objects that a drawn mask has marked as absent, so that they are not tracked."""
     partial: bool = False
-    """Whether the other direction has not tracked it yet; the merged prediction follows."""
+    """Whether only one direction has tracked it yet; the frame comes again with the merged prediction."""
+
+
+def plan_spans(layer: Layer) -> list[Span]:
+    """Return the spans of a layer in the order of tracking."""
+    first, last, start, drawn_frames = layer.first, layer.last, layer.reference_frame, layer.drawn_frames
+    references = tuple(sorted({start, *drawn_frames}))
+    if layer.kind == "both" and drawn_frames:
+        frames = range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1)
+        return [Span(*frames, references, start)]
+    backward = range(start - 1, first - 1, -1)
+    before = Span(range(first, start), backward, references) if drawn_frames else Span(backward=backward)
+    return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]
 
 
 def track_span(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[SpanFrame]:
-    """Yield the frames of a span; those between two references come twice, merged the second time.
+    """Track the frames of a span and yield the predictions, which the caller stores.
 
-    These are tracked backward, with probabilities stored in a temporary file in ``folder``, then forward, and merged by
-    the distance to the references. The snapshot is that of the layer's step. The caller stores the masks.
+    Frames in both directions come twice: first the backward prediction, which is kept in a temporary file in
+    ``folder``, then the merged one. The snapshot is that of the step that added the layer.
     """
 
     def read_reference(index: int) -> np.ndarray:
@@ -65,7 +99,7 @@ def track_span(
                 yield tracked
                 continue
             stored = backward_file.load(index)
-            weights = _find_backward_weights({*prediction.ids, *stored.ids}, index, references)
+            weights = _compute_backward_weights({*prediction.ids, *stored.ids}, index, references)
             merged = sdk.merge_predictions(prediction, stored, weights)
             absent_ids = (tracked.absent_ids | absent_backward[index]) - {*merged.ids}
             yield SpanFrame(index, merged, absent_ids)
@@ -78,13 +112,13 @@ def _step_frames(
     indices: range,
     read_reference: Callable[[int], np.ndarray],
 ) -> Iterator[SpanFrame]:
-    """Track frames away from the reference beside the first one; references on the way are given too."""
+    """Track frames from the reference just before the first one; references on the way are used too."""
     if not indices:
         return
     start = indices.start - indices.step
     tracker.reset(frames.count)
     earlier = [index for index in snapshot.drawn_frames if (index - start) * indices.step < 0]
-    # nearest last, as short-term memory is of the frame before
+    # the nearest one comes last, as short-term memory holds the previous frame
     nearest = sorted(earlier, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
     present = np.setdiff1d(snapshot.labels(start), 0)
     for index in (*nearest, start):
@@ -103,7 +137,7 @@ def _step_frames(
 
 
 def _track_one_way(tracked_frames: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
-    """Yield frames; a GPU computes the next frame while the caller reads and stores one."""
+    """Yield the frames; a GPU computes the next frame while the caller stores one."""
     pending: list[SpanFrame] = []
     for tracked in tracked_frames:
         if on_gpu:
@@ -114,10 +148,10 @@ def _track_one_way(tracked_frames: Iterable[SpanFrame], *, on_gpu: bool) -> Iter
     yield from pending
 
 
-def _find_backward_weights(
+def _compute_backward_weights(
     object_ids: Iterable[int], index: int, references: Mapping[int, Collection[int]]
 ) -> dict[int, float]:
-    """Return the weight of the backward direction for each object, by the distance of its references."""
+    """Return the weight of the backward prediction of each object, larger near the later reference."""
     weights = {}
     for object_id in object_ids:
         frames = [frame for frame, objects in references.items() if object_id in objects]
