@@ -175,6 +175,17 @@ def batch(results):
 
 
 @pytest.fixture
+def begin_request():
+    """Begin a request for a clip of a batch, which ends after the test; return its session."""
+    with ExitStack() as requests:
+
+        def begin_request(batch, name, person="", **options):
+            return requests.enter_context(batch.use(name, person, **options))
+
+        yield begin_request
+
+
+@pytest.fixture
 def served_list(batch, serve, monkeypatch):
     monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
     return serve(batch, build_batch_app(batch))
