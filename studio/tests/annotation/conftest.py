@@ -14,9 +14,10 @@ from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session import batch as batches
 from aotlab_studio.session.batch import Batch
 from studio.tests.annotation.browser import VIEWPORT, Page
-from studio.tests.annotation.clips import WAIT_SECONDS, draw, draw_folder, open_session
+from studio.tests.annotation.clips import draw, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
+from tests.processes import WAIT_SECONDS
 
 
 @pytest.fixture(autouse=True, scope="session")

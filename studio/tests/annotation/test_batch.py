@@ -17,13 +17,12 @@ import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
-from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
+from aotlab import InputError, JobOptions, open_frames, track, write_mask
 from aotlab.configs.files import ROOT
 from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
-from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.document.log import Changes, Layer
@@ -46,10 +45,10 @@ from studio.tests.annotation.clips import (
     change_rows,
     draw,
     draw_folder,
-    find_frame_number,
     image,
     list_titles,
     open_session,
+    restore_backup,
     truth,
     wait_until,
 )
@@ -408,7 +407,7 @@ def test_backup_of_a_clip_without_edits_shows_its_results(results, batch):
         folder = session.document.folder
     batch.close()
     for path in (results / "a", folder):
-        (folder / BACKUP_FILE).replace(folder / PROJECT_FILE)
+        restore_backup(folder)
         with closing(open_clip(path)) as session:
             assert (session.document.snapshot.labels(5) == truth(5)).all()
 
@@ -708,13 +707,8 @@ def test_command_serves_a_batch(results, capsys, monkeypatch):
 class DoubtfulTracker(TruthTracker):
     """Is unsure of frame 7."""
 
-    def step(self, frame, mask=None):
-        found = super().step(frame, mask)
-        return (
-            Prediction(found.ids, found.logits / 10, found.indices)
-            if find_frame_number(frame) == 7
-            else found
-        )
+    def change_logits(self, logits, index, *, is_drawn):
+        return logits / 10 if index == 7 else logits
 
 
 def test_list_and_page_show_the_same_checks(tmp_path):

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from aotlab import InputError, Prediction
+from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes
@@ -20,7 +20,6 @@ from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     LENGTH,
-    WAIT_SECONDS,
     TruthTracker,
     draw,
     draw_and_track,
@@ -38,6 +37,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     wait_until_propagated,
 )
+from tests.processes import WAIT_SECONDS
 
 
 def propagate(session):
@@ -442,15 +442,12 @@ def test_second_object_keeps_frames_of_the_first(session, short_pause):
 class Greedy(TruthTracker):
     """Gives every pixel of object 1 to object 2, if it knows object 2."""
 
-    def step(self, frame, mask=None):
-        found = super().step(frame, mask)
-        if 2 not in self.ids or mask is not None:
-            return found
-        logits = found.logits.clone()
-        one, two = (self.ids.index(each) + 1 for each in (1, 2))
-        logits[two] = logits[[one, two]].max(0).values
-        logits[one] = -3.0
-        return Prediction(self.ids, logits, logits.max(0).indices)
+    def change_logits(self, logits, index, *, is_drawn):
+        if 2 in self.ids and not is_drawn:
+            first, second = (self.ids.index(object_id) + 1 for object_id in (1, 2))
+            logits[second] = logits[[first, second]].max(0).values
+            logits[first] = -3.0
+        return logits
 
 
 def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
