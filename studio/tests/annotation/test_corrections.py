@@ -396,17 +396,15 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
 
 
-@pytest.mark.parametrize("starts", [True, False])
-def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause, monkeypatch, starts):
+@pytest.mark.parametrize(("delay", "is_running"), [(0.02, True), (60, False)])
+def test_correction_of_a_locked_object_waits_for_the_unlock(session, monkeypatch, delay, is_running):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", delay)
     draw_and_track(session, 1, 2)
     before = list_labels(session.document)
     points = [[14, 8]]
     tracker = hold(session, 0)
-    if not starts:
-        monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
-    if starts:
-        wait_until(lambda: session.runner.running_job)
+    wait_until(lambda: bool(session.runner.running_job) == is_running)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
     propagate(session)
