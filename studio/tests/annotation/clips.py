@@ -46,7 +46,7 @@ def find_frame_number(frame):
 
 
 class TruthTracker:
-    """A tracker that follows the truth for the objects that it was given, and records its calls.
+    """A tracker that follows the truth for the objects of its masks, and records its calls.
 
     Args:
         lose: frames on which it finds no object.
@@ -73,8 +73,8 @@ class TruthTracker:
     def ids(self):
         return tuple(self._ids)
 
-    def forget(self, number):
-        self._ids.remove(number)
+    def forget(self, object_id):
+        self._ids.remove(object_id)
 
     def step(self, frame, mask=None):
         index = find_frame_number(frame)
@@ -86,7 +86,7 @@ class TruthTracker:
             self._ids += [int(n) for n in np.unique(mask) if n and n not in self._ids]
             labels = np.where(mask > 0, mask, np.where(np.isin(labels, np.unique(mask)), 0, labels))
         labels = np.where(np.isin(labels, [] if index in self.lose else self._ids), labels, 0)
-        rows = np.stack([labels == number for number in (0, *self._ids)])
+        rows = np.stack([labels == object_id for object_id in (0, *self._ids)])
         logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
         logits = self.change_logits(logits, index, is_drawn=mask is not None)
         return Prediction(self.ids, logits, logits.max(0).indices)
@@ -156,9 +156,9 @@ def draw_and_track(session, *object_ids):
     run_job(session, 0)
 
 
-def list_visible_frames(session, number=None):
-    """Frames that show an object, or any."""
-    wanted = [number] if number else [*session.document.snapshot.objects]
+def list_visible_frames(session, object_id=None):
+    """Return the frames that show an object, or any."""
+    wanted = [object_id] if object_id else [*session.document.snapshot.objects]
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
@@ -185,7 +185,7 @@ def set_mask(document, index, object_id, mask):
 
 
 def draw(session, index, *object_ids):
-    """Give the true masks of some objects on a frame, adding the objects if need be."""
+    """Draw the true masks of some objects on a frame; missing objects are added."""
     while max(object_ids) not in session.document.snapshot.objects:
         editing.add_object(session.document)
     for object_id in object_ids:
@@ -197,9 +197,9 @@ def list_labels(document):
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
-def equal_labels(first, second):
-    """Whether two lists of masks are equal."""
-    return all((one == other).all() for one, other in zip(first, second, strict=True))
+def equal_labels(found, expected):
+    """Return whether two lists of masks are equal."""
+    return all((labels == other).all() for labels, other in zip(found, expected, strict=True))
 
 
 def outline_message(frame, object_id, corners):

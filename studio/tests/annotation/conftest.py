@@ -121,8 +121,8 @@ def context(shared_page):
     for tab in context.pages:
         if tab is not shared_page.tab:
             tab.close()
-    own = shared_page.url.split("?")[0].strip("/").rpartition(":")[2]
-    context.clear_cookies(name=re.compile(rf"aotlab_(?!{own}$)"))  # one cookie per server
+    port = shared_page.url.split("?")[0].strip("/").rpartition(":")[2]
+    context.clear_cookies(name=re.compile(rf"aotlab_(?!{port}$)"))  # one cookie per server
 
 
 @pytest.fixture

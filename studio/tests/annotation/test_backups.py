@@ -72,7 +72,7 @@ def video(tmp_path):
 
 @pytest.fixture
 def project(video, tmp_path):
-    """A project of it with an object that is given on frame 0."""
+    """A project of the video with an object that is drawn on frame 0."""
     document = open_document(video)
     editing.add_object(document)
     mask = np.zeros(SIZE, bool)

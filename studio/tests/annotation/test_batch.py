@@ -718,7 +718,7 @@ class DoubtfulTracker(TruthTracker):
 def test_list_and_page_show_the_same_checks(tmp_path):
     video, clip = draw_folder(tmp_path / "a"), tmp_path / "batch" / "a"
     mask = truth(0)
-    mask[30:38, 2:10] = 1  # the given mask has two parts
+    mask[30:38, 2:10] = 1  # the drawn mask has two parts
     write_mask(tmp_path / "a.png", mask)
     result = track(
         DoubtfulTracker(), open_frames(video), {0: mask}, clip, JobOptions(write=("masks", "review"))
@@ -730,7 +730,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     session = open_clip(clip)
     shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     session.close()
-    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbor differs from it
+    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
 
 
 def test_moved_batch_opens_and_exports(tmp_path):
@@ -761,8 +761,8 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     folder = write_results(tmp_path, ["a"]) / "a"
     for index in range(3):
         (folder / "masks" / f"{index:05d}.png").unlink()
-    given = f"3={folder / 'masks' / '00003.png'}"
-    change_record(folder, frames=LENGTH - 3, first_frame=3, masks=[given])
+    first_mask = f"3={folder / 'masks' / '00003.png'}"
+    change_record(folder, frames=LENGTH - 3, first_frame=3, masks=[first_mask])
     state = open_document(folder)
     try:
         assert sorted(state.snapshot.drawn_frames) == [3]

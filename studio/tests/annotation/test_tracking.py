@@ -414,7 +414,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
 
 
-def test_results_are_dropped_from_a_frame_on_in_one_step(session):
+def test_tracking_is_cleared_from_a_frame_on_in_one_step(session):
     draw_and_track(session, 1, 2)
     draw(session, 8, 1)
     editing.clear_tracking(session.document, 5)
