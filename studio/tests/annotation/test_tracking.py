@@ -558,8 +558,11 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     document.add_tracked_masks(
         layer_id, TrackedMasks(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
     )
+    covered = np.where(truth(4) == 1, 2, 0).astype(np.uint16)
+    document.add_tracked_masks(layer_id, TrackedMasks(4, {2: Score(0.9, 100, 10.0, 10.0)}), covered)
     editing.change_object(document, 1, locked=False)
     editing.delete_object(document, 1)
+    assert document.snapshot.scores(4)[2] == Score(0.0, 0, 0.0, 0.0)
     assert (
         document.snapshot.scores(3)[2].area
         == (document.snapshot.labels(3) == 2).sum()
