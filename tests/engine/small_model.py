@@ -137,8 +137,13 @@ def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     return mask
 
 
+def draw_normal(*shape, seed=0):
+    """Return normally distributed values, always the same ones."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
 def draw_images(count, height, width):
-    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
+    return draw_normal(count, 3, height, width, seed=1)
 
 
 def draw_planes(count, planes, height, width):
