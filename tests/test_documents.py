@@ -159,8 +159,8 @@ def test_committed_settings_are_up_to_date(monkeypatch):
     import references
 
     page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
-    made = references.settings("%s").replace(", `tiny`", "")  # an encoder of other tests
-    assert f"<!-- generated: settings -->\n{made}\n<!-- end -->" in page
+    expected = references.settings("%s").replace(", `tiny`", "")  # an encoder of other tests
+    assert f"<!-- generated: settings -->\n{expected}\n<!-- end -->" in page
 
 
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))

@@ -258,7 +258,7 @@ def find_class_names(annotations):
 
 def test_parameters_have_types_that_callers_can_get():
     sources = (path.read_text() for path in (ROOT / "src" / "aotlab").glob("*/**/*.py"))
-    own = {name for source in sources for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
+    defined = {name for source in sources for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
     values = [getattr(aotlab, name) for name in aotlab.__all__ if name not in ("InputError", "__version__")]
     signatures = {
         function.__qualname__: inspect.signature(function)
@@ -268,7 +268,7 @@ def test_parameters_have_types_that_callers_can_get():
     returned = find_class_names([signature.return_annotation for signature in signatures.values()])
     for name, signature in signatures.items():
         given = [entry.annotation for entry in signature.parameters.values() if entry.name[0] != "_"]
-        hidden = find_class_names(given) & own - {*aotlab.__all__, *aotlab.sdk.__all__} - returned
+        hidden = find_class_names(given) & defined - {*aotlab.__all__, *aotlab.sdk.__all__} - returned
         assert hidden == set() or name in returned, name  # callers do not make what is returned to them
 
 
@@ -343,15 +343,15 @@ def test_prompt_without_opencv_names_the_extra(tmp_path):
 def test_dependencies_have_the_modules_of_the_package():
     project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
-    own = extras.keys() - {"all", "docs", "test"}
-    assert EXTRAS.keys() == own
+    features = extras.keys() - {"all", "docs", "test"}
+    assert EXTRAS.keys() == features
     modules = {"opencv-python-headless": "cv2", "vot-trax": "trax", "Pillow": "PIL", "PyYAML": "yaml"}
 
     def list_modules(requirements):
         return [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(requirements))]
 
     assert hubconf.dependencies == list_modules(project["project"]["dependencies"])
-    for extra in own:
+    for extra in features:
         names = list_modules(extras[extra])
         score = EXTRAS["score"] if "aotlab" in names else ()
         assert EXTRAS[extra] == (*score, *(name for name in names if name != "aotlab"))

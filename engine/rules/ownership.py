@@ -115,7 +115,7 @@ class ComponentOwnership:
         lost = [i for i, history in self.objects.items() if areas[i] < LOST_AREA * history.median]
         reassignments: list[Reassignment] = []
         for source, history in self.objects.items():
-            if source in lost or not areas[source] or not (lost or history.undo_frames_left):
+            if not areas[source] or not (lost or history.undo_frames_left):
                 continue
             main, *others = self._components(labels, source)
             for part in others:

@@ -14,15 +14,17 @@ from unittest.mock import Mock
 import numpy as np
 import onnxruntime
 import pytest
+import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
 import aotlab
 import aotlab_runtime
 from aotlab.configs.files import ROOT
 from aotlab.engine.export.export import EXPORT, convert_to_onnx
-from aotlab.engine.export.graphs import build_graphs, build_prompt_graph
+from aotlab.engine.export.graphs import Graph, build_graphs, build_prompt_graph
 from aotlab.utils.versioned_files import unwrap, wrap
-from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_images, draw_texture, stripes
 from tests.marks import slow
 from tests.processes import run_python
 
@@ -32,8 +34,6 @@ GRAPHS = ("encode", "assign_identities", "reference", "propagate", "memorize", "
 
 
 def build_graph(name, tracker):
-    if name == "prompt":
-        return build_prompt_graph(tracker.model)
     return build_graphs(tracker.model, (HEIGHT, WIDTH), tracker.config.memory)[name]
 
 
@@ -51,14 +51,10 @@ def test_stored_graphs_equal_pytorch(exported, name):
     assert_equal_outputs(graph, lambda inputs: runtime.graphs.run(name, inputs))
 
 
-@pytest.mark.parametrize(
-    "name", ["encode", "propagate", "prompt", *slow(*sorted({*GRAPHS} - {"encode", "propagate"}))]
-)
-def test_converted_graphs_equal_pytorch(exported, name):
-    graph = build_graph(name, exported[2])
-    if name == "prompt":
-        graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
-    session = onnxruntime.InferenceSession(convert_to_onnx(graph).SerializeToString())
+def assert_converted_graph_equals(graph):
+    """Compare a graph in onnxruntime with the one in PyTorch; return the kinds of its operations."""
+    converted = convert_to_onnx(graph)
+    session = onnxruntime.InferenceSession(converted.SerializeToString())
     names = {node.name for node in session.get_inputs()}
 
     def run(inputs):
@@ -66,6 +62,27 @@ def test_converted_graphs_equal_pytorch(exported, name):
         return dict(zip(graph.outputs, results, strict=True))
 
     assert_equal_outputs(graph, run)
+    return {node.op_type for node in converted.graph.node}
+
+
+@pytest.mark.parametrize("name", ["encode", "propagate", *slow(*sorted({*GRAPHS} - {"encode", "propagate"}))])
+def test_converted_graphs_equal_pytorch(exported, name):
+    assert_converted_graph_equals(build_graph(name, exported[2]))
+
+
+@pytest.mark.slow
+def test_converted_prompt_network_equals_pytorch(exported):
+    graph = build_prompt_graph(exported[2].model)
+    graph.axes = {}  # fixed sizes are converted in a third of the time; test_presets.py has free ones
+    assert_converted_graph_equals(graph)
+
+
+def test_resizing_with_antialias_is_converted_to_products():
+    def resize(_, image):
+        return {"resized": F.interpolate(image, (8, 12), mode="bilinear", antialias=True)}
+
+    graph = Graph(nn.Module(), resize, image=draw_images(1, 20, 17))
+    assert "Resize" not in assert_converted_graph_equals(graph)
 
 
 def rewrite(folder, **changes):

@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+import aotlab
+import aotlab_runtime
 from aotlab.engine.tracking.tracker import Tracker
 from runtime.tests.exports import MASKS, assert_equal_masks
 from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
@@ -22,6 +24,14 @@ from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
 def test_masks_equal_pytorch(exported, masks):
     pair = [tracker.fresh() for tracker in exported[1:]]
     assert_equal_masks(pair, masks)
+
+
+def test_temperature_changes_confidence_like_pytorchs():
+    logits = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    tensor = torch.from_numpy(logits)
+    expected = aotlab.Prediction((5, 7), tensor, tensor.max(0).indices, temperature=2.0)
+    found = aotlab_runtime.Prediction((5, 7), logits, temperature=2.0)
+    assert found.confidence == pytest.approx(expected.confidence, abs=1e-6)
 
 
 def test_background_before_the_first_mask(tracker):

@@ -79,8 +79,8 @@ class Killed(BaseException):
     """Stands for a kill."""
 
 
-def ends(monkeypatch, number, work, *args):
-    """Return whether work comes to its end before the ``number``-th change of a folder, from which on all fail."""
+def ends_after(monkeypatch, number, work, *args):
+    """Return whether work ends before the ``number``-th change of a folder; that one and all later ones fail."""
     steps = count(1)
 
     def limit(function):
@@ -117,11 +117,11 @@ def test_two_kills_leave_one_whole_export(tmp_path, monkeypatch):
     for number in count():
         first = tmp_path / str(number)
         write_export(first, "old", *OLD_NAMES)
-        if is_whole := ends(monkeypatch, number, write_export, first, "new", *NEW_NAMES):
+        if is_whole := ends_after(monkeypatch, number, write_export, first, "new", *NEW_NAMES):
             break
         for second_number in count():
             out = shutil.copytree(first, tmp_path / "out")
-            is_clean = ends(monkeypatch, second_number, recover_export, out, "export.json")
+            is_clean = ends_after(monkeypatch, second_number, recover_export, out, "export.json")
             recover_export(out, "export.json")
             text = json.loads((out / "export.json").read_bytes())["digest"]
             names = OLD_NAMES if text == "old" else NEW_NAMES
@@ -139,7 +139,7 @@ def test_two_kills_leave_one_whole_export(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", range(1, 40, 4))
 def test_export_after_a_killed_one_replaces_both(tmp_path, monkeypatch, number):
     write_export(tmp_path, "old", *OLD_NAMES)
-    ends(monkeypatch, number, write_export, tmp_path, "new", *NEW_NAMES)
+    ends_after(monkeypatch, number, write_export, tmp_path, "new", *NEW_NAMES)
     write_export(tmp_path, "newer", "cvat.xml", "masks/2.png")
     assert sorted(list_files(tmp_path)) == ["cvat.xml", "export.json", "masks/2.png"]
 

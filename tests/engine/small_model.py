@@ -132,13 +132,18 @@ def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     """Vertical stripes: background, then each object."""
     edges = np.linspace(0, width, len(ids) + 2).astype(int)
     mask = np.zeros((height, width), dtype)
-    for number, start, stop in zip(ids, edges[1:], edges[2:], strict=False):
-        mask[:, start:stop] = number
+    for object_id, start, stop in zip(ids, edges[1:], edges[2:], strict=False):
+        mask[:, start:stop] = object_id
     return mask
 
 
+def draw_normal(*shape, seed=0):
+    """Return normally distributed values, always the same ones."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
 def draw_images(count, height, width):
-    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
+    return draw_normal(count, 3, height, width, seed=1)
 
 
 def draw_planes(count, planes, height, width):
@@ -166,8 +171,8 @@ def run_tracker(tracker, frames, masks):
 
 def assert_same(found, expected):
     """Compare predictions of the same frames bit by bit."""
-    for index, (one, other) in enumerate(zip(found, expected, strict=True)):
-        assert torch.equal(one.logits, other.logits), f"prediction {index} differs"
+    for index, (prediction, other) in enumerate(zip(found, expected, strict=True)):
+        assert torch.equal(prediction.logits, other.logits), f"prediction {index} differs"
 
 
 def assert_same_weights(found, expected):
@@ -187,7 +192,7 @@ def assert_resumes(model, config, frames, masks, split, folder):
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert second.ids == first.ids
-    resumed, saved = ([group.memory.policy for group in each.state.groups] for each in (second, first))
+    resumed, saved = ([group.memory.policy for group in tracker.state.groups] for tracker in (second, first))
     assert resumed == saved
     rest = run_tracker(second, frames[split:], {index - split: mask for index, mask in masks.items()})
     assert [prediction.ids for prediction in rest] == [prediction.ids for prediction in whole[split:]]
@@ -204,8 +209,8 @@ def clip_batch(frames, masks, objects):
 
 def to_published(model):
     """The state dict under the names of the published code, all contiguous and without the prompt network."""
-    own = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
-    state = {name: own[key].contiguous() for key, name in map_published_names(own).items()}
+    weights = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
+    state = {name: weights[key].contiguous() for key, name in map_published_names(weights).items()}
     buffers = [(key, tensor) for key, tensor in model.named_buffers() if key.endswith(COMPUTED_BUFFER)]
     computed = {to_published_name(key): tensor for key, tensor in buffers}
     return state | computed

@@ -187,8 +187,8 @@ def test_optimizer_groups_equal_reference(variant):
         """The name of a shared parameter under which the reference registers it first."""
         if not config.model.stages[0].shared:
             return to_published_name(name)
-        own = to_published_name(name)
-        return own.replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+        published_name = to_published_name(name)
+        return published_name.replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
 
     config = load_config(variant)
     with torch.device("meta"):

@@ -22,7 +22,7 @@ from aotlab.jobs.job import Job
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.jobs.results import require_inputs_outside
 from aotlab.jobs.run import run_job, track
-from aotlab.jobs.track import JobOptions, group_removals
+from aotlab.jobs.track import JobOptions, group_removals, pace_frames
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
@@ -153,6 +153,15 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     assert read_outputs(tmp_path) == (seen, 4)
     video = open_frames(tmp_path / "overlay.mp4")
     assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == seen
+
+
+def test_realtime_waits_until_a_frame_of_a_file_is_due(monkeypatch):
+    waits = []
+    clock = SimpleNamespace(monotonic=lambda: sum(waits), sleep=waits.append)
+    monkeypatch.setattr("aotlab.jobs.track.time", clock)
+    for source in (Source(4), Source(4, live=True)):
+        assert [index for index, _ in pace_frames(enumerate(source), source)] == [0, 1, 2, 3]
+    assert waits == pytest.approx([0, 0.02, 0.02, 0.02])
 
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):

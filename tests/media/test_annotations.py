@@ -44,22 +44,29 @@ def test_object_folder_names_are_ids_or_classes(tmp_path, ball, person, ids, nam
     assert found.class_names == names
 
 
-@pytest.mark.parametrize(("folder", "mode", "value", "accepted"), [
-    ("1", "L", 1, True), ("dog", "L", 1, True), ("dog", "1", 1, True), ("000", "P", 1, True), ("1", "P", 255, True),
-    ("masks", "P", 1, False), ("1", "P", 7, False), ("1", "L", 128, False), ("given", "P", 255, False),
-])  # fmt: skip
-def test_masks_in_object_folders_are_black_and_white(tmp_path, folder, mode, value, accepted):
+def save_square(path, mode, value):
+    """Save a square as an image of the mode; a palette image is all black."""
     image = Image.new(mode, SIZE[::-1])
     if mode == "P":
         image.putpalette(bytes(768))
     image.paste(value, (2, 2, 9, 9))
-    (tmp_path / folder).mkdir()
-    image.save(tmp_path / folder / "00000.png")
-    if accepted:
-        assert read_annotations(tmp_path, VIDEO).mask(0).sum() == 49
-    else:
-        with pytest.raises(InputError, match="is black and white; for object ids, give"):
-            read_annotations(tmp_path, VIDEO)
+    path.parent.mkdir()
+    image.save(path)
+
+
+@pytest.mark.parametrize(("folder", "mode", "value"),
+    [("1", "L", 1), ("dog", "L", 1), ("dog", "1", 1), ("000", "P", 1), ("1", "P", 255)])  # fmt: skip
+def test_black_and_white_masks_in_object_folders_are_read(tmp_path, folder, mode, value):
+    save_square(tmp_path / folder / "00000.png", mode, value)
+    assert read_annotations(tmp_path, VIDEO).mask(0).sum() == 49
+
+
+@pytest.mark.parametrize(("folder", "mode", "value"),
+    [("masks", "P", 1), ("1", "P", 7), ("1", "L", 128), ("given", "P", 255)])  # fmt: skip
+def test_object_ids_in_object_folders_rejected(tmp_path, folder, mode, value):
+    save_square(tmp_path / folder / "00000.png", mode, value)
+    with pytest.raises(InputError, match="is black and white; for object ids, give"):
+        read_annotations(tmp_path, VIDEO)
 
 
 def test_masks_beside_a_folder_of_masks_are_not_dropped(tmp_path):
@@ -97,15 +104,22 @@ def test_255_has_one_meaning_in_a_folder(tmp_path):
     assert not found.mask(1).any()
 
 
-@pytest.mark.parametrize("name", ["masks.xml", "masks.txt", "masks.json", "folder", "mask.png"])
-def test_unknown_format_rejected(tmp_path, name, monkeypatch):
+def test_unknown_format_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    path = tmp_path / name
-    path.mkdir() if name == "folder" else path.write_text('{"a": 1}')
-    if name == "mask.png":  # of the colors of classes, which a reader of the studio knows
-        Image.new("RGB", SIZE[::-1]).save(path)
-    with pytest.raises(InputError, match="mode RGB" if name == "mask.png" else "OBJECT/FRAME.*plug-in"):
-        read_annotations(path, VIDEO)
+    paths = [tmp_path / name for name in ("masks.xml", "masks.txt", "masks.json", "folder")]
+    for path in paths[:3]:
+        path.write_text('{"a": 1}')
+    paths[3].mkdir()
+    for path in paths:
+        with pytest.raises(InputError, match=r"OBJECT/FRAME.*plug-in"):
+            read_annotations(path, VIDEO)
+
+
+def test_colors_of_classes_rejected_without_the_studio(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match="mode RGB"):
+        read_annotations(tmp_path / "mask.png", VIDEO)
 
 
 def test_unknown_format_names_the_most_similar():
@@ -153,15 +167,16 @@ def test_broken_json_and_coco_with_replaced_parts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["pipe.json", "pipe.xml", "pipe.png", "loop.json", "n" * 300 + ".json", "a\0.json"]
+    ("name", "make"),
+    [
+        *((f"pipe.{suffix}", make_pipe) for suffix in ("json", "xml", "png")),
+        ("loop.json", lambda path: path.symlink_to(path)),
+        *((name, lambda path: None) for name in ("n" * 300 + ".json", "a\0.json")),
+    ],
 )
-def test_path_that_is_not_a_file_rejected(name, tmp_path):
-    path = tmp_path / name
-    if "pipe" in name:
-        make_pipe(path)
-    if "loop" in name:
-        path.symlink_to(path)
-    assert read_error(read_masks, path, (InputError, OSError))
+def test_path_that_is_not_a_file_rejected(name, make, tmp_path):
+    make(tmp_path / name)
+    assert read_error(read_masks, tmp_path / name, (InputError, OSError))
 
 
 def test_folder_with_circular_links_and_pipes(tmp_path):

@@ -70,9 +70,9 @@ def test_ids_are_drawn_where_objects_are_widest():
     image = draw_ids(plain, labels)
     changed = np.argwhere((image != plain).any(axis=-1))
     for left in (10, 70):
-        own = changed[(changed[:, 1] >= left) & (changed[:, 1] < left + 40)]
-        assert len(own) > 10
-        assert np.abs(own.mean(axis=0) - (30, left + 20)).max() < 4
+        label = changed[(changed[:, 1] >= left) & (changed[:, 1] < left + 40)]
+        assert len(label) > 10
+        assert np.abs(label.mean(axis=0) - (30, left + 20)).max() < 4
     sevens, eights = image[:, 10:50], image[:, 70:110]
     assert (sevens != eights).any()
 

@@ -73,7 +73,7 @@ def test_local_attention_equals_its_definition(size, window, relative, frames):
         torch.testing.assert_close(attention(*inputs, size), expected, atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((25, 26), 5)])
+@pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((17, 18), 5)])
 def test_local_attention_gradients_equal_the_definitions(size, window):
     plain, tiled = (build_local(kind, window, dtype=torch.float64) for kind in KINDS)
     inputs = [

@@ -5,12 +5,8 @@ import torch
 
 from aotlab.networks.model import build_encoder
 from aotlab.networks.swin import SwinBase
-from tests.engine.small_model import assert_same_weights
+from tests.engine.small_model import assert_same_weights, draw_normal
 from tests.marks import slow
-
-
-def draw_normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,10 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same_weights, to_published
+from tests.engine.small_model import assert_same_weights, draw_normal, to_published
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]
-
-
-def draw_normal(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(("frames", "indices"), [

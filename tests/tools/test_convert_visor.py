@@ -51,12 +51,12 @@ class Source:
 
 @pytest.fixture
 def source(tmp_path):
-    made = Source(tmp_path)
+    source = Source(tmp_path)
     # an outline with a hole, two polygons of one object, one object without any
     plate = [box(400, 200, 1200, 800), box(600, 400, 800, 600)]
     first = {"plate": plate, "left hand": [box(100, 100, 300, 300), box(1500, 100, 1600, 200)], "cup": [[]]}
     later = {"cup": [box(0, 0, 100, 100)], "plate": [box(400, 200, 1200, 800)]}
-    made.add(
+    source.add(
         "P01_107",
         [
             entry("P01_107_seq_00001", 200, later),  # not in time order
@@ -66,8 +66,8 @@ def source(tmp_path):
         ],
     )
     knife = {"knife": [box(500, 500, 900, 600)]}
-    made.add("P07_110", [entry("P07_110_seq_00009", number, knife) for number in (5, 65)])
-    return made
+    source.add("P07_110", [entry("P07_110_seq_00009", number, knife) for number in (5, 65)])
+    return source
 
 
 def test_data_set_is_read_with_the_objects_of_first_frames(source, capsys):

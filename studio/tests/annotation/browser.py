@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -18,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aotlab import read_mask
-from studio.tests.annotation.clips import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "datasets" / "sample"
@@ -61,11 +56,6 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-def true_mask(index, object_id):
-    """The ground truth of an object of the bundled clip."""
-    return read_mask(SAMPLE / "Annotations" / "480p" / SEQUENCE / f"{index:05d}.png") == object_id
-
-
 def iou(first, second):
     """J of two masks."""
     return (first & second).sum() / max(1, (first | second).sum())
@@ -96,38 +86,6 @@ def find_violations(tab):
     """Run axe-core on the page; return its violations."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     return [violation["id"] for violation in axe.Axe().run(tab).response["violations"]]
-
-
-class Program:
-    """``aotlab annotate`` in a separate process."""
-
-    def __init__(self, video: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "aotlab", "annotate", str(video), "--no-browser", *options]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        assert self.process.stdout is not None
-        self.url = ""
-        for line in self.process.stdout:
-            found = re.search(r"http://\S+", line)
-            if found:
-                self.url = found[0]
-                break
-        assert self.url, "the program did not start"
-
-    def kill(self) -> None:
-        """End it without any warning."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def close(self) -> None:
-        """End it as Ctrl-C does."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
 
 
 class Page:
@@ -233,10 +191,23 @@ class Page:
 
     def stroke(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Drag without waiting for the answer."""
-        self.tab.mouse.move(*self.at(*points[0]))
-        self.tab.mouse.down()
+        self.press(*points[0])
         for point in points[1:]:
-            self.tab.mouse.move(*self.at(*point), steps=steps)
+            self.move(*point, steps=steps)
+        self.tab.mouse.up()
+
+    def move(self, x: float, y: float, steps: int = 3) -> None:
+        """Move the mouse to a pixel, in steps on the way."""
+        self.tab.mouse.move(*self.at(x, y), steps=steps)
+
+    def press(self, x: float, y: float) -> None:
+        """Move the mouse to a pixel, and press its button."""
+        self.move(x, y)
+        self.tab.mouse.down()
+
+    def lift(self, x: float, y: float) -> None:
+        """Move the mouse to a pixel, and release its button."""
+        self.move(x, y)
         self.tab.mouse.up()
 
     def click(self, *points: tuple[float, float]) -> None:
@@ -260,9 +231,9 @@ class Page:
             self.key(key if distance >= 8 else f"Shift+{key}")
         pytest.fail("the cursor did not arrive")
 
-    def done(self) -> Counted:
+    def done(self) -> WaitForNext:
         """Waits, at the end of the block, for the answer of what was done in it."""
-        return Counted(self, "done")
+        return WaitForNext(self, "done")
 
     def key(self, *names: str) -> None:
         """Press keys."""
@@ -305,9 +276,9 @@ class Page:
         with self.tab.expect_event("close"):  # answers the dialog
             self.tab.close(run_before_unload=True)
 
-    def tracked(self) -> Counted:
+    def tracked(self) -> WaitForNext:
         """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""
-        return Counted(self, "ended")
+        return WaitForNext(self, "ended")
 
     def track(self, key: str, last: int | None = None) -> None:
         """Track, to a frame if given, and wait for the end."""
@@ -341,7 +312,7 @@ class Page:
             self.drag(*points, points[0], steps=1)
 
 
-class Counted:
+class WaitForNext:
     """Waits, at the end of the block, until one of the counts of `WATCH` is higher than at its start."""
 
     def __init__(self, page: Page, name: str) -> None:
@@ -368,6 +339,8 @@ class Wire:
         self.sent: list[dict[str, Any]] = []
         self.answers: list[dict[str, Any]] = []
         self.held: list[str] = []
+        self.held_action = ""
+        self.unsent: list[tuple[Any, str]] = []
         self.connections = 0
         self.refuses = False
         self.change: Callable[[dict[str, Any]], None] = lambda result: None
@@ -386,8 +359,26 @@ class Wire:
         server.on_message(self.receive)
 
     def send(self, server, text: str) -> None:
-        self.sent.append(json.loads(text))
+        message = json.loads(text)
+        if message["do"] == self.held_action:
+            self.unsent.append((server, text))
+            return
+        self.sent.append(message)
         server.send(text)
+
+    def hold_sent(self, action: str) -> None:
+        """Hold messages of an action back."""
+        self.held_action = action
+
+    def wait_unsent(self) -> None:
+        """Wait until a message is held back."""
+        self.page.wait_until(lambda: self.unsent)
+
+    def send_held(self) -> None:
+        """Wait until a message is held back, and send the last one; later ones are not held back."""
+        self.wait_unsent()
+        self.held_action = ""
+        self.send(*self.unsent.pop())
 
     def receive(self, text: str) -> None:
         message = json.loads(text)

@@ -3,7 +3,6 @@
 import io
 import sqlite3
 import threading
-import zipfile
 from contextlib import closing
 from typing import ClassVar
 
@@ -13,15 +12,15 @@ from PIL import Image
 
 from aotlab import Prediction
 from aotlab.configs.schema import Config
+from aotlab.sdk import Annotations, Region, encode_rle
 from aotlab_studio.document import editing
-from aotlab_studio.document.database import PROJECT_FILE
+from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.opening import open_document
-from aotlab_studio.review.checks import Check
 from aotlab_studio.session.session import Session
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.media import video_files
-from tests.processes import WAIT_SECONDS, wait_until
+from tests.processes import wait_until
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 truth = draw_two_squares
@@ -47,7 +46,7 @@ def find_frame_number(frame):
 
 
 class TruthTracker:
-    """A tracker that follows the truth for the objects that it was given, and records its calls.
+    """A tracker that follows the truth for the objects of its masks, and records its calls.
 
     Args:
         lose: frames on which it finds no object.
@@ -74,8 +73,8 @@ class TruthTracker:
     def ids(self):
         return tuple(self._ids)
 
-    def forget(self, number):
-        self._ids.remove(number)
+    def forget(self, object_id):
+        self._ids.remove(object_id)
 
     def step(self, frame, mask=None):
         index = find_frame_number(frame)
@@ -87,9 +86,14 @@ class TruthTracker:
             self._ids += [int(n) for n in np.unique(mask) if n and n not in self._ids]
             labels = np.where(mask > 0, mask, np.where(np.isin(labels, np.unique(mask)), 0, labels))
         labels = np.where(np.isin(labels, [] if index in self.lose else self._ids), labels, 0)
-        rows = np.stack([labels == number for number in (0, *self._ids)])
+        rows = np.stack([labels == object_id for object_id in (0, *self._ids)])
         logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
+        logits = self.change_logits(logits, index, is_drawn=mask is not None)
         return Prediction(self.ids, logits, logits.max(0).indices)
+
+    def change_logits(self, logits, index, *, is_drawn):
+        """Return the logits of a frame; subclasses make mistakes here."""
+        return logits
 
 
 class HeldTracker(TruthTracker):
@@ -114,19 +118,6 @@ def hold(session, count):
     tracker = HeldTracker(session, count)
     session.runner.make_tracker = lambda: tracker
     return tracker
-
-
-def hold_review(monkeypatch):
-    """Hold the next search for frames to check, which finds frame 7; return events: it has begun, and it may end."""
-    begun, release = threading.Event(), threading.Event()
-
-    def find_checks(*_):
-        begun.set()
-        release.wait(WAIT_SECONDS)
-        return [Check(7, 1, "lost", 1.0)]
-
-    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find_checks)
-    return begun, release
 
 
 def segment_stripes(*tops):
@@ -165,9 +156,9 @@ def draw_and_track(session, *object_ids):
     run_job(session, 0)
 
 
-def list_visible_frames(session, number=None):
-    """Frames that show an object, or any."""
-    wanted = [number] if number else [*session.document.snapshot.objects]
+def list_visible_frames(session, object_id=None):
+    """Return the frames that show an object, or any."""
+    wanted = [object_id] if object_id else [*session.document.snapshot.objects]
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
@@ -184,12 +175,17 @@ def change_rows(folder, statement, *values):
         return connection.execute(statement, values).fetchall()
 
 
+def restore_backup(project, name=BACKUP_FILE):
+    """Replace the file of a project that is not open by its backup."""
+    (project / name).replace(project / PROJECT_FILE)
+
+
 def set_mask(document, index, object_id, mask):
     editing.edit_mask(document, index, object_id, lambda _: mask, "drawn")
 
 
 def draw(session, index, *object_ids):
-    """Give the true masks of some objects on a frame, adding the objects if need be."""
+    """Draw the true masks of some objects on a frame; missing objects are added."""
     while max(object_ids) not in session.document.snapshot.objects:
         editing.add_object(session.document)
     for object_id in object_ids:
@@ -201,14 +197,26 @@ def list_labels(document):
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
-def equal_labels(first, second):
-    """Whether two lists of masks are equal."""
-    return all((one == other).all() for one, other in zip(first, second, strict=True))
+def equal_labels(found, expected):
+    """Return whether two lists of masks are equal."""
+    return all((labels == other).all() for labels, other in zip(found, expected, strict=True))
 
 
 def outline_message(frame, object_id, corners):
     """The message of an outline that propagates."""
     return {"do": "fill_polygon", "frame": frame, "object_id": object_id, "points": corners}
+
+
+def annotate_labels(labels, class_names):
+    """Return the labels of frames as the masks of an annotation file, whose frames are named by their number."""
+    regions = {
+        index: [
+            Region(int(object_id), encode_rle(ids == object_id)) for object_id in np.unique(ids) if object_id
+        ]
+        for index, ids in labels.items()
+    }
+    size = next(iter(labels.values())).shape
+    return Annotations(size, regions, class_names, {index: f"{index:05d}" for index in labels})
 
 
 def refresh_review(session):
@@ -217,6 +225,7 @@ def refresh_review(session):
 
 
 def square(x, y, side):
+    """Return the corners of a square."""
     return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
 
 
@@ -226,14 +235,7 @@ def wait_until_propagated(session):
 
 
 def png(labels):
+    """Return labels as the bytes of a PNG."""
     content = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
-def zip_files(members, compression=zipfile.ZIP_DEFLATED):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", compression) as archive:
-        for name, member in members.items():
-            archive.writestr(zipfile.ZipInfo(name), member, compression)  # without the time of day
     return content.getvalue()

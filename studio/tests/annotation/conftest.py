@@ -14,9 +14,10 @@ from aotlab_studio.batch.batch import Batch
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import VIEWPORT, Page
-from studio.tests.annotation.clips import WAIT_SECONDS, draw, draw_folder, open_session
+from studio.tests.annotation.clips import draw, draw_folder, open_session
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
+from tests.processes import WAIT_SECONDS
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -120,8 +121,8 @@ def context(shared_page):
     for tab in context.pages:
         if tab is not shared_page.tab:
             tab.close()
-    own = shared_page.url.split("?")[0].strip("/").rpartition(":")[2]
-    context.clear_cookies(name=re.compile(rf"aotlab_(?!{own}$)"))  # one cookie per server
+    port = shared_page.url.split("?")[0].strip("/").rpartition(":")[2]
+    context.clear_cookies(name=re.compile(rf"aotlab_(?!{port}$)"))  # one cookie per server
 
 
 @pytest.fixture
@@ -172,6 +173,17 @@ def batch(results):
     batch = Batch(results, open_clip)
     yield batch
     batch.close()
+
+
+@pytest.fixture
+def begin_request():
+    """Begin a request for a clip of a batch, which ends after the test; return its session."""
+    with ExitStack() as requests:
+
+        def begin_request(batch, name, person="", **options):
+            return requests.enter_context(batch.use(name, person, **options))
+
+        yield begin_request
 
 
 @pytest.fixture

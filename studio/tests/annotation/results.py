@@ -42,15 +42,15 @@ def open_clip(path, project=None):
     return Session(open_document(path, project=project), TruthTracker, segment_by_color)
 
 
+def find_clip(batch, name):
+    """Return a clip of the list."""
+    (clip,) = [clip for clip in batch.list_clips() if clip.name == name]
+    return clip
+
+
 def statuses(batch):
+    """Return the status of each clip by name."""
     return {clip.name: clip.status for clip in batch.list_clips()}
-
-
-def enter(use, name, person="", **options):
-    """Begin a request that does not end, such as `Batch.use`; return the session of its clip."""
-    request = use(name, person, **options)
-    vars(use.__self__).setdefault("requests", []).append(request)  # it ends when it is removed
-    return request.__enter__()
 
 
 def set_status(batch, name, person, *values, **options):

@@ -9,7 +9,7 @@ import numpy as np
 from websockets.sync.client import connect
 
 from aotlab_studio.server import app as web
-from studio.tests.annotation.clips import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS
 
 TOKEN = "secret"
 
@@ -33,21 +33,21 @@ class Served:
             self.thread.join(0.02)
 
     def get(self, path, method="GET", cookie=True, **headers):
-        own = {"cookie": self.cookie} if cookie else {}
+        defaults = {"cookie": self.cookie} if cookie else {}
         content = headers.pop("content", None)
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         # reading the list of certificates takes 40 ms; an answer takes more than httpx's 5 s on a busy machine
-        options = {"headers": own | named, "content": content, "verify": False, "timeout": WAIT_SECONDS}
+        options = {"headers": defaults | named, "content": content, "verify": False, "timeout": WAIT_SECONDS}
         return httpx.request(method, self.address + path, **options)
 
     def open(self, path="socket", **headers):
-        own = {"Cookie": self.cookie, "Origin": self.address} | headers
-        extra = {key: value for key, value in own.items() if value and key != "Origin"}
+        defaults = {"Cookie": self.cookie, "Origin": self.address} | headers
+        extra = {key: value for key, value in defaults.items() if value and key != "Origin"}
         return PageSocket(
             self.sockets.enter_context(
                 connect(
                     f"ws://{self.host}/{path}",
-                    origin=own["Origin"] or None,
+                    origin=defaults["Origin"] or None,
                     additional_headers=extra,
                     proxy=None,
                     open_timeout=WAIT_SECONDS,

@@ -17,12 +17,9 @@ from PIL import Image
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.sdk import (
-    Annotations,
     JobRecord,
-    Region,
     VideoInfo,
     compute_fingerprint,
-    encode_rle,
     find_mask_writer,
     read_annotations,
     write_job_record,
@@ -32,7 +29,7 @@ from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.opening import open_document, read_job
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.clips import draw_folder, set_mask
+from studio.tests.annotation.clips import annotate_labels, draw_folder, set_mask
 from studio.tests.annotation.results import change_record
 from tests.marks import needs_posix, slow
 
@@ -186,9 +183,7 @@ def truth(index):
 
 
 def annotations(*frames):
-    regions = {index: [Region(each, encode_rle(truth(index) == each)) for each in (1, 7)] for index in frames}
-    stems = {index: f"{index:05d}" for index in frames}
-    return Annotations((32, 48), regions, {1: "cell", 7: "cell"}, stems)
+    return annotate_labels({index: truth(index) for index in frames}, {1: "cell", 7: "cell"})
 
 
 def write_job(tmp_path, form="masks", **changes):

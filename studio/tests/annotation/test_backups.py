@@ -36,6 +36,7 @@ from studio.tests.annotation.clips import (
     list_labels,
     list_titles,
     open_session,
+    restore_backup,
     run_job,
     set_mask,
     truth,
@@ -71,7 +72,7 @@ def video(tmp_path):
 
 @pytest.fixture
 def project(video, tmp_path):
-    """A project of it with an object that is given on frame 0."""
+    """A project of the video with an object that is drawn on frame 0."""
     document = open_document(video)
     editing.add_object(document)
     mask = np.zeros(SIZE, bool)
@@ -167,7 +168,7 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         InputError, match=r"project.sqlite: cannot be .*; replace it by project.sqlite.bak, or"
     ):
         open_document(video)
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     with closing(open_document(video)) as document:
         assert document.log.size == 102
         assert document.snapshot.labels(0).any()
@@ -242,8 +243,7 @@ def test_order_of_objects_is_not_part_of_a_state():
 def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
     draw_and_track(session, 1)
     session.close()
-    project = session.document.folder
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(session.document.folder)
     again = reopen(folder)
     document = again.document
     assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
@@ -258,8 +258,7 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
     assert session.runner.wait(60)
     session.document.save_version("tracked")
     session.close()
-    project = session.document.folder
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(session.document.folder)
     session = reopen(folder)
     assert session.runner.wait(60)
     before = session.document.snapshot.masks_digest
@@ -278,7 +277,7 @@ def test_backup_keeps_the_intact_copy_of_a_damaged_mask(folder, session, reopen)
     editing.set_note(session.document, 3, "look")
     draw(session, 5, 1)
     session.close()
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     snapshot = Document.read(project).snapshot
     assert snapshot.state.notes == {3: "look"}
     for index in (0, 5):
@@ -293,7 +292,7 @@ def test_damaged_backup_is_set_aside(video, project, size):
     with closing(open_document(video)) as document:
         editing.set_note(document, 0, "look")
     assert (project / f"{BACKUP_FILE}.1").read_bytes() == damaged
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     assert Document.read(project).snapshot.labels(0).any()
 
 
@@ -329,7 +328,7 @@ def test_backup_is_of_the_last_history(folder, reopen):
             shutil.copy(folder.parent / "older", project / PROJECT_FILE)
     shown = []
     for name in (BACKUP_FILE, f"{BACKUP_FILE}.1"):
-        (project / name).replace(project / PROJECT_FILE)
+        restore_backup(project, name)
         shown.append(Document.read(project).snapshot.drawn_frames)
     assert shown == [[5], [0]]
 
@@ -344,7 +343,7 @@ def test_opening_an_older_project_keeps_the_newer_backup(folder, session, reopen
     again.close()
     shutil.copy(folder.parent / "older", project / PROJECT_FILE)
     open_session(folder).close()
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     assert Document.read(project).snapshot.drawn_frames == [0, 5]
 
 
@@ -357,7 +356,7 @@ def test_mask_damaged_in_the_backup_is_copied_again(folder, session, reopen):
     again = reopen(folder)
     draw(again, 5, 1)
     again.close()
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     assert (Document.read(project).snapshot.labels(0) == (truth(0) == 1)).all()
     assert not [*project.glob("*.new*")]
 
@@ -496,7 +495,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     session.document.set_status("corrected", "")
     before, project = list_labels(session.document), session.document.folder
     session.close()
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     again = reopen(results)
     assert equal_labels(before, list_labels(again.document))
     assert again.document.snapshot.list_outdated() == []
@@ -504,7 +503,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     again.document.restore_version(1)
     assert equal_labels(before, list_labels(again.document))
     again.close()
-    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    restore_backup(project)
     (results / "masks" / "00005.png").write_bytes(b"damaged")
     again = reopen(results)
     assert again.document.snapshot.objects[1].name == "cat"

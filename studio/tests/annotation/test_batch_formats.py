@@ -41,11 +41,11 @@ def corrected_clip(request, tmp_path):
         ]
         for index in (0, LATER)
     }
-    given = Annotations(
+    drawn = Annotations(
         (HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions}
     )
     file = tmp_path / find_mask_writer(request.param).file_name
-    find_mask_writer(request.param).write(file, given, VideoInfo("a", given.size, LENGTH))
+    find_mask_writer(request.param).write(file, drawn, VideoInfo("a", drawn.size, LENGTH))
     change_record(folder / "a", masks=[str(file)], class_names=CLASS_NAMES)
     batch = Batch(folder, open_clip)
     with batch.use("a", "Ann"):

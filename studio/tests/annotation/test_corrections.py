@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from aotlab import InputError, Prediction
+from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes
@@ -20,7 +20,6 @@ from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     LENGTH,
-    WAIT_SECONDS,
     TruthTracker,
     draw,
     draw_and_track,
@@ -38,6 +37,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     wait_until_propagated,
 )
+from tests.processes import WAIT_SECONDS
 
 
 def propagate(session):
@@ -396,17 +396,15 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 5]
 
 
-@pytest.mark.parametrize("starts", [True, False])
-def test_correction_of_a_locked_object_waits_for_the_unlock(session, short_pause, monkeypatch, starts):
+@pytest.mark.parametrize(("delay", "is_running"), [(0.02, True), (60, False)])
+def test_correction_of_a_locked_object_waits_for_the_unlock(session, monkeypatch, delay, is_running):
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", delay)
     draw_and_track(session, 1, 2)
     before = list_labels(session.document)
     points = [[14, 8]]
     tracker = hold(session, 0)
-    if not starts:
-        monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     run_action(session, {"do": "paint", "frame": 4, "object_id": 1, "points": points, "radius": 2})
-    if starts:
-        wait_until(lambda: session.runner.running_job)
+    wait_until(lambda: bool(session.runner.running_job) == is_running)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
     propagate(session)
@@ -442,15 +440,12 @@ def test_second_object_keeps_frames_of_the_first(session, short_pause):
 class Greedy(TruthTracker):
     """Gives every pixel of object 1 to object 2, if it knows object 2."""
 
-    def step(self, frame, mask=None):
-        found = super().step(frame, mask)
-        if 2 not in self.ids or mask is not None:
-            return found
-        logits = found.logits.clone()
-        one, two = (self.ids.index(each) + 1 for each in (1, 2))
-        logits[two] = logits[[one, two]].max(0).values
-        logits[one] = -3.0
-        return Prediction(self.ids, logits, logits.max(0).indices)
+    def change_logits(self, logits, index, *, is_drawn):
+        if 2 in self.ids and not is_drawn:
+            first, second = (self.ids.index(object_id) + 1 for object_id in (1, 2))
+            logits[second] = logits[[first, second]].max(0).values
+            logits[first] = -3.0
+        return logits
 
 
 def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):

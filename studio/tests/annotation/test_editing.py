@@ -411,10 +411,10 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > least
 
 
-@pytest.mark.parametrize("given", [1, 2])
-def test_merging_given_with_tracked_keeps_all_pixels(session, given):
+@pytest.mark.parametrize("drawn_id", [1, 2])
+def test_merging_drawn_with_tracked_keeps_all_pixels(session, drawn_id):
     draw_and_track(session, 1, 2)
-    editing.paint(session.document, 5, given, [(30, 38)], radius=2)
+    editing.paint(session.document, 5, drawn_id, [(30, 38)], radius=2)
     before = session.document.snapshot.labels(5) > 0
     editing.merge_objects(session.document, 2, 1)
     assert ((session.document.snapshot.labels(5) == 1) == before).all()
@@ -422,7 +422,7 @@ def test_merging_given_with_tracked_keeps_all_pixels(session, given):
     assert (session.document.snapshot.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
 
 
-def test_prompt_takes_given_pixels_only_if_asked(session):
+def test_prompt_takes_drawn_pixels_only_if_asked(session):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))

@@ -112,7 +112,7 @@ class Model:
         return False
 
     def show(self, frame: int) -> list[int]:
-        """The object at each pixel: given, else the newest layer."""
+        """The object at each pixel: the drawn one, else that of the newest layer."""
         shown, now = [0 for _ in PIXELS], self.now
         for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
             target = now.resolve(raw)
@@ -391,7 +391,7 @@ class History(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.now.locked)
     @rule(frame=frames, last=st.one_of(st.none(), frames))
-    def drop_results(self, frame, last) -> None:
+    def clear_tracking(self, frame, last) -> None:
         self.follow(lambda _: None, lambda: editing.clear_tracking(self.document, frame, last))
 
     @precondition(lambda self: self.model.now.drawn)

@@ -6,7 +6,7 @@ from aotlab import InputError
 from aotlab_studio import lock
 from aotlab_studio.document import editing
 from studio.tests.annotation.clips import open_session
-from studio.tests.annotation.results import enter, open_clip, set_status, statuses
+from studio.tests.annotation.results import open_clip, set_status, statuses
 
 
 def crash(session):
@@ -49,13 +49,13 @@ def test_owner_that_crashed_on_this_machine_is_replaced(folder, machine, monkeyp
     open_session(folder).close()
 
 
-def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
+def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine, begin_request):
     here = open_clip(results / "a")
     other_machine()
     with pytest.raises(InputError, match="in use by another program on"):
         set_status(batch, "a", "Ann", "accepted")
     with pytest.raises(InputError, match="close it there"):
-        enter(batch.use, "a", "Bob", is_page=True)
+        begin_request(batch, "a", "Bob", is_page=True)
     assert any(clip.holder.startswith("another program on") for clip in batch.list_clips())
     here.close()
     set_status(batch, "a", "Bob", "accepted")

@@ -194,14 +194,13 @@ def test_undo_keeps_its_place_if_the_user_stays(new_page):
 def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
     wire = Wire(new_page)
     new_page.drag((10, 10), (20, 10))
-    send, held = wire.send, []
-    wire.send = lambda server, text: held.append((server, text)) if "undo" in text else send(server, text)
+    wire.hold_sent("undo")
     new_page.key("Control+z")
-    new_page.wait_until(lambda: held)
+    wire.wait_unsent()
     new_page.stroke((10, 30), (20, 30))
     with new_page.tab.expect_response("**/edits?*"):
         new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
-    send(*held.pop())
+    wire.send_held()
     new_page.wait_status("something else was done since")
     new_page.wait_idle()
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [True, True]
@@ -210,12 +209,10 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
 @pytest.mark.slow
 def test_stroke_at_its_limit_of_points_goes_on(new_page, session):
     wire = Wire(new_page)
-    new_page.tab.mouse.move(*new_page.at(10, 10))
-    new_page.tab.mouse.down()
+    new_page.press(10, 10)
     for _ in range(7):
         new_page.tab.evaluate(MOVE, new_page.at(10, 10))
-    new_page.tab.mouse.move(*new_page.at(10, 40))
-    new_page.tab.mouse.up()
+    new_page.lift(10, 40)
     new_page.wait_until(lambda: len(session.document.log.steps) == 2)
     assert len(wire.list_sent("paint")[0]["points"]) == 19000
     assert (session.document.snapshot.labels(0)[20:40, 10] == 1).all()
@@ -230,8 +227,7 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     new_page.stroke((10, 30), (20, 30))
     wire.wait_held()
     for _ in range(3):
-        new_page.tab.mouse.move(*new_page.at(10, 10))
-        new_page.tab.mouse.down()
+        new_page.press(10, 10)
         new_page.tab.evaluate(MOVE, new_page.at(10, 10))
         new_page.tab.mouse.up()
     new_page.tab.evaluate("""() => {

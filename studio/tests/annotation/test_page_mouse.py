@@ -184,11 +184,11 @@ def test_pan_keeps_the_corners_of_a_polygon(page):
 def test_pointer_previews_the_mask_of_a_click(idle_page):
     before = idle_page.pixel(7, 7)
     idle_page.key("c")
-    idle_page.tab.mouse.move(*idle_page.at(10, 10))
+    idle_page.move(10, 10)
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) != before)
     assert min(idle_page.pixel(7, 7)) > min(before)
     idle_page.key("b")
-    idle_page.tab.mouse.move(*idle_page.at(30, 30))
+    idle_page.move(30, 30)
     idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
 
 
@@ -203,7 +203,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
 
     session.segmenter = wait_and_segment
     page.key("c")
-    page.tab.mouse.move(*page.at(10, 10))
+    page.move(10, 10)
     cursor = "getComputedStyle(document.getElementById('view')).cursor"
     page.wait_until(lambda: page.tab.evaluate(cursor) == "progress")
     released.set()
@@ -214,7 +214,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
 def test_preview_of_a_click_goes_with_its_object(page):
     page.key("c")
     page.key_done("n")  # masks that arrive later would drop the preview
-    page.tab.mouse.move(*page.at(10, 10))
+    page.move(10, 10)
     page.wait_until(lambda: page.pixel(10, 10)[1] > 100)
     page.key_done("Control+z")
     page.wait_until(lambda: page.pixel(10, 10)[1] < 100)
@@ -224,13 +224,13 @@ def test_preview_of_a_click_goes_with_its_object(page):
 def test_click_is_previewed_if_it_adds(new_page):
     wire = Wire(new_page)
     new_page.key("c", "u")
-    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.move(10, 10)
     new_page.key_done("n")
     assert wire.list_sent("preview") == []
     new_page.key("u")
     new_page.tab.mouse.click(*new_page.at(45, 30), button="right")
     new_page.wait_status("click on the object first")
-    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.move(10, 10)
     new_page.wait_until(lambda: wire.list_sent("preview"))
 
 
@@ -296,7 +296,7 @@ def test_double_click_on_nothing_keeps_all_objects(page, session):
     draw(session, 0, 2)
     page.wait_shown("object 2")
     page.key("c")
-    page.tab.mouse.move(*page.at(10, 10))
+    page.move(10, 10)
     for count in (1, 2):
         page.tab.mouse.down(click_count=count)
         page.tab.mouse.up(click_count=count)

@@ -260,12 +260,10 @@ def test_redo_selects_the_object_that_was_selected(page, one_object):
 
 
 def test_stroke_on_a_deleted_object_is_refused(page, session, one_object):
-    page.tab.mouse.move(*page.at(10, 10))
-    page.tab.mouse.down()
+    page.press(10, 10)
     editing.delete_object(session.document, 1)
     page.wait_objects(0)
-    page.tab.mouse.move(*page.at(20, 10), steps=3)
-    page.tab.mouse.up()
+    page.lift(20, 10)
     page.wait_status("object 1: no such object")
     assert not session.document.snapshot.objects
     page.drag((10, 30), (20, 30))
@@ -362,14 +360,11 @@ def test_refused_text_stays_in_its_field(context, served, field):
 )
 def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, texts, stored):
     wire = Wire(new_page)
-    send, held = wire.send, []
-    wire.send = lambda server, text: held.append((server, text)) if "set_note" in text else send(server, text)
+    wire.hold_sent("set_note")
     for text in texts:
         new_page.tab.fill("#note", text)
         new_page.tab.press("#note", "Enter")
-    new_page.wait_until(lambda: held)
-    wire.send = send
-    send(*held.pop())
+    wire.send_held()
     new_page.wait_idle()
     assert session.document.snapshot.state.notes == stored
     assert len(wire.list_sent("set_note")) == len({*texts})

@@ -27,8 +27,7 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     page.wait_frame(3)
     tracker.allow(1)
     page.wait_until(lambda: held)
-    page.tab.mouse.move(*page.at(40, 5))
-    page.tab.mouse.down()
+    page.press(40, 5)
     for route in held:
         route.continue_()
     page.tab.wait_for_function(
@@ -36,8 +35,7 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     )
     page.settle()
     with page.done():
-        page.tab.mouse.move(*page.at(50, 5), steps=3)
-        page.tab.mouse.up()
+        page.lift(50, 5)
     job.stop()
     tracker.allow()
     assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
@@ -103,33 +101,38 @@ def test_tracking_starts_at_the_frame_of_the_key(new_page):
     assert wire.list_sent("track")[0]["frame"] == 0
 
 
-@pytest.mark.parametrize("key", ["Control+z", *slow("Control+y", "q")])
-@pytest.mark.parametrize("action", ["seek", *slow("draw")])
-def test_late_answer_leaves_the_frame(new_page, session, checks, key, action):
-    draw(session, 0, 1)
-    if key == "Control+y":
-        session.document.undo()
+@pytest.fixture(params=["Control+z", *slow("Control+y", "q")])
+def held_answer(request, new_page, session, checks):
+    """The answer to a key, which would show another frame, is held back on frame 3."""
+    draw(session, 0, 1, 2)
+    session.document.undo()
     checks.extend([Check(frame, 1, "lost", 1.0) for frame in (3, 7)])
     wire = Wire(new_page, "undo", "redo", "set_checked")
     new_page.tab.wait_for_selector("#review li")
     new_page.seek(3)
-    new_page.key(key)
+    new_page.key(request.param)
     wire.wait_held()
-    if action == "seek":
-        new_page.seek(5)
-        with new_page.done():
-            wire.release()
-    else:
-        new_page.tab.mouse.move(*new_page.at(40, 5))
-        new_page.tab.mouse.down()
-        wire.release()
-        new_page.wait_idle()
-        with new_page.done():
-            new_page.tab.mouse.move(*new_page.at(50, 5), steps=3)
-            new_page.tab.mouse.up()
-        assert new_page.labels(3)[5, 45]
+    return wire
+
+
+def test_late_answer_leaves_the_chosen_frame(new_page, held_answer):
+    new_page.seek(5)
+    with new_page.done():
+        held_answer.release()
     new_page.settle()
-    new_page.wait_frame(5 if action == "seek" else 3)
+    new_page.wait_frame(5)
+
+
+@pytest.mark.slow
+def test_late_answer_leaves_the_frame_of_a_stroke(new_page, held_answer):
+    new_page.press(40, 5)
+    held_answer.release()
+    new_page.wait_idle()
+    with new_page.done():
+        new_page.lift(50, 5)
+    assert new_page.labels(3)[5, 45]
+    new_page.settle()
+    new_page.wait_frame(3)
 
 
 @pytest.mark.slow
@@ -222,12 +225,10 @@ def test_strokes_before_the_first_answer_share_an_object(new_page, session):
     for y in (10, 20):
         new_page.stroke((10, y), (20, y))
     wire.wait_held()
-    new_page.tab.mouse.move(*new_page.at(10, 30))
-    new_page.tab.mouse.down()
+    new_page.press(10, 30)
     wire.release()
     wire.wait_held()
-    new_page.tab.mouse.move(*new_page.at(20, 30), steps=3)
-    new_page.tab.mouse.up()
+    new_page.lift(20, 30)
     wire.release()
     wire.wait_held()
     with new_page.done():
@@ -330,13 +331,11 @@ def test_late_merge_keeps_the_selection_and_the_stroke(new_page, session):
     new_page.tab.click("dialog[open] .main")
     wire.wait_held()
     new_page.tab.click("#objects [name=select3]")
-    new_page.tab.mouse.move(*new_page.at(5, 36))
-    new_page.tab.mouse.down()
+    new_page.press(5, 36)
     wire.release()
     new_page.wait_idle()
     with new_page.done():
-        new_page.tab.mouse.move(*new_page.at(35, 36), steps=3)
-        new_page.tab.mouse.up()
+        new_page.lift(35, 36)
     assert new_page.labels(0)[36, 30] == 3
     new_page.wait_selected("object 3")
 
@@ -360,9 +359,8 @@ def test_pause_overtakes_a_box(new_page, session):
 
 def test_delete_removes_the_object_of_a_stroke_on_its_way(new_page, session):
     wire = Wire(new_page, "paint")
-    new_page.tab.mouse.move(*new_page.at(5, 5))
-    new_page.tab.mouse.down()
-    new_page.tab.mouse.move(*new_page.at(20, 5))
+    new_page.press(5, 5)
+    new_page.move(20, 5)
     new_page.key("Delete")  # finishes the stroke
     new_page.tab.mouse.up()
     new_page.stroke((5, 35), (20, 35))
@@ -426,13 +424,11 @@ def test_undo_waits_for_loaded_masks(page, session, tmp_path):
 
 @pytest.mark.parametrize("key", ["e", *slow("ArrowRight", "n", "t")])
 def test_key_during_a_stroke_finishes_it(page, key):
-    page.tab.mouse.move(*page.at(10, 10))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(20, 10), steps=3)
+    page.press(10, 10)
+    page.move(20, 10)
     with page.done():
         page.key(key)
-        page.tab.mouse.move(*page.at(20, 30), steps=3)
-        page.tab.mouse.up()
+        page.lift(20, 30)
     page.wait_until(lambda: page.labels(0)[10, 15] == 1)
     assert not page.labels(0)[30].any()
 

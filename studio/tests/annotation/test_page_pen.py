@@ -145,7 +145,7 @@ def test_third_finger_is_ignored(idle_page):
     for count in (1, 2, 3):
         send_touch(idle_page, "touchStart", *fingers[:count])
     send_touch(idle_page, "touchEnd")
-    idle_page.tab.mouse.move(*idle_page.at(5, 35))
+    idle_page.move(5, 35)
     idle_page.settle()
     assert idle_page.pixel(30, 30) == before
 
@@ -163,6 +163,6 @@ def test_lifted_finger_leaves_the_view(idle_page):
     )
     send_touch(idle_page, "touchMove", (12, 10), (41, 10))
     send_touch(idle_page, "touchEnd")
-    idle_page.tab.mouse.move(*idle_page.at(30, 20))
+    idle_page.move(30, 20)
     idle_page.wait_until(lambda: len(idle_page.place()) == 3)
     assert idle_page.place()[:2] == pytest.approx([28, 20], abs=1)

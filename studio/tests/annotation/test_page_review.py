@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from aotlab import InputError, Prediction
+from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import Changes, Step, VersionRecord
@@ -16,20 +16,32 @@ from aotlab_studio.session import actions
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
-    WAIT_SECONDS,
     TruthTracker,
     draw,
     draw_and_track,
     hold,
-    hold_review,
     list_titles,
     refresh_review,
     start_job,
     truth,
     wait_until,
 )
+from tests.processes import WAIT_SECONDS
 
 pytestmark = needs_browser
+
+
+def hold_review(monkeypatch):
+    """Hold the next search for frames to check, which finds frame 7; return events: it has begun, and it may end."""
+    begun, release = threading.Event(), threading.Event()
+
+    def find_checks(*_):
+        begun.set()
+        release.wait(WAIT_SECONDS)
+        return [Check(7, 1, "lost", 1.0)]
+
+    monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find_checks)
+    return begun, release
 
 
 def test_review_lists_each_frame_once_worst_first(page, session, checks):
@@ -80,13 +92,11 @@ def test_stroke_while_following_is_kept(page, session):
     page.wait_objects(1)
     job = start_job(session, 0)
     page.wait_frame(3)
-    page.tab.mouse.move(*page.at(40, 5))
-    page.tab.mouse.down()
+    page.press(40, 5)
     tracker.allow(2)
     page.tab.wait_for_selector("#job-text:has-text('5 of')")
     with page.done():
-        page.tab.mouse.move(*page.at(50, 5), steps=3)
-        page.tab.mouse.up()
+        page.lift(50, 5)
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
     tracker.allow()
@@ -193,10 +203,8 @@ def test_export_offers_masks_and_overlay(idle_page):
 class Shifted(TruthTracker):
     """Follows objects five pixels beside them."""
 
-    def step(self, frame, mask=None):
-        found = super().step(frame, mask)
-        logits = found.logits if mask is not None else found.logits.roll(5, 2)
-        return Prediction(found.ids, logits, logits.max(0).indices)
+    def change_logits(self, logits, index, *, is_drawn):
+        return logits if is_drawn else logits.roll(5, 2)
 
 
 @pytest.mark.slow
@@ -582,15 +590,10 @@ def test_versions_that_cannot_be_listed_show_an_error(new_page, monkeypatch):
 def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
     draw(session, 3, 1)
     wire = Wire(new_page)
-    send, held = wire.send, []
-    wire.send = lambda server, text: (
-        held.append((server, text)) if "set_checked" in text else send(server, text)
-    )
+    wire.hold_sent("set_checked")
     new_page.seek(3)
     new_page.key("q", "q")
-    new_page.wait_until(lambda: held)
-    wire.send = send
-    send(*held.pop())
+    wire.send_held()
     new_page.wait_until(
         lambda: len(wire.list_sent("set_checked")) == 2 and len(wire.answers) == len(wire.sent)
     )

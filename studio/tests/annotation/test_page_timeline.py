@@ -83,8 +83,7 @@ def test_stroke_without_an_image_is_refused(new_page):
     new_page.answer(re.compile("/frame/0"), lambda route: route.fulfill(status=404, body="broken"))
     new_page.open()
     new_page.key("b")
-    new_page.tab.mouse.move(*new_page.at(10, 10))
-    new_page.tab.mouse.down()
+    new_page.press(10, 10)
     new_page.tab.mouse.up()
     new_page.wait_status("Frame 0 has not loaded yet")
     assert not new_page.labels(0).any()
@@ -233,13 +232,11 @@ def test_stroke_during_playback_stops_it_and_is_kept(new_page, session):
     new_page.open()
     new_page.key("b", "Space")
     new_page.wait_frame(1)
-    new_page.tab.mouse.move(*new_page.at(30, 20))
-    new_page.tab.mouse.down()
+    new_page.press(30, 20)
     new_page.tab.wait_for_selector("#play[aria-label=Play]")
     frame = int(new_page.tab.get_attribute("#strips", "aria-valuenow"))
     with new_page.done():
-        new_page.tab.mouse.move(*new_page.at(40, 20), steps=3)
-        new_page.tab.mouse.up()
+        new_page.lift(40, 20)
     assert new_page.labels(frame)[20, 35] == 1
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aotlab import InputError, Prediction
+from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.session.actions import run_action
@@ -15,7 +15,6 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     draw_and_track,
-    find_frame_number,
     hold,
     outline_message,
     run_job,
@@ -201,10 +200,8 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
             super().__init__()
             self.shift = shift
 
-        def step(self, frame, mask=None):
-            found = super().step(frame, mask)
-            logits = found.logits.roll(self.shift if find_frame_number(frame) == 7 else 0, 1)
-            return Prediction(found.ids, logits, logits.max(0).indices)
+        def change_logits(self, logits, index, *, is_drawn):
+            return logits.roll(self.shift if index == 7 else 0, 1)
 
     session = reopen(folder, Jumping())
     draw_and_track(session, 1)

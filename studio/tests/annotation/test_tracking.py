@@ -2,7 +2,9 @@
 
 import threading
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -100,16 +102,15 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
     assert list_visible_frames(session, 2) == list(range(6))
 
 
-@pytest.mark.parametrize("direction", ["forward", "both"])
-def test_old_results_of_an_absent_object_are_removed(session, direction):
+# in both directions, each frame goes to the nearer of the keyframes 0 and 6
+@pytest.mark.parametrize(("start", "direction", "count"), [(6, "forward", 6), (0, "both", 3)])
+def test_old_results_of_an_absent_object_are_removed(session, start, direction, count):
     draw_and_track(session, 1, 2)
     editing.mark_absent(session.document, 6, 2)
-    if direction == "both":
-        draw(session, 8, 1)
-    run_job(session, 6 if direction == "forward" else 0, direction)
+    draw(session, 8, 1)
+    run_job(session, start, direction)
     assert list_visible_frames(session, 1) == list(range(LENGTH))
-    # in both directions, each frame goes to the nearer of the keyframes 0 and 6
-    assert list_visible_frames(session, 2) == list(range(6 if direction == "forward" else 3))
+    assert list_visible_frames(session, 2) == list(range(count))
     assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
     session.document.undo()
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
@@ -295,24 +296,28 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((3,), "no mask to track"),
         ((99,), "frame 99: no such frame"),
         ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "backward"), "no further frame"),
-        ((0, "forward"), "all objects are locked"),
-        ((0, "forward"), "no mask to track"),
     ],
 )
 def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
-    if arguments == (3,):
-        session.document.undo()
-    if arguments == (0, "forward"):
-        editing.change_object(session.document, 1, locked=True)
-    if words == "no mask to track":
-        editing.add_object(session.document)
     with pytest.raises(InputError, match=words):
         session.track(*arguments)
+
+
+def test_request_without_masks_of_unlocked_objects_rejected(session):
+    editing.add_object(session.document)
+    with pytest.raises(InputError, match="no mask to track"):
+        session.track(3)
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, locked=True)
+    with pytest.raises(InputError, match="all objects are locked"):
+        session.track(0, "forward")
+    editing.add_object(session.document)
+    with pytest.raises(InputError, match="no mask to track"):
+        session.track(0, "forward")
 
 
 def test_failed_tracker_is_reported_and_results_stay(folder, reopen):
@@ -336,21 +341,26 @@ def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     session.set_status("accepted")
 
 
-@pytest.mark.parametrize("locked", [False, True])
-def test_request_stopped_in_its_first_direction_is_undone(session, locked):
+@pytest.fixture
+def job_in_its_first_direction(session):
     hold(session, 5)
     draw(session, 2, 1)
     draw(session, 8, 1)
     job = start_job(session, 2, "both")
     wait_until(lambda: job.done == 4)
     assert list_visible_frames(session) == [2, 8]
-    if locked:
-        run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
-        job.wait(60)
-        assert (job.status, job.done) == ("stopped", 4)
-        return
+    return job
+
+
+def test_lock_stops_a_request_in_its_first_direction(session, job_in_its_first_direction):
+    run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
+    job_in_its_first_direction.wait(60)
+    assert (job_in_its_first_direction.status, job_in_its_first_direction.done) == ("stopped", 4)
+
+
+def test_request_stopped_in_its_first_direction_is_undone(session, job_in_its_first_direction):
     session.stop()
-    job.wait(60)
+    job_in_its_first_direction.wait(60)
     assert list_titles(session.document) == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
 
@@ -404,7 +414,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
 
 
-def test_results_are_dropped_from_a_frame_on_in_one_step(session):
+def test_tracking_is_cleared_from_a_frame_on_in_one_step(session):
     draw_and_track(session, 1, 2)
     draw(session, 8, 1)
     editing.clear_tracking(session.document, 5)
@@ -515,21 +525,23 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
     assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
 
 
-@pytest.mark.parametrize("stopped", [True, False])
-def test_failed_or_stopped_tracking_keeps_redo(folder, session, stopped, reopen):
+def stop_while_loading(session):
+    session.runner.job.stop()
+    return TruthTracker()
+
+
+@pytest.mark.parametrize(
+    ("load", "status"),
+    [(stop_while_loading, "stopped"), (Mock(side_effect=InputError("checkpoint: not readable")), "failed")],
+    ids=["stopped", "failed"],
+)
+def test_failed_or_stopped_tracking_keeps_redo(folder, session, load, status, reopen):
     draw(session, 0, 1)
     draw(session, 3, 1)
     session.document.undo()
     titles = list_titles(session.document)
-
-    def make_tracker():
-        if not stopped:
-            raise InputError("checkpoint: not readable")
-        session.runner.job.stop()
-        return TruthTracker()
-
-    session.runner.make_tracker = make_tracker
-    assert run_job(session, 0).status == ("stopped" if stopped else "failed")
+    session.runner.make_tracker = partial(load, session)
+    assert run_job(session, 0).status == status
     assert list_titles(session.document) == titles
     again = reopen(folder)
     assert list_titles(again.document) == titles
@@ -546,8 +558,11 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     document.add_tracked_masks(
         layer_id, LayerFrame(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
     )
+    covered = np.where(truth(4) == 1, 2, 0).astype(np.uint16)
+    document.add_tracked_masks(layer_id, LayerFrame(4, {2: Score(0.9, 100, 10.0, 10.0)}), covered)
     editing.change_object(document, 1, locked=False)
     editing.delete_object(document, 1)
+    assert document.snapshot.scores(4)[2] == Score(0.0, 0, 0.0, 0.0)
     assert (
         document.snapshot.scores(3)[2].area
         == (document.snapshot.labels(3) == 2).sum()

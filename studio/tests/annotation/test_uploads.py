@@ -1,5 +1,6 @@
 """Uploads of masks and files of other tools: names, ids, classes, damage."""
 
+import io
 import json
 import re
 import zipfile
@@ -12,9 +13,7 @@ from aotlab.configs.files import ROOT
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import (
     JOB_RECORD,
-    Annotations,
     JobRecord,
-    Region,
     VideoInfo,
     encode_rle,
     format_coco,
@@ -28,13 +27,22 @@ from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
     WIDTH,
+    annotate_labels,
     draw,
     open_session,
     png,
     run_job,
     truth,
-    zip_files,
 )
+
+
+def zip_files(members, compression=zipfile.ZIP_DEFLATED):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as archive:
+        for name, member in members.items():
+            archive.writestr(zipfile.ZipInfo(name), member, compression)  # without the time of day
+    return content.getvalue()
+
 
 BROKEN_LZMA = zip_files({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0\0<", b"\x80\0\0\xc3")
 
@@ -85,8 +93,7 @@ def test_too_large_uploads_rejected(served, monkeypatch):
 
 
 def coco(*frames):
-    regions = {index: [Region(each, encode_rle(truth(index) == each)) for each in (1, 2)] for index in frames}
-    fish = Annotations((HEIGHT, WIDTH), regions, {1: "fish", 2: "fish"}, {n: f"{n:05d}" for n in frames})
+    fish = annotate_labels({index: truth(index) for index in frames}, {1: "fish", 2: "fish"})
     return json.dumps(format_coco(fish, VideoInfo("clip", fish.size, LENGTH))).encode()
 
 
@@ -467,9 +474,7 @@ def test_attributes_loaded_again_replace_those_before(session):
 def test_attributes_hold_until_they_change(session):
     up, down = {"color": "red", "pose": "up"}, {"color": "red", "pose": "down"}
     load_attributes(session.document, {3: up, 4: up, 5: down})
-    annotations = Annotations(
-        (HEIGHT, WIDTH), {index: [Region(1, encode_rle(truth(0) == 1))] for index in (3, 4, 5)}
-    )
+    annotations = annotate_labels({index: truth(0) == 1 for index in (3, 4, 5)}, {})
     annotations.add_attributes(session.document.snapshot.describe_objects()[1])
     assert [annotations.frames[index][0].attributes for index in (3, 4, 5)] == [up, up, down]
 

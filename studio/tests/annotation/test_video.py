@@ -69,14 +69,13 @@ def test_empty_items_are_evicted_too():
 
 def test_jpeg_shows_the_frame_and_previews_are_small(video):
     store = FrameStore(video)
-    image = cv2.imdecode(np.frombuffer(store.read_jpeg(30), np.uint8), cv2.IMREAD_COLOR)
-    assert image.shape == (48, 64, 3)
-    assert abs(image[30, 40].astype(int) - 120).max() < 6
-    assert cv2.imdecode(np.frombuffer(store.read_jpeg(30, 32), np.uint8), cv2.IMREAD_COLOR).shape == (
-        24,
-        32,
-        3,
+    whole, large, small = (
+        cv2.imdecode(np.frombuffer(store.read_jpeg(30, width), np.uint8), cv2.IMREAD_COLOR)
+        for width in (None, 999, 32)
     )
+    assert whole.shape == large.shape == (48, 64, 3)
+    assert abs(whole[30, 40].astype(int) - 120).max() < 6
+    assert small.shape == (24, 32, 3)
 
 
 @pytest.mark.parametrize("index", [-1, LENGTH, 10**9])

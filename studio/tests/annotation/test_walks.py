@@ -1,25 +1,74 @@
 """End-to-end sessions on the page, with the bundled model and from a batch of CVAT files to corrected ones."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from aotlab import Prediction, Tracker, TrackerOptions
+from aotlab import Tracker, TrackerOptions, read_mask
 from aotlab.engine.tracking import tracker as engine
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
+from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, open_session, truth
+from studio.tests.annotation.browser import FRAMES, SAMPLE, SEQUENCE, Page, iou, needs_browser
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    annotate_labels,
+    draw_folder,
+    open_session,
+    truth,
+)
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
 NUMBER, LAST = 4, 15
 """The object of the bundled clip that is painted, and how far it is tracked."""
+
+
+def true_mask(index, object_id):
+    """The ground truth of an object of the bundled clip."""
+    return read_mask(SAMPLE / "Annotations" / "480p" / SEQUENCE / f"{index:05d}.png") == object_id
+
+
+class Program:
+    """``aotlab annotate`` in a separate process."""
+
+    def __init__(self, video: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "aotlab", "annotate", str(video), "--no-browser", *options]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        assert self.process.stdout is not None
+        self.url = ""
+        for line in self.process.stdout:
+            found = re.search(r"http://\S+", line)
+            if found:
+                self.url = found[0]
+                break
+        assert self.url, "the program did not start"
+
+    def kill(self) -> None:
+        """End it without any warning."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """End it as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
 
 @pytest.fixture
@@ -85,13 +134,10 @@ class LosingTracker(TruthTracker):
         type(self).clips += length is not None
         super().reset(length)
 
-    def step(self, frame, mask=None):
-        prediction = super().step(frame, mask)
-        if self.clips != 2 or mask is not None:
-            return prediction
-        logits = torch.full_like(prediction.logits, -2.0)
-        logits[0] = 2.0
-        return Prediction(self.ids, logits, logits.max(0).indices)
+    def change_logits(self, logits, index, *, is_drawn):
+        if self.clips == 2 and not is_drawn:
+            logits[0], logits[1:] = 2.0, -2.0
+        return logits
 
 
 @pytest.fixture
@@ -99,10 +145,9 @@ def batch(tmp_path, monkeypatch):
     """A list of three clips, tracked."""
     monkeypatch.setattr(engine, "Tracker", LosingTracker)
     monkeypatch.setattr(LosingTracker, "clips", 0)
-    regions = [Region(number, encode_rle(truth(0) == number)) for number in (1, 2)]
     for name in CLIPS:
         draw_folder(tmp_path / name)
-        first = Annotations(truth(0).shape, {0: regions}, {1: "cell", 2: "dish"}, {0: "00000"})
+        first = annotate_labels({0: truth(0)}, {1: "cell", 2: "dish"})
         find_mask_writer("cvat").write(tmp_path / f"{name}.xml", first, VideoInfo(name, first.size, LENGTH))
     (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(f"{name},{name}.xml\n" for name in CLIPS))
     command = ["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out"), "--write", "cvat"]

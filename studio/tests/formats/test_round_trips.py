@@ -30,6 +30,7 @@ from aotlab.sdk import (
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
+from studio.tests.annotation.clips import annotate_labels
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 OUTLINES = ("cvat_polygons", "yolo")
@@ -62,13 +63,8 @@ CLIPS = arrays.arrays(
 @given(frames=CLIPS)
 def test_random_label_maps_survive_exact_formats(name, folder, frames):
     video = VideoInfo("clip", frames.shape[1:], len(frames))
-    regions = {
-        index: [
-            Region(int(object_id), encode_rle(ids == object_id)) for object_id in np.unique(ids) if object_id
-        ]
-        for index, ids in enumerate(frames)
-    }
-    path = write(name, folder, Annotations(video.size, regions, {1: "cat", 2: "dog", 999: "cat"}), video)
+    annotations = annotate_labels(dict(enumerate(frames)), {1: "cat", 2: "dog", 999: "cat"})
+    path = write(name, folder, annotations, video)
     if not frames.any():
         with pytest.raises(InputError):
             read_annotations(path, video)

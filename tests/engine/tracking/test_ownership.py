@@ -121,12 +121,12 @@ def test_usual_area_is_that_of_the_last_frames():
 
 
 def test_claim_is_undone_when_the_object_shows_up():
-    between, own = (217, 30, 30), (230, 30, 30)
-    rule = start_rule((1, 20, 10, RED), (2, 20, 40, own))
+    between, unclaimed = (217, 30, 30), (230, 30, 30)
+    rule = start_rule((1, 20, 10, RED), (2, 20, 40, unclaimed))
     claimed = (1, 20, 10, RED), (1, 20, 44, between)
     assert apply_rule(rule, *claimed) == [(1, 2, 44)]
     assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, RED)) == []  # less similar
-    assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, own)) == [(2, 1, 44)]
+    assert apply_rule(rule, (1, 20, 10, RED), (2, 20, 44, between), (2, 20, 70, unclaimed)) == [(2, 1, 44)]
     assert rule.objects[1].claim_streak == 0  # it claimed nothing
     for _ in range(UNDO_FRAMES):
         assert apply_rule(rule, *claimed) == []

@@ -62,11 +62,11 @@ def test_warm_start_loads_matching_weights(tmp_path, caplog):
     other = load_file(path)
     with caplog.at_level(logging.INFO):
         model = build_training_model(load_config("deaott", [f"train.warm_start={path}"]))
-    own = model.state_dict()
+    state = model.state_dict()
     parts = "encoder.", "projector.", "decoder.", "identity_bank."
-    assert_same_weights(other, {key: tensor for key, tensor in own.items() if key.startswith(parts)})
+    assert_same_weights(other, {key: tensor for key, tensor in state.items() if key.startswith(parts)})
     assert (
-        own["blocks.0.short_attention.relative_key.weight"].shape
+        state["blocks.0.short_attention.relative_key.weight"].shape
         != other["blocks.0.short_attention.relative_key.weight"].shape
     )
     assert "weights loaded from other.safetensors" in caplog.text

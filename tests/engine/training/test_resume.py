@@ -52,11 +52,14 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     assert "already finished" not in caplog.text
     assert_same_weights(load_file(run_recipe(config).checkpoint), first)
     assert "already finished, nothing to train; --restart starts over" in caplog.text
-    best = Path(config.train.output) / "best.safetensors"
-    best.write_bytes(b"of the earlier run")
+    output = Path(config.train.output)
+    earlier = output / "best.safetensors", output / "tensorboard" / "events.out.tfevents.0.earlier"
+    for path in earlier:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"of the earlier run")
     run_recipe(config, restart=True)
     assert [line["step"] for line in log_lines(config)] == [1]
-    assert not best.exists()
+    assert not any(path.exists() for path in earlier)
 
 
 def test_states_of_a_later_phase_are_newer(tmp_path):

@@ -93,6 +93,6 @@ def log_lines(config: Config) -> list[dict]:
 
 def assert_same_steps(found: list[dict], expected: list[dict]) -> None:
     """Compare steps whose sums of float32 are in another order; 5e-7 was seen."""
-    for one, other in zip(found, expected, strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
-        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-3)
+    for step, other in zip(found, expected, strict=True):
+        assert step["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert step["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-3)

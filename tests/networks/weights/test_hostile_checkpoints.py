@@ -82,13 +82,13 @@ def test_tensors_of_other_kinds_rejected(tmp_path, model):
 
 
 def test_pickle_is_not_executed(tmp_path):
-    made = tmp_path / "made"
-    torch.save({"state_dict": {"weight": Evil(made)}}, tmp_path / "evil.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(made)))
+    trace = tmp_path / "made"
+    torch.save({"state_dict": {"weight": Evil(trace)}}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(trace)))
     for name in ("evil.pth", "plain.pth"):
         message = read_refusal(tmp_path / name)
         assert "contains pickled code" in message
-    assert not made.exists()
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(

@@ -76,16 +76,21 @@ def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path
     assert track(video, tmp_path, mask) == 0
 
 
-@pytest.mark.parametrize("failure", [InputError("unreadable"), MemoryError(), signal.SIGINT])
-def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repeater, monkeypatch, failure):
-    def fail(*_):
-        if isinstance(failure, Exception):
-            raise failure
-        signal.raise_signal(failure)
-
+@pytest.mark.parametrize(
+    ("name", "fail", "status"),
+    [
+        ("step", Mock(side_effect=InputError("unreadable")), 2),
+        ("step", Mock(side_effect=MemoryError), 1),
+        ("reset", lambda *_: signal.raise_signal(signal.SIGINT), 130),
+    ],
+    ids=["error", "memory", "signal"],
+)
+def test_earlier_results_stay_if_no_frame_is_tracked(
+    video, mask, tmp_path, repeater, monkeypatch, name, fail, status
+):
     before = track(video, tmp_path, mask), snapshot(tmp_path / "out")
-    monkeypatch.setattr(repeater, "reset" if failure == signal.SIGINT else "step", fail)
-    assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) in (1, 2, 130)
+    monkeypatch.setattr(repeater, name, fail)
+    assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) == status
     assert (0, snapshot(tmp_path / "out")) == before
 
 
@@ -219,23 +224,22 @@ def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, m
     assert list(largest_ids(tmp_path)) == NAMES[:2]
 
 
-@pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
-def test_forced_run_on_a_full_disk_keeps_earlier_results(video, mask, tmp_path, monkeypatch, capsys, earlier):
-    out, line = tmp_path / "out", ["--write", "masks,alpha"]
-    if earlier == "interrupted":
-        interrupt(monkeypatch, video, tmp_path, mask, args=line)
-    elif earlier == "finished":
-        assert track(video, tmp_path, mask, args=line) == 0
-        (out / "masks" / "notes.txt").write_text("mine")
-    before = snapshot(out) if out.exists() else {}
+def write_finished_results(monkeypatch, video, tmp_path, mask, args):
+    assert track(video, tmp_path, mask, args=args) == 0
+    (tmp_path / "out" / "masks" / "notes.txt").write_text("mine")
 
-    def fail(*args):
-        raise InputError("alpha/00000.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("aotlab.jobs.outputs._save_png", fail)
+@pytest.mark.parametrize("write_earlier", [write_finished_results, interrupt, lambda *_, args: None])
+def test_forced_run_on_a_full_disk_keeps_earlier_results(
+    video, mask, tmp_path, monkeypatch, capsys, write_earlier
+):
+    line, full = ["--write", "masks,alpha"], InputError("alpha/00000.png: cannot be written (No space left)")
+    write_earlier(monkeypatch, video, tmp_path, mask, args=line)
+    before = snapshot(tmp_path / "out")
+    monkeypatch.setattr("aotlab.jobs.outputs._save_png", Mock(side_effect=full))
     assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
     assert "No space left" in capsys.readouterr().err
-    assert (snapshot(out) if out.exists() else {}) == before
+    assert snapshot(tmp_path / "out") == before
 
 
 def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
