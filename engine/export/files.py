@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import output_exists_error
-from aotlab.utils.files import make_folder, read_json, remove, require_writable, temporary_name, writing
-from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.files import read_json, remove, temporary_name, writing
+from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
 if TYPE_CHECKING:
     import onnx
@@ -39,31 +39,26 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     replace an earlier export, which is kept if the block fails, or parts of one that was killed. Raises InputError if
     the folder contains other files or cannot be written.
     """
-    is_new = not require_writable(folder).exists()
-    lock, temporary = make_folder(folder) / f".{folder.name}{LOCK_SUFFIX}", folder / temporary_name(folder)
-    try:
-        with locked(lock, 0, subject=folder), writing(folder):
-            remove_leftovers(folder, folder.name)
-            names = {path.name for path in folder.iterdir()} - {lock.name}
-            if not names <= _list_exported(folder):
-                raise output_exists_error(folder, "files that are not of an export")
-            if names and not force:
-                raise output_exists_error(folder, "an export", forceable=True)
-            temporary.mkdir()
-            try:
-                yield temporary
-                for name in sorted(names, key=lambda name: name != DESCRIPTION_FILE):
+    with locked_output(folder), writing(folder):
+        remove_leftovers(folder, folder.name)
+        names = {path.name for path in folder.iterdir()} - {LOCK_SUFFIX}
+        if not names <= _list_exported(folder):
+            raise output_exists_error(folder, "files that are not of an export")
+        if names and not force:
+            raise output_exists_error(folder, "an export", forceable=True)
+        temporary = folder / temporary_name(folder)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for name in sorted(names, key=lambda name: name != DESCRIPTION_FILE):
+                remove(folder / name)
+            for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
+                os.replace(path, folder / path.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not os.path.lexists(folder / DESCRIPTION_FILE):
+                for name in PARTS:
                     remove(folder / name)
-                for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
-                    os.replace(path, folder / path.name)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-                if not os.path.lexists(folder / DESCRIPTION_FILE):
-                    for name in PARTS:
-                        remove(folder / name)
-    finally:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def _list_exported(folder: Path) -> Set[str]:

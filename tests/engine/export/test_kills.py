@@ -31,7 +31,7 @@ def test_next_export_removes_files_of_a_killed_one(tmp_path):
     folder = tmp_path / "export"
     for place in ("aotlab.engine.export.export.sha256", "os.replace"):
         assert not completes_in_subprocess(export_until, place, folder)
-        assert [path.suffix for path in folder.iterdir() if path.suffix != ".lock"] == [".part"]
+        assert [path.suffix for path in folder.iterdir() if path.name != ".lock"] == [".part"]
     assert completes_in_subprocess(export_empty, folder)
     read_description(folder)  # complete
     assert not list(folder.glob(".*"))

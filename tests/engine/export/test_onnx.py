@@ -163,7 +163,7 @@ def test_current_or_mounted_folder_is_filled(empty_graphs, tmp_path, monkeypatch
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     before = (folder / "export.json").read_bytes()
-    export_model(model, config, output, ExportOptions(half=True), video=VIDEO, force=True)
+    export_model(model, config, output, video=(2 * HEIGHT, WIDTH), force=True)
     assert (folder / "export.json").read_bytes() != before
 
 
