@@ -4,11 +4,14 @@ import { LabelStore } from './labels.js';
 import { Model } from './model.js';
 import { CANCELED, remember, state, takeSnapshot } from './state.js';
 import { HEIGHT, Video, WIDTH } from './video.js';
-import { compute, draw, element, progress, show, showObjects, showProgress, showStatus, size, updateControls } from './view.js';
+import { compute, element, progress, show, showProgress, showStatus, size, update } from './view.js';
 import { describeCount, describeError } from './words.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
 /** @typedef {import('./state.js').Activity} Activity */
+
+/** Cancels the decoding of the frame that the slider chose. */
+let seeking = new AbortController();
 
 /**
  * Run an activity and show its failure; it ends the running one.
@@ -17,19 +20,17 @@ import { describeCount, describeError } from './words.js';
  */
 export async function runActivity(name, run) {
   state.activity?.controller.abort();
-  state.seeking.abort();
+  seeking.abort();
   const activity = { name, controller: new AbortController() };
   const { signal } = activity.controller;
-  state.activity = activity;
-  updateControls();
+  update({ activity });
   try {
     const status = await run(signal);
     if (!signal.aborted) showStatus(status);
   } catch (error) {
     if (!signal.aborted) showStatus(describeError(error), true);
   }
-  if (state.activity === activity) state.activity = null;
-  updateControls();
+  if (state.activity === activity) update({ activity: null });
 }
 
 /** End the running activity at once. */
@@ -37,17 +38,15 @@ export function cancel() {
   if (!state.activity) return;
   state.activity.controller.abort();
   showStatus(CANCELED[state.activity.name] ?? '');
-  state.activity = null;
-  updateControls();
+  update({ activity: null });
 }
 
 export async function loadModel() {
   state.model?.close(new Error('Another model is loaded'));
-  const model = new Model(showProgress, updateControls);
+  const model = new Model(showProgress, () => update({}));
   const [name, gpu] = [size.value, compute.value === 'gpu'];
-  Object.assign(state, { model, loading: true });
   progress.value = 0;
-  updateControls();
+  update({ model, loading: true });
   let problem = '';
   try {
     model.backend = await model.call('load', new URL('.', location.href).href, name, gpu);
@@ -55,7 +54,7 @@ export async function loadModel() {
     problem = describeError(error);
   }
   if (state.model !== model) return;
-  state.loading = false;
+  update({ loading: false });
   element('speed').textContent = model.backend;
   const hasError = element('status').classList.contains('error');
   if (problem) {
@@ -64,7 +63,6 @@ export async function loadModel() {
   } else if (!state.activity && !hasError) {
     showStatus('Ready: drag a box around an object, or click on it');
   }
-  updateControls();
 }
 
 /** @param {Blob} file @param {string} name */
@@ -78,37 +76,34 @@ export async function openVideo(file, name) {
     for await (const image of video.read(0, 1)) {
       signal.throwIfAborted();
       if (state.video) remember();
-      state.video = video;
-      reset();
-      show(0, image);
+      update({ video, position: 0, image, ...noObjects() });
     }
     return `${name}: ${video.truncated ? 'only the first ' : ''}${describeCount(frames, 'frame')}`;
   });
 }
 
+function noObjects() {
+  return { store: new LabelStore(), prompts: new Map(), objectId: 1, objectCount: 1 };
+}
+
 /** Remove all objects. */
-export function reset() {
-  Object.assign(state, { store: new LabelStore(), prompts: new Map(), objectId: 1, objectCount: 1 });
-  showObjects();
-  draw();
-  updateControls();
+export function clear() {
+  remember();
+  update(noObjects());
 }
 
 export function undo() {
-  state.seeking.abort();
-  Object.assign(state, state.history.pop());
-  showObjects();
-  draw();
-  updateControls();
+  seeking.abort();
+  update({ ...state.history.at(-1), history: state.history.slice(0, -1) });
   showStatus('Undone');
 }
 
 /** Decode and show a frame; the last call wins. @param {number} index */
 export async function seek(index) {
   if (!state.video) return;
-  state.seeking.abort();
-  state.seeking = new AbortController();
-  const { signal } = state.seeking;
+  seeking.abort();
+  seeking = new AbortController();
+  const { signal } = seeking;
   try {
     for await (const image of state.video.read(index, index + 1)) if (!signal.aborted) show(index, image);
   } catch (error) {
@@ -130,8 +125,7 @@ export async function segment({ positive = [], negative = [], box = null }) {
     return;
   }
   const snapshot = takeSnapshot();
-  state.prompts = new Map(prompts).set(objectId, prompt);
-  draw();
+  update({ prompts: new Map(prompts).set(objectId, prompt) });
   await runActivity('segment', async (signal) => {
     showStatus('Segmenting…');
     const others = labels.map((label) => (label === objectId ? 0 : label));
@@ -141,10 +135,8 @@ export async function segment({ positive = [], negative = [], box = null }) {
       if (!mask.includes(1)) throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
       store.set(position, others.map((label, pixel) => (mask[pixel] ? objectId : label)));
     } catch (error) {
-      state.prompts = prompts;
+      update({ prompts });
       throw error;
-    } finally {
-      draw();
     }
     remember(snapshot);
     return `Object ${objectId} marked: add clicks to correct it, mark another object, or track`;

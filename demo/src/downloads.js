@@ -5,7 +5,7 @@ import { runActivity } from './activities.js';
 import { LabelStore, drawOverlay, encodePng } from './labels.js';
 import { state } from './state.js';
 import { WIDTH, encodeWebm } from './video.js';
-import { showStatus } from './view.js';
+import { showStatus, update } from './view.js';
 import { describeCount } from './words.js';
 
 /** @typedef {import('./video.js').Video} Video */
@@ -32,7 +32,7 @@ export async function saveMasks() {
       signal.throwIfAborted();
     }
     download(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (zipSync(files))], { type: 'application/zip' }), 'masks.zip');
-    state.downloaded = new LabelStore(store.frames);
+    update({ downloaded: new LabelStore(store.frames) });
     return `${describeCount(Object.keys(files).length, 'mask')} saved`;
   });
 }

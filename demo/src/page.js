@@ -1,9 +1,9 @@
 /** The page: listens to its controls, and starts with the sample and a model. */
 
-import { cancel, loadModel, openVideo, play, reset, seek, segment, track, undo } from './activities.js';
+import { cancel, clear, loadModel, openVideo, play, seek, segment, track, undo } from './activities.js';
 import { saveMasks, saveOverlay } from './downloads.js';
-import { BUSY, remember, state } from './state.js';
-import { compute, draw, element, exclude, locate, showObjects, showStatus, size, slider, updateControls, view } from './view.js';
+import { BUSY, state } from './state.js';
+import { compute, element, exclude, locate, showStatus, size, slider, update, view } from './view.js';
 
 /** Shortest drag in pixels of a frame that is a box; a shorter one is a click. */
 const MIN_DRAG = 6;
@@ -25,23 +25,18 @@ function listenToPointer() {
     }
     view.setPointerCapture(event.pointerId);
     const point = locate(event);
-    state.drag = [...point, ...point];
+    update({ drag: [...point, ...point] });
   });
   view.addEventListener('pointermove', (event) => {
     if (!state.drag || !event.isPrimary) return;
-    [state.drag[2], state.drag[3]] = locate(event);
-    draw();
+    update({ drag: [state.drag[0], state.drag[1], ...locate(event)] });
   });
-  view.addEventListener('pointercancel', () => {
-    state.drag = null;
-    draw();
-  });
+  view.addEventListener('pointercancel', () => update({ drag: null }));
   view.addEventListener('pointerup', (event) => {
     if (!state.drag || !event.isPrimary) return;
     const [x0, y0] = state.drag;
     const [x1, y1] = locate(event);
-    state.drag = null;
-    draw();
+    update({ drag: null });
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
     /** @type {[number, number]} */
     const point = [x0 - 0.5, y0 - 0.5]; // prompts count from the center of the first pixel
@@ -59,17 +54,8 @@ function listenToControls() {
   });
   /** @type {[string, () => void][]} */
   const actions = [
-    ['play', play], ['reload', reload], ['track', track], ['cancel', cancel], ['undo', undo], ['masks', saveMasks], ['overlay', saveOverlay],
-    ['clear', () => {
-      remember();
-      reset();
-    }],
-    ['add', () => {
-      state.objectCount += 1;
-      state.objectId = state.objectCount;
-      showObjects();
-      updateControls();
-    }],
+    ['play', play], ['reload', reload], ['track', track], ['cancel', cancel], ['undo', undo], ['clear', clear], ['masks', saveMasks], ['overlay', saveOverlay],
+    ['add', () => update({ objectCount: state.objectCount + 1, objectId: state.objectCount + 1 })],
   ];
   for (const [id, action] of actions) element(id).addEventListener('click', action);
   size.addEventListener('change', reload);
@@ -138,7 +124,7 @@ async function main() {
   listenToPointer();
   listenToControls();
   listenToFiles();
-  showObjects();
+  update({});
   // onnxruntime's smaller and faster WebGPU build needs JavaScript promise integration
   const gpu = 'Suspending' in WebAssembly && /** @type {any} */ (navigator).gpu;
   if (gpu && (await gpu.requestAdapter().catch(() => null))) {

@@ -27,41 +27,59 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
 export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
-  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin, excluded_logit } = graphs.prompting;
-  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  let crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
-  const coarseEdge = prompt.box ? crop_edge : frame_edge;
-  const { logits: coarse } = await segmentCrop(graphs, frame, crop, coarseEdge, prompt, prompt.mask);
-  const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(excluded_logit));
-  forCrop(crop, frame.width, (pixel, index) => {
-    if (!otherObjects[pixel]) rough[pixel] = sigmoid(coarse[index]);
-  });
-  crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
-  const { refined } = await segmentCrop(graphs, frame, crop, crop_edge, prompt, rough);
-  const mask = new Uint8Array(frame.height * frame.width);
-  forCrop(crop, frame.width, (pixel, index) => {
-    mask[pixel] = Number(refined[index] > 0 && !otherObjects[pixel]);
-  });
+  const rough = (await segmentCoarse(graphs, frame, prompt, otherObjects)).map(sigmoid);
+  const mask = Uint8Array.from(await refine(graphs, frame, prompt, otherObjects, rough), (logit) => Number(logit > 0));
   removeFarFromPrompt(mask, frame, prompt, graphs.prompting);
   return mask;
 }
 
 /**
- * Return logits h×w of an object in a crop whose longer edge becomes about `edge` pixels, in whole tokens.
+ * Return the logits H×W of an object from a crop around its box; without a box, from the whole frame.
  * @param {Graphs} graphs
+ * @param {Frame} frame
+ * @param {Prompt} prompt
+ * @param {Uint8Array} otherObjects
+ */
+function segmentCoarse(graphs, frame, prompt, otherObjects) {
+  const { crop_edge, frame_edge, min_crop, coarse_margin } = graphs.prompting;
+  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
+  const crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
+  const edge = prompt.box ? crop_edge : frame_edge;
+  return segmentCrop(graphs, 'logits', frame, crop, edge, prompt, prompt.mask, otherObjects);
+}
+
+/**
+ * Return the logits H×W of an object from a crop around its rough mask, with outlines on edges of the frame.
+ * @param {Graphs} graphs
+ * @param {Frame} frame
+ * @param {Prompt} prompt
+ * @param {Uint8Array} otherObjects
+ * @param {Float32Array} rough mask H×W in 0 to 1
+ */
+function refine(graphs, frame, prompt, otherObjects, rough) {
+  const { crop_edge, min_crop, refine_margin } = graphs.prompting;
+  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
+  const crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
+  return segmentCrop(graphs, 'refined_logits', frame, crop, crop_edge, prompt, rough, otherObjects);
+}
+
+/**
+ * Return an output H×W of the prompt network for a crop whose longer edge becomes about `edge` pixels, in whole tokens.
+ * @param {Graphs} graphs
+ * @param {'logits' | 'refined_logits'} output
  * @param {Frame} frame
  * @param {Crop} crop
  * @param {number} edge
  * @param {Prompt} prompt
  * @param {ArrayLike<number> | null} rough mask H×W in 0 to 1
- * @returns {Promise<{logits: Float32Array, refined: Float32Array}>} refined logits have outlines on edges of the frame
+ * @param {Uint8Array} otherObjects H×W, pixels other than 0 are excluded
+ * @returns {Promise<Float32Array>}
  */
-async function segmentCrop(graphs, frame, crop, edge, prompt, rough) {
+async function segmentCrop(graphs, output, frame, crop, edge, prompt, rough, otherObjects) {
   const { height, width } = crop;
-  const { align_corners, stages: [{ stride }] } = graphs.config.model;
-  const [extra, scale] = [Number(align_corners), edge / Math.max(height, width)];
+  const [extra, scale] = [Number(graphs.alignCorners), edge / Math.max(height, width)];
   /** @param {number} side */
-  const fit = (side) => stride * Math.max(2, round((side * scale - extra) / stride)) + extra;
+  const fit = (side) => graphs.stride * Math.max(2, round((side * scale - extra) / graphs.stride)) + extra;
   /** @type {Size} */
   const size = [fit(height), fit(width)];
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];
@@ -69,12 +87,17 @@ async function segmentCrop(graphs, frame, crop, edge, prompt, rough) {
     for (let color = 0; color < 3; color += 1) image[3 * index + color] = frame.data[3 * pixel + color];
     if (rough) mask[index] = rough[pixel];
   });
-  const { logits, refined_logits } = await graphs.run('prompt', {
+  const outputs = await graphs.run('prompt', {
     image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
     planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, graphs.prompting.click_radius), [1, 3, ...size]),
     rough_mask: graphs.tensor(mask, [height, width]),
   });
-  return /** @type {any} */ ({ logits: logits.data, refined: refined_logits.data });
+  const data = /** @type {Float32Array} */ (outputs[output].data);
+  const logits = new Float32Array(frame.height * frame.width).fill(graphs.prompting.excluded_logit);
+  forCrop(crop, frame.width, (pixel, index) => {
+    if (!otherObjects[pixel]) logits[pixel] = data[index];
+  });
+  return logits;
 }
 
 /**

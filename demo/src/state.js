@@ -39,7 +39,7 @@ const initial = {
   prompts: new Map(),
 };
 
-export const state = {
+const values = {
   ...initial,
   /** @type {Model | null} */
   model: null,
@@ -53,9 +53,10 @@ export const state = {
   drag: null,
   /** Running activity. @type {{name: Activity, controller: AbortController} | null} */
   activity: null,
-  /** Cancels the decoding of the frame that the slider chose. */
-  seeking: new AbortController(),
 };
+
+/** Changed by `update` only. @type {Readonly<typeof values>} */
+export const state = values;
 
 /** @returns {Snapshot} */
 export function takeSnapshot() {
@@ -65,5 +66,5 @@ export function takeSnapshot() {
 
 /** Save the state for Undo. */
 export function remember(snapshot = takeSnapshot()) {
-  state.history = [...state.history, snapshot].slice(-MAX_UNDO);
+  values.history = [...state.history, snapshot].slice(-MAX_UNDO);
 }

@@ -9,10 +9,11 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {Record<string, Tensor>} Tensors */
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
-/** @typedef {{every: number, frames: number, newest: number}} MemorySettings */
+/** Settings of an export that this port uses, see `runtime/src/aotlab_runtime/export.py`. */
+/** @typedef {{every: number, frames: number, max_tracked: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const EXPORT_VERSION = 12;
+const EXPORT_VERSION = 13;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -28,8 +29,15 @@ export class Graphs {
     this.sessions = sessions;
     /** @type {import('./images.js').Size} Size of the frame in the network. */
     this.networkSize = description.network_size;
-    this.config = description.config;
-    /** @type {Record<string, number>} Settings of the prompt network: sizes, margins, logits. */
+    /** @type {number} Number of objects that can be tracked. */
+    this.maxObjects = description.max_objects;
+    /** @type {number} Side of a token in pixels. */
+    this.stride = description.stride;
+    /** @type {boolean} As in PyTorch's `interpolate`. */
+    this.alignCorners = description.align_corners;
+    /** @type {MemorySettings} */
+    this.memory = description.memory;
+    /** @type {Record<string, number>} Settings of the segmentation from prompts: sizes, margins, logits. */
     this.prompting = description.prompting;
   }
 
@@ -97,10 +105,10 @@ function parseDescription(text) {
   if (description.version !== EXPORT_VERSION) {
     throw new Error(`export.json: version ${description.version}, expected ${EXPORT_VERSION}; export again`);
   }
-  const { memory, model } = description.config ?? {};
-  if (!memory || !model?.stages) throw new Error('export.json: damaged; export again');
-  if (memory.policy !== 'bounded_fifo' || memory.insertions !== null || memory.short_term_skip !== 1 || model.stages[0]?.temporal_slots) {
-    throw new Error('memory.policy: the page supports only bounded_fifo, without insertions, skips or temporal slots; export again');
+  const { memory } = description;
+  if (!memory) throw new Error('export.json: damaged; export again');
+  if (memory.policy !== 'bounded_fifo' || memory.max_stored !== null || memory.short_term_skip !== 1) {
+    throw new Error('memory.policy: the page supports only bounded_fifo, without insertions or skips; export again');
   }
   return description;
 }
@@ -110,9 +118,7 @@ export class Tracker {
   /** @param {Graphs} graphs */
   constructor(graphs) {
     this.graphs = graphs;
-    /** Number of objects that can be tracked. @type {number} */
-    this.maxObjects = graphs.config.model.max_objects;
-    this.memory = new Memory(graphs);
+    this.bank = new MemoryBank(graphs);
     /** Ids of the tracked objects by channel from 1 on. @type {number[]} */
     this.ids = [];
   }
@@ -123,16 +129,16 @@ export class Tracker {
    * @param {Uint8Array} labels object ids H×W, 0 is background
    */
   async start(frame, labels) {
-    this.memory = new Memory(this.graphs);
+    this.bank = new MemoryBank(this.graphs);
     this.ids = [...new Set(labels)].filter(Boolean).sort((first, second) => first - second);
-    if (!this.ids.length || this.ids.length > this.maxObjects) {
-      throw new Error(`${this.ids.length} objects: mark 1 to ${this.maxObjects}`);
+    if (!this.ids.length || this.ids.length > this.graphs.maxObjects) {
+      throw new Error(`${this.ids.length} objects: mark 1 to ${this.graphs.maxObjects}`);
     }
     const channels = labels.map((id) => this.ids.indexOf(id) + 1);
     const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
     const idEmbeddings = await this.assignIdentities(channels, frame);
     const reference = await this.graphs.run('reference', { ...features, ...idEmbeddings });
-    this.memory.store(await this.graphs.run('memorize', { ...reference, ...idEmbeddings }), true);
+    this.bank.store(await this.graphs.run('memorize', { ...reference, ...idEmbeddings }), true);
   }
 
   /**
@@ -142,11 +148,11 @@ export class Tracker {
    */
   async step(frame) {
     const features = await this.graphs.run('encode', { frame: this.frameTensor(frame) });
-    const propagated = await this.graphs.run('propagate', { ...features, ...this.memory.inputs });
+    const propagated = await this.graphs.run('propagate', { ...features, ...this.bank.inputs });
     const { logits } = await this.graphs.run('decode', { ...propagated, ...features });
     const channels = this.chooseChannels(logits, frame);
     const idEmbeddings = await this.assignIdentities(channels, frame);
-    this.memory.add(await this.graphs.run('memorize', { ...propagated, ...idEmbeddings }));
+    this.bank.add(await this.graphs.run('memorize', { ...propagated, ...idEmbeddings }));
     return channels.map((channel) => (channel ? this.ids[channel - 1] : 0));
   }
 
@@ -162,7 +168,7 @@ export class Tracker {
     const best = new Float32Array(height * width).fill(-Infinity);
     for (let channel = 0; channel <= this.ids.length; channel += 1) {
       const map = data.subarray(channel * mapHeight * mapWidth, (channel + 1) * mapHeight * mapWidth);
-      const resized = resize(map, [mapHeight, mapWidth], [height, width], this.graphs.config.model.align_corners);
+      const resized = resize(map, [mapHeight, mapWidth], [height, width], this.graphs.alignCorners);
       for (let pixel = 0; pixel < best.length; pixel += 1) {
         if (resized[pixel] > best[pixel]) {
           best[pixel] = resized[pixel];
@@ -177,13 +183,13 @@ export class Tracker {
   assignIdentities(channels, { height, width }) {
     const [networkHeight, networkWidth] = this.graphs.networkSize;
     const [rows, columns] = [nearestIndices(height, networkHeight), nearestIndices(width, networkWidth)];
-    const masks = new Float32Array((this.maxObjects + 1) * networkHeight * networkWidth);
+    const shape = [1, this.graphs.maxObjects + 1, networkHeight, networkWidth];
+    const masks = new Float32Array(shape[1] * networkHeight * networkWidth);
     rows.forEach((row, y) => {
       columns.forEach((column, x) => {
         masks[(channels[row * width + column] * networkHeight + y) * networkWidth + x] = 1;
       });
     });
-    const shape = [1, this.maxObjects + 1, networkHeight, networkWidth];
     return this.graphs.run('assign_identities', { masks: this.graphs.tensor(masks, shape) });
   }
 
@@ -197,13 +203,11 @@ export class Tracker {
  * Keys and values of stored frames, of all blocks: `bounded_fifo`.
  *
  * Long-term memory holds the first frame and one frame in `every`, at most `frames`, and evicts the oldest after the
- * first; short-term memory is the frame before. `newest` 0 keeps the first frame only.
+ * first; short-term memory is the frame before. `max_tracked` 0 keeps the first frame only.
  */
-class Memory {
+class MemoryBank {
   /** @param {Graphs} graphs */
   constructor(graphs) {
-    /** @type {MemorySettings} */
-    this.settings = graphs.config.memory;
     this.graphs = graphs;
     /** Keys and values of the frames in long-term memory, the first frame first. @type {Tensors[]} */
     this.frames = [];
@@ -216,8 +220,9 @@ class Memory {
   /** Store a tracked frame. @param {Tensors} memory of `memorize` */
   add(memory) {
     this.trackedFrames += 1;
-    const long = this.trackedFrames % this.settings.every === 0;
-    const capacity = Math.min(this.settings.frames, 1 + this.settings.newest);
+    const { every, frames, max_tracked } = this.graphs.memory;
+    const long = this.trackedFrames % every === 0;
+    const capacity = Math.min(frames, 1 + max_tracked);
     if (long && this.frames.length >= capacity) this.frames.splice(1, 1);
     this.store(memory, long && capacity > 1);
   }

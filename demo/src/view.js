@@ -28,7 +28,15 @@ export function showProgress({ stage, done, total }) {
   element('speed').textContent = stage === 'download' ? `Loading the model: ${megabytes(done)}${ofTotal} MB` : 'Preparing the model…';
 }
 
-export function updateControls() {
+/** Change the state and show it. @param {Partial<typeof state>} changes */
+export function update(changes) {
+  Object.assign(state, changes);
+  showObjects();
+  draw();
+  updateControls();
+}
+
+function updateControls() {
   const { model, video, store, position, objectCount, activity, history } = state;
   const [idle, marked] = [activity === null, store.frames.size > 0];
   const playing = activity?.name === 'play';
@@ -49,7 +57,7 @@ export function updateControls() {
   element('position').textContent = video ? `${position + 1} / ${video.timestamps.length}` : '0 / 0';
 }
 
-export function showObjects() {
+function showObjects() {
   const group = element('objects');
   while (group.childElementCount < state.objectCount) group.append(createObjectButton(group.childElementCount + 1));
   while (group.childElementCount > state.objectCount) group.lastElementChild?.remove();
@@ -62,14 +70,11 @@ function createObjectButton(id) {
   const dot = document.createElement('span');
   dot.style.background = `rgb(${COLORS[id - 1].join()})`;
   button.append(dot, `Object ${id}`);
-  button.addEventListener('click', () => {
-    state.objectId = id;
-    showObjects();
-  });
+  button.addEventListener('click', () => update({ objectId: id }));
   return button;
 }
 
-export function draw() {
+function draw() {
   const { drag, image, position, prompts, store } = state;
   context.putImageData(drawOverlay(image, store.get(position)), 0, 0);
   context.lineWidth = 2;
@@ -92,10 +97,7 @@ export function draw() {
 
 /** @param {number} index @param {ImageData} image */
 export function show(index, image) {
-  if (index !== state.position) state.prompts = new Map();
-  Object.assign(state, { position: index, image });
-  draw();
-  updateControls();
+  update({ position: index, image, prompts: index === state.position ? state.prompts : new Map() });
 }
 
 /**

@@ -109,7 +109,7 @@ def test_corrected_masks_equal_pytorch(exported, tmp_path):
 
 def change_policy(path):
     description = json.loads(path.read_text())
-    description["config"]["memory"]["policy"] = "restricted"
+    description["memory"]["policy"] = "restricted"
     path.write_text(json.dumps(description))
 
 
@@ -131,10 +131,10 @@ DAMAGED_MODELS = {
     "no description": (lambda export: (export / "export.json").write_text("{"), "export.json: damaged; export again"),
     "another policy": (lambda export: change_policy(export / "export.json"),
         "memory.policy: the page supports only bounded_fifo, without insertions"),
-    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 12}'),
+    "no settings": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 13}'),
         "export.json: damaged; export again"),
     "another version": (lambda export: (export / "export.json").write_text('{"kind": "export", "version": 6}'),
-        "export.json: version 6, expected 12; export again"),
+        "export.json: version 6, expected 13; export again"),
 }  # fmt: skip
 
 
@@ -192,7 +192,8 @@ def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():
         const sizes = [];
         const graphs = {
           prompting: PROMPTING,
-          config: { model: { align_corners: true, stages: [{ stride: 16 }] } },
+          alignCorners: true,
+          stride: 16,
           runtime: { Tensor: class { constructor(type, data, dims) { this.dims = dims; } } },
           tensor: () => null,
           run: async (name, { image: { dims: [height, width] } }) => {

@@ -7,15 +7,15 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.ops import aten
 
 from aotlab.configs.protocol import bound_memory
-from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
+from aotlab.configs.schema import ComputeConfig, Config, MemoryConfig, RulesConfig
 from aotlab.engine.export.clip import Clip
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_CONSTANT_ELEMENTS = 4096
-"""Elements of the largest computed constant that is stored; larger ones are computed when a graph is loaded."""
-EXPORT = FileKind("export", 12, "export again")
-RUNTIME_SETTINGS = ("name", "confidence_temperature", "model", "memory")
-"""Name and settings that the runtime needs."""
+"""Computed constants with more elements are not stored, but computed when a graph is loaded."""
+EXPORT = FileKind("export", 13, "export again")
 EXPORTED_POLICIES = ("bounded_fifo", "restricted")
 ONNX_PACKAGES = ("onnx", "onnxscript")
 """Packages that write ONNX files."""
@@ -44,7 +42,6 @@ def resolve_export_config(config: Config) -> Config:
     """Return the settings an export is limited to: float32, no rules, and a memory of at most ``memory.frames``.
 
     Policies without a bound are replaced as by `bound_memory`: the same masks for up to that many stored frames.
-    ``memory.newest`` is always a number: ``memory.frames`` if it does not apply.
     """
     memory = bound_memory(config.memory)
     require(
@@ -56,10 +53,9 @@ def resolve_export_config(config: Config) -> Config:
         memory.short_term_frames == 1,
         f"memory.short_term_frames {memory.short_term_frames}: cannot be exported; use 1",
     )
-    has_limit = memory.policy == "bounded_fifo" and memory.newest is not None
     return replace(
         config,
-        memory=memory if has_limit else replace(memory, newest=memory.frames),
+        memory=memory,
         compute=ComputeConfig(),
         input=replace(config.input, min_object=None),
         rules=RulesConfig(),
@@ -102,7 +98,7 @@ def export_model(
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     with new_export_folder(folder.resolve(), force=force) as temporary:
-        graphs = build_graphs(model, size, config.memory, fused=bool(options.calibration))
+        graphs = build_graphs(model, size, config.memory)
         if options.prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
         protos = {name: convert_to_onnx(graph) for name, graph in graphs.items()}
@@ -126,15 +122,33 @@ def _write_graphs(
         for name, proto in protos.items():
             shared.move(proto)
             (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
-    settings = asdict(config)
     content = {
+        "name": config.name,
         "network_size": size,
+        "max_objects": config.model.max_objects,
+        "stride": config.model.stages[0].stride,
+        "align_corners": config.model.align_corners,
+        "confidence_temperature": config.confidence_temperature,
+        "memory": describe_memory(config.memory),
+        "prompting": PROMPTING if "prompt" in protos else None,
         "sha256": {path.name: sha256(path) for path in sorted(folder.iterdir())},
-        "prompting": PROMPTING if "prompt" in protos else {},
-        "config": {name: settings[name] for name in RUNTIME_SETTINGS},
     }
     text = json.dumps(wrap(EXPORT, content), indent=1)
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+
+
+def describe_memory(memory: MemoryConfig) -> dict[str, Any]:
+    """Return the settings of ``MemorySettings`` in ``aotlab-runtime``."""
+    has_limit = memory.policy == "bounded_fifo" and memory.newest is not None
+    return {
+        "policy": memory.policy,
+        "frames": memory.frames,
+        "every": memory.every,
+        "max_tracked": memory.newest if has_limit else memory.frames,
+        "max_stored": memory.insertions,
+        "score_early": memory.score_early,
+        "short_term_skip": memory.short_term_skip,
+    }
 
 
 def convert_to_onnx(graph: Graph) -> onnx.ModelProto:

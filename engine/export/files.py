@@ -1,4 +1,4 @@
-"""Files of an export: a folder that appears when it is complete, and one file for the weights of all graphs."""
+"""Files of an export: its folder, and one file for the weights of all graphs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import make_folder, read_json, remove, require_writable, temporary_name, writing
-from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.errors import output_exists_error
+from aotlab.utils.files import read_json, remove, temporary_name, writing
+from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
 if TYPE_CHECKING:
     import onnx
@@ -33,45 +33,30 @@ MIN_SHARED_BYTES = 1024
 
 @contextmanager
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Lock ``folder``, a resolved path; yield a temporary folder, and move its files there if the block succeeds.
+    """Lock ``folder``, a resolved path; yield a temporary folder in it, and move its files up if the block succeeds.
 
-    A folder without an export is filled, because the current folder or a mounted one cannot be replaced, and its parent
-    may not be writable. ``force``: replace an earlier export, which is kept if the block fails, or parts of one that
-    was killed. Raises InputError if the folder contains other files or cannot be written.
+    ``export.json`` is removed first and moved last, so an export that is killed between cannot be loaded. ``force``:
+    replace an earlier export, which is kept if the block fails, or parts of one that was killed. Raises InputError if
+    the folder contains other files or cannot be written.
     """
-    is_filled = require_writable(folder).is_dir() and not os.path.lexists(folder / DESCRIPTION_FILE)
-    parent = make_folder(folder if is_filled else folder.parent)
-    lock, temporary = parent / f".{folder.name}{LOCK_SUFFIX}", parent / temporary_name(folder)
-    backup = folder.parent / f".{folder.name}.old.part"
-    with locked(lock, 0, subject=folder), writing(folder):
-        _restore(folder, backup)
-        for place in (parent, folder):
-            remove_leftovers(place, folder.name)
-        names = {path.name for path in folder.glob("*")} - {lock.name}
+    with locked_output(folder), writing(folder):
+        remove_leftovers(folder, folder.name)
+        names = {path.name for path in folder.iterdir()} - {LOCK_SUFFIX}
         if not names <= _list_exported(folder):
             raise output_exists_error(folder, "files that are not of an export")
         if names and not force:
             raise output_exists_error(folder, "an export", forceable=True)
-        if DESCRIPTION_FILE in names and (folder == Path.cwd() or folder.is_mount()):
-            raise InputError(
-                f"output {folder}: the current folder or a mounted one cannot be replaced; choose a new folder in it"
-            )
+        temporary = folder / temporary_name(folder)
+        temporary.mkdir()
         try:
-            temporary.mkdir()
             yield temporary
-            if is_filled:
-                for name in names:
-                    remove(folder / name)
-                for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
-                    os.replace(path, folder / path.name)
-                return
-            if names:
-                os.replace(folder, backup)
-            os.replace(temporary, folder)
+            for name in sorted(names, key=lambda name: name != DESCRIPTION_FILE):
+                remove(folder / name)
+            for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
+                os.replace(path, folder / path.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            _restore(folder, backup)
-            if is_filled and not os.path.lexists(folder / DESCRIPTION_FILE):
+            if not os.path.lexists(folder / DESCRIPTION_FILE):
                 for name in PARTS:
                     remove(folder / name)
 
@@ -84,14 +69,6 @@ def _list_exported(folder: Path) -> Set[str]:
         return {DESCRIPTION_FILE, *read_json(folder / DESCRIPTION_FILE)["sha256"]}
     except (OSError, ValueError, LookupError, TypeError):
         return set()
-
-
-def _restore(folder: Path, backup: Path) -> None:
-    """Rename the backup of an export back if the export is missing, else remove it."""
-    if os.path.lexists(folder):
-        shutil.rmtree(backup, ignore_errors=True)
-    elif os.path.lexists(backup):
-        os.replace(backup, folder)
 
 
 class SharedWeights:

@@ -1,6 +1,6 @@
 """Methods of a model as functions of tensors, which ``torch.export`` can trace.
 
-Reference frames read no memory and have their own graph of propagate. A graph processes one group of objects. The
+Reference frames read no memory and use a graph of their own, ``reference``. A graph processes one group of objects. The
 video's frames may have any size, and long-term memory holds a varying number of frames, so attention needs no mask and
 is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
 of long-term memory of block 1; ``runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can
@@ -58,7 +58,7 @@ PROMPTING = {
 }
 """Settings of `NetworkSegmenter` that runtimes share."""
 EXAMPLE_FRAMES = 2
-"""Number of frames in long-term memory when propagate is traced; an axis of length 1 would become a constant."""
+"""Number of frames in long-term memory when propagate is traced; `torch.export` makes an axis of length 1 constant."""
 RELEVANCE_ROWS = 256
 """Queries whose attention is in memory at once."""
 EXAMPLE_SIDE = 40
@@ -158,22 +158,14 @@ class Graph(nn.Module):
         return self.method(self.model, **arguments)
 
 
-def build_graphs(
-    model: VOSModel, size: tuple[int, int], settings: MemoryConfig, *, fused: bool = False
-) -> dict[str, Graph]:
+def build_graphs(model: VOSModel, size: tuple[int, int], settings: MemoryConfig) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
-
-    Args:
-        settings: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``.
-        fused: compute attention with an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
+    ``settings``: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     model.prompts = None  # each conversion takes time for all weights of its model
-    for module in model.modules():
-        if fused and type(module) is Attention:
-            module.__class__ = FusedAttention
     with torch.no_grad():
         frame = torch.randint(
             256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator
@@ -253,8 +245,11 @@ def build_prompt_graph(model: VOSModel) -> Graph:
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference, with fused encoders and local attention by tiles."""
+    """Copy a model for inference, with fused encoders and attention, and local attention by tiles."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
+    for module in model.modules():
+        if type(module) is Attention:
+            module.__class__ = FusedAttention
     if model.prompts is not None:
         replace_local_attention(model.prompts, DenseLocalAttention)  # its maps have any size
     replace_local_attention(model)

@@ -20,7 +20,7 @@ QUANTIZED_GRAPHS = ("assign_identities", "propagate", "memorize", "decode")
 """Graphs in int8; ``encode`` is optional, because it loses accuracy on objects unlike those of the calibration."""
 OPERATORS = ("Conv", "MatMul", "Gemm")
 MIN_WEIGHTS = 50_000
-"""Weights of the smallest operator in int8; smaller ones are as fast in float32."""
+"""Operators with fewer weights stay float32, which is as fast for them."""
 CALIBRATION_FRAMES = 16
 """Number of frames whose tensors give the ranges."""
 

@@ -27,8 +27,9 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
         expected: (H, W, 3) of earlier frames; None for the first frame.
     """
     array = _to_array("frame", frame)
-    rgb = frame.mode == "RGB" if isinstance(frame, Image.Image) else True
-    if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+    mode = frame.mode if isinstance(frame, Image.Image) else "RGB"
+    require(mode == "RGB", f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
             f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})"
         )

@@ -76,10 +76,10 @@ def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) ->
             )
     base = np.sum(spent[first], axis=0)
     for name, seconds in spent.items():
-        (cpu, wall), (cpu_share, wall_share) = np.median(seconds, axis=0), np.sum(seconds, axis=0) / base
+        (cpu, wall), (cpu_ratio, wall_ratio) = np.median(seconds, axis=0), np.sum(seconds, axis=0) / base
         score = 100 * np.mean([np.mean(each) for each in scores[name]])
         print(
-            f"| {name} | {cpu:.2f} s, {cpu_share:.2f} | {wall:.2f} s, {wall_share:.2f} | {score:.1f} |",
+            f"| {name} | {cpu:.2f} | {cpu_ratio:.2f} | {wall:.2f} | {wall_ratio:.2f} | {score:.1f} |",
             flush=True,
         )
 
@@ -103,7 +103,8 @@ def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, pr
         trackers[f"{provider}: {export.name}"] = aotlab_runtime.Tracker.from_export(
             export, provider=provider, threads=threads
         )
-    print(f"ISA {os.environ.get('ONEDNN_MAX_CPU_ISA', 'all')}, {threads} threads; CPU time, wall time, J")
+    print(f"ISA {os.environ.get('ONEDNN_MAX_CPU_ISA', 'all')}, {threads} threads")
+    print("median CPU seconds, total relative to the first; wall seconds, relative; J")
     compare(trackers, clips, None)
     print("five drawn objects; J beside PyTorch's masks")
     compare(trackers, clips[:1], 5)

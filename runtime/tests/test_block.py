@@ -37,15 +37,15 @@ def test_block_of_aot_equals_graphs(exported):
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
     tracker.step(frames[2])
-    (group,), graphs = tracker.groups, tracker.graphs
+    (bank,), graphs = tracker.banks, tracker.graphs
     identities = np.arange(1 + graphs.max_objects)[:, None, None]  # equal to the ids
     id_embeddings = graphs.assign_identities((MASKS[0] == identities)[None].astype(np.float32))
     features = graphs.encode(frames[3])
-    propagated = graphs.propagate(features, group.read())
+    propagated = graphs.propagate(features, bank.read())
     memory, _ = graphs.memorize(propagated, id_embeddings)
 
     x, size = to_tokens(features["features_projected"])
-    stored = read_block_memory(group.read(), 0)
+    stored = read_block_memory(bank.read(), 0)
     assert len(stored["long_key"]) == 3 * len(x)
     w = list_parameters(model.blocks[0])
     x, key, tokens = block.propagate_aot(w, x, size, stored)

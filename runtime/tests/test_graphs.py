@@ -102,14 +102,14 @@ def damage_graph(folder, content=b"0"):
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx"),
     "another version": (lambda export: rewrite(export, version=9),
-        r"version 9, this runtime reads 12\); run aotlab export"),
+        r"version 9, this runtime reads 13\); run aotlab export"),
     "no description": (lambda export: (export / "export.json").unlink(),
         r"export .export.json: [^/]*.; run aotlab export"),
     "text": (lambda export: (export / "export.json").write_text("x"), "not a usable export"),
     "deep list": (lambda export: (export / "export.json").write_text("[" * 100_000), "not a usable export"),
-    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 12"),
+    "list": (lambda export: (export / "export.json").write_text("[]"), "version None, this runtime reads 13"),
     "missing version": (lambda export: (export / "export.json").write_text("{}"), "missing 'version'"),
-    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 12}'), "missing 'config'"),
+    "missing settings": (lambda export: (export / "export.json").write_text('{"version": 13}'), "missing 'sha256'"),
     "changed settings": (lambda export: rewrite(export, network_size=[1, 1]),
         "changed or damaged since it was written"),
     "outside": (lambda export: rewrite(export, sha256={"../x": ""}), "not a usable export"),
@@ -204,7 +204,8 @@ def test_example_tracks_where_pytorch_cannot_be_imported(exported, tmp_path):
     Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "mask.png")
     script = f"""import runpy, sys
 sys.modules |= dict.fromkeys(("aotlab", "cv2", "torch"))  # importing them raises ImportError
-runpy.run_path({str(EXAMPLE)!r})"""
+runpy.run_path({str(EXAMPLE)!r})
+assert "aotlab_runtime.prompting" not in sys.modules  # the README says so"""
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=tmp_path)
     masks = [np.asarray(Image.open(tmp_path / "masks" / f"{index}.png")) for index in range(3)]
     assert np.array_equal(masks[0], stripes([1, 2]))
@@ -260,8 +261,8 @@ def test_standalone_command_of_readme_needs_only_pytest(tmp_path):
     assert result.returncode == 0, result.stdout
 
 
-def test_readme_lists_missing_names(exported):
-    text = README.read_text("utf-8").partition("## Not supported")[2]
+def test_documents_list_missing_names(exported):
+    text = (ROOT / "docs/reference/exports.md").read_text("utf-8").partition("## Not in aotlab-runtime")[2]
     listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
     names = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):

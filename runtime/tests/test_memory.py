@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from aotlab.configs.schema import Config, MemoryConfig
-from aotlab.engine.export.export import resolve_export_config
+from aotlab.engine.export.export import describe_memory, resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.group import Group, StoredFrame, score_frames
+from aotlab_runtime.memory import MemoryBank, StoredFrame, score_frames
 from aotlab_runtime.state import pack_state, unpack_state
 from tests.marks import slow
 
 
 def build_memory(config, length=None):
-    return Group(asdict(resolve_export_config(Config(memory=config)).memory), length)
+    return MemoryBank(describe_memory(resolve_export_config(Config(memory=config)).memory), length)
 
 
 @pytest.mark.parametrize("settings", [
@@ -57,8 +57,8 @@ def test_stored_frames_equal_framework(settings, references, seed):
                 assert np.array_equal(read["memory_0_long_key"], bank.read()[0].long.key.numpy())
                 assert np.array_equal(read["memory_0_short_key"], bank.read()[0].short.key.numpy())
             bank.add(stored, frame_relevance if bank.needs_relevance else None)
-        state = pack_state({"export": "", "group": asdict(memory)})
-        memory = Group.from_state(unpack_state(state, "")["group"])
+        state = pack_state({"export": "", "bank": asdict(memory)})
+        memory = MemoryBank.from_state(unpack_state(state, "")["bank"])
         are_references = [frame in bank.references for frame in bank.frames]
         assert [frame.is_reference for frame in memory.long] == are_references
         (block,), read = bank.read(), memory.read()

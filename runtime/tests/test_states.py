@@ -44,7 +44,7 @@ DAMAGED_STATES = {
     "missing digest": lambda state: state.pop("digest"),
     "missing version": lambda state: change_header(state, version=...),
     "other header": lambda state: state.update(header=np.array("[")),
-    "missing groups": lambda state: change_header(state, groups=...),
+    "missing banks": lambda state: change_header(state, banks=...),
     "other frame size": lambda state: change_header(state, frame_shape=[33, 50, 3]),
     "other type": lambda state: state.update(array_0=state["array_0"].astype(np.float64)),
     "another version": lambda state: change_header(state, version=10),

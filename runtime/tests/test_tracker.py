@@ -204,7 +204,8 @@ class BrokenArray:
     ([[1], [1, 2]], MASKS[0], "frame: expected an array, got list"),
     (draw_texture(1)[0], [[1], [1, 2]], "mask: expected an array, got list"),
     (draw_texture(1)[0], BrokenArray(), r"mask: expected an array, got BrokenArray \(two lines\)"),
-    (Image.new("YCbCr", (WIDTH, HEIGHT)), MASKS[0], "frame: expected H×W×3 uint8 RGB, got Image"),
+    *((Image.new(mode, (WIDTH, HEIGHT)), MASKS[0], f"frame: expected RGB, got an image of mode {mode}; call convert")
+      for mode in ("YCbCr", "L")),
     *((draw_texture(1)[0], MASKS[0][part], "mask: ") for part in (np.s_[1:], None, np.s_[..., None])),
     (draw_texture(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
     (draw_texture(1)[0], -MASKS[0], "mask: .*-2"),

@@ -4,15 +4,17 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import onnxruntime
 from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
 from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, shorten
 
-EXPORT_VERSION = 12
+EXPORT_VERSION = 13
 """Version of ``export.json``."""
+WRAPPER_KEYS = ("kind", "version", "digest")
+"""Keys that the digest does not cover."""
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {
     "cpu": [CPU],
@@ -23,6 +25,32 @@ PROVIDERS = {
     "openvino": ["OpenVINOExecutionProvider", CPU],
 }
 """Onnxruntime's execution providers by name; an operator runs on the first that supports it."""
+
+
+class MemorySettings(TypedDict):
+    """Settings of a `MemoryBank`."""
+
+    policy: str  # bounded_fifo or restricted
+    frames: int  # maximum number of frames in long-term memory
+    every: int  # interval in frames between tracked frames that may be stored
+    max_tracked: int  # maximum number of tracked frames in long-term memory
+    max_stored: int | None  # number of tracked frames to store of a long video, if its length is known
+    score_early: bool  # score frames before memory is full
+    short_term_skip: int  # steps back to the frame in short-term memory
+
+
+class PromptSettings(TypedDict):
+    """Settings of the segmentation from prompts. Edges and radii are in pixels."""
+
+    frame_edge: int  # longer edge of the whole frame as network input
+    crop_edge: int  # longer edge of a crop as network input
+    min_crop: int  # shortest side of a crop in the frame
+    coarse_margin: float  # of a crop on each side of a box, as a fraction of its longer side
+    refine_margin: float  # of a crop on each side of an object, as a fraction of its longer side
+    box_margin: float  # of an object outside its box, as a fraction of the side of the box
+    max_part_distance: float  # of a part without a point from parts with one, times sqrt(area of those)
+    click_radius: float  # of a point in the network
+    excluded_logit: float  # logit of pixels that an object cannot have
 
 
 def load_export(
@@ -47,7 +75,7 @@ def load_export(
 
 
 def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
-    """Return options of sessions that share one memory arena, and register it in onnxruntime for the whole process."""
+    """Return options of sessions; all sessions of this process share an arena, which halves the memory of a tracker."""
     if threads is not None and not is_integer_between(threads, 1, 1024):
         raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
     options = onnxruntime.SessionOptions()
@@ -78,7 +106,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         version = description["version"] if isinstance(description, dict) else None
         if version != EXPORT_VERSION:
             raise ValueError(f"version {shorten(version)}, this runtime reads {EXPORT_VERSION}")
-        content = {key: description[key] for key in ("config", "network_size", "prompting")}
+        content = {key: value for key, value in description.items() if key not in WRAPPER_KEYS}
         content["sha256"] = {
             name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]
         }

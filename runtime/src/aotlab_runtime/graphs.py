@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_runtime.export import load_export
+from aotlab_runtime.export import MemorySettings, PromptSettings, load_export
 from aotlab_runtime.inputs import require
 
 Tensors = dict[str, np.ndarray]
@@ -32,14 +32,14 @@ class Graphs:
         self.providers: list[str] = self._sessions["encode"].get_providers()  # preferred ones first
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
-        self.prompting: dict[str, float] = description["prompting"]  # empty without a prompt network
-        config = description["config"]
-        model = config["model"]
-        self.max_objects: int = model["max_objects"]  # M
-        self.stride: int = model["stages"][0]["stride"]  # side of a token in pixels
-        self.align_corners: bool = model["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
-        self.temperature: float = config["confidence_temperature"]  # divides logits in `confidence`
-        self.memory = config["memory"]  # `MemorySettings` of groups
+        self.max_objects: int = description["max_objects"]  # M
+        self.stride: int = description["stride"]  # side of a token in pixels
+        self.align_corners: bool = description[
+            "align_corners"
+        ]  # in `resize`, as in PyTorch's ``interpolate``
+        self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
+        self.memory: MemorySettings = description["memory"]
+        self.prompting: PromptSettings | None = description["prompting"]  # None without a prompt network
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
@@ -77,7 +77,23 @@ class Graphs:
             x = x + feedforward(norm3(x))
 
         Long-term attention reads all tokens of T frames. Short-term attention reads a window around the same place in
-        one earlier frame, usually the last. ``runtime/examples/block.py`` has all steps in NumPy.
+        one earlier frame, usually the last, and adds learned terms of the relative position. Both end with a linear
+        layer. Each of their heads has c channels and computes::
+
+            attention(Q, K, V) = softmax(Q·Kᵀ / √c)·V
+
+        DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Both share the weights of one
+        head, which depend on x only, and gates G scale what they receive::
+
+            tokens, id_tokens = norm1(x), id_norm1(z)
+            Q = query(tokens)
+            G = concatenate(silu(gate(tokens)), silu(id_gate(id_tokens)))
+            x, z = (x, z) + output(G ⊙ long_attention(…)) + output(G ⊙ short_attention(…))
+            x, z = (x, z) + output(G' ⊙ attention(Q', Q', V'))
+
+        G', Q' and V' are computed from norm2(x) and id_norm2(z). ``output``, of which each attention has its own, is a
+        depthwise convolution and a linear layer. The first block has no z: its identity gate is 1.
+        ``runtime/examples/block.py`` has all steps in NumPy.
 
         ``memory``: ``memory_N_long_key`` and ``_value``, 1×(T·L)×C; ``memory_N_short_key`` and ``_value``, 1×L×C.
         Returns ``embeddings_0``, x before the first block, and ``embeddings_(N+1)``, norm(x) after each, 1×C×h×w; and
@@ -99,6 +115,8 @@ class Graphs:
         """Return the keys and values to store for a frame whose mask is known: K = Q and V = value(tokens + E).
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
+        In DeAOT, V = concatenate(silu(value(tokens)), silu(id_value(concatenate(id_tokens, E)))).
+
         Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and
         short-term memory, the same with ``short``.
         """
@@ -106,19 +124,19 @@ class Graphs:
         long = {name: x for name, x in memory.items() if "_long_" in name}
         return long, {name: x for name, x in memory.items() if name not in long}
 
-    def decode(self, propagated: Tensors, features: Tensors) -> Tensors:
-        """Return ``logits`` by a feature pyramid::
+    def decode(self, propagated: Tensors, features: Tensors) -> np.ndarray:
+        """Return logits by a feature pyramid (section 4.1)::
 
             x = relu(groupnorm(conv(concatenate(embeddings_0, embeddings_1, …))))
             for f in (features_f16, features_f8, features_f4):
                 x = relu(groupnorm(conv(resize(x, size of f) + conv(f))))
             logits = conv(x)
 
-        They are 1×(1+M)×H'/4×W'/4, background first (section 4.1).
+        They are 1×(1+M)×H'/4×W'/4, background first.
         """
-        return self.run("decode", features | propagated)
+        return self.run("decode", features | propagated)["logits"]
 
-    def relevance(self, propagated: Tensors, memory: Tensors) -> np.ndarray:
+    def relevance(self, propagated: Tensors, logits: np.ndarray, memory: Tensors) -> np.ndarray:
         """Return the relevance r of the T stored frames: their shares of the attention of tokens with objects (RMem).
 
         A[p, t]: long-term attention of token p in block 0 to all tokens of frame t, the mean of the heads::
@@ -126,9 +144,9 @@ class Graphs:
             f[p] = 1 - softmax(resize(logits, h×w))[0, p]     probability of an object on token p
             r[t] = sum_p(f[p] · A[p, t]) / sum_p(f[p])        0 without objects
 
-        ``propagated``: outputs of `propagate` and `decode`. Only in exports with the policy ``restricted``.
+        Only in exports with the policy ``restricted``.
         """
-        return self.run("relevance", propagated | memory)["relevance"]
+        return self.run("relevance", {"logits": logits, **propagated, **memory})["relevance"]
 
     def prompt(self, image: np.ndarray, planes: np.ndarray, rough_mask: np.ndarray) -> Tensors:
         """Segment an object of an image height×width×3 uint8 RGB. Only in exports with a prompt network.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 MAX_ID = 2**31 - 1
-"""Largest object id, and number of frames."""
+"""Largest object id, and largest number of frames."""
 
 
 class InputError(ValueError):
@@ -51,7 +51,8 @@ def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarra
     array = to_array("frame", frame)
     mode = getattr(frame, "mode", None)  # text for PIL images, a method of tensors
     is_rgb = mode == "RGB" or not isinstance(mode, str)
-    if not (is_rgb and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size):
+    require(is_rgb, f"frame: expected RGB, got an image of mode {mode}; call convert('RGB')")
+    if not (array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size):
         actual = f"{type(frame).__name__} ({array.dtype} of shape {array.shape})"
         raise InputError(f"frame: expected H×W×3 uint8 RGB, got {actual}")
     if expected and array.shape != expected:

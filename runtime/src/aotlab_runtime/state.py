@@ -10,7 +10,7 @@ import numpy as np
 from aotlab_runtime.graphs import Tensors
 from aotlab_runtime.inputs import InputError, describe_error
 
-STATE_VERSION = 15
+STATE_VERSION = 16
 
 
 def pack_state(content: Mapping[str, Any]) -> Tensors:

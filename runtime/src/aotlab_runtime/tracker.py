@@ -22,18 +22,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aotlab_runtime.graphs import Graphs, Tensors
-from aotlab_runtime.group import Group
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_between, shorten
+from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_between, require, shorten
+from aotlab_runtime.memory import MemoryBank
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompting.prompt import Prompts
-from aotlab_runtime.prompting.segment import draw_prompts, segment_prompts
+from aotlab_runtime.prompt import Prompts
 from aotlab_runtime.state import pack_state, unpack_state
 
 log = logging.getLogger(__name__)
 
 LOGIT_OUTSIDE = np.float32(-1e10)
-"""Logit of the channels that a mask excludes; the channel that it gives a pixel has probability 1."""
+"""Logit of every channel but the one that a mask assigns to a pixel."""
 
 
 class Tracker:
@@ -57,12 +56,12 @@ class Tracker:
         return cls(Graphs(folder, provider=provider, threads=threads))
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        """Start a new video without objects; ``length``: its number of frames, if known."""
         if length is not None and not is_integer_between(length, 0):
             raise InputError(f"reset: length must be a number of frames, got {shorten(length)}")
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
-        self.groups: list[Group] = []
+        self.banks: list[MemoryBank] = []  # one for each group of objects
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
@@ -71,7 +70,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were added."""
-        return tuple(object_id for group in self.groups for object_id in group.ids if object_id)
+        return tuple(object_id for bank in self.banks for object_id in bank.ids if object_id)
 
     def step(
         self, frame: ArrayLike, mask: ArrayLike | None = None, *, prompts: Prompts | None = None
@@ -80,52 +79,59 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids; True is object 1, and 255 is object 255. Later masks may add objects. Where they are
-                0, objects absent from the mask keep their predicted pixels.
-            prompts: prompts by object id, or one point (x, y) each. The segmented objects replace those of ``mask``
+            mask: H×W object ids. A mask of 0 and 255 is object 255; give ``mask > 0`` for object 1. Later masks may
+                add objects. Where they are 0, objects absent from the mask keep their predicted pixels.
+            prompts: a `Prompt` or a point (x, y) for each object id. The segmented objects replace those of ``mask``
                 with the same ids, and never overwrite its other objects.
 
         Raises:
             InputError: unusable input. A failed step changes nothing.
         """
         image = check_frame(frame, self._frame_shape)
-        object_mask = np.zeros(image.shape[:2], int) if mask is None else check_mask(mask, image)
-        object_mask = draw_prompts(self.graphs, image, prompts, object_mask)
-        has_objects = object_mask.any()
-        if mask is not None and not has_objects and not self.groups:
-            raise InputError("mask is empty: give ids above 0 where the objects are")
-        groups = [copy(group) for group in self.groups]  # a failed step leaves the tracker unchanged
-        features = self.graphs.encode(image) if groups or has_objects else {}
-        decoded = [self._segment(group, features) for group in groups]
-        logits = self._merge_logits(groups, decoded, image.shape[:2])
-        prediction = Prediction(self.ids, logits, self.graphs.temperature)
-        if has_objects:
-            prediction = self._overwrite_with_mask(prediction, object_mask)
-            self._store_reference_frame(groups, features, prediction)
+        object_mask = None if mask is None else check_mask(mask, image)
+        if prompts is not None:
+            from aotlab_runtime.prompting.segment import add_prompted_objects
+
+            object_mask = add_prompted_objects(self.graphs, image, prompts, object_mask)
+        if object_mask is not None and not object_mask.any():
+            require(self.banks, "mask is empty: give ids above 0 where the objects are")
+            object_mask = None
+        banks = [copy(bank) for bank in self.banks]  # a failed step leaves the tracker unchanged
+        features = {} if not banks and object_mask is None else self.graphs.encode(image)
+        propagated = [self.graphs.propagate(features, bank.read()) for bank in banks]
+        logits = [self.graphs.decode(tensors, features) for tensors in propagated]
+        merged_logits = self._merge_logits(banks, logits, image.shape[:2])
+        prediction = Prediction(self.ids, merged_logits, self.graphs.temperature)
+        if object_mask is None:
+            for bank, tensors, bank_logits in zip(banks, propagated, logits, strict=True):
+                memory = self.graphs.memorize(tensors, self._assign_identities(bank, prediction.labels))
+                bank.add(*memory, partial(self.graphs.relevance, tensors, bank_logits))
         else:
-            self._store_tracked_frame(groups, decoded, prediction.labels)
+            prediction = self._overwrite_with_mask(prediction, object_mask)
+            self._store_reference_frame(banks, features, prediction)
         if self._frame_shape is None:
             self._warn_if_stretched(image)
-        self.groups, self._frame_shape = groups, image.shape
+        self.banks, self._frame_shape = banks, image.shape
         return prediction
 
     def prompt(self, frame: ArrayLike, prompts: Prompts) -> Prediction:
-        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
-        image = check_frame(frame, self._frame_shape)
-        return segment_prompts(self.graphs, image, prompts, np.zeros(image.shape[:2], int))
+        """Segment objects of one frame from prompts by object id. Objects do not overlap. Memory does not change."""
+        from aotlab_runtime.prompting.segment import segment_prompts
+
+        return segment_prompts(self.graphs, check_frame(frame, self._frame_shape), prompts)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it disappears from the next frame; its id can be reused."""
         if not is_integer_between(object_id, 1) or object_id not in self.ids:
             raise InputError(f"forget: object {shorten(repr(object_id))} is not tracked")
-        for group in self.groups:  # stored frames contain the identity, so it stays reserved
-            group.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in group.ids)
-        self.groups = [group for group in self.groups if any(group.ids)]
+        for bank in self.banks:  # stored frames contain the identity, so it stays reserved
+            bank.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in bank.ids)
+        self.banks = [bank for bank in self.banks if any(bank.ids)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video, for `numpy.savez`."""
-        groups = [asdict(group) for group in self.groups]  # a deep copy
-        content = {"length": self._length, "frame_shape": self._frame_shape, "groups": groups}
+        banks = [asdict(bank) for bank in self.banks]  # a deep copy
+        content = {"length": self._length, "frame_shape": self._frame_shape, "banks": banks}
         return pack_state({"export": self.graphs.digest, **content})
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
@@ -133,42 +139,33 @@ class Tracker:
         content = unpack_state(state, self.graphs.digest)
         self.reset(content["length"])
         self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
-        self.groups = [Group.from_state(state) for state in content["groups"]]
+        self.banks = [MemoryBank.from_state(state) for state in content["banks"]]
 
-    def _segment(self, group: Group, features: Tensors) -> Tensors:
-        """Segment the objects of a group in a frame by its memory; return what `propagate` and `decode` return."""
-        propagated = self.graphs.propagate(features, group.read())
-        return propagated | self.graphs.decode(propagated, features)
-
-    def _store_tracked_frame(self, groups: list[Group], decoded: list[Tensors], labels: np.ndarray) -> None:
-        """Store a frame without a mask in the memory of each group; ``decoded``: what `_segment` returned for it."""
-        for group, tensors in zip(groups, decoded, strict=True):
-            memory = self.graphs.memorize(tensors, self._assign_identities(group, labels))
-            group.add(*memory, partial(self.graphs.relevance, tensors))
-
-    def _store_reference_frame(self, groups: list[Group], features: Tensors, prediction: Prediction) -> None:
+    def _store_reference_frame(
+        self, banks: list[MemoryBank], features: Tensors, prediction: Prediction
+    ) -> None:
         """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
         for object_id in prediction.ids[len(self.ids) :]:
-            if not groups or len(groups[-1].ids) == self.graphs.max_objects:
-                groups.append(Group(self.graphs.memory, self._length))
-            groups[-1].ids = (*groups[-1].ids, object_id)
-        for group in groups:
-            id_embeddings = self._assign_identities(group, prediction.labels)
+            if not banks or len(banks[-1].ids) == self.graphs.max_objects:
+                banks.append(MemoryBank(self.graphs.memory, self._length))
+            banks[-1].ids = (*banks[-1].ids, object_id)
+        for bank in banks:
+            id_embeddings = self._assign_identities(bank, prediction.labels)
             propagated = self.graphs.reference(features, id_embeddings)
-            group.add_reference(*self.graphs.memorize(propagated, id_embeddings))
+            bank.add_reference(*self.graphs.memorize(propagated, id_embeddings))
 
-    def _merge_logits(self, groups: list[Group], decoded: list[Tensors], size: ImageSize) -> np.ndarray:
-        """Merge the ``logits`` of all groups to (1+n)×H×W of all objects; without groups, all background.
+    def _merge_logits(self, banks: list[MemoryBank], logits: list[np.ndarray], size: ImageSize) -> np.ndarray:
+        """Merge the logits of all groups to (1+n)×H×W of all objects; without objects, all background.
 
         The background probability is the product over the groups, as AOT's published code computes it.
         """
-        if not groups:
+        if not banks:
             return np.zeros((1, *size), np.float32)
         group_logits = [
-            resize(tensors["logits"][0, [0, *group.identities]], size, self.graphs.align_corners)
-            for group, tensors in zip(groups, decoded, strict=True)
+            resize(channels[0, [0, *bank.identities]], size, self.graphs.align_corners)
+            for bank, channels in zip(banks, logits, strict=True)
         ]
-        if len(groups) == 1:
+        if len(banks) == 1:
             return group_logits[0]
         probabilities = [softmax(logits) for logits in group_logits]
         background = np.prod([group[:1] for group in probabilities], axis=0)
@@ -186,12 +183,12 @@ class Tracker:
         logits = np.where(masks, np.float32(0), LOGIT_OUTSIDE)
         return Prediction(ids, logits, prediction.temperature)
 
-    def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
+    def _assign_identities(self, bank: MemoryBank, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
         resized_labels = resize_nearest(labels, self.graphs.network_size)
         masks = np.zeros((1 + self.graphs.max_objects, *resized_labels.shape), np.float32)
-        for identity in group.identities:
-            masks[identity] = resized_labels == group.ids[identity - 1]
+        for identity in bank.identities:
+            masks[identity] = resized_labels == bank.ids[identity - 1]
         masks[0] = 1 - masks.sum(0)
         return self.graphs.assign_identities(masks[None])
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, Tensors
+from aotlab_runtime.export import PromptSettings
+from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.images import ImageSize
-from aotlab_runtime.inputs import require
+from aotlab_runtime.inputs import InputError, require
 from aotlab_runtime.prediction import Prediction
-from aotlab_runtime.prompting.prompt import CheckedPrompt, Prompts, check_prompts
+from aotlab_runtime.prompt import Prompts
+from aotlab_runtime.prompting.checks import CheckedPrompt, check_prompts
 
 Crop = tuple[slice, slice]
 """Rows and columns of a frame."""
@@ -17,10 +20,13 @@ STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """Lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask."""
 
 
-def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts | None, mask: np.ndarray) -> np.ndarray:
+def add_prompted_objects(
+    graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray | None
+) -> np.ndarray | None:
     """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
-    if prompts is None or (isinstance(prompts, Mapping) and not prompts):
+    if isinstance(prompts, Mapping) and not prompts:
         return mask
+    mask = np.zeros(frame.shape[:2], int) if mask is None else mask
     prediction = segment_prompts(graphs, frame, prompts, mask)
     for object_id in prediction.ids:
         is_found = object_id in prediction.labels
@@ -28,50 +34,66 @@ def draw_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts | None, mas
     return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
 
-def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> Prediction:
-    """Segment objects of a frame from prompts by object id.
-
-    The coarse pass sees a crop around the box, or the whole frame. The second pass sees a crop around the object, and
-    its outlines follow the edges of the image. ``mask``: object ids H×W; objects without a prompt keep their pixels.
-    """
+def segment_prompts(
+    graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray | None = None
+) -> Prediction:
+    """Segment objects of a frame; those of ``mask``, object ids H×W, that have no prompt keep their pixels."""
     checked = check_prompts(prompts, frame.shape[:2])
-    advice = "give a mask, or export the bundled weights without --no-prompts"
-    require(graphs.prompting, f"this export has no prompt network; {advice}")
-    settings, excluded = graphs.prompting, graphs.prompting["excluded_logit"]
-    other_objects, no_mask = ~np.isin(mask, [0, *checked]), np.zeros(mask.shape, np.float32)
-    coarse, refined = np.full((2, len(checked), *mask.shape), excluded, np.float32)
-    for logits, prompt in zip(coarse, checked.values(), strict=True):
-        crop, edge = np.s_[0 : mask.shape[0], 0 : mask.shape[1]], settings["frame_edge"]
+    if graphs.prompting is None:
+        advice = "give a mask, or export the bundled weights without --no-prompts"
+        raise InputError(f"this export has no prompt network; {advice}")
+    other_objects = np.zeros(frame.shape[:2], bool) if mask is None else ~np.isin(mask, [0, *checked])
+    segmenter = FrameSegmenter(graphs, graphs.prompting, frame, other_objects)
+    coarse = np.stack([segmenter.segment_coarse(prompt) for prompt in checked.values()])
+    rough_masks = suppress_overlaps(coarse)
+    logits = np.stack([segmenter.refine(*pair) for pair in zip(checked.values(), rough_masks, strict=True)])
+    return Prediction((*checked,), np.concatenate([-logits.max(0)[None], logits]), graphs.temperature)
+
+
+class FrameSegmenter(NamedTuple):
+    """Segmentation of one object at a time in a frame."""
+
+    graphs: Graphs
+    settings: PromptSettings
+    frame: np.ndarray
+    other_objects: np.ndarray  # pixels H×W bool that belong to objects without prompts
+
+    def segment_coarse(self, prompt: CheckedPrompt) -> np.ndarray:
+        """Return the logits H×W of an object from a crop around its box; without a box, from the whole frame."""
+        no_mask = np.zeros(self.frame.shape[:2], np.float32)
+        crop, edge = np.s_[0 : self.frame.shape[0], 0 : self.frame.shape[1]], self.settings["frame_edge"]
         if prompt.box is not None:
-            crop = find_crop(prompt, no_mask, settings["coarse_margin"], settings["min_crop"])
-            edge = settings["crop_edge"]
-        logits[crop] = segment_crop(graphs, frame, prompt, no_mask, crop, edge)["logits"]
-    coarse[:, other_objects] = excluded
-    strongest = coarse.max(0)
-    is_overlap = (coarse < strongest) & (strongest > 0)  # another object is more probable
-    rough_masks = np.where(is_overlap, 0, 1 / (1 + np.exp(-coarse)))
-    for logits, prompt, rough_mask in zip(refined, checked.values(), rough_masks, strict=True):
-        crop = find_crop(prompt, rough_mask, settings["refine_margin"], settings["min_crop"])
-        outputs = segment_crop(graphs, frame, prompt, rough_mask, crop, settings["crop_edge"])
-        logits[crop] = outputs["refined_logits"]
-        logits[other_objects] = excluded
-        logits[find_far_pixels(logits > 0, prompt, settings)] = excluded
-    return Prediction((*checked,), np.concatenate([-refined.max(0)[None], refined]), graphs.temperature)
+            crop = find_crop(prompt, no_mask, self.settings["coarse_margin"], self.settings["min_crop"])
+            edge = self.settings["crop_edge"]
+        return self._segment_crop("logits", crop, edge, prompt, no_mask)
+
+    def refine(self, prompt: CheckedPrompt, rough_mask: np.ndarray) -> np.ndarray:
+        """Return the logits H×W of an object from a crop around its rough mask, with outlines on edges of the image."""
+        crop = find_crop(prompt, rough_mask, self.settings["refine_margin"], self.settings["min_crop"])
+        edge = self.settings["crop_edge"]
+        logits = self._segment_crop("refined_logits", crop, edge, prompt, rough_mask)
+        logits[find_far_pixels(logits > 0, prompt, self.settings)] = self.settings["excluded_logit"]
+        return logits
+
+    def _segment_crop(
+        self, output: str, crop: Crop, edge: int, prompt: CheckedPrompt, rough_mask: np.ndarray
+    ) -> np.ndarray:
+        """Return an output H×W of the prompt network for a crop whose longer edge becomes about ``edge`` pixels."""
+        image, corner_pixel = self.frame[crop], int(self.graphs.align_corners)
+        size = np.array(image.shape[:2]) * (edge / max(image.shape[:2]))
+        tokens = np.maximum(2, np.rint((size - corner_pixel) / self.graphs.stride)).astype(int)
+        height, width = self.graphs.stride * tokens + corner_pixel
+        planes = draw_prompt_planes(prompt, crop, (height, width), self.settings["click_radius"])
+        logits = np.full(self.frame.shape[:2], self.settings["excluded_logit"], np.float32)
+        logits[crop] = self.graphs.prompt(image, planes[None], rough_mask[crop])[output]
+        logits[self.other_objects] = self.settings["excluded_logit"]
+        return logits
 
 
-def segment_crop(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float
-) -> Tensors:
-    """Run the prompt network on a crop of a frame.
-
-    ``rough_mask``: H×W in 0 to 1. ``edge``: longer edge of the crop in the network, in pixels.
-    """
-    image, corner_pixel = frame[crop], int(graphs.align_corners)
-    size = np.array(image.shape[:2]) * (edge / max(image.shape[:2]))
-    tokens = np.maximum(2, np.rint((size - corner_pixel) / graphs.stride)).astype(int)
-    height, width = graphs.stride * tokens + corner_pixel
-    planes = draw_prompt_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
-    return graphs.prompt(image, planes[None], rough_mask[crop])
+def suppress_overlaps(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher, positive logit."""
+    strongest = logits.max(0)
+    return np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
 
 
 def find_crop(prompt: CheckedPrompt, mask: np.ndarray, margin: float, min_side: float) -> Crop:
@@ -106,8 +128,8 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
     return planes
 
 
-def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: Mapping[str, float]) -> np.ndarray:
-    """Return the pixels of a mask H×W bool that are far from the box and the points of a prompt."""
+def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: PromptSettings) -> np.ndarray:
+    """Return the pixels of a mask H×W bool far outside the box of a prompt; without a box, far from its points."""
     if prompt.box is None:
         return find_pixels_far_from_points(mask, prompt.positive, settings["max_part_distance"])
     margin = settings["box_margin"] * (prompt.box[1] - prompt.box[0])

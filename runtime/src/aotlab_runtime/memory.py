@@ -1,30 +1,19 @@
-"""Groups of objects, with their long-term and short-term memory.
+"""Memory banks: the frames in long-term and short-term memory, and the policies that evict frames.
 
 RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
+from aotlab_runtime.export import MemorySettings
 from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
 """Weight of the newest relevance in its running mean (RMem)."""
-
-
-class MemorySettings(TypedDict):
-    """Settings of the memory of a `Group`."""
-
-    frames: int  # largest number of frames in long-term memory
-    every: int  # interval in frames between tracked frames that may be stored
-    insertions: int | None  # number of tracked frames to store in a long video of known length
-    newest: int  # largest number of tracked frames in long-term memory
-    policy: str  # bounded_fifo or restricted
-    score_early: bool
-    short_term_skip: int  # steps back to the frame in short-term memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +35,14 @@ class StoredFrame:
 
 
 @dataclass(eq=False)
-class Group:
-    """Up to M objects that share one pass of the model, and the memory of their frames.
+class MemoryBank:
+    """The memory of a group of up to M objects, which share one pass of the model.
 
     Short-term memory is one earlier frame. Long-term memory holds reference frames, which are those with a mask, and
     some tracked frames. When it is full, the policy decides which tracked frame is evicted:
 
-    * ``bounded_fifo``: the oldest. With ``newest: 0``, as exported for ``first_frame``, no tracked frame is stored.
-    * ``restricted`` (RMem): the one with the lowest score. With ``score_early``, scoring starts before memory is full.
+    * ``bounded_fifo``: the oldest. If ``max_tracked`` is 0, as in exports of ``first_frame``, none is ever stored.
+    * ``restricted`` (RMem): the one with the lowest score.
 
     Nothing is changed in place, so a ``copy`` is independent.
     """
@@ -71,15 +60,15 @@ class Group:
     """Memory of the last ``short_term_skip`` frames, oldest first; the oldest is read."""
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Group":
-        """Return a group from its ``dataclasses.asdict``."""
+    def from_state(cls, state: Mapping[str, Any]) -> "MemoryBank":
+        """Return a bank from its ``dataclasses.asdict``."""
         return cls(**{**state, "long": [StoredFrame(**frame) for frame in state["long"]]})
 
     @property
     def every(self) -> int:
-        """Interval in frames between tracked frames that may be stored; ``insertions`` lengthens it in long videos."""
-        every, insertions = self.settings["every"], self.settings["insertions"]
-        return max(round(self.length / insertions), every) if self.length and insertions else every
+        """Interval in frames between tracked frames that may be stored; ``max_stored`` lengthens it in long videos."""
+        every, max_stored = self.settings["every"], self.settings["max_stored"]
+        return max(round(self.length / max_stored), every) if self.length and max_stored else every
 
     @property
     def identities(self) -> list[int]:
@@ -121,20 +110,22 @@ class Group:
         """Store a tracked frame in long-term memory; if that is full, evict another one first."""
         is_full = len(self.long) >= self.settings["frames"]
         is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
-        scores = self._update_scores(compute_relevance(self.read())) if is_scored else None
+        scores = (
+            self._update_scores(compute_relevance(self.read())) if is_scored else np.zeros(len(self.long))
+        )
         tracked = self._tracked_positions
-        if is_full or len(tracked) >= self.settings["newest"]:
+        if is_full or len(tracked) >= self.settings["max_tracked"]:
             if not tracked:  # a tracked frame never replaces a reference frame
                 return
-            self._evict(tracked[0] if scores is None else min(tracked, key=scores.__getitem__))
+            self._evict(min(tracked, key=scores.__getitem__))  # of equal scores the oldest
         self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
-    def _update_scores(self, relevance: np.ndarray) -> np.ndarray | None:
-        """Update the running means of T frames; return their scores, or None if the newest frame has no objects."""
+    def _update_scores(self, relevance: np.ndarray) -> np.ndarray:
+        """Update the running means of T frames; return their scores, all 0 if the newest frame has no objects."""
         has_objects = relevance.any()
-        newest = relevance.tolist() if has_objects else [1 / len(relevance)] * len(relevance)
-        self.long = list(map(StoredFrame.update_relevance, self.long, newest))
-        return score_frames(self.long) if has_objects else None
+        newest = relevance if has_objects else np.full(len(relevance), 1 / len(relevance))
+        self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
+        return score_frames(self.long) if has_objects else np.zeros(len(relevance))
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""

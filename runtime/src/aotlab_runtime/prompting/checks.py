@@ -1,8 +1,7 @@
-"""`Prompt`: points on an object and a box around it; checks of prompts."""
+"""Checks of prompts."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,32 +9,13 @@ from numpy.typing import ArrayLike
 
 from aotlab_runtime.images import ImageSize
 from aotlab_runtime.inputs import InputError, is_integer_between, require, shorten
+from aotlab_runtime.prompt import Prompt, Prompts
 
 log = logging.getLogger(__name__)
 
 OUTSIDE = "outside the image of {width}×{height}; give pixels of the image"
 MAX_OUTSIDE_FRACTION = 0.1
 """Largest share of a box's side outside the image without a warning; beyond it, corners were probably given."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prompt:
-    """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
-
-    >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
-    >>> Prompt(box=(100, 60, 50, 40))
-    """
-
-    points: ArrayLike = ()
-    """Points (x, y), or a single point, on the object (positive) or off it (negative)."""
-    labels: ArrayLike | None = None
-    """1 for a positive, 0 for a negative point; None: all are positive."""
-    box: ArrayLike | None = None
-    """Box around the object: left, top, width, height."""
-
-
-Prompts = Mapping[int, Prompt | ArrayLike]
-"""Prompts by object id; ``{1: (x, y)}`` is short for ``{1: Prompt(points=(x, y))}``."""
 
 
 class CheckedPrompt(NamedTuple):
@@ -96,7 +76,10 @@ def check_box(box: ArrayLike, size: ImageSize, object_id: int) -> np.ndarray:
 
 
 def to_numbers(values: ArrayLike, message: str, kinds: str) -> np.ndarray:
-    """Convert finite numbers to floats; raise `InputError` with ``message`` for others; ``kinds``: of `numpy.dtype`."""
+    """Convert finite numbers to floats; raise `InputError` with ``message`` for others.
+
+    ``kinds``: letters of the accepted `numpy.dtype.kind`.
+    """
     try:
         array = np.asarray(values)
     except Exception as error:  # ragged lists, tensors on a GPU
