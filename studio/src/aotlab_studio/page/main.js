@@ -185,7 +185,7 @@ export class App {
 
   escape() {
     this.commands.drop();
-    if (!this.toolbox.cancelInput()) this.tracking.stop();
+    if (!this.toolbox.cancel()) this.tracking.stop();
   }
 
   handleEvent(/** @type {ServerEvent} */ event) {

@@ -129,7 +129,7 @@ export class ObjectPanel {
 
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
-    toolbox.endInput();
+    toolbox.finish();
     selection.setSelected(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);
@@ -138,7 +138,7 @@ export class ObjectPanel {
 
   async deleteObject() {
     const { history, queue, selection: { item, target }, toolbox } = this.app;
-    toolbox.endInput(); // its own, which would make a new object
+    toolbox.finish(); // its own, which would make a new object
     const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
     history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }

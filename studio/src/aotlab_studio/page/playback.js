@@ -60,7 +60,7 @@ export class Playback {
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
     this.wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (this.wanted.frame !== this.frame) this.app.toolbox.endInput();
+    if (this.wanted.frame !== this.frame) this.app.toolbox.finish();
     else this.abortStaleLoad();
     return this.loadTask.run();
   }

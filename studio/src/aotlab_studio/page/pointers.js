@@ -64,8 +64,8 @@ export class Gestures {
     clearHint();
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
-    if (this.gesture) toolbox.cancelDrag(); // as of a palm before the pen, or of the first of two fingers
-    else toolbox.release(); // a stroke of the keyboard
+    if (!this.gesture) toolbox.release(); // a stroke of the keyboard
+    else if (toolbox.isDown) toolbox.discard(); // as of a palm before the pen, or of the first of two fingers
     const { timeStamp: time, clientX: x, clientY: y } = event;
     const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < TAP.distance;
     this.isDoubleClick = isTouch && isNear && time - lastTouch.time < TAP.time; // the mouse's events come later
@@ -136,8 +136,9 @@ export class Gestures {
     }
     this.gesture = null;
     if (gesture?.kind === 'pan') return;
-    if (event.type === 'pointercancel') toolbox.cancelDrag();
-    else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
+    if (event.type === 'pointercancel') {
+      if (toolbox.isDown) toolbox.discard();
+    } else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
     else if (!this.isDoubleClick) gesture.press();
   }
 }
@@ -167,8 +168,8 @@ export function moveCursor(app, name) {
 /** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.isPolygon && app.toolbox.points.length) app.toolbox.close();
-  else if (!cursor) moveCursor(app, '');
+  if (!cursor && app.toolbox.close()) return;
+  if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor, shift);
 }

@@ -38,7 +38,7 @@ export class Selection {
 
   /** Select an object, and end the input for another. @param {number} id */
   selectByUser(id) {
-    if (id !== this.id) this.app.toolbox.endInput();
+    if (id !== this.id) this.app.toolbox.finish();
     this.setSelected(id);
   }
 

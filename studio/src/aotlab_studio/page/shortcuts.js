@@ -151,10 +151,11 @@ function createBindings(app) {
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bindHeld('[ ]', 'smaller, larger brush', (key) => (
         toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2)), 'smaller larger'),
-      bindChange('Backspace', 'remove the last corner or click', () => toolbox.undoLastInput()),
+      bindChange('Backspace', 'remove the last corner or click', () => (
+        toolbox.stepBack() || toolbox.prompter.undoClick())),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', () => app.escape()),
-      bind('Ctrl+Z', 'undo', () => toolbox.removeLastPoint() || history.undo(), 'undo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.stepBack() || history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [

@@ -107,7 +107,7 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.stopAtShownFrame();
-    toolbox.endInput(); // the page shows the frames that are tracked
+    toolbox.finish(); // the page shows the frames that are tracked
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
