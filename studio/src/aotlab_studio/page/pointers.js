@@ -161,7 +161,7 @@ export function moveCursor(app, name) {
   toolbox.move(point);
   viewer.requestDraw();
   const id = viewer.findVisibleId(point);
-  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
+  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.project.getName(id)}` : ''}`;
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
 }
 

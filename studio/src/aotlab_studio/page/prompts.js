@@ -23,14 +23,14 @@ export class Prompter {
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
   findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicksByStep.get(this.app.state.step);
+    const last = this.clicksByStep.get(this.app.project.step);
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
   /** Undo the last click on the selected object, which may not be answered yet. */
   undoClick() {
     const { history, playback: { frame } } = this.app;
-    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.state.step } : undefined));
+    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.project.step } : undefined));
   }
 
   /** Request a mask of the drawn box; a small one is a click. @param {boolean} isDoubleClick */
@@ -65,7 +65,7 @@ export class Prompter {
     const other = positive && viewer.findVisibleId(point);
     if (other) {
       app.selection.selectByUser(other);
-      showMessage(`${app.getName(other)} is selected.`);
+      showMessage(`${app.project.getName(other)} is selected.`);
     } else {
       this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
     }
@@ -114,12 +114,12 @@ export class Prompter {
   offerChanges(answer, previousId, repeat) {
     const { app } = this;
     const { object_id: id, protected_pixels: protectedPixels } = answer.result;
-    const step = answer.step || app.state.step; // the messages stay until the next one
+    const step = answer.step || app.project.step; // the messages stay until the next one
     if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
       'Take them': () => repeat({ overwrite: true }),
     }, step);
-    if (previousId > 0 && id !== previousId) showToast(`Created ${app.getName(id)}`, {
-      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
+    if (previousId > 0 && id !== previousId) showToast(`Created ${app.project.getName(id)}`, {
+      [`Add to ${app.project.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
       Undo: () => app.history.undo(step),
     }, step);
   }

@@ -78,7 +78,7 @@ export class EditQueue {
 
   /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
-    const seen = this.previous.edits.then(() => { message.step = this.app.state.step; });
+    const seen = this.previous.edits.then(() => { message.step = this.app.project.step; });
     const task = (/** @type {number} */ id) => seen.then(() => this.send('set_status', message, undefined, id));
     return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
   }
@@ -108,7 +108,7 @@ export class EditQueue {
     const edits = this.listUnanswered(userMayStay);
     const count = countCertain(edits);
     const post = async (/** @type {{id: number}[]} */ part, /** @type {boolean} */ keepalive) => {
-      const address = `edits?project=${this.app.project}`;
+      const address = `edits?project=${this.app.project.id}`;
       for (const { id } of keepalive ? part : []) this.posted.add(id);
       if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };

@@ -53,8 +53,8 @@ class KeyMap {
 
 /** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
 export class CommandQueue {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
+  constructor(/** @type {() => boolean} */ isFrameReady) {
+    this.isFrameReady = isFrameReady;
     this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
   }
 
@@ -66,8 +66,8 @@ export class CommandQueue {
 
   /** Run the commands up to the first one that waits for its frame. */
   runReady() {
-    const { waiting, app: { playback } } = this;
-    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
+    const { waiting } = this;
+    while (waiting.length && (!waiting[0].waitsForFrame || this.isFrameReady())) waiting.shift()?.run();
   }
 
   drop() {
@@ -174,8 +174,8 @@ function createBindings(app) {
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
-      bindChange('F', 'fill holes', () => objectPanel.editMask('fill_holes'), 'holes'),
-      bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('mark_absent'), 'absent'),
+      bindChange('F', 'fill holes', () => toolbox.editMask('fill_holes'), 'holes'),
+      bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [

@@ -5,6 +5,7 @@ import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
 
+/** @import { ActionAnswer, ShownError } from './connection.js' */
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
@@ -73,14 +74,14 @@ export const TOOLS = [
   {
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
-    press: ({ app }, point) => app.objectPanel.editMask('reassign', { point: toPairs([point])[0] }),
+    press: (toolbox, point) => toolbox.editMask('reassign', { point: toPairs([point])[0] }),
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
-    press: async ({ app: { objectPanel, selection } }, point) => {
-      const { id } = selection;
-      const answer = await objectPanel.editMask('split_object', { point: toPairs([point])[0] });
+    press: async (toolbox, point) => {
+      const { selection, selection: { id } } = toolbox.app;
+      const answer = await toolbox.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
   },
@@ -283,6 +284,14 @@ export class Toolbox {
       color: erases ? '#ffffff' : this.app.selection.item?.color || '#109898',
       clicks: this.prompter.findClicks(),
     };
+  }
+
+  /** Edit the selected object's mask on this frame; `values`: further fields of the message.
+   * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
+   *   => Promise<ActionAnswer<A> | ShownError>} */
+  editMask(action, values) {
+    const { selection, playback: { frame }, queue } = this.app;
+    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getEditTarget());
   }
 
   /** Show which tool is selected, the size of its brush, and unfinished input. */
