@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import threading
 
@@ -208,7 +209,7 @@ def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
 
 
 @pytest.mark.slow
-def test_stroke_at_its_limit_of_points_goes_on(new_page, session):
+def test_long_stroke_gets_coarser(new_page, session):
     wire = Wire(new_page)
     new_page.tab.mouse.move(*new_page.at(10, 10))
     new_page.tab.mouse.down()
@@ -216,8 +217,8 @@ def test_stroke_at_its_limit_of_points_goes_on(new_page, session):
         new_page.tab.evaluate(MOVE, new_page.at(10, 10))
     new_page.tab.mouse.move(*new_page.at(10, 40))
     new_page.tab.mouse.up()
-    new_page.wait_until(lambda: len(session.document.log.steps) == 2)
-    assert len(wire.list_sent("paint")[0]["points"]) == 19000
+    new_page.wait_until(lambda: len(session.document.log.steps) == 1)
+    assert len(json.dumps(wire.list_sent("paint")[0])) < 60000
     assert (session.document.snapshot.labels(0)[20:40, 10] == 1).all()
 
 

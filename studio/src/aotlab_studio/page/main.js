@@ -1,7 +1,12 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Selection` stores the selected object, `Playback` the frame, `Toolbox` unfinished input, `Tracking` the job.
- `EditQueue` sends edits in order. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Selection` stores the selected object, `Playback` the frame, `Toolbox` unfinished input, `Tracking` the job. These and
+ `EditQueue` use each other through `App`; all other classes name the parts that they use.
+
+ A key press waits in `CommandQueue` until its frame shows, its edit in `EditQueue` until the earlier ones are stored,
+ and its message in `Connection` until the server answers; `Toolbox` shows sent input until then.
+
+ `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
@@ -50,10 +55,7 @@ export class App {
     addIcons();
     returnFocus();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
-    element('panels').onclick = () => { // in a narrow window
-      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
-      this.scrollToSelected();
-    };
+    element('panels').onclick = () => this.togglePanels();
     new Gestures(this.toolbox);
     connectShortcuts(this);
     restoreSettings(this);
@@ -62,12 +64,8 @@ export class App {
       if (this.hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
-    let typingField = /** @type {Element | null} */ (null); // loses the focus while the page is hidden
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
-      if (document.hidden) {
-        typingField = document.activeElement;
-        this.saveBeforeClose(true);
-      } else if (typingField instanceof HTMLInputElement) typingField.focus();
+      if (document.hidden) this.saveBeforeClose(true);
     });
     this.connection.connect();
   }
@@ -163,14 +161,22 @@ export class App {
 
   /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */
   saveBeforeClose(userMayStay) {
-    const field = document.activeElement;
-    if (field instanceof HTMLInputElement) field.blur();
+    // as when the field loses the focus, which stays if the user does
+    for (const type of ['change', 'blur']) document.activeElement?.dispatchEvent(new Event(type));
     this.queue.sendOnClose(userMayStay);
+  }
+
+  /** Show or hide the panels in a narrow window. */
+  togglePanels() {
+    element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open'));
+    this.scrollToSelected();
   }
 
   escape() {
     this.commands.drop();
-    if (!this.toolbox.cancel()) this.tracking.stop();
+    if (this.toolbox.cancel()) return;
+    if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') this.togglePanels();
+    else this.tracking.stop();
   }
 
   handleEvent(/** @type {ServerEvent} */ event) {

@@ -123,11 +123,12 @@ export class Timeline {
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
   }
 
-  /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
+  /** Return the index of the nearest handle under the pointer, or -1. @param {MouseEvent} event */
   findHandle(event) {
     if (this.eventToRow(event) >= 0) return -1;
-    const reach = HANDLE_REACH[getPointer()];
-    return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < reach);
+    const distances = this.handlePositions.map((x) => (x < NAMES_WIDTH - 1 ? Infinity : Math.abs(event.offsetX - x)));
+    const nearest = Math.min(...distances);
+    return nearest < HANDLE_REACH[getPointer()] ? distances.indexOf(nearest) : -1;
   }
 
   /** Move the dragged handle. @param {MouseEvent} event */

@@ -28,7 +28,8 @@ import { toPairs } from './viewer.js';
  * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
-const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
+const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
+const MAX_POINTS = 3000; // of a line; the message fits into what a browser sends when the page closes
 const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
 
 /** @type {Tool[]} */
@@ -209,11 +210,9 @@ export class Toolbox {
     const last = points[points.length - 1];
     const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
-    else if (distance >= FREE_LINE.minDistance && points.length < FREE_LINE.maxPoints) points.push(point);
-    if (points.length >= FREE_LINE.maxPoints && tool.usesBrush) { // the stroke goes on as a new one
-      this.send();
-      this.points = [point];
-    }
+    else if (distance >= MIN_DISTANCE) points.push(point);
+    // a long line gets coarser
+    if (points.length > MAX_POINTS) this.points = points.filter((_, index) => index % 2 === 0);
     this.show();
   }
 
