@@ -5,9 +5,8 @@ import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 
 export class Exporter {
-  /** @param {Pick<import('./main.js').App, 'connection' | 'queue' | 'timeline'>} parts */
-  constructor({ connection, queue, timeline }) {
-    this.connection = connection;
+  /** @param {Pick<import('./main.js').App, 'queue' | 'timeline'>} parts */
+  constructor({ queue, timeline }) {
     this.queue = queue;
     this.key = 0; // random number by which the export can be canceled, also before it is requested
     onSubmit(element('export-start'), () => this.start());
@@ -34,7 +33,7 @@ export class Exporter {
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = [...document.querySelectorAll('#outputs :checked')].map((box) => box.getAttribute('name') ?? '');
-    this.key = this.connection.createId();
+    this.key = Math.floor(Math.random() * 2 ** 52);
     this.setRunning(true);
     await this.queue.previous.edits; // later ones do not wait for an export
     const answer = await this.queue.send('export', { names, first, last, key: this.key });

@@ -25,7 +25,7 @@ export class EditHistory {
 
   /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
   show({ step, history }) {
-    closeToasts((toast) => toast.step > 0 && toast.step !== step);
+    closeToasts((toastStep) => toastStep > 0 && toastStep !== step);
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       const edit = history[index];

@@ -1,12 +1,9 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Selection` stores the selected object, `Playback` the frame, `Toolbox` unfinished input, `Tracking` the job. These and
- `EditQueue` use each other through `App`; all other classes name the parts that they use.
-
- A key press waits in `CommandQueue` until its frame shows, its edit in `EditQueue` until the earlier ones are stored,
- and its message in `Connection` until the server answers; `Toolbox` shows sent input until then.
-
- `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Selection` (the selected object), `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other
+ through `App`; other classes name the parts that they use. A key press waits in `CommandQueue` until its frame shows,
+ its edit in `EditQueue` until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent
+ input until then. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
@@ -61,7 +58,10 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.saveBeforeClose(true);
-      if (this.hasUnsentWork) event.preventDefault(); // the browser asks
+      const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
+      const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
+      const hasUnsentWork = isSending || hasDrafts || this.toolbox.points.length > 0;
+      if (this.project.id && hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
@@ -130,13 +130,6 @@ export class App {
     const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
-  }
-
-  /** Whether closing the page may lose something. */
-  get hasUnsentWork() {
-    const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
-    const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-    return this.project.id && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
   }
 
   renderObjects() {

@@ -5,11 +5,10 @@ import { createElement, createIcon, element, elements, focusView, setIcon } from
 import { RowList, TextField } from './fields.js';
 import { ask, showError, showHint, showMessage } from './messages.js';
 
-/** @import { Actions, FileObject, LoadedMasks } from './protocol.js' */
+/** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
+/** @import { Target } from './queue.js' */
 /** @typedef {Pick<import('./main.js').App, 'commands' | 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
-/** @typedef {import('./protocol.js').ObjectInfo} Item */
-/** @typedef {import('./queue.js').Target} Target */
 
 const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
 

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
-import { clearHint, showMessage } from './messages.js';
+import { showHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
@@ -61,7 +61,7 @@ export class Gestures {
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     viewer.canvas.classList.add('pointed');
     focusView();
-    clearHint();
+    showHint(''); // in a narrow window it covers the frame
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
     if (!this.gesture) toolbox.release(); // a stroke of the keyboard

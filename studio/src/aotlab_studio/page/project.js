@@ -3,18 +3,16 @@
 /** @import { DocumentState, ObjectInfo } from './protocol.js' */
 
 export class Project {
-  constructor() {
-    this.id = ''; // empty until the server has described the project
-    this.name = '';
-    this.revision = 0; // of this state; a restarted program counts anew
-    this.step = 0;
-    this.objects = /** @type {ObjectInfo[]} */ ([]);
-    this.notes = /** @type {DocumentState['notes']} */ ({});
-    this.checked = /** @type {number[]} */ ([]); // frames marked as checked
-    this.outdated = /** @type {DocumentState['outdated']} */ ({});
-    this.range = /** @type {DocumentState['range']} */ (null); // to track; null: all frames
-    this.editable_range = /** @type {[number, number]} */ ([0, 0]);
-  }
+  id = ''; // empty until the server has described the project
+  name = '';
+  revision = 0; // of this state; a restarted program counts anew
+  step = 0;
+  objects = /** @type {ObjectInfo[]} */ ([]);
+  notes = /** @type {DocumentState['notes']} */ ({});
+  checked = /** @type {number[]} */ ([]); // frames marked as checked
+  outdated = /** @type {DocumentState['outdated']} */ ({});
+  range = /** @type {DocumentState['range']} */ (null); // to track; null: all frames
+  editable_range = /** @type {[number, number]} */ ([0, 0]);
 
   findObject(/** @type {number} */ id) {
     return this.objects.find((item) => item.id === id);

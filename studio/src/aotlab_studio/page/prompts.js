@@ -73,22 +73,23 @@ export class Prompter {
 
   /** Request a mask of the unfinished input. @param {Prompts} prompts @param {Click} [click] */
   suggest(prompts, click) {
-    const input = this.toolbox.takeInput();
-    if (click) input.clicks = [...input.clicks, click];
-    this.send(input, { ...prompts, separate: true }, click);
+    const input = this.toolbox.createInput();
+    this.toolbox.points = [];
+    const clicks = click ? [...input.clicks, click] : input.clicks;
+    this.send({ ...input, clicks, click }, { ...prompts, separate: true });
   }
 
   /** Request a mask after the earlier edits. */
-  send(/** @type {Input} */ input, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+  send(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
     const pending = /** @type {const} */ ({ action: 'suggest', target: input.target });
-    const answer = this.app.queue.runInOrder(pending, () => this.requestMask(input, prompts, click));
+    const answer = this.app.queue.runInOrder(pending, () => this.requestMask(input, prompts));
     return this.toolbox.showUntilAnswered(input, answer);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Input} */ input, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
+  async requestMask(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
     const { app: { history, queue, selection }, toolbox: { sent } } = this;
-    const { frame, target } = input;
+    const { click, frame, target } = input;
     if (!sent.has(input)) return { error: CANCELED };
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
@@ -104,7 +105,7 @@ export class Prompter {
       if (step && (await history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { ...input, target: wasSelected ? selection.target : { id: previousId } };
-      await this.send(again, { ...prompts, ...changes }, click);
+      await this.send(again, { ...prompts, ...changes });
     });
     return answer;
   }

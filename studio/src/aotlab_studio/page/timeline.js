@@ -5,8 +5,7 @@
 import { CoalescedTask, drawOncePerRefresh, element, elements, getPointer, getWheelFactor, scrollTo } from './dom.js';
 import { showError } from './messages.js';
 
-/** @typedef {import('./protocol.js').ObjectInfo} Item */
-/** @typedef {import('./protocol.js').Timeline} Marks */
+/** @import { ObjectInfo, Timeline as Marks } from './protocol.js' */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -318,7 +317,7 @@ export class Timeline {
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
-  /** @param {Item} object @param {number} y center of its row */
+  /** @param {ObjectInfo} object @param {number} y center of its row */
   drawName({ id, name, color }, y) {
     const { context } = this;
     context.fillStyle = color;
@@ -352,7 +351,7 @@ export class Timeline {
     this.context.fillRect(left, y, Math.max(1, right - left), height);
   }
 
-  /** @param {Item} object @param {number} y top of its row */
+  /** @param {ObjectInfo} object @param {number} y top of its row */
   drawRow({ id, color }, y) {
     const { canvas, context, columnWidth } = this;
     if (y < RULER_HEIGHT - ROW_HEIGHT || y > canvas.clientHeight) return; // scrolled out of view
@@ -364,17 +363,13 @@ export class Timeline {
       const marks = row.slice(Math.floor(start), Math.ceil(start + step));
       return MARKS_BY_URGENCY.find((mark) => marks.includes(mark)) ?? NO_MARK;
     };
-    let start = Math.floor(this.first / step) * step;
-    while (start < end) {
+    for (let start = Math.floor(this.first / step) * step; start < end; start += step) {
       const mark = findMark(start);
-      let next = start + step;
-      while (!gap && next < end && findMark(next) === mark) next += step;
       for (const [top, height, name] of (MARKS[mark] ?? TRACKED).bars) {
         context.globalAlpha = MARKS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
         context.fillStyle = name ? this.getColor(name) : color;
-        this.fillFrames(start, next, y + top, height, gap);
+        this.fillFrames(start, start + step, y + top, height, gap);
       }
-      start = next;
     }
     context.globalAlpha = 1;
     context.fillStyle = this.getColor('outdated');

@@ -9,8 +9,8 @@ import { toPairs } from './viewer.js';
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/** What is drawn with a tool, for an object of a frame; `erase`: it removes.
- * @typedef {Sketch & {frame: number, target: Target, erase: boolean}} Input */
+/** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: it is this one.
+ * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
 
 /** A tool of the page; `TOOLS` lists all.
  * @typedef {object} Tool
@@ -70,7 +70,7 @@ export const TOOLS = [
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     isPolygon: true,
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point)),
+    press: (toolbox, point) => toolbox.addCorner(point),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
@@ -101,7 +101,7 @@ export class Toolbox {
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12;
     this.points = /** @type {Point[]} */ ([]); // of unfinished input
-    /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch>} */
+    /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch | 'click'>} */
     this.pressed = { frame: 0, target: app.selection.target, erase: false };
     this.sent = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this);
@@ -155,7 +155,7 @@ export class Toolbox {
   /** Drop unfinished input, and cancel the prompts that are not answered; return whether there were any. */
   cancel() {
     const prompts = [...this.sent].filter(({ tool }) => tool.makesPrompts);
-    const hasInput = this.hasUnfinishedInput || prompts.length > 0;
+    const hasInput = this.points.length > 0 || prompts.length > 0;
     for (const prompt of prompts) this.sent.delete(prompt);
     this.discard();
     return hasInput;
@@ -168,21 +168,17 @@ export class Toolbox {
 
   /** Whether input is unfinished, or sent and not answered; playback and tracking then stay on this frame. */
   get isDrawing() {
-    return this.hasUnfinishedInput || this.shownInput.length > 0;
-  }
-
-  get hasUnfinishedInput() {
-    return this.points.length > 0;
+    return this.points.length > 0 || this.shownInput.length > 0;
   }
 
   /** Whether a pointer or key is dragging; the points of other tools are corners. */
   get isDown() {
-    return this.tool.release !== undefined && this.hasUnfinishedInput;
+    return this.tool.release !== undefined && this.points.length > 0;
   }
 
   /** Remove the last corner or the unfinished stroke; return whether there was one. */
   stepBack() {
-    if (!this.hasUnfinishedInput) return false;
+    if (!this.points.length) return false;
     this.points = this.isDown ? [] : this.points.slice(0, -1);
     this.show();
     return true;
@@ -228,23 +224,20 @@ export class Toolbox {
     return canClose;
   }
 
-  /** Add a corner, unless it equals the last one. @param {Point} point */
+  /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
-    const last = this.points[this.points.length - 1];
+    const [first, last] = [this.points[0] ?? point, this.points[this.points.length - 1]];
+    const distance = Math.hypot(point.x - first.x, point.y - first.y) * this.viewer.zoom;
+    if (distance < CLOSE_DISTANCE[getPointer()] && this.close()) return;
     if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
-  }
-
-  /** Return whether a corner closes the polygon. @param {Point} point */
-  isClosedBy({ x, y }) {
-    const [first, , ...others] = this.points;
-    return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE[getPointer()] / this.viewer.zoom;
   }
 
   /** Send a stroke or an outline. */
   send() {
     const { app: { queue }, radius } = this;
-    const input = this.takeInput();
+    const input = this.createInput();
     const { frame, target, erase, points, tool } = input;
+    this.points = [];
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase };
     this.showUntilAnswered(input, tool.usesBrush
       ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
@@ -259,19 +252,12 @@ export class Toolbox {
     this.sent.delete(input);
     const { frame, target, tool, points } = input;
     const isSameObject = frame === this.app.playback.frame && target === this.app.selection.target;
-    const canRepeat = tool.isPolygon && tool === this.drawingTool && isSameObject && !this.hasUnfinishedInput;
+    const canRepeat = tool.isPolygon && tool === this.drawingTool && isSameObject && !this.points.length;
     if (error && canRepeat) this.points = points;
     this.show();
   }
 
-  /** Return the unfinished input, which ends. */
-  takeInput() {
-    const input = this.createInput();
-    this.points = [];
-    return input;
-  }
-
-  /** @returns {Input} */
+  /** Return the unfinished input. @returns {Input} */
   createInput() {
     const { drawingTool: tool, points, pressed } = this;
     const erases = tool.erases || (pressed.erase && tool.usesBrush);
