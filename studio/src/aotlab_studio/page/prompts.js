@@ -116,7 +116,7 @@ export class Prompter {
     const { app } = this;
     const { object_id: id, protected_pixels: protectedPixels } = answer.result;
     const step = answer.step || app.project.step; // the messages stay until the next one
-    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
+    if (protectedPixels) showToast(`Other objects kept ${formatCount(protectedPixels, 'pixel')}`, {
       'Take them': () => repeat({ overwrite: true }),
     }, step);
     if (previousId > 0 && id !== previousId) showToast(`Created ${app.project.getName(id)}`, {
