@@ -1,5 +1,7 @@
 """The page of a list of videos, in a browser."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from aotlab_studio.batch import batch as batches
@@ -134,10 +136,17 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 @needs_browser
 def test_list_says_who_has_a_clip_open(context, served_list, batch):
-    with batch.use("b", "", is_page=True), batch.use("a", "Ann", is_page=True):
+    people = {"a": "Ann", "b": "", "c": "Bob"}
+    with ExitStack() as uses:
+        for name, person in people.items():
+            uses.enter_context(batch.use(name, person, is_page=True))
         tab = open_list(context, served_list)
-        for user in ("Ann on", "this program"):
+        for user in ("Ann on", "this program", "Bob on"):
             tab.wait_for_selector(f"#clips td:last-child >> text=in use by {user}")
+        tab.click("a[href='clip/c/']")
+        tab.wait_for_selector("#status.error >> text=Bob has it open")
+        tab.wait_for_selector("a[href='clip/b/']")
+        assert "problem" not in tab.url
         tab.close()
 
 
@@ -259,6 +268,16 @@ def test_newer_list_survives_an_older_one(clock_context, served_list):
         route.fulfill(response=response)
     tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
     tab.wait_for_selector("#clips .status:text('accepted')")
+    tab.route("**/clips", lambda route: route.fulfill(json=route.fetch().json()[::-1]))
+    orders = []
+    for place in ("#summary", "#clips tr", "#summary"):
+        tab.hover(place)
+        with tab.expect_response("**/clips"):
+            tab.clock.run_for(5000)
+        tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(end)))")
+        orders.append([link.split()[0] for link in tab.locator("#clips a").all_inner_texts()])
+        tab.unroute("**/clips")  # the next list has the first order
+    assert orders[0] == orders[1] == orders[2][::-1]  # rows do not move under the pointer
     tab.close()
 
 

@@ -408,7 +408,7 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.wait_objects(2)
     page.drag((2, 2), (56, 38))
     assert ((page.labels(0) == 1) == (truth(0) == 1)).all()
-    page.tab.wait_for_selector(".toast >> text=100 pixels kept by other objects")
+    page.tab.wait_for_selector(".toast >> text=Other objects kept 100 pixels")
     editing.set_note(session.document, 0, "kept")
     page.settle()
     page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo

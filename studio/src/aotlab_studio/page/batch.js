@@ -17,6 +17,8 @@ let hasFailed = false; // whether the list could not be read
 const table = new RowList(element('clips'), ({ name }) => name, createRow);
 const fetchTask = new CoalescedTask(fetchList);
 
+const problem = new URLSearchParams(location.search).get('problem'); // why a clip could not be opened
+if (problem) showMessage(problem, true);
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
 element('filter').append(...STATUSES.map((status) => new Option(status)));
@@ -57,7 +59,10 @@ function showClips() {
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.untracked);
-  table.show(shown);
+  // rows do not move under the pointer
+  const order = element('clips').matches(':hover') ? [...table.rows.keys()] : [];
+  const names = new Set([...order, ...shown.map(({ name }) => name)]);
+  table.show([...names].flatMap((name) => shown.filter((clip) => clip.name === name)));
 }
 
 /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */

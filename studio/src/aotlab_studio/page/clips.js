@@ -66,9 +66,10 @@ export class StatusButton {
 }
 
 export class ClipHeader {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
-    this.status = new StatusButton(element('clip-status'), (status, note) => app.queue.setStatus({ status, note }));
+  /** @param {import('./project.js').Project} project @param {import('./queue.js').EditQueue} queue */
+  constructor(project, queue) {
+    this.project = project;
+    this.status = new StatusButton(element('clip-status'), (status, note) => queue.setStatus({ status, note }));
   }
 
   show(/** @type {import('./protocol.js').Description} */ { shared }) {
@@ -82,7 +83,7 @@ export class ClipHeader {
     if (element('clips').hidden) return;
     const clips = await fetchClips('../../').catch(showError);
     if ('error' in clips) return;
-    const clip = findNext(clips, this.app.name);
+    const clip = findNext(clips, this.project.name);
     if (clip) location.assign(`../${encodeURIComponent(clip.name)}/`);
     else showMessage('No other clip needs work.');
   }

@@ -34,11 +34,10 @@ export class Connection {
     this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
     this.reconnectDelay = 0; // milliseconds; the first time at once, as after a changed name
     this.socket = /** @type {WebSocket | undefined} */ (undefined);
-    this.connect();
   }
 
   connect() {
-    const address = `socket?page=${this.pageId}&project=${this.app.project}`;
+    const address = `socket?page=${this.pageId}&project=${this.app.project.id}`;
     const socket = new WebSocket(new URL(address, location.href).href.replace('http', 'ws'));
     socket.onopen = () => {
       this.socket = socket;
@@ -65,7 +64,7 @@ export class Connection {
   }
 
   async explainDisconnect() {
-    const address = `labels/0?project=${this.app.project}`; // refused for the same reason
+    const address = `labels/0?project=${this.app.project.id}`; // refused for the same reason
     const answer = await fetch(address, { cache: 'no-store' }).catch(() => null);
     if (!answer || answer.ok) throw new Error(NO_CONNECTION);
     throw new Error(answer.status !== 403 ? await answer.text()

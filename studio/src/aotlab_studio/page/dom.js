@@ -83,11 +83,12 @@ export function drawOncePerRefresh(/** @type {() => void} */ draw) {
 
 /** Runs one at a time; calls during a run trigger one rerun. */
 export class CoalescedTask {
+  isRequested = false;
+  currentRun = /** @type {Promise<void> | null} */ (null); // of all requested runs; null: idle
+
   /** @param {() => Promise<unknown>} task which shows its errors */
   constructor(task) {
     this.task = task;
-    this.isRequested = false;
-    this.currentRun = /** @type {Promise<void> | null} */ (null); // of all requested runs; null: idle
   }
 
   run() {

@@ -5,16 +5,17 @@ import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 
 export class Exporter {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
+  /** @param {Pick<import('./main.js').App, 'queue' | 'timeline'>} parts */
+  constructor({ queue, timeline }) {
+    this.queue = queue;
     this.key = 0; // random number by which the export can be canceled, also before it is requested
     onSubmit(element('export-start'), () => this.start());
     element('export-annotated').onclick = () => {
-      const frames = app.timeline.findAnnotatedFrames();
+      const frames = timeline.findAnnotatedFrames();
       element('export-first').value = String(frames[0] ?? '');
       element('export-last').value = String(frames.pop() ?? '');
     };
-    element('export-cancel').onclick = () => app.queue.send('cancel_export', { key: this.key });
+    element('export-cancel').onclick = () => queue.send('cancel_export', { key: this.key });
   }
 
   /** @param {Record<string, string>} outputs descriptions by name */
@@ -32,10 +33,10 @@ export class Exporter {
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = [...document.querySelectorAll('#outputs :checked')].map((box) => box.getAttribute('name') ?? '');
-    this.key = this.app.connection.createId();
+    this.key = Math.floor(Math.random() * 2 ** 52);
     this.setRunning(true);
-    await this.app.queue.previous.edits; // later ones do not wait for an export
-    const answer = await this.app.queue.send('export', { names, first, last, key: this.key });
+    await this.queue.previous.edits; // later ones do not wait for an export
+    const answer = await this.queue.send('export', { names, first, last, key: this.key });
     this.setRunning(false);
     if (answer.error) {
       element('export-missing').textContent = answer.error === CANCELED ? '' : answer.error.message;

@@ -56,7 +56,7 @@ export class TextField {
     this.input = input;
     this.getStored = getStored;
     this.store = store;
-    this.shown = { key: 0, text: '' }; // frame or object whose text the field shows, and its stored text then
+    this.shown = { key: 0, text: '' }; // frame or object whose text the field shows, and its stored text at that time
     this.nextKey = 0; // frame or object to show when the user does not type
     this.drafts = /** @type {Map<number, {text: string, error: string}>} */ (new Map()); // unstored, by frame or object
     this.problem = createElement('p', { className: 'problem', role: 'alert' });

@@ -24,12 +24,10 @@ function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
 }
 
 export class FrameCache {
-  constructor() {
-    this.video = ''; // id of the video, in each address, as browsers cache images by address
-    this.revision = 0; // of all masks
-    this.revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
-    this.images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address
-  }
+  video = ''; // id of the video, in each address, as browsers cache images by address
+  revision = 0; // of all masks
+  revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
+  images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */
   getImage(index) {

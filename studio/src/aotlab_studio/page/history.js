@@ -13,7 +13,8 @@ function formatStep({ title, author, time }) {
 }
 
 export class EditHistory {
-  constructor(/** @type {import('./main.js').App} */ app) {
+  /** @param {Pick<import('./main.js').App, 'connection' | 'playback' | 'project' | 'queue' | 'selection'>} app */
+  constructor(app) {
     this.app = app;
     this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
     element('open-versions').onclick = async () => {
@@ -24,8 +25,7 @@ export class EditHistory {
 
   /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
   show({ step, history }) {
-    closeToasts((toast) => toast.step > 0 && toast.step !== step);
-    this.app.toolbox.show();
+    closeToasts((toastStep) => toastStep > 0 && toastStep !== step);
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       const edit = history[index];
@@ -45,25 +45,26 @@ export class EditHistory {
   }
 
   /** Show how many pixels an edit took from other objects. @param {EditAnswer} answer @param {string} [taker] */
-  reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
-    const losses = Object.entries(answer.result?.losses ?? {});
-    const texts = losses.map(([id, count]) => `${formatCount(count, 'pixel')} from ${this.app.getName(Number(id))}`);
+  reportLosses(answer, taker = this.app.project.getName(answer.result?.object_id ?? 0)) {
+    const texts = Object.entries(answer.result?.losses ?? {}).map(([id, count]) => (
+      `${formatCount(count, 'pixel')} from ${this.app.project.getName(Number(id))}`));
     if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
   }
 
   /** Undo a step, by default the last one, unless another was made since. @param {number} [step] */
   undo(step) {
-    return this.undoOrRedo('undo', () => ({ step: step ?? this.app.state.step }));
+    return this.undoOrRedo('undo', () => ({ step: step ?? this.app.project.step }));
   }
 
   /** Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
    * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
-    const { app: { playback, queue, selection } } = this;
+    const { playback, project, queue, selection } = this.app;
     if (playback.isReady) playback.stopAtShownFrame();
     const { frame } = playback.wanted;
     const answer = await queue.runInOrder({ action }, async () => {
-      const { app: { objects }, id, target } = selection;
+      const { id, target } = selection;
+      const { objects } = project;
       const message = getMessage();
       if (!message) return { error: CANCELED };
       const { error, result: step } = await queue.send(action, message, target);

@@ -1,7 +1,9 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Selection` stores the selected object, `Playback` the frame, `Toolbox` unfinished input, `Tracking` the job.
- `EditQueue` sends edits in order. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Selection` (the selected object), `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other
+ through `App`; other classes name the parts that they use. A key press waits in `CommandQueue` until its frame shows,
+ its edit in `EditQueue` until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent
+ input until then. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
@@ -13,6 +15,7 @@ import { clearErrorAfter, showError, showHint, showMessage } from './messages.js
 import { ObjectPanel } from './objects.js';
 import { Playback } from './playback.js';
 import { Gestures } from './pointers.js';
+import { Project } from './project.js';
 import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
@@ -29,49 +32,42 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.project = ''; // id of the project
-    /** Latest state from the server. @type {Pick<DocumentState, 'objects' | 'notes' | 'checked' | 'step' | 'outdated'
-     *   | 'range' | 'editable_range'>} */
-    this.state = { objects: [], notes: {}, checked: [], step: 0, outdated: {}, range: null, editable_range: [0, 0] };
-    this.latestRevision = 0; // newest on this connection; a restarted program counts anew
+    this.project = new Project();
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
-    this.commands = new CommandQueue(this);
+    this.connection = new Connection(this);
+    this.commands = new CommandQueue(() => this.playback.isReady);
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer();
-    this.timeline = new Timeline(this);
     this.playback = new Playback(this);
     this.toolbox = new Toolbox(this);
-    this.tracking = new Tracking(this);
-    this.review = new Review(this);
+    this.timeline = new Timeline(this);
     this.history = new EditHistory(this);
+    this.review = new Review(this);
+    this.tracking = new Tracking(this);
     this.exporter = new Exporter(this);
     this.objectPanel = new ObjectPanel(this);
-    this.clip = new ClipHeader(this);
+    this.clip = new ClipHeader(this.project, this.queue);
     addIcons();
     returnFocus();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
-    element('panels').onclick = () => { // in a narrow window
-      element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
-      this.scrollToSelected();
-    };
+    element('panels').onclick = () => this.togglePanels();
     new Gestures(this.toolbox);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.saveBeforeClose(true);
-      if (this.hasUnsentWork) event.preventDefault(); // the browser asks
+      const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
+      const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
+      const hasUnsentWork = isSending || hasDrafts || this.toolbox.points.length > 0;
+      if (this.project.id && hasUnsentWork) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
-    let typingField = /** @type {Element | null} */ (null); // loses the focus while the page is hidden
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
-      if (document.hidden) {
-        typingField = document.activeElement;
-        this.saveBeforeClose(true);
-      } else if (typingField instanceof HTMLInputElement) typingField.focus();
+      if (document.hidden) this.saveBeforeClose(true);
     });
-    this.connection = new Connection(this);
+    this.connection.connect();
   }
 
   /** Show the session, or the reason for the lost connection. @param {boolean} isOpen */
@@ -86,10 +82,10 @@ export class App {
 
   /** Fetch the session's state; a newer event repeats the request. @returns {Promise<Description>} */
   async fetchSession() {
-    this.latestRevision = 0;
+    this.project.revision = 0;
     this.frames.revisions.clear();
     const { result: session } = await this.connection.call('describe', {});
-    return session.revision < this.latestRevision ? this.fetchSession() : session; // an event brought a newer state
+    return session.revision < this.project.revision ? this.fetchSession() : session; // an event brought a newer state
   }
 
   /** Show the state described by the server. @param {Description} state */
@@ -100,9 +96,9 @@ export class App {
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
-    const isFirst = !this.project;
-    this.name = element('name').textContent = element('name').title = document.title = state.name;
-    this.project = state.project;
+    const isFirst = !this.project.id;
+    this.project.name = element('name').textContent = element('name').title = document.title = state.name;
+    this.project.id = state.project;
     const lastVisit = isFirst ? loadSettings(state.project) : {};
     if (lastVisit.object_id) this.selection.setSelected(lastVisit.object_id);
     this.clip.show(state);
@@ -120,39 +116,27 @@ export class App {
 
   /** Show objects, status, range and notes; the masks are fetched separately. @param {DocumentState} state */
   showDocument(state) {
-    if (state.revision < this.latestRevision) return; // it arrived late
-    this.latestRevision = state.revision;
-    const wasEmpty = !this.objects.length;
-    this.state = state;
+    if (state.revision < this.project.revision) return; // it arrived late
+    const wasEmpty = !this.project.objects.length;
+    Object.assign(this.project, state);
     this.tracking.showStoredRange();
     this.clip.status.show(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
     element('classes').replaceChildren(...state.classes.map((value) => createElement('option', { value })));
-    const last = this.objects[this.objects.length - 1];
+    const last = this.project.objects[this.project.objects.length - 1];
     // an edit of this page selects the object that it creates
     const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
   }
 
-  /** Whether closing the page may lose something. */
-  get hasUnsentWork() {
-    const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
-    const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-    return this.project && (isSending || hasDrafts || this.toolbox.hasUnfinishedInput);
-  }
-
-  get objects() {
-    return this.state.objects;
-  }
-
   renderObjects() {
-    const { objectPanel, selection: { id: selectedId, isolatedId } } = this;
+    const { objectPanel, project, selection: { id: selectedId, isolatedId } } = this;
     this.timeline.requestDraw();
-    const isolated = this.findObject(isolatedId);
-    const visible = this.objects.filter((item) => !objectPanel.isSwitchedOn('hidden', item));
+    const isolated = project.findObject(isolatedId);
+    const visible = project.objects.filter((item) => !objectPanel.isSwitchedOn('hidden', item));
     this.viewer.setObjects(visible.filter((item) => !isolated || item === isolated));
     objectPanel.show();
     if (selectedId !== this.lastScrolledId) this.scrollToSelected();
@@ -165,27 +149,27 @@ export class App {
     this.lastScrolledId = id;
     if (!item) return;
     this.objectPanel.list.scrollToRow(id);
-    this.timeline.scrollToRow(this.objects.indexOf(item));
+    this.timeline.scrollToRow(this.project.objects.indexOf(item));
   }
 
   /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */
   saveBeforeClose(userMayStay) {
-    const field = document.activeElement;
-    if (field instanceof HTMLInputElement) field.blur();
+    // as when the field loses the focus, which stays if the user does
+    for (const type of ['change', 'blur']) document.activeElement?.dispatchEvent(new Event(type));
     this.queue.sendOnClose(userMayStay);
   }
 
-  findObject(/** @type {number} */ id) {
-    return this.objects.find((item) => item.id === id);
-  }
-
-  getName(/** @type {number} */ id) {
-    return this.findObject(id)?.name || `object ${id}`;
+  /** Show or hide the panels in a narrow window. */
+  togglePanels() {
+    element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open'));
+    this.scrollToSelected();
   }
 
   escape() {
     this.commands.drop();
-    if (!this.toolbox.cancelInput()) this.tracking.stop();
+    if (this.toolbox.cancel()) return;
+    if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') this.togglePanels();
+    else this.tracking.stop();
   }
 
   handleEvent(/** @type {ServerEvent} */ event) {

@@ -15,12 +15,6 @@ export function showHint(text) {
   if (!element('status').className) showMessage(text);
 }
 
-/** Remove advice that covers the frame, as in narrow windows. */
-export function clearHint() {
-  const line = element('status');
-  if (!line.className && getComputedStyle(line).position === 'absolute') showMessage('');
-}
-
 /** Return the answer to an action; without an error, it clears the shown one. @template T @param {Promise<T>} action */
 export async function clearErrorAfter(action) {
   const shown = element('status').firstChild;
@@ -39,29 +33,26 @@ export function showError(error) {
 const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
-/** Message on the frame; `step`: the step that it belongs to, or 0.
- * @typedef {{text: string, step: number, box: HTMLElement}} Toast */
-let toasts = /** @type {Toast[]} */ ([]); // the oldest first
-
-/** Close the messages on the frame that match. @param {(toast: Toast) => boolean} matches */
+/** Close the messages on the frame that match; `step` is the step of a message, or 0.
+ * @param {(step: number, text: string, toast: Node) => boolean} matches */
 export function closeToasts(matches) {
-  const closed = toasts.filter(matches);
-  toasts = toasts.filter((toast) => !closed.includes(toast));
-  for (const { box } of closed) keepFocus(() => box.remove());
+  for (const toast of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('.toast'))) {
+    const text = toast.firstChild?.textContent ?? '';
+    if (matches(Number(toast.dataset.step), text, toast)) keepFocus(() => toast.remove());
+  }
 }
 
 /** Show a message on the frame until it is closed or its step is no longer the last one.
  * @type {(text: string, buttons: Record<string, () => void>, step?: number) => void} */
 export function showToast(text, buttons, step = 0) {
-  const close = () => closeToasts((each) => each === toast);
+  const close = () => closeToasts((_step, _text, other) => other === toast);
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
-  const box = createElement('div', { className: 'toast' },
+  const toast = createElement('div', { className: 'toast' },
     createElement('span', {}, text), ...actions, createCloseButton(close));
-  const toast = { text, step, box };
-  closeToasts((other) => step > 0 && other.step === step && other.text === text); // the key was pressed twice
-  toasts.push(toast);
-  element('toasts').append(box);
+  toast.dataset.step = String(step);
+  closeToasts((...other) => step > 0 && other[0] === step && other[1] === text); // the key was pressed twice
+  element('toasts').append(toast);
 }
 
 /** Ask in a dialog; return the value of the pressed button, empty if canceled; the first is that of Enter.

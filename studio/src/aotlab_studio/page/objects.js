@@ -5,11 +5,10 @@ import { createElement, createIcon, element, elements, focusView, setIcon } from
 import { RowList, TextField } from './fields.js';
 import { ask, showError, showHint, showMessage } from './messages.js';
 
-/** @import { ActionAnswer, ShownError } from './connection.js' */
-/** @import { Actions, FileObject, LoadedMasks } from './protocol.js' */
-/** @typedef {import('./main.js').App} App */
-/** @typedef {import('./protocol.js').ObjectInfo} Item */
-/** @typedef {import('./queue.js').Target} Target */
+/** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
+/** @import { Target } from './queue.js' */
+/** @typedef {Pick<import('./main.js').App, 'commands' | 'connection' | 'history' | 'playback' | 'project' | 'queue'
+ *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
 
 const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
 
@@ -18,45 +17,6 @@ const SWITCHES = /** @type {const} */ ([
   { key: 'hidden', text: 'Hide', icons: ['eye', 'eye-off'] },
   { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
 ]);
-
-/** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
-function createObjectRow(id, app) {
-  const swatch = createElement('input', { type: 'color' });
-  swatch.onchange = async () => {
-    const { error } = await app.objectPanel.changeObject(id, { color: swatch.value });
-    if (error) swatch.value = swatch.defaultValue;
-  };
-  const name = createElement('span', { className: 'name' });
-  const category = createElement('span', { className: 'class' });
-  const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-  const select = () => app.commands.add(() => app.selection.selectByUser(id));
-  button.onclick = select;
-  button.ondblclick = () => focusName(app);
-  const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
-    className: 'small', name: `${key}${id}`, onclick: () => app.objectPanel.toggleSwitch(key, { id }),
-  }, createIcon(icon)));
-  const line = createElement('li', {}, swatch, button, ...switches);
-  line.onkeydown = ({ key, ctrlKey, metaKey }) => {
-    if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) select();
-  };
-  const show = (/** @type {Item} */ item) => {
-    line.className = id === app.selection.id ? 'selected' : '';
-    // the color that the user is choosing stays
-    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color;
-    swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
-    button.ariaPressed = String(id === app.selection.id);
-    button.title = `Select ${item.name}; double-click to rename`;
-    name.textContent = item.name;
-    category.textContent = item.class_name === item.name ? '' : item.class_name;
-    for (const [index, { key, text, icons }] of SWITCHES.entries()) {
-      switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
-      const isOn = app.objectPanel.isSwitchedOn(key, item);
-      switches[index].ariaPressed = String(isOn);
-      setIcon(switches[index], icons[Number(isOn)]);
-    }
-  };
-  return { line, show };
-}
 
 /** Focus the name of the selected object. @param {App} app */
 export function focusName({ queue, selection }) {
@@ -70,16 +30,17 @@ export function focusName({ queue, selection }) {
 
 export class ObjectPanel {
   constructor(/** @type {App} */ app) {
+    const { project } = app;
     this.app = app;
     /** @type {RowList<Item>} */
-    this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, app));
+    this.list = new RowList(element('objects'), ({ id }) => id, (item) => this.createRow(item));
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
-    this.name = new TextField(name, (id) => app.findObject(id)?.name ?? '', async (id, text) => (
+    this.name = new TextField(name, (id) => project.findObject(id)?.name ?? '', async (id, text) => (
       text ? this.changeObject(id, { name: text }) : {}));
-    this.className = new TextField(className, (id) => app.findObject(id)?.class_name ?? '', (id, text) => (
+    this.className = new TextField(className, (id) => project.findObject(id)?.class_name ?? '', (id, text) => (
       this.changeObject(id, { class_name: text })));
-    this.attributes = new TextField(attributes, (id) => formatAttributes(app.findObject(id)), async (id, text) => {
-      const stored = app.findObject(id)?.attributes ?? {};
+    this.attributes = new TextField(attributes, (id) => formatAttributes(project.findObject(id)), async (id, text) => {
+      const stored = project.findObject(id)?.attributes ?? {};
       const pairs = splitAttributes(text);
       const names = pairs.map(([key]) => key);
       const repeated = names.find((key, index) => names.indexOf(key) !== index);
@@ -104,13 +65,53 @@ export class ObjectPanel {
     });
   }
 
+  /** Return the row of an object, and the function that updates it. @param {Item} item */
+  createRow({ id }) {
+    const { app: { commands, selection } } = this;
+    const swatch = createElement('input', { type: 'color' });
+    swatch.onchange = async () => {
+      const { error } = await this.changeObject(id, { color: swatch.value });
+      if (error) swatch.value = swatch.defaultValue;
+    };
+    const name = createElement('span', { className: 'name' });
+    const category = createElement('span', { className: 'class' });
+    const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
+    const select = () => commands.add(() => selection.selectByUser(id));
+    button.onclick = select;
+    button.ondblclick = () => focusName(this.app);
+    const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
+      className: 'small', name: `${key}${id}`, onclick: () => this.toggleSwitch(key, { id }),
+    }, createIcon(icon)));
+    const line = createElement('li', {}, swatch, button, ...switches);
+    line.onkeydown = ({ key, ctrlKey, metaKey }) => {
+      if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) select();
+    };
+    const show = (/** @type {Item} */ item) => {
+      line.className = id === selection.id ? 'selected' : '';
+      // the color that the user is choosing stays
+      if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color;
+      swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
+      button.ariaPressed = String(id === selection.id);
+      button.title = `Select ${item.name}; double-click to rename`;
+      name.textContent = item.name;
+      category.textContent = item.class_name === item.name ? '' : item.class_name;
+      for (const [index, { key, text, icons }] of SWITCHES.entries()) {
+        switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
+        const isOn = this.isSwitchedOn(key, item);
+        switches[index].ariaPressed = String(isOn);
+        setIcon(switches[index], icons[Number(isOn)]);
+      }
+    };
+    return { line, show };
+  }
+
   /** Whether an object has text that is not stored; another window may have deleted the object since. */
   get hasDrafts() {
-    return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => this.app.findObject(id)));
+    return this.fields.some(({ drafts }) => [...drafts.keys()].some((id) => this.app.project.findObject(id)));
   }
 
   show() {
-    const { objects, selection: { item } } = this.app;
+    const { project: { objects }, selection: { item } } = this.app;
     this.list.show(objects);
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !item;
     element('merge').disabled = !item || objects.length < 2;
@@ -119,17 +120,9 @@ export class ObjectPanel {
     if (item) for (const field of this.fields) field.show(item.id);
   }
 
-  /** Edit the selected object's mask on this frame; `values`: further fields of the message.
-   * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
-   *   => Promise<ActionAnswer<A> | ShownError>} */
-  editMask(action, values) {
-    const { selection, playback: { frame }, queue } = this.app;
-    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getEditTarget());
-  }
-
   async addObject() {
     const { queue, selection, selection: { id: previousId }, toolbox } = this.app;
-    toolbox.endInput();
+    toolbox.finish();
     selection.setSelected(0);
     const { target } = selection;
     const { error } = await queue.edit('add_object', {}, target);
@@ -138,7 +131,7 @@ export class ObjectPanel {
 
   async deleteObject() {
     const { history, queue, selection: { item, target }, toolbox } = this.app;
-    toolbox.endInput(); // its own, which would make a new object
+    toolbox.finish(); // its own, which would make a new object
     const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
     history.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
   }
@@ -153,7 +146,7 @@ export class ObjectPanel {
   isSwitchedOn(key, target) {
     const pending = [...this.app.queue.actions.values()].reverse().find(({ message = {}, target: other }) => (
       key in message && (other === target || (target.id > 0 && other?.id === target.id))));
-    return Boolean(/** @type {any} */ (pending?.message ?? this.app.findObject(target.id))?.[key]);
+    return Boolean(/** @type {any} */ (pending?.message ?? this.app.project.findObject(target.id))?.[key]);
   }
 
   /** @param {'hidden' | 'locked'} key @param {Target} target the selected one by default */
@@ -179,7 +172,7 @@ const formatAttributes = (/** @type {Item | undefined} */ item) => (
 /** Merge the selected object into another one. @param {App} app */
 async function openMerge(app) {
   const { item: from, target } = app.selection;
-  const others = app.objects.filter((item) => item !== from);
+  const others = app.project.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
   const options = others.map(({ id, name }) => new Option(name, String(id)));
   const list = createElement('select', { ariaLabel: 'Object' }, ...options);
@@ -187,7 +180,7 @@ async function openMerge(app) {
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
   const answer = await app.queue.edit('merge_objects', { object_id: from.id, into }, target);
-  app.history.offerUndo(answer, `${from.name} merged into ${app.getName(into)}`);
+  app.history.offerUndo(answer, `${from.name} merged into ${app.project.getName(into)}`);
 }
 
 /** Load the masks of a file. @param {App} app @param {FileList | null} [files] */
@@ -199,7 +192,7 @@ async function loadMasks(app, files) {
   const { playback, playback: { frame } } = app;
   const target = app.selection.getEditTarget();
   const { result } = await app.queue.runInOrder({ action: 'load' }, (id) => {
-    const query = `page=${app.connection.pageId}&project=${app.project}&id=${id}&chosen=${target.id || null}`;
+    const query = `page=${app.connection.pageId}&project=${app.project.id}&id=${id}&chosen=${target.id || null}`;
     return sendMasks(file, `masks/${frame}?${query}`, app);
   });
   showHint('');
@@ -207,7 +200,7 @@ async function loadMasks(app, files) {
   const { frames, step, unchanged } = result;
   const [first, last] = [frames[0], frames[frames.length - 1]];
   const range = first === last ? `frame ${first}` : `${frames.length} frames (${first} to ${last})`;
-  const names = unchanged.map((id) => app.getName(id)).join(', ');
+  const names = unchanged.map((id) => app.project.getName(id)).join(', ');
   showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
   if (playback.userIsStillOn(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
@@ -223,7 +216,7 @@ async function sendMasks(/** @type {File} */ file, /** @type {string} */ address
   };
   const answer = await send('');
   if (answer.status !== UNMATCHED) return { result: await answer.json() };
-  const targets = await matchObjects(await answer.json(), app.objects);
+  const targets = await matchObjects(await answer.json(), app.project.objects);
   if (!targets) return {};
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }

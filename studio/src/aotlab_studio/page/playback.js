@@ -60,7 +60,7 @@ export class Playback {
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
     this.wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (this.wanted.frame !== this.frame) this.app.toolbox.endInput();
+    if (this.wanted.frame !== this.frame) this.app.toolbox.finish();
     else this.abortStaleLoad();
     return this.loadTask.run();
   }
@@ -124,7 +124,7 @@ export class Playback {
     if (document.activeElement !== field) field.value = field.defaultValue;
     const hundredths = Math.round((100 * this.frame) / this.rate);
     const time = `${Math.floor(hundredths / 6000)}:${((hundredths % 6000) / 100).toFixed(2).padStart(5, '0')}`;
-    const [first, last] = this.app.state.editable_range;
+    const [first, last] = this.app.project.editable_range;
     const isOutside = this.frame < first || this.frame > last;
     const note = isOutside ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${time}${note}`;

@@ -3,7 +3,7 @@
  One pointer draws; two fingers or the middle button pan. */
 
 import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
-import { clearHint, showMessage } from './messages.js';
+import { showHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
@@ -61,11 +61,11 @@ export class Gestures {
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     viewer.canvas.classList.add('pointed');
     focusView();
-    clearHint();
+    showHint(''); // in a narrow window it covers the frame
     const isTouch = event.pointerType === 'touch';
     if (isTouch && this.gesture && !touches.size) return; // a palm beside the pen
-    if (this.gesture) toolbox.cancelDrag(); // as of a palm before the pen, or of the first of two fingers
-    else toolbox.release(); // a stroke of the keyboard
+    if (!this.gesture) toolbox.release(); // a stroke of the keyboard
+    else if (toolbox.isDown) toolbox.discard(); // as of a palm before the pen, or of the first of two fingers
     const { timeStamp: time, clientX: x, clientY: y } = event;
     const isNear = Math.hypot(x - lastTouch.x, y - lastTouch.y) < TAP.distance;
     this.isDoubleClick = isTouch && isNear && time - lastTouch.time < TAP.time; // the mouse's events come later
@@ -136,8 +136,9 @@ export class Gestures {
     }
     this.gesture = null;
     if (gesture?.kind === 'pan') return;
-    if (event.type === 'pointercancel') toolbox.cancelDrag();
-    else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
+    if (event.type === 'pointercancel') {
+      if (toolbox.isDown) toolbox.discard();
+    } else if (gesture?.kind !== 'wait') toolbox.release(this.isDoubleClick);
     else if (!this.isDoubleClick) gesture.press();
   }
 }
@@ -160,15 +161,15 @@ export function moveCursor(app, name) {
   toolbox.move(point);
   viewer.requestDraw();
   const id = viewer.findVisibleId(point);
-  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.getName(id)}` : ''}`;
+  const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.project.getName(id)}` : ''}`;
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
 }
 
 /** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.isPolygon && app.toolbox.points.length) app.toolbox.close();
-  else if (!cursor) moveCursor(app, '');
+  if (!cursor && app.toolbox.close()) return;
+  if (!cursor) moveCursor(app, '');
   else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor, shift);
 }

@@ -1,53 +1,102 @@
-/** Boxes, clicks and scribbles on their way to the server, which answers with a mask. */
+/** Boxes, clicks and scribbles, which the server answers with a mask. */
 
 import { formatCount } from './dom.js';
-import { CANCELED, showToast } from './messages.js';
+import { CANCELED, showMessage, showToast } from './messages.js';
+import { toPairs } from './viewer.js';
 
 /** @import { ActionAnswer } from './connection.js' */
 /** @import { Actions } from './protocol.js' */
-/** @import { Press } from './tools.js' */
-/** @import { Click } from './viewer.js' */
+/** @import { Input } from './tools.js' */
+/** @import { Click, Point } from './viewer.js' */
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
 
+const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
+const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
+
 export class Prompter {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
-    this.pending = /** @type {Set<Press>} */ (new Set()); // presses whose prompt is neither answered nor canceled
+  constructor(/** @type {import('./tools.js').Toolbox} */ toolbox) {
+    this.toolbox = toolbox;
+    this.app = toolbox.app;
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
   }
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
   findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicksByStep.get(this.app.state.step);
+    const last = this.clicksByStep.get(this.app.project.step);
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
-  /** Undo the prompts on their way; return whether there were any. */
-  cancel() {
-    const hasPending = this.pending.size > 0;
-    this.pending.clear();
-    return hasPending;
+  /** Undo the last click on the selected object, which may not be answered yet. */
+  undoClick() {
+    const { history, playback: { frame } } = this.app;
+    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.project.step } : undefined));
+  }
+
+  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isDoubleClick */
+  sendBox(isDoubleClick) {
+    const { toolbox, toolbox: { points: [first, last = first], pressed, viewer } } = this;
+    const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
+    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom)) {
+      this.click(first, isDoubleClick);
+    } else if (pressed.erase) {
+      toolbox.discard();
+      showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
+    } else {
+      this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
+    }
+  }
+
+  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isDoubleClick */
+  sendScribble(isDoubleClick) {
+    const { points, pressed, viewer: { size } } = this.toolbox;
+    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
+    if (line.length < 2) this.click(line[0] ?? points[0], isDoubleClick);
+    else if (!pressed.erase) this.suggest({ scribble: toPairs(line) });
+    else this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
+  }
+
+  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isDoubleClick] */
+  click(point, isDoubleClick = false) {
+    const { app, toolbox, toolbox: { pressed, viewer } } = this;
+    const positive = !pressed.erase;
+    toolbox.discard();
+    if (isDoubleClick) return;
+    const other = positive && viewer.findVisibleId(point);
+    if (other) {
+      app.selection.selectByUser(other);
+      showMessage(`${app.project.getName(other)} is selected.`);
+    } else {
+      this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
+    }
+  }
+
+  /** Request a mask of the unfinished input. @param {Prompts} prompts @param {Click} [click] */
+  suggest(prompts, click) {
+    const input = this.toolbox.createInput();
+    this.toolbox.points = [];
+    const clicks = click ? [...input.clicks, click] : input.clicks;
+    this.send({ ...input, clicks, click }, { ...prompts, separate: true });
   }
 
   /** Request a mask after the earlier edits. */
-  send(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const task = () => this.requestMask(pressed, prompts, click).finally(() => this.pending.delete(pressed));
-    this.pending.add(pressed);
-    return this.app.queue.runInOrder({ action: 'suggest', target: pressed.target }, task);
+  send(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
+    const pending = /** @type {const} */ ({ action: 'suggest', target: input.target });
+    const answer = this.app.queue.runInOrder(pending, () => this.requestMask(input, prompts));
+    return this.toolbox.showUntilAnswered(input, answer);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Press} */ pressed, /** @type {Prompts} */ prompts, /** @type {Click=} */ click) {
-    const { history, queue, selection, toolbox } = this.app;
-    const { frame, target } = pressed;
-    if (!this.pending.has(pressed)) return { error: CANCELED };
+  async requestMask(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
+    const { app: { history, queue, selection }, toolbox: { sent } } = this;
+    const { click, frame, target } = input;
+    if (!sent.has(input)) return { error: CANCELED };
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
     const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
     if (answer.error) return answer;
     const { result: { object_id: id }, step } = answer;
-    if (!this.pending.has(pressed)) return step ? queue.send('undo', { step }, target) : answer;
+    if (!sent.has(input)) return step ? queue.send('undo', { step }, target) : answer;
     const earlierClicks = id === previousId ? clicks : [];
     if (click && step) this.clicksByStep.set(step, { frame, id, clicks: [...earlierClicks, click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
@@ -55,9 +104,8 @@ export class Prompter {
       const wasSelected = selection.target === target;
       if (step && (await history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
-      const again = { ...pressed, target: wasSelected ? selection.target : { id: previousId } };
-      await this.send(again, { ...prompts, ...changes }, click);
-      toolbox.show();
+      const again = { ...input, target: wasSelected ? selection.target : { id: previousId } };
+      await this.send(again, { ...prompts, ...changes });
     });
     return answer;
   }
@@ -67,12 +115,12 @@ export class Prompter {
   offerChanges(answer, previousId, repeat) {
     const { app } = this;
     const { object_id: id, protected_pixels: protectedPixels } = answer.result;
-    const step = answer.step || app.state.step; // the messages stay until the next one
-    if (protectedPixels) showToast(`${formatCount(protectedPixels, 'pixel')} kept by other objects`, {
+    const step = answer.step || app.project.step; // the messages stay until the next one
+    if (protectedPixels) showToast(`Other objects kept ${formatCount(protectedPixels, 'pixel')}`, {
       'Take them': () => repeat({ overwrite: true }),
     }, step);
-    if (previousId > 0 && id !== previousId) showToast(`Created ${app.getName(id)}`, {
-      [`Add to ${app.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
+    if (previousId > 0 && id !== previousId) showToast(`Created ${app.project.getName(id)}`, {
+      [`Add to ${app.project.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
       Undo: () => app.history.undo(step),
     }, step);
   }

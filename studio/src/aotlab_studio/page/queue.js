@@ -19,7 +19,7 @@ const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
 /** Return how many messages a browser sends even if the page ends; those of one new object stay together. */
-function countCertain(/** @type {any[]} */ messages) {
+function countWithinLimit(/** @type {any[]} */ messages) {
   let [count, size] = [0, 0];
   for (const message of messages) {
     size += new Blob([JSON.stringify(message)]).size + 1;
@@ -39,7 +39,6 @@ export class EditQueue {
     /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
-    this.posted = /** @type {Set<number>} */ (new Set()); // ids of messages that arrive even if the page ends
     this.requestCount = 1; // number of pending answers; the first one describes the session
   }
 
@@ -78,7 +77,7 @@ export class EditQueue {
 
   /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
-    const seen = this.previous.edits.then(() => { message.step = this.app.state.step; });
+    const seen = this.previous.edits.then(() => { message.step = this.app.project.step; });
     const task = (/** @type {number} */ id) => seen.then(() => this.send('set_status', message, undefined, id));
     return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
   }
@@ -105,34 +104,25 @@ export class EditQueue {
 
   /** Send the unanswered edits that depend on no prompt; if the user may stay, only those before an undo. */
   sendOnClose(/** @type {boolean} */ userMayStay) {
-    const edits = this.listUnanswered(userMayStay);
-    const count = countCertain(edits);
-    const post = async (/** @type {{id: number}[]} */ part, /** @type {boolean} */ keepalive) => {
-      const address = `edits?project=${this.app.project}`;
-      for (const { id } of keepalive ? part : []) this.posted.add(id);
-      if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
-    };
-    // one after the other, as the server stores them in the order in which they arrive
-    post(edits.slice(0, count), true).then(() => post(edits.slice(count), false)).catch(() => this.posted.clear());
-  }
-
-  /** Return the messages of `sendOnClose`. @param {boolean} userMayStay */
-  listUnanswered(userMayStay) {
     const promptedTargets = /** @type {Set<Target | undefined>} */ (new Set()); // objects that prompts may create
     /** The index of a target identifies its object for the server, which knows which are created or removed. */
     const targets = [...this.actions.values()].map(({ target }) => target);
-    const messages = [];
+    const edits = /** @type {object[]} */ ([]);
     for (const [id, { action, message = {}, target }] of this.actions) {
       const fullMessage = addObjectId(message, target);
       const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
       if (action === 'suggest') promptedTargets.add(target);
       else if (isRepeatable && (fullMessage.object_id !== null || !promptedTargets.has(target))) {
-        messages.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
+        edits.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
       }
     }
-    // edits of existing objects that are on their way arrive; later ones need those that create or remove objects
-    return messages.filter(({ id, do: action, object_id: objectId }) => (
-      !this.posted.has(id) || !objectId || ['delete_object', 'merge_objects'].includes(action)));
+    const count = userMayStay ? 0 : countWithinLimit(edits); // all requests on their way share the limit
+    const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
+      const address = `edits?project=${this.app.project.id}`;
+      if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
+    };
+    // one after the other, as the server stores them in the order in which they arrive
+    post(edits.slice(0, count), true).then(() => post(edits.slice(count), false)).catch(() => {});
   }
 }

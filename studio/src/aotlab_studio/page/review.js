@@ -11,7 +11,9 @@ const MAX_LISTED = 50; // largest number of listed frames
 const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 
 export class Review {
-  constructor(/** @type {import('./main.js').App} */ app) {
+  /** @param {Pick<import('./main.js').App, 'commands' | 'connection' | 'frames' | 'history' | 'playback' | 'project'
+   *   | 'queue' | 'selection' | 'timeline'>} app */
+  constructor(app) {
     this.app = app;
     this.entries = /** @type {FrameToCheck[]} */ ([]); // frames to check, the worst first, then corrected ones
     this.lastVisit = -1; // frame of the last visit
@@ -26,13 +28,13 @@ export class Review {
       const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
       return { line: createElement('li', {}, button), show };
     });
-    this.note = new TextField(element('note'), (frame) => app.state.notes[frame] ?? '', (frame, text) => (
+    this.note = new TextField(element('note'), (frame) => app.project.notes[frame] ?? '', (frame, text) => (
       app.queue.edit('set_note', { frame, text })));
   }
 
   /** Show the note on the frame, and whether it is checked. */
   showFrame() {
-    const { state: { checked }, playback: { frame } } = this.app;
+    const { project: { checked }, playback: { frame } } = this.app;
     this.note.show(frame);
     element('checked').ariaPressed = String(checked.includes(frame));
   }
@@ -52,11 +54,13 @@ export class Review {
   }
 
   show() {
-    this.app.timeline.requestDraw();
+    const { app: { project, timeline }, remainingEntries } = this;
+    timeline.framesToCheck = remainingEntries.map(({ frame }) => frame);
+    timeline.requestDraw();
     element('review-summary').textContent = this.summary;
     this.list.show(this.uncheckedEntries.slice(0, MAX_LISTED));
-    this.noteList.show(Object.entries(this.app.state.notes));
-    setLabel(element('next-check'), `Next frame to check (${this.remainingEntries.length})`);
+    this.noteList.show(Object.entries(project.notes));
+    setLabel(element('next-check'), `Next frame to check (${remainingEntries.length})`);
   }
 
   /** @param {FrameToCheck} entry @returns {{line: HTMLElement, show: (entry: FrameToCheck) => void}} */
@@ -70,7 +74,7 @@ export class Review {
       button.onclick = () => app.commands.add(() => this.goTo(entry));
       button.className = isCorrected ? 'done' : '';
       dot.textContent = isCorrected ? '✓' : '';
-      dot.style.background = (!isCorrected && app.findObject(entry.object_ids[0])?.color) || 'none';
+      dot.style.background = (!isCorrected && app.project.findObject(entry.object_ids[0])?.color) || 'none';
       text.textContent = `${frame}: ${isCorrected ? 'corrected' : entry.sentence}`;
       if (image.getAttribute('src') !== address) image.src = address;
     };
@@ -79,7 +83,7 @@ export class Review {
 
   /** Entries of frames that are not marked as checked since. */
   get uncheckedEntries() {
-    return this.entries.filter(({ frame }) => !this.app.state.checked.includes(frame));
+    return this.entries.filter(({ frame }) => !this.app.project.checked.includes(frame));
   }
 
   get remainingEntries() {
@@ -124,8 +128,8 @@ export class Review {
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it shows. */
   async toggleChecked() {
-    const { playback, playback: { frame }, queue, history, state } = this.app;
-    const checked = !state.checked.includes(frame);
+    const { playback, playback: { frame }, queue, history, project } = this.app;
+    const checked = !project.checked.includes(frame);
     const answer = await queue.edit('set_checked', { frame, checked });
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);

@@ -13,7 +13,7 @@ export class Selection {
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
   get item() {
-    return this.app.findObject(this.target.id);
+    return this.app.project.findObject(this.target.id);
   }
 
   get id() {
@@ -30,7 +30,7 @@ export class Selection {
   /** If an action created or removed the object of a target, let another one receive its later edits: the created one,
    * the one that has its pixels now, or (0) a new one. @param {{id: number}} target @param {number} id */
   updateTarget(target, id) {
-    if (this.app.findObject(target.id)) return;
+    if (this.app.project.findObject(target.id)) return;
     target.id = id;
     if (target === this.target) this.recentIds.unshift(id);
     this.app.renderObjects();
@@ -38,7 +38,7 @@ export class Selection {
 
   /** Select an object, and end the input for another. @param {number} id */
   selectByUser(id) {
-    if (id !== this.id) this.app.toolbox.endInput();
+    if (id !== this.id) this.app.toolbox.finish();
     this.setSelected(id);
   }
 
@@ -56,19 +56,19 @@ export class Selection {
 
   /** If undo or redo removed the selected object, or restored one, select the last selected one that is there. */
   selectAfterUndo(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
-    const isRestored = this.app.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
-    const recentId = this.recentIds.find((candidate) => this.app.findObject(candidate));
+    const isRestored = this.app.project.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
+    const recentId = this.recentIds.find((candidate) => this.app.project.findObject(candidate));
     if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);
   }
 
   selectNext(/** @type {number} */ by) {
-    const { objects } = this.app;
+    const { objects } = this.app.project;
     const index = objects.findIndex((item) => item.id === this.id);
     this.selectIndex(Math.min(objects.length - 1, Math.max(0, index + by)));
   }
 
   selectIndex(/** @type {number} */ index) {
-    const item = this.app.objects[index];
+    const item = this.app.project.objects[index];
     if (item) this.selectByUser(item.id);
   }
 
@@ -78,6 +78,6 @@ export class Selection {
     if (isIsolated) this.selectByUser(id);
     this.isolatedId = isIsolated ? id : 0;
     this.app.renderObjects();
-    showHint(isIsolated ? `Only ${this.app.getName(id)} is shown; double-click it to show all objects.` : '');
+    showHint(isIsolated ? `Only ${this.app.project.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

@@ -33,9 +33,9 @@ export function restoreSettings(app) {
   for (const field of [fill, outline, opacity]) field.oninput = () => app.viewer.paintMask();
   addEventListener('pagehide', () => {
     const { toolbox, playback, selection, project } = app;
-    if (!project) return; // not described yet
+    if (!project.id) return; // not described yet
     const shown = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber };
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
-    saveSettings({ frame: playback.frame, object_id: selection.id }, project);
+    saveSettings({ frame: playback.frame, object_id: selection.id }, project.id);
   });
 }

@@ -53,8 +53,8 @@ class KeyMap {
 
 /** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
 export class CommandQueue {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
+  constructor(/** @type {() => boolean} */ isFrameReady) {
+    this.isFrameReady = isFrameReady;
     this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
   }
 
@@ -66,8 +66,8 @@ export class CommandQueue {
 
   /** Run the commands up to the first one that waits for its frame. */
   runReady() {
-    const { waiting, app: { playback } } = this;
-    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
+    const { waiting } = this;
+    while (waiting.length && (!waiting[0].waitsForFrame || this.isFrameReady())) waiting.shift()?.run();
   }
 
   drop() {
@@ -151,10 +151,11 @@ function createBindings(app) {
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bindHeld('[ ]', 'smaller, larger brush', (key) => (
         toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2)), 'smaller larger'),
-      bindChange('Backspace', 'remove the last corner or click', () => toolbox.undoLastInput()),
+      bindChange('Backspace', 'remove the last corner or click', () => (
+        toolbox.stepBack() || toolbox.prompter.undoClick())),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
       bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', () => app.escape()),
-      bind('Ctrl+Z', 'undo', () => toolbox.removeLastPoint() || history.undo(), 'undo'),
+      bind('Ctrl+Z', 'undo', () => toolbox.stepBack() || history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
     ],
     'Draw without a mouse': [
@@ -173,8 +174,8 @@ function createBindings(app) {
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
     'Masks of this frame': [
-      bindChange('F', 'fill holes', () => objectPanel.editMask('fill_holes'), 'holes'),
-      bindChange('M', 'mark the object as absent on this frame', () => objectPanel.editMask('mark_absent'), 'absent'),
+      bindChange('F', 'fill holes', () => toolbox.editMask('fill_holes'), 'holes'),
+      bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [

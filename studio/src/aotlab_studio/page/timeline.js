@@ -5,8 +5,7 @@
 import { CoalescedTask, drawOncePerRefresh, element, elements, getPointer, getWheelFactor, scrollTo } from './dom.js';
 import { showError } from './messages.js';
 
-/** @typedef {import('./protocol.js').ObjectInfo} Item */
-/** @typedef {import('./protocol.js').Timeline} Marks */
+/** @import { ObjectInfo, Timeline as Marks } from './protocol.js' */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -36,12 +35,19 @@ const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
 export class Timeline {
-  constructor(/** @type {import('./main.js').App} */ app) {
+  /** @param {Pick<import('./main.js').App, 'commands' | 'connection' | 'frames' | 'playback' | 'project'
+   *   | 'selection'>} app */
+  constructor(app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
     /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways. */
     this.press = { x: 0, handle: -1, moved: false };
     this.isDraggingRange = false; // whether a handle is held
+    this.range = /** @type {[number, number]} */ ([0, Infinity]); // to track, as stored or dragged
+    /** Called while a handle moves, and after it. @type {(range: [number, number]) => void} */
+    this.onRangeDrag = () => {};
+    this.onRangeDrop = () => {};
+    this.framesToCheck = /** @type {number[]} */ ([]);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // largest number of frames in view
@@ -57,11 +63,11 @@ export class Timeline {
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
     canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
       this.isDraggingRange = false;
-      app.tracking.showStoredRange();
+      this.onRangeDrag(app.project.range ?? [0, Infinity]);
     });
     canvas.addEventListener('click', (event) => { if (!this.press.moved) this.selectAt(event); });
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.isDraggingRange && this.press.moved) app.tracking.sendRange();
+      if (this.isDraggingRange && this.press.moved) this.onRangeDrop();
       this.isDraggingRange = false;
     });
     element('zoom-in').onclick = () => this.zoomBy(2);
@@ -70,14 +76,14 @@ export class Timeline {
   }
 
   findAnnotatedFrames() {
-    const rows = this.app.objects.map(({ id }) => this.marks.get(id) ?? []);
+    const rows = this.app.project.objects.map(({ id }) => this.marks.get(id) ?? []);
     const isAnnotated = (/** @type {number} */ frame) => rows.some((row) => (row[frame] ?? NO_MARK) !== NO_MARK);
     return [...Array(this.count).keys()].filter(isAnnotated);
   }
 
   get hasTracked() {
     const isTracked = (/** @type {string} */ mark) => mark !== NO_MARK && !isDrawn(mark);
-    return this.app.objects.some(({ id }) => this.marks.get(id)?.some(isTracked));
+    return this.app.project.objects.some(({ id }) => this.marks.get(id)?.some(isTracked));
   }
 
   get span() {
@@ -112,23 +118,24 @@ export class Timeline {
   }
 
   get handlePositions() {
-    const [first, last] = this.app.tracking.range;
+    const [first, last] = this.range;
     return [this.frameToX(first), this.frameToX(Math.min(this.count, last + 1))];
   }
 
-  /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
+  /** Return the index of the nearest handle under the pointer, or -1. @param {MouseEvent} event */
   findHandle(event) {
     if (this.eventToRow(event) >= 0) return -1;
-    const reach = HANDLE_REACH[getPointer()];
-    return this.handlePositions.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < reach);
+    const distances = this.handlePositions.map((x) => (x < NAMES_WIDTH - 1 ? Infinity : Math.abs(event.offsetX - x)));
+    const nearest = Math.min(...distances);
+    return nearest < HANDLE_REACH[getPointer()] ? distances.indexOf(nearest) : -1;
   }
 
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
-    const { tracking, tracking: { range: [first, last] } } = this.app;
+    const [first, last] = this.range;
     const edge = Math.round(this.eventToPosition(event));
-    if (this.press.handle) tracking.showRange([first, Math.max(first, edge - 1)]);
-    else tracking.showRange([Math.max(0, Math.min(last, edge, this.count - 1)), last]);
+    if (this.press.handle) this.onRangeDrag([first, Math.max(first, edge - 1)]);
+    else this.onRangeDrag([Math.max(0, Math.min(last, edge, this.count - 1)), last]);
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
@@ -196,8 +203,8 @@ export class Timeline {
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    const { commands, objects, playback, selection } = this.app;
-    const [object, frame] = [objects[this.eventToRow(event)], this.eventToFrame(event)];
+    const { commands, playback, project, selection } = this.app;
+    const [object, frame] = [project.objects[this.eventToRow(event)], this.eventToFrame(event)];
     if (object) commands.add(() => selection.selectByUser(object.id));
     if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) commands.add(() => playback.seek(frame));
   }
@@ -205,7 +212,7 @@ export class Timeline {
   movePointer(/** @type {PointerEvent} */ event) {
     const { app, canvas, isDraggingRange, press } = this;
     canvas.style.cursor = isDraggingRange || this.findHandle(event) >= 0 ? 'ew-resize' : '';
-    canvas.title = app.objects[this.eventToRow(event)]?.name || '';
+    canvas.title = app.project.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
     if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
     const frame = this.eventToFrame(event);
@@ -215,7 +222,7 @@ export class Timeline {
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
   fitHeight() {
-    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.project.objects.length) * ROW_HEIGHT + 2;
     for (const { style } of elements('strips', 'frame-mark')) style.height = `${height}px`;
   }
 
@@ -225,9 +232,10 @@ export class Timeline {
   }
 
   drawNow() {
-    if (!this.app.project) return; // not described yet
+    if (!this.app.project.id) return; // not described yet
     this.fitHeight();
-    const { app: { objects }, context, canvas, canvas: { clientWidth: width, clientHeight: height } } = this;
+    const { context, canvas, canvas: { clientWidth: width, clientHeight: height } } = this;
+    const { objects } = this.app.project;
     canvas.width = Math.round(width * devicePixelRatio);
     canvas.height = Math.round(height * devicePixelRatio);
     context.scale(devicePixelRatio, devicePixelRatio);
@@ -251,8 +259,8 @@ export class Timeline {
 
   /** Dim the frames that cannot be changed. @param {number} height */
   dimMargins(height) {
-    const { context, app: { state } } = this;
-    const [first, last] = state.editable_range;
+    const { context, app: { project } } = this;
+    const [first, last] = project.editable_range;
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
     if (first > 0) this.fillFrames(0, first, 0, height);
@@ -262,11 +270,11 @@ export class Timeline {
 
   /** Mark checked frames and frames to check on the ruler. */
   drawReview() {
-    const { context, app: { review, state } } = this;
+    const { context, app: { project } } = this;
     context.fillStyle = this.getColor('accepted');
-    for (const frame of state.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
+    for (const frame of project.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
     context.fillStyle = this.getColor('text');
-    for (const { frame } of review.remainingEntries) {
+    for (const frame of this.framesToCheck) {
       const x = this.frameToX(frame + 0.5);
       context.fill(new Path2D(`M ${x - 4} 12 H ${x + 4} L ${x} 20`));
     }
@@ -288,7 +296,7 @@ export class Timeline {
 
   /** The current frame, whether it is checked, and how the selected object is on it. */
   get frameDescription() {
-    const { playback: { frame }, selection: { item }, state: { checked } } = this.app;
+    const { playback: { frame }, selection: { item }, project: { checked } } = this.app;
     const object = item ? `; ${item.name} ${(MARKS[this.marks.get(item.id)?.[frame] ?? NO_MARK] ?? TRACKED).name}` : '';
     return `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}${object}`;
   }
@@ -301,15 +309,15 @@ export class Timeline {
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     canvas.ariaValueMax = String(this.count - 1);
     canvas.ariaValueNow = String(frame);
-    const [from, to] = app.tracking.range;
+    const [from, to] = this.range;
     const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
     canvas.ariaValueText = `${this.frameDescription}; ${inView}${limits}`;
-    const texts = Object.entries(app.state.outdated).map(([id, ranges]) => (
-      `${app.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
+    const texts = Object.entries(app.project.outdated).map(([id, ranges]) => (
+      `${app.project.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';
   }
 
-  /** @param {Item} object @param {number} y center of its row */
+  /** @param {ObjectInfo} object @param {number} y center of its row */
   drawName({ id, name, color }, y) {
     const { context } = this;
     context.fillStyle = color;
@@ -343,7 +351,7 @@ export class Timeline {
     this.context.fillRect(left, y, Math.max(1, right - left), height);
   }
 
-  /** @param {Item} object @param {number} y top of its row */
+  /** @param {ObjectInfo} object @param {number} y top of its row */
   drawRow({ id, color }, y) {
     const { canvas, context, columnWidth } = this;
     if (y < RULER_HEIGHT - ROW_HEIGHT || y > canvas.clientHeight) return; // scrolled out of view
@@ -355,20 +363,16 @@ export class Timeline {
       const marks = row.slice(Math.floor(start), Math.ceil(start + step));
       return MARKS_BY_URGENCY.find((mark) => marks.includes(mark)) ?? NO_MARK;
     };
-    let start = Math.floor(this.first / step) * step;
-    while (start < end) {
+    for (let start = Math.floor(this.first / step) * step; start < end; start += step) {
       const mark = findMark(start);
-      let next = start + step;
-      while (!gap && next < end && findMark(next) === mark) next += step;
       for (const [top, height, name] of (MARKS[mark] ?? TRACKED).bars) {
         context.globalAlpha = MARKS[mark] ? 1 : 0.25 + 0.075 * (Number(mark) + 1);
         context.fillStyle = name ? this.getColor(name) : color;
-        this.fillFrames(start, next, y + top, height, gap);
+        this.fillFrames(start, start + step, y + top, height, gap);
       }
-      start = next;
     }
     context.globalAlpha = 1;
     context.fillStyle = this.getColor('outdated');
-    for (const [from, to] of this.app.state.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
+    for (const [from, to] of this.app.project.outdated[id] ?? []) this.fillFrames(from, to + 1, y + ROW_HEIGHT - 2, 2);
   }
 }

@@ -5,8 +5,12 @@ import { showHint, showMessage } from './messages.js';
 import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
 
-/** @import { Prompts } from './prompts.js' */
+/** @import { ActionAnswer, ShownError } from './connection.js' */
+/** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
+
+/** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: it is this one.
+ * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
 
 /** A tool of the page; `TOOLS` lists all.
  * @typedef {object} Tool
@@ -24,9 +28,8 @@ import { toPairs } from './viewer.js';
  * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
  * @property {(points: Point[]) => Point[]} [shape] outline of its input */
 
-const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
-const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
-const FREE_LINE = { minDistance: 0.7, maxPoints: 19000 }; // distance of two points in pixels of the frame
+const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
+const MAX_POINTS = 3000; // of a line; the message fits into what a browser sends when the page closes
 const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
 
 /** @type {Tool[]} */
@@ -36,20 +39,20 @@ export const TOOLS = [
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true, isClosedShape: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: (toolbox, isDoubleClick) => toolbox.sendBox(isDoubleClick),
+    release: ({ prompter }, isDoubleClick) => prompter.sendBox(isDoubleClick),
     shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click or Shift to remove.',
     makesPrompts: true,
-    press: (toolbox, point) => toolbox.click(point),
+    press: ({ prompter }, point) => prompter.click(point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
-    release: (toolbox, isDoubleClick) => toolbox.sendScribble(isDoubleClick),
+    release: ({ prompter }, isDoubleClick) => prompter.sendScribble(isDoubleClick),
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
@@ -61,25 +64,25 @@ export const TOOLS = [
   },
   {
     name: 'lasso', key: 'L', icon: 'lasso', help: 'Lasso: drag around the object; Shift to remove.',
-    isClosedShape: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.dropPoints()),
+    isClosedShape: true, release: (toolbox) => (toolbox.points.length > 2 ? toolbox.send() : toolbox.discard()),
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter or the first corner closes it; Shift to remove.',
     isPolygon: true,
-    press: (toolbox, point) => (toolbox.isClosedBy(point) ? toolbox.send() : toolbox.addCorner(point)),
+    press: (toolbox, point) => toolbox.addCorner(point),
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click a part of another object to give it to the selected one.',
-    press: ({ app }, point) => app.objectPanel.editMask('reassign', { point: toPairs([point])[0] }),
+    press: (toolbox, point) => toolbox.editMask('reassign', { point: toPairs([point])[0] }),
   },
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
-    press: async ({ app: { objectPanel, selection } }, point) => {
-      const { id } = selection;
-      const answer = await objectPanel.editMask('split_object', { point: toPairs([point])[0] });
+    press: async (toolbox, point) => {
+      const { selection, selection: { id } } = toolbox.app;
+      const answer = await toolbox.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
   },
@@ -90,9 +93,6 @@ export const TOOLS = [
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
-/** Frame and object of an input, and whether it removes.
- * @typedef {{frame: number, target: import('./queue.js').Target, erase: boolean}} Press */
-
 export class Toolbox {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
@@ -100,11 +100,11 @@ export class Toolbox {
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
     this.radius = 12;
-    this.points = /** @type {Point[]} */ ([]);
-    this.pendingSketches = /** @type {Sketch[]} */ ([]); // input that was sent and is not answered
-    this.prompter = new Prompter(app);
-    /** The last press. @type {Press} */
+    this.points = /** @type {Point[]} */ ([]); // of unfinished input
+    /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch | 'click'>} */
     this.pressed = { frame: 0, target: app.selection.target, erase: false };
+    this.sent = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
+    this.prompter = new Prompter(this);
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
@@ -123,8 +123,7 @@ export class Toolbox {
 
   setTool(/** @type {string} */ name) {
     const tool = TOOLS.find((candidate) => candidate.name === name) || TOOLS[0];
-    this.release();
-    if (![PAN, this.drawingTool].includes(tool)) this.endInput();
+    if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
     showHint(tool.help);
@@ -141,61 +140,45 @@ export class Toolbox {
     this.showButtons();
   }
 
-  /** End the input for this frame and object: finish a drag or a polygon, and hide what was sent. */
-  endInput() {
-    this.release();
-    this.close();
-    this.cancel();
-  }
-
-  /** Drop unfinished input and hide sent input. */
-  cancel() {
-    this.pendingSketches = [];
-    this.dropPoints();
-  }
-
-  /** Drop unfinished input, and undo the prompts on their way; return whether there were any. */
-  cancelInput() {
-    if (!this.prompter.cancel() && !this.hasUnfinishedInput) return false;
-    this.cancel();
-    return true;
+  /** Send the unfinished input if it is complete; drop it otherwise. */
+  finish() {
+    if (this.isDown) this.release();
+    else if (!this.close()) this.discard();
   }
 
   /** Drop unfinished input. */
-  dropPoints() {
+  discard() {
     this.points = [];
     this.show();
   }
 
-  /** Whether input is unfinished, or sent and not answered; playback and tracking then stay on this frame. */
-  get isDrawing() {
-    return this.hasUnfinishedInput || this.pendingSketches.length > 0;
+  /** Drop unfinished input, and cancel the prompts that are not answered; return whether there were any. */
+  cancel() {
+    const prompts = [...this.sent].filter(({ tool }) => tool.makesPrompts);
+    const hasInput = this.points.length > 0 || prompts.length > 0;
+    for (const prompt of prompts) this.sent.delete(prompt);
+    this.discard();
+    return hasInput;
   }
 
-  get hasUnfinishedInput() {
-    return this.points.length > 0;
+  /** Sent input of the visible frame. */
+  get shownInput() {
+    return [...this.sent].filter(({ frame }) => frame === this.app.playback.frame);
+  }
+
+  /** Whether input is unfinished, or sent and not answered; playback and tracking then stay on this frame. */
+  get isDrawing() {
+    return this.points.length > 0 || this.shownInput.length > 0;
   }
 
   /** Whether a pointer or key is dragging; the points of other tools are corners. */
   get isDown() {
-    return this.tool.release !== undefined && this.hasUnfinishedInput;
+    return this.tool.release !== undefined && this.points.length > 0;
   }
 
-  /** Remove the last corner, or the last click on the selected object, which may be on its way. */
-  undoLastInput() {
-    const { history, playback: { frame } } = this.app;
-    const findStep = () => (this.prompter.findClicks(frame).length ? { step: this.app.state.step } : undefined);
-    if (!this.removeLastPoint()) history.undoOrRedo('undo', findStep);
-  }
-
-  /** Drop an unfinished drag. */
-  cancelDrag() {
-    if (this.isDown) this.dropPoints();
-  }
-
-  /** Remove the last corner or the stroke; return whether there was one. */
-  removeLastPoint() {
-    if (!this.hasUnfinishedInput) return false;
+  /** Remove the last corner or the unfinished stroke; return whether there was one. */
+  stepBack() {
+    if (!this.points.length) return false;
     this.points = this.isDown ? [] : this.points.slice(0, -1);
     this.show();
     return true;
@@ -223,111 +206,77 @@ export class Toolbox {
     const last = points[points.length - 1];
     const distance = Math.hypot(point.x - last.x, point.y - last.y);
     if (tool.move) tool.move(this, point);
-    else if (distance >= FREE_LINE.minDistance && points.length < FREE_LINE.maxPoints) points.push(point);
-    if (points.length >= FREE_LINE.maxPoints && tool.usesBrush) { // the stroke goes on as a new one
-      this.send();
-      this.points = [point];
-    }
+    else if (distance >= MIN_DISTANCE) points.push(point);
+    // a long line gets coarser
+    if (points.length > MAX_POINTS) this.points = points.filter((_, index) => index % 2 === 0);
     this.show();
   }
 
-  /** Finish a drag. @param {boolean} [isDoubleClick] */
-  async release(isDoubleClick = false) {
-    if (this.isDown) await this.tool.release?.(this, isDoubleClick);
+  /** End a drag. @param {boolean} [isDoubleClick] */
+  release(isDoubleClick = false) {
+    if (this.isDown) this.tool.release?.(this, isDoubleClick);
   }
 
+  /** Send the polygon; return whether it has enough corners. */
   close() {
-    return this.drawingTool.isPolygon && this.points.length > 2 ? this.send() : undefined;
+    const canClose = this.drawingTool.isPolygon && this.points.length > 2;
+    if (canClose) this.send();
+    return canClose;
   }
 
-  /** Add a corner, unless it equals the last one. @param {Point} point */
+  /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
-    const last = this.points[this.points.length - 1];
+    const [first, last] = [this.points[0] ?? point, this.points[this.points.length - 1]];
+    const distance = Math.hypot(point.x - first.x, point.y - first.y) * this.viewer.zoom;
+    if (distance < CLOSE_DISTANCE[getPointer()] && this.close()) return;
     if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
   }
 
-  /** Return whether a corner closes the polygon. @param {Point} point */
-  isClosedBy({ x, y }) {
-    const [first, , ...others] = this.points;
-    return others.length > 0 && Math.hypot(x - first.x, y - first.y) < CLOSE_DISTANCE[getPointer()] / this.viewer.zoom;
-  }
-
-  async send() {
-    const { app: { queue }, pressed: { frame, target, erase }, points, radius, tool } = this;
+  /** Send a stroke or an outline. */
+  send() {
+    const { app: { queue }, radius } = this;
+    const input = this.createInput();
+    const { frame, target, erase, points, tool } = input;
+    this.points = [];
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase };
-    const answer = tool.usesBrush
-      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target);
-    await this.showUntilAnswered(answer);
+    this.showUntilAnswered(input, tool.usesBrush
+      ? queue.edit('paint', { ...message, radius }, target) : queue.edit('fill_polygon', message, target));
   }
 
-  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isDoubleClick */
-  async sendBox(isDoubleClick) {
-    const [first, last = first] = this.points;
-    const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
-    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / this.viewer.zoom)) {
-      await this.click(first, isDoubleClick);
-    } else if (this.pressed.erase) {
-      this.dropPoints();
-      showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
-    } else {
-      await this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
-    }
-  }
-
-  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isDoubleClick */
-  async sendScribble(isDoubleClick) {
-    const { points, viewer: { size } } = this;
-    const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
-    if (line.length < 2) await this.click(line[0] ?? points[0], isDoubleClick);
-    else if (!this.pressed.erase) await this.suggest({ scribble: toPairs(line) });
-    else await this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
-  }
-
-  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isDoubleClick] */
-  async click(point, isDoubleClick = false) {
-    const { app, viewer } = this;
-    const positive = !this.pressed.erase;
-    this.points = [];
-    if (isDoubleClick) return;
-    const other = positive && viewer.findVisibleId(point);
-    if (other) {
-      app.selection.selectByUser(other);
-      showMessage(`${app.getName(other)} is selected.`);
-    } else {
-      await this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
-    }
-  }
-
-  /** Request a mask; show the input until then. @param {Prompts} prompts @param {Click} [click] */
-  suggest(prompts, click) {
-    return this.showUntilAnswered(this.prompter.send(this.pressed, { ...prompts, separate: true }, click), click);
-  }
-
-  /** Show sent input until it is answered; a refused polygon can be sent again. */
-  async showUntilAnswered(/** @type {Promise<{error?: Error}>} */ answer, /** @type {Click=} */ click = undefined) {
-    const { drawingTool: tool, points } = this;
-    const sketch = this.createSketch();
-    if (click) sketch.clicks = [...sketch.clicks, click];
-    this.points = [];
-    this.pendingSketches.push(sketch);
+  /** Show sent input until it is answered; a refused polygon can be sent again.
+   * @param {Input} input @param {Promise<{error?: Error}>} answer */
+  async showUntilAnswered(input, answer) {
+    this.sent.add(input);
+    this.show();
     const { error } = await answer;
-    const isHidden = !this.pendingSketches.includes(sketch);
-    this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    const userHasGoneOn = isHidden || tool !== this.drawingTool || this.hasUnfinishedInput;
-    if (error && tool.isPolygon && !userHasGoneOn) this.points = points;
+    this.sent.delete(input);
+    const { frame, target, tool, points } = input;
+    const isSameObject = frame === this.app.playback.frame && target === this.app.selection.target;
+    const canRepeat = tool.isPolygon && tool === this.drawingTool && isSameObject && !this.points.length;
+    if (error && canRepeat) this.points = points;
     this.show();
   }
 
-  createSketch() {
-    const { drawingTool: tool, points } = this;
-    const erase = tool.erases || (this.pressed.erase && tool.usesBrush);
+  /** Return the unfinished input. @returns {Input} */
+  createInput() {
+    const { drawingTool: tool, points, pressed } = this;
+    const erases = tool.erases || (pressed.erase && tool.usesBrush);
     return {
+      ...pressed,
       tool,
       points: tool.shape?.(points) || points,
       width: tool.usesBrush ? 2 * this.radius : undefined,
-      color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
+      color: erases ? '#ffffff' : this.app.selection.item?.color || '#109898',
       clicks: this.prompter.findClicks(),
     };
+  }
+
+  /** Edit the selected object's mask on this frame; `values`: further fields of the message.
+   * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
+   *   => Promise<ActionAnswer<A> | ShownError>} */
+  editMask(action, values) {
+    const { selection, playback: { frame }, queue } = this.app;
+    return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getEditTarget());
   }
 
   /** Show which tool is selected, the size of its brush, and unfinished input. */
@@ -344,7 +293,7 @@ export class Toolbox {
   }
 
   show() {
-    this.viewer.sketches = [...this.pendingSketches, this.createSketch()];
+    this.viewer.sketches = [...this.shownInput, this.createInput()];
     this.viewer.requestDraw();
   }
 }

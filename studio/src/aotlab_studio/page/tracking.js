@@ -7,29 +7,32 @@ import { CANCELED, showHint, showMessage, showToast } from './messages.js';
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
 export class Tracking {
-  constructor(/** @type {import('./main.js').App} */ app) {
+  /** @param {Pick<import('./main.js').App, 'history' | 'playback' | 'project' | 'queue' | 'review' | 'timeline'
+   *   | 'toolbox'>} app */
+  constructor(app) {
     this.app = app;
     this.job = /** @type {JobProgress | null} */ (null);
     this.model = ''; // name of the selected model
-    this.range = /** @type {[number, number]} */ ([0, Infinity]); // to track, as stored or dragged
+    app.timeline.onRangeDrag = (range) => this.showRange(range);
+    app.timeline.onRangeDrop = () => this.sendRange();
     element('stop').onclick = () => this.stop();
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
   showStoredRange() {
-    if (!this.app.timeline.isDraggingRange) this.showRange(this.app.state.range ?? [0, Infinity]);
+    if (!this.app.timeline.isDraggingRange) this.showRange(this.app.project.range ?? [0, Infinity]);
   }
 
   /** Show a range in the fields and the timeline. @param {[number, number]} range */
   showRange(range) {
-    this.range = range;
-    const [first, last] = range;
-    const texts = [first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : ''];
+    const { playback, timeline } = this.app;
+    const [first, last] = timeline.range = range;
+    const texts = [first ? String(first) : '', last < playback.count - 1 ? String(last) : ''];
     for (const [index, field] of elements('first', 'last').entries()) {
       const isTyping = document.activeElement === field && field.value !== field.defaultValue;
       if (!isTyping) field.value = field.defaultValue = texts[index];
     }
-    this.app.timeline.requestDraw();
+    timeline.requestDraw();
   }
 
   /** Return the range of the fields; undefined: it is invalid, and the error is shown. */
@@ -88,7 +91,7 @@ export class Tracking {
     const summary = `Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`;
     const text = background ? losses && `Correction ${status}: ${losses}` : summary;
     if (problem) showMessage(problem, true);
-    else if (text) showToast(text, {}, this.app.state.step);
+    else if (text) showToast(text, {}, this.app.project.step);
     if (done) this.app.review.fetchTask.run();
   }
 
@@ -107,7 +110,7 @@ export class Tracking {
   async track(/** @type {import('./protocol.js').Actions['track']['message']['direction']} */ direction) {
     const { playback, queue, toolbox } = this.app;
     playback.stopAtShownFrame();
-    toolbox.endInput(); // the page shows the frames that are tracked
+    toolbox.finish(); // the page shows the frames that are tracked
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -58,6 +59,12 @@ def build_batch_app(batch: Batch) -> Starlette:
         finally:
             await run_in_threadpool(cleanup.close)
 
+    def respond_problem(request: Request, error: Exception) -> Response:
+        """Return the text of an error, or show it in the list if a browser opens a clip."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse(str(error), 409)
+        return RedirectResponse(f"../../?{urlencode({'problem': str(error)})}", 303)
+
     return Starlette(
         routes=[
             *http.make_page_routes("batch.html"),
@@ -68,7 +75,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             Mount("/clip/{clip}", serve_clip),
         ],
         exception_handlers={
-            InputError: lambda _, error: PlainTextResponse(str(error), 409),
+            InputError: respond_problem,
             msgspec.DecodeError: lambda _, error: PlainTextResponse(f"body: {error}", 422),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
