@@ -16,8 +16,8 @@ from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
-from aotlab.jobs.run import check_run, execute_run, make_record, plan_job
-from aotlab.jobs.track import JobRun
+from aotlab.jobs.run import JobRun, check_job, make_record
+from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
@@ -141,7 +141,10 @@ class Batch:
         for job in self._jobs:
             try:
                 run = self._plan(job)
-                yield (run, check_run(run, self._load_tracker)) if isinstance(run, JobRun) else run
+                if isinstance(run, JobRun):
+                    yield run, check_run(run, self._load_tracker, force=self._force)
+                else:
+                    yield run
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
@@ -149,9 +152,7 @@ class Batch:
         """Return the run of a job, or the record of its corrected masks, which are kept; warn about other classes."""
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return plan_job(
-                job, folder, self._options, self._read_settings, force=self._force, from_list=True
-            )
+            return check_job(job, folder, self._options, self._read_settings, from_list=True)
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:
@@ -177,7 +178,9 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return run
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
-            result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
+            result = track_run(
+                run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop
+            )
         except Exception as error:  # a failing job must not stop the others
             if not (job.source_line and job.describe_missing_files()):  # else logged at the start
                 log.info("%s: failed", job.name)

@@ -47,6 +47,14 @@ class TimedTracker:
         self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
         self.seconds = 0.0
 
+    @property
+    def num_restored(self) -> int:
+        """Number of frames so far that an earlier run tracked."""
+        return 0
+
+    def save_stopped(self, num_frames: int) -> None:
+        """Save the state of a run that stopped after writing its frames, if it can be resumed."""
+
     def step(
         self,
         frame: np.ndarray,

@@ -75,7 +75,6 @@ class ResumingTracker(TimedTracker):
 
     @property
     def num_restored(self) -> int:
-        """Number of frames so far that an earlier run tracked."""
         return min(self._index, self._last) + 1 - self._first
 
     def step(  # type: ignore[override]
@@ -99,7 +98,6 @@ class ResumingTracker(TimedTracker):
         return prediction
 
     def save_stopped(self, num_frames: int) -> None:
-        """Save the state of a run that stopped after writing its frames, if it can be saved."""
         self._add_previous()
         if self._last < self._index == self._first + num_frames - 1:
             with suppress(InputError):

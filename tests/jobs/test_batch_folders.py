@@ -12,7 +12,8 @@ from aotlab.jobs.batch import Batch
 from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.run import execute_run, make_record, plan_job
+from aotlab.jobs.run import check_job, make_record
+from aotlab.jobs.track import track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -69,14 +70,14 @@ def test_job_of_another_process_keeps_its_record(output, job):
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run = plan_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
+    run = check_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs=["masks"])
     write_job_record(output, earlier)
     with pytest.raises(InputError, match="results of other inputs"):
-        execute_run(run, None)
+        track_run(run, None)
     write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
-    assert execute_run(run, None).reused
+    assert track_run(run, None).reused
     assert read_job_record(output).frames == 1
 
 

@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.job import JobOptions
 from aotlab.jobs.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
-from aotlab.jobs.run import track
+from aotlab.jobs.track import track
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask

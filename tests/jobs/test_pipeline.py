@@ -18,11 +18,11 @@ from PIL import Image
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs import outputs
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.jobs.results import require_inputs_outside
-from aotlab.jobs.run import run_job, track
-from aotlab.jobs.track import JobOptions, group_removals
+from aotlab.jobs.run import group_removals
+from aotlab.jobs.track import pace_frames, run_job, track
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
@@ -153,6 +153,14 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     assert read_outputs(tmp_path) == (seen, 4)
     video = open_frames(tmp_path / "overlay.mp4")
     assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == seen
+
+
+def test_realtime_waits_until_each_frame_is_due(monkeypatch):
+    now = [7.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr("aotlab.jobs.track.time", clock)
+    times = [(index, round(now[0] - 7, 6)) for index, _ in pace_frames(enumerate(Source(4)), Source())]
+    assert times == [(0, 0), (1, 0.02), (2, 0.04), (3, 0.06)]
 
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):

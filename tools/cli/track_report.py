@@ -17,7 +17,8 @@ from aotlab.utils.text import align_columns, format_count, join_truncated, strip
 if TYPE_CHECKING:
     from aotlab.jobs.job import Job
     from aotlab.jobs.results import Action
-    from aotlab.jobs.track import JobRun, TrackResult
+    from aotlab.jobs.run import JobRun
+    from aotlab.jobs.track import TrackResult
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
 
