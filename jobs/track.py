@@ -19,7 +19,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job, JobOptions, parse_class_names
+from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
 from aotlab.jobs.run import JobRun, check_job, make_run, warn_about_empty_masks
@@ -132,11 +132,12 @@ def track(
     options: JobOptions | None = None,
     *,
     frames: FrameSelection | None = None,
-    classes: ObjectClasses | Mapping[int, str] | None = None,
+    classes: ObjectClasses | ClassNames | None = None,
 ) -> TrackResult:
-    """Track a video and write outputs while the next frames are read.
+    """Track a video from masks in memory and write outputs while the next frames are read.
 
-    A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
+    It tracks again on each call; use `run_job` for prompts, mask files, and results that are reused or resumed. A bad
+    frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
 
     Args:
         tracker: a `Tracker`, which forgets earlier videos first.
