@@ -118,13 +118,14 @@ def make_run(
         problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         raise InputError(f"class {job.classes[object_id]}: {problem}")
     masks.class_names.update(job.classes)
-    outputs = [name for output in options.outputs.values() for name in (output.file_name, *output.side_files)]
-    outputs += [PROMPT_MASKS] * bool(prompts)
+    outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if prompts else {}
+    for output in options.outputs.values():
+        outputs |= output.list_files(objects)
     names: list[str] = []
     if source.has_names and frames.last is not None:
         names = [source.frame_name(index) for index in range(frames.first, frames.last + 1)]
     record = replace(
-        make_record(job, frames), class_names=masks.class_names, written=outputs, outputs=outputs,
+        make_record(job, frames), class_names=masks.class_names, written=[*outputs], outputs=outputs,
         fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
         video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
         frame_names=names,

@@ -72,7 +72,7 @@ def test_job_of_another_process_keeps_its_record(output, job):
 def test_results_written_since_the_plan_stay(output, job):
     run = check_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
-    earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs=["masks"])
+    earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
     with pytest.raises(InputError, match="results of other inputs"):
         track_run(run, None)
@@ -121,7 +121,7 @@ def test_circular_link_in_an_output_folder_rejected(output, jobs):
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
-    earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs=["masks"])
+    earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs={"masks": ["*.png"]})
     write_job_record(output / "run", earlier)
     record = Batch(jobs, output, *OPTIONS).run(jobs[0], StopFlag())
     assert "run.mp4: no such file" in record.error
@@ -154,7 +154,9 @@ def test_only_files_of_the_run_are_removed(output):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     (output / "masks" / "mine").mkdir()
-    write_job_record(output, JobRecord("a", outputs=["masks", "stereo"]))
+    write_job_record(
+        output, JobRecord("a", outputs={"masks": ["*.png"], "stereo": ["left/*.png", "right/*.png"]})
+    )
     remove_results(output, read_job_record(output))
     assert {path for path in output.rglob("*") if path.is_file()} == {*kept, output / JOB_RECORD}
     assert (output / "masks" / "mine").is_dir()
@@ -166,7 +168,7 @@ def test_files_outside_the_folder_are_kept(tmp_path, output, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "00000.png").write_text("x")
     (output / "other").write_text("kept")
-    write_job_record(output, JobRecord("a", outputs=[name]))
+    write_job_record(output, JobRecord("a", outputs={name: ["*.png"]}))
     remove_results(output, read_job_record(output))
     assert (tmp_path / "mine" / "00000.png").read_text() == "x"
     assert (output / "other").read_text() == "kept"

@@ -219,7 +219,7 @@ def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
 
 def test_output_folder_of_the_video_rejected(models, tmp_path):
     write_images(tmp_path / "masks", draw_texture(3), "{:05d}.png")
-    write_job_record(tmp_path, JobRecord("a", outputs=["masks"], last_frame=2, frames=3))
+    write_job_record(tmp_path, JobRecord("a", outputs={"masks": ["*.png"]}, last_frame=2, frames=3))
     tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
     for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
         with pytest.raises(InputError, match=words):

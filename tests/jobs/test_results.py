@@ -29,10 +29,10 @@ class Earlier:
             write_job_record(folder, self.record)
 
 
-MASKS, BOTH = ["masks"], ["masks", "coco.json"]
+MASKS, BOTH = {"masks": ["*.png"]}, {"masks": ["*.png"], "coco.json": []}
 MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
 WANTED = JobRecord(
-    "a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=BOTH, outputs=BOTH
+    "a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=[*BOTH], outputs=BOTH
 )
 DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
 STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
@@ -56,7 +56,7 @@ def try_action(folder, record, **options):
     (replace(DONE, files=(MASK,)), "refuse", "track"),
     (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "track"),  # one mask for two frames
     (replace(DONE, files=()), "track", "track"),
-    (replace(DONE, record=replace(DONE.record, written=MASKS), files=(MASK,)), "reuse", "reuse"),  # wrote no coco.json
+    (replace(DONE, record=replace(DONE.record, written=[*MASKS]), files=(MASK,)), "reuse", "reuse"),  # no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
     (OTHER, "refuse", "track"),
@@ -91,7 +91,7 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "track"
     os.utime(tmp_path / MASK, (2**32, 2**32))
     assert try_action(tmp_path, WANTED) == "refuse"
-    record_failure(tmp_path, replace(WANTED, error="refused", outputs=[]))
+    record_failure(tmp_path, replace(WANTED, error="refused", outputs={}))
     assert read_job_record(tmp_path).error == "disk full"
     assert try_action(tmp_path, WANTED, force=True) == "track"
 

@@ -199,7 +199,7 @@ def test_dry_run_refuses_what_a_run_refuses(
 ):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5000))
     save(tmp_path / "out" / "masks" / "00000.png", 3)
-    write_job_record(tmp_path / "out", JobRecord("out", outputs=["masks"]))
+    write_job_record(tmp_path / "out", JobRecord("out", outputs={"masks": ["*.png"]}))
     assert words in read_error_line(track(video, tmp_path, mask, args=["--dry-run", *args]))
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
 
