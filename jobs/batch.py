@@ -220,19 +220,26 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     _require_list_files(output)
     has_results = bool(list_job_folders(output))
     target = resolve_links(output)
-    folders: dict[Path, Job] = {}
+    folders: dict[Path, str] = {}
     for job in jobs:
-        other = folders.setdefault(resolve_links(output / job.name), job)
-        problem = f"its folder of results is a link to that of {other.name}; remove the link"
-        require(other is job, f"{job.name}: {problem}")
+        folders.setdefault(resolve_links(output / job.name), job.name)
     for job in jobs:
+        if owner := _find_other_job(resolve_links(output / job.name), folders, job):
+            problem = f"its folder of results is a link to that of {owner}"
+            raise InputError(f"{job.name}: {problem}; remove the link")
         for path in map(resolve_links, job.input_paths):
             require(path != target, f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
-            owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
-            problem = f"{path} belongs to the results of {owner.name}, which this list may replace"
-            require(owner is job, f"{job.name}: {problem}; copy it elsewhere")
+            if owner := _find_other_job(path, folders, job):
+                problem = f"{path} belongs to the results of {owner}, which this list may replace"
+                raise InputError(f"{job.name}: {problem}; copy it elsewhere")
+
+
+def _find_other_job(path: Path, folders: Mapping[Path, str], job: Job) -> str | None:
+    """Return the name of another job whose folder of results is or contains the path, or None."""
+    owners = (folders[folder] for folder in (path, *path.parents) if folder in folders)
+    return next((owner for owner in owners if owner != job.name), None)
 
 
 def _require_list_files(output: Path) -> None:
@@ -248,7 +255,8 @@ def _is_list_file(path: Path) -> bool:
     try:
         if path.name == SUMMARY_FILE:
             with path.open(encoding="utf-8-sig", errors="replace") as file:
-                return file.readline().strip() == ",".join(SUMMARY_COLUMNS)
+                header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
+                return header == ",".join(SUMMARY_COLUMNS)
         read_class_ids(path)
     except (InputError, OSError):
         return False

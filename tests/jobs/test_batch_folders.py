@@ -107,6 +107,13 @@ def test_two_jobs_with_one_folder_rejected(output, jobs):
         Batch(jobs, output, *OPTIONS).track(StopFlag())
 
 
+def test_job_folder_inside_another_one_rejected(output, jobs):
+    (output / "run" / "masks").mkdir(parents=True)
+    (output / "b").symlink_to("run/masks")
+    with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
+        Batch(jobs, output, *OPTIONS).track(StopFlag())
+
+
 def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
     jobs = [Job.parse("a", tmp_path / "a", tmp_path / "a.png")]
@@ -206,6 +213,9 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     Batch(jobs, tmp_path, *OPTIONS).summarize()
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
+    (tmp_path / "summary.csv").write_text(text.replace(",", ";"))  # as Excel saves it in some languages
+    Batch(jobs, tmp_path, *OPTIONS).summarize()
+    assert (tmp_path / "summary.csv").read_text() == text
 
 
 @pytest.mark.parametrize("tracked", [False, True])

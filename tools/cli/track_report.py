@@ -152,7 +152,7 @@ def report_jobs(
     labels = {job.name: job.label for job in jobs}
     failures = {labels[name]: record.error for name, record in records.items() if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
-    results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
-    print(f"{len(records) - len(failures)} of {count} done{results}")
+    part = f" in shard {shard}" if shard else ""
+    print(f"{len(records) - len(failures)} of {count} done{part}: {output}")
     print_class_variants({name: record.class_names.values() for name, record in records.items()})
     return report_failures(failures)
