@@ -1,8 +1,7 @@
-"""Bidirectional tracking between annotated frames.
+"""Tracking in both directions between annotated frames.
 
-An object that a mask lacks, or that is removed between two masks, is tracked forward only. A mask of all objects resets
-the memory. Only the frames between two masks and the predictions of one direction are stored at a
-time, on disk.
+An object that a mask lacks, or that is removed between two masks, is tracked forward only. A mask that contains all
+objects resets the memory. The frames between two masks and the predictions of one direction are stored on disk.
 """
 
 from __future__ import annotations

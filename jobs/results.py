@@ -58,25 +58,24 @@ def choose_action(
     missing = "" if difference else _describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
         return "reuse", earlier
-    if (obstacle := next(_find_obstacles(folder, record, earlier), None)) is not None:
-        raise output_exists_error(folder, obstacle)
+    if (content := next(_find_foreign_contents(folder, record, earlier), None)) is not None:
+        raise output_exists_error(folder, content)
     if not force and any(has_content(folder / name) for name in earlier.outputs):
         edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
-        content = ""
         if difference:
             edits = " and masks that were edited" if edited else ""
-            content = f"results of other inputs ({difference}){edits}"
-        elif earlier.error is None:
-            content = f"results without {missing}"
-        elif edited:
-            content = "masks that were edited after its run failed"
-        if content:
-            raise output_exists_error(folder, content, forceable=True)
+            raise output_exists_error(
+                folder, f"results of other inputs ({difference}){edits}", forceable=True
+            )
+        if earlier.error is None:
+            raise output_exists_error(folder, f"results without {missing}", forceable=True)
+        if edited:
+            raise output_exists_error(folder, "masks that were edited after its run failed", forceable=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
 
 
-def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
+def _find_foreign_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
     """Yield contents of a folder that a run must never replace."""
     if not (folder / JOB_RECORD).exists() and list_job_folders(folder):
         yield "results of a list of videos"

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from aotlab.utils.errors import require
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
@@ -153,12 +153,12 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
     if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
         last = end - 1
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
-    tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
     remedy = "run the track command again"
-    first_outside = min(outside, default=0)
-    require(not outside, f"has a mask of frame {first_outside}, but {tracked}; remove it, or {remedy}")
-    missing = ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists()
-    require(not missing, f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
+    if outside:
+        tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
+        raise InputError(f"has a mask of frame {outside[0]}, but {tracked}; remove it, or {remedy}")
+    if ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists():
+        raise InputError(f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
 
 
 def _relocate(path: str, earlier: str, folder: Path) -> str:

@@ -642,12 +642,3 @@ def test_shard_of_single_video_rejected(clips, run_expecting_error, option):
     assert "give --jobs" in run_expecting_error(
         cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option
     )
-
-
-def test_dry_run_goes_on_after_a_class_in_other_letter_case(clips, capsys):
-    jobs = write_jobs(clips, "video,masks,class", "a,a.png,dog", "b,b.png,:2=Dog", "c,gone.png,:3=dog")
-    assert track(jobs, "--dry-run") == 1
-    streams = capsys.readouterr()
-    assert "line 3: classes 'dog' (of line 2) and 'Dog' differ only in letter case" in streams.err
-    assert "gone.png: no such file" in streams.err
-    assert "2 failed, 1 to track\n" in streams.out
