@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from aotlab.engine.tracking.directions import TimedTracker
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.directions import TimedTracker
 from aotlab.jobs.outputs import StoredPrediction
 from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import MASKS_FOLDER
@@ -75,6 +75,7 @@ class ResumingTracker(TimedTracker):
 
     @property
     def num_restored(self) -> int:
+        """Number of frames so far that an earlier run tracked."""
         return min(self._index, self._last) + 1 - self._first
 
     def step(  # type: ignore[override]
@@ -98,6 +99,7 @@ class ResumingTracker(TimedTracker):
         return prediction
 
     def save_stopped(self, num_frames: int) -> None:
+        """Save the state of a run that stopped after writing its frames, if it can be saved."""
         self._add_previous()
         if self._last < self._index == self._first + num_frames - 1:
             with suppress(InputError):

@@ -40,8 +40,8 @@ from aotlab.utils.value_syntax import FrameObjectValue
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from aotlab.engine.tracking.directions import TimedTracker
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.jobs.directions import TimedTracker
 
     LoadTracker = Callable[[tuple[str, ...]], Tracker]
 
@@ -221,15 +221,19 @@ def track_run(
         action, earlier = choose_action(folder, record, run.job.input_paths, force=force)
         if action == "reuse":
             return _reuse_results(run, earlier)
+        from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
+
         tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
         on_start()
         prompt_masks = {} if segmenter is None else _segment_prompts(run, segmenter)
         replace_earlier = partial(replace_results, folder, record, earlier, prompt_masks, resumed=resumed)
         with nullcontext(stop) if stop else stop_flag() as flag:
             result = track_frames(run, tracker, find_classes(run.masks), replace_earlier, flag)
-        if result.interrupted or result.error:
-            tracker.save_stopped(result.frames)
-            result = replace(result, resumable=(folder / STATE_FILE).is_file())
+        if isinstance(tracker, ResumingTracker):
+            if result.interrupted or result.error:
+                tracker.save_stopped(result.frames)
+            resumable = (folder / STATE_FILE).is_file()
+            result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
         _record_result(folder, record, result, earlier)
     return result
 
@@ -257,7 +261,7 @@ def _prepare_tracker(
     run: JobRun, load_tracker: LoadTracker, action: Action
 ) -> tuple[TimedTracker, PromptSegmenter | None, bool]:
     """Return the tracker, the segmenter of prompts, and whether the tracker was restored to resume earlier results."""
-    from aotlab.jobs.directions import TimedTracker
+    from aotlab.engine.tracking.directions import TimedTracker
     from aotlab.jobs.resume import ResumingTracker
     from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
@@ -347,7 +351,6 @@ def track_frames(
         tracker.seconds,
         outputs.written,
         tuple(outputs.summaries),
-        restored_frames=tracker.num_restored,
         dropped_frames=reader.dropped,
         damaged_frames=tuple(source.damaged_frames),
         corrupt_packets=source.corrupt_packets,
@@ -360,19 +363,19 @@ def track_frames(
 
 def _read_ahead(run: JobRun, stop: StopFlag) -> ReadAhead[tuple[int, np.ndarray]]:
     """Return a reader of the frames to track; in real time, it drops late frames without a mask or removal."""
-    images, required = run.frames.read(run.source), {*run.masks, *run.removals}
+    images, timeout, required = run.frames.read(run.source), run.options.timeout, {*run.masks, *run.removals}
     if not run.options.realtime:
-        return ReadAhead(images, stop=stop, timeout=run.options.timeout)
-    paced = images if run.source.is_live else pace_frames(images, run.source)
-    is_required = lambda item: item[0] in required  # noqa: E731
-    return ReadAhead(paced, stop=stop, timeout=run.options.timeout, must_keep=is_required)
+        return ReadAhead(images, stop=stop, timeout=timeout)
+    if not run.source.is_live:
+        images = pace_frames(images, run.source)
+    return ReadAhead(images, stop=stop, timeout=timeout, must_keep=lambda item: item[0] in required)
 
 
 def _predict(
     run: JobRun, tracker: TimedTracker, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]
 ) -> Generator[TrackedFrame, None, None]:
     """Yield the frames with their predictions, tracked forward or in both directions."""
-    from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
+    from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
 
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in run.masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)

@@ -77,7 +77,7 @@ from .jobs.classes import (
     merge_class_ids as merge_class_ids,
     read_class_ids as read_class_ids,
 )
-from .jobs.merging import (
+from .engine.tracking.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,

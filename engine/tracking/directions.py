@@ -17,12 +17,11 @@ import numpy as np
 import torch
 
 from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.merging import PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictions
-from aotlab.jobs.outputs import StoredPrediction
 
-FrameResult = tuple[int, np.ndarray, Prediction | StoredPrediction]
+FrameResult = tuple[int, np.ndarray, Prediction]
 """Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""
 
 
@@ -45,14 +44,6 @@ class TimedTracker:
     def __init__(self, tracker: Tracker) -> None:
         self.tracker, self._labels = tracker, LabelPipeline(tracker.device)
         self.seconds = 0.0
-
-    @property
-    def num_restored(self) -> int:
-        """Number of frames so far that an earlier run tracked."""
-        return 0
-
-    def save_stopped(self, num_frames: int) -> None:
-        """Save the state of a run that stopped after writing its frames, if it can be resumed."""
 
     def step(
         self,
