@@ -196,7 +196,9 @@ class Batch:
             speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
             outcome = f"{format_count(result.frames, 'frame')}, {speed}"
         log.info("%s: %s", job.name, outcome)
-        return (read_job_record(run.folder) if result.reused else None) or run.record
+        if result.reused and (record := read_job_record(run.folder)):
+            return record
+        return replace(run.record, frames=result.frames, error=result.error)
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, after `record_failure` has stored it."""

@@ -47,7 +47,7 @@ class JobRun:
     objects: set[int]
     """Ids of all objects to track."""
     record: JobRecord
-    """Record to write; `track_run` adds the results."""
+    """Record of the run before its first frame."""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -89,9 +89,8 @@ def check_job(
     # perhaps not meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
-
     run = make_run(job, folder, options, source, frames, masks)
-    settings = read_settings()  # checks them
+    settings = read_settings()
     digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or job.is_repeatable(options):
         digests = digest_inputs(job, settings, run.record, frames.number(frames.first))

@@ -216,9 +216,9 @@ def track_run(
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
-    folder, record = run.folder, run.record
+    folder = run.folder
     with locked_output(folder):
-        action, earlier = choose_action(folder, record, run.job.input_paths, force=force)
+        action, earlier = choose_action(folder, run.record, run.job.input_paths, force=force)
         if action == "reuse":
             return _reuse_results(run, earlier)
         from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
@@ -226,7 +226,7 @@ def track_run(
         tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
         on_start()
         prompt_masks = {} if segmenter is None else _segment_prompts(run, segmenter)
-        replace_earlier = partial(replace_results, folder, record, earlier, prompt_masks, resumed=resumed)
+        replace_earlier = partial(replace_results, folder, run.record, earlier, prompt_masks, resumed=resumed)
         with nullcontext(stop) if stop else stop_flag() as flag:
             result = track_frames(run, tracker, find_classes(run.masks), replace_earlier, flag)
         if isinstance(tracker, ResumingTracker):
@@ -234,7 +234,7 @@ def track_run(
                 tracker.save_stopped(result.frames)
             resumable = (folder / STATE_FILE).is_file()
             result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
-        _record_result(folder, record, result, earlier)
+        _record_result(run, result, earlier)
     return result
 
 
@@ -300,20 +300,23 @@ def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> dict[Path, np.n
     return files
 
 
-def _record_result(folder: Path, record: JobRecord, result: TrackResult, earlier: JobRecord) -> None:
+def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:
     """Record the result of a run that has ended; without a frame, earlier results keep their record."""
-    record.frames, record.seconds = result.frames, round(result.seconds, 3)
-    record.error = UNFINISHED if result.interrupted else result.error
-    if record.last_frame is None and not record.fingerprint:  # of a stream; known only now
-        record.last_frame = record.first_frame + result.frames + result.dropped_frames - 1
-    masks = {PROMPT_MASKS} & {*record.written}
-    record.written = sorted(masks.union(path.name for path in result.written.values() if has_content(path)))
+    record, last_frame = run.record, run.record.last_frame
+    if last_frame is None and not record.fingerprint:  # of a stream; known only now
+        last_frame = record.first_frame + result.frames + result.dropped_frames - 1
+    written = {path.name for path in result.written.values() if has_content(path)}
+    written |= {PROMPT_MASKS} & {*record.written}
+    record = replace(
+        record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
+        error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
+    )  # fmt: skip
     # on a full disk, the run's error says more than that of its record, which stays unfinished
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:
-            write_job_record(folder, record)
+            write_job_record(run.folder, record)
     if record.error is None:
-        remove(folder / STATE_FILE)
+        remove(run.folder / STATE_FILE)
 
 
 def track_frames(
