@@ -101,7 +101,7 @@ class Output:
     """Name of the file or folder in the output folder."""
     side_files: tuple[str, ...] = ()
     """Names of further files that it writes there."""
-    files: tuple[str, ...] = ("*.png",)
+    files: tuple[str, ...] = ()
     """Glob patterns of its files if it is a folder, where ``*`` is the name of a frame; a later run replaces them."""
     description = ""
     """Content in a few words, for --write help."""
@@ -140,6 +140,8 @@ class Output:
 
 class FrameFiles(Output):
     """A folder with PNGs of single frames."""
+
+    files = ("*.png",)
 
 
 class MaskFiles(FrameFiles):
@@ -343,7 +345,8 @@ def find_output(name: str) -> type[Output]:
     found = find_mask_writer(name)
 
     class FormatFile(AnnotationFile):
-        writer, file_name, description, files = found, found.file_name, found.description, found.files
+        writer, description = found, found.description
+        file_name, side_files, files = found.file_name, found.side_files, found.files
 
     return FormatFile
 

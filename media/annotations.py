@@ -58,6 +58,8 @@ class MaskWriter:
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
     files: tuple[str, ...] = ()
     """Glob patterns of the files in a folder, where ``*`` is the name of a frame; a later run replaces them."""
+    side_files: tuple[str, ...] = ()
+    """Names of further files that it writes beside a file with the usual name."""
 
 
 def read_annotations(
