@@ -16,8 +16,8 @@ from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
-from aotlab.jobs.run import check_run, execute_run, make_record, plan_job
-from aotlab.jobs.track import JobRun
+from aotlab.jobs.run import JobRun, check_job, make_record
+from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
@@ -141,7 +141,10 @@ class Batch:
         for job in self._jobs:
             try:
                 run = self._plan(job)
-                yield (run, check_run(run, self._load_tracker)) if isinstance(run, JobRun) else run
+                if isinstance(run, JobRun):
+                    yield run, check_run(run, self._load_tracker, force=self._force)
+                else:
+                    yield run
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
@@ -149,9 +152,7 @@ class Batch:
         """Return the run of a job, or the record of its corrected masks, which are kept; warn about other classes."""
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return plan_job(
-                job, folder, self._options, self._read_settings, force=self._force, from_list=True
-            )
+            return check_job(job, folder, self._options, self._read_settings, from_list=True)
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:
@@ -177,7 +178,9 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return run
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
-            result = execute_run(run, self._load_tracker, find_classes=find_classes, stop=stop)
+            result = track_run(
+                run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop
+            )
         except Exception as error:  # a failing job must not stop the others
             if not (job.source_line and job.describe_missing_files()):  # else logged at the start
                 log.info("%s: failed", job.name)
@@ -193,7 +196,9 @@ class Batch:
             speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
             outcome = f"{format_count(result.frames, 'frame')}, {speed}"
         log.info("%s: %s", job.name, outcome)
-        return (read_job_record(run.folder) if result.reused else None) or run.record
+        if result.reused and (record := read_job_record(run.folder)):
+            return record
+        return replace(run.record, frames=result.frames, error=result.error)
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, after `record_failure` has stored it."""
@@ -217,19 +222,26 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     _require_list_files(output)
     has_results = bool(list_job_folders(output))
     target = resolve_links(output)
-    folders: dict[Path, Job] = {}
+    folders: dict[Path, str] = {}
     for job in jobs:
-        other = folders.setdefault(resolve_links(output / job.name), job)
-        problem = f"its folder of results is a link to that of {other.name}; remove the link"
-        require(other is job, f"{job.name}: {problem}")
+        folders.setdefault(resolve_links(output / job.name), job.name)
     for job in jobs:
+        if owner := _find_other_job(resolve_links(output / job.name), folders, job):
+            problem = f"its folder of results is a link to that of {owner}"
+            raise InputError(f"{job.name}: {problem}; remove the link")
         for path in map(resolve_links, job.input_paths):
             require(path != target, f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
-            owner = next((folders[folder] for folder in (path, *path.parents) if folder in folders), job)
-            problem = f"{path} belongs to the results of {owner.name}, which this list may replace"
-            require(owner is job, f"{job.name}: {problem}; copy it elsewhere")
+            if owner := _find_other_job(path, folders, job):
+                problem = f"{path} belongs to the results of {owner}, which this list may replace"
+                raise InputError(f"{job.name}: {problem}; copy it elsewhere")
+
+
+def _find_other_job(path: Path, folders: Mapping[Path, str], job: Job) -> str | None:
+    """Return the name of another job whose folder of results is or contains the path, or None."""
+    owners = (folders[folder] for folder in (path, *path.parents) if folder in folders)
+    return next((owner for owner in owners if owner != job.name), None)
 
 
 def _require_list_files(output: Path) -> None:
@@ -245,7 +257,8 @@ def _is_list_file(path: Path) -> bool:
     try:
         if path.name == SUMMARY_FILE:
             with path.open(encoding="utf-8-sig", errors="replace") as file:
-                return file.readline().strip() == ",".join(SUMMARY_COLUMNS)
+                header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
+                return header == ",".join(SUMMARY_COLUMNS)
         read_class_ids(path)
     except (InputError, OSError):
         return False

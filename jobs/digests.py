@@ -15,7 +15,7 @@ from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
 from aotlab.media.prompt import group_prompts
-from aotlab.utils.files import sha256
+from aotlab.utils.files import SYSTEM_FILES, sha256
 from aotlab.utils.text import strip_credentials
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _digest(*values: object) -> str:
 def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
     """Return names and digests of a file and its sidecars, patterns beside it, or of the visible files of a folder."""
     if path.is_dir():
-        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name != "Thumbs.db"]
+        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
     sidecar_files = {

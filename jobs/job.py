@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
@@ -14,8 +14,8 @@ import numpy as np
 
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.outputs import Output, find_output, list_outputs
-from aotlab.media.frames import parse_rate
-from aotlab.media.high_bit_depth import detect_image_kind, parse_levels
+from aotlab.media.frames import RateOption, parse_rate
+from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
@@ -25,6 +25,12 @@ from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
+Texts = str | Path | FrameObjectValue | Iterable[str | Path | FrameObjectValue]
+"""One or several texts, paths or masks."""
+Prompts = str | FramePrompt | Iterable[str | FramePrompt | float | Iterable[float]]
+"""One or several boxes or points, each a text or numbers."""
+ClassNames = str | Iterable[str] | Mapping[int, str] | Mapping[str, str]
+"""Class names by object id, or texts like ``NAME`` (object 1) and ``:2=NAME``."""
 MASK_SUFFIXES = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
 """Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
@@ -107,18 +113,18 @@ class Job:
         cls,
         name: str,
         video: str | Path,
-        masks: Any = (),
+        masks: Texts = (),
         *,
-        overrides: Any = (),
-        levels: Any = None,
+        overrides: Texts = (),
+        levels: LevelsOption = None,
         start: float | str | None = None,
         end: float | str | None = None,
-        boxes: Any = (),
-        points: Any = (),
-        not_points: Any = (),
-        segmenter: Any = None,
-        classes: Any = (),
-        rate: Any = None,
+        boxes: Prompts = (),
+        points: Prompts = (),
+        not_points: Prompts = (),
+        segmenter: Texts | None = None,
+        classes: ClassNames = (),
+        rate: RateOption = None,
         source_line: str = "",
     ) -> Job:
         """Return the job of values as the fields describe them; a single value of several needs no list.
@@ -209,7 +215,7 @@ def _parse_frame_number(name: str, value: float | str | None) -> int | None:
     return int(match[1])
 
 
-def _parse_segmenter(files: Any) -> tuple[Path, Path] | None:
+def _parse_segmenter(files: Texts | None) -> tuple[Path, Path] | None:
     match _list_texts("segmenter", files or ()):
         case []:
             return None
@@ -226,7 +232,7 @@ def _check_text(value: Any, check: Callable[[str | None], object]) -> str | None
     return text
 
 
-def parse_class_names(values: str | Sequence[str] | Mapping[Any, str]) -> dict[int, str]:
+def parse_class_names(values: ClassNames) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
     Raises:

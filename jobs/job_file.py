@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aotlab.jobs.classes import find_class_variants
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
@@ -53,19 +54,15 @@ def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
             try:
-                with prefix_errors(f"{path}, line {number}"):
-                    job = _read_job(row, f"{path}, line {number}", path.parent)
-                    for name in job.classes.values():
-                        first, first_line = spellings.setdefault(name.casefold(), (name, number))
-                        problem = f"{first!r} (of line {first_line}) and {name!r} differ only in letter case"
-                        require(first == name, f"classes {problem}; give both the same name")
-                jobs.append(job)
+                with prefix_errors(line := f"{path}, line {number}"):
+                    jobs.append(_read_job(row, line, path.parent))
             except InputError as error:
                 errors[number] = error
     _require_different_names(jobs, str(path), "give each its own in the column name")
+    if variants := find_class_variants({job.name: job.classes.values() for job in jobs}):
+        raise InputError(f"{path}: {variants[0]}")
     remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
     require(jobs or errors, f"{path}: contains no videos; {remedy}")
     return jobs, errors

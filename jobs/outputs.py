@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -101,12 +101,14 @@ class Output:
     """Name of the file or folder in the output folder."""
     side_files: tuple[str, ...] = ()
     """Names of further files that it writes there."""
+    files: tuple[str, ...] = ()
+    """Glob patterns of its files if it is a folder, where ``*`` is the name of a frame; a later run replaces them."""
     description = ""
     """Content in a few words, for --write help."""
     bytes_per_pixel = 0.02
     """Bytes written for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
-    """Whether it writes a file for each object."""
+    """Whether it has a folder for each object, named by its id."""
     resumable = True
     """Whether an interrupted run can resume without probabilities, from stored masks and confidences."""
 
@@ -124,6 +126,13 @@ class Output:
     def discard(self) -> None:
         """Remove an incomplete file, if there is one; complete files are kept."""
 
+    @classmethod
+    def list_files(cls, objects: Iterable[int]) -> dict[str, list[str]]:
+        """Return `JobRecord.outputs` of this output for a video with objects of these ids."""
+        folders = [f"{object_id}/" for object_id in sorted(objects)] if cls.per_object else [""]
+        files = [f"{folder}{pattern}" for folder in folders for pattern in cls.files]
+        return {cls.file_name: files, **{name: [] for name in cls.side_files}}
+
     def summary(self) -> str | None:
         """Summary line of the run, once `finish` has returned; None: nothing to print."""
         return None
@@ -131,6 +140,8 @@ class Output:
 
 class FrameFiles(Output):
     """A folder with PNGs of single frames."""
+
+    files = ("*.png",)
 
 
 class MaskFiles(FrameFiles):
@@ -334,7 +345,8 @@ def find_output(name: str) -> type[Output]:
     found = find_mask_writer(name)
 
     class FormatFile(AnnotationFile):
-        writer, file_name, description = found, found.file_name, found.description
+        writer, description = found, found.description
+        file_name, side_files, files = found.file_name, found.side_files, found.files
 
     return FormatFile
 

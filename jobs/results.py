@@ -4,16 +4,13 @@ The folder of a video belongs to the inputs in its record: video, masks, setting
 
 * Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
 * `choose_action` decides what is replaced only with ``force``, and what is never replaced.
-* A run moves earlier results into the folder `ASIDE` and removes them once its first frame is written. If it fails
-  before, or is killed, they are moved back.
+* A run removes earlier results once it has predicted its first frame. If it fails before, they stay.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,19 +29,16 @@ from aotlab.media.job_record import (
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError, output_exists_error, require
-from aotlab.utils.files import make_folder, remove, temporary_name, writing
+from aotlab.utils.files import remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
 if TYPE_CHECKING:
     import numpy as np
-    from typing_extensions import Self
 
 Action = Literal["track", "resume", "reuse"]
 """Action of a run: track from the first frame, resume, or reuse finished results."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
-ASIDE = ".earlier"
-"""Name of the folder that keeps earlier results until the run that replaces them has written a frame."""
 
 
 def choose_action(
@@ -59,31 +53,29 @@ def choose_action(
         inputs: files and folders that must not be among the outputs.
         force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
     """
-    aside = folder / ASIDE  # exists in a dry run only: a run restores it first
-    earlier = read_job_record(aside) or read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
+    earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
     difference = describe_difference(earlier.input_digests, record.input_digests)
-    missing = "" if difference or aside.is_dir() else _describe_missing_outputs(folder, earlier)
+    missing = "" if difference else _describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
         return "reuse", earlier
-    if (obstacle := next(_find_obstacles(folder, record, earlier), None)) is not None:
-        raise output_exists_error(folder, obstacle)
-    if not force and (aside.is_dir() or any(has_content(folder / name) for name in earlier.outputs)):
+    if (content := next(_find_foreign_contents(folder, record, earlier), None)) is not None:
+        raise output_exists_error(folder, content)
+    if not force and any(has_content(folder / name) for name in earlier.outputs):
         edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
-        content = ""
         if difference:
             edits = " and masks that were edited" if edited else ""
-            content = f"results of other inputs ({difference}){edits}"
-        elif earlier.error is None:
-            content = f"results without {missing}"
-        elif edited:
-            content = "masks that were edited after its run failed"
-        if content:
-            raise output_exists_error(folder, content, forceable=True)
+            raise output_exists_error(
+                folder, f"results of other inputs ({difference}){edits}", forceable=True
+            )
+        if earlier.error is None:
+            raise output_exists_error(folder, f"results without {missing}", forceable=True)
+        if edited:
+            raise output_exists_error(folder, "masks that were edited after its run failed", forceable=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
     return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
 
 
-def _find_obstacles(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
+def _find_foreign_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
     """Yield contents of a folder that a run must never replace."""
     if not (folder / JOB_RECORD).exists() and list_job_folders(folder):
         yield "results of a list of videos"
@@ -132,92 +124,33 @@ def has_content(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else path.exists() and path.stat().st_size > 0
 
 
-class Replacement:
-    """Replacement of the results in a locked folder by those of a run.
+def replace_results(
+    folder: Path,
+    record: JobRecord,
+    earlier: JobRecord,
+    prompt_masks: Mapping[Path, np.ndarray],
+    *,
+    resumed: bool = False,
+) -> None:
+    """Remove the earlier results in a locked folder, unless they are resumed, and record the run as unfinished.
 
-    A context manager: unless `commit` is called in the block, the earlier results are restored at its end.
-
-    ``prompt_files``: masks of prompts to write, by path; ``resumed``: the run resumes the earlier results, which stay.
+    ``prompt_masks``: masks of prompts to write, by path.
     """
-
-    def __init__(
-        self,
-        folder: Path,
-        record: JobRecord,
-        earlier: JobRecord,
-        prompt_files: Mapping[Path, np.ndarray] | None = None,
-        *,
-        resumed: bool = False,
-    ) -> None:
-        self._folder, self._record, self._earlier = folder, record, earlier
-        self._prompt_files, self._resumed = prompt_files or {}, resumed
-        self._replaces = (folder / JOB_RECORD).exists() and not resumed
-        self._undoable = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not self._undoable:
-            return
-        if self._replaces:
-            restore_aside(self._folder)
-        else:
-            remove_results(self._folder, self._record)
-            remove(self._folder / JOB_RECORD)
-
-    def begin(self) -> None:
-        """Move earlier results aside, and record the run as unfinished; called with the first tracked frame."""
-        folder = self._folder
-        _remove_leftovers(folder, self._earlier)
-        self._undoable = not self._resumed
-        if self._replaces:
-            aside = make_folder(folder / ASIDE)
-            remove_results(folder, self._earlier, lambda file: _move(file, aside / file.relative_to(folder)))
-            for name in (STATE_FILE, JOB_RECORD):  # the record last
-                _move(folder / name, aside / name)
-        write_job_record(folder, self._record)
-        for path, mask in self._prompt_files.items():
-            write_mask(path, mask)
-
-    def commit(self) -> None:
-        """Remove the results set aside; called once the first frame is written."""
-        self._undoable, aside = False, self._folder / ASIDE
-        if self._replaces:
-            leftover = aside.with_name(temporary_name(aside))  # `remove_leftovers` removes it after a kill
-            with writing(aside):
-                os.replace(aside, leftover)
-            remove(leftover)
+    _remove_leftovers(folder, earlier)
+    if not resumed:
+        remove_results(folder, earlier)
+        remove(folder / STATE_FILE)
+    write_job_record(folder, record)
+    for path, mask in prompt_masks.items():
+        write_mask(path, mask)
 
 
-def restore_aside(folder: Path) -> None:
-    """Restore the earlier results in a locked folder whose run ended before its first frame was written."""
-    aside = folder / ASIDE
-    if not aside.is_dir():
-        return
-    if (aside / JOB_RECORD).exists() and (record := read_job_record(folder)) is not None:  # all were moved
-        _remove_leftovers(folder, record)
-        remove_results(folder, record)
-        remove(folder / JOB_RECORD)
-    for path in aside.glob("**/"):
-        remove_leftovers(path)
-    files = [path for path in aside.rglob("*") if path.is_symlink() or not path.is_dir()]
-    for path in sorted(files, key=lambda path: path == aside / JOB_RECORD):  # the record last
-        _move(path, folder / path.relative_to(aside))
-    if (record := read_job_record(folder)) is not None:  # a kill may have cut short a copy
-        _remove_leftovers(folder, record)
-    remove(aside)
-
-
-def remove_results(folder: Path, record: JobRecord, remove_file: Callable[[Path], None] = remove) -> None:
-    """Remove all results that a run has written into a folder; its record and other files stay.
-
-    ``remove_file``: called with each file; it may move it elsewhere.
-    """
+def remove_results(folder: Path, record: JobRecord) -> None:
+    """Remove all results that a run has written into a folder; its record and other files stay."""
     for path in (folder / name for name in record.outputs):
         files = list_output_files(path, record)
         for file in files:
-            remove_file(file)
+            remove(file)
         if path not in files:  # a folder
             for emptied in sorted({path, *(file.parent for file in files)}, reverse=True):
                 with suppress(OSError):  # it has other files
@@ -229,22 +162,6 @@ def _remove_leftovers(folder: Path, record: JobRecord) -> None:
     inner_folders = (path for name in record.outputs for path in (folder / name).glob("**/"))
     for path in (folder, *inner_folders):
         remove_leftovers(path)
-
-
-def _move(path: Path, target: Path) -> None:
-    """Move a file or link, if it exists, also to another disk; when killed, neither path has a part of it."""
-    if os.path.lexists(path):
-        make_folder(target.parent)
-        with writing(target):
-            try:
-                os.replace(path, target)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                copy = target.with_name(temporary_name(target))
-                shutil.copy2(path, copy, follow_symlinks=False)
-                os.replace(copy, target)
-                path.unlink()
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:

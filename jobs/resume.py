@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from aotlab.engine.tracking.directions import TimedTracker
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.directions import TimedTracker
 from aotlab.jobs.outputs import StoredPrediction
 from aotlab.jobs.results import STATE_FILE
 from aotlab.media.job_record import MASKS_FOLDER

@@ -1,74 +1,49 @@
-"""Tracking of objects through a video with streamed inputs and outputs."""
+"""Tracking of a video into a folder of results."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aotlab.engine.prompting.load import load_segmenter
+from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.classes import ObjectClasses
+from aotlab.jobs.digests import result_settings
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.outputs import OutputContext, Outputs, TrackedFrame
-from aotlab.jobs.results import Replacement
+from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
+from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
+from aotlab.jobs.run import JobRun, check_job, make_run, warn_about_empty_masks
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
-from aotlab.media.job_record import JobRecord
-from aotlab.media.prompt import Prompt
-from aotlab.media.regions import Annotations
-from aotlab.utils.errors import InputError
+from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
+from aotlab.media.regions import MAX_ID, Annotations
+from aotlab.media.video import open_frames
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import prefix_errors, remove
+from aotlab.utils.locks import locked_output
 from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.streaming import ReadAhead, StallError, stream
+from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
+from aotlab.utils.text import shorten
+from aotlab.utils.value_syntax import FrameObjectValue
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.jobs.directions import FrameResult, TimedTracker
+    from aotlab.engine.tracking.directions import TimedTracker
+    from aotlab.engine.tracking.tracker import Tracker
 
-    TrackVideo = Callable[..., Generator[FrameResult, None, None]]
-
-
-@dataclass(frozen=True)
-class JobRun:
-    """The checked inputs of a job and the folder of its results."""
-
-    job: Job
-    folder: Path
-    """Folder that receives the results."""
-    options: JobOptions
-    force: bool
-    """Whether results of other inputs are replaced."""
-    record: JobRecord
-    """Record to write; `execute_run` adds the results."""
-    source: FrameSource
-    frames: FrameSelection
-    masks: Annotations
-    """Masks from files or arrays, with class names."""
-    prompts: Mapping[int, Mapping[int, Prompt]]
-    """Prompts by frame index and object id, with boxes cropped to the frame."""
-    removals: Mapping[int, Sequence[int]]
-    """Ids of the objects to remove, by frame index."""
-    objects: set[int]
-    """Ids of all objects to track."""
-
-    def estimate_bytes(self) -> int:
-        """Return about how many bytes the results take; 0 for a stream."""
-        height, width = self.source.size
-        count = self.frames.count
-        if count is None and (length := self.source.count_frames()) is not None:
-            count = length - self.frames.first
-        bytes_per_pixel = sum(
-            output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
-            for output in self.options.outputs.values()
-        )
-        return int(height * width * (count or 0) * bytes_per_pixel)
+    LoadTracker = Callable[[tuple[str, ...]], Tracker]
 
 
 @dataclass(frozen=True)
@@ -115,49 +90,259 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
+def run_job(
+    job: Job,
+    folder: str | Path,
+    tracker: TrackerOptions | Tracker | None = None,
+    options: JobOptions | None = None,
+    *,
+    force: bool = False,
+) -> TrackResult:
+    """Track one video into a folder, or resume it; finished results of the same inputs are reused.
+
+    Inputs are checked before the model is loaded, and earlier results removed only once the first frame is tracked.
+    A run that ends early does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run
+    resumes if its inputs are the same and `TrackResult.resumable`; any other starts over.
+
+    Args:
+        job: the video and its masks.
+        folder: output folder, created if missing.
+        tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
+        options: outputs and how to track.
+        force: replace results of other inputs.
+
+    Raises:
+        InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
+    """
+    is_job = isinstance(job, Job) and all(isinstance(mask, FrameObjectValue) for mask in job.masks)
+    require(is_job, f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
+    tracker, options = tracker or TrackerOptions(), _check_options(options)
+    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
+    require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
+    load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
+    read_settings = partial(result_settings, tracker, options)
+    return track_run(check_job(job, Path(folder), options, read_settings), load, force=force)
+
+
+def track(
+    tracker: Tracker,
+    source: FrameSource | str | Path,
+    masks: Mapping[int, np.ndarray],
+    output: str | Path,
+    options: JobOptions | None = None,
+    *,
+    frames: FrameSelection | None = None,
+    classes: ObjectClasses | ClassNames | None = None,
+) -> TrackResult:
+    """Track a video from masks in memory and write outputs while the next frames are read.
+
+    It tracks again on each call; use `run_job` for prompts, mask files, and results that are reused or resumed. A bad
+    frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
+
+    Args:
+        tracker: a `Tracker`, which forgets earlier videos first.
+        source: the video; a path or address is opened as `open_frames` does.
+        masks: H×W object ids by frame index, of frames to track; later masks may add objects.
+        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
+        options: outputs and how to track; None: the defaults.
+        frames: frames to track; None: all.
+        classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
+
+    Raises:
+        InputError: no masks, the output folder is not writable, in use, or holds the video, results of `run_job` or
+            corrected masks, a removal is of no object, or the first frame failed.
+        Exception: an internal error, raised after outputs are completed.
+    """
+    from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
+
+    require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
+    is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
+    require(
+        is_mapping and len(masks) > 0,
+        "masks: expected masks by frame index, with at least one; pass {0: mask}",
+    )
+    is_selection = frames is None or isinstance(frames, FrameSelection)
+    require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
+    options, folder = _check_options(options), Path(output)
+    if not isinstance(source, FrameSource):
+        source = open_frames(source, timeout=options.timeout)
+    frames = frames or FrameSelection(source, by_name=options.by_name)
+    if not isinstance(classes, ObjectClasses):
+        classes = ObjectClasses(parse_class_names(classes or ()))
+    annotations = Annotations(source.size)
+    for index, mask in masks.items():
+        frames.require(index, f"mask of frame {index}")
+        with prefix_errors(f"frame {index}"):
+            labels = convert_mask(mask, source.size, required=index == min(masks))
+        annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
+    largest = max(annotations.objects())
+    require(largest <= MAX_ID, f"masks: object ids must be 0 to {MAX_ID}, got {largest}")
+    video = "-" if source.path is None else str(source.path)
+    job = Job(folder.name, video, classes=classes.class_names)
+    run = make_run(job, folder, options, source, frames, annotations)
+    return track_run(run, lambda overrides: tracker, force=True, find_classes=lambda masks: classes)
+
+
+def _check_options(options: JobOptions | None) -> JobOptions:
+    """Return the options, by default `JobOptions`; raise `InputError` for other types."""
+    options = JobOptions() if options is None else options
+    require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
+    return options
+
+
+def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
+    """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
+    require(
+        not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker"
+    )
+    return tracker.fresh()
+
+
+def track_run(
+    run: JobRun,
+    load_tracker: LoadTracker,
+    *,
+    force: bool = False,
+    find_classes: Callable[[Annotations], ObjectClasses] = ObjectClasses.from_annotations,
+    on_start: Callable[[], None] = lambda: None,
+    stop: StopFlag | None = None,
+) -> TrackResult:
+    """Track the video of a run, resume it, or reuse its finished results; the folder is locked.
+
+    Args:
+        load_tracker: returns a tracker with the job's overrides, for example a cached one.
+        force: replace results of other inputs.
+        find_classes: returns the classes of the objects in masks.
+        on_start: called after all checks, before the first frame.
+        stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
+    """
+    folder = run.folder
+    with locked_output(folder):
+        action, earlier = choose_action(folder, run.record, run.job.input_paths, force=force)
+        if action == "reuse":
+            return _reuse_results(run, earlier)
+        from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
+
+        tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
+        on_start()
+        prompt_masks = {} if segmenter is None else _segment_prompts(run, segmenter)
+        replace_earlier = partial(replace_results, folder, run.record, earlier, prompt_masks, resumed=resumed)
+        with nullcontext(stop) if stop else stop_flag() as flag:
+            result = track_frames(run, tracker, find_classes(run.masks), replace_earlier, flag)
+        if isinstance(tracker, ResumingTracker):
+            if result.interrupted or result.error:
+                tracker.save_stopped(result.frames)
+            resumable = (folder / STATE_FILE).is_file()
+            result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
+        _record_result(run, result, earlier)
+    return result
+
+
+def check_run(run: JobRun, load_tracker: LoadTracker, *, force: bool = False) -> Action:
+    """Return what `track_run` would do; raise what it would raise before the first frame. Nothing is written."""
+    with locked_output(run.folder):
+        action, _ = choose_action(run.folder, run.record, run.job.input_paths, force=force)
+        if action != "reuse":
+            _prepare_tracker(run, load_tracker, action)
+    return action
+
+
+def _reuse_results(run: JobRun, earlier: JobRecord) -> TrackResult:
+    """Return the finished results in a folder; record the paths of the video and of masks that were moved."""
+    current = replace(earlier, video=run.record.video, masks=run.record.masks)
+    if current != earlier:
+        write_job_record(run.folder, current)
+    files = {name: output.file_name for name, output in run.options.outputs.items()}
+    written = {name: run.folder / file for name, file in files.items() if file in earlier.written}
+    return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
+
+
+def _prepare_tracker(
+    run: JobRun, load_tracker: LoadTracker, action: Action
+) -> tuple[TimedTracker, PromptSegmenter | None, bool]:
+    """Return the tracker, the segmenter of prompts, and whether the tracker was restored to resume earlier results."""
+    from aotlab.engine.tracking.directions import TimedTracker
+    from aotlab.jobs.resume import ResumingTracker
+    from aotlab.utils.devices import leave_cores_free  # loads PyTorch
+
+    if not run.options.both_directions:
+        warn_about_empty_masks(run)
+    leave_cores_free(HELPER_THREADS)
+    model = load_tracker(run.job.overrides)
+    segmenter = open_segmenter(run.job.segmenter, model) if run.prompts else None
+    tracker, resumed = TimedTracker(model), False
+    if run.record.input_digests and run.job.is_resumable(run.options):
+        confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
+        tracker = ResumingTracker(
+            model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence
+        )
+        resumed = action == "resume" and tracker.load()
+    if not resumed:
+        model.reset(run.frames.count)
+    return tracker, segmenter, resumed
+
+
+def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
+    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
+    if segmenter is None and tracker.model.prompts is not None:
+        return tracker.segmenter
+    return load_segmenter(segmenter, device=str(tracker.device))
+
+
+def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> dict[Path, np.ndarray]:
+    """Add the masks of prompts to those of the run; return them by the path of their file in the results."""
+    files = {}
+    for index, prompts in run.prompts.items():
+        labels = segmenter(run.source.read(index), prompts)
+        require_pixels(labels, prompts)
+        run.masks.add_mask(index, labels)
+        files[run.folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png"] = labels
+    return files
+
+
+def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:
+    """Record the result of a run that has ended; without a frame, earlier results keep their record."""
+    record, last_frame = run.record, run.record.last_frame
+    if last_frame is None and not record.fingerprint:  # of a stream; known only now
+        last_frame = record.first_frame + result.frames + result.dropped_frames - 1
+    written = {path.name for path in result.written.values() if has_content(path)}
+    written |= {PROMPT_MASKS} & {*record.written}
+    record = replace(
+        record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
+        error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
+    )  # fmt: skip
+    # on a full disk, the run's error says more than that of its record, which stays unfinished
+    with suppress(InputError) if result.error else nullcontext():
+        if result.frames or not earlier.outputs:
+            write_job_record(run.folder, record)
+    if record.error is None:
+        remove(run.folder / STATE_FILE)
+
+
 def track_frames(
     run: JobRun,
     tracker: TimedTracker,
     classes: ObjectClasses,
-    replacement: Replacement,
-    stop: StopFlag | None = None,
+    replace_earlier: Callable[[], None],
+    stop: StopFlag,
 ) -> TrackResult:
     """Track a video with a tracker that was reset or restored, and write outputs while the next frames are read.
 
-    ``stop``: flag that stops the run; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
+    Args:
+        replace_earlier: called once the first frame has been predicted, before it is written.
+        stop: flag that stops the run.
     """
-    from aotlab.jobs.directions import track_both_directions, track_forward  # loads PyTorch
-
-    source, frames, masks, removals, options = run.source, run.frames, run.masks, run.removals, run.options
-    ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
-    max_id = max(frozenset[int]().union(*ids.values()), default=0)
+    source, frames, options = run.source, run.frames, run.options
     outputs = Outputs(options.outputs, run.folder, OutputContext(source, classes, frames.number))
-    with nullcontext(stop) if stop else stop_flag() as stop:
 
-        def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
-            both = partial(track_both_directions, folder=run.folder, stop=stop)
-            track_video: TrackVideo = both if options.both_directions else track_forward
-            with closing(track_video(tracker, items, masks, removals)) as predictions:
-                for position, (index, frame, prediction) in enumerate(predictions):
-                    if position == 0:
-                        replacement.begin()
-                    annotated = ids.get(index, frozenset())
-                    yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
+    def write(tracked: TrackedFrame) -> None:
+        if not outputs.frames:
+            replace_earlier()
+        outputs.write(tracked)
 
-        def write(tracked: TrackedFrame) -> None:
-            outputs.write(tracked)
-            if outputs.frames == 1:
-                replacement.commit()
-
-        images, required = frames.read(source), {*masks, *removals}
-        reader = ReadAhead(
-            pace_frames(images, source) if options.realtime else images,
-            stop=stop,
-            timeout=options.timeout,
-            must_keep=(lambda item: item[0] in required) if options.realtime else None,
-        )
-        bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        error = _write_frames(stream(reader, track_items, write), outputs, bar)
+    reader = _read_ahead(run, stop)
+    bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
+    error = _write_frames(stream(reader, partial(_predict, run, tracker, stop), write), outputs, bar)
     if isinstance(error, StallError):
         remedy = "check the source, or wait longer (timeout)"
         error = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
@@ -179,6 +364,34 @@ def track_frames(
     )
 
 
+def _read_ahead(run: JobRun, stop: StopFlag) -> ReadAhead[tuple[int, np.ndarray]]:
+    """Return a reader of the frames to track; in real time, it drops late frames without a mask or removal."""
+    images, timeout, required = run.frames.read(run.source), run.options.timeout, {*run.masks, *run.removals}
+    if not run.options.realtime:
+        return ReadAhead(images, stop=stop, timeout=timeout)
+    if not run.source.is_live:
+        images = pace_frames(images, run.source)
+    return ReadAhead(images, stop=stop, timeout=timeout, must_keep=lambda item: item[0] in required)
+
+
+def _predict(
+    run: JobRun, tracker: TimedTracker, stop: StopFlag, frames: Iterator[tuple[int, np.ndarray]]
+) -> Generator[TrackedFrame, None, None]:
+    """Yield the frames with their predictions, tracked forward or in both directions."""
+    from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
+
+    ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in run.masks.items()}
+    max_id = max(frozenset[int]().union(*ids.values()), default=0)
+    if run.options.both_directions:
+        results = track_both_directions(tracker, frames, run.masks, run.removals, run.folder, stop)
+    else:
+        results = track_forward(tracker, frames, run.masks, run.removals)
+    with closing(results):
+        for index, frame, prediction in results:
+            annotated = ids.get(index, frozenset())
+            yield TrackedFrame(index, frame, prediction, run.source.time(index), max_id, annotated)
+
+
 def _write_frames(
     tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm
 ) -> Exception | None:
@@ -198,41 +411,15 @@ def _write_frames(
     return failure or unfinished
 
 
-def group_removals(
-    removals: Iterable[tuple[int, int]], ids: Mapping[int, Collection[int]], frames: FrameSelection
-) -> dict[int, list[int]]:
-    """Return the object ids to remove by frame index, given pairs of frame number and object id.
-
-    Raises `InputError` if a frame is not tracked, or no mask has the object before it and since its last removal.
-    ``ids``: ids of the objects with a mask, by frame index.
-    """
-    indices = {
-        (number, object_id): frames.index(number, f"remove {number}:{object_id}")
-        for number, object_id in removals
-    }
-    ids_by_frame: dict[int, list[int]] = {}
-    last_removals: dict[int, int] = {}
-    for (number, object_id), removed in sorted(indices.items(), key=lambda item: item[1]):
-        last = last_removals.get(object_id, 0)
-        if not any(last <= index < removed and object_id in ids[index] for index in ids):
-            since = f" since frame {frames.number(last)}, where it is removed" if last else ""
-            problem = f"no mask of an earlier frame has object {object_id}{since}; give another frame or id"
-            raise InputError(f"remove {number}:{object_id}: {problem}")
-        last_removals[object_id] = removed
-        ids_by_frame.setdefault(removed, []).append(object_id)
-    return ids_by_frame
-
-
 def pace_frames(
     frames: Iterator[tuple[int, np.ndarray]], source: FrameSource
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield index and image, at the source's frame rate unless it is live."""
+    """Yield index and image, at the frame rate of a source that is not live."""
     start: float | None = None
     for index, frame in frames:
-        if not source.is_live:
-            due = float(source.time(index))
-            start = time.monotonic() - due if start is None else start
-            time.sleep(max(0.0, start + due - time.monotonic()))
+        due = float(source.time(index))
+        start = time.monotonic() - due if start is None else start
+        time.sleep(max(0.0, start + due - time.monotonic()))
         yield index, frame
 
 

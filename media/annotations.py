@@ -56,6 +56,10 @@ class MaskWriter:
     """Writes the objects to a path; raises `InputError` if the format cannot hold them."""
     images: bool = False
     """Whether frames are stored beside the masks, as ``images/<frame>.jpg`` in the folder."""
+    files: tuple[str, ...] = ()
+    """Glob patterns of the files in a folder, where ``*`` is the name of a frame; a later run replaces them."""
+    side_files: tuple[str, ...] = ()
+    """Names of further files that it writes beside a file with the usual name."""
 
 
 def read_annotations(

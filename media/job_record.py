@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.matching import SUFFIXES
-from aotlab.utils.errors import require
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import is_file_name
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"
 """File with the job record in a folder of results."""
-JOB_KIND = FileKind("record of a run", 2, "delete the folder, or choose another")
+JOB_KIND = FileKind("record of a run", 3, "delete the folder, or choose another")
 CORRECTED_FILE = ".corrected"
 """File that marks a folder of corrected results, which job lists do not replace."""
 MASKS_FOLDER = "masks"
@@ -26,14 +25,6 @@ PROMPT_MASKS = "prompt_masks"
 """Name of the folder with the masks of prompts in a folder of results."""
 UNFINISHED = "not finished"
 """Error of a record until its run has ended."""
-FRAME_PNGS = {MASKS_FOLDER: "*.png", PROMPT_MASKS: "*.png", "alpha": "*.png"} | dict.fromkeys(
-    ("objects", "mattes", "mattes16"), "[0-9]*/*.png"
-)
-"""Files of frames in the folders of built-in outputs."""
-FRAME_SUFFIXES = (*SUFFIXES, ".xml", ".csv", ".npy", ".npz")
-"""Suffixes of files of frames in the folders of formats and plug-ins."""
-DATASET_FILE = "data.yaml"
-"""File of a data set in the folder of a format; all other files there belong to frames."""
 
 
 @dataclass
@@ -53,8 +44,11 @@ class JobRecord:
     """Error message; None on success."""
     written: list[str] = field(default_factory=list)
     """Outputs to write, relative to the folder; once the run has ended, those that are complete."""
-    outputs: list[str] = field(default_factory=list)
-    """Outputs of the run, complete or not; another run may replace them."""
+    outputs: dict[str, list[str]] = field(default_factory=dict)
+    """Names of all files and folders that the run writes; another run may replace them.
+
+    Each has the glob patterns of the files in a folder, where ``*`` is the name of a frame.
+    """
     first_frame: int = 0
     """Index of the first tracked frame."""
     last_frame: int | None = None
@@ -109,7 +103,8 @@ def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:
     missing = os.path.isabs(video) and not os.path.exists(video)
     if missing and sibling != folder.absolute() and sibling.exists():
         video = str(sibling)
-    outputs = [*filter(is_file_name, record.outputs)]  # which another run may remove
+    # another run may remove them
+    outputs = {name: patterns for name, patterns in record.outputs.items() if is_file_name(name)}
     return replace(record, video=video, masks=masks, outputs=outputs)
 
 
@@ -123,12 +118,12 @@ def list_output_files(path: Path, record: JobRecord) -> list[Path]:
     """Return the files of an output, a file or a folder (also a linked one), that its run has written."""
     if not path.is_dir():
         return [path]
-    if path.name in FRAME_PNGS:
-        files = [file for file in path.glob(FRAME_PNGS[path.name]) if record.has_frame(file.stem)]
-        return [file for file in files if file.parent == path or file.parent.name.isdecimal()]  # not 1_backup
-    files = [file for file in (*path.glob("*"), *path.glob("*/*")) if file.is_file()]
-    frames = [file for file in files if record.has_frame(file.stem) and file.suffix.lower() in FRAME_SUFFIXES]
-    return frames + [file for file in files if file.name == DATASET_FILE]
+    return [
+        file
+        for pattern in record.outputs.get(path.name, ())
+        for file in path.glob(pattern)
+        if "*" not in pattern or record.has_frame(file.stem)
+    ]
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:
@@ -158,12 +153,12 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
     if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
         last = end - 1
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
-    tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
     remedy = "run the track command again"
-    first_outside = min(outside, default=0)
-    require(not outside, f"has a mask of frame {first_outside}, but {tracked}; remove it, or {remedy}")
-    missing = ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists()
-    require(not missing, f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
+    if outside:
+        tracked = f"frames {first} to {'the end' if last is None else last} were tracked"
+        raise InputError(f"has a mask of frame {outside[0]}, but {tracked}; remove it, or {remedy}")
+    if ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists():
+        raise InputError(f"has masks of {len(frames)} of {record.frames} tracked frames; {remedy}")
 
 
 def _relocate(path: str, earlier: str, folder: Path) -> str:

@@ -119,19 +119,21 @@ def track_video(
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
     from aotlab.jobs.digests import result_settings
-    from aotlab.jobs.run import check_run, execute_run, plan_job
+    from aotlab.jobs.run import check_job
+    from aotlab.jobs.track import check_run, track_run
 
     require_extra("video")
-    run = plan_job(job, folder, options, partial(result_settings, tracker, options), force=force)
+    run = check_job(job, folder, options, partial(result_settings, tracker, options))
     header = f"{describe_run(run)}, into {folder}"
     if dry_run:
-        action = check_run(run, tracker.load)
+        action = check_run(run, tracker.load, force=force)
         print(f"{header}\nstatus: {STATUSES[action]}")
         if action != "reuse":
             report_disk_space(folder, run.estimate_bytes())
         return 0
     is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-    result = execute_run(run, tracker.load, on_start=lambda: None if is_quiet else print(header, flush=True))
+    print_header = (lambda: None) if is_quiet else partial(print, header, flush=True)
+    result = track_run(run, tracker.load, force=force, on_start=print_header)
     if result.reused:
         print(f"{folder}: already tracked with these inputs; delete it to track it again")
         return 0

@@ -28,6 +28,8 @@ MAX_FILE_BYTES = 2**30
 """Largest JSON file that is read; a million polygons of 100 points take less."""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
 """Errors that a damaged file never causes."""
+SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Names of files that file managers of macOS and Windows create."""
 FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """Number and length of the blocks that `digest_samples` reads."""

@@ -37,7 +37,7 @@ class Shard:
 
 
 def _read_scheduler() -> Shard:
-    """Return the shard that environment variables state; the tasks of srun divide that of their Slurm array task."""
+    """Return the shard in environment variables; each srun task takes a part of the shard of its array task."""
     shards = []
     if "SLURM_ARRAY_TASK_ID" in os.environ:  # --array=1-15:2 counts from 1 in steps of 2
         offset = read_count("SLURM_ARRAY_TASK_ID") - read_count("SLURM_ARRAY_TASK_MIN")

@@ -59,7 +59,12 @@ from .tools.cli.options import (
     video_argument as video_argument,
 )
 from .tools.cli.types import Bytes as Bytes, Choice as Choice
-from .utils.files import atomic_path as atomic_path, reading as reading, writing as writing
+from .utils.files import (
+    SYSTEM_FILES as SYSTEM_FILES,
+    atomic_path as atomic_path,
+    reading as reading,
+    writing as writing,
+)
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .utils.plugins import list_mask_formats as list_mask_formats
@@ -72,7 +77,7 @@ from .jobs.classes import (
     merge_class_ids as merge_class_ids,
     read_class_ids as read_class_ids,
 )
-from .jobs.merging import (
+from .engine.tracking.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,9 @@ def batch(tmp_path):
         folder.parent.mkdir(exist_ok=True)
         session.archive.unlink()
         session.archive.parent.rename(folder)
-        video, written = str(tmp_path / "clips" / name), ["coco.json", "masks", "review.json"]
-        write_job_record(folder, JobRecord(name, video, frames=LENGTH, written=written))
+        outputs = {"coco.json": [], "masks": ["*.png"], "review.json": []}
+        record = JobRecord(name, str(tmp_path / "clips" / name), frames=LENGTH, outputs=outputs)
+        write_job_record(folder, replace(record, written=[*outputs]))
         session.close()
     return tmp_path / "batch"
 
@@ -396,7 +398,8 @@ def test_soft_mattes_are_kept_unless_requested(batch, capsys):
     soft.parent.mkdir(parents=True)
     Image.new("L", (60, 40), 77).save(soft)
     before = soft.read_bytes()
-    change_record(batch / "a", written=["coco.json", "masks", "mattes"])
+    outputs = {"coco.json": [], "masks": ["*.png"], "mattes": ["1/*.png"]}
+    change_record(batch / "a", outputs=outputs, written=[*outputs])
     set_status(batch, "accepted")
     assert main([str(batch)]) == 0
     assert "left out: a (mattes: as tracked), b (open), c (open)\n" in capsys.readouterr().out

@@ -12,7 +12,8 @@ from aotlab.jobs.batch import Batch
 from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.run import execute_run, make_record, plan_job
+from aotlab.jobs.run import check_job, make_record
+from aotlab.jobs.track import track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -69,14 +70,14 @@ def test_job_of_another_process_keeps_its_record(output, job):
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run = plan_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
+    run = check_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
-    earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs=["masks"])
+    earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
     with pytest.raises(InputError, match="results of other inputs"):
-        execute_run(run, None)
+        track_run(run, None)
     write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
-    assert execute_run(run, None).reused
+    assert track_run(run, None).reused
     assert read_job_record(output).frames == 1
 
 
@@ -106,6 +107,13 @@ def test_two_jobs_with_one_folder_rejected(output, jobs):
         Batch(jobs, output, *OPTIONS).track(StopFlag())
 
 
+def test_job_folder_inside_another_one_rejected(output, jobs):
+    (output / "run" / "masks").mkdir(parents=True)
+    (output / "b").symlink_to("run/masks")
+    with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
+        Batch(jobs, output, *OPTIONS).track(StopFlag())
+
+
 def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
     jobs = [Job.parse("a", tmp_path / "a", tmp_path / "a.png")]
@@ -120,7 +128,7 @@ def test_circular_link_in_an_output_folder_rejected(output, jobs):
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
-    earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs=["masks"])
+    earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs={"masks": ["*.png"]})
     write_job_record(output / "run", earlier)
     record = Batch(jobs, output, *OPTIONS).run(jobs[0], StopFlag())
     assert "run.mp4: no such file" in record.error
@@ -153,7 +161,9 @@ def test_only_files_of_the_run_are_removed(output):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     (output / "masks" / "mine").mkdir()
-    write_job_record(output, JobRecord("a", outputs=["masks", "stereo"]))
+    write_job_record(
+        output, JobRecord("a", outputs={"masks": ["*.png"], "stereo": ["left/*.png", "right/*.png"]})
+    )
     remove_results(output, read_job_record(output))
     assert {path for path in output.rglob("*") if path.is_file()} == {*kept, output / JOB_RECORD}
     assert (output / "masks" / "mine").is_dir()
@@ -165,7 +175,7 @@ def test_files_outside_the_folder_are_kept(tmp_path, output, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "00000.png").write_text("x")
     (output / "other").write_text("kept")
-    write_job_record(output, JobRecord("a", outputs=[name]))
+    write_job_record(output, JobRecord("a", outputs={name: ["*.png"]}))
     remove_results(output, read_job_record(output))
     assert (tmp_path / "mine" / "00000.png").read_text() == "x"
     assert (output / "other").read_text() == "kept"
@@ -203,6 +213,9 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     Batch(jobs, tmp_path, *OPTIONS).summarize()
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
+    (tmp_path / "summary.csv").write_text(text.replace(",", ";"))  # as Excel saves it in some languages
+    Batch(jobs, tmp_path, *OPTIONS).summarize()
+    assert (tmp_path / "summary.csv").read_text() == text
 
 
 @pytest.mark.parametrize("tracked", [False, True])

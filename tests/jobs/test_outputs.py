@@ -14,9 +14,10 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.job import JobOptions
 from aotlab.jobs.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
-from aotlab.jobs.run import track
+from aotlab.jobs.track import track
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
+from aotlab.media.job_record import JOB_RECORD, list_output_files, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -68,6 +69,12 @@ def test_all_outputs_agree_with_each_other(report, source, out):
             assert ((binary == 255) == (labels == number)).all()
             assert 0 <= one["score"] <= 1
             assert not one["lost"]
+
+
+def test_record_names_all_written_files(report, out):
+    record = read_job_record(out)
+    listed = {path for name in record.outputs for path in list_output_files(out / name, record)}
+    assert listed == {path for path in out.rglob("*") if path.is_file()} - {out / JOB_RECORD}
 
 
 def test_object_has_no_image_before_first_frame(report, out):

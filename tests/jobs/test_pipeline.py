@@ -18,11 +18,11 @@ from PIL import Image
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs import outputs
 from aotlab.jobs.inputs import FrameSelection
-from aotlab.jobs.job import Job
+from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.jobs.results import require_inputs_outside
-from aotlab.jobs.run import run_job, track
-from aotlab.jobs.track import JobOptions, group_removals, pace_frames
+from aotlab.jobs.run import group_removals
+from aotlab.jobs.track import pace_frames, run_job, track
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import read_mask
@@ -220,7 +220,7 @@ def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
 
 def test_output_folder_of_the_video_rejected(models, tmp_path):
     write_images(tmp_path / "masks", draw_texture(3), "{:05d}.png")
-    write_job_record(tmp_path, JobRecord("a", outputs=["masks"], last_frame=2, frames=3))
+    write_job_record(tmp_path, JobRecord("a", outputs={"masks": ["*.png"]}, last_frame=2, frames=3))
     tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
     for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
         with pytest.raises(InputError, match=words):

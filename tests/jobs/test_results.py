@@ -1,15 +1,13 @@
 """Folders of results: what a run does with those that an earlier run left."""
 
-import errno
 import os
-import shutil
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from aotlab.jobs.results import ASIDE, STATE_FILE, Replacement, choose_action, record_failure, restore_aside
+from aotlab.jobs.results import STATE_FILE, choose_action, record_failure, replace_results
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
@@ -31,10 +29,10 @@ class Earlier:
             write_job_record(folder, self.record)
 
 
-MASKS, BOTH = ["masks"], ["masks", "coco.json"]
+MASKS, BOTH = {"masks": ["*.png"]}, {"masks": ["*.png"], "coco.json": []}
 MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
 WANTED = JobRecord(
-    "a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=BOTH, outputs=BOTH
+    "a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=[*BOTH], outputs=BOTH
 )
 DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
 STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
@@ -58,7 +56,7 @@ def try_action(folder, record, **options):
     (replace(DONE, files=(MASK,)), "refuse", "track"),
     (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "track"),  # one mask for two frames
     (replace(DONE, files=()), "track", "track"),
-    (replace(DONE, record=replace(DONE.record, written=MASKS), files=(MASK,)), "reuse", "reuse"),  # wrote no coco.json
+    (replace(DONE, record=replace(DONE.record, written=[*MASKS]), files=(MASK,)), "reuse", "reuse"),  # no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
     (OTHER, "refuse", "track"),
@@ -93,7 +91,7 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "track"
     os.utime(tmp_path / MASK, (2**32, 2**32))
     assert try_action(tmp_path, WANTED) == "refuse"
-    record_failure(tmp_path, replace(WANTED, error="refused", outputs=[]))
+    record_failure(tmp_path, replace(WANTED, error="refused", outputs={}))
     assert read_job_record(tmp_path).error == "disk full"
     assert try_action(tmp_path, WANTED, force=True) == "track"
 
@@ -127,49 +125,16 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
         choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
 
 
-@pytest.mark.parametrize(
-    ("earlier", "end"), [(OTHER, "kill"), (OTHER, "error"), (OTHER, "success"), (Earlier(), "error")]
-)
-def test_linked_folder_of_masks_is_kept(tmp_path, earlier, end):
+def test_linked_folder_of_masks_is_kept(tmp_path):
     folder, disk = tmp_path / "results", tmp_path / "disk"
     disk.mkdir()
     folder.mkdir()
     (folder / "masks").symlink_to(disk)
-    earlier.write(folder)
-    replacement = Replacement(folder, WANTED, earlier.record or JobRecord("a"))
-    with nullcontext() if end == "kill" else replacement:
-        replacement.begin()
-        (disk / "00000.png").write_text("new")
-        (disk / ".00000.0123abcd.part.png").write_text("killed while it was written")
-        if end == "success":
-            replacement.commit()
-    restore_aside(folder)
+    OTHER.write(folder)
+    (disk / ".00000.0123abcd.part.png").write_text("killed while it was written")
+    replace_results(folder, WANTED, OTHER.record, {})
     assert (folder / "masks").is_symlink()
-    masks = [path.read_text() for path in disk.glob("0*")]
-    assert masks == (["new"] if end == "success" else ["x"] * len(earlier.files))
-
-
-def test_kill_while_moving_to_another_disk_keeps_all_results(tmp_path, monkeypatch):
-    def copy_half(source, target, **_):
-        Path(target).write_text("half")
-        raise KeyboardInterrupt
-
-    def replace_on_one_disk(source, target):
-        if ASIDE in str(target):
-            raise OSError(errno.EXDEV, "another disk")
-        os.rename(source, target)
-
-    OTHER.write(tmp_path)
-    replacement = Replacement(tmp_path, WANTED, OTHER.record)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patch.setattr(shutil, "copy2", copy_half)
-        patch.setattr(os, "replace", replace_on_one_disk)
-        replacement.begin()
-    (tmp_path / "masks").mkdir(exist_ok=True)
-    (tmp_path / "masks/.00000.0123abcd.part.png").write_text("half, of a killed `restore_aside`")
-    restore_aside(tmp_path)
-    assert (tmp_path / MASK).read_text() == "x"
-    assert len([*(tmp_path / "masks").iterdir()]) == 1
+    assert [*disk.iterdir()] == []
 
 
 @pytest.mark.parametrize("earlier", [DONE, STOPPED])

@@ -16,7 +16,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.run import open_segmenter, run_job
+from aotlab.jobs.track import open_segmenter, run_job
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
 from aotlab.networks.weights.zoo import load_model
@@ -181,7 +181,7 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
 def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     loaded = []
     monkeypatch.setattr(
-        "aotlab.jobs.run.load_segmenter", lambda *files, **options: loaded.append((files, options))
+        "aotlab.jobs.track.load_segmenter", lambda *files, **options: loaded.append((files, options))
     )
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")

@@ -17,7 +17,8 @@ from aotlab.utils.text import align_columns, format_count, join_truncated, strip
 if TYPE_CHECKING:
     from aotlab.jobs.job import Job
     from aotlab.jobs.results import Action
-    from aotlab.jobs.track import JobRun, TrackResult
+    from aotlab.jobs.run import JobRun
+    from aotlab.jobs.track import TrackResult
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
 
@@ -151,7 +152,7 @@ def report_jobs(
     labels = {job.name: job.label for job in jobs}
     failures = {labels[name]: record.error for name, record in records.items() if record.error is not None}
     count = format_count(len(records if shard else jobs), "video")
-    results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
-    print(f"{len(records) - len(failures)} of {count} done{results}")
+    part = f" in shard {shard}" if shard else ""
+    print(f"{len(records) - len(failures)} of {count} done{part}: {output}")
     print_class_variants({name: record.class_names.values() for name, record in records.items()})
     return report_failures(failures)

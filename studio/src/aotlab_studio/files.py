@@ -21,9 +21,7 @@ STAGED = ".aotlab-new"
 COMPLETE = ".aotlab-complete"
 """Name of the folder with all files of an export, while they are moved to their places."""
 OLD = ".aotlab-old"
-"""Name of the folder for the files of the last export, while they are replaced."""
-SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
-"""Names of files that file managers of macOS and Windows create."""
+"""Name of the folder for files that are replaced."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -44,9 +42,9 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
 
 
 def list_files(folder: Path) -> Iterator[str]:
-    """Yield the files and links in a folder and its folders, relative to it, except `SYSTEM_FILES`."""
+    """Yield the files and links in a folder and its folders, relative to it, except system files."""
     for path in folder.rglob("*"):
-        if path.name not in SYSTEM_FILES and (path.is_symlink() or not path.is_dir()):
+        if path.name not in sdk.SYSTEM_FILES and (path.is_symlink() or not path.is_dir()):
             yield path.relative_to(folder).as_posix()
 
 

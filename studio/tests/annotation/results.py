@@ -29,7 +29,8 @@ def write_results(folder, names, lost=()):
             labels = truth(index)
             labels[labels == (1 if name in lost and index else 0)] = 0
             write_mask(results / "masks" / f"{index:05d}.png", labels)
-        write_job_record(results, JobRecord(name, str(video), frames=LENGTH, written=["masks"]))
+        record = JobRecord(name, str(video), frames=LENGTH, outputs={"masks": ["*.png"]}, written=["masks"])
+        write_job_record(results, record)
         ranges, checks = ([[1, LENGTH - 1]], [Check(3, 1, "lost", 1.0)]) if name in lost else ([], [])
         review = VideoReview([ReviewedObject(1, ranges), ReviewedObject(2)], checks)
         write_json(results / "review.json", review)

@@ -1,8 +1,6 @@
 """Results in the output folder of ``aotlab track``: replaced, kept or reused, by the inputs that they belong to."""
 
-import itertools
 import os
-import shutil
 import signal
 import threading
 from contextlib import suppress
@@ -179,67 +177,40 @@ def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args
     assert track(video, tmp_path, mask, args=["--force", *args]) == 0
 
 
-class Killed(BaseException):
-    """End of a process without any cleanup."""
+@pytest.mark.parametrize("function", ["remove_results", "write_job_record"])
+def test_kill_while_results_are_replaced_leaves_a_usable_folder(video, mask, tmp_path, monkeypatch, function):
+    class Killed(BaseException):
+        """End of a process without any cleanup."""
 
-
-def kill_at(patch, call):
-    """Raise `Killed` at the call of this number of functions that replace results, and run no cleanup."""
-    calls = itertools.count()
-
-    def kill(original):
-        def kill_at_call(*args):
-            if next(calls) == call:
-                patch.setattr(results.Replacement, "__exit__", lambda *_: None)
-                raise Killed
-            return original(*args)
-
-        return kill_at_call
-
-    for name in ("_move", "write_job_record", "remove"):
-        patch.setattr(results, name, kill(getattr(results, name)))
-    patch.setattr(results.os, "replace", kill(os.replace))
-
-
-def test_results_survive_a_kill_while_they_are_replaced(video, mask, tmp_path, monkeypatch, repeater):
-    out, line = tmp_path / "out", ["--write", "masks,objects"]
-    assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
-    before, forced = snapshot(out), [*line, "--end", "1", "--force"]
-    found = set()
-    for call in itertools.count():
-        with monkeypatch.context() as patch, suppress(Killed):
-            kill_at(patch, call)
-            if track(video, tmp_path, mask, args=forced) == 0:
-                break
-        if track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0:  # restored and reused
-            assert snapshot(out) == before
-            found.add("restored")
-        else:  # the first new frame was written
-            found.add("replaced")
-            shutil.rmtree(out)
-            assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
-            before = snapshot(out)
-    assert found == {"restored", "replaced"}
-    assert [path.name for path in sorted(out.iterdir())] == [".track.json", "masks", "objects"]
+    assert track(video, tmp_path, mask, args=["--end", "2"]) == 0
+    with monkeypatch.context() as patch, suppress(Killed):
+        patch.setattr(results, function, Mock(side_effect=Killed))
+        track(video, tmp_path, mask, args=["--end", "1", "--force"])
+    kept = function == "remove_results"
+    assert len([*(tmp_path / "out").glob("masks/*.png")]) == 3 * kept
+    assert track(video, tmp_path, mask, args=["--end", "2"]) == 0
+    assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
     assert list(largest_ids(tmp_path)) == NAMES[:2]
 
 
-def write_finished_results(monkeypatch, video, tmp_path, mask, args):
-    assert track(video, tmp_path, mask, args=args) == 0
-    (tmp_path / "out" / "masks" / "notes.txt").write_text("mine")
-
-
-@pytest.mark.parametrize("write_earlier", [write_finished_results, interrupt, lambda *_, args: None])
-def test_forced_run_on_a_full_disk_keeps_earlier_results(
-    video, mask, tmp_path, monkeypatch, capsys, write_earlier
+@pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
+def test_run_that_failed_on_a_full_disk_is_repeated_without_force(
+    video, mask, tmp_path, monkeypatch, capsys, earlier
 ):
-    line, full = ["--write", "masks,alpha"], InputError("alpha/00000.png: cannot be written (No space left)")
-    write_earlier(monkeypatch, video, tmp_path, mask, args=line)
-    before = snapshot(tmp_path / "out")
-    monkeypatch.setattr("aotlab.jobs.outputs._save_png", Mock(side_effect=full))
-    assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
+    out, line = tmp_path / "out", ["--write", "masks,alpha"]
+    if earlier == "interrupted":
+        interrupt(monkeypatch, video, tmp_path, mask, args=line)
+    elif earlier == "finished":
+        assert track(video, tmp_path, mask, args=line) == 0
+        (out / "masks" / "notes.txt").write_text("mine")
+    fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
+    with monkeypatch.context() as patch:
+        patch.setattr("aotlab.jobs.outputs._save_png", fail)
+        assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
     assert "No space left" in capsys.readouterr().err
-    assert snapshot(tmp_path / "out") == before
+    assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
+    assert (out / "masks" / "notes.txt").exists() == (earlier == "finished")
+    assert len([*out.glob("alpha/*.png")]) == 3
 
 
 def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):

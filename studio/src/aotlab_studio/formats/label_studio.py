@@ -101,7 +101,9 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(format_interface(annotations)))
 
 
-LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)
+LABEL_STUDIO = sdk.MaskWriter(
+    "label_studio.json", "Label Studio, predictions", _write, side_files=("label_studio_config.xml",)
+)
 
 
 def _find_image(data: dict[str, Any]) -> str:

@@ -1,8 +1,7 @@
-"""Bidirectional tracking between annotated frames.
+"""Tracking in both directions between annotated frames.
 
-An object that a mask lacks, or that is removed between two masks, is tracked forward only. A mask of all objects resets
-the memory. Only the frames between two masks and the predictions of one direction are stored at a
-time, on disk.
+An object that a mask lacks, or that is removed between two masks, is tracked forward only. A mask that contains all
+objects resets the memory. The frames between two masks and the predictions of one direction are stored on disk.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ import numpy as np
 import torch
 
 from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.merging import PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.merging import PredictionFile, TemporaryArrays, merge_predictions
-from aotlab.jobs.outputs import StoredPrediction
 
-FrameResult = tuple[int, np.ndarray, Prediction | StoredPrediction]
+FrameResult = tuple[int, np.ndarray, Prediction]
 """Index of a frame in its source, H×W×3 uint8 RGB, and its prediction."""
 
 
