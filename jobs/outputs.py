@@ -187,9 +187,7 @@ class VideoFile(Output):
     ) -> None:
         super().__init__(path, context)
         self._draw, source = draw, context.source
-        self._writer = VideoWriter(
-            path, rate=source.rate, size=source.size, variable_rate=source.variable_rate, sound=source.sound
-        )
+        self._writer = VideoWriter(path, rate=source.rate, size=source.size, sound=source.sound)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         self._writer.write(self._draw(tracked), tracked.time)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
-from itertools import chain, islice, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE = Fraction(25)
 """Frame rate of videos that state none (single frames, raw streams); FFmpeg's default."""
-NUM_PEEKED_PACKETS = 200
-"""Number of packets to inspect for a variable frame rate."""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images."""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
@@ -189,26 +186,6 @@ def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:
         yield from container.demux(container.streams.video[0])
     except IndexError as error:
         raise av.InvalidDataError(av.error.tag_to_code(b"INDA"), "packet of an unknown stream") from error
-
-
-def has_variable_rate(container: av.container.InputContainer, rate: Fraction) -> bool:
-    """Return whether the first frames are unevenly spaced or differ from the rate; reads packets."""
-    import av
-
-    stream = container.streams.video[0]
-    if not stream.time_base:
-        return False
-    times = []
-    # stop at an unreadable packet; decoding reports its frame
-    with suppress(av.FFmpegError):
-        for packet in islice(demux(container), NUM_PEEKED_PACKETS):
-            if packet.pts is not None:
-                times.append(packet.pts * stream.time_base)
-    times.sort()
-    tolerance = max(stream.time_base * 3 / 2, 1 / rate / 100)
-    # The neighbors in time of the last packets may be stored after those that were read.
-    steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
-    return any(abs(step - 1 / rate) > tolerance for step in steps)
 
 
 def read_rate(stream: Any) -> Fraction:

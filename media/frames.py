@@ -62,8 +62,6 @@ class FrameSource(ABC):
     """Number of frames; None if unknown before all are read."""
     length_is_estimate: bool = False
     """Whether `length` is from a file's header, which may state too few or too many frames."""
-    variable_rate: bool = False
-    """Whether the frame rate is variable."""
     has_names: bool = False
     """Whether frames have names, not only numbers."""
     is_live: bool = False

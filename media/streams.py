@@ -35,8 +35,6 @@ LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://"
 class StreamFrames(FrameSource):
     """A stream, which can be iterated once; damaged frames are skipped."""
 
-    variable_rate = True
-
     def __init__(
         self, container: av.container.InputContainer, subject: str, name: str, *, live: bool
     ) -> None:

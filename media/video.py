@@ -90,13 +90,12 @@ class VideoFrames(FrameSource):
         with decoding.open_video(path) as container:
             stream = container.streams.video[0]
             self.rate, self.length = decoding.read_rate(stream), stream.frames or None
+            self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
             first = next(decoding.decode(path, container), None)
             if first is None:
                 raise InputError(f"{path}: {decoding.NO_FRAMES}")
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
-        with decoding.open_video(path) as container:
-            self.variable_rate = decoding.has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []
         self._lock = threading.Lock()
         self._index: VideoIndex | None = None
@@ -106,11 +105,10 @@ class VideoFrames(FrameSource):
         return self.index.length
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame: by the file's clock if the rate varies, otherwise by the rate."""
-        if not self.variable_rate:
-            return super().time(index)
-        times = self._times
-        return times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
+        """Return seconds from the first frame by the file's clock; by the rate if they differ by rounding only."""
+        times, by_rate = self._times, index / self.rate
+        time = times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
+        return by_rate if abs(time - by_rate) <= self._rounding else time
 
     def __iter__(self) -> Iterator[np.ndarray]:
         times: list[Fraction] = []
@@ -118,8 +116,7 @@ class VideoFrames(FrameSource):
         self._times, self.damaged_frames = times, damage
         with decoding.open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(decoding.decode(self.path, container)):
-                if self.variable_rate:
-                    times.append(decoding.next_time(times, time, self.rate))
+                times.append(decoding.next_time(times, time, self.rate))
                 if damaged:
                     damage.append(index)
                 yield self.require_size(image, index)
