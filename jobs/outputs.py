@@ -255,7 +255,7 @@ class AnnotationFile(Output):
         annotations.add_attributes(self.context.classes.attributes)
         stated_length = None if source.length_is_estimate else source.length
         length = max(max(annotations.frames) + 1, stated_length or 0)
-        info = replace(VideoInfo.from_source(source), length=length, counter=None)
+        info = replace(VideoInfo.from_source(source), length=length)
         self.writer.write(self.path, annotations, info)
 
     def discard(self) -> None:

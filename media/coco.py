@@ -23,7 +23,8 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
     regions, annotated, num_boxes = [], set(), 0
     for record in tree["annotations"]:
-        image_id, segmentation, box = record["image_id"], record.get("segmentation"), record.get("bbox")
+        image_id, box = record["image_id"], record.get("bbox")
+        segmentation = drop_short_polygons(record.get("segmentation"))
         num_boxes += bool(box and not segmentation)
         if segmentation or box is not None:
             annotated.add(image_id)
@@ -34,7 +35,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             attributes = _parse_attributes(record.get("attributes"))
             regions.append(ParsedRegion(frame, rle, class_name, _find_key(record), name, attributes))
     if num_boxes:
-        log.warning("%d annotations have a box and no segmentation; they are left out", num_boxes)
+        log.warning("%d annotations have a box and no polygon of three points; they are left out", num_boxes)
     absent = [image for image_id, image in images.items() if image_id not in annotated]
     return regions + [ParsedRegion(frame, None, image=name) for frame, name in absent]
 
@@ -166,6 +167,12 @@ def _parse_attributes(attributes: Any) -> Attributes:
         if name not in OBJECT_KEYS
         and (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)))
     }
+
+
+def drop_short_polygons(segmentation: Any) -> Any:
+    """Return a segmentation without polygons of fewer than three points, which enclose no pixels."""
+    is_polygons = isinstance(segmentation, list)
+    return [points for points in segmentation if len(points) >= 6] if is_polygons else segmentation
 
 
 def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:

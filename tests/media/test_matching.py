@@ -2,6 +2,7 @@
 
 import unicodedata
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import settings
@@ -113,7 +114,7 @@ def test_single_frame_beyond_the_video_is_rejected():
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
-    understated = VideoInfo("clip", SIZE, 5, counter=lambda: 100)
+    understated = VideoInfo("clip", SIZE, 5, source=Mock(count_frames=lambda: 100))
     assert list(match_regions([region], understated).frames) == [99]
 
 
