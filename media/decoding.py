@@ -27,6 +27,8 @@ PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifes
 """FFmpeg's readers of files that name other files."""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
+FORMATS_WITHOUT_TIMES = ("avi", "mxf")
+"""FFmpeg's readers of files that store no times of frames; their rate is constant."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """First bytes of a Matroska or WebM file, and of its part with the media."""
 RIFF, UNKNOWN_LENGTH = b"RIFF", b"\xff" * 4
@@ -199,10 +201,10 @@ def read_time(frame: av.VideoFrame) -> Fraction | None:
 
 
 def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> Fraction:
-    """Return the time of the frame after those with ``times``; by the rate if its own time is unknown."""
-    if time is not None:
-        return time
-    return times[-1] + 1 / rate if times else Fraction(0)
+    """Return the time of the frame after those with ``times``; by the rate if its own is unknown or not later."""
+    if not times:
+        return time or Fraction(0)
+    return time if time is not None and time > times[-1] else times[-1] + 1 / rate
 
 
 def require_decoder(container: av.container.InputContainer, subject: str, *, images: bool = True) -> None:

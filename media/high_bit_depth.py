@@ -238,7 +238,7 @@ class Levels:
 
 def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
     """Return levels as numbers; None if they are to be estimated. Raises `InputError` for invalid ones."""
-    if levels is None or levels == "auto":
+    if levels is None or str(levels) == "auto":
         return None
     try:
         low, high = map(float, levels.split(",") if isinstance(levels, str) else levels)

@@ -91,6 +91,7 @@ class VideoFrames(FrameSource):
             stream = container.streams.video[0]
             self.rate, self.length = decoding.read_rate(stream), stream.frames or None
             self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
+            self._has_times = container.format.name not in decoding.FORMATS_WITHOUT_TIMES
             first = next(decoding.decode(path, container), None)
             if first is None:
                 raise InputError(f"{path}: {decoding.NO_FRAMES}")
@@ -107,6 +108,8 @@ class VideoFrames(FrameSource):
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame by the file's clock; by the rate if they differ by rounding only."""
         times, by_rate = self._times, index / self.rate
+        if not self._has_times:
+            return by_rate
         time = times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
         return by_rate if abs(time - by_rate) <= self._rounding else time
 
