@@ -27,8 +27,8 @@ PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifes
 """FFmpeg's readers of files that name other files."""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
-FORMATS_WITHOUT_TIMES = ("avi", "mxf")
-"""FFmpeg's readers of files that store no times of frames; their rate is constant."""
+FORMATS_WITHOUT_ORDER = ("avi", "mxf")
+"""FFmpeg's readers of files that store no order of display: with B-frames, the times of frames are wrong."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """First bytes of a Matroska or WebM file, and of its part with the media."""
 RIFF, UNKNOWN_LENGTH = b"RIFF", b"\xff" * 4

@@ -91,10 +91,11 @@ class VideoFrames(FrameSource):
             stream = container.streams.video[0]
             self.rate, self.length = decoding.read_rate(stream), stream.frames or None
             self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
-            self._has_times = container.format.name not in decoding.FORMATS_WITHOUT_TIMES
             first = next(decoding.decode(path, container), None)
             if first is None:
                 raise InputError(f"{path}: {decoding.NO_FRAMES}")
+            unordered = container.format.name in decoding.FORMATS_WITHOUT_ORDER
+            self._has_times = not (unordered and stream.codec_context.has_b_frames)
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []

@@ -85,6 +85,11 @@ def test_times_are_read_and_written_unchanged(tmp_path, suffix, times):
     assert [source.time(index) for index in range(8)] == times
 
 
+def test_times_of_avi_with_b_frames_follow_the_rate(tmp_path):
+    source = open_frames(write_texture(tmp_path / "clip.avi", "libx264", count=12))
+    assert [source.time(index) for index, _ in enumerate(source)] == [Fraction(i, 24) for i in range(12)]
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [
