@@ -18,8 +18,8 @@ from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import Replacement
 from aotlab.media.frames import FrameSource
-from aotlab.media.high_bit_depth import Levels
 from aotlab.media.job_record import JobRecord
+from aotlab.media.levels import Levels
 from aotlab.media.prompt import Prompt
 from aotlab.media.regions import Annotations
 from aotlab.utils.errors import InputError

@@ -12,16 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.high_bit_depth import (
-    Levels,
-    LevelsOption,
-    TiffStack,
-    detect_image_kind,
-    estimate_levels,
-    parse_levels,
-    read_raw_image,
-)
+from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
+from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 
@@ -153,9 +146,9 @@ class ImageFrames(FrameSource):
         require_index(self, index, self.length)
         values = self._read_values(index)
         subject = str(self._paths[index]) if self._paths else f"{self.path}, image {index}"
-        same = values.dtype == self._dtype or values.dtype.kind == self._dtype.kind == "f"
-        problem = f"values are {values.dtype}, but {self._dtype} on the first frame; convert all frames alike"
-        require(same, f"{subject}: {problem}")
+        if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
+            problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
+            raise InputError(f"{subject}: {problem}; convert all frames alike")
         require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)

@@ -14,8 +14,9 @@ import numpy as np
 
 from aotlab.media import decoding
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
-from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
+from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import list_images, require_image_size
+from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
@@ -59,9 +60,10 @@ def open_frames(
     exists = not is_stored or path.exists()
     require(exists, f"{path}: no such file or folder; give a video file or a folder of frames")
     for name, value in (("levels", levels), ("fps", rate)):
-        subject = path if is_stored else "a stream"
-        problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {subject}; remove it"
-        require(value is None, problem)
+        if value is not None:
+            subject = path if is_stored else "a stream"
+            problem = f"only for folders of images and TIFF stacks, not for {subject}"
+            raise InputError(f"{name} {value}: {problem}; remove it")
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
 

@@ -67,7 +67,6 @@ class VideoWriter:
         self.rate = Fraction(rate)
         self.size = size
         self.channels = 4 if path.suffix in ALPHA else 3
-        self.frames = 0
         height, width = size
         self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
         self._sound = sound
@@ -94,17 +93,17 @@ class VideoWriter:
         with suppress(_DroppedError), self._stack:
             raise _DroppedError
 
-    def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
+    def write(self, frame: np.ndarray, time: Fraction) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
 
-        ``time``: seconds since the source's first frame; None: by the rate. The file starts at the first frame written.
-        Raises `InputError` if it cannot be written.
+        ``time``: seconds since the source's first frame. The file starts at the first frame written. Raises
+        `InputError` if it cannot be written.
         """
         import av
 
         with writing(self.path, av.FFmpegError):
             if self._stream is None:
-                self._start_time = time or Fraction(0)
+                self._start_time = time
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
             if self._stored != self.size:
@@ -113,13 +112,11 @@ class VideoWriter:
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             # With several threads, FFmpeg's scaler writes wrong alpha values.
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
-            seconds = self.frames / self.rate if time is None else time - self._start_time
-            tick = self._to_tick(seconds)
+            tick = self._to_tick(time - self._start_time)
             image.pts, image.time_base, self._last_tick = tick, TICK, tick
             self._container.mux(self._stream.encode(image))
             if self._sound_copy is not None:
                 self._sound_copy.write_until(tick * TICK)
-        self.frames += 1
 
     def _to_tick(self, seconds: Fraction) -> int:
         """Return the time of a frame in ticks: strictly increasing, without gaps that MP4 cannot store.

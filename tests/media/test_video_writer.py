@@ -85,10 +85,10 @@ def test_clock_jump_keeps_every_frame(tmp_path, suffix, jump):
 def test_full_disk_is_reported_and_the_file_removed(tmp_path):
     full = Mock(side_effect=OSError(28, "No space left on device"))
     writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
-    writer.write(draw_smooth(48, 64)[0])
+    writer.write(draw_smooth(48, 64)[0], Fraction(0))
     real, writer._container = writer._container, SimpleNamespace(mux=full)
     with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"):
-        writer.write(draw_smooth(48, 64)[0])
+        writer.write(draw_smooth(48, 64)[0], Fraction(1))
     writer._container.mux = Mock(side_effect=av.FFmpegError(5, "Input/output error"))
     with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(Input/output error"):
         writer.close()
@@ -186,6 +186,6 @@ def test_broken_sound_keeps_every_frame(tmp_path, length):
     with closing(
         VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound)
     ) as writer:
-        for frame in frames:
-            writer.write(frame)
+        for index, frame in enumerate(frames):
+            writer.write(frame, source.time(index))
     assert len(list(open_frames(tmp_path / "b.mp4"))) == len(frames)
