@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import accumulate, takewhile
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -47,21 +48,20 @@ MaskReader = Callable[[Path], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class LabeledImage:
-    """An image file and the file of its mask."""
+    """An image file and the file of its mask; ``reader`` reads the mask."""
 
     image: Path
-    source: Path
-    """File of the mask."""
+    mask_path: Path
     reader: MaskReader
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
         image, mask = read_image(self.image), self.read_mask()
-        return require_image_size(image, mask.shape, self.image, f"its mask {self.source}"), mask
+        return require_image_size(image, mask.shape, self.image, f"its mask {self.mask_path}"), mask
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
-        return self.reader(self.source)
+        return self.reader(self.mask_path)
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -95,6 +95,25 @@ def read_saliency(path: Path) -> np.ndarray:
     """Read the brighter half of the gray levels as one object; colors are converted to gray."""
     with open_image(path, "give a gray PNG, white where the object is") as image:
         return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
+
+
+class ClipSource(Protocol):
+    """Source of training clips: an `ImageSet`, a `VideoSet`, or a class of your own."""
+
+    def __len__(self) -> int:
+        """Return the number of items: images or videos."""
+
+    def describe(self) -> str:
+        """Return the numbers of items and frames as text."""
+
+    def sample_index(self, rng: Generator) -> int:
+        """Draw the index of an item."""
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of an item; raises `InputError` if it cannot be read."""
+
+    def exclude(self, paths: AbstractSet[Path]) -> ClipSource:
+        """Return the source without the images and videos at these paths, which validation uses."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +199,6 @@ class VideoSet:
         video = self.videos[index]
         clip = sample_clip(list_frame_pairs(video), phase, self.max_gap, rng, max_objects=max_objects)
         return replace(clip, names=(video.name,))
-
-
-ClipSource = ImageSet | VideoSet
 
 
 def select_labeled_frames(video: Video) -> Video:
