@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
+from aotlab.media.coco import format_coco, parse_coco
 from aotlab.media.job_record import (
     CORRECTED_FILE,
     JOB_RECORD,
@@ -19,7 +19,7 @@ from aotlab.media.mask_images import parse_images
 from aotlab.media.masks import read_mask
 from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
-from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
 from aotlab.utils.plugins import (
@@ -144,7 +144,7 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
 def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
     with reading(path):
         regions = parse_images(path, video.size)
-    return None if regions is None else match_regions(regions, video)
+    return None if regions is None else match_regions(ParsedFile(regions), video)
 
 
 def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
@@ -152,11 +152,8 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
         return None
     with reading(path):
-        regions = parse_coco(tree, video)
-        classes, name = parse_classes(tree), parse_video_name(tree, video)
-    annotations = match_regions(regions, video)
-    annotations.classes, annotations.video = classes, name
-    return annotations
+        parsed = parse_coco(tree, video)
+    return match_regions(parsed, video)
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

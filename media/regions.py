@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -76,6 +76,17 @@ class ParsedRegion:
     image: str | Path = ""
     """Name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset."""
     attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """Contents of a file of masks, before they are matched with the frames of a video."""
+
+    regions: Sequence[ParsedRegion]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """Class ids by class name; empty if unset."""
+    video: str = ""
+    """Name of the video; empty if unset."""
 
 
 @dataclass(frozen=True)
