@@ -21,7 +21,7 @@ from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
+from aotlab.utils.files import prefix_errors, read_json, reading, require_file, write_text
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
@@ -30,6 +30,7 @@ from aotlab.utils.plugins import (
     list_plugins,
     load_plugin,
 )
+from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
@@ -88,14 +89,14 @@ def read_annotations(
             require_tracked_frames(folder, record, annotations.frames)
         if annotations.video and video.name not in (annotations.video, image_stem(annotations.video)):
             problem = f"belongs to video {annotations.video}, not {video.name}"
-            remedy = f"give masks of this video, or rename the video{'' if record else ' in the file'}"
-            require(not strict, f"{problem}; {remedy}")
+            if strict:
+                place = "" if record else " in the file"
+                raise InputError(f"{problem}; give masks of this video, or rename the video{place}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
             shown = sorted(index for index, regions in annotations.frames.items() if regions)
             require(shown, NO_OBJECT)
-            listed = ", ".join(map(str, shown[:10]))
-            require(frame in shown, f"has no object on frame {frame}, but on {listed}")
+            require(frame in shown, f"has no object on frame {frame}, but on {join_truncated(shown)}")
             annotations.frames = {frame: annotations.frames[frame]}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
@@ -157,5 +158,4 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
+    write_text(path, json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")

@@ -134,11 +134,9 @@ class ImageFrames(FrameSource):
             self.levels = Levels(low, high, linear=linear, estimated=True)
 
     def frame_name(self, index: int) -> str:
-        """Return the name of the image without suffix; in a stack, the frame number."""
         return self._paths[index].stem if self._paths else super().frame_name(index)
 
     def file(self, index: int) -> Path | None:
-        """Return the image file of a frame; None in a stack."""
         return self._paths[index] if self._paths else None
 
     def read(self, index: int) -> np.ndarray:
