@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TICK = Fraction(1, 120000)
 """Time base in seconds; frames at all usual rates, also 24000/1001, last a whole number of ticks."""
-MAX_GAP = 3600 * 120000
+MAX_GAP = int(3600 / TICK)
 """Longest duration of a frame in ticks; MP4 stores 32 bits, almost ten hours."""
 
 H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
