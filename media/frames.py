@@ -3,7 +3,7 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -59,7 +59,7 @@ class FrameSource(ABC):
     """Whether frames have names, not only numbers."""
     is_live: bool = False
     """Whether frames come from a camera or live stream and are dropped if not read in time."""
-    damaged_frames: list[int]
+    damaged_frames: Sequence[int] = ()
     """Frames read so far that were damaged and concealed by the decoder."""
     corrupt_packets: int = 0
     """Number of packets read so far that were skipped because they did not decode."""
@@ -124,7 +124,6 @@ class ImageFrames(FrameSource):
         self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
-        self.damaged_frames = []
         self.has_names = bool(self._paths)
         limits = parse_levels(levels)
         if limits is not None:

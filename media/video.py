@@ -88,7 +88,7 @@ class VideoFrames(FrameSource):
     path: Path
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name, self.damaged_frames = path, path.stem, []
+        self.path, self.name = path, path.stem
         with decoding.open_video(path) as container:
             stream = container.streams.video[0]
             self.rate, self.length = decoding.read_rate(stream), stream.frames or None
