@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.media.frames import parse_rate
-from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
 from aotlab.media.job_record import JobRecord
+from aotlab.media.levels import parse_levels
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import SYSTEM_FILES, sha256
 from aotlab.utils.text import strip_credentials

@@ -15,7 +15,8 @@ import numpy as np
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import RateOption, parse_rate
-from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind, parse_levels
+from aotlab.media.high_bit_depth import detect_image_kind
+from aotlab.media.levels import LevelsOption, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts

@@ -198,9 +198,7 @@ class VideoFile(Output):
     ) -> None:
         super().__init__(path, context)
         self._draw, source = draw, context.source
-        self._writer = VideoWriter(
-            path, rate=source.rate, size=source.size, variable_rate=source.variable_rate, sound=source.sound
-        )
+        self._writer = VideoWriter(path, rate=source.rate, size=source.size, sound=source.sound)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         self._writer.write(self._draw(tracked), tracked.time)
@@ -268,7 +266,7 @@ class AnnotationFile(Output):
         annotations.add_attributes(self.context.classes.attributes)
         stated_length = None if source.length_is_estimate else source.length
         length = max(max(annotations.frames) + 1, stated_length or 0)
-        info = replace(VideoInfo.from_source(source), length=length, counter=None)
+        info = replace(VideoInfo.from_source(source), length=length)
         self.writer.write(self.path, annotations, info)
 
     def discard(self) -> None:

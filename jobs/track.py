@@ -24,8 +24,8 @@ from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, Tracke
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
 from aotlab.jobs.run import JobRun, check_job, make_run, warn_about_empty_masks
 from aotlab.media.frames import FrameSource
-from aotlab.media.high_bit_depth import Levels
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
+from aotlab.media.levels import Levels
 from aotlab.media.regions import MAX_ID, Annotations
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, require

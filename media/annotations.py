@@ -1,17 +1,13 @@
-"""Reading and writing of a video's masks: PNG, COCO, and the formats of installed plug-ins."""
+"""Reading and writing of a video's masks: images, COCO, and the formats of installed plug-ins."""
 
 import json
 import logging
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
-from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
-from aotlab.media.images import open_image, read_mode, require_image_size
+from aotlab.media.coco import format_coco, parse_coco
 from aotlab.media.job_record import (
     CORRECTED_FILE,
     JOB_RECORD,
@@ -19,13 +15,13 @@ from aotlab.media.job_record import (
     read_job_record,
     require_tracked_frames,
 )
-from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
-from aotlab.media.matching import image_stem, list_image_files
+from aotlab.media.mask_images import parse_images
+from aotlab.media.masks import read_mask
+from aotlab.media.matching import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
-from aotlab.media.regions import Annotations, ParsedRegion, VideoInfo
-from aotlab.media.rle import Size, encode_rle
+from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading, require_file
+from aotlab.utils.files import prefix_errors, read_json, reading, require_file, write_text
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
@@ -34,6 +30,7 @@ from aotlab.utils.plugins import (
     list_plugins,
     load_plugin,
 )
+from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +93,14 @@ def read_annotations(
             require_tracked_frames(folder, record, annotations.frames)
         if annotations.video and video.name not in (annotations.video, image_stem(annotations.video)):
             problem = f"belongs to video {annotations.video}, not {video.name}"
-            remedy = f"give masks of this video, or rename the video{'' if record else ' in the file'}"
-            require(not strict, f"{problem}; {remedy}")
+            if strict:
+                place = "" if record else " in the file"
+                raise InputError(f"{problem}; give masks of this video, or rename the video{place}")
             log.warning("%s: %s", path, problem)
         if frame is not None:
             shown = sorted(index for index, regions in annotations.frames.items() if regions)
             require(shown, NO_OBJECT)
-            listed = ", ".join(map(str, shown[:10]))
-            require(frame in shown, f"has no object on frame {frame}, but on {listed}")
+            require(frame in shown, f"has no object on frame {frame}, but on {join_truncated(shown)}")
             annotations.frames = {frame: annotations.frames[frame]}
         if video.frame_names is not None:
             annotations.frame_names = {index: video.frame_names[index] for index in annotations.frames}
@@ -151,8 +148,8 @@ def _read(path: Path, video: VideoInfo, *, tracked: bool) -> Annotations:
 
 def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
     with reading(path):
-        regions = _parse_images(path, video.size)
-    return None if regions is None else match_regions(regions, video)
+        regions = parse_images(path, video.size)
+    return None if regions is None else match_regions(ParsedFile(regions), video)
 
 
 def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
@@ -160,95 +157,9 @@ def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
     if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
         return None
     with reading(path):
-        regions = parse_coco(tree, video)
-        classes, name = parse_classes(tree), parse_video_name(tree, video)
-    annotations = match_regions(regions, video)
-    annotations.classes, annotations.video = classes, name
-    return annotations
+        parsed = parse_coco(tree, video)
+    return match_regions(parsed, video)
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")
-
-
-def _parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
-    """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
-    if not path.is_dir():
-        if read_mode(path) in ("", "RGB", "RGBA"):
-            return None
-        return _parse_masks({path: ""}, size)
-    images = list_image_files(path, (".png",))
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
-    folders = [folder for folder in folders if list_image_files(folder, (".png",))]
-    if images and folders:
-        raise InputError(f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two")
-    if folders:
-        return _parse_object_folders(folders, size)
-    return _parse_masks({image: image for image in images}, size) if images else None
-
-
-def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of images of object ids, by path with the names of their frames.
-
-    255 in 8 bits is object 1 if the only other value of all images is 0; otherwise it is void.
-    """
-    regions: dict[Path, list[ParsedRegion]] = {}
-    voids: dict[Path, np.ndarray] = {}
-    for path, image in names.items():
-        mask = read_mask(path, size=size)
-        void = is_void(mask)
-        if void.any():
-            voids[path] = encode_rle(void)
-            mask[void] = 0
-        ids = np.unique(mask[mask > 0]).tolist()
-        if len(ids) > MAX_OBJECTS or is_blurred(mask):
-            raise InputError(
-                f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
-                "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
-            )
-        masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
-        regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
-    binary = not any(regions.values())
-    if voids:
-        meaning = "object 1" if binary else "void, not an object"
-        log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
-    for path in voids if binary else ():
-        regions[path] = [ParsedRegion(None, voids[path], key=1, image=names[path])]
-    empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
-    return [*chain.from_iterable(regions.values()), *empty]
-
-
-def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
-    """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
-    with open_image(path, "give a black and white PNG") as image:
-        mode_allowed = palette or image.mode != "P"
-        mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
-    require_image_size(mask, size, path, "its frame")
-    values = {*np.unique(mask).tolist()}
-    if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
-        kind = "gray" if mode_allowed else "palette"
-        problem = (
-            f"has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white"
-        )
-        raise InputError(f"{path}: {problem}; for object ids, give the folder that holds FRAME.png itself")
-    return mask > 0
-
-
-def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
-    """Return the objects of folders named by id or class. If a folder is called 0, as in SA-V, ids are one higher."""
-    ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
-    if len(set(ids.values())) < len(ids):
-        names = ", ".join(sorted(folder.name for folder in ids))
-        raise InputError(f"two of the folders {names} have the same object id; merge or rename them")
-    first = 1 if 0 in ids.values() else 0
-    regions = []
-    # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds
-    # object ids.
-    for folder in folders:
-        name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
-        for path in list_image_files(folder, (".png",)):
-            mask = _read_binary_mask(path, size, palette=folder in ids)
-            rle = encode_rle(mask) if mask.any() else None
-            regions.append(ParsedRegion(None, rle, name, key, Path(path.name)))
-    return regions
+    write_text(path, json.dumps(format_coco(annotations, video), separators=(",", ":")) + "\n")

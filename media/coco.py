@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.matching import image_stem, require_different_images, select_images
-from aotlab.media.regions import Annotations, Attributes, ParsedRegion, VideoInfo
+from aotlab.media.regions import Annotations, Attributes, ParsedFile, ParsedRegion, VideoInfo
 from aotlab.media.rle import Size, compress_rle, fill_polygons, parse_rle, require_size, rle_to_box
 
 log = logging.getLogger(__name__)
@@ -17,13 +17,20 @@ OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes"."""
 
 
-def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
-    """Return the objects of a video in COCO JSON; raises `ValueError` for another size, or without the video."""
-    images = _find_images(tree, video)
+def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
+    """Return the objects of a video in COCO JSON; raises `ValueError` for another size, or without the video.
+
+    If a class name has two ids, the first one is used. Ids that the file does not name are "class 2" for 2.
+    """
+    images, videos, classes = _find_images(tree, video), tree.get("videos") or [], dict[str, int]()
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
+    for class_id, name in class_names.items():
+        if type(class_id) is int and class_id >= 0 and name:
+            classes.setdefault(name, class_id)
     regions, annotated, num_boxes = [], set(), 0
     for record in tree["annotations"]:
-        image_id, segmentation, box = record["image_id"], record.get("segmentation"), record.get("bbox")
+        image_id, box = record["image_id"], record.get("bbox")
+        segmentation = drop_short_polygons(record.get("segmentation"))
         num_boxes += bool(box and not segmentation)
         if segmentation or box is not None:
             annotated.add(image_id)
@@ -34,9 +41,11 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             attributes = _parse_attributes(record.get("attributes"))
             regions.append(ParsedRegion(frame, rle, class_name, _find_key(record), name, attributes))
     if num_boxes:
-        log.warning("%d annotations have a box and no segmentation; they are left out", num_boxes)
+        log.warning("%d annotations have a box and no polygon of three points; they are left out", num_boxes)
     absent = [image for image_id, image in images.items() if image_id not in annotated]
-    return regions + [ParsedRegion(frame, None, image=name) for frame, name in absent]
+    regions += [ParsedRegion(frame, None, image=name) for frame, name in absent]
+    video_name = str(_find_video(videos, video.name).get("name") or "") if videos else ""
+    return ParsedFile(regions, classes, video_name)
 
 
 def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
@@ -67,24 +76,6 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
 
 def _read_name(image: dict[str, Any]) -> str:
     return str(image.get("file_name") or "")
-
-
-def parse_classes(tree: Any) -> dict[str, int]:
-    """Return the class ids of COCO JSON by class name; the first one if a name has two.
-
-    Ids that annotations use and the file does not name are "class 2" for 2.
-    """
-    classes: dict[str, int] = {}
-    for name, class_id in _list_classes(tree):
-        if type(class_id) is int and class_id >= 0 and name:
-            classes.setdefault(name, class_id)
-    return classes
-
-
-def parse_video_name(tree: Any, video: VideoInfo) -> str:
-    """Return the name of the video of COCO JSON; empty if it names none."""
-    videos = tree.get("videos") or []
-    return str(_find_video(videos, video.name).get("name") or "") if videos else ""
 
 
 def _list_classes(tree: Any) -> list[tuple[str, Any]]:
@@ -166,6 +157,12 @@ def _parse_attributes(attributes: Any) -> Attributes:
         if name not in OBJECT_KEYS
         and (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)))
     }
+
+
+def drop_short_polygons(segmentation: Any) -> Any:
+    """Return a segmentation without polygons of fewer than three points, which enclose no pixels."""
+    is_polygons = isinstance(segmentation, list)
+    return [points for points in segmentation if len(points) >= 6] if is_polygons else segmentation
 
 
 def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:

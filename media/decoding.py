@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
-from itertools import chain, islice, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE = Fraction(25)
 """Frame rate of videos that state none (single frames, raw streams); FFmpeg's default."""
-NUM_PEEKED_PACKETS = 200
-"""Number of packets to inspect for a variable frame rate."""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images."""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """FFmpeg's readers of files that name other files."""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
+FORMATS_WITHOUT_ORDER = ("avi", "mxf")
+"""FFmpeg's readers of files that store no order of display: with B-frames, the times of frames are wrong."""
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """First bytes of a Matroska or WebM file, and of its part with the media."""
 RIFF, UNKNOWN_LENGTH = b"RIFF", b"\xff" * 4
@@ -191,26 +190,6 @@ def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:
         raise av.InvalidDataError(av.error.tag_to_code(b"INDA"), "packet of an unknown stream") from error
 
 
-def has_variable_rate(container: av.container.InputContainer, rate: Fraction) -> bool:
-    """Return whether the first frames are unevenly spaced or differ from the rate; reads packets."""
-    import av
-
-    stream = container.streams.video[0]
-    if not stream.time_base:
-        return False
-    times = []
-    # stop at an unreadable packet; decoding reports its frame
-    with suppress(av.FFmpegError):
-        for packet in islice(demux(container), NUM_PEEKED_PACKETS):
-            if packet.pts is not None:
-                times.append(packet.pts * stream.time_base)
-    times.sort()
-    tolerance = max(stream.time_base * 3 / 2, 1 / rate / 100)
-    # The neighbors in time of the last packets may be stored after those that were read.
-    steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
-    return any(abs(step - 1 / rate) > tolerance for step in steps)
-
-
 def read_rate(stream: Any) -> Fraction:
     """Return the frames per second of a video stream."""
     return Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
@@ -222,10 +201,10 @@ def read_time(frame: av.VideoFrame) -> Fraction | None:
 
 
 def next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> Fraction:
-    """Return the time of the frame after those with ``times``; by the rate if its own time is unknown."""
-    if time is not None:
-        return time
-    return times[-1] + 1 / rate if times else Fraction(0)
+    """Return the time of the frame after those with ``times``; by the rate if its own is unknown or not later."""
+    if not times:
+        return time or Fraction(0)
+    return time if time is not None and time > times[-1] else times[-1] + 1 / rate
 
 
 def require_decoder(container: av.container.InputContainer, subject: str, *, images: bool = True) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -12,16 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.high_bit_depth import (
-    Levels,
-    LevelsOption,
-    TiffStack,
-    detect_image_kind,
-    estimate_levels,
-    parse_levels,
-    read_raw_image,
-)
+from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
+from aotlab.media.levels import Levels, LevelsOption, estimate_levels, parse_levels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 
@@ -62,13 +55,11 @@ class FrameSource(ABC):
     """Number of frames; None if unknown before all are read."""
     length_is_estimate: bool = False
     """Whether `length` is from a file's header, which may state too few or too many frames."""
-    variable_rate: bool = False
-    """Whether the frame rate is variable."""
     has_names: bool = False
     """Whether frames have names, not only numbers."""
     is_live: bool = False
     """Whether frames come from a camera or live stream and are dropped if not read in time."""
-    damaged_frames: list[int]
+    damaged_frames: Sequence[int] = ()
     """Frames read so far that were damaged and concealed by the decoder."""
     corrupt_packets: int = 0
     """Number of packets read so far that were skipped because they did not decode."""
@@ -133,7 +124,6 @@ class ImageFrames(FrameSource):
         self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
-        self.damaged_frames = []
         self.has_names = bool(self._paths)
         limits = parse_levels(levels)
         if limits is not None:
@@ -143,11 +133,9 @@ class ImageFrames(FrameSource):
             self.levels = Levels(low, high, linear=linear, estimated=True)
 
     def frame_name(self, index: int) -> str:
-        """Return the name of the image without suffix; in a stack, the frame number."""
         return self._paths[index].stem if self._paths else super().frame_name(index)
 
     def file(self, index: int) -> Path | None:
-        """Return the image file of a frame; None in a stack."""
         return self._paths[index] if self._paths else None
 
     def read(self, index: int) -> np.ndarray:
@@ -155,9 +143,9 @@ class ImageFrames(FrameSource):
         require_index(self, index, self.length)
         values = self._read_values(index)
         subject = str(self._paths[index]) if self._paths else f"{self.path}, image {index}"
-        same = values.dtype == self._dtype or values.dtype.kind == self._dtype.kind == "f"
-        problem = f"values are {values.dtype}, but {self._dtype} on the first frame; convert all frames alike"
-        require(same, f"{subject}: {problem}")
+        if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
+            problem = f"values are {values.dtype}, but {self._dtype} on the first frame"
+            raise InputError(f"{subject}: {problem}; convert all frames alike")
         require_image_size(values, self.size, subject, "the first frame")
         image = values if self.levels is None else self.levels(values)
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)

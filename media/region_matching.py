@@ -9,14 +9,14 @@ from typing import TypeGuard
 import numpy as np
 
 from aotlab.media.matching import match_frames, require_different_frames, select_images
-from aotlab.media.regions import MAX_ID, Annotations, ParsedRegion, Region, VideoInfo
+from aotlab.media.regions import MAX_ID, Annotations, ParsedFile, ParsedRegion, Region, VideoInfo
 from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.utils.errors import InputError, require
 
 NO_OBJECT = "contains no object; it needs a polygon, or a pixel with an id above 0"
 
 
-def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
+def match_regions(parsed: ParsedFile, video: VideoInfo) -> Annotations:
     """Assign the regions of a file to the frames of a video and to object ids.
 
     Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
@@ -27,6 +27,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     Raises:
         InputError: no object, too many, another video's frames, or ambiguous regions.
     """
+    regions = parsed.regions
     if video.frame is not None and len({(region.frame, region.image) for region in regions}) == 1:
         regions = [replace(region, frame=video.frame, image="") for region in regions]
     matched = zip(_find_frames(regions, video), regions, strict=True)
@@ -36,7 +37,8 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     keys = _find_keys(visible)
     ids = _assign_ids(keys)
     require(max(ids.values()) <= MAX_ID, f"has more than {MAX_ID} objects; split it")
-    result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in in_video})})
+    result = Annotations(video.size, classes=dict(parsed.classes), video=parsed.video)
+    result.frames = {frame: [] for frame in sorted({frame for frame, _ in in_video})}
     for (frame, region), key in zip(visible, keys, strict=True):
         assert region.rle is not None
         result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))

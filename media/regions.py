@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -37,31 +37,27 @@ class VideoInfo:
     """Names of the images of all frames without suffix; None if frames have no names."""
     frame: int | None = None
     """Frame that a file of a single frame belongs to; None: the one that the file names."""
-    file: Callable[[int], Path | None] | None = None
-    """Image file of a frame, which may be None; None if frames have no files."""
-    counter: Callable[[], int | None] | None = None
-    """Counts the frames if `length` is from a file's header and may be wrong; None: `length` is exact."""
+    source: FrameSource | None = None
+    """Frames of the video, for their files and exact number."""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
         names = tuple(map(source.frame_name, range(source.length or 0))) if source.has_names else None
-        counter = source.count_frames if source.length_is_estimate else None
-        rate = str(source.rate)
-        return cls(source.name, source.size, source.length, rate, names, file=source.file, counter=counter)
+        return cls(source.name, source.size, source.length, str(source.rate), names, source=source)
 
     @property
     def length_is_estimate(self) -> bool:
         """Whether `length` is from a file's header, as in `FrameSource`."""
-        return self.counter is not None
+        return self.source is not None and self.source.length_is_estimate
 
     def count_frames(self) -> int | None:
         """Return `length`, but counted in the file if it is an estimate."""
-        return self.length if self.counter is None else self.counter()
+        return self.length if self.source is None else self.source.count_frames()
 
     def image_name(self, frame: int, name: str) -> str:
         """Return the name of a frame's image in a folder named after the video; ``name.jpg`` if it has no file."""
-        file = None if self.file is None else self.file(frame)
+        file = None if self.source is None else self.source.file(frame)
         return f"{self.name}/{f'{name}.jpg' if file is None else file.name}"
 
 
@@ -80,6 +76,17 @@ class ParsedRegion:
     image: str | Path = ""
     """Name of the frame's image, which may be a URL or a Windows path, or the file of its mask; empty if unset."""
     attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """Contents of a file of masks, before they are matched with the frames of a video."""
+
+    regions: Sequence[ParsedRegion]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """Class ids by class name; empty if unset."""
+    video: str = ""
+    """Name of the video; empty if unset."""
 
 
 @dataclass(frozen=True)

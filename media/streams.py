@@ -35,12 +35,10 @@ LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://"
 class StreamFrames(FrameSource):
     """A stream, which can be iterated once; damaged frames are skipped."""
 
-    variable_rate = True
-
     def __init__(
         self, container: av.container.InputContainer, subject: str, name: str, *, live: bool
     ) -> None:
-        self.subject, self.name, self.is_live, self.damaged_frames = subject, name, live, []
+        self.subject, self.name, self.is_live = subject, name, live
         decoding.require_decoder(container, subject)
         rate = decoding.read_rate(container.streams.video[0])
         self.rate = rate if rate <= MAX_STREAM_RATE else decoding.DEFAULT_RATE

@@ -14,8 +14,9 @@ import numpy as np
 
 from aotlab.media import decoding
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
-from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
+from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import list_images, require_image_size
+from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
@@ -59,9 +60,10 @@ def open_frames(
     exists = not is_stored or path.exists()
     require(exists, f"{path}: no such file or folder; give a video file or a folder of frames")
     for name, value in (("levels", levels), ("fps", rate)):
-        subject = path if is_stored else "a stream"
-        problem = f"{name} {value}: only for folders of images and TIFF stacks, not for {subject}; remove it"
-        require(value is None, problem)
+        if value is not None:
+            subject = path if is_stored else "a stream"
+            problem = f"only for folders of images and TIFF stacks, not for {subject}"
+            raise InputError(f"{name} {value}: {problem}; remove it")
     return VideoFrames(path) if is_stored else open_stream(location, timeout)
 
 
@@ -86,17 +88,18 @@ class VideoFrames(FrameSource):
     path: Path
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name, self.damaged_frames = path, path.stem, []
+        self.path, self.name = path, path.stem
         with decoding.open_video(path) as container:
             stream = container.streams.video[0]
             self.rate, self.length = decoding.read_rate(stream), stream.frames or None
+            self._rounding = max(1 / self.rate / 100, (stream.time_base or 0) * Fraction(3, 2))
             first = next(decoding.decode(path, container), None)
             if first is None:
                 raise InputError(f"{path}: {decoding.NO_FRAMES}")
+            unordered = container.format.name in decoding.FORMATS_WITHOUT_ORDER
+            self._has_times = not (unordered and stream.codec_context.has_b_frames)
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
             self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
-        with decoding.open_video(path) as container:
-            self.variable_rate = decoding.has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []
         self._lock = threading.Lock()
         self._index: VideoIndex | None = None
@@ -106,11 +109,12 @@ class VideoFrames(FrameSource):
         return self.index.length
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame: by the file's clock if the rate varies, otherwise by the rate."""
-        if not self.variable_rate:
-            return super().time(index)
-        times = self._times
-        return times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
+        """Return seconds from the first frame by the file's clock; by the rate if they differ by rounding only."""
+        times, by_rate = self._times, index / self.rate
+        if not self._has_times:
+            return by_rate
+        time = times[index] - times[0] if index < len(times) else self.index.time(index, self.rate)
+        return by_rate if abs(time - by_rate) <= self._rounding else time
 
     def __iter__(self) -> Iterator[np.ndarray]:
         times: list[Fraction] = []
@@ -118,8 +122,7 @@ class VideoFrames(FrameSource):
         self._times, self.damaged_frames = times, damage
         with decoding.open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(decoding.decode(self.path, container)):
-                if self.variable_rate:
-                    times.append(decoding.next_time(times, time, self.rate))
+                times.append(decoding.next_time(times, time, self.rate))
                 if damaged:
                     damage.append(index)
                 yield self.require_size(image, index)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import av
 
 log = logging.getLogger(__name__)
-TICK = Fraction(1, 90000)
-"""Time base of videos with a variable rate in seconds, as usual in MPEG."""
-MAX_GAP = Fraction(3600)
-"""Longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks."""
+TICK = Fraction(1, 120000)
+"""Time base in seconds; frames at all usual rates, also 24000/1001, last a whole number of ticks."""
+MAX_GAP = int(3600 / TICK)
+"""Longest duration of a frame in ticks; MP4 stores 32 bits, almost ten hours."""
 
 H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
 """Encoder, pixel format and options."""
@@ -52,7 +52,6 @@ class VideoWriter:
         path: the file, ending in .mp4, .mov or .webm.
         rate: frames per second.
         size: (height, width) of every frame.
-        variable_rate: times passed to `write` are not multiples of a frame's duration.
         sound: sound to copy into an ``.mp4``, in sync with the frames.
     """
 
@@ -62,15 +61,12 @@ class VideoWriter:
         *,
         rate: Fraction,
         size: tuple[int, int],
-        variable_rate: bool = False,
         sound: AudioTrack | None = None,
     ) -> None:
         self.path = path
         self.rate = Fraction(rate)
         self.size = size
-        self.variable_rate = variable_rate
         self.channels = 4 if path.suffix in ALPHA else 3
-        self.frames = 0
         height, width = size
         self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
         self._sound = sound
@@ -90,24 +86,24 @@ class VideoWriter:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
             if self._sound_copy is not None:
-                self._sound_copy.finish((self._last_tick + 1) * self._stream.codec_context.time_base)
+                self._sound_copy.finish(self._last_tick * TICK + 1 / self.rate)
 
     def drop(self) -> None:
         """Remove the incomplete file; a finished one is kept."""
         with suppress(_DroppedError), self._stack:
             raise _DroppedError
 
-    def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
+    def write(self, frame: np.ndarray, time: Fraction) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
 
-        ``time``: seconds since the source's first frame; None: directly after the previous frame. The file starts at
-        the first frame written. Raises `InputError` if it cannot be written.
+        ``time``: seconds since the source's first frame. The file starts at the first frame written. Raises
+        `InputError` if it cannot be written.
         """
         import av
 
         with writing(self.path, av.FFmpegError):
             if self._stream is None:
-                self._start_time = time or Fraction(0)
+                self._start_time = time
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
             if self._stored != self.size:
@@ -116,23 +112,19 @@ class VideoWriter:
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             # With several threads, FFmpeg's scaler writes wrong alpha values.
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
-            base = self._stream.codec_context.time_base
-            tick = self._tick(None if time is None else time - self._start_time, base)
-            image.pts, image.time_base, self._last_tick = tick, base, tick
+            tick = self._to_tick(time - self._start_time)
+            image.pts, image.time_base, self._last_tick = tick, TICK, tick
             self._container.mux(self._stream.encode(image))
             if self._sound_copy is not None:
-                self._sound_copy.write_until(tick * base)
-        self.frames += 1
+                self._sound_copy.write_until(tick * TICK)
 
-    def _tick(self, time: Fraction | None, base: Fraction) -> int:
+    def _to_tick(self, seconds: Fraction) -> int:
         """Return the time of a frame in ticks: strictly increasing, without gaps that MP4 cannot store.
 
         Clocks of cameras jump; the excess of a gap over `MAX_GAP` is subtracted from all later times.
         """
-        if time is None:
-            return self._last_tick + 1
-        tick = max(round(time / base) - self._skipped_ticks, self._last_tick + 1)
-        excess = max(0, tick - max(self._last_tick, 0) - int(MAX_GAP / base))
+        tick = max(round(seconds / TICK) - self._skipped_ticks, self._last_tick + 1)
+        excess = max(0, tick - max(self._last_tick, 0) - MAX_GAP)
         self._skipped_ticks += excess
         return tick - excess
 
@@ -150,7 +142,7 @@ class VideoWriter:
         if codec == "libvpx-vp9":
             self._stream.bit_rate = 0  # constant quality
         context = self._stream.codec_context
-        context.time_base = TICK if self.variable_rate else 1 / self.rate
+        context.time_base = TICK
         # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
         context.colorspace = context.color_primaries = context.color_trc = 1
         if self._sound is not None and self.channels == 3:

@@ -138,7 +138,7 @@ def cut_clip(source, path, frames):
     opened = open_frames(source)
     with closing(VideoWriter(path, rate=opened.rate, size=opened.size)) as writer:
         for index in range(frames):
-            writer.write(opened.read(index))
+            writer.write(opened.read(index), index / opened.rate)
 
 
 def lay_out_sample(folder, frames):

@@ -36,8 +36,8 @@ from aotlab.tools.cli.types import (
     ExistingPath,
     FileName,
     Folder,
-    FunctionType,
     NonNegativeInt,
+    ParsedType,
     PositiveFloat,
     flag,
     list_option,
@@ -289,7 +289,7 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
     option(
         "--shard",
         metavar="I/N",
-        type=FunctionType(Shard.parse),
+        type=ParsedType(Shard.parse),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: read the "
         "environment variables of Slurm or Kubernetes",
     ),

@@ -12,7 +12,7 @@ import numpy as np
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.layouts import find_paths, make_image_set
 from aotlab.dataloaders.training.sets import ImageSet, LabeledImage
-from aotlab.media.coco import parse_segmentation
+from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.rle import decode_rle, require_size
 from aotlab.utils.errors import require_extra
@@ -32,11 +32,8 @@ def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) ->
     crowds = [(VOID, item) for item in items if item.get("iscrowd")]
     mask = np.zeros(size, dtype=np.uint8)
     for object_id, item in (*crowds, *enumerate(objects, start=1)):
-        segmentation = item["segmentation"]
         with reading(f"{source}: annotation {item['id']} cannot be drawn"):
-            if isinstance(segmentation, list):
-                # polygons of fewer coordinates enclose no area
-                segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
+            segmentation = drop_short_polygons(item["segmentation"])
             if segmentation != []:
                 mask[decode_rle(parse_segmentation(segmentation, size), size)] = object_id
     return mask

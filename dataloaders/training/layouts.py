@@ -100,9 +100,9 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
     """Open one of `SALIENCY_SETS`."""
-    remedy = "remove it, or use kind static with a list of images"
-    problem = f"train.phases.sources.split={source.split}: {source.kind} has no splits; {remedy}"
-    require(source.split is None, problem)
+    if source.split is not None:
+        problem = f"{source.kind} has no splits; remove it, or use kind static with a list of images"
+        raise InputError(f"train.phases.sources.split={source.split}: {problem}")
     candidates, layout = SALIENCY_SETS[source.kind]
     images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)

@@ -29,14 +29,15 @@ MIN_VIDEOS = 10
 """Minimum number of videos in a folder for validating on some of them."""
 
 Reader = Callable[[Path, SourceConfig], ClipSource]
-"""Reader: (folder, settings) to the images or videos in it."""
-IMAGE_READERS: dict[str, Reader] = {
+"""Reader of the images or videos in a folder, with the settings of the source."""
+READERS: dict[str, Reader] = {
     "static": layouts.open_static,
     "coco": open_coco,
     **dict.fromkeys(layouts.SALIENCY_SETS, layouts.open_saliency),
     "voc2012": layouts.open_voc2012,
+    **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos),
 }
-READERS: dict[str, Reader] = {**IMAGE_READERS, **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos)}
+"""Readers by the `kind` of a source."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,20 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list."""
     videos: list[Video] = []
     for source in data.validation:
-        problem = f"{source.path} is of kind {source.kind} (single images); validation needs videos"
-        require(source.kind not in IMAGE_READERS, f"data.validation: {problem}")
         root = find_data_root(data)
         has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
         opened = open_set(root, replace(source, split=source.split or ("val" if has_val else None)))
-        assert isinstance(opened, VideoSet)
+        if not isinstance(opened, VideoSet):
+            problem = f"{source.path} is of kind {source.kind}, which has no videos; validation needs videos"
+            raise InputError(f"data.validation: {problem}")
         for video in opened.videos:
             videos.append(skip_to_first_object(video))
             count = len(videos[-1].frames)
-            problem = f"{count} labeled frames from the first object on, but a video of data.validation needs"
-            remedy = f"{MIN_VALIDATION_FRAMES}; label more, or remove the video from the split"
-            require(count >= MIN_VALIDATION_FRAMES, f"{video.frames[0].parent}: {problem} {remedy}")
+            if count < MIN_VALIDATION_FRAMES:
+                raise InputError(
+                    f"{video.frames[0].parent}: {count} labeled frames from the first object on, but a video of "
+                    f"data.validation needs {MIN_VALIDATION_FRAMES}; label more, or remove it from the split"
+                )
     return videos
 
 
@@ -160,8 +163,9 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
 def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``."""
     require_choice(source.kind, READERS, "train.phases.sources.kind")
-    problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
-    require(source.kind == "static" or not source.balance, f"train.phases.sources.balance is {problem}")
+    if source.balance and source.kind != "static":
+        problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
+        raise InputError(f"train.phases.sources.balance is {problem}")
     folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
     return READERS[source.kind](folder, source)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import accumulate, takewhile
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -47,21 +48,20 @@ MaskReader = Callable[[Path], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class LabeledImage:
-    """An image file and the file of its mask."""
+    """An image file and the file of its mask; ``reader`` reads the mask."""
 
     image: Path
-    source: Path
-    """File of the mask."""
+    mask_path: Path
     reader: MaskReader
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
         image, mask = read_image(self.image), self.read_mask()
-        return require_image_size(image, mask.shape, self.image, f"its mask {self.source}"), mask
+        return require_image_size(image, mask.shape, self.image, f"its mask {self.mask_path}"), mask
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
-        return self.reader(self.source)
+        return self.reader(self.mask_path)
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -97,6 +97,25 @@ def read_saliency(path: Path) -> np.ndarray:
         return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
 
 
+class ClipSource(Protocol):
+    """Source of training clips: an `ImageSet`, a `VideoSet`, or a class of your own."""
+
+    def __len__(self) -> int:
+        """Return the number of items: images or videos."""
+
+    def describe(self) -> str:
+        """Return the numbers of items and frames as text."""
+
+    def sample_index(self, rng: Generator) -> int:
+        """Draw the index of an item."""
+
+    def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+        """Make a clip of an item; raises `InputError` if it cannot be read."""
+
+    def exclude(self, paths: AbstractSet[Path]) -> ClipSource:
+        """Return the source without the images and videos that validation uses; ``paths`` as `resolve_paths` gives."""
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Single images, each of which is moved to give a clip."""
@@ -120,13 +139,11 @@ class ImageSet:
         return [weight / sum(weights) for weight in weights]
 
     def describe(self) -> str:
-        """Return the number of images, and the shares of the folders."""
         pairs = zip(self.folders, self.shares, strict=True)
         shares = ", ".join(f"{folder.name} {100 * share:.0f} %" for folder, share in pairs)
         return format_count(len(self.images), "image") + (f" ({shares})" if shares else "")
 
     def sample_index(self, rng: Generator) -> int:
-        """Return the index of a random image."""
         indices = range(len(self.images))
         if self.folders:
             indices = [*self.folders.values()][int(rng.choice(len(self.shares), p=self.shares))]
@@ -136,14 +153,12 @@ class ImageSet:
         return len(self.images)
 
     def exclude(self, paths: AbstractSet[Path]) -> ImageSet:
-        """Return the set without the images of some videos; ``paths`` as `resolve_paths` gives."""
         parents = {image.image.parent for image in self.images}
         dropped = {parent for parent in parents if parent.resolve() in paths}
         images = (image for image in self.images if image.image.parent not in dropped)
         return replace(self, images=tuple(image for image in images if image.image.resolve() not in paths))
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of an image."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
         clip = relabel(frames, labels, rng, min_pixels=0, max_objects=max_objects)
         return replace(clip, names=(str(self.images[index].image),))
@@ -159,30 +174,23 @@ class VideoSet:
     """Largest step from a frame of a clip to the next, in labeled frames."""
 
     def describe(self) -> str:
-        """Return the number of videos and labeled frames, and the largest gap."""
         frames = format_count(sum(len(video.frames) for video in self.videos), "labeled frame")
         return f"{format_count(len(self.videos), 'video')} with {frames}, gaps up to {self.max_gap}"
 
     def sample_index(self, rng: Generator) -> int:
-        """Draw the index of a video."""
         return int(rng.integers(len(self.videos)))
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
-        """Return the set without some videos; ``paths`` as `resolve_paths` gives."""
         videos = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
         return replace(self, videos=videos)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-        """Make a clip of a video as `sample_clip` does."""
         video = self.videos[index]
         clip = sample_clip(list_frame_pairs(video), phase, self.max_gap, rng, max_objects=max_objects)
         return replace(clip, names=(video.name,))
-
-
-ClipSource = ImageSet | VideoSet
 
 
 def select_labeled_frames(video: Video) -> Video:

@@ -8,7 +8,6 @@ from .media.annotations import (
 )
 from .media.coco import (
     format_coco as format_coco,
-    parse_classes as parse_classes,
     parse_coco as parse_coco,
 )
 from .media.frames import FrameSource as FrameSource, store_frame as store_frame
@@ -33,6 +32,7 @@ from .media.overlay import concat_images as concat_images
 from .media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
+    ParsedFile as ParsedFile,
     ParsedRegion as ParsedRegion,
     Region as Region,
     VideoInfo as VideoInfo,

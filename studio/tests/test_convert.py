@@ -69,8 +69,8 @@ def test_yolo_images_are_copied_or_written(video, tmp_path):
     names = {0: "ball", 1: "person"}
     assert settings == {"train": "images", "val": "images", "names": names}  # beside the file
     with closing(VideoWriter(tmp_path / "clip.mp4", rate=Fraction(24), size=SIZE)) as writer:
-        for _ in range(LENGTH):
-            writer.write(np.zeros((*SIZE, 3), np.uint8))
+        for index in range(LENGTH):
+            writer.write(np.zeros((*SIZE, 3), np.uint8), Fraction(index, 24))
     assert main(sample_line(tmp_path / "film", "yolo", tmp_path / "clip.mp4")) == 0
     assert [path.name for path in sorted((tmp_path / "film" / "images").iterdir())][-1] == "00003.jpg"
 

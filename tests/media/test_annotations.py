@@ -11,7 +11,7 @@ from aotlab import InputError, write_mask
 from aotlab.media.job_record import require_tracked_frames
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
-from aotlab.media.regions import MAX_ID, ParsedRegion
+from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
 from aotlab.sdk import (
     Annotations,
     JobRecord,
@@ -259,4 +259,4 @@ def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):
 def test_more_objects_than_ids_rejected():
     regions = [ParsedRegion(0, sample_annotations().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
-        match_regions(regions, VIDEO)
+        match_regions(ParsedFile(regions), VIDEO)

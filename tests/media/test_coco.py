@@ -166,10 +166,11 @@ def test_invalid_coco_rejected(tree, read, change, words):
         read(tree | change)
 
 
-def test_boxes_without_segmentation_are_reported(tree, read, caplog):
-    del tree["annotations"][-1]["segmentation"]
+@pytest.mark.parametrize("segmentation", [None, [[1, 1, 5, 5]]])
+def test_annotations_with_only_a_box_are_reported(tree, read, caplog, segmentation):
+    tree["annotations"][-1]["segmentation"] = segmentation
     assert (read(tree).mask(0) == draw_labels(0)).all()
-    assert "1 annotations have a box and no segmentation; they are left out" in caplog.text
+    assert "1 annotations have a box and no polygon of three points; they are left out" in caplog.text
 
 
 def test_undeclared_category_keeps_its_id(tree, read):

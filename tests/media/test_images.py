@@ -11,8 +11,9 @@ from PIL import EpsImagePlugin, Image
 
 from aotlab.evaluation.submit.archive import standardize_mask
 from aotlab.media.frames import store_frame
-from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
+from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image
+from aotlab.media.levels import Levels, parse_levels
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError

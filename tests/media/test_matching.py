@@ -2,6 +2,7 @@
 
 import unicodedata
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import settings
@@ -9,7 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.matching import image_stem, match_frames, order_names, select_images
-from aotlab.sdk import ParsedRegion, VideoInfo, encode_rle, match_regions, read_annotations
+from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions, read_annotations
 from tests.media.named_masks import (
     SIZE,
     check_masks_by_name,
@@ -82,7 +83,7 @@ def test_two_images_of_one_frame_rejected():
         match_frames(["1.jpg", "1.png"], ["1", "2"])
     regions = [ParsedRegion(0, encode_rle(draw_mark(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
     with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' both belong to frame 0"):
-        match_regions(regions, VideoInfo("clip", SIZE, 5))
+        match_regions(ParsedFile(regions), VideoInfo("clip", SIZE, 5))
 
 
 @pytest.mark.parametrize(("names", "length", "numbers"), [
@@ -111,10 +112,10 @@ def test_names_with_two_suffixes_match_their_frames(tmp_path):
 def test_single_frame_beyond_the_video_is_rejected():
     region = ParsedRegion(99, encode_rle(draw_mark(1) == 1))
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
-        match_regions([region], VideoInfo("clip", SIZE, 5))
-    assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
-    understated = VideoInfo("clip", SIZE, 5, counter=lambda: 100)
-    assert list(match_regions([region], understated).frames) == [99]
+        match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5))
+    assert list(match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
+    understated = VideoInfo("clip", SIZE, 5, source=Mock(count_frames=lambda: 100))
+    assert list(match_regions(ParsedFile([region]), understated).frames) == [99]
 
 
 @pytest.mark.parametrize(("name", "stem"), [

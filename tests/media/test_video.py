@@ -5,14 +5,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fractions import Fraction
-from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.decoding import has_variable_rate, open_container
+from aotlab.media.decoding import open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
@@ -60,32 +59,35 @@ def test_display_matrix_is_applied(tmp_path, matrix, show):
 
 
 UNEVEN = [Fraction(at, 100) for at in (0, 4, 8, 30, 34, 50, 54, 90)]
+EVEN = [Fraction(index, 30) for index in range(8)]  # Matroska stores milliseconds
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_uneven_times_are_read_and_written_unchanged(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "times"), [("mp4", UNEVEN), ("mkv", UNEVEN), ("mkv", EVEN)])
+def test_times_are_read_and_written_unchanged(tmp_path, suffix, times):
     path = tmp_path / f"phone.{suffix}"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream("mpeg4", rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for time in UNEVEN:
+        for time in times:
             image = av.VideoFrame(64, 48, "yuv420p")
-            image.pts, image.time_base = int(time * 1000), Fraction(1, 1000)
+            image.pts, image.time_base = round(time * 1000), Fraction(1, 1000)
             container.mux(stream.encode(image))
         container.mux(stream.encode(None))
     source = open_frames(path)
-    assert source.variable_rate
-    assert [source.time(index) for index in range(8)] == UNEVEN  # before anything is read
-    with closing(
-        VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64), variable_rate=True)
-    ) as writer:
+    assert [source.time(index) for index in range(8)] == times  # before anything is read
+    with closing(VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64))) as writer:
         for index, frame in enumerate(source):
             writer.write(frame, source.time(index))
     written = open_frames(tmp_path / "out.mp4")
     assert len(list(written)) == 8
-    assert [written.time(index) for index in range(8)] == UNEVEN
-    assert [source.time(index) for index in range(8)] == UNEVEN
+    assert [written.time(index) for index in range(8)] == times
+    assert [source.time(index) for index in range(8)] == times
+
+
+def test_times_of_avi_with_b_frames_follow_the_rate(tmp_path):
+    source = open_frames(write_texture(tmp_path / "clip.avi", "libx264", count=12))
+    assert [source.time(index) for index, _ in enumerate(source)] == [Fraction(i, 24) for i in range(12)]
 
 
 @pytest.mark.parametrize(
@@ -199,21 +201,6 @@ def test_frames_filled_in_by_the_decoder_are_counted(tmp_path):
     assert source.damaged_frames == damaged  # counted again
 
 
-def test_unreadable_packet_ends_the_check_of_times():
-    """FFmpeg's answer to some damaged files depends on the free memory, so it is given here."""
-    packets = [SimpleNamespace(pts=pts) for pts in range(8)]
-
-    def demux(_):
-        yield from packets
-        raise av.error.MemoryError(12, "Cannot allocate memory")
-
-    stream = SimpleNamespace(time_base=Fraction(1, 10))
-    container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=demux)
-    assert not has_variable_rate(container, Fraction(10))
-    del packets[1:3]
-    assert has_variable_rate(container, Fraction(10))
-
-
 @pytest.mark.parametrize(("name", "text"), [
     ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
     ("list.mp4", "ffconcat version 1.0\nfile {}\n"),
@@ -317,9 +304,7 @@ def test_threads_convert_one_kept_frame():
 
 
 def test_two_iterations_keep_their_own_times(tmp_path):
-    with closing(
-        VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64), variable_rate=True)
-    ) as writer:
+    with closing(VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))) as writer:
         for time in (0, 1, 3, 7):
             writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(time))
     source = open_frames(tmp_path / "a.mp4")

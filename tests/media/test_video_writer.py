@@ -29,7 +29,6 @@ def test_video_keeps_rate_size_and_every_frame(tmp_path, rate, size):
     even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
     assert (source.rate, source.size, source.length, source.name) == (rate, even, 5, "clip")
     assert [source.frame_name(index) for index in (0, 12)] == ["00000", "00012"]
-    assert not source.variable_rate
     assert source.time(3) == 3 / rate
     back = np.stack(list(source))[:, : size[0], : size[1]]
     assert np.abs(back.astype(int) - frames).mean() < 4
@@ -68,7 +67,7 @@ def test_prores_alpha_is_exact(tmp_path):
 @pytest.mark.parametrize("jump", [7 * 3600, 10**6, 10**9, -3600])
 def test_clock_jump_keeps_every_frame(tmp_path, suffix, jump):
     path, channels = tmp_path / f"clip.{suffix}", 3 if suffix == "mp4" else 4
-    with closing(VideoWriter(path, rate=Fraction(24), size=(32, 48), variable_rate=True)) as writer:
+    with closing(VideoWriter(path, rate=Fraction(24), size=(32, 48))) as writer:
         for index in range(8):
             time = Fraction(index, 24) + (jump if index >= 4 else 0)
             writer.write(np.full((32, 48, channels), 20 * index, np.uint8), time)
@@ -86,10 +85,10 @@ def test_clock_jump_keeps_every_frame(tmp_path, suffix, jump):
 def test_full_disk_is_reported_and_the_file_removed(tmp_path):
     full = Mock(side_effect=OSError(28, "No space left on device"))
     writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
-    writer.write(draw_smooth(48, 64)[0])
+    writer.write(draw_smooth(48, 64)[0], Fraction(0))
     real, writer._container = writer._container, SimpleNamespace(mux=full)
     with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"):
-        writer.write(draw_smooth(48, 64)[0])
+        writer.write(draw_smooth(48, 64)[0], Fraction(1))
     writer._container.mux = Mock(side_effect=av.FFmpegError(5, "Input/output error"))
     with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(Input/output error"):
         writer.close()
@@ -143,8 +142,8 @@ def find_clicks(path):
 
 def copy_video(source, path, frames=None):
     """Write the frames again, as overlays are, perhaps a range of them."""
-    images, options = list(source), {"variable_rate": source.variable_rate, "sound": source.sound}
-    with closing(VideoWriter(path, rate=source.rate, size=source.size, **options)) as writer:
+    images = list(source)
+    with closing(VideoWriter(path, rate=source.rate, size=source.size, sound=source.sound)) as writer:
         for index in frames or range(len(images)):
             writer.write(images[index], source.time(index))
     return path
@@ -187,6 +186,6 @@ def test_broken_sound_keeps_every_frame(tmp_path, length):
     with closing(
         VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound)
     ) as writer:
-        for frame in frames:
-            writer.write(frame)
+        for index, frame in enumerate(frames):
+            writer.write(frame, source.time(index))
     assert len(list(open_frames(tmp_path / "b.mp4"))) == len(frames)

@@ -22,8 +22,8 @@ def draw_smooth(height, width, frames=5):
 def write_video(path, frames, rate=Fraction(24)):
     """Write frames as tracked videos are; return the path."""
     with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2])) as writer:
-        for frame in frames:
-            writer.write(frame)
+        for index, frame in enumerate(frames):
+            writer.write(frame, index / rate)
     return path
 
 

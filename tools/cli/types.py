@@ -26,7 +26,7 @@ from aotlab.utils.numbers import (
 )
 
 
-class FunctionType(click.ParamType):
+class ParsedType(click.ParamType):
     """Type of values that a function reads from text; it raises `ValueError` with the problem."""
 
     def __init__(self, read: Callable[[str], Any], name: str = "TEXT") -> None:
@@ -41,12 +41,12 @@ class FunctionType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def number_type(allowed: Range) -> FunctionType:
+def number_type(allowed: Range) -> ParsedType:
     """Return the type of numbers in a range."""
-    return FunctionType(partial(parse_number, allowed=allowed), "N")
+    return ParsedType(partial(parse_number, allowed=allowed), "N")
 
 
-class FileName(FunctionType):
+class FileName(ParsedType):
     """Type of files, which shells complete."""
 
     shell_complete = click.File.shell_complete
@@ -110,10 +110,10 @@ PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)
 Scale = number_type(Range(0, 16, exclusive_low=True))
-Bytes = FunctionType(parse_bytes, "SIZE")
+Bytes = ParsedType(parse_bytes, "SIZE")
 """Type of sizes such as 2GB; the value is a number of bytes."""
-Size = FunctionType(parse_size, "SIZE")
-Device = FunctionType(parse_device, "NAME")
+Size = ParsedType(parse_size, "SIZE")
+Device = ParsedType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 ConfigFile = FileName(parse_config, "NAME")
 File = click.Path(dir_okay=False, path_type=Path)
@@ -131,13 +131,13 @@ class SettingOption(click.Option):
         self.key = key
 
 
-def option(*names: str, help: str, sets: str | None = None, **attributes: Any) -> Callable[[Any], Any]:
-    """Return `click.option`, with the default in the help; ``sets``: key of the setting that it stands for."""
+def option(*names: str, help: str, setting: str = "", **attributes: Any) -> Callable[[Any], Any]:
+    """Return `click.option`, with the default in the help; ``setting``: key of the setting that it stands for."""
     default = attributes.get("default")
     if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
-    if sets is not None:
-        attributes |= {"cls": SettingOption, "key": sets}
+    if setting:
+        attributes |= {"cls": SettingOption, "key": setting}
     return click.option(*names, help=help, **attributes)
 
 
@@ -152,7 +152,7 @@ def list_option(name: str, help: str, read: Callable[[str], Any] = str) -> Calla
         name,
         metavar="LIST",
         multiple=True,
-        type=FunctionType(partial(parse_list, read=read)),
+        type=ParsedType(partial(parse_list, read=read)),
         callback=lambda ctx, param, lists: tuple(chain.from_iterable(lists)),
         help=help,
     )

@@ -1,6 +1,7 @@
 """Frames of files in any order with bounded memory."""
 
 from contextlib import closing
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ def video(tmp_path_factory):
         for index in range(LENGTH):
             frame = np.full((48, 64, 3), 4 * index, np.uint8)
             frame[:8, :8] = rng.integers(0, 255, 3)
-            writer.write(frame)
+            writer.write(frame, Fraction(index, 25))
     return path
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from aotlab import sdk
 
@@ -15,16 +14,6 @@ log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
-
-
-class ParsedFile(Struct):
-    """Contents of a file of masks."""
-
-    regions: list[sdk.ParsedRegion]
-    classes: dict[str, int] = {}
-    """Class ids by class name; empty if unset."""
-    video: str = ""
-    """Name of the video; empty if unset."""
 
 
 def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from aotlab import sdk
 from aotlab_studio import formats
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats import ParsedFile, Size
+from aotlab_studio.formats import Size
 
 AREA_SHAPES = ("polygon", "mask")
 TYPED_TEXT = r"true|false|0|-?[1-9]\d{0,17}"
@@ -27,7 +27,7 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """Values of one track's shape, and the object's attributes, by frame."""
 
 
-def parse_cvat(root: Element, size: Size) -> ParsedFile:
+def parse_cvat(root: Element, size: Size) -> sdk.ParsedFile:
     """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
     Shapes and tracks of one group are one object. Without a group, each track is an object; but CVAT writes masks as
@@ -46,7 +46,7 @@ def parse_cvat(root: Element, size: Size) -> ParsedFile:
     video = PurePosixPath(file or "").stem
     if not video and task is not None and task.find("id") is None:  # written by aotlab
         video = task.findtext("name", "")
-    return ParsedFile(regions, classes, video)
+    return sdk.ParsedFile(regions, classes, video)
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 
 from aotlab import sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile, Size, encode_xml, require_masks
+from aotlab_studio.formats import Size, encode_xml, require_masks
 
 MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
 """Types of results that are masks; the first two are also the keys of their class names."""
@@ -38,7 +38,7 @@ def is_label_studio(tree: Any) -> bool:
     )
 
 
-def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
+def parse_label_studio(tree: Any, size: Size) -> sdk.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
     all_tasks = [
         (_find_image(task["data"]), _list_results(task))
@@ -60,7 +60,7 @@ def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
             key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
             regions.append(sdk.ParsedRegion(None, _parse_result(result, size), class_name, key, image))
     require_masks(regions, [kind for kind in kinds if kind.startswith(OTHER_SHAPES)])
-    return ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
+    return sdk.ParsedFile([*regions, *(sdk.ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
 
 def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import sdk
-from aotlab_studio.formats import ParsedFile, Size, place_mask, require_masks
+from aotlab_studio.formats import Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask"}
 
@@ -20,7 +20,7 @@ def is_labelme(tree: Any) -> bool:
     return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
 
 
-def parse_labelme(trees: Sequence[Any], size: Size) -> ParsedFile:
+def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
     sdk.require_different_images(names)
@@ -37,7 +37,7 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> ParsedFile:
                 regions.append(sdk.ParsedRegion(None, rle, label, key, name))
     kinds = {str(shape.get("shape_type") or "polygon") for tree in trees for shape in tree["shapes"]}
     require_masks(regions, kinds - SHAPES)
-    return ParsedFile(regions)
+    return sdk.ParsedFile(regions)
 
 
 def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:

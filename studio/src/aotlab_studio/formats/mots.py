@@ -11,7 +11,6 @@ from pathlib import Path
 
 from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats import ParsedFile
 
 IDS_PER_CLASS = 1000
 """Largest number of objects of one class, plus one."""
@@ -26,7 +25,7 @@ def number_frames(video: sdk.VideoInfo) -> list[int]:
     return numbers if len({*numbers}) == len(stems) else []
 
 
-def parse_mots(path: Path, video: sdk.VideoInfo) -> ParsedFile:
+def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects of MOTS text, and the class ids by name of the file beside it.
 
     The id within its class is the object id, unless several classes use it.
@@ -51,7 +50,7 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> ParsedFile:
             image = images.get(frame, str(frame)) if images else ""
             class_name = names.setdefault(class_id, f"class {class_id}")
             regions.append(sdk.ParsedRegion(frame, rle, class_name, key, image))
-    return ParsedFile(regions, {name: class_id for class_id, name in names.items()})
+    return sdk.ParsedFile(regions, {name: class_id for class_id, name in names.items()})
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 from aotlab import InputError, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats import ParsedFile
 from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -25,21 +24,17 @@ def read(path: Path, video: sdk.VideoInfo) -> sdk.Annotations | None:
         return _read_project(path, video)
     with sdk.reading(path):
         parsed = _parse(path, video)
-    if parsed is None:
-        return None
-    annotations = sdk.match_regions(parsed.regions, video)
-    annotations.classes, annotations.video = parsed.classes, parsed.video
-    return annotations
+    return None if parsed is None else sdk.match_regions(parsed, video)
 
 
-def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
+def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     suffix, size = path.suffix.lower(), video.size
     if path.is_dir():
         if list_label_files(path):
             return parse_yolo(path, size)
         has_legend = any((path / name).is_file() for name in LEGENDS)
         if has_legend and (regions := parse_color_folder(path, size)) is not None:
-            return ParsedFile(regions)
+            return sdk.ParsedFile(regions)
         files = sdk.order_names(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
             trees = []
@@ -65,7 +60,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> ParsedFile | None:
             return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None
     image = read_colors(path, size)
-    return None if image is None else ParsedFile(parse_colors(image, read_legend(path.parent)))
+    return None if image is None else sdk.ParsedFile(parse_colors(image, read_legend(path.parent)))
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

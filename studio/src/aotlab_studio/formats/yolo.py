@@ -10,13 +10,13 @@ import yaml
 
 from aotlab import InputError, sdk
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats import ParsedFile, Size, parse_numbers, require_masks, trace_outlines
+from aotlab_studio.formats import Size, parse_numbers, require_masks, trace_outlines
 
 MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
 
-def parse_yolo(folder: Path, size: Size) -> ParsedFile:
+def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
     """Return the objects of a folder of labels. Class ids are one higher than in the files.
 
     A class is one object if no frame has it twice.
@@ -42,7 +42,7 @@ def parse_yolo(folder: Path, size: Size) -> ParsedFile:
                 regions.append(sdk.ParsedRegion(None, rle, class_name, image=image))
     if boxes:
         require_masks(regions, boxes)
-    return ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
+    return sdk.ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
 
 
 def list_label_files(folder: Path) -> list[Path]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from aotlab import sdk
 from aotlab_studio.files import write_json
-from aotlab_studio.formats import ParsedFile
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """Fields of an annotation with a value for each frame, and the fields of COCO with these values."""
 
 
-def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
+def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
     lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
     annotations = []
@@ -40,7 +40,7 @@ def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> ParsedFile:
             for place in range(lengths[stored["id"]])
         ]  # fmt: skip
     coco = {**tree, "images": images, "annotations": annotations}
-    return ParsedFile(sdk.parse_coco(coco, video), sdk.parse_classes(coco))
+    return replace(sdk.parse_coco(coco, video), video="")
 
 
 def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Objects in mask images: a PNG of object ids, a folder of them, or a folder of black and white PNGs per object."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.media.images import open_image, read_mode, require_image_size
+from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, read_mask
+from aotlab.media.matching import list_image_files
+from aotlab.media.regions import ParsedRegion
+from aotlab.media.rle import Size, encode_rle
+from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def parse_images(path: Path, size: Size) -> list[ParsedRegion] | None:
+    """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
+    if not path.is_dir():
+        if read_mode(path) in ("", "RGB", "RGBA"):
+            return None
+        return _parse_masks({path: ""}, size)
+    images = list_image_files(path, (".png",))
+    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+    folders = [folder for folder in folders if list_image_files(folder, (".png",))]
+    if images and folders:
+        raise InputError(f"{path}: has PNGs and a folder {folders[0].name} of PNGs; move one of the two")
+    if folders:
+        return _parse_object_folders(folders, size)
+    return _parse_masks({image: image for image in images}, size) if images else None
+
+
+def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedRegion]:
+    """Return the objects of images of object ids, by path with the names of their frames.
+
+    255 in 8 bits is object 1 if the only other value of all images is 0; otherwise it is void.
+    """
+    regions: dict[Path, list[ParsedRegion]] = {}
+    voids: dict[Path, np.ndarray] = {}
+    for path, image in names.items():
+        mask = read_mask(path, size=size)
+        void = is_void(mask)
+        if void.any():
+            voids[path] = encode_rle(void)
+            mask[void] = 0
+        ids = np.unique(mask[mask > 0]).tolist()
+        if len(ids) > MAX_OBJECTS or is_blurred(mask):
+            raise InputError(
+                f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
+                "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
+            )
+        masks = [(object_id, encode_rle(mask == object_id)) for object_id in ids]
+        regions[path] = [ParsedRegion(None, rle, key=object_id, image=image) for object_id, rle in masks]
+    binary = not any(regions.values())
+    if voids:
+        meaning = "object 1" if binary else "void, not an object"
+        log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
+    for path in voids if binary else ():
+        regions[path] = [ParsedRegion(None, voids[path], key=1, image=names[path])]
+    empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
+    return [*chain.from_iterable(regions.values()), *empty]
+
+
+def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
+    """Return the H×W bool mask of an image of 0 and either 1 or 255; ``palette``: accept palette images."""
+    with open_image(path, "give a black and white PNG") as image:
+        mode_allowed = palette or image.mode != "P"
+        mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
+    require_image_size(mask, size, path, "its frame")
+    values = {*np.unique(mask).tolist()}
+    if not mode_allowed or not (values <= {0, 1} or values <= {0, 255}):
+        kind = "gray" if mode_allowed else "palette"
+        problem = (
+            f"has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white"
+        )
+        raise InputError(f"{path}: {problem}; for object ids, give the folder that holds FRAME.png itself")
+    return mask > 0
+
+
+def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
+    """Return the objects of folders named by id or class. If a folder is called 0, as in SA-V, ids are one higher."""
+    ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
+    if len(set(ids.values())) < len(ids):
+        names = ", ".join(sorted(folder.name for folder in ids))
+        raise InputError(f"two of the folders {names} have the same object id; merge or rename them")
+    first = 1 if 0 in ids.values() else 0
+    regions = []
+    # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds
+    # object ids.
+    for folder in folders:
+        name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
+        for path in list_image_files(folder, (".png",)):
+            mask = _read_binary_mask(path, size, palette=folder in ids)
+            rle = encode_rle(mask) if mask.any() else None
+            regions.append(ParsedRegion(None, rle, name, key, Path(path.name)))
+    return regions
