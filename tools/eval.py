@@ -156,7 +156,7 @@ def main(
     videos = benchmark.open_videos(all_frames=all_frames)
     require_writable(output)
     from aotlab.engine.benchmark.evaluator import evaluate, score_finished
-    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
     from aotlab.utils.devices import leave_cores_free
     from aotlab.utils.distributed import join_process_group

@@ -32,14 +32,14 @@ from aotlab.utils.files import remove, write_text
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
-    from aotlab.engine.benchmark.scoring import ScoringResult
+    from aotlab.evaluation.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
 
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations FOLDER``, and the parent of its folder of results."""
-    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.sequence_scores import require_predictions
 
     folder = result.resolve()
@@ -68,7 +68,7 @@ def select_tracked(video: Video, masks: Path) -> Video:
 
 def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video]) -> dict[str, Any]:
     """Print a row of each folder of results, over their common sequences; return the tables by folder."""
-    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
@@ -102,7 +102,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
 
 def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
-    from aotlab.engine.benchmark.scoring import has_annotations
+    from aotlab.evaluation.scoring import has_annotations
 
     videos = benchmark.open_videos()
     scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
@@ -123,8 +123,8 @@ def print_report(
     report: ScoringResult, videos: Sequence[Video], results: Path, *, worst: int, draw_folder: Path | None
 ) -> dict[str, Any]:
     """Print the scores and the worst objects, which may be drawn; return the content of `scores.json`."""
-    from aotlab.engine.benchmark.object_strips import write_strip
-    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.object_strips import write_strip
+    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
 
     if not report.scores:
@@ -153,7 +153,7 @@ def score_folders(
     videos: Sequence[Video], results: Sequence[Path], *, workers: int, worst: int, draw_folder: Path | None
 ) -> tuple[dict[str, Any], bool]:
     """Score one folder of results or compare several; return the content of `scores.json`, and whether some failed."""
-    from aotlab.engine.benchmark.scoring import score_videos
+    from aotlab.evaluation.scoring import score_videos
 
     for folder in results:  # single missing sequences are reported as failures
         has_results = any((folder / video.name).is_dir() for video in videos)

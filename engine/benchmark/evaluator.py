@@ -15,10 +15,10 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
-from aotlab.engine.benchmark.records import Records, SequenceRecord, record_failure
-from aotlab.engine.benchmark.run import track_video
-from aotlab.engine.benchmark.scoring import has_annotations, score_videos
+from aotlab.engine.benchmark.records import Records, SequenceRecord
+from aotlab.engine.benchmark.run import track_benchmark_video
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed, assign_by_cost
 from aotlab.utils.errors import InputError
@@ -111,7 +111,7 @@ def _run_videos(
         for video in videos:
             frames_before = bar.n
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
-            with record_failure(evaluation.failures, video.name, "skipped"):
+            with collect_failure(evaluation.failures, video.name, "skipped"):
                 require_readable([video])
                 record = records.finished(video)
                 if record is not None:
@@ -133,7 +133,7 @@ def _track(
 ) -> SequenceRecord | None:
     """Track one video, and time it without its first frame; return None if stopped."""
     frame_seconds: list[float] = []
-    with closing(track_video(tracker, video, output)) as results:
+    with closing(track_benchmark_video(tracker, video, output)) as results:
         for result in results:
             frame_seconds.append(result.seconds)
             bar.update()

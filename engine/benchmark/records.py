@@ -1,11 +1,9 @@
-"""Records of finished and failed sequences."""
+"""Records of the finished sequences of a run."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,10 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
+from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import digest_samples, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
-
-log = logging.getLogger(__name__)
 
 RECORD_FOLDER = ".finished"
 """Folder of the records in the result folder."""
@@ -115,22 +111,3 @@ class Records:
 
 def _digest(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
-
-
-@contextmanager
-def record_failure(failures: dict[str, str], name: str, outcome: str) -> Iterator[None]:
-    """Record bad input, or a lack of memory, as the failure of a sequence, so that others are still processed.
-
-    ``outcome``: consequence for the log, such as "skipped".
-    """
-    try:
-        yield
-    except InputError as error:
-        failures[name] = str(error).removeprefix(f"{name}: ")
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        failures[name] = f"out of memory; {MEMORY_ADVICE}"
-    else:
-        return
-    log.error("%s: %s: %s", name, outcome, failures[name])

@@ -43,7 +43,7 @@ class FrameResult:
         return self.source if isinstance(self.source, np.ndarray) else self.source.labels
 
 
-def track_video(
+def track_benchmark_video(
     tracker: Tracker | Ensemble, video: Video, output: Path
 ) -> Generator[FrameResult, None, None]:
     """Track one video, write the result of each frame as it is computed, and yield it."""

@@ -1,1 +1,1 @@
-"""Submissions to the servers of benchmarks, a module for each format."""
+"""Submissions to the servers of benchmarks, a module for each format; `writers.py` lists them."""

@@ -13,6 +13,8 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.evaluation.submit.archive import write_archive
+from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.evaluation.submit.writers import SUBMISSION_FORMATS
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
@@ -48,7 +50,7 @@ class Run:
     def find_problems(self, caplog):
         caplog.set_level(logging.DEBUG, "aotlab")
         with pytest.raises(InputError):
-            write_archive(self.videos, self.results, self.archive, folder="")
+            write_archive(BenchmarkResults(self.results, self.videos, self.root, "valid"), self.archive)
         return list(caplog.messages)
 
 
@@ -63,7 +65,11 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
-    archives = {name for name, dataset in DATASETS.items() if dataset.submission == ".zip"}
+    archives = {
+        name
+        for name, dataset in DATASETS.items()
+        if dataset.submission and SUBMISSION_FORMATS[dataset.submission].suffix == ".zip"
+    }
     assert archives - {"visor"} == SERVERS.keys()
 
 

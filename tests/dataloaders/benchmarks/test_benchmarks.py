@@ -9,8 +9,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks, read_labels
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
-from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.scoring import has_annotations
 from aotlab.media.images import read_image
 from aotlab.media.masks import list_ids, write_mask
 from aotlab.utils.errors import InputError

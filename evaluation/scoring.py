@@ -1,18 +1,17 @@
-"""Scoring of result folders against ground truth, in one or several processes; independent of PyTorch."""
+"""Scoring of result folders against ground truth, in one or several processes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import require_readable
-from aotlab.engine.benchmark.records import record_failure
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import (
     FrameScores,
@@ -21,7 +20,7 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     require_predictions,
 )
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, is_out_of_memory
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
 
@@ -81,7 +80,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
                 bar.update(len(plan.frames[first:stop]))
                 if plan.name in report.failures:
                     continue
-                with record_failure(report.failures, plan.name, "not scored"):
+                with collect_failure(report.failures, plan.name, "not scored"):
                     if isinstance(part, InputError):
                         raise part
                     frame_scores[plan.name].extend(part)
@@ -98,7 +97,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
 
 def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
     """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
-    with record_failure(report.failures, video.name, "not scored"):
+    with collect_failure(report.failures, video.name, "not scored"):
         require_readable([video])
         plan = RULES[video.rules].plan(video)
         if plan.ids and plan.frames:
@@ -116,3 +115,22 @@ def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> list[FrameScor
         return [plan.score(masks, frame) for frame in plan.frames[first:stop]]
     except InputError as error:
         return error
+
+
+@contextmanager
+def collect_failure(failures: dict[str, str], name: str, outcome: str) -> Iterator[None]:
+    """Store bad input, or a lack of memory, in ``failures`` under the name of a sequence, and log it.
+
+    The caller then continues with the next sequence. ``outcome``: consequence for the log, such as "skipped".
+    """
+    try:
+        yield
+    except InputError as error:
+        failures[name] = str(error).removeprefix(f"{name}: ")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failures[name] = f"out of memory; {MEMORY_ADVICE}"
+    else:
+        return
+    log.error("%s: %s: %s", name, outcome, failures[name])
