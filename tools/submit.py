@@ -17,13 +17,14 @@ from aotlab.tools.cli.types import ExistingFolder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
-SUBMITTED = [name for name, dataset in DATASETS.items() if dataset.submission is not None]
+FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dataset.submission is not None}
+"""Name of the format by data set."""
 
 
 @command("aotlab submit")
 @option_group(
     "benchmark",
-    dataset_option(SUBMITTED, required=True),
+    dataset_option(FORMATS, required=True),
     root,
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
@@ -41,7 +42,7 @@ def main(
     from aotlab.evaluation.submit.writers import SUBMISSION_FORMATS
 
     data = DATASETS[dataset]
-    suffix, write = SUBMISSION_FORMATS[data.submission or ""]
+    suffix, write = SUBMISSION_FORMATS[FORMATS[dataset]]
     require_new_output(output, *filter(None, [suffix]), force=force)
     split = split or (*data.server_splits, "val")[0]
     videos = open_dataset(dataset, root, split)
