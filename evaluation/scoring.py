@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
-from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import (
     FrameScores,
@@ -20,6 +20,7 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     require_predictions,
 )
+from aotlab.media.job_record import read_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, is_out_of_memory
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
@@ -51,6 +52,32 @@ def has_annotations(video: Video) -> bool:
 def find_rules(videos: Sequence[Video]) -> Rules:
     """Return the rules shared by the videos of a data set."""
     return RULES[next((video.rules for video in videos if video.load_error is None), "davis")]
+
+
+def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
+    """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
+    folder = result.resolve()
+    masks, record = find_masks_folder(folder), read_job_record(folder)
+    if record is not None and record.error is not None:
+        problem = f"results of an unfinished run ({record.error})"
+        raise InputError(f"{result}: {problem}; run the track command again")
+    video = read_annotated_video(folder.name, annotations)
+    if record is not None:
+        video = _select_tracked(video, masks)
+    require_predictions(find_rules([video]).plan(video), masks)
+    return video, folder.parent
+
+
+def _select_tracked(video: Video, masks: Path) -> Video:
+    """Return a video without the annotated frames before the first and after the last mask of a finished run."""
+    stems = {path.stem for path in list_masks(masks)}
+    indices = [index for index, path in enumerate(video.frames) if path.stem in stems]
+    frames = video.frames[indices[0] : indices[-1] + 1] if indices else video.frames
+    if len(frames) == len(video.frames):
+        return video
+    log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
+    annotations = tuple(path for path in video.annotations if path in frames)
+    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
 
 
 def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
