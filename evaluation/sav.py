@@ -26,7 +26,9 @@ class SeparateObjects(ScoringPlan):
     """
 
     object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """Annotation folder of each object: one binary PNG per frame."""
+    """Annotation folder of each scored object: one binary PNG per frame."""
+    skipped_ids: frozenset[int] = frozenset()
+    """Ids of the objects that are not scored."""
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
@@ -42,7 +44,7 @@ class SeparateObjects(ScoringPlan):
                 annotation = read_mask(folder / frame.name) > 0
                 require_image_size(prediction, annotation.shape, path, "its annotation")
                 values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
-        return values, unknown
+        return values, unknown - self.skipped_ids
 
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
@@ -82,5 +84,6 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
         object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
         object_folders={object_id: folders[object_id] for object_id in present},
+        skipped_ids=frozenset(folders.keys() - present.keys()),
         refuse_unknown_ids=False,
     )

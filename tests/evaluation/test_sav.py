@@ -117,6 +117,10 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
     shutil.copytree(first.parent, results)
     table = make_scores_table({video.name: score_sequence(plan_sequence(video), results)})
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
+    for stem in video.results:
+        ids = np.resize(np.arange(5, dtype=np.uint8), read_mask(first / f"{stem}.png").shape)
+        write_mask(tmp_path / "ids" / f"{stem}.png", ids)
+    assert score_sequence(plan_sequence(video), tmp_path / "ids").unknown_ids == {4}
 
 
 def test_missing_result_is_reported_in_one_sentence(videos, tmp_path):
