@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ def evaluate(
     videos: Sequence[Video],
     output: Path,
     *,
-    origin: dict[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
     force: bool = False,
     stop: threading.Event | None = None,
     world: Distributed | None = None,
@@ -73,7 +73,7 @@ def evaluate(
     Args:
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
-        origin: models and settings as JSON values. Sequences finished with the same ones are skipped; None: no records.
+        origin: models and settings as JSON values. Sequences finished with the same ones are skipped.
         force: replace the results of other models and settings.
         stop: flag that stops the run before the next frame; finished sequences are kept.
         world: ranks; None means only this process.
@@ -88,7 +88,7 @@ def evaluate(
     world = world or Distributed(torch.device("cpu"))
     _require_outside_data(videos, output)
     with locked_output(output, world):
-        records = Records(output, origin, videos, force=force)
+        records = Records(output, origin or {}, videos, force=force)
         world.gather(None)  # no rank writes before the others have read the records
         costs = [len(video.frames) for video in videos]
         rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]

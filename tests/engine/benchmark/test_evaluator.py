@@ -46,7 +46,7 @@ def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
     assert report.finished == ["a", "b"]
     stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
-    assert names(tmp_path / "out") == stems
+    assert names(tmp_path / "out") == [".finished/a.json", ".finished/b.json", *stems]
     with Image.open(tmp_path / "out/a/00003.png") as image:
         assert (image.mode, image.getpalette()[3:6]) == ("P", [128, 0, 0])
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00003.png"), square())
