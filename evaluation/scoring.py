@@ -28,7 +28,7 @@ from aotlab.utils.progress import progress_bar
 log = logging.getLogger(__name__)
 
 CHUNK_FRAMES = 16
-"""Number of frames that a process scores at once."""
+"""Number of frames that are sent to a process at once."""
 MIN_FRAMES_PER_WORKER = 200
 """Number of frames that take about as long as starting a process."""
 
@@ -92,25 +92,25 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     """
     report = ScoringResult()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
-    chunks = [(plan, n, n + CHUNK_FRAMES) for plan in plans for n in range(0, len(plan.frames), CHUNK_FRAMES)]
+    frames = [(plan, frame) for plan in plans for frame in plan.frames]
     frame_scores: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
-    frames = sum(len(plan.frames) for plan in plans)
-    workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
+    workers = min(workers, max(1, len(frames) // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
-        bar = opened.enter_context(progress_bar(frames, unit="frame"))
-        map_chunks: Callable[..., Iterator[list[FrameScores] | InputError]] = map
+        bar = opened.enter_context(progress_bar(len(frames), unit="frame"))
+        map_frames: Callable[..., Iterator[FrameScores | InputError]] = map
         if workers > 1:
-            map_chunks = opened.enter_context(worker_pool(workers, __name__)).map
+            pool = opened.enter_context(worker_pool(workers, __name__))
+            map_frames = partial(pool.map, chunksize=CHUNK_FRAMES)
         try:
-            parts = map_chunks(partial(_score, results), chunks)
-            for (plan, first, stop), part in zip(chunks, parts, strict=True):
-                bar.update(len(plan.frames[first:stop]))
+            parts = map_frames(partial(_score, results), frames)
+            for (plan, _), part in zip(frames, parts, strict=True):
+                bar.update()
                 if plan.name in report.failures:
                     continue
                 with collect_failure(report.failures, plan.name, "not scored"):
                     if isinstance(part, InputError):
                         raise part
-                    frame_scores[plan.name].extend(part)
+                    frame_scores[plan.name].append(part)
         except BrokenProcessPool as error:
             raise RunStopped("a scoring process died; try again with workers=1") from error
     for plan in plans:
@@ -134,12 +134,11 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
     return None
 
 
-def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> list[FrameScores] | InputError:
-    """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
-    plan, first, stop = chunk
+def _score(results: Path, planned_frame: tuple[ScoringPlan, Path]) -> FrameScores | InputError:
+    """Score a frame of a plan; its error is returned, so that other frames are still scored."""
+    plan, frame = planned_frame
     try:
-        masks = find_masks_folder(results / plan.name)
-        return [plan.score(masks, frame) for frame in plan.frames[first:stop]]
+        return plan.score(find_masks_folder(results / plan.name), frame)
     except InputError as error:
         return error
 

@@ -38,8 +38,8 @@ def main(
 ) -> int:
     """Pack results for a benchmark's server."""
     require_extra("score")
+    from aotlab.evaluation.submit import SUBMISSION_FORMATS
     from aotlab.evaluation.submit.results import BenchmarkResults
-    from aotlab.evaluation.submit.writers import SUBMISSION_FORMATS
 
     data = DATASETS[dataset]
     suffix, write = SUBMISSION_FORMATS[FORMATS[dataset]]

@@ -68,7 +68,7 @@ class Records:
         if record is None or record.fingerprint != self._fingerprint(video):
             return None
         try:
-            for stem in video.results:
+            for stem in video.written_stems:
                 for file in video.result_files(stem):
                     read_mask(self.output / video.name / file)
         except InputError:
@@ -101,7 +101,7 @@ class Records:
                 masks.append((sorted(mask.files), sorted(mask.rle.items())))
         with reading(video.name, "restore its frames"):
             frames = [(path.name, digest_samples(path)) for path in video.frames]
-        options = video.merge_ids, video.output_height, video.results, video.objects
+        options = video.merge_ids, video.output_height, video.written_stems, video.objects
         return _digest((self.origin, masks, frames, *options))
 
 

@@ -32,7 +32,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
     missing; the logger prints each at debug level.
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
-    frames = [(video.name, stem) for video in results.videos for stem in video.results]
+    frames = [(video.name, stem) for video in results.videos for stem in video.written_stems]
     problems, missing = list[str](), dict[str, list[Path]]()
     with (
         atomic_path(output) as temporary,

@@ -36,7 +36,7 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     entries = []
     for video in results.videos:
         objects, (size, _) = names_by_sequence.get(video.name, {}), read_size_and_ids(video)
-        for stem in video.results:
+        for stem in video.written_stems:
             path = results.folder / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})

@@ -80,7 +80,7 @@ def test_archive_has_the_servers_layout(name, tmp_path):
         assert file.namelist() == [
             "/".join(filter(None, (prefix, video.name, f"{stem}.png")))
             for video in run.videos
-            for stem in video.results
+            for stem in video.written_stems
         ]
         with Image.open(io.BytesIO(file.read(SERVERS[name]))) as image:
             assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())

@@ -175,7 +175,7 @@ def test_frames_before_the_first_object_are_background(tmp_path):
     make_lvos(tmp_path)
     (video,) = open_dataset("lvosv2", tmp_path)[1:]
     run_videos([video], tmp_path / "out")
-    results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.results]
+    results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.written_stems]
     assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
     np.testing.assert_array_equal(results[2], read_mask(video.reference_masks[2]))
 
@@ -184,5 +184,7 @@ def test_only_requested_frames_are_written(tmp_path):
     make_youtubevos(tmp_path)
     tracker, video = RepeatingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
     run_videos([video], tmp_path / "out", tracker)
-    assert len(tracker.annotated_ids) == len(video.frames) > len(video.results)
-    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.results)
+    assert len(tracker.annotated_ids) == len(video.frames) > len(video.written_stems)
+    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(
+        video.written_stems
+    )
