@@ -49,7 +49,7 @@ force_results = flag("--force", "replace existing results of another run")
 force_file = flag("--force", "replace an existing output")
 quality = option(
     "--quality",
-    sets="input.scale",
+    setting="input.scale",
     type=Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: from the config)",
@@ -60,7 +60,7 @@ memory_options = option_group(
     "memory",
     option(
         "--memory",
-        sets="memory.policy",
+        setting="memory.policy",
         metavar="POLICY",
         type=Choice(POLICIES),
         help=f"sets memory.policy: {', '.join(POLICIES)} (default: from the config; track, annotate, vot and "
@@ -68,7 +68,7 @@ memory_options = option_group(
     ),
     option(
         "--memory-frames",
-        sets="memory.frames",
+        setting="memory.frames",
         type=Integer,
         help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
         "(default: from the config)",
@@ -97,7 +97,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
     """Return ``--precision``, which sets ``key``."""
     return option(
         "--precision",
-        sets=key,
+        setting=key,
         type=Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
         "settings)",
@@ -159,7 +159,10 @@ def config_option(*, multiple: bool = False, unset: str = "the checkpoint's") ->
 def tracker_options(*, multiple: str | None = None) -> Decorator:
     """Return the options of a tracker, which `read_tracker` reads; ``multiple``: as in `checkpoint_option`."""
     depth = option(
-        "--depth", sets="model.depth", type=PositiveInt, help="blocks to use of an AOST model (default: all)"
+        "--depth",
+        setting="model.depth",
+        type=PositiveInt,
+        help="blocks to use of an AOST model (default: all)",
     )
     model = option_group("model", checkpoint_option(multiple=multiple), config_option(), print_config)
     computation = option_group("device and precision", device, precision_option(), depth)
