@@ -64,7 +64,7 @@ def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
     video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = _select_tracked(video, masks)
-    require_predictions(find_rules([video]).plan(video), masks)
+    require_predictions(RULES[video.rules].plan(video), masks)
     return video, folder.parent
 
 

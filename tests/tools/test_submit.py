@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.evaluation.submit import SUBMISSION_FORMATS
 from aotlab.evaluation.submit.archive import write_archive
 from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import PALETTE, read_mask, write_mask
@@ -64,6 +65,7 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
+    assert {dataset.submission for dataset in DATASETS.values()} == {None, *SUBMISSION_FORMATS}
     formats = ("archive", "annotations_archive")
     assert {name for name, dataset in DATASETS.items() if dataset.submission in formats} == SERVERS.keys()
 
