@@ -1,1 +1,1 @@
-"""Metrics, scoring rules and tables of the benchmarks on NumPy arrays; independent of PyTorch."""
+"""Scoring, voting and tables of saved results by the benchmarks' rules; independent of PyTorch."""

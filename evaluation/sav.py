@@ -1,11 +1,11 @@
-"""Scoring rules and submissions of SA-V: overlapping objects, each in a separate folder and scored separately.
+"""Scoring rules of SA-V: overlapping objects, each in a separate folder and scored separately.
 
 An object's first and last annotated frame do not count, nor do frames before the first pixel of its annotation or
 prediction; objects without pixels in their scored annotations are skipped.
 Source: Ravi et al. 2024 and the public evaluator.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.matching import list_image_files, order_names
-from aotlab.utils.errors import require
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,9 @@ class SeparateObjects(ScoringPlan):
     """
 
     object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """Annotation folder of each object: one binary PNG per frame."""
+    """Annotation folder of each scored object: one binary PNG per frame."""
+    skipped_ids: frozenset[int] = frozenset()
+    """Ids of the objects that are not scored."""
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
@@ -43,7 +44,7 @@ class SeparateObjects(ScoringPlan):
                 annotation = read_mask(folder / frame.name) > 0
                 require_image_size(prediction, annotation.shape, path, "its annotation")
                 values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
-        return values, unknown
+        return values, unknown - self.skipped_ids
 
 
 def list_result_files(results: Path, name: str, folders: Mapping[int, Path]) -> dict[int, Path]:
@@ -83,28 +84,6 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
         object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
         object_folders={object_id: folders[object_id] for object_id in present},
+        skipped_ids=frozenset(folders.keys() - present.keys()),
         refuse_unknown_ids=False,
     )
-
-
-def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -> int:
-    """Write a folder of 0/1 PNGs for each object, named like its annotations; return the number of files.
-
-    ``results`` has for each video id PNGs, or one folder of binary PNGs per object.
-    """
-    sources = {folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()}
-    is_input = output.resolve() in {results.resolve(), *sources}
-    require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
-    others = {path.name for path in output.glob("*")} - {video.name for video in videos}
-    problem = f"also contains {min(others, default='')}, which is not submitted; choose another folder"
-    require(not others, f"{output}: {problem}")
-    count = 0
-    for video in videos:
-        folders = video.object_folders
-        names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
-        for name in sorted(names):
-            masks, _ = read_object_results(results / video.name, name, folders)
-            for object_id, (_, mask) in masks.items():
-                write_mask(output / video.name / folders[object_id].name / name, mask.astype(np.uint8))
-            count += len(masks)
-    return count

@@ -257,7 +257,7 @@ def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) 
             if index in video.reference_masks:
                 new = video.new_ids(index)
                 known |= set(np.unique(labels).tolist()) if new is None else new
-            if path.stem in video.results:
+            if path.stem in video.written_stems:
                 moved, distance = np.zeros_like(labels), labels.shape[0] // shift if shift else 0
                 moved[:, distance:] = labels[:, : labels.shape[1] - distance]
                 found = np.where(np.isin(moved, list(known)), moved, 0)

@@ -8,7 +8,6 @@ torchrun --nproc-per-node 4 -m aotlab eval --device cuda --dataset youtubevos201
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
@@ -41,16 +40,17 @@ from aotlab.utils.processes import stop_flag
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
-    from aotlab.engine.benchmark.ensemble import Ensemble
-    from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.dataloaders.benchmarks.labeled_video import Video
+    from aotlab.engine.benchmark.ensemble import WeightedModel
+    from aotlab.engine.benchmark.evaluator import EvaluationResult
 
 RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
-Model = tuple[Path, str | None, float]
-"""Checkpoint, preset (None: the checkpoint's settings) and weight."""
 
 
-def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[Model]:
+def list_models(
+    checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]
+) -> list[WeightedModel]:
     """Return the models of a command line; raise `InputError` if the options differ in number."""
     checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
     count = len(checkpoints)
@@ -64,34 +64,27 @@ def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Se
     return list(zip(checkpoints, presets, weights or [1.0] * count, strict=True))
 
 
-def load_models(
-    models: Sequence[Model],
-    overrides: tuple[str, ...],
-    device: str,
-    *,
-    flip: bool,
-    scales: Sequence[float],
-    feedback: str | None,
-) -> tuple[Tracker | Ensemble, dict[str, Any]]:
-    """Return a tracker, or an ensemble if there is ``feedback``, and all that its results depend on."""
-    from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
-    from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.utils.files import sha256
+def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result: EvaluationResult) -> int:
+    """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0."""
+    from aotlab.engine.benchmark.evaluator import score_finished
+    from aotlab.evaluation.scoring import find_rules
+    from aotlab.evaluation.tables import format_table, make_scores_table
 
-    branches, origin = [], []
-    for checkpoint, config, weight in models:
-        tracker = Tracker.from_pretrained(
-            checkpoint, config=config, overrides=overrides, device=device, protocol="published"
-        )
-        settings = hashlib.sha256(repr(tracker.config).encode()).hexdigest()
-        origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
-        if feedback is None:
-            return tracker, {"models": origin}
-        branches += build_branches(
-            tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
-        )
-    views = {"flip": flip, "scales": list(scales), "feedback": feedback}
-    return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": origin, **views}
+    scores, layout = score_finished(videos, result), find_rules(videos).table
+    table = make_scores_table(scores, layout) if scores else {}
+    if table:
+        print(format_table(table, layout))
+    if result.resumed:
+        count = f"{len(result.resumed)} of {len(result.finished)}"
+        print(f"finished before: {count}; delete {result.output} to run them again")
+    if result.fps is not None and len(result.resumed) < len(result.finished):
+        print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
+    if not scores:
+        remedy = benchmark.describe_submission(result.output)
+        print(f"no score: {remedy or 'no ground truth for what was tracked'}")
+    content = {**table, "fps": result.fps, "failures": result.failures}
+    write_text(result.output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return 1 if result.failures else 0
 
 
 @command("aotlab eval")
@@ -155,41 +148,27 @@ def main(
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)
     require_writable(output)
-    from aotlab.engine.benchmark.evaluator import evaluate, score_finished
-    from aotlab.engine.benchmark.scoring import find_rules
-    from aotlab.evaluation.tables import format_table, make_scores_table
+    from aotlab.engine.benchmark.ensemble import load_tracker
+    from aotlab.engine.benchmark.evaluator import evaluate
     from aotlab.utils.devices import leave_cores_free
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
-        tracker, origin = load_models(
-            models, overrides, str(world.device), flip=flip, scales=scales,
+        tracker, origin = load_tracker(
+            models,
+            overrides,
+            str(world.device),
+            flip=flip,
+            scales=scales,
             feedback=feedback if averaging else None,
-        )  # fmt: skip
-        report = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
-        if report.stopped:
-            progress = f"{len(report.finished)} of {len(videos)} sequences are done, in {output}"
+        )
+        result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
+        if result.stopped:
+            progress = f"{len(result.finished)} of {len(videos)} sequences are done, in {output}"
             raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
-    if not world.is_main:
-        return 0
-    scores = score_finished(videos, report)
-    layout = find_rules(videos).table
-    table = make_scores_table(scores, layout) if scores else {}
-    if table:
-        print(format_table(table, layout))
-    if report.resumed:
-        count = f"{len(report.resumed)} of {len(report.finished)}"
-        print(f"finished before: {count}; delete {output} to run them again")
-    if report.fps is not None and len(report.resumed) < len(report.finished):
-        print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
-    if not scores:
-        remedy = benchmark.describe_submission(output)
-        print(f"no score: {remedy or 'no ground truth for what was tracked'}")
-    content = {**table, "fps": report.fps, "failures": report.failures}
-    write_text(output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    return 1 if report.failures else 0
+    return report_results(benchmark, videos, result) if world.is_main else 0
 
 
 if __name__ == "__main__":

@@ -27,9 +27,6 @@ from aotlab.tools.cli.types import Choice, ExistingPath, Folder, Size, flag, num
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import Range
 
-VERIFIED_FRAMES = 12
-"""Largest number of frames that --verify tracks."""
-
 
 @command("aotlab export")
 @settings
@@ -88,6 +85,7 @@ def main(
     from aotlab.engine.export.clip import read_clip
     from aotlab.engine.export.export import ONNX_PACKAGES, ExportOptions, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
+    from aotlab.engine.export.verify import require_agreement, require_provider, select_clip, verify_export
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -97,43 +95,28 @@ def main(
         return 0
     if output is None:
         raise UsageError("--output: missing; give a folder")
-    if (precision == "int8") != (calibrate is not None):
+    is_int8 = precision == "int8"
+    if is_int8 != (calibrate is not None):
         raise UsageError("--precision int8 and --calibrate FRAMES MASKS: give both or neither")
-    for name, is_given, is_used, needed in (
-        ("--quantize-encoder", quantize_encoder, calibrate, "--precision int8"),
-        ("--max-loss", max_loss is not None, calibrate and verify, "--precision int8 and --verify"),
-        ("--provider", provider != "cpu", verify, "--verify"),
-    ):
-        if is_given and not is_used:
-            raise UsageError(f"{name}: only with {needed}")
+    if quantize_encoder and not is_int8:
+        raise UsageError("--quantize-encoder: only with --precision int8")
+    if max_loss is not None and not (is_int8 and verify):
+        raise UsageError("--max-loss: only with --precision int8 and --verify")
+    if provider != "cpu" and not verify:
+        raise UsageError("--provider: only with --verify")
     require_extra("export", *ONNX_PACKAGES)
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
-        from aotlab.engine.export.verify import translate_errors
-        from aotlab_runtime.export import require_provider
-
-        with translate_errors():
-            require_provider(provider)
+        require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 
     def check(folder: Path) -> None:
-        import torch
-
-        from aotlab.engine.export.synthetic_clip import draw_clip
-        from aotlab.engine.export.verify import require_agreement, verify_export
-
-        synthetic = zip(*draw_clip(VERIFIED_FRAMES, *size[::-1], seed=0), strict=True)
-        verified_clip = clip[:VERIFIED_FRAMES] or list(synthetic)
+        verified_clip = select_clip(clip, size[::-1])
         agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider)
-        print(
-            f"largest difference of logits {agreement.difference:.1e} standard deviations, {agreement.equal:.4%} of "
-            f"the pixels equal; J {100 * agreement.exported_j:.1f}, PyTorch {100 * agreement.pytorch_j:.1f}; "
-            f"{agreement.exported_seconds:.3f} s per frame, PyTorch {agreement.pytorch_seconds:.3f} "
-            f"({torch.get_num_threads()} threads)"
-        )
-        accepted_loss = (1 if max_loss is None else max_loss) if calibrate else None
+        print(agreement)
+        accepted_loss = 1.0 if is_int8 and max_loss is None else max_loss
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
     options = ExportOptions(

@@ -11,9 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,54 +19,24 @@ import click
 from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
-from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
-from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
-from aotlab.media.job_record import read_job_record
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import BenchmarkOptions, benchmark_options, force_file
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require, require_extra
-from aotlab.utils.files import remove, write_text
+from aotlab.utils.files import write_text
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
-    from aotlab.engine.benchmark.scoring import ScoringResult
+    from aotlab.evaluation.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
 
 
-def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
-    """Return the video of ``RESULT --annotations FOLDER``, and the parent of its folder of results."""
-    from aotlab.engine.benchmark.scoring import find_rules
-    from aotlab.evaluation.sequence_scores import require_predictions
-
-    folder = result.resolve()
-    masks, record = find_masks_folder(folder), read_job_record(folder)
-    if record is not None and record.error is not None:
-        problem = f"results of an unfinished run ({record.error})"
-        raise InputError(f"{result}: {problem}; run the track command again")
-    video = read_annotated_video(folder.name, annotations)
-    if record is not None:
-        video = select_tracked(video, masks)
-    require_predictions(find_rules([video]).plan(video), masks)
-    return video, folder.parent
-
-
-def select_tracked(video: Video, masks: Path) -> Video:
-    """Return a video without the annotated frames before the first and after the last mask of a finished run."""
-    stems = {path.stem for path in list_masks(masks)}
-    indices = [index for index, path in enumerate(video.frames) if path.stem in stems]
-    frames = video.frames[indices[0] : indices[-1] + 1] if indices else video.frames
-    if len(frames) == len(video.frames):
-        return video
-    log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
-    annotations = tuple(path for path in video.annotations if path in frames)
-    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
-
-
 def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video]) -> dict[str, Any]:
     """Print a row of each folder of results, over their common sequences; return the tables by folder."""
-    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
@@ -102,7 +70,7 @@ def score_hota(benchmark: BenchmarkOptions, results: Path) -> dict[str, float | 
 
 def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any."""
-    from aotlab.engine.benchmark.scoring import has_annotations
+    from aotlab.evaluation.scoring import has_annotations
 
     videos = benchmark.open_videos()
     scorable = [video for video in videos if has_annotations(video) or video.load_error is not None]
@@ -123,28 +91,23 @@ def print_report(
     report: ScoringResult, videos: Sequence[Video], results: Path, *, worst: int, draw_folder: Path | None
 ) -> dict[str, Any]:
     """Print the scores and the worst objects, which may be drawn; return the content of `scores.json`."""
-    from aotlab.engine.benchmark.object_strips import write_strip
-    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.object_strips import write_strips
+    from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
 
     if not report.scores:
         return {"fps": None, "failures": report.failures}
-    layout, by_name = find_rules(videos).table, {video.name: video for video in videos}
+    layout = find_rules(videos).table
     table = make_scores_table(report.scores, layout)
-    if draw_folder is not None:
-        for name in by_name:
-            for earlier in draw_folder.glob(f"[0-9][0-9]*_{escape(name)}_*.jpg"):
-                remove(earlier)
     print(format_table(table, layout))
     if worst:
         print(f"\nworst {layout.columns[0]}:")
-    for rank, (name, item, value) in enumerate(list_worst_objects(table, worst, layout.columns[0]), start=1):
-        note = ""
-        if draw_folder is not None:
-            path, scores = draw_folder / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
-            object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
-            has_frames = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
-            note = f"  {path}" if has_frames else "  no frame to draw"
+    worst_objects = list_worst_objects(table, worst, layout.columns[0])
+    notes = [""] * len(worst_objects)
+    if draw_folder is not None:
+        paths = write_strips(draw_folder, worst_objects, videos, results, report.scores)
+        notes = [f"  {path or 'no frame to draw'}" for path in paths]
+    for rank, ((name, item, value), note) in enumerate(zip(worst_objects, notes, strict=True), start=1):
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
     return {**table, "fps": None, "failures": report.failures}
 
@@ -153,7 +116,7 @@ def score_folders(
     videos: Sequence[Video], results: Sequence[Path], *, workers: int, worst: int, draw_folder: Path | None
 ) -> tuple[dict[str, Any], bool]:
     """Score one folder of results or compare several; return the content of `scores.json`, and whether some failed."""
-    from aotlab.engine.benchmark.scoring import score_videos
+    from aotlab.evaluation.scoring import score_videos
 
     for folder in results:  # single missing sequences are reported as failures
         has_results = any((folder / video.name).is_dir() for video in videos)
@@ -228,7 +191,9 @@ def main(
     require_new_output(draw_folder, force=force)
     score = partial(score_folders, workers=workers, worst=worst, draw_folder=draw_folder)
     if annotations is not None:
-        video, folder = read_single(results[0], annotations)
+        from aotlab.evaluation.scoring import read_tracked_video
+
+        video, folder = read_tracked_video(results[0], annotations)
         content, failed = score([video], [folder])
     elif hota:
         content, failed = score_hota(benchmark, results[0]), False

@@ -10,66 +10,23 @@ from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
 
-FRAME_SIZE = (480, 854)
-"""(height, width) of the frame whose FLOPs are counted."""
 NOT_STORED = "not downloaded yet; run aotlab weights get {}"
 SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 
 def describe_weights(name: str) -> str:
-    """Return the training, the parameters by part and the FLOPs of one frame of a checkpoint or preset, as text.
-
-    A multiply-add counts as 2; matrix products and convolutions count.
-    """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
+    """Return the settings, parameters, FLOPs and training of a checkpoint or preset as text."""
     from aotlab.configs.files import list_presets
     from aotlab.engine.training.model_card import describe_card, load_card
-    from aotlab.networks.build import build_model
-    from aotlab.networks.preprocess import network_size
+    from aotlab.networks.describe import describe_model
     from aotlab.networks.weights import zoo
     from aotlab.networks.weights.checkpoints import read_settings
 
     file = zoo.find_weights(name) if name in zoo.list_published_weights() else None
     path = file or (None if name in list_presets() else zoo.resolve_checkpoint(name))
-    config = read_settings(path, config=name if path is None or file else None)
-    model_config, card = config.model, None if path is None else load_card(path)
-    height, width = network_size(FRAME_SIZE, config.input, align_corners=model_config.align_corners)
-    flops = {}
-    with torch.device("meta"), torch.no_grad():
-        model = build_model(model_config).eval()
-        image, masks = torch.empty(1, 3, height, width), torch.empty(1, 2, height, width)
-        features, identities = model.encode(image), model.assign_identities(masks)
-        memory = model.memorize(model.propagate_reference(features, identities), identities)
-        propagated = model.propagate(features, memory)
-        for part, compute in {
-            "encode": lambda: model.encode(image),
-            "propagate": lambda: model.propagate(features, memory),
-            "decode": lambda: model.decode(propagated, features),
-            "memorize": lambda: model.memorize(propagated, model.assign_identities(masks)),
-        }.items():
-            with FlopCounterMode(display=False) as counter:
-                compute()
-            flops[part] = counter.get_total_flops()
-    parameters = {
-        part: sum(weight.numel() for weight in module.parameters()) for part, module in model.named_children()
-    }
-    rows: list[tuple[str, str]] = []
-    for title, unit, scale, counts in (
-        ("parameters", "M", 1e6, parameters),
-        ("one frame", "GFLOP", 1e9, flops),
-    ):
-        rows += [(title, unit), *((part, f"{count / scale:.2f}") for part, count in counts.items() if count)]
-        rows.append(("total", f"{sum(counts.values()) / scale:.2f}"))
-    blocks = " + ".join(str(stage.depth) for stage in model_config.stages)
-    lines = [
-        f"{config.name}: {model_config.method}, encoder {model_config.encoder}, blocks {blocks}, "
-        f"memory {config.memory.policy}",
-        f"one frame: {width}x{height} in the network, one object, one frame in long-term memory",
-        *align_columns(rows, right=1),
-    ]
-    return "\n".join(lines) + (f"\n\n{describe_card(card)}" if card else "\n")
+    card = None if path is None else load_card(path)
+    text = describe_model(read_settings(path, config=name if path is None or file else None))
+    return f"{text}\n\n{describe_card(card)}" if card else f"{text}\n"
 
 
 @click.group("aotlab weights", CommandGroup, invoke_without_command=True)

@@ -38,9 +38,7 @@ class Dataset:
     server_splits: tuple[str, ...] = ()
     """Splits without public annotations, scored by a server that `source` links to."""
     submission: str | None = None
-    """Suffix of its submissions, "" for a folder; None: its results are not submitted."""
-    archive_root: str = ""
-    """Folder around the sequences in a submission."""
+    """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
     hota: bool = False
     """Scored by HOTA from one JSON file."""
 
@@ -57,13 +55,13 @@ _DATASETS = [
     Dataset("davis2016", partial(read_davis, year=2016), "DAVIS", DAVIS_LAYOUT, DAVIS),
     Dataset(
         "davis2017", read_davis, "DAVIS", DAVIS_LAYOUT, DAVIS,
-        server_splits=("test", "test-dev", "test-challenge"), submission=".zip",
+        server_splits=("test", "test-dev", "test-challenge"), submission="archive",
     ),
     *(
         Dataset(
             f"youtubevos{year}", read_youtube_vos, f"YouTubeVOS/{year}", f"{VALID_LAYOUT}, valid/meta.json",
             "https://youtube-vos.org",
-            options=("all_frames",), server_splits=VALID_SPLITS, submission=".zip", archive_root="Annotations",
+            options=("all_frames",), server_splits=VALID_SPLITS, submission="annotations_archive",
         )
         for year in (2018, 2019)
     ),
@@ -71,29 +69,29 @@ _DATASETS = [
         "vost", read_vost, "VOST",
         "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
         "https://www.vostdataset.org",
-        options=("all_frames",), server_splits=("test",), submission=".zip",
+        options=("all_frames",), server_splits=("test",), submission="archive",
     ),
     Dataset(
         "visor", read_visor, "VISOR_2022",
         "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
         "https://epic-kitchens.github.io/VISOR (convert it with aotlab convert-visor)",
-        submission=".zip",
+        submission="visor",
     ),
     Dataset(
         "mose", read_mose, "MOSE", VALID_LAYOUT, "https://henghuiding.github.io/MOSE",
-        server_splits=VALID_SPLITS, submission=".zip",
+        server_splits=VALID_SPLITS, submission="archive",
     ),
     Dataset(
         "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, valid/meta.json if there is one",
         "https://mose.video",
-        server_splits=VALID_SPLITS, submission=".zip",
+        server_splits=VALID_SPLITS, submission="archive",
     ),
     *(
         Dataset(
             f"lvosv{version}", read_lvos, f"LVOSv{version}",
             "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
             "https://lingyihongfd.github.io/lvos.github.io",
-            server_splits=("test",), submission=".zip", archive_root="Annotations",
+            server_splits=("test",), submission="annotations_archive",
         )
         for version in (1, 2)
     ),
@@ -107,13 +105,13 @@ _DATASETS = [
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
-        submission="",
+        submission="sav",
     ),
     Dataset(
         "burst", read_burst, "BURST",
         "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
         "https://github.com/Ali2500/BURST-benchmark",
-        options=("all_frames",), submission=".json", hota=True,
+        options=("all_frames",), submission="burst", hota=True,
     ),
     Dataset(
         "folder", read_folder, None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",

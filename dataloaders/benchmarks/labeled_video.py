@@ -73,7 +73,7 @@ class Video:
     """Reason why the video cannot be read, which then has no frames; None: it can be read."""
 
     @property
-    def results(self) -> tuple[str, ...]:
+    def written_stems(self) -> tuple[str, ...]:
         """Stems of the frames with results, in temporal order."""
         stems = (path.stem for path in self.frames)
         return tuple(stem for stem in stems if self.result_stems is None or stem in self.result_stems)

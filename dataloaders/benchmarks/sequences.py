@@ -34,7 +34,7 @@ def read_folder(root: Path, split: str = "", *, new_objects: bool = False) -> li
         video = read_video(name, root / "JPEGImages" / name, root / "Annotations" / name)
         merge_ids = _is_binary(video.annotations[0])
         masks = video.reference_masks if merge_ids or not new_objects else _find_new_objects(video)
-        rules = "folder_late" if new_objects else "folder"
+        rules = "folder_new_objects" if new_objects else "folder"
         return replace(video, reference_masks=masks, merge_ids=merge_ids, rules=rules)
 
     return read_videos(root, list_subfolders(root / "JPEGImages"), read)

@@ -1,1 +1,1 @@
-"""Benchmarks: runs, ensembles, scoring, voting, the papers' tables, and the VOT toolkit."""
+"""Runs of models on benchmarks, ensembles, the papers' tables, and the VOT toolkit."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +19,10 @@ from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
+from aotlab.utils.files import sha256
 
+WeightedModel = tuple[Path, str | None, float]
+"""Checkpoint, preset (None: the checkpoint's settings) and weight."""
 SHORT_EDGE_RATIO = 480 / 800
 """Ratio of the limits of the short and the long edge in tests at several scales; the published evaluation uses it."""
 
@@ -127,3 +133,29 @@ def build_branches(
             tracker = Tracker(branch_model, branch_config, device=device)
             branches.append(Branch(tracker, flip=mirrored, weight=weight))
     return branches
+
+
+def load_tracker(
+    models: Sequence[WeightedModel],
+    overrides: tuple[str, ...],
+    device: str,
+    *,
+    flip: bool,
+    scales: Sequence[float],
+    feedback: str | None,
+) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+    """Return a tracker, or an ensemble if there is ``feedback``, and all that its results depend on."""
+    branches, origin = [], []
+    for checkpoint, config, weight in models:
+        tracker = Tracker.from_pretrained(
+            checkpoint, config=config, overrides=overrides, device=device, protocol="published"
+        )
+        settings = hashlib.sha256(repr(tracker.config).encode()).hexdigest()
+        origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
+        if feedback is None:
+            return tracker, {"models": origin}
+        branches += build_branches(
+            tracker.model, tracker.config, scales=scales, flip=flip, weight=weight, device=device
+        )
+    views = {"flip": flip, "scales": list(scales), "feedback": feedback}
+    return Ensemble(branches, fused_feedback=feedback == "fused"), {"models": origin, **views}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,10 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.engine.benchmark.ensemble import Ensemble
-from aotlab.engine.benchmark.records import Records, SequenceRecord, record_failure
-from aotlab.engine.benchmark.run import track_video
-from aotlab.engine.benchmark.scoring import has_annotations, score_videos
+from aotlab.engine.benchmark.records import Records, SequenceRecord
+from aotlab.engine.benchmark.run import track_benchmark_video
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed, assign_by_cost
 from aotlab.utils.errors import InputError
@@ -63,7 +63,7 @@ def evaluate(
     videos: Sequence[Video],
     output: Path,
     *,
-    origin: dict[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
     force: bool = False,
     stop: threading.Event | None = None,
     world: Distributed | None = None,
@@ -73,7 +73,7 @@ def evaluate(
     Args:
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
-        origin: models and settings as JSON values. Sequences finished with the same ones are skipped; None: no records.
+        origin: models and settings as JSON values. Sequences finished with the same ones are skipped.
         force: replace the results of other models and settings.
         stop: flag that stops the run before the next frame; finished sequences are kept.
         world: ranks; None means only this process.
@@ -88,7 +88,7 @@ def evaluate(
     world = world or Distributed(torch.device("cpu"))
     _require_outside_data(videos, output)
     with locked_output(output, world):
-        records = Records(output, origin, videos, force=force)
+        records = Records(output, origin or {}, videos, force=force)
         world.gather(None)  # no rank writes before the others have read the records
         costs = [len(video.frames) for video in videos]
         rank_videos = [videos[index] for index in assign_by_cost(costs, world.rank, world.ranks)]
@@ -111,7 +111,7 @@ def _run_videos(
         for video in videos:
             frames_before = bar.n
             bar.set_description(f"{video.name}{rank_note if world.ranks > 1 else ''}", refresh=False)
-            with record_failure(evaluation.failures, video.name, "skipped"):
+            with collect_failure(evaluation.failures, video.name, "skipped"):
                 require_readable([video])
                 record = records.finished(video)
                 if record is not None:
@@ -133,7 +133,7 @@ def _track(
 ) -> SequenceRecord | None:
     """Track one video, and time it without its first frame; return None if stopped."""
     frame_seconds: list[float] = []
-    with closing(track_video(tracker, video, output)) as results:
+    with closing(track_benchmark_video(tracker, video, output)) as results:
         for result in results:
             frame_seconds.append(result.seconds)
             bar.update()

@@ -44,18 +44,14 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class TableModel:
-    """An ensemble of checkpoints, or models whose results are combined by voting."""
+    """A checkpoint, or an ensemble of several."""
 
-    checkpoints: list[str] = field(default_factory=list)
+    checkpoints: list[str]
     """File names in pretrain_models/ or of stored published weights, or paths."""
     configs: list[str] = field(default_factory=list)
     """Preset of each checkpoint; empty for files that hold their settings."""
     options: list[str] = field(default_factory=list)
     """Options of aotlab eval."""
-    vote: list[str] = field(default_factory=list)
-    """Models of this table to vote on."""
-    weights: list[str] = field(default_factory=list)
-    """Weights of the checkpoints or votes."""
     get: str = ""
     """Source of its checkpoints, if it differs from the table's."""
 
@@ -127,7 +123,16 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
         dataset = DATASETS[benchmark.dataset]
         source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
-    return sentences + _list_missing_files(table, table.models[row.model])
+    model = table.models[row.model]
+    downloads = {
+        entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
+        for name, entry in list_published_weights().items()
+    }
+    return sentences + [
+        f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
+        for file in dict.fromkeys(model.files)
+        if not file.is_file()
+    ]
 
 
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
@@ -149,35 +154,19 @@ def format_figures(values: Sequence[float | None]) -> str:
     return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
 
 
-def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
-    downloads = {
-        entry.file: f"aotlab weights get {name}, or the file from {ZOO_URL}"
-        for name, entry in list_published_weights().items()
-    }
-    missing = [
-        f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
-        for file in dict.fromkeys(model.files)
-        if not file.is_file()
-    ]
-    return missing + [line for name in model.vote for line in _list_missing_files(table, table.models[name])]
-
-
 def _check_table(table: PaperTable) -> None:
     """Raise ValueError for an unknown name, a model without files, or a row whose figures do not match the columns."""
-    voters = {name for model in table.models.values() for name in model.vote}
     unknown_names = [
         *({benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys()),
-        *(voters.union(row.model for row in table.rows) - table.models.keys()),
+        *({row.model for row in table.rows} - table.models.keys()),
         *({row.benchmark for row in table.rows} - table.benchmarks.keys()),
         *({source for row in table.rows for source in row.published} - table.sources.keys()),
     ]
     if unknown_names:
         raise ValueError(f"unknown name {unknown_names[0]}")
     for name, model in table.models.items():
-        if bool(model.checkpoints) == bool(model.vote):
-            raise ValueError(f"model {name} needs either checkpoints or vote")
-        if any(table.models[voter].vote for voter in model.vote):
-            raise ValueError(f"model {name} votes on a vote, but only models with checkpoints can vote")
+        if not model.checkpoints:
+            raise ValueError(f"model {name} has no checkpoints")
     for row in table.rows:
         for source, values in row.published.items():
             if len(values) != len(table.columns):

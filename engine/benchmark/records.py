@@ -1,11 +1,9 @@
-"""Records of finished and failed sequences."""
+"""Records of the finished sequences of a run."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,10 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error
-from aotlab.utils.files import digest_samples, reading, remove, sha256
+from aotlab.utils.errors import InputError, output_exists_error
+from aotlab.utils.files import digest_samples, reading, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
-
-log = logging.getLogger(__name__)
 
 RECORD_FOLDER = ".finished"
 """Folder of the records in the result folder."""
@@ -42,19 +38,19 @@ class Records:
     """Records of the finished sequences in a result folder, which a later run skips."""
 
     def __init__(
-        self, output: Path, origin: dict[str, Any] | None, videos: Sequence[Video], *, force: bool
+        self, output: Path, origin: Mapping[str, Any], videos: Sequence[Video], *, force: bool
     ) -> None:
         """Read the records of earlier runs.
 
         Args:
             output: the result folder.
-            origin: models and settings as JSON values; None means no records.
+            origin: models and settings as JSON values.
             videos: videos to be tracked.
             force: accept results of other models and settings, to replace them.
         """
         self.output, self.origin = output, origin
         self._records: dict[str, SequenceRecord] = {}
-        for video in videos if origin is not None else ():
+        for video in videos:
             files = output / video.name
             if not self._path(video).exists() and files.is_dir() and any(files.iterdir()):
                 raise output_exists_error(output, f"{video.name}, which no record lists")
@@ -72,7 +68,7 @@ class Records:
         if record is None or record.fingerprint != self._fingerprint(video):
             return None
         try:
-            for stem in video.results:
+            for stem in video.written_stems:
                 for file in video.result_files(stem):
                     read_mask(self.output / video.name / file)
         except InputError:
@@ -81,10 +77,7 @@ class Records:
 
     def begin(self, video: Video) -> None:
         """Record a sequence as unfinished and remove its temporary files, before it is tracked."""
-        if self.origin is None:
-            remove(self._path(video))
-        else:
-            write_versioned(self._path(video), SEQUENCE_KIND, asdict(SequenceRecord()))
+        write_versioned(self._path(video), SEQUENCE_KIND, asdict(SequenceRecord()))
         remove_leftovers(self.output / RECORD_FOLDER, f"{video.name}.json")
         folder = self.output / video.name
         for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
@@ -92,10 +85,9 @@ class Records:
 
     def save(self, video: Video, record: SequenceRecord) -> None:
         """Write the record of a sequence with its digests."""
-        if self.origin is not None:
-            fingerprint, settings = self._fingerprint(video), _digest(self.origin)
-            record = replace(record, fingerprint=fingerprint, settings=settings)
-            write_versioned(self._path(video), SEQUENCE_KIND, asdict(record))
+        fingerprint, settings = self._fingerprint(video), _digest(self.origin)
+        record = replace(record, fingerprint=fingerprint, settings=settings)
+        write_versioned(self._path(video), SEQUENCE_KIND, asdict(record))
 
     def _path(self, video: Video) -> Path:
         return self.output / RECORD_FOLDER / f"{video.name}.json"
@@ -109,28 +101,9 @@ class Records:
                 masks.append((sorted(mask.files), sorted(mask.rle.items())))
         with reading(video.name, "restore its frames"):
             frames = [(path.name, digest_samples(path)) for path in video.frames]
-        options = video.merge_ids, video.output_height, video.results, video.objects
+        options = video.merge_ids, video.output_height, video.written_stems, video.objects
         return _digest((self.origin, masks, frames, *options))
 
 
 def _digest(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
-
-
-@contextmanager
-def record_failure(failures: dict[str, str], name: str, outcome: str) -> Iterator[None]:
-    """Record bad input, or a lack of memory, as the failure of a sequence, so that others are still processed.
-
-    ``outcome``: consequence for the log, such as "skipped".
-    """
-    try:
-        yield
-    except InputError as error:
-        failures[name] = str(error).removeprefix(f"{name}: ")
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        failures[name] = f"out of memory; {MEMORY_ADVICE}"
-    else:
-        return
-    log.error("%s: %s: %s", name, outcome, failures[name])

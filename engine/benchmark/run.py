@@ -37,13 +37,8 @@ class FrameResult:
     max_id: int
     """Largest object id so far."""
 
-    @property
-    def labels(self) -> np.ndarray:
-        """H×W ids; waits until the device has computed them."""
-        return self.source if isinstance(self.source, np.ndarray) else self.source.labels
 
-
-def track_video(
+def track_benchmark_video(
     tracker: Tracker | Ensemble, video: Video, output: Path
 ) -> Generator[FrameResult, None, None]:
     """Track one video, write the result of each frame as it is computed, and yield it."""
@@ -61,9 +56,10 @@ def track_video(
 
 def _result_masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
-    if not isinstance(result.source, LayeredPrediction):
-        return [result.labels]
-    objects, empty_mask = result.source.objects, np.zeros(result.source.size, dtype=bool)
+    source = result.source
+    if not isinstance(source, LayeredPrediction):
+        return [source if isinstance(source, np.ndarray) else source.labels]
+    objects, empty_mask = source.objects, np.zeros(source.size, dtype=bool)
     return [objects.get(object_id, empty_mask).astype(np.uint8) for object_id in video.object_folders]
 
 

@@ -14,11 +14,14 @@ from tqdm import tqdm
 
 from aotlab.configs.schema import Config
 from aotlab.engine.export.clip import Clip
+from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError, RunStopped
 
+VERIFIED_FRAMES = 12
+"""Largest number of frames to verify on."""
 TOLERANCE = 1e-3
 """Largest accepted difference of logits, relative to their standard deviation."""
 MIN_EQUAL_HALF = 0.99
@@ -40,6 +43,13 @@ class Agreement(NamedTuple):
     pytorch_seconds: float
     """Median seconds per frame of PyTorch."""
 
+    def __str__(self) -> str:
+        return (
+            f"largest difference of logits {self.difference:.1e} standard deviations, {self.equal:.4%} of the pixels "
+            f"equal; J {100 * self.exported_j:.1f}, PyTorch {100 * self.pytorch_j:.1f}; {self.exported_seconds:.3f} s "
+            f"per frame, PyTorch {self.pytorch_seconds:.3f} ({torch.get_num_threads()} threads)"
+        )
+
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
@@ -50,6 +60,19 @@ def translate_errors() -> Iterator[None]:
         yield
     except aotlab_runtime.InputError as error:
         raise InputError(str(error)) from error
+
+
+@translate_errors()
+def require_provider(name: str) -> None:
+    """Check that the runtime has an execution provider."""
+    import aotlab_runtime.export
+
+    aotlab_runtime.export.require_provider(name)
+
+
+def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
+    """Return the frames to verify on: the first of a clip, or of a synthetic one of (height, width) if it is empty."""
+    return clip[:VERIFIED_FRAMES] or list(zip(*draw_clip(VERIFIED_FRAMES, *size, seed=0), strict=True))
 
 
 @translate_errors()

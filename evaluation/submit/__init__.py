@@ -1,1 +1,20 @@
-"""Submissions to the servers of benchmarks, a module for each format."""
+"""Submissions to the servers of benchmarks: a module for each format, and the table of formats."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from aotlab.evaluation.submit.archive import write_archive
+from aotlab.evaluation.submit.burst import write_burst
+from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.evaluation.submit.sav import write_object_folders
+from aotlab.evaluation.submit.visor import write_polygons
+
+SUBMISSION_FORMATS: dict[str, tuple[str, Callable[[BenchmarkResults, Path], int]]] = {
+    "archive": (".zip", write_archive),
+    "annotations_archive": (".zip", partial(write_archive, folder="Annotations")),
+    "burst": (".json", write_burst),
+    "sav": ("", write_object_folders),
+    "visor": (".zip", write_polygons),
+}
+"""Suffix of the output ("" for a folder) and writer by format. Writers return the number of masks."""

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.dataloaders.benchmarks.object_masks import read_labels
 from aotlab.evaluation.sequence_scores import find_unknown_ids
+from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.images import decode_image
-from aotlab.media.masks import PALETTE, list_ids
+from aotlab.media.masks import PALETTE
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading
@@ -26,21 +25,14 @@ DATE = (1980, 1, 1, 0, 0, 0)
 """Time stamp of all entries, so that the same results give the same archive."""
 
 
-def read_size_and_ids(video: Video) -> tuple[Size, list[int]]:
-    """Return the (height, width) of a video's results and its object ids; reads the given masks."""
-    masks = [read_labels(mask) for mask in video.reference_masks.values()]
-    ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
-    return video.output_size(*masks[0].shape), sorted(ids)
-
-
-def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folder: str) -> int:
-    """Pack ``results/<sequence>/<frame>.png``, all with the standard palette; return the number of masks.
+def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") -> int:
+    """Pack the id PNGs, all with the standard palette; return the number of masks.
 
     ``folder`` is around the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
     missing; the logger prints each at debug level.
     """
-    sizes_and_ids = {video.name: read_size_and_ids(video) for video in videos}
-    frames = [(video.name, stem) for video in videos for stem in video.results]
+    sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
+    frames = [(video.name, stem) for video in results.videos for stem in video.written_stems]
     problems, missing = list[str](), dict[str, list[Path]]()
     with (
         atomic_path(output) as temporary,
@@ -49,7 +41,7 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
     ):
         for name, stem in frames:
             bar.update()
-            path = results / name / f"{stem}.png"
+            path = results.folder / name / f"{stem}.png"
             if not path.is_file():
                 missing.setdefault(name, []).append(path)
                 continue
@@ -64,7 +56,7 @@ def write_archive(videos: Sequence[Video], results: Path, output: Path, *, folde
             log.debug("%s", problem)
         if problems:  # nothing is written
             found = format_count(len(problems), "problem")
-            raise InputError(f"{results}: {found}, which --verbose lists; the first: {problems[0]}")
+            raise InputError(f"{results.folder}: {found}, which --verbose lists; the first: {problems[0]}")
     return len(frames)
 
 

@@ -5,11 +5,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.burst import BurstSequence, parse_sequence
+from aotlab.dataloaders.benchmarks.burst import BurstSequence, find_annotation_file, parse_sequence
 from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import read_mask
 from aotlab.media.rle import compress_rle, encode_rle
 from aotlab.utils.files import read_json, reading, write_text
+
+
+def write_burst(results: BenchmarkResults, output: Path) -> int:
+    """Write the JSON of a split's results; return the number of masks."""
+    annotations = find_annotation_file(results.root, results.split)
+    return write_run_lengths(results.videos, results.folder, output, annotations=annotations)
 
 
 def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, annotations: Path) -> int:

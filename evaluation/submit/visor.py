@@ -2,16 +2,16 @@
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.sequence_scores import find_unknown_ids
-from aotlab.evaluation.submit.archive import add_entry, read_size_and_ids
+from aotlab.evaluation.submit.archive import add_entry
+from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, read_json, reading
@@ -26,17 +26,18 @@ INFO = {
 """Head of a submission."""
 
 
-def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, names: Path, split: str) -> int:
+def write_polygons(results: BenchmarkResults, output: Path) -> int:
     """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
 
-    ``results`` has ``<sequence>/<frame>.png``; ``names`` is ``<split>_data_mapping.json`` of the conversion.
+    The objects are named as in ``<split>_data_mapping.json``, which the conversion writes.
     """
-    names_by_sequence = read_object_names(names)
+    split = results.split
+    names_by_sequence = read_object_names(results.root / f"{split.removesuffix('_unseen')}_data_mapping.json")
     entries = []
-    for video in videos:
+    for video in results.videos:
         objects, (size, _) = names_by_sequence.get(video.name, {}), read_size_and_ids(video)
-        for stem in video.results:
-            path = results / video.name / f"{stem}.png"
+        for stem in video.written_stems:
+            path = results.folder / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
     text = json.dumps({"info": INFO, "video_annotations": entries})
     with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:

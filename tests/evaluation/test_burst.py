@@ -47,12 +47,12 @@ def test_tracks_are_given_by_their_first_mask(root):
     assert sorted(second.reference_masks) == [0, 1]
     given = [sorted(np.unique(read_labels(mask))) for mask in second.reference_masks.values()]
     assert given == [[0, 1], [0, 2]]
-    assert second.results == ("frame0000", "frame0004", "frame0008")
+    assert second.written_stems == ("frame0000", "frame0004", "frame0008")
 
 
 def test_all_frames_are_tracked_on_request(root):
     _, second = open_dataset("burst", root, all_frames=True)
-    assert (len(second.frames), sorted(second.reference_masks), len(second.results)) == (9, [0, 4], 3)
+    assert (len(second.frames), sorted(second.reference_masks), len(second.written_stems)) == (9, [0, 4], 3)
 
 
 def test_predictions_are_the_annotations_with_other_run_lengths(root, tmp_path):

@@ -44,7 +44,7 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
     assert score_folder(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
 
 
-@pytest.mark.parametrize("rules", ["folder", "folder_late"])
+@pytest.mark.parametrize("rules", ["folder", "folder_new_objects"])
 def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
     labels = draw_moving_box().astype(np.uint16) * 255
     labels[:, 18:22, 4:10] = 300

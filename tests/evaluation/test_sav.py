@@ -36,7 +36,7 @@ def draw(folder, frames):
 
 def test_24_fps_are_tracked_and_masked_frames_written(videos):
     first, second = videos
-    assert (len(first.frames), first.results) == (17, ("00000", "00004", "00008", "00012", "00016"))
+    assert (len(first.frames), first.written_stems) == (17, ("00000", "00004", "00008", "00012", "00016"))
     assert sorted(first.reference_masks) == [0]
     assert sorted(second.reference_masks) == [0, 8]  # the second object comes later
     assert second.new_ids(8) == {2}
@@ -117,6 +117,10 @@ def test_object_without_pixels_is_written_empty(videos, tmp_path):
     shutil.copytree(first.parent, results)
     table = make_scores_table({video.name: score_sequence(plan_sequence(video), results)})
     assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
+    for stem in video.written_stems:
+        ids = np.resize(np.arange(5, dtype=np.uint8), read_mask(first / f"{stem}.png").shape)
+        write_mask(tmp_path / "ids" / f"{stem}.png", ids)
+    assert score_sequence(plan_sequence(video), tmp_path / "ids").unknown_ids == {4}
 
 
 def test_missing_result_is_reported_in_one_sentence(videos, tmp_path):

@@ -10,9 +10,9 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.scoring import find_rules, score_videos
 from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from aotlab.engine.benchmark.voting import vote
+from aotlab.evaluation.voting import vote
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.tools.ensemble import main
 

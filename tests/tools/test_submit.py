@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.evaluation.submit import SUBMISSION_FORMATS
 from aotlab.evaluation.submit.archive import write_archive
+from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
@@ -48,7 +50,7 @@ class Run:
     def find_problems(self, caplog):
         caplog.set_level(logging.DEBUG, "aotlab")
         with pytest.raises(InputError):
-            write_archive(self.videos, self.results, self.archive, folder="")
+            write_archive(BenchmarkResults(self.results, self.videos, self.root, "valid"), self.archive)
         return list(caplog.messages)
 
 
@@ -63,8 +65,9 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
-    archives = {name for name, dataset in DATASETS.items() if dataset.submission == ".zip"}
-    assert archives - {"visor"} == SERVERS.keys()
+    assert {dataset.submission for dataset in DATASETS.values()} == {None, *SUBMISSION_FORMATS}
+    formats = ("archive", "annotations_archive")
+    assert {name for name, dataset in DATASETS.items() if dataset.submission in formats} == SERVERS.keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -79,7 +82,7 @@ def test_archive_has_the_servers_layout(name, tmp_path):
         assert file.namelist() == [
             "/".join(filter(None, (prefix, video.name, f"{stem}.png")))
             for video in run.videos
-            for stem in video.results
+            for stem in video.written_stems
         ]
         with Image.open(io.BytesIO(file.read(SERVERS[name]))) as image:
             assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())

@@ -20,7 +20,7 @@ from tests.documents import split_blocks
 
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
 SMALL = """
-title: Two models and their vote
+title: Two models
 columns: {J&F: J&F, J: J}
 sources: {paper: the paper}
 benchmarks:
@@ -28,13 +28,11 @@ benchmarks:
   hidden: {dataset: mose, root: DATA}
 models:
   A: {checkpoints: [a.safetensors], configs: [aott]}
-  B: {checkpoints: [FILE, FILE], weights: [2, 1], options: [--scales, "1.0,1.3"]}
-  AB: {vote: [B, B], weights: [3, 1]}
+  B: {checkpoints: [FILE, FILE], options: [--scales, "1.0,1.3"]}
 get: the shop
 rows:
   - {model: A, benchmark: here, paper: [80.0, null]}
   - {model: B, benchmark: here, paper: [81.0, 79.5]}
-  - {model: AB, benchmark: here, paper: [82.0, 80.5]}
   - {model: B, benchmark: hidden, paper: [50.0, 49.0]}
 """
 
@@ -64,11 +62,10 @@ def fake_commands(monkeypatch):
 
     def run(line, **_):
         calls.append(line[3:])
-        output = Path(line[line.index("--output" if "--output" in line else "--json") + 1])
-        scores = output if output.suffix == ".json" else output / "scores.json"
+        output = Path(line[line.index("--output") + 1])
         if output.suffix != ".zip":
-            scores.parent.mkdir(parents=True, exist_ok=True)
-            scores.write_text(json.dumps({"J&F": 70.25, "J": None, "fps": 5.0}))
+            output.mkdir(parents=True)
+            (output / "scores.json").write_text(json.dumps({"J&F": 70.25, "J": None, "fps": 5.0}))
         return SimpleNamespace(returncode=1 if "broken" in line else 0)
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -81,24 +78,19 @@ def test_table_shows_ours_published_and_missing(small, fake_commands, tmp_path, 
     lines = [re.sub(" +", " ", line) for line in text.splitlines()]
     assert "| A | here | missing | 80.0 / - |" in lines
     assert "| B | here | 70.2 / - | 81.0 / 79.5 |" in lines
-    assert "| AB | here | 70.2 / - | 82.0 / 80.5 |" in lines
     assert f"| B | hidden | server: {tmp_path}/out/small/B_hidden.zip | 50.0 / 49.0 |" in lines
     assert "- pretrain_models/a.safetensors: the shop" in lines
     assert (tmp_path / "out" / "small.md").read_text() == text
 
 
-def test_each_command_runs_once(small, fake_commands, tmp_path):
+def test_rows_run_eval_and_submit(small, fake_commands, tmp_path):
     tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
-    assert [call[0] for call in fake_commands] == ["eval", "ensemble", "score", "eval", "submit"]
-    first, vote, score, *_ = fake_commands
+    assert [call[0] for call in fake_commands] == ["eval", "eval", "submit"]
+    first = fake_commands[0]
     assert first[first.index("--scales") + 1] == "1.0,1.3"
     assert first.count("--checkpoint") == 2
-    assert first[first.index("--weights") + 1] == "2,1"
     assert first[first.index("--device") + 1] == "cuda"
     assert "--new-objects" in first
-    assert vote[1] == vote[2] == str(tmp_path / "out" / "small" / "B_here")
-    assert vote[-3:] == ["--weights", "3,1", "--force"]
-    assert "--new-objects" in score
 
 
 def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
@@ -168,8 +160,7 @@ def test_missing_file_without_a_source_is_listed(small):
     ("{model: A,", "{model: C,", "unknown name C"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
     ("dataset: folder", "dataset: holder", "unknown name holder"),
-    ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
-    ("vote: [B, B]", "vote: [B, AB]", "model AB votes on a vote, but only models with checkpoints can vote"),
+    ("checkpoints: [a.safetensors]", "checkpoints: []", "model A has no checkpoints"),
     ("title:", "  title:", "not readable as YAML"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):

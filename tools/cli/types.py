@@ -131,12 +131,12 @@ class SettingOption(click.Option):
         self.key = key
 
 
-def option(*names: str, help: str, setting: str = "", **attributes: Any) -> Callable[[Any], Any]:
+def option(*names: str, help: str, setting: str | None = None, **attributes: Any) -> Callable[[Any], Any]:
     """Return `click.option`, with the default in the help; ``setting``: key of the setting that it stands for."""
     default = attributes.get("default")
     if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
-    if setting:
+    if setting is not None:
         attributes |= {"cls": SettingOption, "key": setting}
     return click.option(*names, help=help, **attributes)
 

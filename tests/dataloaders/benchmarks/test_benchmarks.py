@@ -9,8 +9,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.benchmarks.object_masks import merge_object_masks, read_labels
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
-from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.scoring import has_annotations
 from aotlab.media.images import read_image
 from aotlab.media.masks import list_ids, write_mask
 from aotlab.utils.errors import InputError
@@ -121,7 +121,7 @@ def test_vost_at_10_fps_writes_the_labeled_5_fps(make):
     assert [path.stem for path in sparse.frames][:2] == ["frame00012", "frame00018"]
     assert map_reference_masks(sparse) == map_reference_masks(dense) == {0: "frame00012"}
     assert (len(sparse.frames), len(dense.frames), len(sparse.annotations)) == (8, 15, 8)
-    assert dense.results == sparse.results
+    assert dense.written_stems == sparse.written_stems
 
 
 def test_frames_before_the_first_mask_are_not_run(tmp_path):

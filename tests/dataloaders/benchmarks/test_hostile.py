@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import evaluate
-from aotlab.engine.benchmark.scoring import find_rules, score_videos
+from aotlab.evaluation.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.marks import slow

@@ -44,7 +44,7 @@ def test_all_frames_are_tracked_and_listed_ones_written(root):
     assert len(sparse.frames) == 6
     # from the first listed frame to the last: 00000 to 00025
     assert len(dense.frames) == 26
-    assert dense.results == sparse.results == tuple(f"{5 * index:05d}" for index in range(6))
+    assert dense.written_stems == sparse.written_stems == tuple(f"{5 * index:05d}" for index in range(6))
     assert {dense.frames[index].stem for index in dense.reference_masks} == {"00000", "00010"}
     assert dense.frames[0].parent.parent.parent.name == "valid_all_frames"
 

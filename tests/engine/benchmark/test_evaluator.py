@@ -46,7 +46,7 @@ def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
     assert report.finished == ["a", "b"]
     stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
-    assert names(tmp_path / "out") == stems
+    assert names(tmp_path / "out") == [".finished/a.json", ".finished/b.json", *stems]
     with Image.open(tmp_path / "out/a/00003.png") as image:
         assert (image.mode, image.getpalette()[3:6]) == ("P", [128, 0, 0])
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00003.png"), square())
@@ -175,7 +175,7 @@ def test_frames_before_the_first_object_are_background(tmp_path):
     make_lvos(tmp_path)
     (video,) = open_dataset("lvosv2", tmp_path)[1:]
     run_videos([video], tmp_path / "out")
-    results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.results]
+    results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.written_stems]
     assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
     np.testing.assert_array_equal(results[2], read_mask(video.reference_masks[2]))
 
@@ -184,5 +184,7 @@ def test_only_requested_frames_are_written(tmp_path):
     make_youtubevos(tmp_path)
     tracker, video = RepeatingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
     run_videos([video], tmp_path / "out", tracker)
-    assert len(tracker.annotated_ids) == len(video.frames) > len(video.results)
-    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.results)
+    assert len(tracker.annotated_ids) == len(video.frames) > len(video.written_stems)
+    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(
+        video.written_stems
+    )

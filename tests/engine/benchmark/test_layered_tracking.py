@@ -85,7 +85,7 @@ def test_separate_objects_get_a_folder_each(sav, tmp_path):
     videos, evaluate_sav = sav
     assert evaluate_sav().finished == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
-    for stem in videos[0].results:
+    for stem in videos[0].written_stems:
         assert np.array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)
     late = read_mask(tmp_path / "out" / "sav_000002" / "001" / "00004.png")
     assert not late.any()  # the object appears after this frame

@@ -6,8 +6,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.training.layouts import read_video_folders
 from aotlab.dataloaders.training.sets import select_labeled_frames
-from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.engine.training.validation import score_video
+from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import write_masks, write_plain
 from tests.repeating_tracker import RepeatingTracker

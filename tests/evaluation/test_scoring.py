@@ -8,10 +8,10 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
-from aotlab.engine.benchmark import scoring
-from aotlab.engine.benchmark.object_strips import pick_frames
-from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
+from aotlab.evaluation import scoring
+from aotlab.evaluation.object_strips import pick_frames
 from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,36 @@ from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, remove
 
 HEIGHT = 240
 """Height of a frame in the image, in pixels."""
 FRAMES = 4
 """Number of frames, evenly spaced over those that count, including the worst."""
+
+
+def write_strips(
+    folder: Path,
+    worst: Sequence[tuple[str, str, float]],
+    videos: Sequence[Video],
+    results: Path,
+    scores: Mapping[str, SequenceScores],
+) -> list[Path | None]:
+    """Write ``<rank>_<sequence>_<object>.jpg`` for each object of `list_worst_objects`; remove those of earlier runs.
+
+    Return the paths, None for an object that has no frame to draw.
+    """
+    by_name = {video.name: video for video in videos}
+    for name in by_name:
+        for earlier in folder.glob(f"[0-9][0-9]*_{escape(name)}_*.jpg"):
+            remove(earlier)
+    paths: list[Path | None] = []
+    for rank, (name, item, _) in enumerate(worst, start=1):
+        path, objects = folder / f"{rank:02d}_{name}_{item}.jpg", scores[name].objects
+        object_id = next(scored.object_id for scored in objects if scored.name == item)
+        is_drawn = write_strip(path, by_name[name], results, scores=scores[name], object_id=object_id)
+        paths.append(path if is_drawn else None)
+    return paths
 
 
 def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> bool:

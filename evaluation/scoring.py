@@ -1,0 +1,162 @@
+"""Scoring of result folders against ground truth, in one or several processes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
+from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
+from aotlab.evaluation.rules import RULES, Rules
+from aotlab.evaluation.sequence_scores import (
+    FrameScores,
+    ScoringPlan,
+    SequenceScores,
+    join_scores,
+    require_predictions,
+)
+from aotlab.media.job_record import read_job_record
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, is_out_of_memory
+from aotlab.utils.processes import worker_pool
+from aotlab.utils.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+CHUNK_FRAMES = 16
+"""Number of frames that are sent to a process at once."""
+MIN_FRAMES_PER_WORKER = 200
+"""Number of frames that take about as long as starting a process."""
+
+
+@dataclass
+class ScoringResult:
+    """Scores of the sequences, and an error for each sequence that could not be scored."""
+
+    scores: dict[str, SequenceScores] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Error message by sequence."""
+
+
+def has_annotations(video: Video) -> bool:
+    """Return whether the video has annotations besides the reference masks."""
+    if video.object_folders:
+        return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
+    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.reference_masks) + 1)
+
+
+def find_rules(videos: Sequence[Video]) -> Rules:
+    """Return the rules shared by the videos of a data set."""
+    return RULES[next((video.rules for video in videos if video.load_error is None), "davis")]
+
+
+def read_tracked_video(result: Path, annotations: Path) -> tuple[Video, Path]:
+    """Return the video of a folder of results, for scoring by annotations, and the parent of the folder."""
+    folder = result.resolve()
+    masks, record = find_masks_folder(folder), read_job_record(folder)
+    if record is not None and record.error is not None:
+        problem = f"results of an unfinished run ({record.error})"
+        raise InputError(f"{result}: {problem}; run the track command again")
+    video = read_annotated_video(folder.name, annotations)
+    if record is not None:
+        video = _select_tracked(video, masks)
+    require_predictions(RULES[video.rules].plan(video), masks)
+    return video, folder.parent
+
+
+def _select_tracked(video: Video, masks: Path) -> Video:
+    """Return a video without the annotated frames before the first and after the last mask of a finished run."""
+    stems = {path.stem for path in list_masks(masks)}
+    indices = [index for index, path in enumerate(video.frames) if path.stem in stems]
+    frames = video.frames[indices[0] : indices[-1] + 1] if indices else video.frames
+    if len(frames) == len(video.frames):
+        return video
+    log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
+    annotations = tuple(path for path in video.annotations if path in frames)
+    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
+
+
+def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
+    """Score ``results/<sequence>/<frame>.png`` of every video; errors are reported as failures.
+
+    Args:
+        videos: videos with ground truth.
+        workers: largest number of processes; fewer are used for few frames.
+
+    Raises:
+        RunStopped: a process died.
+    """
+    report = ScoringResult()
+    plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
+    frames = [(plan, frame) for plan in plans for frame in plan.frames]
+    frame_scores: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
+    workers = min(workers, max(1, len(frames) // MIN_FRAMES_PER_WORKER))
+    with ExitStack() as opened:
+        bar = opened.enter_context(progress_bar(len(frames), unit="frame"))
+        map_frames: Callable[..., Iterator[FrameScores | InputError]] = map
+        if workers > 1:
+            pool = opened.enter_context(worker_pool(workers, __name__))
+            map_frames = partial(pool.map, chunksize=CHUNK_FRAMES)
+        try:
+            parts = map_frames(partial(_score, results), frames)
+            for (plan, _), part in zip(frames, parts, strict=True):
+                bar.update()
+                if plan.name in report.failures:
+                    continue
+                with collect_failure(report.failures, plan.name, "not scored"):
+                    if isinstance(part, InputError):
+                        raise part
+                    frame_scores[plan.name].append(part)
+        except BrokenProcessPool as error:
+            raise RunStopped("a scoring process died; try again with workers=1") from error
+    for plan in plans:
+        if plan.name not in report.failures:
+            scores = report.scores[plan.name] = join_scores(plan, frame_scores[plan.name])
+            if scores.unknown_ids:
+                ids = ", ".join(map(str, sorted(scores.unknown_ids)))
+                log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
+    return report
+
+
+def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
+    """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
+    with collect_failure(report.failures, video.name, "not scored"):
+        require_readable([video])
+        plan = RULES[video.rules].plan(video)
+        if plan.ids and plan.frames:
+            require_predictions(plan, find_masks_folder(results / video.name))
+            return plan
+        log.warning("%s: no object has a frame that is scored", video.name)
+    return None
+
+
+def _score(results: Path, planned_frame: tuple[ScoringPlan, Path]) -> FrameScores | InputError:
+    """Score a frame of a plan; its error is returned, so that other frames are still scored."""
+    plan, frame = planned_frame
+    try:
+        return plan.score(find_masks_folder(results / plan.name), frame)
+    except InputError as error:
+        return error
+
+
+@contextmanager
+def collect_failure(failures: dict[str, str], name: str, outcome: str) -> Iterator[None]:
+    """Store bad input, or a lack of memory, in ``failures`` under the name of a sequence, and log it.
+
+    The caller then continues with the next sequence. ``outcome``: consequence for the log, such as "skipped".
+    """
+    try:
+        yield
+    except InputError as error:
+        failures[name] = str(error).removeprefix(f"{name}: ")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failures[name] = f"out of memory; {MEMORY_ADVICE}"
+    else:
+        return
+    log.error("%s: %s: %s", name, outcome, failures[name])

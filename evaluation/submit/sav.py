@@ -1,0 +1,36 @@
+"""Folders of binary PNGs of each object, for the server of SA-V."""
+
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.evaluation.sav import read_object_results
+from aotlab.evaluation.submit.results import BenchmarkResults
+from aotlab.media.masks import write_mask
+from aotlab.media.matching import list_image_files
+from aotlab.utils.errors import InputError, require
+
+
+def write_object_folders(results: BenchmarkResults, output: Path) -> int:
+    """Write a folder of 0/1 PNGs for each object, named like its annotations; return the number of files.
+
+    For each video, the results are id PNGs, or one folder of binary PNGs per object.
+    """
+    videos = results.videos
+    sources = {folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()}
+    is_input = output.resolve() in {results.folder.resolve(), *sources}
+    require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
+    others = {path.name for path in output.glob("*")} - {video.name for video in videos}
+    if others:
+        problem = f"also contains {min(others)}, which is not submitted"
+        raise InputError(f"{output}: {problem}; choose another folder")
+    count = 0
+    for video in videos:
+        folders = video.object_folders
+        names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
+        for name in sorted(names):
+            masks, _ = read_object_results(results.folder / video.name, name, folders)
+            for object_id, (_, mask) in masks.items():
+                write_mask(output / video.name / folders[object_id].name / name, mask.astype(np.uint8))
+            count += len(masks)
+    return count
