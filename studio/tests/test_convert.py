@@ -450,15 +450,14 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["sdk.write_job_record", "batch.export.replace_files"])
+@pytest.mark.parametrize("function", ["internal.write_job_record", "batch.export.replace_files"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")
     editing.change_object(session.document, 1, class_name="cat")
     session.document.set_status("accepted", "")
     session.close()
-    place = "aotlab." if function.startswith("sdk") else "aotlab_studio."
-    assert not completes_in_subprocess(export_until_killed, results, place + function)
+    assert not completes_in_subprocess(export_until_killed, results, function)
     assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
     assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
 

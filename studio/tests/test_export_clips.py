@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab import InputError, open_frames, read_mask, sdk
+from aotlab import InputError, internal, open_frames, read_mask, sdk
+from aotlab.internal import locked, write_job_record
 from aotlab.jobs.job_file import find_masks_beside
-from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
+from aotlab.sdk import JobRecord, read_job_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document
@@ -334,14 +335,14 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
             session.set_status("accepted", outdated="proceed")
     before = (batch / "a" / "coco.json").read_bytes()
 
-    merge = sdk.merge_class_ids
+    merge = internal.merge_class_ids
 
     def draw_meanwhile(path, classes):
         with opened.use("a", "Bob") as session:
             editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         return merge(path, classes)
 
-    monkeypatch.setattr(sdk, "merge_class_ids", draw_meanwhile)
+    monkeypatch.setattr(internal, "merge_class_ids", draw_meanwhile)
     exported = opened.export_all([])
     assert exported.names == ["b"]
     assert exported.problems == ["a: changed during the export; accept it again"]

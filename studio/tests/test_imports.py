@@ -1,4 +1,4 @@
-"""The arrows between the packages: the studio imports from aotlab and aotlab.sdk only."""
+"""Imports of the studio: of aotlab, only public names and those of aotlab.internal."""
 
 import ast
 import re
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import aotlab
-from aotlab import sdk
+from aotlab import internal, sdk
 from tests.imports import list_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
-    "aotlab.sdk",
-    *(f"aotlab.{name}" for name in aotlab.__all__),
+    *(f"aotlab.{name}" for name in (*aotlab.__all__, "sdk", "internal")),
     *(f"aotlab.sdk.{name}" for name in sdk.__all__),
+    *(f"aotlab.internal.{name}" for name in internal.__all__),
 }
 
 
@@ -33,7 +33,7 @@ def find_private_names(source: str) -> set[str]:
     return (used | imported) - PUBLIC
 
 
-def test_studio_imports_aotlab_and_its_sdk_only():
+def test_studio_imports_only_names_for_it():
     paths = sorted((ROOT / "studio" / "src").rglob("*.py"))
     found = {str(path.relative_to(ROOT)): find_private_names(path.read_text()) for path in paths}
     assert any(list_imports(path.read_text()) for path in paths)

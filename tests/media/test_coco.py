@@ -7,7 +7,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from aotlab import InputError
-from aotlab.sdk import VideoInfo, encode_rle, format_coco, read_annotations
+from aotlab.internal import format_coco
+from aotlab.sdk import VideoInfo, encode_rle, read_annotations
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import VideoReader
+from aotlab.internal import VideoReader
 from tests.marks import slow
 from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 
 
 @sdk.command("aotlab annotate")
-@sdk.video_argument(
+@internal.video_argument(
     "[VIDEO]",
     "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track "
     "(of one video or a list)",
@@ -99,7 +99,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @click.option(
     "--cache",
     metavar="SIZE",
-    type=sdk.Bytes,
+    type=internal.Bytes,
     default="512MB",
     help="memory for decoded frames (default: 512MB)",
 )
@@ -109,8 +109,8 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
-@sdk.segmenter_option()
-@sdk.tracker_options(multiple="offer several on the page")
+@internal.segmenter_option()
+@internal.tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
     *,
@@ -126,7 +126,7 @@ def main(
     **model: Any,
 ) -> int:
     """Draw, track and correct masks in the browser."""
-    options = sdk.read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
+    options = internal.read_tracker(model | ({"checkpoint": checkpoint[0]} if checkpoint else {}))
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.batch.batch import Batch
@@ -148,7 +148,7 @@ def main(
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
-            count = sdk.format_count(frames.count, "frame")
+            count = internal.format_count(frames.count, "frame")
             title = f"{frames.name}: {count}, masks in {session.document.folder}"
             if session.document.retracked_warning:
                 print(f"warning: {session.document.retracked_warning}", file=sys.stderr)
@@ -159,7 +159,7 @@ def main(
         else:
             batch = Batch(Path(video[0]), open_video)
             cleanup.callback(batch.close)
-            title = f"{batch.folder}: {sdk.format_count(len(batch.list_clips()), 'video')}"
+            title = f"{batch.folder}: {internal.format_count(len(batch.list_clips()), 'video')}"
             app = build_batch_app(batch)
         server = Server(app, listener, host=host)
         print(title)

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from click import UsageError
 
-from aotlab import InputError, open_frames, sdk
+from aotlab import InputError, internal, open_frames, sdk
 from aotlab_studio import files
 from aotlab_studio.batch.clips import find_clips, list_results
 from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
@@ -34,7 +34,7 @@ RECORD = ".aotlab-convert.json"
 @click.option(
     "--to",
     required=True,
-    type=sdk.Choice([*sdk.list_mask_formats(), "masks"]),
+    type=internal.Choice([*sdk.list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
@@ -70,7 +70,7 @@ def main(
     require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
-        sdk.locked(output.with_name(f".{output.name}.lock"), 0, subject=output),
+        internal.locked(output.with_name(f".{output.name}.lock"), 0, subject=output),
         files.make_staging(output.with_name(f".{output.name}.new")) as staging,
     ):
         if video is None:
@@ -102,7 +102,7 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
         if other := next((name for name in files.list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")
-    sdk.require_new_output(output, *filter(None, [suffix]), force=force)
+    internal.require_new_output(output, *filter(None, [suffix]), force=force)
 
 
 def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:
@@ -119,4 +119,4 @@ def convert(masks: Path, video: Path, output: Path, format_name: str) -> str:
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)
-    return f"{sdk.format_count(objects, 'object')} on {sdk.format_count(frames, 'frame')}"
+    return f"{internal.format_count(objects, 'object')} on {internal.format_count(frames, 'frame')}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aotlab import InputError, open_frames, sdk, write_mask
+from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
@@ -36,7 +36,7 @@ def merge_clips(
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
-    for problem in sdk.find_class_variants(names):
+    for problem in internal.find_class_variants(names):
         raise InputError(f"{folder}: {problem}")
     # chosen from all clips, so that a clip keeps its part if another is left out
     val_names = choose_val([clip.name for clip in clips], train_share)
@@ -59,7 +59,9 @@ def merge_clips(
     for part, part_videos in parts.items():
         MERGED_FORMATS[format_name](part, part_videos, output)
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
-    written = f"{sdk.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
+    written = (
+        f"{internal.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
+    )
     return "; ".join([f"{written}, {count}", *notes]), problems
 
 
@@ -92,11 +94,11 @@ def choose_val(names: Sequence[str], train_share: float) -> set[str]:
 
 def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
     """Return class ids by name for the objects of several videos; ids in the batch's file of classes stay."""
-    classes = sdk.read_class_ids(folder / sdk.CLASSES)
+    classes = internal.read_class_ids(folder / internal.CLASSES)
     used = set[str]()
     for masks in videos:
         names = {masks.class_name(object_id) for object_id in masks.objects()}
-        classes = sdk.add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
+        classes = internal.add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
         used |= names
     return {name: class_id for name, class_id in classes.items() if name in used}
 
@@ -107,7 +109,7 @@ def read_status(clip: BatchClip) -> VideoStatus:
     status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected" or clip.is_video:
         return status
-    exported = read_json(clip.path / sdk.CORRECTED_FILE, ExportRecord)
+    exported = read_json(clip.path / internal.CORRECTED_FILE, ExportRecord)
     folder, remedy = sdk.find_output("masks").file_name, f"run aotlab export-clips {clip.path.parent}"
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
@@ -124,13 +126,13 @@ def read_masks(clip: BatchClip) -> VideoMasks:
     job = clip.job
     if job.error:
         raise InputError(job.error)
-    video = sdk.find_video(clip.path, job)
-    sdk.require_same_video(clip.path, job, video)
+    video = internal.find_video(clip.path, job)
+    internal.require_same_video(clip.path, job, video)
     source = open_frames(video, levels=job.levels or read_levels(clip.project))
     info = sdk.VideoInfo.from_source(source)
     annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
     annotations.classes = load_job_masks(job, info).classes | annotations.classes
-    fingerprint = sdk.compute_fingerprint(video) if clip.is_video else job.fingerprint
+    fingerprint = internal.compute_fingerprint(video) if clip.is_video else job.fingerprint
     return VideoMasks(clip.name, source, annotations, fingerprint.get("samples", ""))
 
 
@@ -155,7 +157,7 @@ def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     for video_id, (name, source, masks, _) in enumerate(videos, start=1):
         paths = store_images(source, masks, output / part / "images" / name)
         info = sdk.VideoInfo(name, source.size, source.length, str(source.rate))
-        tree, ids = sdk.format_coco(masks, info), {}
+        tree, ids = internal.format_coco(masks, info), {}
         merged["categories"] = tree["categories"]  # the same for all videos
         merged["videos"] += [{**video, "id": video_id} for video in tree["videos"]]
         for image, path in zip(tree["images"], paths, strict=True):
@@ -194,7 +196,7 @@ def store_images(source: sdk.FrameSource, annotations: sdk.Annotations, folder: 
     """Store the annotated frames of a video; return their paths."""
     frames = zip(range(max(annotations.frames) + 1), source, strict=False)
     return [
-        sdk.store_frame(source, index, image, folder / source.frame_name(index))
+        internal.store_frame(source, index, image, folder / source.frame_name(index))
         for index, image in frames
         if index in annotations.frames
     ]

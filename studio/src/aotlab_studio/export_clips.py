@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from aotlab import TrackerOptions, sdk
+from aotlab import TrackerOptions, internal, sdk
 from aotlab_studio.annotate import open_session
 
 
@@ -36,7 +36,7 @@ def main(folder: Path, *, write: str) -> int:
         exported = batch.export_all([name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{folder}: {sdk.format_count(len(exported.names), 'corrected clip')} exported")
+    print(f"{folder}: {internal.format_count(len(exported.names), 'corrected clip')} exported")
     if exported.left_out:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):

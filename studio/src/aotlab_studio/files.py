@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 
 Content = TypeVar("Content")
 STAGED = ".aotlab-new"
@@ -44,7 +44,7 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
 def list_files(folder: Path) -> Iterator[str]:
     """Yield the files and links in a folder and its folders, relative to it, except system files."""
     for path in folder.rglob("*"):
-        if path.name not in sdk.SYSTEM_FILES and (path.is_symlink() or not path.is_dir()):
+        if path.name not in internal.SYSTEM_FILES and (path.is_symlink() or not path.is_dir()):
             yield path.relative_to(folder).as_posix()
 
 
@@ -97,7 +97,7 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
     A system error in the block becomes an `InputError`.
     """
     try:
-        with sdk.writing(folder):
+        with internal.writing(folder):
             folder.mkdir(exist_ok=True)
             recover_export(folder, record_name)
             with make_staging(folder / STAGED) as staging:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Layer, State, digest_values
@@ -24,7 +24,7 @@ def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
     """Return the masks that a job was tracked from. They are empty if a file is missing or cannot be read."""
     try:
         if job.masks:
-            return sdk.load_masks(job.masks, video)
+            return internal.load_masks(job.masks, video)
     except InputError as error:
         log.warning("%s. The results are used without the masks that they were tracked from", error)
     return sdk.Annotations(video.size)
@@ -54,7 +54,7 @@ def import_output(document: Document, job: sdk.JobRecord) -> None:
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
-        classes=sdk.add_class_ids(results.classes, inputs.classes),
+        classes=internal.add_class_ids(results.classes, inputs.classes),
         attributes={key: varying for key, (_, varying) in attributes.items() if varying},
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
@@ -75,7 +75,7 @@ def _store_output(
 ) -> tuple[sdk.Annotations, sdk.Annotations]:
     """Store the masks of a job as a layer, of all frames that it tracked; return these masks, and its inputs."""
     folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
-    sdk.require_same_video(folder, job, document.frames.path)
+    internal.require_same_video(folder, job, document.frames.path)
     results = clean_classes(sdk.read_annotations(folder, video))
     inputs = clean_classes(load_job_masks(job, video))
     has_review = ReviewFile.file_name in job.written

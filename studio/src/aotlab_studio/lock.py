@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal
 from aotlab_studio.files import write_bytes
 
 LOCK = ".lock"
@@ -51,7 +51,7 @@ def find_owner(folder: Path) -> Owner | None:
     if owner is None or not owner.is_here:
         return owner
     try:
-        with sdk.locked(folder / LOCK, 0):
+        with internal.locked(folder / LOCK, 0):
             return None  # the program has crashed
     except InputError:
         return owner
@@ -71,11 +71,11 @@ class FolderLock:
         self.owner = Owner(secrets.token_hex(8), find_machine())
         """This program, with the person who works in the folder."""
         self.released = False
-        with ExitStack() as cleanup, sdk.writing(folder):
+        with ExitStack() as cleanup, internal.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                cleanup.enter_context(sdk.locked(folder / LOCK, 0, subject=folder))
-            except sdk.InUseError:
+                cleanup.enter_context(internal.locked(folder / LOCK, 0, subject=folder))
+            except internal.InUseError:
                 holder = _read_owner(folder) or "another program"
                 raise InputError(f"{folder}: in use by {holder}; close it there first") from None
             owner = _read_owner(folder)

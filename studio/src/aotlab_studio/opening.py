@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from aotlab import sdk
+from aotlab import internal
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -53,7 +53,7 @@ def open_document(
         output_folder = Path(os.path.realpath(path))
         folder, levels = project or find_project(path), job.levels
         moved = not os.path.exists(job.video) and has_project(folder)
-        video = locate_project(folder)[0] if moved else sdk.find_video(output_folder, job)
+        video = locate_project(folder)[0] if moved else internal.find_video(output_folder, job)
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     require_no_links(folder)
     database, is_new = Database.open_for_writing(folder), False
@@ -68,7 +68,7 @@ def open_document(
         elif folder == path and digest_output(document.output_folder, document.header.video):
             job = read_job(document.output_folder)  # opened by the path of the project
         if job is not None:
-            recover_export(document.output_folder, sdk.CORRECTED_FILE)
+            recover_export(document.output_folder, internal.CORRECTED_FILE)
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
                     import_output(document, job)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab import InputError, open_frames, sdk
+from aotlab import InputError, internal, open_frames
 from aotlab_studio.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
@@ -34,7 +34,7 @@ class FrameStore:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.source.length, self.source.length_is_estimate = count, False
         self.name, self.size, self.count = self.source.name, self.source.size, count
-        self._readers: dict[str, sdk.VideoReader] = {}
+        self._readers: dict[str, internal.VideoReader] = {}
         self._lock = threading.Lock()
         # arrays of images, and frames of videos in their decoder's format, about half as large
         self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
@@ -44,9 +44,9 @@ class FrameStore:
         """Return a frame, H×W×3 uint8 RGB, read-only; raise `InputError` if there is no such frame."""
         require_frame(index, self.count)
         frame = self._decoded.get(index)
-        if frame is None and isinstance(self.source, sdk.VideoFrames):
+        if frame is None and isinstance(self.source, internal.VideoFrames):
             with self._lock:
-                video = self._readers.setdefault(reader, sdk.VideoReader(self.source))
+                video = self._readers.setdefault(reader, internal.VideoReader(self.source))
             with video.lock:
                 frame = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._decoded.put) if frame is None else _to_rgb(frame)
@@ -70,7 +70,7 @@ class FrameStore:
         for other in sorted(near, key=lambda other: abs(other - index)):
             if self._jpegs.get((other, None)) is not None or self._decoded.get(other) is not None:
                 return self.read_jpeg(other)
-        if isinstance(self.source, sdk.VideoFrames):
+        if isinstance(self.source, internal.VideoFrames):
             index = self.source.index.find_key_frame(index)
         return encode_jpeg(self.read(index, "near"), None)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aotlab import sdk
+from aotlab import internal
 from aotlab_studio import lock
 from aotlab_studio.batch import batch as batches
 from aotlab_studio.batch.batch import Batch
@@ -198,7 +198,7 @@ def other_machine(monkeypatch):
 
     def move():
         # as on a network file system that keeps file locks to one machine
-        monkeypatch.setattr(sdk, "locked", lambda *_, **__: nullcontext())
+        monkeypatch.setattr(internal, "locked", lambda *_, **__: nullcontext())
         monkeypatch.setattr(lock, "find_machine", lambda: ("another", "other host"))
 
     return move

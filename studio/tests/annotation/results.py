@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from aotlab import write_mask
-from aotlab.sdk import JobRecord, read_job_record, write_job_record
+from aotlab.internal import write_job_record
+from aotlab.sdk import JobRecord, read_job_record
 from aotlab_studio.files import write_json
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview

@@ -16,14 +16,8 @@ from PIL import Image
 
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.sdk import (
-    JobRecord,
-    VideoInfo,
-    compute_fingerprint,
-    find_mask_writer,
-    read_annotations,
-    write_job_record,
-)
+from aotlab.internal import compute_fingerprint, write_job_record
+from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.opening import open_document, read_job

@@ -19,7 +19,8 @@ from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, open_frames, track, write_mask
 from aotlab.configs.files import ROOT
-from aotlab.sdk import JOB_RECORD, JobRecord, write_job_record
+from aotlab.internal import write_job_record
+from aotlab.sdk import JOB_RECORD, JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.batch import batch as batches
@@ -533,7 +534,7 @@ def test_export_error_hides_the_servers_folders(results, batch):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     set_status(batch, "a", "Ann", "accepted")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab.sdk.write_job_record", lambda *args: 1 / 0)
+        patch.setattr("aotlab.internal.write_job_record", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])
@@ -695,7 +696,7 @@ def test_folder_without_batch_rejected(tmp_path):
 
 def test_list_does_not_write_to_clips_open_here(batch, monkeypatch):
     with batch.use("a", "Ann"):
-        monkeypatch.setattr("aotlab.sdk.locked", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("aotlab.internal.locked", lambda *_, **__: 1 / 0)
         assert [clip.holder for clip in batch.list_clips() if clip.holder] == [f"Ann on {platform.node()}"]
 
 

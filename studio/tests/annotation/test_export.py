@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames, read_mask
-from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output, format_coco
+from aotlab.internal import format_coco
+from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Changes

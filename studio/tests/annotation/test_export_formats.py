@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import TrackedFrame, VideoInfo, find_output, list_outputs, read_annotations
+from aotlab.internal import list_outputs
+from aotlab.sdk import TrackedFrame, VideoInfo, find_output, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE
@@ -72,11 +72,11 @@ def test_changed_video_needs_same_video(folder, session, reopen):
 
 
 def test_fingerprint_changes_with_any_image(folder):
-    before, image = sdk.compute_fingerprint(folder), folder / "00011.png"
+    before, image = internal.compute_fingerprint(folder), folder / "00011.png"
     content = bytearray(image.read_bytes())
     content[len(content) // 2] ^= 1
     image.write_bytes(content)
-    after = sdk.compute_fingerprint(folder)
+    after = internal.compute_fingerprint(folder)
     assert after["bytes"] == before["bytes"]
     assert after != before
 

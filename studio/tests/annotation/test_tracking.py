@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aotlab import InputError, Prediction
-from aotlab.sdk import ObjectProbabilities, merge_predictions
+from aotlab.internal import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent

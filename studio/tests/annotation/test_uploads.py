@@ -10,15 +10,9 @@ import pytest
 
 from aotlab import InputError
 from aotlab.configs.files import ROOT
+from aotlab.internal import format_coco, write_job_record
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import (
-    JOB_RECORD,
-    JobRecord,
-    VideoInfo,
-    encode_rle,
-    format_coco,
-    write_job_record,
-)
+from aotlab.sdk import JOB_RECORD, JobRecord, VideoInfo, encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.server import http

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, write_mask
+from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import encode_rle, format_coco, read_annotations
+from aotlab.sdk import encode_rle, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations

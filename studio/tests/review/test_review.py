@@ -8,15 +8,8 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import (
-    JobRecord,
-    LostObjects,
-    ObjectClasses,
-    OutputContext,
-    StoredPrediction,
-    TrackedFrame,
-    write_job_record,
-)
+from aotlab.internal import LostObjects, write_job_record
+from aotlab.sdk import JobRecord, ObjectClasses, OutputContext, StoredPrediction, TrackedFrame
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, list_frames_to_track
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.document.document import Actor
@@ -191,7 +191,7 @@ class Batch:
             sdk.find_output(output)
         with self._export:
             clips, classes, exported = list_exports(find_clips(self.folder), outputs)
-            shared = sdk.merge_class_ids(self.folder / sdk.CLASSES, classes) if clips else {}
+            shared = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if clips else {}
             for clip in clips:
                 try:
                     with self.use(clip.name, person) as session:
@@ -259,7 +259,7 @@ class Batch:
                 worst = min(confidence, key=confidence.__getitem__)
                 masks = {index: snapshot.labels(index) for index in (min(confidence), worst, max(confidence))}
         images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
-        return encode_jpeg(sdk.concat_images(images), None)
+        return encode_jpeg(internal.concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from aotlab import sdk
+from aotlab import internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
@@ -52,7 +52,9 @@ class BatchClip:
     @property
     def is_untouched(self) -> bool:
         """Whether the clip is neither tracked nor edited yet."""
-        return self.job.error in (sdk.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
+        return (
+            self.job.error in (internal.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
+        )
 
     @property
     def lost_share(self) -> float:
@@ -108,8 +110,8 @@ def find_clips(folder: Path) -> list[BatchClip]:
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, sdk.JOB_RECORD)):
         return []
     results = list_results(folder)
-    videos = [path for path in sdk.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
-    images = {path.name for path in folder.iterdir() if path.suffix.lower() in sdk.IMAGE_SUFFIXES}
+    videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
+    images = {path.name for path in folder.iterdir() if path.suffix.lower() in internal.IMAGE_SUFFIXES}
     if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
         return results
     frames = images.difference(f"{path.stem}.png" for path in videos)  # without masks beside videos
@@ -120,4 +122,4 @@ def find_clips(folder: Path) -> list[BatchClip]:
 
 def list_results(folder: Path) -> list[BatchClip]:
     """Return the clips with results in a folder, in natural order."""
-    return [BatchClip(folder, path.name) for path in sdk.list_job_folders(folder)]
+    return [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import read_job
@@ -63,11 +63,11 @@ def list_exports(
 
 def _rename_rejected(clip: BatchClip) -> str:
     """Rename exported masks, so that ``aotlab track --jobs`` does not use them; return a note, empty without any."""
-    if not (clip.results / sdk.CORRECTED_FILE).is_file():
+    if not (clip.results / internal.CORRECTED_FILE).is_file():
         return ""
     targets = (clip.results.with_suffix(f".rejected{number or ''}.masks") for number in count())
     target = next(path for path in targets if not path.exists())
-    with sdk.writing(target):
+    with internal.writing(target):
         clip.results.rename(target)
     return f"; its masks are in {target.name}"
 
@@ -83,9 +83,9 @@ def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str],
 
     Raises `InputError` without an output to write.
     """
-    corrected = find_roots(read_json(clip.results / sdk.CORRECTED_FILE, ExportRecord).files)
-    file_names = {name: sdk.find_output(name).file_name for name in sdk.list_outputs()}
-    tracked = {*clip.job.written} - corrected - {sdk.CORRECTED_FILE}
+    corrected = find_roots(read_json(clip.results / internal.CORRECTED_FILE, ExportRecord).files)
+    file_names = {name: sdk.find_output(name).file_name for name in internal.list_outputs()}
+    tracked = {*clip.job.written} - corrected - {internal.CORRECTED_FILE}
     kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
     tracked.difference_update(file_names[name] for name in kept)
     names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
@@ -107,20 +107,20 @@ def export_clip(
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
-    with stage_files(results, sdk.CORRECTED_FILE) as staging:
+    with stage_files(results, internal.CORRECTED_FILE) as staging:
         export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
         replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
-        with sdk.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+        with internal.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             if not clip.is_video and read_job(results) != job:
                 raise InputError("tracked again during the export; look at it")
             for name in tracked:
-                files = sdk.list_output_files(results / name, job)
+                files = internal.list_output_files(results / name, job)
                 replaced.update(file.relative_to(results).as_posix() for file in files)
-            add_record(staging, sdk.CORRECTED_FILE, record, replaced=replaced)
+            add_record(staging, internal.CORRECTED_FILE, record, replaced=replaced)
             # first, as after a kill in between, the digest of the masks says that they are not exported
             if not clip.is_video:
                 class_names, _ = snapshot.describe_objects()
-                sdk.write_job_record(results, replace(job, class_names=class_names, error=None))
-            replace_files(staging, sdk.CORRECTED_FILE)
+                internal.write_job_record(results, replace(job, class_names=class_names, error=None))
+            replace_files(staging, internal.CORRECTED_FILE)
     return kept

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer, NonNegativeInt
@@ -214,7 +214,7 @@ def change_object(
         item = check_object(replace(before, **new_values))
         if before.name == item.name == before.class_name:  # its name was its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        classes = sdk.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
+        classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
         removed = before.attributes.keys() - item.attributes.keys()
         by_frame = {
             frame: {key: value for key, value in values.items() if key not in removed}

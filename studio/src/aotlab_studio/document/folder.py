@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.files import encode_json
@@ -127,7 +127,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
-    source = sdk.compute_fingerprint(frames.path)
+    source = internal.compute_fingerprint(frames.path)
     video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, source)
     levels = frames.source.levels
     if levels is not None and not levels.estimated:

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aotlab import sdk
+from aotlab import internal
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -38,7 +38,7 @@ class Score(Struct, frozen=True, array_like=True):
     @property
     def visible(self) -> bool:
         """Whether the object has pixels, with enough confidence."""
-        return self.area > 0 and self.confidence >= sdk.LostObjects.MIN_CONFIDENCE
+        return self.area > 0 and self.confidence >= internal.LostObjects.MIN_CONFIDENCE
 
 
 def measure_scores(
@@ -75,4 +75,4 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
     """Return the runs of at least `LostObjects.FRAMES` frames on which an object is not seen."""
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
-    return [run for visible, run in runs if not visible and len(run) >= sdk.LostObjects.FRAMES]
+    return [run for visible, run in runs if not visible and len(run) >= internal.LostObjects.FRAMES]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
@@ -362,7 +362,7 @@ class Snapshot:
 
     def mark_frame(self, index: int) -> dict[int, str]:
         """Return the mark of each object on one frame."""
-        place, reach = bisect_left(self.annotated_frames, index), sdk.LostObjects.FRAMES
+        place, reach = bisect_left(self.annotated_frames, index), internal.LostObjects.FRAMES
         near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
         return self._mark_frames(near).get(index, dict.fromkeys(self.objects, UNKNOWN))
 

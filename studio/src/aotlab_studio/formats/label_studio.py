@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from aotlab import sdk
+from aotlab import internal, sdk
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats import Size, encode_xml, require_masks
 
@@ -109,7 +109,7 @@ LABEL_STUDIO = sdk.MaskWriter(
 def _find_image(data: dict[str, Any]) -> str:
     """Return the name of the image of a task: the first text with an image suffix, or the first text; empty without."""
     texts = [text for text in data.values() if isinstance(text, str)]
-    images = (text for text in texts if any(suffix in text.lower() for suffix in sdk.IMAGE_SUFFIXES))
+    images = (text for text in texts if any(suffix in text.lower() for suffix in internal.IMAGE_SUFFIXES))
     name = next(images, next(iter(texts), ""))
     if name.startswith(("/data/", "http://", "https://")):  # other names are not quoted
         name = unquote(name, errors="surrogateescape")

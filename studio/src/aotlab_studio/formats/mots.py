@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.files import write_bytes, write_json
 
 IDS_PER_CLASS = 1000
@@ -64,7 +64,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     if large:
         raise InputError(f"MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}")
     lines = []
-    for record in sdk.format_coco(annotations, video)["annotations"]:
+    for record in internal.format_coco(annotations, video)["annotations"]:
         if record["area"]:
             class_id, counts = record["category_id"], record["segmentation"]["counts"]
             frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from aotlab import sdk
+from aotlab import internal, sdk
 from aotlab_studio.files import write_json
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
@@ -40,7 +40,7 @@ def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
             for place in range(lengths[stored["id"]])
         ]  # fmt: skip
     coco = {**tree, "images": images, "annotations": annotations}
-    return replace(sdk.parse_coco(coco, video), video="")
+    return replace(internal.parse_coco(coco, video), video="")
 
 
 def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
 
     Frames that are not annotated are left out of ``file_names``.
     """
-    coco = sdk.format_coco(annotations, video)
+    coco = internal.format_coco(annotations, video)
     size = {"height": annotations.size[0], "width": annotations.size[1]}
     tracks: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
     for record in coco["annotations"]:

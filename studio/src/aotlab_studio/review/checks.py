@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from aotlab import sdk
+from aotlab import internal
 from aotlab_studio.document.scores import Score, find_lost
 from aotlab_studio.document.snapshot import Snapshot
 
@@ -101,7 +101,7 @@ def _check_object(
     """Return the checks of one object. Of neighboring frames with the same reason, only the worst is returned."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
-    lost = {run[sdk.LostObjects.FRAMES - 1] for run in find_lost(seen)}
+    lost = {run[internal.LostObjects.FRAMES - 1] for run in find_lost(seen)}
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
         if index in skip:
             continue

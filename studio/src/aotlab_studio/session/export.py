@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aotlab import InputError, draw_overlay, sdk
+from aotlab import InputError, draw_overlay, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
@@ -76,7 +76,7 @@ def export_masks(
     scores = {index: snapshot.scores(index) for index in sorted(annotated)}
     named_outputs: dict[str, Callable[..., sdk.Output]] = {
         "review": partial(ReviewFile, scores=scores),
-        "overlay": partial(sdk.VideoFile, draw=partial(draw_names, names=object_names)),
+        "overlay": partial(internal.VideoFile, draw=partial(draw_names, names=object_names)),
     }
     try:
         for name in names:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from aotlab import InputError, Prompt, sdk
+from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
@@ -72,7 +72,7 @@ class Session:
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
-        kinds = {name: sdk.find_output(name) for name in sdk.list_outputs() if name not in PROBABILITIES}
+        kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITIES}
         return protocol.Description(
             **msgspec.structs.asdict(document.describe_state()),
             name=document.frames.name,

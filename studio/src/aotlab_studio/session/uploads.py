@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from aotlab import InputError, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT_RECORD
 from aotlab_studio.document.log import Changes, Step
@@ -43,11 +43,11 @@ BINARY_ID = 255
 """Object id of a mask that holds only 0 and 255."""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. Files of the first group that occurs are read; images may lie beside them."""
-RECORDS = (sdk.JOB_RECORD, sdk.CORRECTED_FILE)
+RECORDS = (sdk.JOB_RECORD, internal.CORRECTED_FILE)
 """Hidden files that mark a folder of results."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
-    "coco.json", *sdk.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
+    "coco.json", *internal.TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "cvat_polygons.xml", "yolo",
 )  # fmt: skip
 """Outputs with masks in an archive of the page, the best first: only COCO says which objects are absent."""
 
@@ -166,7 +166,7 @@ def _find_objects(
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
         raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
     new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes
-    classes = sdk.add_class_ids(snapshot.state.classes, new)
+    classes = internal.add_class_ids(snapshot.state.classes, new)
     return ids, Changes(objects, classes=classes, attributes=attributes)
 
 

@@ -1,0 +1,45 @@
+from .media.annotations import TRACKED_MASKS as TRACKED_MASKS
+from .media.coco import format_coco as format_coco, parse_coco as parse_coco
+from .media.frames import store_frame as store_frame
+from .media.job_record import (
+    CORRECTED_FILE as CORRECTED_FILE,
+    UNFINISHED as UNFINISHED,
+    find_video as find_video,
+    list_output_files as list_output_files,
+    require_same_video as require_same_video,
+    write_job_record as write_job_record,
+)
+from .media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .media.overlay import concat_images as concat_images
+from .media.regions import add_class_ids as add_class_ids
+from .media.video import (
+    VideoFrames as VideoFrames,
+    VideoReader as VideoReader,
+    compute_fingerprint as compute_fingerprint,
+)
+from .tools.cli.command import require_new_output as require_new_output
+from .tools.cli.options import (
+    read_tracker as read_tracker,
+    segmenter_option as segmenter_option,
+    tracker_options as tracker_options,
+    video_argument as video_argument,
+)
+from .tools.cli.types import Bytes as Bytes, Choice as Choice
+from .utils.files import SYSTEM_FILES as SYSTEM_FILES, writing as writing
+from .utils.locks import InUseError as InUseError, locked as locked
+from .utils.text import align_columns as align_columns, format_count as format_count
+from .jobs.inputs import load_masks as load_masks
+from .jobs.job_file import list_videos as list_videos
+from .jobs.classes import (
+    CLASSES as CLASSES,
+    find_class_variants as find_class_variants,
+    merge_class_ids as merge_class_ids,
+    read_class_ids as read_class_ids,
+)
+from .engine.tracking.merging import (
+    ObjectProbabilities as ObjectProbabilities,
+    PredictionFile as PredictionFile,
+    merge_predictions as merge_predictions,
+)
+from .jobs.outputs import LostObjects as LostObjects, VideoFile as VideoFile, list_outputs as list_outputs
+from .jobs.results import list_job_folders as list_job_folders
