@@ -450,7 +450,9 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["internal.write_job_record", "batch.export.replace_files"])
+@pytest.mark.parametrize(
+    "function", ["aotlab.internal.write_job_record", "aotlab_studio.batch.export.replace_files"]
+)
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

@@ -155,13 +155,12 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     assert [round(video.time(index) * 50) for index, _ in enumerate(video)] == seen
 
 
-def test_realtime_waits_until_a_frame_of_a_file_is_due(monkeypatch):
-    waits = []
-    clock = SimpleNamespace(monotonic=lambda: sum(waits), sleep=waits.append)
+def test_realtime_waits_until_each_frame_is_due(monkeypatch):
+    now = [7.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
     monkeypatch.setattr("aotlab.jobs.track.time", clock)
-    for source in (Source(4), Source(4, live=True)):
-        assert [index for index, _ in pace_frames(enumerate(source), source)] == [0, 1, 2, 3]
-    assert waits == pytest.approx([0, 0.02, 0.02, 0.02])
+    times = [(index, round(now[0] - 7, 6)) for index, _ in pace_frames(enumerate(Source(4)), Source())]
+    assert times == [(0, 0), (1, 0.02), (2, 0.04), (3, 0.06)]
 
 
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):

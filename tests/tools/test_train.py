@@ -52,12 +52,11 @@ def test_settings_of_a_recipe_are_printed(capsys):
     (["train.seed=many"], "train.seed"),
     (["data.root=/nowhere"], "/nowhere: no such folder; expected data.root"),
     (["train.phases.0.sources=[{path: x, kind: davs}]"], "got davs; did you mean davis?"),
-    (["data.validation=[{path: static, kind: static}]"], "data.validation"),
+    (["data.validation=[{path: drawn, kind: static}]"], "data.validation"),
     (["base=deaot"], "did you mean"),
     (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
 ])  # fmt: skip
 def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
-    (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *make_settings(), output]
     config = [] if overrides == ["mine.yaml"] else ["--config", RECIPE]
