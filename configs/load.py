@@ -126,9 +126,7 @@ class SettingsLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node; raises MarkedYAMLError for an alias or a duplicate key."""
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                None, None, "aliases (*name) are not supported", self.peek_event().start_mark
-            )
+            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not supported", self.peek_event().start_mark)
         node = super().compose_node(parent, index)
         keys = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -144,9 +142,7 @@ for _tag, _pattern, _first in (
     ("int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
     ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", "-+.0123456789"),
 ):
-    SettingsLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), list(_first)
-    )
+    SettingsLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), list(_first))
 
 
 def _load_yaml(text: str, subject: str) -> Any:
@@ -209,9 +205,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
             nested_keys = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix)}
             key_paths = nested_keys | {name: f"{prefix}{name}" for name in names}
             similar = difflib.get_close_matches(str(key), key_paths, n=1)
-            remedy = (
-                f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
-            )
+            remedy = f"did you mean {key_paths[similar[0]]}?" if similar else f"valid keys are {', '.join(names)}"
             raise InputError(f"unknown key {prefix}{key}; {remedy}")
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
@@ -225,9 +219,7 @@ def _list_keys(schema: Any, prefix: str) -> Iterator[str]:
     for name, kind in get_type_hints(schema).items():
         yield f"{prefix}{name}"
         for nested in filter(is_dataclass, (kind, *get_args(kind))):
-            yield from _list_keys(
-                nested, f"{prefix}{name}.0." if get_origin(kind) is list else f"{prefix}{name}."
-            )
+            yield from _list_keys(nested, f"{prefix}{name}.0." if get_origin(kind) is list else f"{prefix}{name}.")
 
 
 def _merge(base: Any, override: Any) -> Any:

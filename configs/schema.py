@@ -54,17 +54,13 @@ class Method:
 
 
 METHODS = {
-    "aot": Method(
-        ("heads", "feedforward", "window", "sine_position", "relative_position"), window_optional=True
-    ),
+    "aot": Method(("heads", "feedforward", "window", "sine_position", "relative_position"), window_optional=True),
     "aot_rmem": Method(("heads", "feedforward", "temporal_slots"), max_short_term_frames=1),
     "deaot": Method(("window",), augmentation="deaot"),
     "deaot_rmem": Method(("window", "temporal_slots"), augmentation="deaot"),
     "msdeaot": Method(("window", *PYRAMID_SETTINGS), strides=(16, 8, 4), refines=True, augmentation="deaot"),
     "aost": Method(("heads", "feedforward", "window", "shared"), scalable=True),
-    "paot": Method(
-        ("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"), strides=None
-    ),
+    "paot": Method(("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"), strides=None),
 }
 ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
@@ -160,9 +156,7 @@ class ModelConfig:
         trained = self.stages[0].depth
         if self.depth is not None:
             require(self.scalable, f"model.depth: {self.method} has no such setting; remove it")
-            require(
-                self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}"
-            )
+            require(self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}")
 
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
@@ -174,9 +168,7 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     )
     first = stages[0]
     require(first.depth > 0, "model.stages.0.depth must be at least 1, got 0")
-    require(
-        first.dim in (None, model_dim), f"model.stages.0.dim must be model.dim, {model_dim}, got {first.dim}"
-    )
+    require(first.dim in (None, model_dim), f"model.stages.0.dim must be model.dim, {model_dim}, got {first.dim}")
     require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth 0")
     for number, stage in enumerate(stages):
         name, dim = f"model.stages.{number}", stage.dim or model_dim

@@ -143,11 +143,7 @@ def check_videos(
             separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
-                dict(
-                    zip(
-                        paths, pool.map(partial(read_file_info, read=read, decode=decode), paths), strict=True
-                    )
-                )
+                dict(zip(paths, pool.map(partial(read_file_info, read=read, decode=decode), paths), strict=True))
                 for read, paths in ((None, video.frames), (read_ids if kind else read_mask, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
@@ -155,9 +151,7 @@ def check_videos(
     return result
 
 
-def _add_video(
-    result: CheckResult, video: Video, frames: FileInfos, masks: FileInfos, kind: DataKind | None
-) -> None:
+def _add_video(result: CheckResult, video: Video, frames: FileInfos, masks: FileInfos, kind: DataKind | None) -> None:
     """Add the findings and counts of a video to a result."""
     findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
     findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]

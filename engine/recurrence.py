@@ -19,9 +19,7 @@ class DecodedFrame(NamedTuple):
     """B×(M+1)×h×w, float32."""
 
 
-def segment_frame(
-    model: VOSModel, bank: MemoryBank, features: Features, *, short_term: bool = True
-) -> DecodedFrame:
+def segment_frame(model: VOSModel, bank: MemoryBank, features: Features, *, short_term: bool = True) -> DecodedFrame:
     """Read a bank, propagate its memory to a frame, and decode the logits.
 
     Args:

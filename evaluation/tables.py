@@ -105,9 +105,7 @@ def make_object_rows(scores: SequenceScores, layout: TableLayout) -> list[Row]:
     return rows
 
 
-def make_scores_table(
-    scores: Mapping[str, SequenceScores], layout: TableLayout = DAVIS_TABLE
-) -> dict[str, Any]:
+def make_scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAVIS_TABLE) -> dict[str, Any]:
     """Return the content of `scores.json`: the benchmark's summary, and ``sequences`` with their ``objects``.
 
     Means at the top are over the objects of all sequences, not over sequences.

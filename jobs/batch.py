@@ -121,9 +121,7 @@ class Batch:
         """Write the summary of a list that was tracked in shards; return the records of ended jobs by name."""
         tracked = {path.name for path in list_job_folders(self._output)}
         remedy = "give the folder that they were tracked into"
-        require(
-            tracked & {job.name for job in self._jobs}, f"{self._output}: no results of these jobs; {remedy}"
-        )
+        require(tracked & {job.name for job in self._jobs}, f"{self._output}: no results of these jobs; {remedy}")
         with self._locked():
             _require_list_files(self._output)
             records = self._collect_records({})
@@ -178,9 +176,7 @@ class Batch:
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
                 return run
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
-            result = track_run(
-                run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop
-            )
+            result = track_run(run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
             if not (job.source_line and job.describe_missing_files()):  # else logged at the start
                 log.info("%s: failed", job.name)

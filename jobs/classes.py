@@ -42,9 +42,7 @@ def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
         for name in names:
             first, owner = spellings.setdefault(name.casefold(), (name, video))
             if first != name:
-                problem = (
-                    f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
-                )
+                problem = f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
                 messages.setdefault(name, f"{problem}; give both the same name")
     return [*messages.values()]
 

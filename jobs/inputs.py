@@ -157,9 +157,7 @@ def load_masks(
     return merged
 
 
-def _read_mask_value(
-    value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool
-) -> Annotations:
+def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
     """Read a mask file and return its objects on the frames to track."""
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)

@@ -64,9 +64,7 @@ class JobOptions:
         _ = self.outputs  # raises for an unknown name
         value = shorten(repr(self.timeout))
         require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
-        conflict = (
-            "cannot be combined with realtime (--realtime), as later frames are needed; give one of them"
-        )
+        conflict = "cannot be combined with realtime (--realtime), as later frames are needed; give one of them"
         is_allowed = not (self.both_directions and self.realtime)
         require(is_allowed, f"tracking in both directions (--both-directions): {conflict}")
 
@@ -246,9 +244,7 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         is_name = name and not name.startswith(":") and not {*";,"} & {*name}
-        expected = (
-            "expected one name for each object, with the object's id if it is not 1, for example :2=dog"
-        )
+        expected = "expected one name for each object, with the object's id if it is not 1, for example :2=dog"
         require(is_name and frame is None and object_id not in names, f"class {value}: {expected}")
         names[object_id] = name
     return names

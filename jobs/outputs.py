@@ -52,9 +52,7 @@ class StoredPrediction:
         """(1+n)×H×W, 0 or 1."""
         import torch
 
-        return torch.from_numpy(
-            np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
-        )
+        return torch.from_numpy(np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -193,9 +191,7 @@ class AlphaFiles(FrameFiles):
 class VideoFile(Output):
     """Video with the rate, times, size and sound of the source."""
 
-    def __init__(
-        self, path: Path, context: OutputContext, draw: Callable[[TrackedFrame], np.ndarray]
-    ) -> None:
+    def __init__(self, path: Path, context: OutputContext, draw: Callable[[TrackedFrame], np.ndarray]) -> None:
         super().__init__(path, context)
         self._draw, source = draw, context.source
         self._writer = VideoWriter(path, rate=source.rate, size=source.size, sound=source.sound)

@@ -64,9 +64,7 @@ def choose_action(
         edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
         if difference:
             edits = " and masks that were edited" if edited else ""
-            raise output_exists_error(
-                folder, f"results of other inputs ({difference}){edits}", forceable=True
-            )
+            raise output_exists_error(folder, f"results of other inputs ({difference}){edits}", forceable=True)
         if earlier.error is None:
             raise output_exists_error(folder, f"results without {missing}", forceable=True)
         if edited:
@@ -195,6 +193,4 @@ def record_failure(folder: Path, record: JobRecord) -> None:
 
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders in a folder that have a record of a job, in natural order."""
-    return [
-        output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{JOB_RECORD}"))
-    ]
+    return [output / name for name in order_names(path.parent.name for path in output.glob(f"[!.]*/{JOB_RECORD}"))]

@@ -182,8 +182,7 @@ def group_removals(
     ``ids``: ids of the objects with a mask, by frame index.
     """
     indices = {
-        (number, object_id): frames.index(number, f"remove {number}:{object_id}")
-        for number, object_id in removals
+        (number, object_id): frames.index(number, f"remove {number}:{object_id}") for number, object_id in removals
     }
     ids_by_frame: dict[int, list[int]] = {}
     last_removals: dict[int, int] = {}
@@ -207,7 +206,5 @@ def warn_about_empty_masks(run: JobRun) -> None:
     unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
     unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
     suggestion = suggest_object_syntax(number) if number in unnamed else ""
-    message = (
-        "%s: empty masks before frame %d, the first with a mask; track in both directions, or start there%s"
-    )
+    message = "%s: empty masks before frame %d, the first with a mask; track in both directions, or start there%s"
     log.warning(message, subject, number, suggestion)

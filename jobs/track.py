@@ -192,9 +192,7 @@ def _check_options(options: JobOptions | None) -> JobOptions:
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
     """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
-    require(
-        not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker"
-    )
+    require(not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
     return tracker.fresh()
 
 
@@ -273,9 +271,7 @@ def _prepare_tracker(
     tracker, resumed = TimedTracker(model), False
     if run.record.input_digests and run.job.is_resumable(run.options):
         confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-        tracker = ResumingTracker(
-            model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence
-        )
+        tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
         resumed = action == "resume" and tracker.load()
     if not resumed:
         model.reset(run.frames.count)
@@ -392,9 +388,7 @@ def _predict(
             yield TrackedFrame(index, frame, prediction, run.source.time(index), max_id, annotated)
 
 
-def _write_frames(
-    tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm
-) -> Exception | None:
+def _write_frames(tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm) -> Exception | None:
     """Write all frames and complete the outputs; return the first error. A second Ctrl-C drops incomplete outputs."""
     failure: Exception | None = None
     try:
@@ -411,9 +405,7 @@ def _write_frames(
     return failure or unfinished
 
 
-def pace_frames(
-    frames: Iterator[tuple[int, np.ndarray]], source: FrameSource
-) -> Iterator[tuple[int, np.ndarray]]:
+def pace_frames(frames: Iterator[tuple[int, np.ndarray]], source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
     """Yield index and image, at the frame rate of a source that is not live."""
     start: float | None = None
     for index, frame in frames:

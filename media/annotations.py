@@ -59,9 +59,7 @@ class MaskWriter:
     """Names of further files that it writes beside a file with the usual name."""
 
 
-def read_annotations(
-    path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False
-) -> Annotations:
+def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False) -> Annotations:
     """Return the objects on the annotated frames of a file or folder. An annotated frame may have no objects.
 
     Args:

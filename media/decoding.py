@@ -63,9 +63,7 @@ def open_container(
     tags: dict[str, Any] = {}
     if int(av.__version__.partition(".")[0]) < 19:  # later versions accept all tags
         tags["metadata_errors"] = "replace"
-    return av.open(
-        source, format=format, timeout=timeout, options=options or {}, container_options=formats, **tags
-    )
+    return av.open(source, format=format, timeout=timeout, options=options or {}, container_options=formats, **tags)
 
 
 def drop_messages() -> None:
@@ -87,9 +85,7 @@ def open_video(path: Path) -> av.container.InputContainer:
     return container
 
 
-def decode(
-    path: Path, container: av.container.InputContainer
-) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
+def decode(path: Path, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
     """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder concealed damage."""
     import av
 

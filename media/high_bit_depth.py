@@ -129,9 +129,7 @@ class TiffStack:
             contiguous = self._series.dataoffset is not None  # as in large stacks of ImageJ
             self._values = tifffile.memmap(path, series=0, mode="r") if contiguous else None
             if len(shapes) > 1 or self._series.dtype.kind == "c":
-                raise ValueError(
-                    f"{len(shapes)} series of {self._series.dtype}; expected one of integers or floats"
-                )
+                raise ValueError(f"{len(shapes)} series of {self._series.dtype}; expected one of integers or floats")
             colors = UNSUPPORTED_COLORS.get(self._page.photometric)
             if colors and self._page.compression != JPEG:
                 raise ValueError(f"colors are {colors}; expected RGB or gray")

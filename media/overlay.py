@@ -63,9 +63,7 @@ def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return image
 
 
-def draw_text(
-    image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centered: bool = False
-) -> None:
+def draw_text(image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centered: bool = False) -> None:
     """Write white ASCII letters with a black edge, ``height`` pixels high, into the image (H×W×3 uint8), in place.
 
     ``point`` is (x, y) of the lower left corner, or of the center if ``centered``; centered letters are moved inside.

@@ -70,9 +70,7 @@ class Prompt:
         has_object = 1 in labels or scribble or box or (mask is not None and mask.any())
         require(has_object, "prompt: give a box, a mask that is not empty, or a point on the object")
         # the class is frozen
-        vars(self).update(
-            points=points, labels=labels, box=box, scribble=scribble, mask=mask, exclude=exclude
-        )
+        vars(self).update(points=points, labels=labels, box=box, scribble=scribble, mask=mask, exclude=exclude)
 
     @property
     def positive_points(self) -> list[Point]:
@@ -103,9 +101,7 @@ class Prompt:
             require(inside, OUTSIDE.format(f"point {x:g},{y:g}", frame_width, frame_height))
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             shape = size if mask is None else mask.shape
-            require(
-                shape == size, f"prompt: {name} of shape {shape} does not match the frame's {size}; resize it"
-            )
+            require(shape == size, f"prompt: {name} of shape {shape} does not match the frame's {size}; resize it")
         if self.box is None:
             return self
         x, y, width, height = self.box

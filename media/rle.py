@@ -91,9 +91,7 @@ def require_size(height: object, width: object, expected: Size | None = None) ->
     size = height, width
     valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
     if not valid or expected not in (None, size):
-        wanted = (
-            f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]} as the video"
-        )
+        wanted = f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]} as the video"
         raise ValueError(f"images of {width!s:.20}×{height!s:.20}, not {wanted}")
     return cast(Size, size)
 

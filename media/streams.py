@@ -35,9 +35,7 @@ LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://"
 class StreamFrames(FrameSource):
     """A stream, which can be iterated once; damaged frames are skipped."""
 
-    def __init__(
-        self, container: av.container.InputContainer, subject: str, name: str, *, live: bool
-    ) -> None:
+    def __init__(self, container: av.container.InputContainer, subject: str, name: str, *, live: bool) -> None:
         self.subject, self.name, self.is_live = subject, name, live
         decoding.require_decoder(container, subject)
         rate = decoding.read_rate(container.streams.video[0])
@@ -86,9 +84,7 @@ class StreamFrames(FrameSource):
                         else:
                             yield decoding.to_rgb(frame), decoding.read_time(frame)
             except (av.FFmpegError, OSError) as error:
-                raise InputError(
-                    f"{self.subject}: interrupted ({describe_error(error)}); check the source"
-                ) from error
+                raise InputError(f"{self.subject}: interrupted ({describe_error(error)}); check the source") from error
 
 
 def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:

@@ -173,9 +173,7 @@ class _SoundCopy:
             self._stream = target.add_stream("aac", rate=48000, layout="stereo")
         if begin:
             self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
-        self._packets_or_frames = self._write(
-            self._source.demux(audio) if self._copied else self._source.decode(audio)
-        )
+        self._packets_or_frames = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
         self._written: Fraction | None = Fraction(-1)  # seconds; None: all
 
     def write_until(self, seconds: Fraction) -> None:

@@ -120,9 +120,7 @@ def _sine_position(size: MapSize, dim: int, dtype: torch.dtype, device: torch.de
     period = 10000 ** ((2 * (channel // 2)).float() / half)
     axes = []
     for length in size:
-        position = (
-            torch.arange(length, dtype=torch.float32, device=device) / (length - 1 + 1e-6) * (2 * math.pi)
-        )
+        position = torch.arange(length, dtype=torch.float32, device=device) / (length - 1 + 1e-6) * (2 * math.pi)
         angle = position[:, None] / period
         axes.append(torch.where(channel % 2 == 0, angle.sin(), angle.cos()))
     height, width = size

@@ -38,9 +38,7 @@ class MSDeAOT(VOSModel):
             config.bank_channels, dim8, 8, stage8.identity_stride, align_corners=align_corners
         )
         self.identity_norm16, self.identity_norm8 = nn.LayerNorm(dim16), nn.LayerNorm(dim8)
-        self.blocks16 = nn.ModuleList(
-            GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth)
-        )
+        self.blocks16 = nn.ModuleList(GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth))
         # a branch has the channels of the outputs of all blocks at the coarser stride
         self.transition8 = Transition(
             stage16.depth * dim16, self.encoder.channels[1], dim8, branches=2, align_corners=align_corners

@@ -29,9 +29,7 @@ class Residual(nn.Module):
 class Transition(nn.Module):
     """Projects a stage's embeddings, upsamples them, adds the encoder's finer map and refines the sum, per branch."""
 
-    def __init__(
-        self, in_channels: int, skip_channels: int, dim: int, *, branches: int, align_corners: bool
-    ) -> None:
+    def __init__(self, in_channels: int, skip_channels: int, dim: int, *, branches: int, align_corners: bool) -> None:
         """Create the convolutions.
 
         Args:

@@ -59,13 +59,9 @@ def network_size(
     if limits.max_long_edge is not None and max(height, width) > limits.max_long_edge:
         ratio = limits.max_long_edge / max(height, width)
         height, width = height * ratio, width * ratio
-    object_side = (
-        None if min_object_area is None else math.sqrt(min_object_area / (size[0] * size[1]) * height * width)
-    )
+    object_side = None if min_object_area is None else math.sqrt(min_object_area / (size[0] * size[1]) * height * width)
     ratio = _enlargement_factor(height, width, object_side, limits) * limits.scale
-    height, width = (
-        round_to_grid(int(side * ratio), align_corners=align_corners) for side in (height, width)
-    )
+    height, width = (round_to_grid(int(side * ratio), align_corners=align_corners) for side in (height, width))
     return height, width
 
 

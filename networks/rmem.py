@@ -95,9 +95,7 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor
-    ) -> tuple[Tensor, RecurrentState]:
+    def forward(self, x: Tensor, size: MapSize, memory: BlockMemory | Tensor) -> tuple[Tensor, RecurrentState]:
         """Map tokens B×L×C to tokens of the same shape and the frame's state; see `Block`.
 
         A reference frame's own memory is AOT's, as its short-term attention has not run yet.

@@ -43,18 +43,14 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
         before, after = sentence.split("{}")
         pattern = f"({re.escape(before)})\\d+\\.\\d({re.escape(after)})"
         text, count = re.subn(pattern, rf"\g<1>{value}\g<2>", path.read_text(encoding="utf-8"))
-        require(
-            count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml"
-        )
+        require(count == 1, f"{page}: {count} places of {sentence!r} instead of one; correct docs/figures.yaml")
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
 @command("python -m research.figures")
 @click.argument("names", nargs=-1, metavar="[NAME...]", help="figures to measure (default: all)")
-@option(
-    "--davis", type=Folder, help="folder of the DAVIS clips at 480p; without it their figures are skipped"
-)
+@option("--davis", type=Folder, help="folder of the DAVIS clips at 480p; without it their figures are skipped")
 def main(names: tuple[str, ...], *, davis: Path | None) -> int:
     """Measure the scores that the documents quote, and write them there."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))

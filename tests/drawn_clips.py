@@ -78,9 +78,7 @@ def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), firs
     return folder
 
 
-def write_images(
-    folder: Path, images: Iterable[np.ndarray], form: str = "{:05d}.png", **options: object
-) -> Path:
+def write_images(folder: Path, images: Iterable[np.ndarray], form: str = "{:05d}.png", **options: object) -> Path:
     """Write numbered images, with the encoder's options of Pillow; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for index, image in enumerate(images):
@@ -118,9 +116,7 @@ def write_list(path: Path, names: Iterable[str]) -> None:
     path.write_text("\n".join(names) + "\n")
 
 
-def lay_out_davis(
-    root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False
-) -> None:
+def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False) -> None:
     """The layout of DAVIS, which VISOR has too; ``folder`` is that of the lists."""
     for name, clip in clips.items():
         write_frames(root / "JPEGImages" / "480p" / name, clip)

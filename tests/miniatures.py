@@ -170,9 +170,7 @@ def make_burst(root: Path) -> None:
         masks = []
         for index in range(0, 9, 4):
             runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
-            masks.append(
-                {track: {"rle": compress_rle(encode_rle(mask))} for track, mask in runs.items() if mask.any()}
-            )
+            masks.append({track: {"rle": compress_rle(encode_rle(mask))} for track, mask in runs.items() if mask.any()})
         images = [f"{stem}.jpg" for stem in stems]
         sequences.append(
             {"width": WIDTH, "height": HEIGHT, "id": number, "seq_name": name, "dataset": source, "fps": 6,

@@ -18,8 +18,7 @@ JSON = strategies.recursive(
     | strategies.floats(allow_nan=False, allow_infinity=False)
     | strategies.text(),
     lambda inner: (
-        strategies.lists(inner, max_size=4)
-        | strategies.dictionaries(strategies.text(max_size=8), inner, max_size=4)
+        strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(max_size=8), inner, max_size=4)
     ),
     max_leaves=8,
 )

@@ -28,9 +28,7 @@ def run_python(
     return subprocess.run(**_prepare(words, env), capture_output=True, **options)
 
 
-def start_python(
-    *words: object, env: Mapping[str, str] | None = None, **options: Any
-) -> subprocess.Popen[str]:
+def start_python(*words: object, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """Start Python as `run_python` does; its standard output and errors are pipes."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(**_prepare(words, env), **pipes | options)

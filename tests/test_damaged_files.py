@@ -95,9 +95,7 @@ ALWAYS_REFUSED = ("0.tif", "masks.json", "a.safetensors", "a.pth")
 """Files whose prefixes are never read."""
 
 
-@pytest.mark.parametrize(
-    ("name", "write", "read", "count", "max_changes"), FILES, ids=[case[0] for case in FILES]
-)
+@pytest.mark.parametrize(("name", "write", "read", "count", "max_changes"), FILES, ids=[case[0] for case in FILES])
 def test_damaged_file_is_read_or_reported(tmp_path, name, write, read, count, max_changes):
     path = tmp_path / name
     write(path)

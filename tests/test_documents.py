@@ -24,9 +24,7 @@ PAGES = sorted(
 )
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 # users put their data into `datasets`
-OWN_FILE = re.compile(
-    rf"`((?:{'|'.join(map(re.escape, FOLDERS - {'datasets'}))})/[\w./]*\w[/\w])(?::(\w+))?`"
-)
+OWN_FILE = re.compile(rf"`((?:{'|'.join(map(re.escape, FOLDERS - {'datasets'}))})/[\w./]*\w[/\w])(?::(\w+))?`")
 """A file or folder of the checkout between backticks, perhaps with a name in it."""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"

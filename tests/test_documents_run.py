@@ -112,8 +112,7 @@ def run_command(line, capfd):
         return subprocess.run(shlex.split(line)).returncode
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
     if not command.startswith("-") and any(
-        "KEY=VALUE" in (parameter.metavar or "")
-        for parameter in main.get_command(Context(main), command).params
+        "KEY=VALUE" in (parameter.metavar or "") for parameter in main.get_command(Context(main), command).params
     ):
         words += SMALL
     return main([command, *words])

@@ -71,9 +71,7 @@ def run_isolated(*command, cwd, path=None):
 
 def build(source, folder):
     """Build the source distribution and the wheel of a project."""
-    built = run_isolated(
-        sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder
-    )
+    built = run_isolated(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder)
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
 
 
@@ -200,9 +198,7 @@ def run_pyright(pyright, folder, python, rule):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("install_mode", ["wheel", "editable"])
-def test_pyright_resolves_a_users_script(
-    install_mode, pyright, distributions, checkout, environment, tmp_path
-):
+def test_pyright_resolves_a_users_script(install_mode, pyright, distributions, checkout, environment, tmp_path):
     what = ["--editable", checkout] if install_mode == "editable" else [next(distributions.glob("*.whl"))]
     install(environment, *what)
     script = tmp_path / "user" / "script.py"
@@ -261,9 +257,7 @@ def test_parameters_have_types_that_callers_can_get():
     defined = {name for source in sources for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
     values = [getattr(aotlab, name) for name in aotlab.__all__ if name not in ("InputError", "__version__")]
     signatures = {
-        function.__qualname__: inspect.signature(function)
-        for value in values
-        for function in list_functions(value)
+        function.__qualname__: inspect.signature(function) for value in values for function in list_functions(value)
     }
     returned = find_class_names([signature.return_annotation for signature in signatures.values()])
     for name, signature in signatures.items():
@@ -326,17 +320,13 @@ def test_missing_extra_is_reported_in_one_sentence(tmp_path):
 
 def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, run_expecting_error):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    line = run_expecting_error(
-        main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out"
-    )
+    line = run_expecting_error(main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out")
     assert line == "error: onnx must be installed for this; pip install 'aotlab[export]'"
 
 
 @pytest.mark.slow
 def test_prompt_without_opencv_names_the_extra(tmp_path):
-    done = run_isolated(
-        sys.executable, "-c", PROMPTS, cwd=tmp_path, path=without_optional_libraries(tmp_path)
-    )
+    done = run_isolated(sys.executable, "-c", PROMPTS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
     assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
 
 

@@ -38,9 +38,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
         lowest = min(by_frame, key=by_frame.__getitem__)
         mean = f"{fmean(by_frame.values()):.3f}"
         name = class_names.get(pair, "")
-        rows.append(
-            [format_pair(pair), str(len(by_frame)), mean, f"{by_frame[lowest]:.3f}", str(lowest), name]
-        )
+        rows.append([format_pair(pair), str(len(by_frame)), mean, f"{by_frame[lowest]:.3f}", str(lowest), name])
     count = len({frame for frame, _ in scores})
     rows.append(["all", str(count), f"{fmean(scores.values()):.3f}", "", "", ""])
     lines = align_columns(rows, right=0)

@@ -48,9 +48,7 @@ RANK_TIMEOUT = timedelta(days=7)
 """Timeout of ranks that wait for slower ones."""
 
 
-def list_models(
-    checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]
-) -> list[WeightedModel]:
+def list_models(checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]) -> list[WeightedModel]:
     """Return the models of a command line; raise `InputError` if the options differ in number."""
     checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
     count = len(checkpoints)
@@ -90,9 +88,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
 @command("aotlab eval")
 @settings
 @benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
-@option_group(
-    "output", option("--output", type=Folder, help="folder for results and scores.json"), force_results
-)
+@option_group("output", option("--output", type=Folder, help="folder for results and scores.json"), force_results)
 @quality
 @option_group(
     "test-time augmentation and ensembles",

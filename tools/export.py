@@ -119,12 +119,8 @@ def main(
         accepted_loss = 1.0 if is_int8 and max_loss is None else max_loss
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
-    options = ExportOptions(
-        half=half, prompts=not no_prompts, calibration=clip, quantize_encoder=quantize_encoder
-    )
-    export_model(
-        model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None
-    )
+    options = ExportOptions(half=half, prompts=not no_prompts, calibration=clip, quantize_encoder=quantize_encoder)
+    export_model(model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None)
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
         f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "

@@ -81,8 +81,7 @@ class AotlabGroup(CommandGroup):
         """Write all commands with one line each, and the exit codes."""
         own_commands = {name: entry.help or "" for name, entry in self.commands.items()}
         plugins = {
-            name: STUDIO_COMMANDS.get(name)
-            or f"of the package {point.dist.name if point.dist else point.value}"
+            name: STUDIO_COMMANDS.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
             for name, point in sorted(list_plugins(COMMAND_PLUGINS).items())
         }
         sections = {

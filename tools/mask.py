@@ -20,9 +20,7 @@ from aotlab.utils.files import atomic_path, sibling_path
     epilog="ID: [:ID=] before a value names its object, as in :2=X,Y (default: object 1). An option that is given "
     "again adds to its object.",
 )
-@click.argument(
-    "source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames"
-)
+@click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
 @option("--frame", type=NonNegativeInt, default=0, help="frame of a video")
 @prompt_options(frames=False)
 @option(

@@ -81,9 +81,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     if (remedy := benchmark.describe_submission(results)) is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     dataset = DATASETS[benchmark.dataset]
-    problem = (
-        f"only the first-frame masks are public; expected annotations of more frames in {dataset.layout}"
-    )
+    problem = f"only the first-frame masks are public; expected annotations of more frames in {dataset.layout}"
     raise InputError(f"--dataset {dataset.name} --split {benchmark.split}: {problem}")
 
 

@@ -29,13 +29,9 @@ FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dat
     option("--split", metavar="NAME", help="train, val, test, ... (default: the one the server scores)"),
 )
 @option("--results", type=ExistingFolder, required=True, help="folder with <sequence>/<frame>.png")
-@option(
-    "--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write"
-)
+@option("--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write")
 @force_file
-def main(
-    *, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool
-) -> int:
+def main(*, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool) -> int:
     """Pack results for a benchmark's server."""
     require_extra("score")
     from aotlab.evaluation.submit import SUBMISSION_FORMATS

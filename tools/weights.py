@@ -36,9 +36,7 @@ def main(ctx: click.Context) -> int:
     return ctx.invoke(show_list) if ctx.invoked_subcommand is None else 0
 
 
-names_argument = click.argument(
-    "names", metavar="NAME...", nargs=-1, required=True, help="name of aotlab weights list"
-)
+names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, help="name of aotlab weights list")
 
 
 @main.command("list")

@@ -30,9 +30,7 @@ def detect_lost_ranks(advice: str = "") -> Iterator[None]:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        raise RankFailure(
-            f"lost contact between ranks ({_format_error(error)}){advice and f'; {advice}'}"
-        ) from error
+        raise RankFailure(f"lost contact between ranks ({_format_error(error)}){advice and f'; {advice}'}") from error
 
 
 def _format_error(error: Exception) -> str:

@@ -108,9 +108,7 @@ def require_file_name(name: object, source: str) -> str:
 
 def is_file_name(name: object) -> bool:
     """Return whether a value is a single, visible component of a path, of at most 200 bytes."""
-    return (
-        isinstance(name, str) and not INVALID_FILE_NAME.search(name) and len(name.encode()) in range(1, 201)
-    )
+    return isinstance(name, str) and not INVALID_FILE_NAME.search(name) and len(name.encode()) in range(1, 201)
 
 
 @contextmanager

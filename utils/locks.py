@@ -58,9 +58,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
         except OSError as error:
             if error.errno not in UNSUPPORTED_ERRNOS:
                 raise
-            log.warning(
-                "%s: not locked, as its file system has no locks; start one run at a time", subject or path
-            )
+            log.warning("%s: not locked, as its file system has no locks; start one run at a time", subject or path)
     with suppress(OSError):
         path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
     try:

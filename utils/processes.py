@@ -18,9 +18,7 @@ NICENESS = 5
 """Niceness of helper threads above the others'; with much more, a busy machine would starve them."""
 
 STOP_SIGNALS = [
-    signal.Signals(number)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if (number := getattr(signal, name, None))
+    signal.Signals(number) for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))
 ]
 
 

@@ -33,9 +33,7 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) ->
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = widths[:right]
     return [
-        "  ".join(
-            [*map(str.ljust, row, left), *map(str.rjust, row[len(left) :], widths[len(left) :])]
-        ).rstrip()
+        "  ".join([*map(str.ljust, row, left), *map(str.rjust, row[len(left) :], widths[len(left) :])]).rstrip()
         for row in rows
     ]
 

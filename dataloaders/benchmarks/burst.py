@@ -57,9 +57,7 @@ def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
     """Parse an entry of ``sequences``; ``name``: the file, for messages. An invalid entry raises any error."""
     source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
     annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
-    rle_by_frame = (
-        {str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"]
-    )
+    rle_by_frame = ({str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"])
     rle = dict(zip(annotated, rle_by_frame, strict=True))
     ids = {track for frame in rle.values() for track in frame} | set(entry["track_category_ids"])
     if len(rle) < len(annotated) or len(ids) > MAX_TRACKS:

@@ -45,8 +45,7 @@ class Dataset:
 
 DAVIS = "https://davischallenge.org"
 DAVIS_LAYOUT = (
-    "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, "
-    "ImageSets/<year>/<split>.txt"
+    "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, ImageSets/<year>/<split>.txt"
 )
 VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png"
 VALID_SPLITS = ("val", "valid", "test")

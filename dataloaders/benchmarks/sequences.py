@@ -228,9 +228,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
         # a list states ids only
         return {
-            require_file_name(name, str(path)): {key: {} for key in items}
-            if isinstance(items, list)
-            else dict(items)
+            require_file_name(name, str(path)): {key: {} for key in items} if isinstance(items, list) else dict(items)
             for name, items in videos.items()
         }
 

@@ -203,18 +203,14 @@ def warp_affine(
     return moved, cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=0)
 
 
-def warp_spline(
-    image: np.ndarray, mask: np.ndarray, coordinates: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def warp_spline(image: np.ndarray, mask: np.ndarray, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Warp an image and its mask by source coordinates, crop×crop×2 float32."""
     columns, rows = cv2.split(coordinates - np.float32(0.5))
     moved = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=FILL)
     return moved, cv2.remap(mask, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
 
-def spline_coordinates(
-    box: tuple[int, int, int, int], shape: tuple[int, int], crop: int, rng: Generator
-) -> np.ndarray:
+def spline_coordinates(box: tuple[int, int, int, int], shape: tuple[int, int], crop: int, rng: Generator) -> np.ndarray:
     """Draw a random thin-plate spline; return column and row in the image of each pixel of a crop, crop×crop×2 float32.
 
     ``box``: part of the warped image that becomes the crop; ``shape``: (height, width) of the image.

@@ -44,9 +44,7 @@ def reflect_index(index: int, length: int) -> int:
     return min(index % period, -index % period)
 
 
-def relabel(
-    frames: np.ndarray, labels: np.ndarray, rng: Generator, *, min_pixels: int, max_objects: int
-) -> Clip:
+def relabel(frames: np.ndarray, labels: np.ndarray, rng: Generator, *, min_pixels: int, max_objects: int) -> Clip:
     """Renumber the reference frame's objects 1 to n; everything else becomes background.
 
     Args:
@@ -93,9 +91,7 @@ class Motion:
         return translation_matrix(*(self.start + self.shift * time)) @ turned @ translation_matrix(*-center)
 
 
-def compose_clips(
-    first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False
-) -> Clip:
+def compose_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False) -> Clip:
     """Paste the second clip's objects, scaled and moving, over the first clip; under its objects half the time.
 
     Args:

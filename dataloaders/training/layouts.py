@@ -110,9 +110,7 @@ def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
 
 def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     """Find the images of PASCAL VOC 2012 with instance masks (default split: trainval)."""
-    layout = (
-        "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
-    )
+    layout = "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
     prefixes = ("VOCdevkit/VOC2012", "VOC2012", ".")
     images, masks = find_paths(
         folder, [(f"{prefix}/JPEGImages", f"{prefix}/SegmentationObject") for prefix in prefixes], layout

@@ -55,9 +55,7 @@ HOLD_STEPS = "() => { model.step = () => new Promise(() => {}); }"
 pytestmark = [
     needs_browser,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not (build.DEMO / "node_modules").is_dir(), reason="no packages (npm ci --prefix demo)"
-    ),
+    pytest.mark.skipif(not (build.DEMO / "node_modules").is_dir(), reason="no packages (npm ci --prefix demo)"),
 ]
 
 
@@ -145,9 +143,7 @@ def wait_status(tab, words):
 
 def wait_position(tab, number):
     """Wait until the frame of a number, from 1 on, or a later one is shown."""
-    tab.wait_for_function(
-        "number => parseInt(document.getElementById('position').textContent) >= number", arg=number
-    )
+    tab.wait_for_function("number => parseInt(document.getElementById('position').textContent) >= number", arg=number)
 
 
 def press(tab, *points):
@@ -206,10 +202,7 @@ def download(tab, button):
 def download_masks(tab):
     """Return the masks by frame."""
     archive = zipfile.ZipFile(io.BytesIO(download(tab, "#masks")))
-    return {
-        int(Path(name).stem): np.asarray(Image.open(archive.open(name)))
-        for name in sorted(archive.namelist())
-    }
+    return {int(Path(name).stem): np.asarray(Image.open(archive.open(name))) for name in sorted(archive.namelist())}
 
 
 def assert_equal_masks(found, expected):
@@ -231,9 +224,7 @@ def take_screenshot(tab):
 def read_frame(tab, index):
     """Return a frame H×W×3 as the page shows it, without masks."""
     seek(tab, index)
-    return np.asarray(
-        Image.open(io.BytesIO(base64.b64decode(take_screenshot(tab).partition(",")[2]))).convert("RGB")
-    )
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(take_screenshot(tab).partition(",")[2]))).convert("RGB"))
 
 
 def is_leaving_guarded(tab):
@@ -539,9 +530,7 @@ def test_clicks_correct_a_tracked_mask(tab, portrait):
 
 
 def test_failed_model_is_loaded_again(open_page):
-    tab = open_page(
-        FAKE_MODEL, PLAIN_SERVER, "model.load = async () => { throw new Error('Failed to fetch'); };"
-    )
+    tab = open_page(FAKE_MODEL, PLAIN_SERVER, "model.load = async () => { throw new Error('Failed to fetch'); };")
     wait_status(tab, "Model 240p: cannot be loaded (Failed to fetch); load it again")
     press(tab, (300, 200))
     wait_status(tab, "Load the model again first")
@@ -686,9 +675,7 @@ def test_unreadable_file_refused(tab, tmp_path, portrait, content):
             "cannot decode vp09",
         ),
         (
-            [
-                "const Real = Worker; window.Worker = class extends Real { constructor() { super('missing.js'); } }"
-            ],
+            ["const Real = Worker; window.Worker = class extends Real { constructor() { super('missing.js'); } }"],
             "Model 240p: cannot be loaded (worker.js: cannot be started); load it again",
         ),
         (
@@ -753,7 +740,5 @@ def test_speed_is_shown(open_page, site, size):
     wait_position(tab, 11)
     tab.click("#cancel")
     speed = tab.inner_text("#speed")
-    print(
-        f"\n| {size} | {speed} | first load {sent / 1e6:.1f} MB | load of the machine {os.getloadavg()[0]:.1f} |"
-    )
+    print(f"\n| {size} | {speed} | first load {sent / 1e6:.1f} MB | load of the machine {os.getloadavg()[0]:.1f} |")
     assert "frames/s" in speed

@@ -259,7 +259,5 @@ def test_licenses_have_their_texts(name):
 
 
 def test_types():
-    result = subprocess.run(
-        [DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO], capture_output=True, text=True
-    )
+    result = subprocess.run([DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout

@@ -68,9 +68,7 @@ def _address(folder: Path, link: str) -> str:
 def commands() -> str:
     """Return all commands with their options."""
     names = (*COMMANDS, *STUDIO_COMMANDS)
-    return "\n\n".join(
-        _command(f"aotlab {name}", main.get_command(click.Context(main), name)) for name in names
-    )
+    return "\n\n".join(_command(f"aotlab {name}", main.get_command(click.Context(main), name)) for name in names)
 
 
 def _command(name: str, command: click.Command) -> str:
@@ -128,9 +126,7 @@ def _section(kind: type, prefix: str, style: str) -> str:
             methods = [name for name, method in METHODS.items() if field.name in method.settings]
             if kind is StageConfig and methods:
                 caption += f" ({', '.join(methods)})"
-            rows.append(
-                f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |"
-            )
+            rows.append(f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |")
     about, table = plain(inspect.getdoc(kind) or ""), "\n".join(rows)
     return about if len(rows) == 2 else f"{about}\n\n{style % table}"
 
@@ -194,8 +190,7 @@ def plain(text: str) -> str:
     """Escape Markdown in a text, except in code between backticks."""
     parts = re.split(r"(``.+?``|`[^`]+`)", text)
     return "".join(
-        part if index % 2 else re.sub(r"([\\*_<>$\[\]{}#])", r"\\\1", part)
-        for index, part in enumerate(parts)
+        part if index % 2 else re.sub(r"([\\*_<>$\[\]{}#])", r"\\\1", part) for index, part in enumerate(parts)
     )
 
 

@@ -81,9 +81,7 @@ class Ensemble:
         return self.branches[0].tracker.ids
 
     @torch.inference_mode()
-    def step(
-        self, frame: FrameLike, mask: MaskLike | None = None, *, size: ImageSize | None = None
-    ) -> Prediction:
+    def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: ImageSize | None = None) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`, without prompts.
 
         Call `reset` after any failure other than bad input.

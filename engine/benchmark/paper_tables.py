@@ -103,8 +103,7 @@ def load_table(table: str | Path) -> PaperTable:
     tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
     with reading(path, f"the tables are {', '.join(names)}"):
         tree["rows"] = [
-            {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
-            for row in tree["rows"]
+            {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row} for row in tree["rows"]
         ]
         paper_table = build_config(tree, str(path), PaperTable)
         _check_table(paper_table)

@@ -37,9 +37,7 @@ class SequenceRecord:
 class Records:
     """Records of the finished sequences in a result folder, which a later run skips."""
 
-    def __init__(
-        self, output: Path, origin: Mapping[str, Any], videos: Sequence[Video], *, force: bool
-    ) -> None:
+    def __init__(self, output: Path, origin: Mapping[str, Any], videos: Sequence[Video], *, force: bool) -> None:
         """Read the records of earlier runs.
 
         Args:

@@ -73,11 +73,7 @@ def _track_frames(
         shape = (frame.shape[0], frame.shape[1])
         size, mask_source = video.output_size(*shape), video.reference_masks.get(index)
         mask = _read_reference_mask(video, index, shape, known_ids) if layers is None else None
-        objects = (
-            read_object_masks(mask_source, size=shape)
-            if layers and isinstance(mask_source, ObjectMasks)
-            else {}
-        )
+        objects = read_object_masks(mask_source, size=shape) if layers and isinstance(mask_source, ObjectMasks) else {}
         start = time.perf_counter()
         prediction: Prediction | LayeredPrediction = (
             layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
@@ -92,9 +88,7 @@ def _track_frames(
         yield FrameResult(path, result, seconds, max(known_ids, default=0))
 
 
-def _read_reference_mask(
-    video: Video, index: int, size: tuple[int, int], known: set[int]
-) -> np.ndarray | None:
+def _read_reference_mask(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:
     """Return the object ids of a reference frame, H×W with void as background, or None.
 
     Only new objects count; masks of later frames may show known ones too.

@@ -118,8 +118,7 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
     assert model.prompts is not None
     size, pixels = planes.shape[2:], image.permute(2, 0, 1).float()
     resized, rough = (
-        F.interpolate(maps[None], size, mode="bilinear", antialias=True)
-        for maps in (pixels / 255, rough_mask[None])
+        F.interpolate(maps[None], size, mode="bilinear", antialias=True) for maps in (pixels / 255, rough_mask[None])
     )
     features = model.prompts.encode(normalize(resized))  # type: ignore[operator]
     logits = model.prompts(features, torch.cat([planes, rough.clamp(0, 1)], 1))
@@ -132,9 +131,7 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
 class Graph(nn.Module):
     """A method of a model as a function of tensors, with named inputs and outputs in a fixed order."""
 
-    def __init__(
-        self, model: VOSModel, method: GraphFunction, axes: FreeAxes | None = None, **arguments: Any
-    ) -> None:
+    def __init__(self, model: VOSModel, method: GraphFunction, axes: FreeAxes | None = None, **arguments: Any) -> None:
         """Run the method on example arguments; those without tensors become constants of the graph.
 
         ``axes``: axes of any length, by the name of the input; all others have the length of the example.
@@ -167,17 +164,13 @@ def build_graphs(model: VOSModel, size: tuple[int, int], settings: MemoryConfig)
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     model.prompts = None  # each conversion takes time for all weights of its model
     with torch.no_grad():
-        frame = torch.randint(
-            256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator
-        )
+        frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
         encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
         features = encode.results["features"]
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=generator)
         assign = Graph(model, _assign_identities, masks=masks)
         id_embeddings = assign.results["id_embeddings"]
-        reference = Graph(
-            model, type(model).propagate_reference, features=features, id_embeddings=id_embeddings
-        )
+        reference = Graph(model, type(model).propagate_reference, features=features, id_embeddings=id_embeddings)
         embeddings, states, sizes = reference.results
         for state in states:
             message = f"{type(state).__name__}: to be exported, the state of a block must be a NamedTuple of tensors"
@@ -214,9 +207,7 @@ def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[B
     ]
     frames = torch.export.Dim("frames", min=1, max=max_frames)
     tensors = name_tensors({"memory": memory})
-    axes = {
-        name: {1: x.shape[1] // EXAMPLE_FRAMES * frames} for name, x in tensors.items() if "_long_" in name
-    }
+    axes = {name: {1: x.shape[1] // EXAMPLE_FRAMES * frames} for name, x in tensors.items() if "_long_" in name}
     return memory, axes
 
 

@@ -51,9 +51,7 @@ def resize_antialiased(maps: Tensor, size: Sequence[int], *_: Any) -> Tensor:
 
     WebGPU and TensorRT have no Resize with antialias.
     """
-    rows, columns = (
-        _triangle_weights(source, target) for source, target in zip(maps.shape[2:], size, strict=True)
-    )
+    rows, columns = (_triangle_weights(source, target) for source, target in zip(maps.shape[2:], size, strict=True))
     return rows @ maps @ columns.T
 
 

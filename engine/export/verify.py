@@ -137,9 +137,7 @@ def require_agreement(agreement: Agreement, *, half: bool, max_loss: float | Non
         remedy = "calibrate with a clip like your videos, or export in float32"
     elif half:
         is_accepted = agreement.equal >= MIN_EQUAL_HALF
-        problem = (
-            f"{agreement.equal:.2%} of the pixels equal PyTorch's, expected at least {MIN_EQUAL_HALF:.0%}"
-        )
+        problem = f"{agreement.equal:.2%} of the pixels equal PyTorch's, expected at least {MIN_EQUAL_HALF:.0%}"
         remedy = "export with weights in float32"
     else:
         is_accepted = agreement.difference <= TOLERANCE

@@ -233,9 +233,7 @@ class MemoryBank:
         """Append the newest frame to long-term memory."""
         self._last_decision = self.last_index
         if not self._long:
-            self._long = [
-                FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory
-            ]
+            self._long = [FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory]
         self.frames.append(self.last_index)
         for storage, block in zip(self._long, memory, strict=True):
             storage.append(block.long)

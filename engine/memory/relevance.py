@@ -47,9 +47,7 @@ def compute_relevance(
     return FrameRelevance(shares[0], key[0].transpose(0, 1).flatten(1).unflatten(0, (num_frames, -1)))
 
 
-def attention_per_frame(
-    query: Tensor, key: Tensor, weight: Tensor, num_frames: int, chunk_size: int | None
-) -> Tensor:
+def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, num_frames: int, chunk_size: int | None) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
     query: B×heads×L×c; key: B×heads×(T·L)×c; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without

@@ -58,9 +58,7 @@ class NetworkSegmenter(PromptSegmenter):
         autocast: returns the context of each call.
     """
 
-    def __init__(
-        self, model: VOSModel, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-    ) -> None:
+    def __init__(self, model: VOSModel, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
         self._model, self._autocast = model, autocast
         self._cached: tuple[np.ndarray, FrameSegmenter] | None = None
 
@@ -108,9 +106,7 @@ class FrameSegmenter:
     def logits(self, prompts: Sequence[Prompt]) -> Tensor:
         """Return logits N×H×W of the objects, each against everything else."""
         others = [[other for other in prompts if other is not prompt] for prompt in prompts]
-        logits = torch.stack(
-            [self._segment_coarse(prompt, rest) for prompt, rest in zip(prompts, others, strict=True)]
-        )
+        logits = torch.stack([self._segment_coarse(prompt, rest) for prompt, rest in zip(prompts, others, strict=True)])
         masks = suppress_overlaps(logits).cpu().numpy()
         for index, prompt in enumerate(prompts):
             logits[index] = self._refine(prompt, others[index], masks[index])

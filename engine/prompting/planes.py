@@ -35,9 +35,7 @@ class CropBox(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
 
-def find_crop(
-    prompt: Prompt, size: tuple[int, int], margin: float, rough_mask: np.ndarray | None = None
-) -> CropBox:
+def find_crop(prompt: Prompt, size: tuple[int, int], margin: float, rough_mask: np.ndarray | None = None) -> CropBox:
     """Find the crop around a prompt and its rough mask; square where the frame allows.
 
     Args:
@@ -66,9 +64,7 @@ def find_crop(
     return CropBox(*starts, *ends)
 
 
-def draw_prompt_planes(
-    prompt: Prompt, others: Iterable[Prompt], crop: CropBox, size: tuple[int, int]
-) -> Tensor:
+def draw_prompt_planes(prompt: Prompt, others: Iterable[Prompt], crop: CropBox, size: tuple[int, int]) -> Tensor:
     """Draw a prompt's planes for a crop that the network sees at ``size`` (height, width).
 
     Positive points of other objects are negative points of this one.

@@ -67,9 +67,7 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: tuple[int, int]) 
     Raises:
         InputError: not prompts by object id, or one that does not fit the frame.
     """
-    has_ids = has_prompts(prompts) and all(
-        isinstance(key, Integral) and key in POSITIVE_COUNT for key in prompts
-    )
+    has_ids = has_prompts(prompts) and all(isinstance(key, Integral) and key in POSITIVE_COUNT for key in prompts)
     require(has_ids, EXPECTED_PROMPTS)
     require(
         all(isinstance(prompt, Prompt) or type(prompt).__name__ != "Prompt" for prompt in prompts.values()),

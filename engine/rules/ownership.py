@@ -120,9 +120,7 @@ class ComponentOwnership:
             main, *others = self._components(labels, source)
             for part in others:
                 detached, kept = part, main
-                if history.color_distance(main, frame) > MAX_COLOR_RATIO * history.color_distance(
-                    part, frame
-                ):
+                if history.color_distance(main, frame) > MAX_COLOR_RATIO * history.color_distance(part, frame):
                     detached, kept = main, part
                 remains = kept.area >= LOST_AREA * history.median
                 owner = self._find_owner(detached, lost, frame) if remains else None
@@ -193,9 +191,7 @@ class ComponentOwnership:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from histories and main components."""
-        self.objects = {
-            object_id: History(**deepcopy(history)) for object_id, history in state["objects"].items()
-        }
+        self.objects = {object_id: History(**deepcopy(history)) for object_id, history in state["objects"].items()}
         labels = state["main_labels"]
         self.main_labels = None if labels is None else labels.numpy().copy()
 
@@ -233,9 +229,7 @@ class ComponentOwnership:
         owner = min(candidates, key=differences.__getitem__)
         return owner if differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values()) else None
 
-    def _should_undo_claim(
-        self, main: Component, part: Component, history: History, frame: np.ndarray
-    ) -> bool:
+    def _should_undo_claim(self, main: Component, part: Component, history: History, frame: np.ndarray) -> bool:
         """Return whether ``part`` is the object itself, which undoes its claim of the main component."""
         return (
             history.undo_frames_left > 0

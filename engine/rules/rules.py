@@ -35,9 +35,7 @@ class TrackerRules:
         thumbnail = make_thumbnail(frame)
         return self.thumbnail is not None and is_cut(self.thumbnail, thumbnail), thumbnail
 
-    def find_reassignments(
-        self, frame: np.ndarray, indices: Tensor, ids: Sequence[int]
-    ) -> list[Reassignment]:
+    def find_reassignments(self, frame: np.ndarray, indices: Tensor, ids: Sequence[int]) -> list[Reassignment]:
         """Return the pixels that belong to another object than predicted, for `swap_logits`.
 
         With two or more objects it waits for a GPU.

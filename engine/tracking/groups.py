@@ -63,9 +63,7 @@ def forget_object(groups: Sequence[Group], object_id: int) -> list[Group]:
     return [group for group in remaining if any(group.ids)]
 
 
-def split_by_group(
-    groups: Sequence[Group], indices: Tensor, size: ImageSize, max_objects: int
-) -> list[Tensor]:
+def split_by_group(groups: Sequence[Group], indices: Tensor, size: ImageSize, max_objects: int) -> list[Tensor]:
     """Resize indices and convert them to masks 1×(m+1)×H×W of every group, at a size (H, W).
 
     Objects of other groups are background. m is the number of identities in use if there is one group, else M.

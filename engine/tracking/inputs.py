@@ -51,9 +51,7 @@ def convert_mask(mask: MaskLike, size: tuple[int, ...], *, required: bool) -> np
     """
     array = _to_array("mask", mask)
     if array.dtype.kind not in "biu" or array.shape != size:
-        raise InputError(
-            f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}"
-        )
+        raise InputError(f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}")
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.min() < 0 or array.max() > MAX_COUNT:
         raise InputError(f"mask: object ids must be 0 to {MAX_COUNT}, got {array.min()} to {array.max()}")

@@ -96,9 +96,7 @@ class PredictionFile(TemporaryArrays):
         return ObjectProbabilities(ids, levels / levels.sum(0).clamp(min=1))
 
 
-def merge_predictions(
-    forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
-) -> Prediction:
+def merge_predictions(forward: Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]) -> Prediction:
     """Return the weighted mean of both directions, object by object; the background gets the rest.
 
     Args:
@@ -124,9 +122,7 @@ def merge_predictions(
     return Prediction(ids, logits, indices, temperature=forward.temperature, disagreement=disagreement)
 
 
-def _measure_disagreement(
-    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
-) -> dict[int, float]:
+def _measure_disagreement(object_ids: Iterable[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:
     """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
     disagreement = {}
     for object_id in object_ids:

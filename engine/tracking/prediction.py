@@ -67,9 +67,7 @@ class Prediction:
     def __repr__(self) -> str:
         """Name ids and size in one line."""
         height, width = self.indices.shape
-        return (
-            f"Prediction(ids={list(self.ids)}, height={height}, width={width}, device={self.indices.device})"
-        )
+        return f"Prediction(ids={list(self.ids)}, height={height}, width={width}, device={self.indices.device})"
 
     @cached_property
     def probabilities(self) -> Tensor:

@@ -140,9 +140,7 @@ class Tracker:
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         is_count = isinstance(length, Integral) and length in COUNT
-        require(
-            length is None or is_count, f"reset: length must be a number of frames, got {shorten(length)}"
-        )
+        require(length is None or is_count, f"reset: length must be a number of frames, got {shorten(length)}")
         length = None if length is None else int(length)
         self.state = VideoState(length, TrackerRules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
@@ -219,9 +217,7 @@ class Tracker:
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
         if not self.state.usable:
-            raise InputError(
-                "tracker: a step failed while updating memory; call reset() or load_state_dict()"
-            )
+            raise InputError("tracker: a step failed while updating memory; call reset() or load_state_dict()")
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last stored one; False without ``rules.cuts``."""
@@ -259,8 +255,7 @@ class Tracker:
             if state.groups:
                 features = self._encode(frame, input_size)
                 decoded_frames = [
-                    segment_frame(self.model, group.memory, features, short_term=not cut)
-                    for group in state.groups
+                    segment_frame(self.model, group.memory, features, short_term=not cut) for group in state.groups
                 ]
                 group_logits = [decoded.logits for decoded in decoded_frames]
                 logits = merge_logits(state.groups, group_logits, logits_size, align_corners=align_corners)
@@ -319,9 +314,7 @@ class Tracker:
                 group.memory.clear_short_term()
             store_memory(model, group.memory, decoded, memory)
 
-    def _store_reference(
-        self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]
-    ) -> Tensor:
+    def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray, annotated_ids: Sequence[int]) -> Tensor:
         """Store a frame with a mask of the objects ``annotated_ids``, some of them new; return its indices H×W."""
         model, state, size = self.model, self.state, predicted.input_size
         build = partial(build_bank, self.config.memory, length=state.length)
@@ -413,9 +406,7 @@ class Tracker:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Precision and checksum of the weights, and the settings, that states depend on."""
-        settings = {
-            name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")
-        }
+        settings = {name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input", "rules")}
         precision, depth = str(self.model.projector.weight.dtype), self.model.config.depth
         if not self._optimize or depth not in self._checksum:
             self._checksum[depth] = checksum_weights(self.model)

@@ -68,9 +68,7 @@ def warm_start(model: VOSModel, path: Path) -> None:
     """Load the weights of another model whose names and shapes match; the others are unchanged."""
     state = model.state_dict()
     shared = {
-        key: tensor
-        for key, tensor in read_weights(path).items()
-        if key in state and state[key].shape == tensor.shape
+        key: tensor for key, tensor in read_weights(path).items() if key in state and state[key].shape == tensor.shape
     }
     if not shared:
         raise InputError(f"train.warm_start={path}: no weight matches this model in name and shape")

@@ -120,9 +120,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     bank.add_reference(model.memorize(propagated, id_embeddings))
     with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
         decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
-        loss, prediction = frame_losses(
-            model, features[0], decoded, clip.labels[0], options, clip.object_counts
-        )
+        loss, prediction = frame_losses(model, features[0], decoded, clip.labels[0], options, clip.object_counts)
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
@@ -166,17 +164,13 @@ def frame_losses(
     """
     propagated, embeddings = decoded.propagated, decoded.propagated.embeddings
     depths = range(1, len(embeddings) - 1) if model.config.scalable else []
-    shallower = [
-        model.decode(propagated._replace(embeddings=embeddings[: 1 + depth]), features) for depth in depths
-    ]
+    shallower = [model.decode(propagated._replace(embeddings=embeddings[: 1 + depth]), features) for depth in depths]
     samples_by_depth = [
         split_samples(logits, labels.shape[1:], options, object_counts, model.config.align_corners)
         for logits in (*shallower, decoded.logits)
     ]
     losses = [
-        torch.stack(
-            [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
-        )
+        torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)])
         for samples in samples_by_depth
     ]
     masks = torch.stack([sample.detach().max(0).indices for sample in samples_by_depth[-1]])
@@ -193,9 +187,7 @@ def split_samples(
     """Split logits B×(1+M)×h×w by identity into (1+n)×H×W by object of each sample, resized to ``size`` (H, W)."""
     by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
     return [
-        F.interpolate(sample[None, : count + 1].float(), size, mode="bilinear", align_corners=align_corners)[
-            0
-        ]
+        F.interpolate(sample[None, : count + 1].float(), size, mode="bilinear", align_corners=align_corners)[0]
         for sample, count in zip(by_object, object_counts, strict=True)
     ]
 

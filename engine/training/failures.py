@@ -32,9 +32,7 @@ def save_on_failure(state: PhaseState, journal: Journal, output: Path) -> Iterat
         reason = describe_failure(error, state)
         if reason is None:
             raise
-        journal.log_line(
-            {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
-        )
+        journal.log_line({"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason})
         number = error.signal_number if isinstance(error, Interrupted) else None
         if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
             # the main rank saves; otherwise it may be lost, and every rank saves

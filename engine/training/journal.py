@@ -108,8 +108,7 @@ class Journal:
         if not self.is_main:
             return
         finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in line.items()
+            key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in line.items()
         }
         try:
             with self.log.open("a", encoding="utf-8") as file:

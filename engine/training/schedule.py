@@ -32,9 +32,7 @@ def reference_loss_weight(step: int, total: int, until: float) -> float:
     return max(length - step, 0.0) / length
 
 
-def parameter_groups(
-    model: nn.Module, weight_decay: float, encoder_lr_ratio: float
-) -> list[dict[str, object]]:
+def parameter_groups(model: nn.Module, weight_decay: float, encoder_lr_ratio: float) -> list[dict[str, object]]:
     """Return optimizer groups of the trainable parameters by encoder and weight decay.
 
     Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group is for `group_rate`; groups
@@ -46,9 +44,7 @@ def parameter_groups(
             continue
         decay = 0.0 if parameter.dim() == 1 or any(part in name for part in NO_DECAY) else weight_decay
         ratio = encoder_lr_ratio if name.startswith("encoder.") else 1.0
-        group = groups.setdefault(
-            (ratio, decay), {"params": [], "names": [], "lr_ratio": ratio, "weight_decay": decay}
-        )
+        group = groups.setdefault((ratio, decay), {"params": [], "names": [], "lr_ratio": ratio, "weight_decay": decay})
         group["params"].append(parameter)  # type: ignore[attr-defined]
         group["names"].append(name)  # type: ignore[attr-defined]
     return list(groups.values())

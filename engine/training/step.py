@@ -83,9 +83,7 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
         count_unreadable(state, unreadable)
     if not math.isfinite(mean_loss):
         suspect_clips = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
-        raise NonFiniteError(
-            f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspect_clips)}"
-        )
+        raise NonFiniteError(f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspect_clips)}")
     norm = update_weights(state, clip_names)
     metrics = {
         **means,
@@ -173,9 +171,7 @@ def update_weights(state: PhaseState, clip_names: list[str]) -> float:
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
         suspect_clips = join_names(state.world.gather(clip_names))
-        raise NonFiniteError(
-            f"the gradient of step {state.step + 1} is not finite on clips of {suspect_clips}"
-        )
+        raise NonFiniteError(f"the gradient of step {state.step + 1} is not finite on clips of {suspect_clips}")
     scaler.step(state.optimizer)
     scaler.update()
     state.step += 1

@@ -99,9 +99,7 @@ def train(
         torch.manual_seed(config.train.seed)
         model = build_training_model(config, world.device)
         state: PhaseState | None = None
-        journal = Journal(
-            output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every
-        )
+        journal = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
         with stop_flag() as stop, closing(journal):
             run = TrainingRun(output, data.validation, journal, stop)
             for index, mixture in data.mixtures.items():
@@ -185,9 +183,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
-def run_step(
-    run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
-) -> None:
+def run_step(run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> None:
     """Train one step and log it; a non-finite step is skipped, up to ``train.max_nonfinite_steps`` in a row.
 
     Raises:

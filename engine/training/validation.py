@@ -47,9 +47,7 @@ def validate(model: VOSModel, config: Config, videos: list[Video], world: Distri
         indices = range(world.rank, len(videos), world.ranks)
         rank_scores = world.gather({index: score_video(tracker, videos[index]) for index in indices})
         video_scores = {index: score for part in rank_scores for index, score in part.items()}
-        table = make_scores_table(
-            {f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)}
-        )
+        table = make_scores_table({f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)})
         suffix = "" if depth == trained else f" at depth {depth}"
         scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     return scores

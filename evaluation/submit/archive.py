@@ -60,9 +60,7 @@ def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") 
     return len(frames)
 
 
-def add_entry(
-    archive: zipfile.ZipFile, name: str, content: bytes, compression: int = zipfile.ZIP_STORED
-) -> None:
+def add_entry(archive: zipfile.ZipFile, name: str, content: bytes, compression: int = zipfile.ZIP_STORED) -> None:
     """Add a file with a fixed time, so that the same results give the same archive."""
     entry = zipfile.ZipInfo(name, DATE)
     entry.external_attr = 0o644 << 16  # readable where the server unpacks it

@@ -60,9 +60,7 @@ def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
     return [outline[:, 0].tolist() for outline in contours]
 
 
-def _make_entry(
-    sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
-) -> dict[str, Any]:
+def _make_entry(sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path) -> dict[str, Any]:
     """Return the entry of one frame."""
     if unknown := find_unknown_ids(labels, [*names]):
         raise InputError(

@@ -104,18 +104,14 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
     """Return a text that changes with everything that changes the results: job, files, weights, settings, options."""
     stamps = []
     # other files of an ONNX file's name may have its weights
-    segmenter = [
-        str(file) for path in job.segmenter or () for file in sorted(path.parent.glob(f"{path.stem}.*"))
-    ]
+    segmenter = [str(file) for path in job.segmenter or () for file in sorted(path.parent.glob(f"{path.stem}.*"))]
     for path in (job.video, *(mask.value for mask in job.masks), *segmenter):
         if fsspec.utils.get_protocol(path) not in fsspec.available_protocols():  # a stream
             continue
         files, source = fsspec.core.url_to_fs(path)
         files.invalidate_cache()  # a worker may have listed the folder before files in it were replaced
         found = files.find(source, detail=True) if files.exists(source) else {}  # a file, or all of a folder
-        stamps += [
-            [name, sorted((key, str(info[key])) for key in info)] for name, info in sorted(found.items())
-        ]
+        stamps += [[name, sorted((key, str(info[key])) for key in info)] for name, info in sorted(found.items())]
     weights = hashlib.sha256(tracker.resolve_checkpoint().read_bytes()).hexdigest()
     settings = tracker.settings_as_yaml()
     return json.dumps([repr(replace(job, source_line="")), stamps, weights, settings, repr(options)])

@@ -19,9 +19,7 @@ class InteractionFunction:
     def __init__(self, checkpoint: str) -> None:
         self._segment = load_segmenter(checkpoint=Path(checkpoint))
 
-    def preprocess_image(
-        self, context: cvataa.InteractionFunctionContext, image: PIL.Image.Image
-    ) -> np.ndarray:
+    def preprocess_image(self, context: cvataa.InteractionFunctionContext, image: PIL.Image.Image) -> np.ndarray:
         """Return the frame H×W×3 uint8; the segmenter keeps the encoding of the last one."""
         return np.asarray(image.convert("RGB"))
 

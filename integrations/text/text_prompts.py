@@ -69,9 +69,7 @@ class TextDetector:
         return sorted(detections, key=lambda detection: -detection.score)
 
 
-def find_untracked(
-    detections: Sequence[Detection], labels: np.ndarray, *, max_iou: float = 0.3
-) -> list[Detection]:
+def find_untracked(detections: Sequence[Detection], labels: np.ndarray, *, max_iou: float = 0.3) -> list[Detection]:
     """Return the detections whose IoU with the box of each object in ``labels`` (H×W ids) is at most ``max_iou``.
 
     The box of an object is that of its largest connected component. If detections overlap each other by more than

@@ -117,9 +117,7 @@ class TiledLocalAttention(DenseLocalAttention):
         maps = maps.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(8·rows)×(8·columns)×D
         return maps[:, : size[0], : size[1]].flatten(1, 2)  # B×L×D
 
-    def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, head_slice: slice
-    ) -> Tensor:
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, head_slice: slice) -> Tensor:
         """Attention of some tiles of some heads.
 
         Args:
@@ -188,8 +186,7 @@ def index_tiles(size: MapSize, margin: int, device: torch.device) -> Tensor:
     """Return the tokens of the tiles of `extract_tiles`, rows×columns×side×side; outside the map the nearest ones."""
     y, x = (
         (
-            torch.arange(0, length, TILE, device=device)[:, None]
-            + torch.arange(-margin, TILE + margin, device=device)
+            torch.arange(0, length, TILE, device=device)[:, None] + torch.arange(-margin, TILE + margin, device=device)
         ).clamp(0, length - 1)
         for length in size
     )

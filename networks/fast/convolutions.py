@@ -42,9 +42,7 @@ class FusedConv2d(nn.Conv2d):
         if residual is None:
             return pointwise(x, self.weight, self.bias, *geometry, name, bounds, "")
         activation = None if self.activation is None else name
-        return pointwise.binary(
-            x, residual, self.weight, self.bias, *geometry, "add", 1.0, activation, bounds, None
-        )
+        return pointwise.binary(x, residual, self.weight, self.bias, *geometry, "add", 1.0, activation, bounds, None)
 
 
 def _is_fast(dtype: torch.dtype) -> bool:

@@ -72,9 +72,7 @@ def optimize_training(model: VOSModel) -> None:
     replace_local_attention(model)
 
 
-def replace_local_attention(
-    model: nn.Module, replacement: type[DenseLocalAttention] = TiledLocalAttention
-) -> None:
+def replace_local_attention(model: nn.Module, replacement: type[DenseLocalAttention] = TiledLocalAttention) -> None:
     """Replace local attention with a faster class, in place.
 
     Assigning ``__class__`` keeps parameters, their names and hooks, because the faster class differs only in `forward`.

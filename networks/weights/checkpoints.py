@@ -49,9 +49,7 @@ def save_checkpoint(
     write_bytes(path, save(state, metadata=metadata))
 
 
-def load_checkpoint(
-    path: Path, *, config: str | None = None, overrides: Sequence[str] = ()
-) -> tuple[VOSModel, Config]:
+def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequence[str] = ()) -> tuple[VOSModel, Config]:
     """Build the model of a checkpoint and load its weights, strictly.
 
     Args:
@@ -195,9 +193,7 @@ def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
     """Raise InputError for weights that are NaN or infinite, as after diverged training."""
     names = [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
-    require(
-        not names, f"{path}: weights that are not finite ({', '.join(names[:5])}); use another checkpoint"
-    )
+    require(not names, f"{path}: weights that are not finite ({', '.join(names[:5])}); use another checkpoint")
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
@@ -209,6 +205,4 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
-        raise InputError(
-            f"{path}: does not fit {name} ({describe_error(error)}); its keys fit {fits}"
-        ) from error
+        raise InputError(f"{path}: does not fit {name} ({describe_error(error)}); its keys fit {fits}") from error

@@ -47,6 +47,4 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
         """Load the checkpoint of a folder or repository; ``options`` are those of the Hub's client."""
         path = Path(model_id) / HUB_FILE
-        return cls(
-            *load_checkpoint(path if path.is_file() else Path(hf_hub_download(model_id, HUB_FILE, **options)))
-        )
+        return cls(*load_checkpoint(path if path.is_file() else Path(hf_hub_download(model_id, HUB_FILE, **options))))

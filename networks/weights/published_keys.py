@@ -117,9 +117,7 @@ def _multiscale_rules(keys: Collection[str]) -> list[tuple[str, str]]:
         return MSDEAOT_RULES + DECODER_RULES
     if not any(key.startswith("stages.1.") for key in keys):
         return []
-    norms = [
-        match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
-    ]
+    norms = [match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))]
     # published norms after blocks are numbered through all stages, transitions by the stage that they read
     numbered_rules = []
     for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
@@ -127,9 +125,7 @@ def _multiscale_rules(keys: Collection[str]) -> list[tuple[str, str]]:
         numbered_rules.append((name, f"MSLSTT.decoder_norms.{number}."))
     for stage in range(1, 1 + max(int(key.split(".")[1]) for key in keys if key.startswith("stages."))):
         for ours, published in (("proj_in", "convs_in"), ("refine", "convs_out")):
-            numbered_rules.append(
-                (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
-            )
+            numbered_rules.append((rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}."))
     return numbered_rules + PYRAMID_RULES + DECODER_RULES
 
 
@@ -152,9 +148,7 @@ def _apply_rules(key: str, rules: Iterable[tuple[str, str]]) -> str:
 
 def is_published(keys: Iterable[str]) -> bool:
     """Return whether state-dict keys are named as in the published checkpoints."""
-    return any(
-        key.removeprefix("module.").startswith(("LSTT.", "MSLSTT.", "patch_wise_id_bank.")) for key in keys
-    )
+    return any(key.removeprefix("module.").startswith(("LSTT.", "MSLSTT.", "patch_wise_id_bank.")) for key in keys)
 
 
 def convert_published(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -153,9 +153,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
         if source is not None:
             raw = fetch_file(source, download, hub_file=entry.file)
         else:
-            raw = next(filter(Path.is_file, manual_downloads), None) or _download_from_google_drive(
-                entry, download
-            )
+            raw = next(filter(Path.is_file, manual_downloads), None) or _download_from_google_drive(entry, download)
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
         for leftover in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
             leftover.unlink(missing_ok=True)

@@ -186,9 +186,7 @@ def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int
         if len(cutouts) == 2:
             break
     image, mask = others[int(rng.integers(len(others)))].read()
-    clip = paste_touching(
-        pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2
-    )
+    clip = paste_touching(pan_image(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2)
     return replace(clip, names=(people[index].image.stem,))
 
 
@@ -263,9 +261,7 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
     table = make_scores_table(scores)
     print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
     total = IdentitySwitches(*np.sum(counted, axis=0).tolist())
-    print(
-        f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
-    )
+    print(f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}")
     temperature = calibrate(sample, config.confidence_temperature)
     if output is not None:
         calibrated = replace(config, confidence_temperature=round(temperature, 3))

@@ -105,9 +105,7 @@ def draw_panels(example: Example, frames: list[np.ndarray], labels: list[np.ndar
             draw_prompts(panel, example.prompts)
         panel = panel.resize(PANEL, Image.Resampling.LANCZOS)
         pen = ImageDraw.Draw(panel)
-        pen.text(
-            (8, height - 22), f"frame {index}", "white", font_size=14, stroke_width=2, stroke_fill="black"
-        )
+        pen.text((8, height - 22), f"frame {index}", "white", font_size=14, stroke_width=2, stroke_fill="black")
         image.paste(panel, (place % 2 * width, place // 2 * height))
     return image
 

@@ -58,18 +58,14 @@ class Sample:
     """S×S bool, other objects."""
 
 
-def list_images(
-    root: Path, sources: Sequence[PromptSource], *, held_out: bool = False
-) -> list[AnnotatedImage]:
+def list_images(root: Path, sources: Sequence[PromptSource], *, held_out: bool = False) -> list[AnnotatedImage]:
     """List the images of all sources; one in 20, by the checksum of its name, is held out of training."""
     labeled_images = []
     for source in sources:
         base = root / source.path
         names = [source.folder]
         if source.videos:
-            names = [
-                name for name in read_names(base / source.videos) if held_out == (name in source.held_out)
-            ]
+            names = [name for name in read_names(base / source.videos) if held_out == (name in source.held_out)]
         masks = [path for name in names for path in sorted((base / "Annotations" / name).glob("*.png"))]
         if not source.videos:
             masks = [path for path in masks if held_out == is_held_out(path)]
@@ -77,17 +73,12 @@ def list_images(
             raise InputError(
                 f"{base / 'Annotations'}: no masks of {source.folder or source.videos}; see datasets/README.md"
             )
-        images = {
-            name: {path.stem: path for path in list_images_by_stem(base / "JPEGImages" / name)}
-            for name in names
-        }
+        images = {name: {path.stem: path for path in list_images_by_stem(base / "JPEGImages" / name)} for name in names}
         weight, group = source.weight / max(1, len(masks)) ** 0.5, source.folder or source.path
         for mask in masks:
             name = mask.parent.relative_to(base / "Annotations").as_posix()
             image = images[name][mask.stem]
-            labeled_images.append(
-                AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos))
-            )
+            labeled_images.append(AnnotatedImage(image, mask, group, weight, source.parts, bool(source.videos)))
     return labeled_images
 
 
@@ -118,9 +109,7 @@ def draw_sample(
             return Sample(colored, sample.truth, sample.others)
 
 
-def pick_object(
-    labels: np.ndarray, rng: np.random.Generator, *, together: float
-) -> tuple[np.ndarray, int] | None:
+def pick_object(labels: np.ndarray, rng: np.random.Generator, *, together: float) -> tuple[np.ndarray, int] | None:
     """Draw one object, larger ones a little more often.
 
     ``together``: probability that it and all objects that it touches count as one.

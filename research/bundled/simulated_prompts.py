@@ -65,9 +65,7 @@ def _add_given_mask(planes: np.ndarray, truth: np.ndarray, rng: np.random.Genera
         add_disc(planes[POSITIVE], draw_pixel(distance_to_edge(truth == 1), rng))
 
 
-def add_correction(
-    planes: np.ndarray, prediction: np.ndarray, truth: np.ndarray, rng: np.random.Generator
-) -> None:
+def add_correction(planes: np.ndarray, prediction: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> None:
     """Add in place a click in the deepest error of a prediction, H×W in 0 to 1; nothing if no error is deep enough."""
     depth, label = find_largest_error(prediction > 0.5, truth)
     if depth.max() >= 1:
@@ -136,9 +134,7 @@ def distort_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for chance, value, reach in ((0.25, -9.0, (0.15, 0.45)), (0.2, 9.0, (0.1, 0.4))):
         if rng.random() < chance:
             random_pixel = (int(rng.integers(mask.shape[0])), int(rng.integers(mask.shape[1])))
-            row, column = (
-                draw_pixel(distance_to_edge(mask), rng, exact=0) if value < 0 else None
-            ) or random_pixel
+            row, column = (draw_pixel(distance_to_edge(mask), rng, exact=0) if value < 0 else None) or random_pixel
             in_disc = (rows - row) ** 2 + (columns - column) ** 2 < (size * rng.uniform(*reach)) ** 2
             signed = np.where(in_disc, value, signed)
     if rng.random() < 0.3:

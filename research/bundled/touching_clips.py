@@ -144,9 +144,7 @@ def paste_touching(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, m
             time = turn - abs(time - turn)
             for number, each in enumerate(zip(cutouts, motions, joints, strict=True)):
                 _paste_cutout(frames[index], labels[index], *each, time, ground.num_objects + 1 + number)
-        pixels = [
-            motion.scale**2 * cutout.mask.sum() for motion, cutout in zip(motions, cutouts, strict=True)
-        ]
+        pixels = [motion.scale**2 * cutout.mask.sum() for motion, cutout in zip(motions, cutouts, strict=True)]
         shown = [(labels[0] == ground.num_objects + 1 + number).sum() for number in range(len(cutouts))]
         if all(seen > MIN_VISIBLE * whole for seen, whole in zip(shown, pixels, strict=True)):
             break

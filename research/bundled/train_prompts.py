@@ -74,9 +74,7 @@ def draw_batch(images: Sequence[AnnotatedImage], training: PromptTraining, step:
     """Draw the samples of a step, which depend on the seed and the step only."""
     rng = np.random.default_rng([training.seed, step])
     weights = np.array([image.weight for image in images])
-    samples = [
-        draw_sample(images, weights / weights.sum(), training.size, rng) for _ in range(training.batch)
-    ]
+    samples = [draw_sample(images, weights / weights.sum(), training.size, rng) for _ in range(training.batch)]
     pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2) / 255
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples]))
     planes = np.stack([draw_first_prompt(sample.truth, sample.others, rng) for sample in samples])
@@ -184,9 +182,7 @@ class PromptTrainer:
                 planes = _add_corrections(planes, logits.sigmoid().numpy(), batch.truth.numpy(), rng)
         total = torch.stack(losses).sum()
         total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(
-            [x for x in self.network.parameters() if x.grad is not None], MAX_GRADIENT_NORM
-        )
+        norm = nn.utils.clip_grad_norm_([x for x in self.network.parameters() if x.grad is not None], MAX_GRADIENT_NORM)
         if torch.isfinite(norm):
             self.optimizer.step()
         self.step += 1
@@ -199,9 +195,7 @@ class PromptTrainer:
         for group in self.optimizer.param_groups:
             encoder = group["encoder"]
             start, warmup = (self.training.encoder_from, 200) if encoder else (0, 100)
-            group["lr"] = group["peak"] * learning_rate_factor(
-                self.training, self.step, start=start, warmup=warmup
-            )
+            group["lr"] = group["peak"] * learning_rate_factor(self.training, self.step, start=start, warmup=warmup)
             for parameter in group["params"]:
                 parameter.requires_grad_(learns or not encoder)
         self.optimizer.zero_grad(set_to_none=True)

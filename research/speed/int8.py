@@ -68,10 +68,7 @@ def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) ->
         for name, labels in predictions.items():
             truth = predictions[first] if objects else [annotation for _, annotation in clip]
             scores[name].extend(
-                [
-                    region_similarity(truth[index] == i, labels[index] == i)
-                    for index in range(1, len(clip) - 1)
-                ]
+                [region_similarity(truth[index] == i, labels[index] == i) for index in range(1, len(clip) - 1)]
                 for i in ids
             )
     base = np.sum(spent[first], axis=0)
@@ -95,9 +92,7 @@ def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, pr
     import torch
 
     torch.set_num_threads(threads)
-    clips = [
-        read_clip(root / "JPEGImages/480p" / name, root / "Annotations/480p" / name, frames) for name in CLIPS
-    ]
+    clips = [read_clip(root / "JPEGImages/480p" / name, root / "Annotations/480p" / name, frames) for name in CLIPS]
     trackers: dict[str, Any] = {"PyTorch, float32": Tracker.from_pretrained(overrides=OVERRIDES)}
     for export in exports:
         trackers[f"{provider}: {export.name}"] = aotlab_runtime.Tracker.from_export(

@@ -100,11 +100,7 @@ def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
             with suppress(TimeoutError):
                 while True:
                     event = json.loads(socket.recv(timeout=None if frame is None else 0))
-                    if (
-                        event.get("event") == "job"
-                        and event["job"]["status"] == "running"
-                        and event["job"]["done"]
-                    ):
+                    if event.get("event") == "job" and event["job"]["status"] == "running" and event["job"]["done"]:
                         frame = event["job"]["frame"]
             get(f"/frame/{frame}")
             get(f"/labels/{frame}")
@@ -144,11 +140,7 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
         point = [width * (0.3 + 0.02 * index), height * 0.5]
         call("preview", frame=frames[0], positive=[point])
 
-    rows = [
-        _measure_row(
-            "an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: REPEATS // 4]
-        )
-    ]
+    rows = [_measure_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: REPEATS // 4])]
     rows += [_measure_row("seek, first time", seek, frames), _measure_row("seek again", seek, frames)]
     rows += [_measure_row("stroke", stroke, frames), _measure_row("box", box, frames[:10])]
     preview(0)  # encodes the image
@@ -234,13 +226,9 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 def main(video: str, **options: Any) -> int:
     """Measure the latency of the studio."""
     tracker = read_tracker(options)
-    session = open_session(
-        video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint())
-    )
+    session = open_session(video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint()))
     token = secrets.token_urlsafe(24)
-    rows = measure(
-        session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token
-    )
+    rows = measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

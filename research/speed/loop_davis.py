@@ -53,9 +53,7 @@ def loop_davis(root: Path, output: Path, times: int) -> dict[str, int]:
 
 @command("python -m research.speed.loop_davis")
 @click.argument("root", type=ExistingFolder, help="folder of DAVIS")
-@click.argument(
-    "output", metavar="OUTPUT", type=Folder, help="folder for the looped sequences, in the same layout"
-)
+@click.argument("output", metavar="OUTPUT", type=Folder, help="folder for the looped sequences, in the same layout")
 @option("--times", type=PositiveInt, default=3, help="repetitions, alternating in direction")
 def main(root: Path, output: Path, *, times: int) -> int:
     """Write DAVIS with every sequence played forward and backward."""

@@ -49,15 +49,11 @@ def build_model(name: str) -> PeerModel:
     return EdgeTamVideoModel(EdgeTamVideoConfig(vision_config=EdgeTamVisionConfig())).eval()
 
 
-def start_session(
-    name: str, objects: int, size: tuple[int, int], device: str, dtype: torch.dtype
-) -> PeerSession:
+def start_session(name: str, objects: int, size: tuple[int, int], device: str, dtype: torch.dtype) -> PeerSession:
     """Return a session of noise frames with one mask per object, stripes of the first frame; size: width, height."""
     video = torch.randn(1, 3, SIZE, SIZE, device=device, dtype=dtype).expand(FRAMES, -1, -1, -1)
     make = Sam2VideoInferenceSession if name == "sam2_tiny" else EdgeTamVideoInferenceSession
-    session = make(
-        video=video, video_width=size[0], video_height=size[1], inference_device=device, dtype=dtype
-    )
+    session = make(video=video, video_width=size[0], video_height=size[1], inference_device=device, dtype=dtype)
     stripes = torch.arange(SIZE, device=device) * objects // SIZE
     for index in range(objects):
         mask = (stripes == index).to(dtype).expand(1, 1, SIZE, SIZE)

@@ -47,9 +47,7 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
             parameter.data *= 0.1  # untrained ones amplify rounding
     if not folder.exists():
         export_model(model, config, folder, ExportOptions(**options), video=video)
-    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(
-        model, resolve_export_config(config)
-    )
+    return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, resolve_export_config(config))
 
 
 def export_stored():
@@ -65,9 +63,7 @@ def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
         assert (found.labels == expected.labels).mean() >= min_equal
         assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
         if index not in masks and min_equal >= 0.999:
-            np.testing.assert_allclose(
-                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
-            )
+            np.testing.assert_allclose(found.logits, expected.logits, atol=1e-3 * float(expected.logits.std()))
 
 
 PROMPTS = {

@@ -79,9 +79,7 @@ def test_blocks_of_deaot_equal_graphs():
     identity = None
     for index, layer in enumerate(model.blocks):
         w = list_parameters(layer)
-        visual, identity, *state = block.propagate_deaot(
-            w, visual, identity, size, read_block_memory(memory, index)
-        )
+        visual, identity, *state = block.propagate_deaot(w, visual, identity, size, read_block_memory(memory, index))
         key, value = block.memorize_deaot(w, *state, id_embeddings["id_embeddings_0"][0])
         assert_near(key, expected[f"memory_{index}_long_key"][0])
         assert_near(value, expected[f"memory_{index}_long_value"][0])

@@ -69,8 +69,7 @@ def test_stored_frames_equal_framework(settings, references, seed):
 def test_scores_equal_those_by_hand():
     # n = (3, 3, 2), ln 8 = 2.0794: 0.5 + 1.5·√(2.0794 / 11), 0.3 + 1.5·√(2.0794 / 11), 0.28 + 1.5·√(2.0794 / 10)
     frames = [
-        StoredFrame({}, relevance=relevance, updates=updates)
-        for relevance, updates in ((0.5, 7), (0.3, 3), (0.28, 2))
+        StoredFrame({}, relevance=relevance, updates=updates) for relevance, updates in ((0.5, 7), (0.3, 3), (0.28, 2))
     ]
     np.testing.assert_allclose(score_frames(frames), [1.1522, 0.9522, 0.9640], atol=1e-4)
 

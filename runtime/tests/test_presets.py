@@ -57,9 +57,7 @@ def test_bundled_model_on_sample_equals_pytorch(tmp_path):
         mask = None if index else mask
         pairs.append((runtime.step(frame, mask).labels, pytorch_tracker.step(frame, mask).labels))
     from_box, *tracked = [np.mean(labels == expected) for labels, expected in pairs]
-    print(
-        f"\nequal pixels: from a box {from_box:.3%}, tracked {np.mean(tracked):.3%}, worst {min(tracked):.3%}"
-    )
+    print(f"\nequal pixels: from a box {from_box:.3%}, tracked {np.mean(tracked):.3%}, worst {min(tracked):.3%}")
     assert min(from_box, *tracked) >= 0.999  # ties on outlines
     assert np.any(pairs[-1][0])
 
@@ -105,10 +103,7 @@ def share_masks(monkeypatch, model, graphs):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "preset",
-    [
-        pytest.param(preset, marks=() if preset in PRESETS else pytest.mark.all_presets)
-        for preset in list_presets()
-    ],
+    [pytest.param(preset, marks=() if preset in PRESETS else pytest.mark.all_presets) for preset in list_presets()],
 )
 def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     """The figures of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
@@ -119,9 +114,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     policy = load_config(preset).memory.policy
     exported = policy != "relevance_redundancy"
     changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
-    runtime, pytorch_tracker = export_pair(
-        tmp_path / "export", preset, *changes, tiny=False, video=(129, 161)
-    )
+    runtime, pytorch_tracker = export_pair(tmp_path / "export", preset, *changes, tiny=False, video=(129, 161))
     share_masks(monkeypatch, pytorch_tracker.model, runtime.graphs)
     equal, ids = [], set()
     for index, frame in enumerate(draw_texture(9, 129, 161)):

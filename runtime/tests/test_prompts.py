@@ -126,9 +126,7 @@ def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
 def test_small_box_draws_a_pixel(left, top, size):
     (prompt,) = check_prompts({1: aotlab_runtime.Prompt(box=(left, top, *size))}, (1080, 1920)).values()
     plane = segment.draw_prompt_planes(prompt, np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
-    expected = draw_prompt_planes(
-        aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
-    )
+    expected = draw_prompt_planes(aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321))
     assert plane.any()
     assert np.array_equal(plane, expected[2])
 
@@ -196,9 +194,7 @@ def test_prompts_without_ids_rejected(tracker, prompts):
         lambda: tracker.step(frame, stripes([3]), prompts=prompts),
         lambda: tracker.prompt(frame, prompts),
     ):
-        with pytest.raises(
-            (InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"
-        ):
+        with pytest.raises((InputError, aotlab_runtime.InputError), match="dict of prompts by object id from 1"):
             call()
     assert tracker.ids == ()
 

@@ -99,9 +99,7 @@ def test_state_of_another_export_rejected(exported, monkeypatch):
     runtime = exported[1].fresh()
     state = runtime.state_dict()
     monkeypatch.setattr(runtime.graphs, "digest", "other")
-    with pytest.raises(
-        aotlab_runtime.InputError, match=r"saved with another export .* load the export that saved"
-    ):
+    with pytest.raises(aotlab_runtime.InputError, match=r"saved with another export .* load the export that saved"):
         runtime.load_state_dict(state)
 
 

@@ -64,9 +64,7 @@ def test_trackers_in_threads_share_graphs(tracker):
 
 
 def test_prediction_is_printed_in_one_line(tracker):
-    assert repr(tracker.step(draw_texture(1)[0], MASKS[0])).startswith(
-        "Prediction(ids=[1, 2], height=33, width=49"
-    )
+    assert repr(tracker.step(draw_texture(1)[0], MASKS[0])).startswith("Prediction(ids=[1, 2], height=33, width=49")
 
 
 def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
@@ -149,9 +147,7 @@ def test_length_of_a_video_accepted(tracker, length):
 
 @pytest.mark.parametrize("length", [-3, 9.7, "5", 2**40, True, "1\n"])
 def test_invalid_length_of_a_video_rejected(tracker, length):
-    with pytest.raises(
-        ValueError, match=f"reset: length must be a number of frames, got {str(length).strip()}$"
-    ):
+    with pytest.raises(ValueError, match=f"reset: length must be a number of frames, got {str(length).strip()}$"):
         tracker.reset(length)
 
 

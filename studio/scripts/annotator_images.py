@@ -52,9 +52,7 @@ class Recorder:
         """Write the recording."""
         durations = [round(1000 * seconds) for seconds in self.seconds]
         first, *others = self.images
-        first.save(
-            path, save_all=True, append_images=others, duration=durations, loop=0, quality=60, method=6
-        )
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=60, method=6)
 
 
 def box(number: int, margin: int = 8) -> tuple[tuple[float, float], ...]:

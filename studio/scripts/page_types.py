@@ -15,9 +15,7 @@ from aotlab_studio import protocol
 from aotlab_studio.document.events import Event
 from aotlab_studio.session.actions import ACTIONS, MESSAGES
 
-HEADER = (
-    "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
-)
+HEADER = "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
 TYPE_NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
 
 
@@ -50,9 +48,7 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     if kind in MESSAGES.values():
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
     tag = [f"event: '{kind.__struct_config__.tag}'"] if issubclass(kind, Event) else []
-    return tag + [
-        f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()
-    ]
+    return tag + [f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()]
 
 
 class ElementIds(HTMLParser):

@@ -231,9 +231,7 @@ def test_output_without_its_suffix_rejected(video, tmp_path, name, capsys):
 ])  # fmt: skip
 def test_force_keeps_files_of_another_kind(tmp_path, out, more):
     results = write_results(tmp_path, ["a", "b"])
-    source = (
-        [str(results)] if "--merge" in more else [str(results / "a"), "--video", str(tmp_path / "videos/a")]
-    )
+    source = [str(results)] if "--merge" in more else [str(results / "a"), "--video", str(tmp_path / "videos/a")]
     path = tmp_path / out
     if path.suffix:
         path.write_text("mine")
@@ -270,13 +268,9 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     draw_folder(videos / "e")
     line = [str(videos), str(out), "--to", "coco", "--merge", "--split", "0.5"]
     assert main([*line[:-1], "0.9"]) == 2
-    assert (
-        "no usable video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
-    )
+    assert "no usable video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
     assert main(line) == 0
-    words = (
-        "1 video in train, 1 in val, 2 classes; neither corrected nor accepted, and left out: c, e; rejected"
-    )
+    words = "1 video in train, 1 in val, 2 classes; neither corrected nor accepted, and left out: c, e; rejected"
     assert words in capsys.readouterr().out
     tree = json.loads((out / "train.json").read_text())
     assert {each["name"] for each in tree["categories"]} == {"dish", "object"}
@@ -391,9 +385,7 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     assert "gone.mp4" in third
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
     assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
-    assert re.search(
-        "no usable video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err
-    )
+    assert re.search("no usable video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -433,10 +425,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     editing.mark_absent(session.document, 3, 2)
     assert "in progress, and without corrections since the last export: a" in merge(0)
     session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
-    assert (
-        f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out"
-        in merge(1)
-    )
+    assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in merge(1)
     session.close()
     assert export_clips([str(results)]) == 0
     assert "2 videos in train" in merge(0)
@@ -450,9 +439,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize(
-    "function", ["aotlab.internal.write_job_record", "aotlab_studio.batch.export.replace_files"]
-)
+@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.batch.export.replace_files"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

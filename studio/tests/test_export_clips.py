@@ -163,9 +163,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     session = open_clip(folder / "a")
     document = session.document
     for index in (0, 6):
-        with pytest.raises(
-            InputError, match=f"frame {index}: outside the tracked part of the video, frames 2 to 5"
-        ):
+        with pytest.raises(InputError, match=f"frame {index}: outside the tracked part of the video, frames 2 to 5"):
             editing.paint(document, index, 1, [(10, 10)], radius=3)
     editing.paint(document, 5, 1, [(10, 10)], radius=3)
     editing.set_range(document)

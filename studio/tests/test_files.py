@@ -67,9 +67,7 @@ def test_failed_replacement_is_finished_by_the_next_call(folders, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", fail)
-        with pytest.raises(
-            InputError, match=r"made/b: cannot be moved \(in use\); close programs that use it"
-        ):
+        with pytest.raises(InputError, match=r"made/b: cannot be moved \(in use\); close programs that use it"):
             move_entries(made, out)
     move_entries(made, out)
     assert read_texts(out.glob("[ab]/mask.png")) == ["new", "new"]

@@ -52,9 +52,7 @@ def test_packages_of_the_studio_import_in_one_order():
 
 def test_modules_of_the_page_import_in_one_order():
     paths = (ROOT / "studio" / "src" / "aotlab_studio" / "page").glob("*.js")
-    imported = {
-        path.stem: re.findall(r"from '\./(\w+)\.js';$", path.read_text(), re.MULTILINE) for path in paths
-    }
+    imported = {path.stem: re.findall(r"from '\./(\w+)\.js';$", path.read_text(), re.MULTILINE) for path in paths}
     assert list(TopologicalSorter(imported).static_order())
 
 

@@ -36,9 +36,7 @@ def flatten(settings, prefix=""):
     """All settings by their path."""
     found = {}
     for key, value in settings.items() if isinstance(settings, dict) else enumerate(settings):
-        found |= (
-            flatten(value, f"{prefix}{key}.") if isinstance(value, dict | list) else {f"{prefix}{key}": value}
-        )
+        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict | list) else {f"{prefix}{key}": value}
     return found
 
 

@@ -130,9 +130,7 @@ def test_circular_base_rejected(tmp_path):
 
 
 def test_recipe_as_base_override_rejected():
-    with pytest.raises(
-        InputError, match="base=davis: a recipe, whose phases finetune replaces; give a preset"
-    ):
+    with pytest.raises(InputError, match="base=davis: a recipe, whose phases finetune replaces; give a preset"):
         load_config("finetune", ["base=davis"])
 
 
@@ -201,9 +199,7 @@ def test_references_and_dates_are_text(text):
     assert load_config("aott", [f"name={text}"]).name == text
 
 
-@pytest.mark.parametrize(
-    "text", ["2020_01", "007", "0x10", "1:30", "12:30:45", "2020-01-02", "yes", "1e4x", "12"]
-)
+@pytest.mark.parametrize("text", ["2020_01", "007", "0x10", "1:30", "12:30:45", "2020-01-02", "yes", "1e4x", "12"])
 def test_text_stays_as_it_is_written(text):
     assert load_config("aott", [f"data.root={text}"]).data.root == text
 
@@ -274,12 +270,8 @@ def test_any_text_is_a_mapping_or_an_input_error(text):
 
 
 @given(
-    st.sampled_from(
-        ["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]
-    ),
-    st.text(alphabet="ab:[]{}&*!-'\" ,$?.=0159e", max_size=20)
-    | st.floats().map(str)
-    | st.integers().map(str),
+    st.sampled_from(["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]),
+    st.text(alphabet="ab:[]{}&*!-'\" ,$?.=0159e", max_size=20) | st.floats().map(str) | st.integers().map(str),
 )
 def test_any_override_gives_settings_or_an_input_error(key, value):
     with contextlib.suppress(InputError):

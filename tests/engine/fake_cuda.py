@@ -74,9 +74,7 @@ def on_cuda(config: Config) -> VOSModel:
     return model
 
 
-def _cast(
-    module: nn.Module, device: Any = None, dtype: torch.dtype | None = None, **options: Any
-) -> nn.Module:
+def _cast(module: nn.Module, device: Any = None, dtype: torch.dtype | None = None, **options: Any) -> nn.Module:
     """In place of `Module.to`, which cannot swap fake weights: they lie on the device, so only the type changes."""
     for part in module.modules():
         for store in (part._parameters, part._buffers):
@@ -110,9 +108,7 @@ class FakeEvent:
         self.events.append(f"waited for {self.frame}")
 
 
-def record_transfers(
-    config: Config, run: Callable[[Tracker, np.ndarray], object], monkeypatch: Any
-) -> list[str]:
+def record_transfers(config: Config, run: Callable[[Tracker, np.ndarray], object], monkeypatch: Any) -> list[str]:
     """Run a tracker on three frames; return in which order frames were pinned and copies to the host waited for.
 
     Copies that block fail.
@@ -125,9 +121,7 @@ def record_transfers(
         monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
         event.side_effect = lambda: FakeEvent(events, events.count("sent"))
 
-        def copy(
-            tensor: torch.Tensor, *args: Any, non_blocking: bool = False, **options: Any
-        ) -> torch.Tensor:
+        def copy(tensor: torch.Tensor, *args: Any, non_blocking: bool = False, **options: Any) -> torch.Tensor:
             if (CUDA in args and tensor.dtype == torch.uint8) or "cpu" in args:
                 assert non_blocking
             return to(tensor, *args, non_blocking=non_blocking, **options)

@@ -13,9 +13,7 @@ FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
 """Memory of a numbered frame of two blocks."""
 
 
-def add_reference_frame(
-    model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor
-) -> PropagatedFrame:
+def add_reference_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
     """Store a reference frame with masks B×(m+1)×H×W."""
     id_embeddings = model.assign_identities(masks)
     propagated = model.propagate_reference(features, id_embeddings)

@@ -38,9 +38,7 @@ class TinyEncoder(Encoder):
         super().__init__()
         widths, strides = (3, 8, *self.channels), (2, 2, 2, 2, 1)
         self.layers = nn.ModuleList(
-            Conv2dNormActivation(
-                first, second, stride=stride, norm_layer=FrozenBatchNorm2d, activation_layer=nn.ReLU6
-            )
+            Conv2dNormActivation(first, second, stride=stride, norm_layer=FrozenBatchNorm2d, activation_layer=nn.ReLU6)
             for first, second, stride in zip(widths, widths[1:], strides, strict=False)
         )
 

@@ -175,9 +175,7 @@ def test_training_step_stays_on_device(preset):
 
 def test_memory_moves_to_the_device_and_back(monkeypatch):
     config = load_tiny_settings("aotl", SHALLOW)
-    monkeypatch.setattr(
-        torch.Tensor, "isfinite", lambda values: np.ones(1, bool)
-    )  # fake tensors have no values
+    monkeypatch.setattr(torch.Tensor, "isfinite", lambda values: np.ones(1, bool))  # fake tensors have no values
     with fake_cuda():
         tracker = tracker_on_cuda(config)
         for index, frame in enumerate(draw_texture(3)):

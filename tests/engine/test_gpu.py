@@ -58,9 +58,7 @@ def test_masks_of_the_bundled_model_equal_the_cpus(overrides, min_agreement):
 def test_logits_of_each_method_equal_the_cpus(preset, exact):
     model, config = build(preset, "memory.every=1", "compute.precision=float32")
     frames, masks = draw_texture(4), {0: stripes([1, 2]), 2: stripes([0, 0, 3])}
-    found, expected = (
-        run_tracker(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu")
-    )
+    found, expected = (run_tracker(Tracker(model, config, device=device), frames, masks) for device in (CUDA, "cpu"))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.logits.cpu(), other.logits, **GPU_ROUNDING)
 

@@ -41,8 +41,7 @@ def test_tracks_are_given_by_their_first_mask(root):
     first, second = open_dataset("burst", root)
     assert (first.name, second.name) == ("HACS-kite", "YFCC100M-v_1")
     assert [
-        sorted(np.unique(read_labels(first.reference_masks[index])))
-        for index in sorted(first.reference_masks)
+        sorted(np.unique(read_labels(first.reference_masks[index]))) for index in sorted(first.reference_masks)
     ] == [[0, 1, 2]]
     assert sorted(second.reference_masks) == [0, 1]
     given = [sorted(np.unique(read_labels(mask))) for mask in second.reference_masks.values()]

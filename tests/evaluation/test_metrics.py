@@ -55,9 +55,7 @@ def test_statistics_of_no_frames_are_nan():
 
 def test_worst_objects_come_first_and_ties_by_name():
     scores = {
-        name: SequenceScores(
-            np.full((2, 2, 4), np.array(values)[:, None]), (ScoredObject(1), ScoredObject(2))
-        )
+        name: SequenceScores(np.full((2, 2, 4), np.array(values)[:, None]), (ScoredObject(1), ScoredObject(2)))
         for name, values in {"b": (0.5, 0.25), "a": (1.0, 0.5)}.items()
     }
     worst = list_worst_objects(make_scores_table(scores), 3, "J")

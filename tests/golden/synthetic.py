@@ -120,10 +120,7 @@ class MovingShape:
         self.number, self.bounds = number, np.array(bounds)
         shares = ((16, 26), (14, 24))
         self.radii = np.array(
-            [
-                int(side * draws.randint(*share) / (100 * size)) + 4
-                for side, share in zip(bounds, shares, strict=True)
-            ]
+            [int(side * draws.randint(*share) / (100 * size)) + 4 for side, share in zip(bounds, shares, strict=True)]
         )
         self.center = np.array(
             [

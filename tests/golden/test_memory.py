@@ -37,9 +37,7 @@ def reference_name(preset_name: str) -> str:
 
 
 def cases() -> list[tuple[str, dict]]:
-    return [
-        (policy, case) for policy, name in CASES.items() for case in golden_table(f"memory/{name}")["cases"]
-    ]
+    return [(policy, case) for policy, name in CASES.items() for case in golden_table(f"memory/{name}")["cases"]]
 
 
 def draw_keys(inputs: dict) -> torch.Tensor:

@@ -71,9 +71,7 @@ def assert_objects(table: dict, expected: dict[str, dict]) -> None:
 
 def test_vost_table_equals_reference(references: References, tmp_path: Path) -> None:
     expected = references[1]["vost"]
-    truth = write_predictions(
-        references, "vost", tmp_path / "results", lambda name, _: expected["frames"][name]
-    )
+    truth = write_predictions(references, "vost", tmp_path / "results", lambda name, _: expected["frames"][name])
     lay_out_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
     table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")

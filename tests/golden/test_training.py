@@ -204,7 +204,5 @@ def test_optimizer_groups_equal_reference(variant):
         for group in reference
         if not group.get("frozen")
     }
-    frozen = {
-        to_published_name(name) for name, weight in model.named_parameters() if not weight.requires_grad
-    }
+    frozen = {to_published_name(name) for name, weight in model.named_parameters() if not weight.requires_grad}
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}

@@ -39,9 +39,7 @@ class Reference:
     def __init__(self, variant: str, run: str, *, fast: bool) -> None:
         arrays, meta = golden_recipe(f"train_{variant}")
         self.meta = meta[run]
-        self.arrays = {
-            key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")
-        }
+        self.arrays = {key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")}
         torch.manual_seed(0)
         self.model = golden_model(variant, ("model.stages.0.drop_path=0",)).train()
         for module in self.model.modules():
@@ -66,9 +64,7 @@ class Reference:
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
         self.loss.backward()
         self.gradients = {
-            name: parameter.grad.clone()
-            for name, parameter in self.parameters().items()
-            if parameter.grad is not None
+            name: parameter.grad.clone() for name, parameter in self.parameters().items() if parameter.grad is not None
         }
         self.changes = self.optimize()
 

@@ -161,9 +161,7 @@ def test_only_files_of_the_run_are_removed(output):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     (output / "masks" / "mine").mkdir()
-    write_job_record(
-        output, JobRecord("a", outputs={"masks": ["*.png"], "stereo": ["left/*.png", "right/*.png"]})
-    )
+    write_job_record(output, JobRecord("a", outputs={"masks": ["*.png"], "stereo": ["left/*.png", "right/*.png"]}))
     remove_results(output, read_job_record(output))
     assert {path for path in output.rglob("*") if path.is_file()} == {*kept, output / JOB_RECORD}
     assert (output / "masks" / "mine").is_dir()

@@ -77,9 +77,7 @@ def read_outputs(tmp_path):
 
 def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     step = RepeatingTracker.step
-    monkeypatch.setattr(
-        RepeatingTracker, "step", lambda *args: replace(step(*args), cut=args[1][0, 0, 0] == 4)
-    )
+    monkeypatch.setattr(RepeatingTracker, "step", lambda *args: replace(step(*args), cut=args[1][0, 0, 0] == 4))
     monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
     assert track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
 
@@ -117,9 +115,7 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
 @needs_posix  # Windows wakes no waiting main thread
 def test_signal_stops_a_silent_source(tmp_path):
     tracked, release = threading.Event(), threading.Event()
-    source = Source(
-        at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))}
-    )
+    source = Source(at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))})
     result = track(make_tracker({2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
@@ -267,10 +263,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     with pytest.raises(InputError, match="mask: expected integer object ids"):
         track(tracker, source, {0: stripes([4]) / 2}, out, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
-    assert (
-        track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames
-        == 3
-    )
+    assert track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames == 3
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
     assert {path.read_text() for path in mine} == {"mine"}
@@ -371,9 +364,7 @@ def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid
     ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(
-        RepeatingTracker(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals)
-    )
+    result = track(RepeatingTracker(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
     assert result.frames == 6
     assert words in result.error
 

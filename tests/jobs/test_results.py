@@ -31,14 +31,10 @@ class Earlier:
 
 MASKS, BOTH = {"masks": ["*.png"]}, {"masks": ["*.png"], "coco.json": []}
 MASK, FILES = "masks/00000.png", ("masks/00000.png", "coco.json")
-WANTED = JobRecord(
-    "a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=[*BOTH], outputs=BOTH
-)
+WANTED = JobRecord("a", "/a.mp4", {"video": "a", "settings": "b"}, error="not finished", written=[*BOTH], outputs=BOTH)
 DONE = Earlier(replace(WANTED, error=None, frames=1), FILES)
 STOPPED = Earlier(WANTED, (*FILES, STATE_FILE))
-OTHER = Earlier(
-    replace(DONE.record, input_digests={"video": "other", "settings": "b"}, outputs=MASKS), (MASK,)
-)
+OTHER = Earlier(replace(DONE.record, input_digests={"video": "other", "settings": "b"}, outputs=MASKS), (MASK,))
 UNKNOWN = Earlier(replace(OTHER.record, input_digests={}), (MASK,))
 
 
@@ -79,9 +75,7 @@ def test_results_are_reused_resumed_replaced_or_rejected(tmp_path, earlier, acti
 def test_error_about_other_inputs_mentions_edited_masks(tmp_path):
     OTHER.write(tmp_path)
     os.utime(tmp_path / MASK, (2**32, 2**32))
-    with pytest.raises(
-        InputError, match=r"other inputs \(different video\) and masks that were edited; choose"
-    ):
+    with pytest.raises(InputError, match=r"other inputs \(different video\) and masks that were edited; choose"):
         choose_action(tmp_path, WANTED)
 
 
@@ -119,9 +113,7 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
     (images / "00000.png").touch()
     if name == "linked":
         (tmp_path / name).symlink_to(images)
-    with pytest.raises(
-        InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"
-    ):
+    with pytest.raises(InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"):
         choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
 
 

@@ -29,13 +29,10 @@ def write_png(path, values):
 def write_gray_png(path, labels, bits):
     """Write H×W uint8 as a gray PNG of 2 or 4 bits, which Pillow does not write; a row has whole bytes."""
     height, width = labels.shape
-    rows = [
-        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :]).tobytes() for row in labels
-    ]
+    rows = [b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :]).tobytes() for row in labels]
     header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b"")]
     content = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
-        for kind, part in parts
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part)) for kind, part in parts
     )
     path.write_bytes(content)

@@ -107,9 +107,7 @@ def test_class_identifies_object_without_track_ids(tree, read):
     assert read(tree).objects() == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("convert", "ids"), [(float, {3, 7}), (lambda _: -1, {1, 2}), (lambda _: "", {1, 2})]
-)
+@pytest.mark.parametrize(("convert", "ids"), [(float, {3, 7}), (lambda _: -1, {1, 2}), (lambda _: "", {1, 2})])
 def test_placeholders_of_track_ids_do_not_join_objects(tree, read, convert, ids):
     for annotation in tree["annotations"]:
         del annotation["attributes"]

@@ -66,15 +66,11 @@ def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
 ])  # fmt: skip
 def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / name, format=kind, **options)
-    with pytest.raises(
-        InputError, match=rf"{name}: not readable .{kind}, whose compression changes object ids"
-    ):
+    with pytest.raises(InputError, match=rf"{name}: not readable .{kind}, whose compression changes object ids"):
         read_mask(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"), [([[0, -1]], "from -1 to 0"), ([[0, 70000]], "from 0 to 70000")]
-)
+@pytest.mark.parametrize(("labels", "words"), [([[0, -1]], "from -1 to 0"), ([[0, 70000]], "from 0 to 70000")])
 def test_ids_of_more_than_16_bits_rejected(tmp_path, labels, words):
     Image.fromarray(np.array(labels, np.int32)).save(tmp_path / "mask.tif")
     with pytest.raises(InputError, match=rf"mask\.tif: not readable .object ids {words}, not 0 to"):

@@ -124,9 +124,7 @@ def test_damage_that_hides_the_rest_of_a_file_is_named(tmp_path):
         start = [packet.pos for packet in container.demux(video=0)][20]
     content[start : start + 4] = bytes(4)  # the header of a block
     path.write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"clip\.mkv: damaged after frame \d+, 1\.\d s are missing; copy it again"
-    ):
+    with pytest.raises(InputError, match=r"clip\.mkv: damaged after frame \d+, 1\.\d s are missing; copy it again"):
         list(open_frames(path))
 
 
@@ -262,9 +260,7 @@ def test_folder_is_sorted_with_numbers_by_value(tmp_path):
         source.read(4)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("1.png", r"1\.png: 8×4.*6×4"), ("0.jpg", "2 images are named 0")]
-)
+@pytest.mark.parametrize(("name", "words"), [("1.png", r"1\.png: 8×4.*6×4"), ("0.jpg", "2 images are named 0")])
 def test_frames_that_do_not_fit_together_rejected(tmp_path, name, words):
     Image.new("RGB", (6, 4)).save(tmp_path / "0.png")
     Image.new("RGB", (8, 4)).save(tmp_path / name)

@@ -183,9 +183,7 @@ def test_broken_sound_keeps_every_frame(tmp_path, length):
     source = open_frames(path)
     frames = list(source)
     path.write_bytes(path.read_bytes()[:length])
-    with closing(
-        VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound)
-    ) as writer:
+    with closing(VideoWriter(tmp_path / "b.mp4", rate=source.rate, size=source.size, sound=source.sound)) as writer:
         for index, frame in enumerate(frames):
             writer.write(frame, source.time(index))
     assert len(list(open_frames(tmp_path / "b.mp4"))) == len(frames)

@@ -32,9 +32,7 @@ CONTAINERS = {
 }  # fmt: skip
 
 
-TEXTURE = np.kron(
-    np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
-)
+TEXTURE = np.kron(np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
 
 
 def write_texture(path, codec="libx264", count=40, tags=None, gop=None):

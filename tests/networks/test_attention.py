@@ -76,9 +76,7 @@ def test_local_attention_equals_its_definition(size, window, relative, frames):
 @pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((17, 18), 5)])
 def test_local_attention_gradients_equal_the_definitions(size, window):
     plain, tiled = (build_local(kind, window, dtype=torch.float64) for kind in KINDS)
-    inputs = [
-        draw_tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)
-    ]
+    inputs = [draw_tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)]
     weights = draw_tokens(size, batch=1, seed=5, dtype=torch.float64)
 
     def gradients(output, attention):
@@ -136,9 +134,7 @@ class LargestTensor(TorchDispatchMode):
 def test_blocks_never_copy_keys_per_query():
     size, window = (40, 56), 15
     with LargestTensor() as largest:
-        build_local(TiledLocalAttention, window)(
-            *(draw_tokens(size, batch=1, seed=seed) for seed in range(3)), size
-        )
+        build_local(TiledLocalAttention, window)(*(draw_tokens(size, batch=1, seed=seed) for seed in range(3)), size)
     unfolded = size[0] * size[1] * window**2 * DIM
     # the weights over a block's neighborhood are the largest: 22² per query and head against 225 × 8
     assert largest.numel <= unfolded / 3

@@ -20,8 +20,7 @@ def test_traced_model_gives_the_logits_of_the_plain_one(preset, monkeypatch):
     settings, frames = ["memory.every=1", "compute.precision=float32"], draw_texture(4, 96, 128)
     masks = {0: stripes([1, 2], 96, 128)}
     traced, plain = (
-        run_tracker(Tracker(*build(preset, *settings, *more)), frames, masks)
-        for more in (["compute.compile=true"], [])
+        run_tracker(Tracker(*build(preset, *settings, *more)), frames, masks) for more in (["compute.compile=true"], [])
     )
     for found, expected in zip(traced, plain, strict=True):
         torch.testing.assert_close(found.logits, expected.logits, atol=ROUNDING, rtol=ROUNDING)

@@ -29,9 +29,7 @@ def grid(height: int, width: int, stride: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize(
-    ("align_corners", "height", "width"), [(True, 33, 49), (False, 32, 48), *slow((True, 49, 33))]
-)
+@pytest.mark.parametrize(("align_corners", "height", "width"), [(True, 33, 49), (False, 32, 48), *slow((True, 49, 33))])
 def test_every_model_runs_at_every_size(name, align_corners, height, width):
     model = build_case(name, align_corners=align_corners)[0]
     logits, bank = match_second_frame(model, draw_images(4, height, width), draw_planes(2, 4, height, width))

@@ -35,9 +35,7 @@ def test_objects_share_features_across_batch(prompted):
     features = prompted.prompts.encode(IMAGE)
     logits = prompted.prompts(features, PROMPTS)
     assert logits.shape == (2, 1, 13, 17)
-    assert torch.allclose(
-        logits[1:], prompted.prompts(features, PROMPTS[1:]), atol=1e-5
-    )  # kernels depend on the batch
+    assert torch.allclose(logits[1:], prompted.prompts(features, PROMPTS[1:]), atol=1e-5)  # kernels depend on the batch
     assert not torch.allclose(logits[1:], logits[:1], atol=1e-4)
 
 

@@ -58,9 +58,7 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
 
 
 def test_no_foreground_has_zero_relevance():
-    found = attention_per_frame(
-        draw_normal(1, 1, 4, DIM), draw_normal(1, 1, 8, DIM), torch.zeros(1, 4), 2, None
-    )
+    found = attention_per_frame(draw_normal(1, 1, 4, DIM), draw_normal(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
     assert found.tolist() == [[0, 0]]
 
 
@@ -80,9 +78,7 @@ def test_temporal_embedding_changes_attention(method):
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
         memory = model.memorize(model.propagate_reference(reference, identities), identities)
-        twice = [
-            BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory
-        ]
+        twice = [BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory]
         features = model.encode(image[1:])
         outputs = []
         for change in (None, "query", "memory"):
@@ -117,6 +113,4 @@ def test_other_missing_weights_rejected(tmp_path):
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")
     with pytest.raises(InputError, match=r"Missing key.*blocks.0.key_value.weight"):
-        load_weights(
-            build_model(build_small("deaot_rmem", temporal_slots=4)), tmp_path / "plain.pth", "small"
-        )
+        load_weights(build_model(build_small("deaot_rmem", temporal_slots=4)), tmp_path / "plain.pth", "small")

@@ -207,9 +207,7 @@ def test_foreign_files_are_never_replaced(data, tmp_path, loaded, run_expecting_
     assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
 
 
-def test_second_run_finds_all_and_other_settings_need_force(
-    data, checkpoint, tmp_path, capsys, run_expecting_error
-):
+def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tmp_path, capsys, run_expecting_error):
     arguments = options(data, tmp_path, "--sequence", "clip0", "--checkpoint", str(checkpoint))
     assert tool.main(arguments) == 0
     before = results(tmp_path)
@@ -220,9 +218,7 @@ def test_second_run_finds_all_and_other_settings_need_force(
     assert "frames per second" not in out
     assert results(tmp_path) == before
     for args in ("--flip", "memory.every=2"):
-        assert "contains results of other models or settings" in run_expecting_error(
-            tool.main, *arguments, args
-        )
+        assert "contains results of other models or settings" in run_expecting_error(tool.main, *arguments, args)
     assert results(tmp_path) == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out

@@ -40,9 +40,7 @@ def save_clip(tmp_path):
     (0.5, 0.47, "int8", "J of the graphs is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
     (0.5, float("nan"), "int8", "J of the graphs is nan points below"),
 ])  # fmt: skip
-def test_differing_graphs_stop_export(
-    tmp_path, capsys, monkeypatch, save_clip, difference, region, precision, message
-):
+def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, difference, region, precision, message):
     (tmp_path / "out").mkdir()
     clips = []
     monkeypatch.setattr(export, "export_model", lambda *args, check, **settings: check(tmp_path))
@@ -66,9 +64,7 @@ def test_failed_verification_keeps_the_earlier_export(tmp_path, monkeypatch):
     args = [*TINY, "--output", str(tmp_path / "out")]
     assert main(args) == 0
     before = (tmp_path / "out" / "export.json").read_bytes()
-    monkeypatch.setattr(
-        verify, "verify_export", lambda *args, **settings: Agreement(1, 0.5, 0.5, 0.5, 0.1, 0.1)
-    )
+    monkeypatch.setattr(verify, "verify_export", lambda *args, **settings: Agreement(1, 0.5, 0.5, 0.5, 0.1, 0.1))
     assert main([*args, "--half", "--force", "--verify"]) == 1
     assert (tmp_path / "out" / "export.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

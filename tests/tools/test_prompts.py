@@ -180,9 +180,7 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
 
 def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
     loaded = []
-    monkeypatch.setattr(
-        "aotlab.jobs.track.load_segmenter", lambda *files, **options: loaded.append((files, options))
-    )
+    monkeypatch.setattr("aotlab.jobs.track.load_segmenter", lambda *files, **options: loaded.append((files, options)))
     files = Path("a.onnx"), Path("b.onnx")
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu")
     open_segmenter(files, tracker)

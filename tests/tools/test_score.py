@@ -103,9 +103,7 @@ def test_folders_without_a_common_sequence_rejected(davis, tmp_path, run_expecti
     shutil.copytree(tmp_path / "results", other)
     (other / "bear" / "00001.png").unlink()
     (tmp_path / "results" / "camel" / "00001.png").unlink()
-    assert "no sequence is scored in all 2 folders" in run_expecting_error(
-        main, *davis, other, "--workers", "1"
-    )
+    assert "no sequence is scored in all 2 folders" in run_expecting_error(main, *davis, other, "--workers", "1")
 
 
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):

@@ -142,10 +142,7 @@ def test_missing_published_file_names_its_download(tmp_path, monkeypatch):
     monkeypatch.setenv("AOTLAB_HOME", str(tmp_path))
     monkeypatch.setattr("aotlab.networks.weights.zoo.PRETRAINED_FOLDER", tmp_path)
     table = load_table("aot_davis2017")
-    assert (
-        f"{tmp_path}/AOTT_PRE_YTB_DAV.pth: aotlab weights get aott, or "
-        in list_missing(table, table.rows[0])[-1]
-    )
+    assert f"{tmp_path}/AOTT_PRE_YTB_DAV.pth: aotlab weights get aott, or " in list_missing(table, table.rows[0])[-1]
 
 
 def test_missing_file_without_a_source_is_listed(small):

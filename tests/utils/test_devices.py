@@ -33,9 +33,7 @@ def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, chosen, kept
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(
-    "name", ["tpu9", "gpu", "", "cuda:x", "cpu:-1", "meta", "mps", "cuda:99", "xla", "cuda"]
-)
+@pytest.mark.parametrize("name", ["tpu9", "gpu", "", "cuda:x", "cpu:-1", "meta", "mps", "cuda:99", "xla", "cuda"])
 def test_unusable_device_names_the_usable_ones(name):
     assert pick_device("cpu") == torch.device("cpu")
     if name in list_devices():

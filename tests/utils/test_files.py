@@ -140,9 +140,7 @@ def test_names_that_are_not_plain_rejected(name):
     assert len(str(caught.value)) < 250
 
 
-@given(
-    st.text(max_size=30) | st.sampled_from(["bear", "00000", "a b", "dogs-jump.v2", "Ünï", "日本", "a..b"])
-)
+@given(st.text(max_size=30) | st.sampled_from(["bear", "00000", "a b", "dogs-jump.v2", "Ünï", "日本", "a..b"]))
 def test_plain_name_stays_inside_its_folder(name):
     folder = Path("/results").absolute()
     if is_file_name(name):

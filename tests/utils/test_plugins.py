@@ -85,14 +85,10 @@ def test_error_names_the_broken_plugin_without_a_package():
         plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READER_PLUGINS))
 
 
-@pytest.mark.parametrize(
-    ("find", "name"), [(find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")]
-)
+@pytest.mark.parametrize(("find", "name"), [(find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")])
 def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    with pytest.raises(
-        aotlab.InputError, match=f"{name}: needs the package aotlab-studio; pip install ./studio"
-    ):
+    with pytest.raises(aotlab.InputError, match=f"{name}: needs the package aotlab-studio; pip install ./studio"):
         find(name)
     with pytest.raises(aotlab.InputError, match=r"must be one of .*coco.*, got viwer$"):
         find("viwer")
@@ -100,8 +96,6 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
 
 def test_outputs_of_the_studio_are_those_of_its_package():
     toml = pytest.importorskip("tomllib")
-    groups = toml.loads((ROOT / "studio/pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "entry-points"
-    ]
+    groups = toml.loads((ROOT / "studio/pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
     names = {*groups[plugins.MASK_WRITER_PLUGINS], *groups[plugins.OUTPUT_PLUGINS]}
     assert names == {*STUDIO_OUTPUTS}

@@ -44,9 +44,7 @@ def test_changed_field_rejected(tmp_path, name, caplog):
 @given(
     st.binary()
     | st.sampled_from([b"", b"{", b"[]", b"5", b"null", b"[" * 100000, b"\xff\xfe", b'{"frames": 3}'])
-    | st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(
-        lambda tree: json.dumps(tree).encode()
-    )
+    | st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(lambda tree: json.dumps(tree).encode())
 )
 def test_corrupt_record_is_skipped(tmp_path, caplog, content):
     caplog.clear()

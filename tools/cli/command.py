@@ -51,9 +51,7 @@ def set_log_level(ctx: click.Context, option: click.Parameter, value: bool) -> N
 
 
 LOG_OPTIONS = [
-    click.Option(
-        [f"-{name[0]}", f"--{name}"], is_flag=True, expose_value=False, callback=set_log_level, help=help
-    )
+    click.Option([f"-{name[0]}", f"--{name}"], is_flag=True, expose_value=False, callback=set_log_level, help=help)
     for name, help in (("quiet", "print results and errors only"), ("verbose", "print details"))
 ]
 

@@ -38,9 +38,7 @@ Decorator = Callable[[Any], Any]
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 """A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
-SETTINGS_HELP = (
-    "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
-)
+SETTINGS_HELP = "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """Values of `input.scale` by name of ``--quality``."""
 
@@ -173,9 +171,7 @@ def read_tracker(options: dict[str, Any]) -> TrackerOptions:
     """Return the choices of `tracker_options`, removed from all options; ``--print-config`` prints them and exits."""
     from aotlab.engine.tracking.options import TrackerOptions
 
-    choices = {
-        field.name: options.pop(field.name) for field in fields(TrackerOptions) if field.name in options
-    }
+    choices = {field.name: options.pop(field.name) for field in fields(TrackerOptions) if field.name in options}
     tracker = TrackerOptions(**choices)
     if options.pop("print_config"):
         print(tracker.settings_as_yaml(), end="", flush=True)
@@ -208,9 +204,7 @@ class BenchmarkOptions:
         from aotlab.dataloaders.benchmarks.datasets import open_dataset
         from aotlab.dataloaders.benchmarks.sequences import select_videos
 
-        videos = open_dataset(
-            self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
-        )
+        videos = open_dataset(self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects)
         return select_videos(videos, self.sequence)
 
     def describe_submission(self, results: Path) -> str | None:

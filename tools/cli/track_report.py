@@ -145,9 +145,7 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
         print(f"warning: {message}", file=sys.stderr)
 
 
-def report_jobs(
-    records: Mapping[str, JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
-) -> int:
+def report_jobs(records: Mapping[str, JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if one failed, else 0."""
     labels = {job.name: job.label for job in jobs}
     failures = {labels[name]: record.error for name, record in records.items() if record.error is not None}

@@ -56,9 +56,7 @@ def test_dask_repeats_job_of_killed_worker(jobs, undisturbed, killed):
 
 
 def test_submitit_requeues_preempted_task(jobs, undisturbed, killed, tmp_path, monkeypatch):
-    submitit = pytest.importorskip(
-        "submitit", reason="the submitit recipe needs submitit (pip install submitit)"
-    )
+    submitit = pytest.importorskip("submitit", reason="the submitit recipe needs submitit (pip install submitit)")
     monkeypatch.setenv("KILL_WITH", "SIGUSR2")
     executor = submitit.AutoExecutor(folder=tmp_path / "logs", cluster="local")
     executor.update_parameters(timeout_min=10)

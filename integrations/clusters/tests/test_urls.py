@@ -18,9 +18,7 @@ from aotlab.networks.weights.checkpoints import save_checkpoint  # noqa: E402
 @pytest.fixture(scope="module")
 def s3():
     """Address of a bucket on an S3 server in this process."""
-    server = pytest.importorskip(
-        "moto.server", reason="the S3 test needs moto (pip install 'moto[server]' s3fs)"
-    )
+    server = pytest.importorskip("moto.server", reason="the S3 test needs moto (pip install 'moto[server]' s3fs)")
     pytest.importorskip("s3fs", reason="the S3 test needs s3fs (pip install s3fs)")
     patch = pytest.MonkeyPatch()
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -106,7 +106,5 @@ def test_masks_without_a_pixel_refused(nodes, clip, second):
     masks = torch.zeros(2, 96, 128)
     masks[0, 20:40, 20:40] = 1
     masks[1, second] = 1
-    with pytest.raises(
-        InputError, match=r"mask [12] of 2: no pixel above 0.5, or all covered by later masks"
-    ):
+    with pytest.raises(InputError, match=r"mask [12] of 2: no pixel above 0.5, or all covered by later masks"):
         nodes["AotlabTrackMasks"]().track(Tracker.from_pretrained(), clip[0], masks, 0, False)

@@ -33,9 +33,7 @@ def open_agent(name, frames, **parameters):
         return SimpleNamespace(media=SimpleNamespace(load_image=lambda: image)), None
 
     driver._get_sample_from_ar_params = sample  # the one method that asks the server
-    return executor, lambda **request: driver.calculate_result_for_ar(
-        {"task": 1, **request}, lambda **_: None
-    )
+    return executor, lambda **request: driver.calculate_result_for_ar({"task": 1, **request}, lambda **_: None)
 
 
 @pytest.fixture(scope="module")

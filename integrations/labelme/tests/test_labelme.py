@@ -128,7 +128,5 @@ def test_images_are_rotated_as_in_labelme(label, tmp_path):
 def test_image_of_another_size_is_named(label, tmp_path):
     path = label(("cat", SQUARE, "polygon", None))
     Image.new("RGB", (20, 30)).save(tmp_path / "1.png")
-    with pytest.raises(
-        InputError, match=r"1.png: size 20×30 does not match 0.png \(30×20\); resize or move it"
-    ):
+    with pytest.raises(InputError, match=r"1.png: size 20×30 does not match 0.png \(30×20\); resize or move it"):
         list(propagate(Shifted(), path))

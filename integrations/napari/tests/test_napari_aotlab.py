@@ -137,9 +137,7 @@ def test_boxes_and_clicks_give_labels(opened, clip):
     viewer.dims.set_current_step(0, 0)
     corners = [(0, *np.argwhere(mask == number).min(0)) for number in (1, 2)]
     ends = [(0, *np.argwhere(mask == number).max(0)) for number in (1, 2)]
-    rectangles = [
-        np.array([a, (0, a[1], b[2]), b, (0, b[1], a[2])]) for a, b in zip(corners, ends, strict=True)
-    ]
+    rectangles = [np.array([a, (0, a[1], b[2]), b, (0, b[1], a[2])]) for a, b in zip(corners, ends, strict=True)]
     widget.shapes_layer.value = viewer.add_shapes(rectangles, shape_type="rectangle", ndim=3)
     middle = np.argwhere(mask == 1).mean(0)
     beside = np.argwhere(mask == 2).mean(0)

@@ -41,9 +41,7 @@ def test_one_held_out_case_per_image_or_video(tmp_path):
     names += ["clips/kept/0", "clips/kept/1", "clips/used/0"]
     for name in names:
         folder, *rest = name.split("/")
-        image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(
-            ".png" if rest[0] == "set" else ".jpg"
-        )
+        image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(".png" if rest[0] == "set" else ".jpg")
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(drawn(labels)).save(image)
         write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
@@ -105,9 +103,7 @@ def test_command_prints_a_table(folder, monkeypatch, capsys):
     assert "| ellipse | all | 2 |" in table
 
 
-@pytest.mark.parametrize(
-    ("more", "words"), [([], "Annotations: no such folder"), (["--held-out", "4"], "ImageSets")]
-)
+@pytest.mark.parametrize(("more", "words"), [([], "Annotations: no such folder"), (["--held-out", "4"], "ImageSets")])
 def test_folder_without_annotations_rejected(tmp_path, more, words, capsys):
     assert main([str(tmp_path), *more]) == 2
     assert words in capsys.readouterr().err

@@ -83,17 +83,12 @@ def test_labels_match_the_pasted_pixels():
 def test_background_objects_stay_below():
     clip = paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
     assert clip.num_objects == 4
-    assert (
-        paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).num_objects
-        == 2
-    )
+    assert paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).num_objects == 2
 
 
 def test_clip_of_two_people_has_no_other_object():
     sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
-    shown = [
-        MemoryImage(f"{name}/{number}.jpg", gray=gray) for name, gray in sets.items() for number in range(2)
-    ]
+    shown = [MemoryImage(f"{name}/{number}.jpg", gray=gray) for name, gray in sets.items() for number in range(2)]
     clip = compose_people_clip(ImageSet(tuple(shown)), rng(2), 6, SIDE)
     assert clip.num_objects == 2
     assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9

@@ -105,9 +105,7 @@ def test_composed_images_show_objects_of_both(data):
     images = list_images(data, TRAINING.sources)
     labels = np.zeros((65, 65), np.uint8)
     labels[:20, :20] = 7
-    frame, composed = compose_images(
-        np.zeros((65, 65, 3), np.uint8), labels, images[0], np.random.default_rng(0)
-    )
+    frame, composed = compose_images(np.zeros((65, 65, 3), np.uint8), labels, images[0], np.random.default_rng(0))
     assert frame.shape == (65, 65, 3)
     assert len(np.unique(composed[composed > 0])) >= 2
 
@@ -148,8 +146,7 @@ def test_rough_masks_resemble_the_mask():
     mask = np.zeros((65, 65), bool)
     mask[10:50, 10:50] = True
     scores = [
-        jaccard(distort_mask(mask, np.random.default_rng(seed)) > 0.5, mask.astype(np.uint8))
-        for seed in range(20)
+        jaccard(distort_mask(mask, np.random.default_rng(seed)) > 0.5, mask.astype(np.uint8)) for seed in range(20)
     ]
     assert 0.6 < np.mean(scores) < 0.98
 

@@ -51,9 +51,7 @@ def test_frames_after_the_fill_are_compared_with_the_last():
 
 
 def test_table_has_a_line_for_each_policy():
-    lines = format_table(
-        {"steady": make_samples(150), "growing": make_samples(999, 10), "died": []}
-    ).splitlines()
+    lines = format_table({"steady": make_samples(150), "growing": make_samples(999, 10), "died": []}).splitlines()
     assert lines[2] == "| steady | 150 | 10.0 | 10.0 | 1.000 | 100.0 | 100.0 | 1.000 | 1.0 | 1 |"
     assert float(lines[3].split("|")[5]) > 4
     assert lines[4].startswith("| died | 0 | - |")

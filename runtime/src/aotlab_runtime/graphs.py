@@ -34,9 +34,7 @@ class Graphs:
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
         self.max_objects: int = description["max_objects"]  # M
         self.stride: int = description["stride"]  # side of a token in pixels
-        self.align_corners: bool = description[
-            "align_corners"
-        ]  # in `resize`, as in PyTorch's ``interpolate``
+        self.align_corners: bool = description["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
         self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
         self.memory: MemorySettings = description["memory"]
         self.prompting: PromptSettings | None = description["prompting"]  # None without a prompt network

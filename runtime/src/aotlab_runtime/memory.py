@@ -110,9 +110,7 @@ class MemoryBank:
         """Store a tracked frame in long-term memory; if that is full, evict another one first."""
         is_full = len(self.long) >= self.settings["frames"]
         is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
-        scores = (
-            self._update_scores(compute_relevance(self.read())) if is_scored else np.zeros(len(self.long))
-        )
+        scores = self._update_scores(compute_relevance(self.read())) if is_scored else np.zeros(len(self.long))
         tracked = self._tracked_positions
         if is_full or len(tracked) >= self.settings["max_tracked"]:
             if not tracked:  # a tracked frame never replaces a reference frame

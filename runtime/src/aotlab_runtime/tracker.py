@@ -72,9 +72,7 @@ class Tracker:
         """Ids of the tracked objects in the order they were added."""
         return tuple(object_id for bank in self.banks for object_id in bank.ids if object_id)
 
-    def step(
-        self, frame: ArrayLike, mask: ArrayLike | None = None, *, prompts: Prompts | None = None
-    ) -> Prediction:
+    def step(self, frame: ArrayLike, mask: ArrayLike | None = None, *, prompts: Prompts | None = None) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
         Args:
@@ -141,9 +139,7 @@ class Tracker:
         self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
         self.banks = [MemoryBank.from_state(state) for state in content["banks"]]
 
-    def _store_reference_frame(
-        self, banks: list[MemoryBank], features: Tensors, prediction: Prediction
-    ) -> None:
+    def _store_reference_frame(self, banks: list[MemoryBank], features: Tensors, prediction: Prediction) -> None:
         """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
         for object_id in prediction.ids[len(self.ids) :]:
             if not banks or len(banks[-1].ids) == self.graphs.max_objects:

@@ -50,9 +50,7 @@ RECORD = ".aotlab-convert.json"
     "time, go to val (default: 1)",
 )
 @click.option("--force", is_flag=True, help="replace OUT: a file, or a folder that this command wrote")
-def main(
-    masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
-) -> int:
+def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool) -> int:
     """Convert masks from one format to another."""
     if merge == (video is not None):
         raise UsageError("--video: give --video for the masks of one video, or --merge for those of several")

@@ -59,9 +59,7 @@ def merge_clips(
     for part, part_videos in parts.items():
         MERGED_FORMATS[format_name](part, part_videos, output)
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
-    written = (
-        f"{internal.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
-    )
+    written = f"{internal.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
     return "; ".join([f"{written}, {count}", *notes]), problems
 
 

@@ -124,9 +124,7 @@ def recover_export(folder: Path, record_name: str) -> None:
     shutil.rmtree(folder / STAGED, ignore_errors=True)
     complete = folder / COMPLETE
     if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
-        old, new = (
-            find_roots(read_json(path / record_name, ExportRecord).files) for path in (folder, complete)
-        )
+        old, new = (find_roots(read_json(path / record_name, ExportRecord).files) for path in (folder, complete))
         move_entries(complete, folder, removed=(old - new).intersection(os.listdir(folder)), last=record_name)
     shutil.rmtree(complete, ignore_errors=True)
 

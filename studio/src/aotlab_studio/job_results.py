@@ -70,9 +70,7 @@ def restore_output(document: Document, job: sdk.JobRecord) -> None:
                 _store_output(document, job, layer_id)
 
 
-def _store_output(
-    document: Document, job: sdk.JobRecord, layer_id: int
-) -> tuple[sdk.Annotations, sdk.Annotations]:
+def _store_output(document: Document, job: sdk.JobRecord, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
     """Store the masks of a job as a layer, of all frames that it tracked; return these masks, and its inputs."""
     folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
     internal.require_same_video(folder, job, document.frames.path)

@@ -59,9 +59,7 @@ class FrameStore:
         require_frame(index, self.count)
         width = None if width is None or width >= self.size[1] else max(16, width)
         reader = "view" if width is None else "small"
-        return self._jpegs.get_or_compute(
-            (index, width), lambda: encode_jpeg(self.read(index, reader), width)
-        )
+        return self._jpegs.get_or_compute((index, width), lambda: encode_jpeg(self.read(index, reader), width))
 
     def read_nearest_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest decoded frame; if all are far away, of the last key frame."""

@@ -21,9 +21,7 @@ SAMPLE = ROOT / "datasets" / "sample"
 SEQUENCE = "pond"
 FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
 CHROMIUM = next(
-    filter(
-        None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))
-    ),
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
     None,
 )
 """A browser without windows, which loads a page in two thirds of the time, or any."""
@@ -51,9 +49,7 @@ PIXEL = """([x, y]) => {
     return [...view.getContext('2d').getImageData(x - box.left, y - box.top, 1, 1).data];
 }"""
 
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"
-)
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
 
 
 def iou(first, second):
@@ -157,9 +153,7 @@ class Page:
 
     def wait_objects(self, count: int) -> None:
         """Wait until the list has so many objects."""
-        self.tab.wait_for_function(
-            "count => document.querySelectorAll('#objects li').length === count", arg=count
-        )
+        self.tab.wait_for_function("count => document.querySelectorAll('#objects li').length === count", arg=count)
 
     def wait_shown(self, *names: str) -> None:
         """Wait until the masks of these objects, and no others, are drawn."""
@@ -176,9 +170,7 @@ class Page:
     def wait_status(self, words: str) -> None:
         """Wait until the status line contains these words."""
         assert words, "every line contains an empty text; call wait_no_status"
-        self.tab.wait_for_function(
-            "words => document.getElementById('status').textContent.includes(words)", arg=words
-        )
+        self.tab.wait_for_function("words => document.getElementById('status').textContent.includes(words)", arg=words)
 
     def wait_no_status(self) -> None:
         """Wait until the status line is empty."""
@@ -258,9 +250,7 @@ class Page:
 
     def settle(self) -> None:
         """Wait until the page has handled what has arrived."""
-        self.tab.evaluate(
-            "new Promise((end) => setTimeout(() => requestAnimationFrame(() => setTimeout(end))))"
-        )
+        self.tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(() => setTimeout(end))))")
 
     def wait_idle(self) -> None:
         """Wait until the page waits for no answer and no masks."""

@@ -210,9 +210,7 @@ def outline_message(frame, object_id, corners):
 def annotate_labels(labels, class_names):
     """Return the labels of frames as the masks of an annotation file, whose frames are named by their number."""
     regions = {
-        index: [
-            Region(int(object_id), encode_rle(ids == object_id)) for object_id in np.unique(ids) if object_id
-        ]
+        index: [Region(int(object_id), encode_rle(ids == object_id)) for object_id in np.unique(ids) if object_id]
         for index, ids in labels.items()
     }
     size = next(iter(labels.values())).shape

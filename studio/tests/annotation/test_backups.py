@@ -94,9 +94,7 @@ def read_project(video):
                 document.snapshot.labels(index)
             except InputError:
                 continue
-        assert all(
-            index < 3 for index in [*document.snapshot.drawn_frames, *document.snapshot.tracked_frames]
-        )
+        assert all(index < 3 for index in [*document.snapshot.drawn_frames, *document.snapshot.tracked_frames])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         document.snapshot.list_outdated()
         assert document.status.value
@@ -120,9 +118,7 @@ def test_replaced_fields_of_the_header_are_read_or_rejected(video, project):
 def test_invalid_header_rejected(video, project, content):
     change_rows(project, "UPDATE header SET content = ?", content)
     for path in (video, project):
-        with pytest.raises(
-            InputError, match=r"the header: not readable \(.*\); replace it by project.sqlite.bak"
-        ):
+        with pytest.raises(InputError, match=r"the header: not readable \(.*\); replace it by project.sqlite.bak"):
             open_document(path)
 
 
@@ -164,9 +160,7 @@ def test_damaged_file_is_replaced_by_its_backup(video, project, place):
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
         file.write(b"X" * 5000)
-    with pytest.raises(
-        InputError, match=r"project.sqlite: cannot be .*; replace it by project.sqlite.bak, or"
-    ):
+    with pytest.raises(InputError, match=r"project.sqlite: cannot be .*; replace it by project.sqlite.bak, or"):
         open_document(video)
     restore_backup(project)
     with closing(open_document(video)) as document:
@@ -469,9 +463,7 @@ def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
     document = Document.read(session.document.folder)
 
     fail = Mock(
-        side_effect=InputError(
-            "project.sqlite: cannot be read (database is locked); close the program that uses it"
-        )
+        side_effect=InputError("project.sqlite: cannot be read (database is locked); close the program that uses it")
     )
     monkeypatch.setattr(document.database, "read_content", fail)
     with pytest.raises(InputError, match=r"^frame 0: project\.sqlite: cannot be read"):

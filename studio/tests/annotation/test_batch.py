@@ -102,9 +102,7 @@ def test_clip_is_served_below_its_name(served_list):
 
 
 def test_first_edit_and_finishing_set_the_status(batch, served_list):
-    connection = served_list.open(
-        path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Zo%C3%AB"
-    )
+    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Zo%C3%AB")
     assert statuses(batch)["b"] == "open"
     connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert statuses(batch)["b"] == "in progress"
@@ -176,10 +174,7 @@ def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
 
 
 def test_invalid_status_rejected(served_list):
-    assert (
-        "Invalid enum value 'perfect' - at `status`"
-        in post_status(served_list, "a", status="perfect")["error"]
-    )
+    assert "Invalid enum value 'perfect' - at `status`" in post_status(served_list, "a", status="perfect")["error"]
     assert "unknown field `color`" in post_status(served_list, "a", status="open", color=1)["error"]
     post = partial(served_list.get, "/clip/a/edits", method="POST")
     assert post(origin=served_list.address, content=b"[").status_code == 422
@@ -302,9 +297,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
     wait_until(lambda: all(run.done() for run in batch._runs.values()))
     for name in ("one", "two"):
-        assert (
-            Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
-        ).all()
+        assert (Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)).all()
         set_status(batch, name, "Ann", "accepted")
     assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
     assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
@@ -721,9 +714,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     mask = truth(0)
     mask[30:38, 2:10] = 1  # the drawn mask has two parts
     write_mask(tmp_path / "a.png", mask)
-    result = track(
-        DoubtfulTracker(), open_frames(video), {0: mask}, clip, JobOptions(write=("masks", "review"))
-    )
+    result = track(DoubtfulTracker(), open_frames(video), {0: mask}, clip, JobOptions(write=("masks", "review")))
     written = [path.name for path in result.written.values()]
     record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
     write_job_record(clip, record)

@@ -36,14 +36,11 @@ def corrected_clip(request, tmp_path):
         write_mask(folder / "a" / "masks" / f"{index:05d}.png", number(index))
     regions = {
         index: [
-            Region(each, encode_rle(number(index) == each), attributes=attributes(each, index))
-            for each in CLASS_NAMES
+            Region(each, encode_rle(number(index) == each), attributes=attributes(each, index)) for each in CLASS_NAMES
         ]
         for index in (0, LATER)
     }
-    drawn = Annotations(
-        (HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions}
-    )
+    drawn = Annotations((HEIGHT, WIDTH), regions, dict(CLASS_NAMES), {index: f"{index:05d}" for index in regions})
     file = tmp_path / find_mask_writer(request.param).file_name
     find_mask_writer(request.param).write(file, drawn, VideoInfo("a", drawn.size, LENGTH))
     change_record(folder / "a", masks=[str(file)], class_names=CLASS_NAMES)

@@ -97,9 +97,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         tab.click("#clips")
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
-    wait_until(
-        lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
-    )
+    wait_until(lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips()))
     wait_until(lambda: all(run.done() for run in batch._runs.values()))
     tab.reload()
     tab.wait_for_selector("#clips tr")

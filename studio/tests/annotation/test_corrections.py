@@ -455,8 +455,7 @@ def test_overwritten_pixels_are_counted_and_come_back(session, short_pause):
     run_action(session, outline_message(5, None, square(40, 25, 10)))
     wait_until_propagated(session)
     lost = sum(
-        int(((old == 1) & (new != 1)).sum())
-        for old, new in zip(before, list_labels(session.document), strict=True)
+        int(((old == 1) & (new != 1)).sum()) for old, new in zip(before, list_labels(session.document), strict=True)
     )
     assert session.runner.job.report().overwritten_pixels == lost == 100 * (LENGTH - 6)
     run_action(session, {"do": "undo"})
@@ -471,8 +470,7 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
     session.runner.wait(60)
     models = [
-        (item["layer"], item["model"].split()[2][0], item["frames"])
-        for item in session.document.snapshot.list_models()
+        (item["layer"], item["model"].split()[2][0], item["frames"]) for item in session.document.snapshot.list_models()
     ]
     assert models == [(1, "0", [(4, 11)]), (2, "2", [(3, 3)]), (2, "3", [(2, 2)])]
 

@@ -513,17 +513,13 @@ def test_check_mark_is_removed_from_a_frame_without_masks(session):
 def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
     draw_and_track(session, 1, 2)
     before = session.document.snapshot.labels(5)
-    found = run_action(
-        session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}
-    )
+    found = run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1})
     assert list(found.losses) == [2]
     assert set(session.document.snapshot.drawn_masks(5)) == {1}
     assert session.document.snapshot.scores(5).keys() == {1, 2}
     changed = session.document.snapshot.labels(5) != before
     assert 0 < changed.sum() == found.losses[2] < 9
-    run_action(
-        session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True}
-    )
+    run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True})
     assert (session.document.snapshot.labels(5) == before).all()
 
 
@@ -538,9 +534,7 @@ def test_refining_click_changes_the_existing_mask(served):
     labels = session.document.snapshot.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
     assert "give a box" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
-    assert (
-        "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
-    )
+    assert "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
 
 
 def test_preview_of_a_click_leaves_masks_unchanged(served):

@@ -147,9 +147,7 @@ def test_exported_review_is_that_of_the_page(session):
     review = json.loads((folder / "review.json").read_text())
     shown = [asdict(entry) for entry in session.review()]
     keys = ("frame", "object_id")
-    assert [[each[key] for key in keys] for each in review["check"]] == [
-        [each[key] for key in keys] for each in shown
-    ]
+    assert [[each[key] for key in keys] for each in review["check"]] == [[each[key] for key in keys] for each in shown]
     assert [(item["lost_on"], item["class_name"]) for item in review["objects"]] == [([], None), ([], None)]
 
 
@@ -186,9 +184,7 @@ def test_export_replaces_only_what_an_export_wrote(session):
 
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
-    tracked = TrackedFrame(
-        0, session.document.frames.read(0), read_prediction(session.document.snapshot, 0), 0
-    )
+    tracked = TrackedFrame(0, session.document.frames.read(0), read_prediction(session.document.snapshot, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 
@@ -229,9 +225,7 @@ def test_export_error_lists_outdated_frames(session, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = (
-        "10 frames are outdated (2 to 11), and tracking is running. Wait for it, or export them as they are?"
-    )
+    words = "10 frames are outdated (2 to 11), and tracking is running. Wait for it, or export them as they are?"
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with session.document.lock:
         editing.change_object(session.document, 1, locked=True)

@@ -135,9 +135,7 @@ def test_exported_alpha_videos_show_stored_masks(folder, name):
     with av.open(str(folder / find_output(name).file_name)) as container:
         codec = av.CodecContext.create(decoder, "r")
         codec.extradata = container.streams.video[0].codec_context.extradata
-        frames = [
-            frame for packet in container.demux(video=0) if packet.size for frame in codec.decode(packet)
-        ]
+        frames = [frame for packet in container.demux(video=0) if packet.size for frame in codec.decode(packet)]
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
         opaque = frame.to_ndarray(format="rgba")[..., 3] >= 128

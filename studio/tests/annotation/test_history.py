@@ -178,25 +178,16 @@ class Model:
                 references = layer.reference_frame, *layer.drawn_frames
                 sides = "<" * (frame >= min(references)) + ">" * (frame < max(references))
                 together = {object_id, *(each for each in now.merged if now.resolve(each) == object_id)}
-                if any(
-                    nearest(now, frame, together, side) != nearest(then, frame, together, side)
-                    for side in sides
-                ):
+                if any(nearest(now, frame, together, side) != nearest(then, frame, together, side) for side in sides):
                     return True
         return False
 
 
-def nearest(
-    snapshot: Snapshot, frame: int, together: set[int], side: str
-) -> tuple[int, frozenset[int]] | None:
+def nearest(snapshot: Snapshot, frame: int, together: set[int], side: str) -> tuple[int, frozenset[int]] | None:
     """The nearest keyframe on which objects have pixels, on one side of a frame, and all of their pixels."""
     found = dict[int, frozenset[int]]()
     for (index, each), mask in snapshot.drawn.items():
-        if (
-            each in together & {*snapshot.locked}
-            and mask
-            and (index <= frame if side == "<" else index >= frame)
-        ):
+        if each in together & {*snapshot.locked} and mask and (index <= frame if side == "<" else index >= frame):
             found[index] = found.get(index, frozenset()) | mask
     return (max if side == "<" else min)(found.items(), key=lambda item: item[0], default=None)
 
@@ -210,9 +201,7 @@ def to_array(mask: frozenset[int]) -> np.ndarray:
 class History(RuleBasedStateMachine):
     """Drives a document and its model side by side."""
 
-    @initialize(
-        drawn=st.lists(st.tuples(st.sampled_from([0, 3]), masks), min_size=3, max_size=3), filled=st.randoms()
-    )
+    @initialize(drawn=st.lists(st.tuples(st.sampled_from([0, 3]), masks), min_size=3, max_size=3), filled=st.randoms())
     def start(self, drawn, filled) -> None:
         """Begin with three objects that are drawn, and a job of all that has stored every frame."""
         self.folder = Path(tempfile.mkdtemp(prefix="aotlab-history-"))
@@ -317,9 +306,7 @@ class History(RuleBasedStateMachine):
 
         def change(snapshot: Snapshot) -> None:
             snapshot.drawn = {
-                key: mask
-                for key, mask in snapshot.drawn.items()
-                if key[0] != frame or locked.get(key[1], False)
+                key: mask for key, mask in snapshot.drawn.items() if key[0] != frame or locked.get(key[1], False)
             }
 
         before, corrected = self.model.show(frame), self.find_objects_to_correct(frame)
@@ -328,9 +315,7 @@ class History(RuleBasedStateMachine):
             now = self.model.now
             assert corrected <= {now.resolve(raw) for layer in layers for raw in layer.objects}
         after = self.model.show(frame)
-        assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
-            "a locked object was covered"
-        )
+        assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), "a locked object was covered"
 
     def find_objects_to_correct(self, frame: int) -> set[int]:
         """Objects that lose a mask on this frame and are tracked beside their nearest other one, an earlier if any."""
@@ -400,9 +385,7 @@ class History(RuleBasedStateMachine):
         first, last = sorted((data.draw(frames), data.draw(frames)))
 
         def act() -> None:
-            layer = plan_request(
-                self.document.snapshot, frame, direction, min(first, frame), max(last, frame)
-            )
+            layer = plan_request(self.document.snapshot, frame, direction, min(first, frame), max(last, frame))
             unlocked = {each for each, locked in self.model.now.locked.items() if not locked}
             assert {self.model.now.resolve(raw) for raw in layer.objects} == unlocked
             self.document.edit("tracking", Changes(layers={self.document.make_layer_id(): layer}))
@@ -425,9 +408,9 @@ class History(RuleBasedStateMachine):
                 covered |= {*earlier.masks, *earlier.absent}
             own = [raw for raw in covered if then.state.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
-            absent = frozenset(
-                then.expand_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})
-            ) - {*own}
+            absent = frozenset(then.expand_merged_ids({raw for raw in covered if then.state.resolve(raw) == raw})) - {
+                *own
+            }
             self.store(key, frame, own, ids, absent)
 
     def store(self, key, frame, own, ids, absent) -> None:
@@ -445,9 +428,7 @@ class History(RuleBasedStateMachine):
         pixels = {raw: find_pixels(free, raw) for raw in own}
         self.model.made[key, frame] = StoredFrame(pixels, absent)
         after = self.model.show(frame)
-        assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), (
-            "a locked object lost pixels"
-        )
+        assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), "a locked object lost pixels"
         mine = {self.model.now.resolve(raw) for raw in layer.objects}
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
@@ -499,9 +480,7 @@ class History(RuleBasedStateMachine):
         with suppress(ZeroDivisionError), database.transaction() as connection:
             connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
             connection.execute("INSERT INTO records VALUES (99999, zeroblob(?))", (size,))
-            connection.execute(
-                "INSERT INTO tracked_masks VALUES (NULL, ?, '', zeroblob(?))", (layer_id, size)
-            )
+            connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, '', zeroblob(?))", (layer_id, size))
             connection.execute("DELETE FROM masks")
             shutil.copytree(self.folder, killed, dirs_exist_ok=True)
             raise ZeroDivisionError

@@ -51,9 +51,7 @@ def test_page_track_and_overlay_agree_on_frames(name, serve, tmp_path):
     set_mask(session.document, 14, None, draw_strip(numbers[14]) == 1)
     for direction in ("forward", "backward"):
         run_job(session, 14, direction)
-    assert [
-        int(session.document.snapshot.labels(index).sum()) - 1 for index in range(len(numbers))
-    ] == numbers
+    assert [int(session.document.snapshot.labels(index).sum()) - 1 for index in range(len(numbers))] == numbers
     session.export(["overlay"])
     overlay = open_frames(session.archive.parent / "overlay.mp4")
     assert [parse_number(frame) for frame in overlay] == numbers

@@ -420,9 +420,7 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
 @pytest.mark.slow
 def test_jitter_when_zoomed_out_is_a_click(page, session):
     prompts = []
-    session.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[
-        1
-    ]
+    session.segmenter = lambda frame, asked: (prompts.append(asked[1]), np.ones(frame.shape[:2], np.uint16))[1]
     page.key("x")
     page.key(*["-"] * 20)
     x, y = page.at(30, 20)

@@ -355,9 +355,7 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.close()
 
 
-@pytest.mark.parametrize(
-    ("texts", "stored"), [(["first", ""], {}), *slow((["first", "first"], {0: "first"}))]
-)
+@pytest.mark.parametrize(("texts", "stored"), [(["first", ""], {}), *slow((["first", "first"], {0: "first"}))])
 def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, texts, stored):
     wire = Wire(new_page)
     wire.hold_sent("set_note")

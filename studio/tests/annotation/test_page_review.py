@@ -422,10 +422,7 @@ def test_only_the_object_of_a_correction_is_outdated(page, session, long_pause):
 
 def test_next_clip_is_one_to_accept_if_none_is_open(idle_page):
     def find(*statuses):
-        clips = [
-            {"name": name, "holder": "", "status": status}
-            for name, status in zip("abc", statuses, strict=True)
-        ]
+        clips = [{"name": name, "holder": "", "status": status} for name, status in zip("abc", statuses, strict=True)]
         code = "async (clips) => (await import('./page/clips.js')).findNext(clips, 'a')?.name"
         return idle_page.tab.evaluate(code, clips)
 
@@ -594,9 +591,7 @@ def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
     new_page.seek(3)
     new_page.key("q", "q")
     wire.send_held()
-    new_page.wait_until(
-        lambda: len(wire.list_sent("set_checked")) == 2 and len(wire.answers) == len(wire.sent)
-    )
+    new_page.wait_until(lambda: len(wire.list_sent("set_checked")) == 2 and len(wire.answers) == len(wire.sent))
     new_page.wait_idle()
     assert session.describe().checked == [3]
     assert new_page.tab.locator(".toast span").all_inner_texts() == ["Frame 3 marked as checked"]

@@ -325,9 +325,7 @@ def test_newer_state_survives_a_late_one(new_page, session):
     new_page.wait_objects(2)
     wire.socket.send(late)
     wire.socket.send(json.dumps({"event": "export", "done": 1, "total": 2}))
-    new_page.wait_until(
-        lambda: new_page.tab.evaluate("document.getElementById('export-progress').value") == 0.5
-    )
+    new_page.wait_until(lambda: new_page.tab.evaluate("document.getElementById('export-progress').value") == 0.5)
     assert new_page.tab.locator("#objects li").count() == 2
 
 

@@ -365,9 +365,7 @@ def test_right_button_on_the_timeline_is_ignored(idle_page):
 @pytest.mark.slow
 def test_playback_loads_masks_ahead(page):
     held, released = [], []
-    page.answer(
-        re.compile(r"/labels/[0-9]+\?"), lambda route: route.continue_() if released else held.append(route)
-    )
+    page.answer(re.compile(r"/labels/[0-9]+\?"), lambda route: route.continue_() if released else held.append(route))
     page.key("Space")
     page.wait_until(lambda: len(held) > 1)
     released.append(True)

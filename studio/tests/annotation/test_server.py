@@ -421,9 +421,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
         served = Served(open_session(folder))
         connection = served.open()
         for _ in range(2):
-            first, second, third, fourth = (
-                connection.send_text(json.dumps(message))["result"] for message in messages
-            )
+            first, second, third, fourth = (connection.send_text(json.dumps(message))["result"] for message in messages)
             assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
         assert connection.do("describe")["result"]["history"][0]["title"] == "note"
@@ -449,9 +447,7 @@ def send_all(served, request):
     def send_all(*messages):
         if request.param == "socket":
             connection = served.open()
-            answers = [
-                connection.send_text(json.dumps({"id": n, **message})) for n, message in enumerate(messages)
-            ]
+            answers = [connection.send_text(json.dumps({"id": n, **message})) for n, message in enumerate(messages)]
         else:
             content = json.dumps(messages).encode()
             answers = served.get("/edits", "POST", Origin=served.address, content=content).json()
@@ -484,9 +480,7 @@ def test_target_of_a_removed_object_is_its_successor(served, send_all):
     delete = {"do": "delete_object", "object_id": None, "target": "b"}
     send_all(outline_target("a", 2), merge, outline_target("a", 12), outline_target("b", 40), delete)
     assert served.session.document.snapshot.labels(0)[8, [5, 14, 44]].tolist() == [7, 7, 0]
-    send_all(
-        outline_target("b", 2, object_id=7), {**delete, "object_id": 7}, outline_target("b", 40, object_id=7)
-    )
+    send_all(outline_target("b", 2, object_id=7), {**delete, "object_id": 7}, outline_target("b", 40, object_id=7))
     assert served.session.document.snapshot.labels(0)[8, [5, 44]].tolist() == [0, 10]
 
 

@@ -117,9 +117,7 @@ def test_killed_tracking_is_not_accepted(folder, session, reopen):
     assert read.status.value == "in progress"
     assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
     again = reopen(folder)
-    with pytest.raises(
-        InputError, match=r"tracking was cut off\. Track them again .*, or accept them as they are"
-    ):
+    with pytest.raises(InputError, match=r"tracking was cut off\. Track them again .*, or accept them as they are"):
         run_action(again, {"do": "set_status", "status": "accepted"})
 
 
@@ -165,9 +163,7 @@ def test_status_without_an_edit_is_open(folder, session, reopen):
 
 def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor("Ann"))
-    run_action(
-        session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, Actor("Bob")
-    )
+    run_action(session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, Actor("Bob"))
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Cid"))
     run_action(session, {"do": "undo"}, Actor("Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")

@@ -230,9 +230,7 @@ def test_drawing_and_its_entry_are_stored_together(folder, session, statement, r
     draw(session, 0, 1)
     before, database = session.document.log.size, session.document.database
     with database.transaction() as connection:
-        connection.execute(
-            f"CREATE TRIGGER full BEFORE INSERT ON {statement} BEGIN SELECT raise(ABORT, 'full'); END"
-        )
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON {statement} BEGIN SELECT raise(ABORT, 'full'); END")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
         draw(session, 3, 1)
     with database.transaction() as connection:

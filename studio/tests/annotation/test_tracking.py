@@ -45,9 +45,7 @@ def test_forward_reaches_the_end_and_backward_the_start(session):
     assert list_visible_frames(session) == list(range(4, LENGTH))
     run_job(session, 4, "backward")
     assert list_visible_frames(session) == list(range(LENGTH))
-    assert all(
-        (session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH)
-    )
+    assert all((session.document.snapshot.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
 
 
 def test_directions_of_an_object_of_both_keyframes_are_merged(session):
@@ -555,19 +553,13 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     editing.change_object(document, 1, locked=True)
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([2], 1, 5)}))
-    document.add_tracked_masks(
-        layer_id, LayerFrame(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere
-    )
+    document.add_tracked_masks(layer_id, LayerFrame(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere)
     covered = np.where(truth(4) == 1, 2, 0).astype(np.uint16)
     document.add_tracked_masks(layer_id, LayerFrame(4, {2: Score(0.9, 100, 10.0, 10.0)}), covered)
     editing.change_object(document, 1, locked=False)
     editing.delete_object(document, 1)
     assert document.snapshot.scores(4)[2] == Score(0.0, 0, 0.0, 0.0)
-    assert (
-        document.snapshot.scores(3)[2].area
-        == (document.snapshot.labels(3) == 2).sum()
-        == everywhere.size - 100
-    )
+    assert document.snapshot.scores(3)[2].area == (document.snapshot.labels(3) == 2).sum() == everywhere.size - 100
 
 
 def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
@@ -620,9 +612,7 @@ def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
     labels[26:35] = 0  # of object 2, a row is left
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([1, 2], 1, 5)}))
-    document.add_tracked_masks(
-        layer_id, LayerFrame(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels
-    )
+    document.add_tracked_masks(layer_id, LayerFrame(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels)
     editing.merge_objects(document, 2, 1)
     scores, (rows, columns) = document.snapshot.scores(3), np.nonzero(labels)
     assert scores == {1: scores[1]}

@@ -35,9 +35,7 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
     again = open_session(folder)
-    found = run_action(
-        again, {"do": "fill_polygon", "frame": 0, "object_id": None, "points": square(30, 20, 8)}
-    )
+    found = run_action(again, {"do": "fill_polygon", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
     assert found.object_id == 2
     assert [item.name for item in again.document.snapshot.objects.values()] == ["object 2"]
     assert not any(labels.any() for labels in list_labels(again.document)[1:])

@@ -121,15 +121,9 @@ WHOLE = {
     "archived coco": zip_files({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
     "frames": zip_files({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
     "object_ids": zip_files(
-        {
-            f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number))
-            for index in (3, 5)
-            for number in (1, 2)
-        }
+        {f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number)) for index in (3, 5) for number in (1, 2)}
     ),
-    "colors": zip_files(
-        {f"{index:05d}.png": png(COLORED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}
-    ),
+    "colors": zip_files({f"{index:05d}.png": png(COLORED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}),
 }
 
 
@@ -181,9 +175,7 @@ def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
 
 @pytest.mark.parametrize("is_complete", [True, False])  # some programs leave hidden files out
 def test_archive_of_results_is_loaded(session, tmp_path, is_complete):
-    write_job_record(
-        tmp_path, JobRecord("clip", "clip", frames=1, written=["masks"], class_names={1: "fish"})
-    )
+    write_job_record(tmp_path, JobRecord("clip", "clip", frames=1, written=["masks"], class_names={1: "fish"}))
     files = {"masks/00000.png": png(truth(0)), "review.json": b"{}", "scores.json": b"{}"}
     if is_complete:
         files[JOB_RECORD] = (tmp_path / JOB_RECORD).read_bytes()
@@ -316,9 +308,7 @@ def test_folder_names_become_object_names(session):
 
 def test_labelme_files_are_matched_by_image_name(session):
     assert load_upload(session.document, 0, labelme(4)).frames == [4]
-    assert load_upload(
-        session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})
-    ).frames == [5, 6]
+    assert load_upload(session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})).frames == [5, 6]
     assert [item.name for item in session.document.snapshot.objects.values()] == ["box"]
 
 
@@ -423,9 +413,7 @@ def load_attributes(document, values, **options):
 
 def test_constant_attributes_are_those_of_the_object(session):
     document = session.document
-    load_attributes(
-        document, {3: {"color": "red", "cut": True, "pose": "up"}, 5: {"color": "red", "cut": True}}
-    )
+    load_attributes(document, {3: {"color": "red", "cut": True, "pose": "up"}, 5: {"color": "red", "cut": True}})
     assert document.snapshot.objects[1].attributes == {"color": "red", "cut": True}
     assert document.snapshot.state.attributes == {1: {3: {"pose": "up"}, 5: {}}}
     assert document.snapshot.describe_objects()[1][1][3] == {"color": "red", "cut": True, "pose": "up"}

@@ -71,8 +71,7 @@ def test_empty_items_are_evicted_too():
 def test_jpeg_shows_the_frame_and_previews_are_small(video):
     store = FrameStore(video)
     whole, large, small = (
-        cv2.imdecode(np.frombuffer(store.read_jpeg(30, width), np.uint8), cv2.IMREAD_COLOR)
-        for width in (None, 999, 32)
+        cv2.imdecode(np.frombuffer(store.read_jpeg(30, width), np.uint8), cv2.IMREAD_COLOR) for width in (None, 999, 32)
     )
     assert whole.shape == large.shape == (48, 64, 3)
     assert abs(whole[30, 40].astype(int) - 120).max() < 6

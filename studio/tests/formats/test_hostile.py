@@ -60,9 +60,7 @@ def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
     annotations.frames = {2: annotations.frames[2]}
     whole = format_cvat(annotations, VIDEO, kind)
     elements = list(ElementTree.fromstring(whole).iter())
-    wrong = [
-        (n, key, text) for n, one in enumerate(elements) for key in [*one.attrib, None] for text in TEXTS
-    ]
+    wrong = [(n, key, text) for n, one in enumerate(elements) for key in [*one.attrib, None] for text in TEXTS]
     for number, key, text in Random(0).sample(wrong, min(count, len(wrong))):
         root = ElementTree.fromstring(whole)
         element = list(root.iter())[number]

@@ -42,9 +42,7 @@ WRITERS = {
     "yolo": write_format("yolo"),
     "youtube_vis": write_format("youtube_vis"),
     "label_studio": write_format("label_studio"),
-    "label_studio_upload": write_format(
-        "label_studio", "/data/local-files/?d=clip/", "/data/upload/1/0a1b2c3d-"
-    ),
+    "label_studio_upload": write_format("label_studio", "/data/local-files/?d=clip/", "/data/upload/1/0a1b2c3d-"),
 }
 
 

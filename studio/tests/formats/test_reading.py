@@ -76,9 +76,7 @@ def test_cvat_key_frames_inside_the_image_are_read(read):
 
 
 def test_cvat_tracks_of_one_label_are_separate_objects(read):
-    second = (
-        '<track id="1" label="person"><polygon frame="0" points="20,3;30,3;30,9;20,9" outside="0"/></track>'
-    )
+    second = '<track id="1" label="person"><polygon frame="0" points="20,3;30,3;30,9;20,9" outside="0"/></track>'
     assert read({"clip.xml": TRACK.format(more=second)}).objects() == [1, 2]
 
 
@@ -105,9 +103,7 @@ def test_mots_frames_are_numbered_as_their_images(read):
     from_zero = replace(VIDEO, frame_names=("000000", "000001"), length=2)  # as in KITTI MOTS
     for video, frame in ((from_one, 0), (from_zero, 1), (replace(VIDEO, frame_names=None), 1)):
         assert [*read({"mots.txt": line}, video=video).frames] == [frame]
-    with pytest.raises(
-        InputError, match=r"1 images are not frames of clip: '0', but the frames are '000001'"
-    ):
+    with pytest.raises(InputError, match=r"1 images are not frames of clip: '0', but the frames are '000001'"):
         read({"mots.txt": f"0{line[1:]}"}, video=from_one)
 
 
@@ -283,9 +279,7 @@ def test_damaged_brush_mask_rejected(cut):
 def test_youtube_vis_annotations_without_track_id_are_objects(read):
     segment = coco_segment(0, 3)
     video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
-    annotations = [
-        {"id": n, "video_id": 5, "category_id": 1, "segmentations": [None, segment]} for n in (8, 9)
-    ]
+    annotations = [{"id": n, "video_id": 5, "category_id": 1, "segmentations": [None, segment]} for n in (8, 9)]
     found = read({"a.json": {"videos": [video], "annotations": annotations}})
     assert {frame: len(regions) for frame, regions in found.frames.items() if regions} == {1: 2}
     assert found.objects() == [1, 2]

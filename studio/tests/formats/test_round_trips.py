@@ -109,9 +109,7 @@ def test_parts_of_an_object_survive_another_format(name, tmp_path):
 def test_single_pixels_in_corners_can_be_read_again(name, tmp_path):
     mask = np.zeros(SIZE, bool)
     mask[[0, 0, 5, -1], [0, -1, 9, -1]] = True
-    found = read_annotations(
-        write(name, tmp_path, Annotations(SIZE, {0: [Region(3, encode_rle(mask))]})), VIDEO
-    )
+    found = read_annotations(write(name, tmp_path, Annotations(SIZE, {0: [Region(3, encode_rle(mask))]})), VIDEO)
     assert ((found.mask(0) > 0) != mask).sum() <= (1 if name in OUTLINES else 0)
 
 

@@ -82,9 +82,7 @@ def test_folder_without_root_asks_for_one(monkeypatch):
 
 
 def test_error_lists_data_sets_and_suggests_one():
-    with pytest.raises(
-        InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"
-    ):
+    with pytest.raises(InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"):
         open_dataset("davis2018")
 
 
@@ -102,9 +100,7 @@ def test_mask_suffix_in_capitals_is_read(root):
     assert [path.name for path in video.reference_masks.values()] == ["00000.PNG"]
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "expected"), [(480, 854, 854), (1080, 1920, 854), (240, 427, 854)]
-)
+@pytest.mark.parametrize(("height", "width", "expected"), [(480, 854, 854), (1080, 1920, 854), (240, 427, 854)])
 def test_masks_for_the_server_are_480_high(height, width, expected):
     video = Video("any", frames=(), output_height=480)
     assert video.output_size(height, width) == (480, expected)

@@ -48,9 +48,7 @@ def test_unsafe_names_rejected(root, dataset):
     for name in EVIL:
         path.write_text(f"{whole}{name}\n" if dataset in LISTS else whole)
         if dataset in METADATA:
-            change_metadata(
-                path, lambda videos, name=name: videos.update({name: next(iter(videos.values()))})
-            )
+            change_metadata(path, lambda videos, name=name: videos.update({name: next(iter(videos.values()))}))
         with pytest.raises(InputError, match=r"val\.txt: line \d+|meta\.json: .* is not a plain name"):
             open_dataset(dataset, root)
 

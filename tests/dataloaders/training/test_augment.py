@@ -82,9 +82,7 @@ def test_crop_contains_object_on_reference_frame():
 def test_all_frames_of_a_video_are_cut_alike():
     mask = rng().integers(1, 9, (80, 120), dtype=np.uint8)
     other = np.roll(mask, 1, axis=1)
-    _, labels = make_video_clip(
-        [color_mask(mask), color_mask(other)], [mask, other], phase(short_edge=100), rng(4)
-    )
+    _, labels = make_video_clip([color_mask(mask), color_mask(other)], [mask, other], phase(short_edge=100), rng(4))
     _, alone = make_video_clip([color_mask(mask)], [mask], phase(short_edge=100), rng(4))
     assert np.array_equal(labels[0], alone[0])
     assert not np.array_equal(labels[1], alone[0])
@@ -124,9 +122,7 @@ def test_augmentations_change_expected_colors(augmentation, kind, changed):
     means = []
     for seed in range(6):
         frames, labels = make_clip(kind, image, mask, seed, augmentation=augmentation)
-        means += [
-            frame[label == 1].mean(0) for frame, label in zip(frames, labels, strict=True) if label.any()
-        ]
+        means += [frame[label == 1].mean(0) for frame, label in zip(frames, labels, strict=True) if label.any()]
     assert bool(np.std(means, axis=0).max() > 2) is changed
 
 
@@ -145,9 +141,7 @@ def test_thin_plates_bend_and_affine_maps_do_not():
         """How far the outline between two stripes is from a straight line, in pixels."""
         _, labels = make_clip("static", color_mask(mask), mask, seed, thin_plate=thin_plate, crop=160)
         label = labels[1].astype(int)
-        edge = np.array(
-            [np.flatnonzero(np.diff(row == 8)).mean() if (row == 8).any() else np.nan for row in label]
-        )
+        edge = np.array([np.flatnonzero(np.diff(row == 8)).mean() if (row == 8).any() else np.nan for row in label])
         rows = np.flatnonzero(~np.isnan(edge))[8:-8]
         line = np.polyfit(rows, edge[rows], 1)
         return np.abs(np.polyval(line, rows) - edge[rows]).max()

@@ -51,8 +51,7 @@ def test_relabel_limits_objects(most):
 def test_objects_are_numbered_at_random():
     labels = np.repeat(np.arange(1, 5, dtype=np.uint8), 30).reshape(1, 4, 30)
     clips = [
-        relabel(labels[..., None].repeat(3, -1), labels, rng(seed), min_pixels=0, max_objects=2)
-        for seed in range(100)
+        relabel(labels[..., None].repeat(3, -1), labels, rng(seed), min_pixels=0, max_objects=2) for seed in range(100)
     ]
     assert len({tuple(clip.labels[0, :, 0].tolist()) for clip in clips}) == 12
 

@@ -59,9 +59,7 @@ def test_clip_depends_on_seed_phase_and_index_only(root, source, augmentation):
     assert not equal_clips(mixture(root, source, seed=3, name="other", **options)[2], third)
 
 
-@pytest.mark.skipif(
-    cv2.__version__ < "5", reason="OpenCV 4 moves pixels on edges elsewhere: OpenCV 5 is pinned"
-)
+@pytest.mark.skipif(cv2.__version__ < "5", reason="OpenCV 4 moves pixels on edges elsewhere: OpenCV 5 is pinned")
 @pytest.mark.parametrize(("source", "digest"), [(VIDEOS, "4d4d9a0618d448a4"), (STATIC, "bdec523af33b8b2c")])
 def test_drawn_labels_are_pinned(root, source, digest):
     clips, total = mixture(root, source, merge=0.5), hashlib.sha256()

@@ -141,9 +141,7 @@ def test_only_videos_that_can_be_scored_are_held_back(folder):
 def test_error_names_the_short_validation_video(folder, frames, count):
     root = folder(3)
     clear_masks(root, "clip01", *frames)
-    message = (
-        f"{root}/JPEGImages/clip01: {count} labeled frames from the first object on, but a video of data.val"
-    )
+    message = f"{root}/JPEGImages/clip01: {count} labeled frames from the first object on, but a video of data.val"
     with pytest.raises(InputError, match=re.escape(message)):
         open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
 

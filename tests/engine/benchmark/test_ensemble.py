@@ -104,9 +104,7 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
     three_objects, frames, mask = build("aott", "model.max_objects=3"), draw_texture(4), stripes(range(1, 6))
     together = Ensemble([Branch(Tracker(*model), weight=3), Branch(Tracker(*three_objects), weight=1)])
     steps = run_tracker(together, frames, {0: mask})
-    parts = [
-        run_tracker(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, three_objects)
-    ]
+    parts = [run_tracker(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, three_objects)]
     expected = 0.75 * parts[0] + 0.25 * parts[1]
     # the ensemble stores logarithms of the mean
     torch.testing.assert_close(steps[-1].probabilities, expected, atol=1e-6, rtol=0)

@@ -63,9 +63,7 @@ def test_changed_frame_of_equal_size_is_tracked_again(tmp_path):
 
 def test_tracker_is_reset_for_each_video(tmp_path):
     tracker = RepeatingTracker()
-    run_videos(
-        [make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker
-    )
+    run_videos([make_video(tmp_path, "a", frames=3), make_video(tmp_path, "b", frames=2)], tmp_path / "out", tracker)
     assert tracker.resets == 2
     assert tracker.annotated_ids == [[0, 1], None, None, [0, 1], None]
 
@@ -83,9 +81,7 @@ def test_temporary_record_of_a_killed_run_is_removed(tmp_path, name):
 def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
     stop = Event()
     tracker = RepeatingTracker(lambda _: stop.set() if len(tracker.annotated_ids) == 3 else None)
-    report = run_videos(
-        [make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop
-    )
+    report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop)
     assert (report.finished, report.stopped) == (["a"], True)
 
 
@@ -185,6 +181,4 @@ def test_only_requested_frames_are_written(tmp_path):
     tracker, video = RepeatingTracker(), open_dataset("youtubevos2019", tmp_path, all_frames=True)[0]
     run_videos([video], tmp_path / "out", tracker)
     assert len(tracker.annotated_ids) == len(video.frames) > len(video.written_stems)
-    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(
-        video.written_stems
-    )
+    assert sorted(path.stem for path in (tmp_path / "out" / video.name).iterdir()) == list(video.written_stems)

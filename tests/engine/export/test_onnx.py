@@ -255,9 +255,7 @@ def test_nan_on_any_frame_is_the_difference(monkeypatch, damaged):
 
     runtime = SimpleNamespace(step=step)
     monkeypatch.setattr("aotlab_runtime.Tracker.from_export", lambda *_, **options: runtime)
-    agreement = verify_export(
-        model, config, None, clip=[(frame, stripes([1, 2])) for frame in draw_texture(4)]
-    )
+    agreement = verify_export(model, config, None, clip=[(frame, stripes([1, 2])) for frame in draw_texture(4)])
     assert math.isnan(agreement.difference)
     with pytest.raises(RunStopped, match="logits of the graphs differ from PyTorch's by nan"):
         require_agreement(agreement, half=False, max_loss=None)

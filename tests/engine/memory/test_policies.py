@@ -106,9 +106,7 @@ def test_tracked_frames_are_evicted_before_later_references(policy):
     assert list_long_frames(bank) == bank.frames
 
 
-@pytest.mark.parametrize(
-    ("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)]
-)
+@pytest.mark.parametrize(("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)])
 def test_long_video_stores_fewer_frames(length, every):
     assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
 

@@ -72,9 +72,7 @@ def segmenter(tmp_path):
     return OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx"))
 
 
-@pytest.mark.parametrize(
-    "prompt", [Prompt(box=(5.0, 5.0, 20.0, 20.0)), Prompt(points=[(3, 3), (9, 9)], labels=[1, 0])]
-)
+@pytest.mark.parametrize("prompt", [Prompt(box=(5.0, 5.0, 20.0, 20.0)), Prompt(points=[(3, 3), (9, 9)], labels=[1, 0])])
 def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
     labels = segmenter(FRAME, {4: prompt})
     assert labels.shape == (40, 60)
@@ -94,9 +92,7 @@ def inputs(monkeypatch):
 
 
 def test_boxes_and_points_are_encoded_as_in_sam(segmenter, inputs):
-    segmenter(
-        FRAME, {1: Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)), 2: Prompt(points=[(30, 20)])}
-    )
+    segmenter(FRAME, {1: Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)), 2: Prompt(points=[(30, 20)])})
     _, first, second = inputs
     assert first["point_labels"].tolist() == [[1, 0, 2, 3]]
     assert np.allclose(first["point_coords"][0] * 60 / EDGE, [[30, 20], [0, 0], [6, 3], [36, 18]])

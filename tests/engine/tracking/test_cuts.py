@@ -70,17 +70,13 @@ def test_frames_after_cut_ignore_short_term_memory(model):
     assert [prediction.cut for prediction in after] == [False, False, False, True, False, False]
     assert not torch.equal(after[2].logits, changed[2].logits)
     without_stored = build("aott", "model.max_objects=3", "rules.cuts=true", "memory.short_term_frames=2")
-    after, changed = (
-        run_tracker(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other)
-    )
+    after, changed = (run_tracker(Tracker(*without_stored), clip_frames, mask) for clip_frames in (frames, other))
     assert_same(after[3:], changed[3:])
 
 
 def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     frames, searched = shots(), []
-    monkeypatch.setattr(
-        TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or []
-    )
+    monkeypatch.setattr(TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or [])
     run_tracker(Tracker(*model), frames, {0: stripes([1, 2])})
     assert np.array_equal(searched, frames[[0, 1, 2, 4, 5]])
 

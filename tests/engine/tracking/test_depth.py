@@ -14,9 +14,7 @@ def test_validation_scores_every_depth(monkeypatch):
     model, config = small_model.build("aost")
     depths = []
     monkeypatch.setattr(validation, "score_video", lambda each, _: depths.append(each.config.model.depth))
-    monkeypatch.setattr(
-        validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
-    )
+    monkeypatch.setattr(validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1]))
     video = type("Video", (), {"name": "one"})()
     scores = validation.validate(model, config, [video], Distributed("cpu"))
     assert depths == [1, 2, 3]

@@ -123,9 +123,7 @@ def test_object_without_a_pixel_in_the_network_is_logged(caplog):
     tracker, mask = Tracker(*build("aott", "input.scale=0.5")), stripes([2])
     mask[1, 1] = 7
     tracker.step(draw_texture(1)[0], mask)
-    assert [record.message for record in caplog.records] == [
-        "object 7: too small to be tracked; raise input.scale"
-    ]
+    assert [record.message for record in caplog.records] == ["object 7: too small to be tracked; raise input.scale"]
 
 
 def test_objects_beyond_existing_groups_get_new_group(models):
@@ -157,7 +155,5 @@ def test_image_is_encoded_once_per_frame(models, monkeypatch):
     model, config = models["three_objects"]
     calls, original = [], model.encode
     monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))
-    run_tracker(
-        Tracker(model, config), draw_texture(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])}
-    )
+    run_tracker(Tracker(model, config), draw_texture(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])})
     assert calls == [1, 1, 1]

@@ -39,9 +39,7 @@ def test_smallest_first_object_sets_video_scale(model, small_and_large):
 def test_large_objects_are_not_scaled_up(model):
     frames, mask = draw_texture(3), np.ones_like(stripes([]))
     plain = Tracker(model[0], replace(model[1], input=replace(model[1].input, min_object=None)))
-    expected, found = (
-        run_tracker(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model))
-    )
+    expected, found = (run_tracker(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model)))
     assert_same(found, expected)
 
 

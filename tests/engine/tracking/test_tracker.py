@@ -79,9 +79,7 @@ def test_confidence_is_mean_over_object_pixels():
 def test_temperature_changes_confidence_only(models):
     model, config = models["aott"]
     plain, calibrated = (
-        run_tracker(
-            Tracker(model, replace(config, confidence_temperature=each)), draw_texture(2), {0: stripes([1])}
-        )[1]
+        run_tracker(Tracker(model, replace(config, confidence_temperature=each)), draw_texture(2), {0: stripes([1])})[1]
         for each in (1.0, 2.0)
     )
     assert torch.equal(plain.logits, calibrated.logits)
@@ -164,9 +162,7 @@ def test_training_clip_equals_tracker(preset):
     model, config = build_case(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = draw_texture(6), stripes([1, 2, 3])
-    tracked = np.stack(
-        [prediction.labels for prediction in run_tracker(Tracker(model, config), frames, {0: mask})]
-    )
+    tracked = np.stack([prediction.labels for prediction in run_tracker(Tracker(model, config), frames, {0: mask})])
     plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=True)
     losses = clip_losses(model, build_bank(config.memory), clip_batch(frames, [mask] * 6, 3), plan)
     trained = torch.cat(losses.predictions[1:]).numpy()

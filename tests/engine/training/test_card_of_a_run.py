@@ -39,9 +39,7 @@ def test_card_lists_phases_beside_half_weights(recipe):
 def test_card_names_the_weights_that_training_begins_with(recipe):
     before = run_recipe(recipe("before", phase("one", steps=1))).checkpoint
     started, warm = (
-        load_card(
-            run_recipe(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint
-        ).phases
+        load_card(run_recipe(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint).phases
         for key in ("start_from", "warm_start")
     )
     assert [each.name for each in started] == ["one", "two"]

@@ -52,10 +52,7 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     assert done.returncode == 0, output
     assert "deprecated" not in output
     assert output.count("trained weights") == 1  # the main rank speaks for all
-    assert (
-        train_tool.main(["--config", str(recipe_file("one", steps=2, batch=4, clip_length=2)), *settings])
-        == 0
-    )
+    assert train_tool.main(["--config", str(recipe_file("one", steps=2, batch=4, clip_length=2)), *settings]) == 0
     assert_same_steps(read_log(tmp_path / "two"), read_log(tmp_path / "one"))
 
 

@@ -104,9 +104,7 @@ def test_stopped_run_resumes_past_the_bad_clip(recipe, corrupt):
     corrupt(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
         run_recipe(config)
-    assert run_recipe(
-        recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])
-    ).checkpoint.is_file()
+    assert run_recipe(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 

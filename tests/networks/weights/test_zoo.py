@@ -199,14 +199,10 @@ def test_hub_folder_is_loaded_as_saved(aott, tmp_path):
 
 
 def test_hub_repository_is_loaded_as_saved(aott, tmp_path, monkeypatch):
-    model, config = load_model(
-        download_weights("aott", source=str(aott.path)), overrides=["data.root=/home/me"]
-    )
+    model, config = load_model(download_weights("aott", source=str(aott.path)), overrides=["data.root=/home/me"])
     HubModel(model, config).save_pretrained(tmp_path)
     assert "/home/me" not in (tmp_path / "config.json").read_text()
-    download = create_autospec(
-        hf_hub_download, side_effect=lambda repo_id, filename, **_: tmp_path / filename
-    )
+    download = create_autospec(hf_hub_download, side_effect=lambda repo_id, filename, **_: tmp_path / filename)
     monkeypatch.setattr("aotlab.networks.weights.hub.hf_hub_download", download)
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
     assert HubModel.from_pretrained("owner/name").settings == config
@@ -256,9 +252,7 @@ def test_unusable_source_rejected(source):
     assert not [path for path in weights_folder().iterdir() if path.suffix not in (".lock", ".partial")]
 
 
-@pytest.mark.parametrize(
-    ("value", "code"), [("~nobodyhasthisname/x", 0), ("/dev/null", 0), ("n" * 5000, 2)], ids=ascii
-)
+@pytest.mark.parametrize(("value", "code"), [("~nobodyhasthisname/x", 0), ("/dev/null", 0), ("n" * 5000, 2)], ids=ascii)
 def test_unusable_home_rejected(value, code, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AOTLAB_HOME", value)

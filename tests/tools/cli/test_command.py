@@ -167,15 +167,11 @@ def test_invalid_numbers_of_commands_are_one_sentence(line, option, run_expectin
     ids=["long", "setting", "nul", "control"],
 )
 @pytest.mark.parametrize("option", ["VIDEO", "--mask", "--checkpoint", "--config"])
-def test_impossible_path_is_reported_in_one_sentence(
-    run_expecting_error, value, option, tmp_path, monkeypatch
-):
+def test_impossible_path_is_reported_in_one_sentence(run_expecting_error, value, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").touch()
     line = ["track", "x", "--mask", "x", "--output", "out"]
-    run_expecting_error(
-        main, *([*line[:1], value, *line[2:]] if option == "VIDEO" else [*line, option, value])
-    )
+    run_expecting_error(main, *([*line[:1], value, *line[2:]] if option == "VIDEO" else [*line, option, value]))
 
 
 @pytest.mark.parametrize(

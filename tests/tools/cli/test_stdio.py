@@ -77,9 +77,7 @@ def shell(line, program):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("lines", "codes"), [(10, (0, 141)), (100000, (141,))]
-)  # 10 may be written before the end
+@pytest.mark.parametrize(("lines", "codes"), [(10, (0, 141)), (100000, (141,))])  # 10 may be written before the end
 def test_pipe_closed_early_is_not_an_error(program, lines, codes):
     done = shell(f"run print_lines {lines} | head -1; exit ${{PIPESTATUS[0]}}", program)
     assert (done.stdout, done.stderr) == ("line 0\n", "")
@@ -116,9 +114,7 @@ def test_swallowed_signal_can_be_sent_again(program):
 
 
 @needs_posix
-@pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
-)
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_second_signal_ends_the_cleanup(number, error):
     with exit_on_signals():
         for _ in range(2):

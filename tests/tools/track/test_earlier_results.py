@@ -35,9 +35,7 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
         (["--class", "cat"], "classes"),
     ):
         assert track(video, tmp_path, mask, args=other) == 2
-        assert (
-            f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
-        )
+        assert f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
     own = tmp_path / "out" / "masks" / NAMES[2]
     for wrong in (
         ["--remove", "99999:1"],
@@ -83,9 +81,7 @@ def test_run_that_failed_on_its_first_frame_removes_output(video, mask, tmp_path
     ],
     ids=["error", "memory", "signal"],
 )
-def test_earlier_results_stay_if_no_frame_is_tracked(
-    video, mask, tmp_path, repeater, monkeypatch, name, fail, status
-):
+def test_earlier_results_stay_if_no_frame_is_tracked(video, mask, tmp_path, repeater, monkeypatch, name, fail, status):
     before = track(video, tmp_path, mask), snapshot(tmp_path / "out")
     monkeypatch.setattr(repeater, name, fail)
     assert track(video, tmp_path, mask, args=["--end", "2", "--force"]) == status
@@ -112,9 +108,7 @@ def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("checkpoint", ["usable", "damaged"])
-def test_masks_edited_after_a_failure_need_force(
-    video, mask, tmp_path, monkeypatch, capsys, repeater, checkpoint
-):
+def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypatch, capsys, repeater, checkpoint):
     out, write_frame, step = tmp_path / "out", BUILT_IN_OUTPUTS["objects"].write, Repeater.step
 
     def fail_late(self, name, tracked):
@@ -194,9 +188,7 @@ def test_kill_while_results_are_replaced_leaves_a_usable_folder(video, mask, tmp
 
 
 @pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
-def test_run_that_failed_on_a_full_disk_is_repeated_without_force(
-    video, mask, tmp_path, monkeypatch, capsys, earlier
-):
+def test_run_that_failed_on_a_full_disk_is_repeated_without_force(video, mask, tmp_path, monkeypatch, capsys, earlier):
     out, line = tmp_path / "out", ["--write", "masks,alpha"]
     if earlier == "interrupted":
         interrupt(monkeypatch, video, tmp_path, mask, args=line)

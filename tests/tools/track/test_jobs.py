@@ -287,8 +287,7 @@ def test_finished_list_with_removals_is_not_repeated(clips, repeater):
 
 def test_job_overrides_load_another_tracker(clips, repeater):
     first, second = (
-        {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]}
-        for n, name in ((2, "a"), (3, "b"))
+        {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]} for n, name in ((2, "a"), (3, "b"))
     )
     assert track(write_jobs(clips, first, second)) == 0
     assert repeater.loads == 2
@@ -309,9 +308,7 @@ def test_wrong_second_video_rejected_before_any_output(clips, out, run_expecting
     (clips / "a.json").write_text("{}")
     write_plain(clips / "d", 3)
     before = sorted(clips.parent.rglob("*"))
-    assert message.format(clips=clips) in run_expecting_error(
-        cli.main, clips / "a", clips / second, "--output", out
-    )
+    assert message.format(clips=clips) in run_expecting_error(cli.main, clips / "a", clips / second, "--output", out)
     assert sorted(clips.parent.rglob("*")) == before
 
 
@@ -420,9 +417,7 @@ def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
     assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
-    assert "error: c (jobs.csv, line 5): masks next to the video: c.png: not" in streams.err.replace(
-        f"{clips}/", ""
-    )
+    assert "error: c (jobs.csv, line 5): masks next to the video: c.png: not" in streams.err.replace(f"{clips}/", "")
     rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
     assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
     assert streams.out.splitlines()[-1] == "5 failed"
@@ -579,9 +574,7 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeater, cap
     (out / "a" / ".track.json").write_text("{")
     for _ in range(2):
         assert track(clips, *args) == 1
-        assert (
-            "a: already contains masks, which aotlab did not write; choose another" in capsys.readouterr().err
-        )
+        assert "a: already contains masks, which aotlab did not write; choose another" in capsys.readouterr().err
     shutil.rmtree(out / "a")
     assert track(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
@@ -639,6 +632,4 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, repeater, capsys, read_er
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
 def test_shard_of_single_video_rejected(clips, run_expecting_error, option):
-    assert "give --jobs" in run_expecting_error(
-        cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option
-    )
+    assert "give --jobs" in run_expecting_error(cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option)

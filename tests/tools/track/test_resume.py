@@ -120,9 +120,7 @@ def test_progress_without_one_of_its_masks_starts_over(interrupted_run, video, m
 
 
 @pytest.mark.parametrize("number", [0, 1])
-@pytest.mark.parametrize(
-    "damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))]
-)
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"damaged"), lambda path: save(path, 1, (16, 24))])
 def test_run_after_a_damaged_mask_starts_over(interrupted_run, video, mask, tmp_path, capsys, number, damage):
     damage(interrupted_run / "masks" / NAMES[number])
     assert track(video, tmp_path, mask, args=WRITE) in (1, 2)

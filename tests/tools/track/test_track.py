@@ -208,9 +208,7 @@ def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypa
     video = write_texture(tmp_path / "video.mkv", count=40)  # Matroska states no number of frames
     mask = save(tmp_path / "first.png", 1, open_frames(video).size)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1))
-    line = read_error_line(
-        track(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"])
-    )
+    line = read_error_line(track(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"]))
     assert "results take about 1.15 MB, but 1 B are free" in line  # 30 frames
 
 
@@ -304,9 +302,7 @@ def test_printed_settings_are_those_of_the_tracker(capsys, args, policy):
 ])  # fmt: skip
 @pytest.mark.parametrize("path", ["/clip.ts", ""])
 def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeypatch, line, works, path):
-    address = (
-        request.getfixturevalue("file_server").url.replace("http://", "http://user:secr@et-word@") + path
-    )
+    address = request.getfixturevalue("file_server").url.replace("http://", "http://user:secr@et-word@") + path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for the reports of internal errors
     write_gray(tmp_path / "clip.ts")
@@ -371,6 +367,4 @@ def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatc
 
 
 def test_error_names_the_file_given_as_output(video, mask, run_expecting_error):
-    assert "first.png: a file; give a folder" in run_expecting_error(
-        main, video, "--mask", mask, "--output", mask
-    )
+    assert "first.png: a file; give a folder" in run_expecting_error(main, video, "--mask", mask, "--output", mask)

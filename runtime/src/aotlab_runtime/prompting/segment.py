@@ -34,9 +34,7 @@ def add_prompted_objects(
     return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
 
 
-def segment_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray | None = None
-) -> Prediction:
+def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray | None = None) -> Prediction:
     """Segment objects of a frame; those of ``mask``, object ids H×W, that have no prompt keep their pixels."""
     checked = check_prompts(prompts, frame.shape[:2])
     if graphs.prompting is None:

@@ -52,9 +52,7 @@ class BatchClip:
     @property
     def is_untouched(self) -> bool:
         """Whether the clip is neither tracked nor edited yet."""
-        return (
-            self.job.error in (internal.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
-        )
+        return self.job.error in (internal.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
     @property
     def lost_share(self) -> float:
@@ -73,8 +71,7 @@ class BatchClip:
             return describe_document(self.name, document)
         classes = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
         sentences = [
-            check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}")
-            for check in self.review.check
+            check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}") for check in self.review.check
         ]
         digest = digest_values(digest_output(self.path))  # `Document.status_digest` of a new project
         return Clip(self.name, self.job.frames, len(self.review.objects), digest=digest, sentences=sentences)

@@ -94,9 +94,7 @@ def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str],
     return names, tracked, kept
 
 
-def export_clip(
-    clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]
-) -> list[str]:
+def export_clip(clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]) -> list[str]:
     """Write the outputs of a clip with these class ids; return the `PROBABILITIES` that stay as tracked.
 
     Raises `InputError` if the clip was changed or tracked again during the export.

@@ -162,9 +162,7 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
     connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.masks_by_layer ON tracked_masks (layer, id)")
 
 
-def _read_backup(
-    path: Path, project: sqlite3.Connection
-) -> tuple[set[tuple[int, bytes]], list[tuple[str, bytes]]]:
+def _read_backup(path: Path, project: sqlite3.Connection) -> tuple[set[tuple[int, bytes]], list[tuple[str, bytes]]]:
     """Return the header and records of a backup, and the masks that its project lacks; empty if it is unreadable."""
     rows, masks = set[tuple[int, bytes]](), list[tuple[str, bytes]]()
     with suppress(sqlite3.Error), closing(_connect(path, "ro")) as backup:

@@ -147,9 +147,7 @@ def reset_frame(document: Document, frame: int) -> None:
         masks = snapshot.drawn_masks(frame)
         protected = {key: masks[key] for key in snapshot.protected_ids if key in masks}
         if masks == protected:
-            raise InputError(
-                f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects"
-            )
+            raise InputError(f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects")
         changes, covers_locked = Changes(drawn_masks={frame: protected or None}), False
         after = snapshot.with_changes(changes)
         with suppress(InputError):  # a damaged mask, which a reset removes
@@ -287,9 +285,7 @@ def set_checked(document: Document, frame: int, checked: bool) -> None:
         document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
 
 
-def set_range(
-    document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None
-) -> None:
+def set_range(document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None) -> None:
     """Set the range of frames to track, which includes ``last``. None stands for the start or the end."""
     start, end = document.snapshot.editable_range
     first, last = start if first is None else first, end if last is None else last

@@ -175,9 +175,7 @@ class TrackedMaskStore:
     def read(self, masks: LayerFrame) -> np.ndarray:
         """Return the ids H×W of a frame, read-only; raise `InputError` if they are damaged."""
         row_id = masks.row_id
-        return self._cache.get_or_compute(
-            row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size)
-        )
+        return self._cache.get_or_compute(row_id, lambda: decode_png(self.read_png(masks)).reshape(self._size))
 
     def read_scores(self, digest: str, measure: Callable[[], dict[int, Score]]) -> dict[int, Score]:
         """Return the scores of the masks with a digest. They are measured once, then kept in the project."""

@@ -114,9 +114,7 @@ def require_name(person: str) -> None:
         raise InputError("name: type your name first; it is stored with each change")
 
 
-def make_object(
-    object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}
-) -> ObjectInfo:
+def make_object(object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}) -> ObjectInfo:
     """Return a new object; its texts must be valid. Raise `InputError` for an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")

@@ -60,9 +60,7 @@ def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:
     return np.asarray(parts == parts[y, x])
 
 
-def limit_to_prompt(
-    before: np.ndarray, after: np.ndarray, points: Sequence[Point], *, positive: bool
-) -> np.ndarray:
+def limit_to_prompt(before: np.ndarray, after: np.ndarray, points: Sequence[Point], *, positive: bool) -> np.ndarray:
     """Return ``before`` with only those changes to ``after`` that are connected to a click or scribble.
 
     Pixels are added if the points are positive, and removed otherwise, at most `CLICK_REACH` away from the points.

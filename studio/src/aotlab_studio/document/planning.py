@@ -69,9 +69,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
             elif frame in old and frame not in new:
                 place = bisect_left(drawn_frames, frame)
                 earlier, later = drawn_frames[:place][-1:], drawn_frames[place : place + 1]
-                is_absent = object_id in after.drawn_masks(
-                    frame
-                )  # tracking does not continue over this frame
+                is_absent = object_id in after.drawn_masks(frame)  # tracking does not continue over this frame
                 references.update(earlier + later if is_absent else earlier or later)
         layers += _plan_object(before, after, object_id, sorted(references), is_tracked)
     return layers

@@ -32,9 +32,7 @@ class Snapshot:
     Tracked masks are read when they are needed. Later tracking does not change a frame that was read before.
     """
 
-    def __init__(
-        self, log: Log, step: int, state: State, masks: MaskStore, tracked_masks: TrackedMaskStore
-    ) -> None:
+    def __init__(self, log: Log, step: int, state: State, masks: MaskStore, tracked_masks: TrackedMaskStore) -> None:
         self.step, self.state = step, state
         self.objects = state.objects
         """Objects by id, without deleted ones, oldest first."""

@@ -33,16 +33,14 @@ def is_label_studio(tree: Any) -> bool:
     """Return whether JSON is a list of tasks, or one."""
     tasks = tree if isinstance(tree, list) else [tree]
     return bool(tasks) and all(
-        isinstance(task, dict) and "data" in task and ("annotations" in task or "predictions" in task)
-        for task in tasks
+        isinstance(task, dict) and "data" in task and ("annotations" in task or "predictions" in task) for task in tasks
     )
 
 
 def parse_label_studio(tree: Any, size: Size) -> sdk.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
     all_tasks = [
-        (_find_image(task["data"]), _list_results(task))
-        for task in (tree if isinstance(tree, list) else [tree])
+        (_find_image(task["data"]), _list_results(task)) for task in (tree if isinstance(tree, list) else [tree])
     ]
     kinds = {str(result.get("type")) for _, results in all_tasks for result in results or ()}
     tasks = [
@@ -129,9 +127,7 @@ def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 def _list_masks(results: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Return class names and masks. The class name of a mask may be another result with the same id."""
-    labels = {
-        result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"
-    }
+    labels = {result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"}
     masks = [result for result in results if result.get("type") in MASK_TYPES]
     names = (result["value"].get(result["type"]) or labels.get(result.get("id")) or () for result in masks)
     return [(str(next(iter(name), "")), result) for name, result in zip(names, masks, strict=True)]

@@ -95,9 +95,7 @@ def list_checks(snapshot: Snapshot) -> list[Check]:
     return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
-def _check_object(
-    object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]
-) -> list[Check]:
+def _check_object(object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]) -> list[Check]:
     """Return the checks of one object. Of neighboring frames with the same reason, only the worst is returned."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}

@@ -34,9 +34,7 @@ class ReviewFile(sdk.Output):
     file_name, side_files = REVIEW_FILE, (SCORES_FILE, THUMBNAIL)
     description = "where objects are lost, and frames to check"
 
-    def __init__(
-        self, path: Path, context: sdk.OutputContext, *, scores: Mapping[int, dict[int, Score]] = {}
-    ) -> None:
+    def __init__(self, path: Path, context: sdk.OutputContext, *, scores: Mapping[int, dict[int, Score]] = {}) -> None:
         super().__init__(path, context)
         self._scores = dict(scores)
         self._signals = ReviewSignals()

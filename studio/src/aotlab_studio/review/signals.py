@@ -23,9 +23,7 @@ class ReviewSignals:
     def __init__(self) -> None:
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def update(
-        self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
-    ) -> dict[int, Signals]:
+    def update(self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]) -> dict[int, Signals]:
         """Return the signals of objects on a frame, H×W ids on H×W×3 uint8; flips are relative to the last frame."""
         step = max(1, min(ids.shape) // MAX_EDGE)
         ids, image = ids[::step, ::step], image[::step, ::step]

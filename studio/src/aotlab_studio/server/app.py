@@ -98,14 +98,10 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         body = await http.read_body(request)
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
-            document = session.document.with_actor(
-                Actor(http.read_person(request), query.get("page"), message)
-            )
+            document = session.document.with_actor(Actor(http.read_person(request), query.get("page"), message))
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
-            loaded = await run_in_threadpool(
-                load_upload, document, index, body, chosen=chosen, targets=targets
-            )
+            loaded = await run_in_threadpool(load_upload, document, index, body, chosen=chosen, targets=targets)
         except AmbiguousObjectsError as error:
             return http.respond_json(error.objects, 409)
         except (InputError, msgspec.DecodeError) as error:

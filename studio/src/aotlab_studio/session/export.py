@@ -100,9 +100,7 @@ def export_masks(
         raise
 
 
-def snapshot_for_export(
-    document: Document, first: int = 0, last: int | None = None
-) -> tuple[Snapshot, dict[str, Any]]:
+def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, dict[str, Any]]:
     """Return the visible masks, which later tracking does not change, and the record of an export in JSON."""
     with document.lock:
         snapshot, status = document.snapshot, document.status

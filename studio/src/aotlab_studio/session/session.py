@@ -271,9 +271,7 @@ class Session:
         start, end = document.snapshot.editable_range
         last = end if last is None else last
         if max(first, start) > min(last, end):
-            raise InputError(
-                f"export: frames {first} to {last} contain none of {start} to {end}; give another range"
-            )
+            raise InputError(f"export: frames {first} to {last} contain none of {start} to {end}; give another range")
         first, last = max(first, start), min(last, end)
 
         def report(done: int, total: int) -> None:
@@ -289,9 +287,7 @@ class Session:
                 self.check_outdated("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, EXPORT_RECORD) as staging:
-                export_masks(
-                    document.frames, snapshot, staging, names, first=first, last=last, on_frame=report
-                )
+                export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
                 add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
                 replace_files(staging, EXPORT_RECORD)
         finally:
@@ -311,9 +307,7 @@ class Session:
             raise InputError(f"{action}: nothing is being tracked")
         return job
 
-    def _wait_for_tracking(
-        self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None
-    ) -> None:
+    def _wait_for_tracking(self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None) -> None:
         """Wait for tracking if the policy says so. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
         if outdated == "resume" and (job := self.runner.running_job) is not None:
             job.resume()

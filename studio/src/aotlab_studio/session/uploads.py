@@ -96,9 +96,7 @@ def load_upload(
             targets = _match_objects(snapshot, annotations, names, chosen)
         if targets.keys() != {*annotations.objects()}:
             file_ids = ", ".join(map(str, annotations.objects()))
-            raise InputError(
-                f"targets: the ids in the file are {file_ids}; give an object, or null, for each"
-            )
+            raise InputError(f"targets: the ids in the file are {file_ids}; give an object, or null, for each")
         protected_ids = {*snapshot.protected_ids}
         unchanged = protected_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in protected_ids}
@@ -245,8 +243,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
         members = [
             item
             for item in archive.infolist()
-            if Path(item.filename).name in RECORDS
-            or not (item.is_dir() or WITHOUT_MASKS.search(item.filename))
+            if Path(item.filename).name in RECORDS or not (item.is_dir() or WITHOUT_MASKS.search(item.filename))
         ]
         if len(members) > MAX_FILES or sum(item.file_size for item in members) > MAX_UNPACKED_BYTES:
             limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"

@@ -52,9 +52,7 @@ class TrackerLoader:
         """Names of the models; the first one is the default."""
         self.chosen = self.names[0]
         self._lock = threading.Lock()
-        if options != TrackerOptions(
-            options.checkpoint
-        ):  # checking loads PyTorch, so the default is not checked
+        if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
             for path in self._own:
                 replace(options, checkpoint=path).check()
         self._loaded: tuple[str, Tracker] | None = None
