@@ -88,7 +88,11 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
 @command("aotlab eval")
 @settings
 @benchmark_options(DATASETS, flag("--all-frames", "run on all frames, not only the labeled ones"))
-@option_group("output", option("--output", type=Folder, help="folder for results and scores.json"), force_results)
+@option_group(
+    "output",
+    option("--output", type=Folder, help="folder for results and scores.json (default: results/DATASET)"),
+    force_results,
+)
 @quality
 @option_group(
     "test-time augmentation and ensembles",
@@ -138,8 +142,9 @@ def main(
 
         print_settings(read_settings(models[0][0], config=models[0][1], overrides=overrides))
         return 0
-    if not benchmark.dataset or output is None:
-        raise UsageError("--dataset and --output: give both")
+    if not benchmark.dataset:
+        raise UsageError("--dataset: missing; give the benchmark to run on")
+    output = output or Path("results", benchmark.dataset)
     require_extra("score")
     # data set and output are checked before the slow part
     videos = benchmark.open_videos(all_frames=all_frames)
