@@ -193,9 +193,8 @@ class Batch:
             for clip in clips:
                 try:
                     with self.use(clip.name, person) as session:
-                        kept = export_clip(clip, session.document, outputs, shared)
+                        export_clip(clip, session.document, outputs, shared)
                     exported.names.append(clip.name)
-                    exported.left_out.extend(f"{clip.name} ({output}: as tracked)" for output in kept)
                 except InputError as error:
                     exported.problems.append(format_problem(clip, error))
             exported.left_out.sort()

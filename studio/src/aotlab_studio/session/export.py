@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,11 @@ def export_masks(
         "review": partial(ReviewFile, scores=scores),
         "overlay": partial(internal.VideoFile, draw=partial(draw_names, names=object_names)),
     }
-    try:
+    with ExitStack() as incomplete:
         for name in names:
             kind = sdk.find_output(name)
             outputs[name] = named_outputs.get(name, kind)(folder / kind.file_name, context)
+            incomplete.callback(outputs[name].discard)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -85,11 +86,7 @@ def export_masks(
             on_frame(done, len(indices))
         for output in outputs.values():
             output.finish()
-    except BaseException:
-        for output in outputs.values():
-            with suppress(Exception):  # the first error says more
-                output.discard()
-        raise
+        incomplete.pop_all()
 
 
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, dict[str, Any]]:
@@ -109,7 +106,7 @@ def add_record(
 ) -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
-    `replace_files` then also replaces the files in ``replaced``. Raises `InputError` if another file is in the way.
+    The files in ``replaced`` may be replaced too. Raises `InputError` if another file is in the way.
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
