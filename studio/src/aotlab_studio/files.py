@@ -56,14 +56,6 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         return kind()
 
 
-def stat_file(path: Path) -> tuple[int, int]:
-    """Return the time and size of a file, by which a change is noticed; zeros if it is missing."""
-    with suppress(OSError):
-        stat = path.stat()
-        return stat.st_mtime_ns, stat.st_size
-    return 0, 0
-
-
 class ExportRecord(Struct):
     """Record of an export."""
 

@@ -76,7 +76,7 @@ class Batch:
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
-            clips[clip.name] = previous if previous.file_stats == clip.file_stats else clip
+            clips[clip.name] = previous if previous.file_times == clip.file_times else clip
         self._clips = clips
         rows = [self._describe(clip, person) for clip in clips.values() if not clip.is_untouched]
 
@@ -240,8 +240,8 @@ class Batch:
 
         Without a project, it is the thumbnail of tracking, or the first frame. Raises `InputError` as `_find_clip`.
         """
-        clip, opened = self._find_clip(name), self._open.get(name)
-        document = opened.session.document if opened else clip.read_document()
+        clip = self._find_clip(name)
+        document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
         frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))
