@@ -46,10 +46,9 @@ def list_exports(
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 ready.append(clip)
                 exported.left_out.extend(f"{clip.name} ({output}: as tracked)" for output in kept)
-                objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
-                for name in [*(item.class_name or NO_CLASS for item in objects), *class_ids]:
-                    if classes.get(name) is None:
-                        classes[name] = class_ids.get(name)
+                class_ids = document.snapshot.state.classes
+                names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
+                classes |= {name: class_ids.get(name) for name in [*names, *class_ids] if classes.get(name) is None}
             else:
                 set_status = document.log.status.status if document.log.status else "open"
                 if document.unimported_digest and set_status in FINAL_STATUSES:
