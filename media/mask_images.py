@@ -60,7 +60,7 @@ def _parse_masks(names: Mapping[Path, str | Path], size: Size) -> list[ParsedReg
         meaning = "object 1" if binary else "void, not an object"
         log.warning("%s: 255 is treated as %s (masks with it: %d)", next(iter(voids)), meaning, len(voids))
     for path in voids if binary else ():
-        regions[path] = [ParsedRegion(None, voids[path], key=1, image=names[path])]
+        regions[path] = [ParsedRegion(None, voids[path], key="white", image=names[path])]
     empty = [ParsedRegion(None, None, image=image) for path, image in names.items() if not regions[path]]
     return [*chain.from_iterable(regions.values()), *empty]
 

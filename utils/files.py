@@ -145,8 +145,8 @@ def prefix_errors(subject: object) -> Iterator[None]:
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, AttributeError | TypeError):  # may be a bug in aotlab
-        text = f"{type(error).__name__}: {text}"
+    if isinstance(error, AttributeError | IndexError | TypeError):  # Python's words help nobody; the log has them
+        text = "a value of an unexpected type or length"
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 
 

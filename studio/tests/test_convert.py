@@ -439,7 +439,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.batch.export.replace_files"])
+@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.files.move_entries"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

@@ -17,7 +17,6 @@ from aotlab_studio.files import (
     list_files,
     move_entries,
     recover_export,
-    replace_files,
     stage_files,
 )
 from aotlab_studio.session.export import add_record
@@ -103,7 +102,6 @@ def write_export(out, text, *names):
             (made / name).parent.mkdir(exist_ok=True)
             (made / name).write_text(text)
         add_record(made, "export.json", {"digest": text})
-        replace_files(made, "export.json")
 
 
 OLD_NAMES = ("coco.json", "cvat.xml", "masks/0.png")

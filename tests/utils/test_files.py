@@ -213,7 +213,7 @@ def test_subject_keeps_the_type_of_an_error(block):
 
 def test_errors_of_readers_are_logged_with_their_traceback(caplog):
     caplog.set_level("DEBUG", "aotlab")
-    words = r"clip\.json: not readable \(AttributeError: "
+    words = r"clip\.json: not readable \(a value of an unexpected type or length\)"
     with pytest.raises(InputError, match=words), reading("clip.json"):
         [].items()
     assert "in test_errors_of_readers_are_logged" in caplog.text

@@ -56,14 +56,6 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         return kind()
 
 
-def stat_file(path: Path) -> tuple[int, int]:
-    """Return the time and size of a file, by which a change is noticed; zeros if it is missing."""
-    with suppress(OSError):
-        stat = path.stat()
-        return stat.st_mtime_ns, stat.st_size
-    return 0, 0
-
-
 class ExportRecord(Struct):
     """Record of an export."""
 
@@ -92,9 +84,10 @@ def make_staging(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
-    """Yield a temporary folder inside ``folder``, which is created, for the files of an export; see `replace_files`.
+    """Yield a temporary folder inside ``folder``, which is created. After the block, its files replace the last export.
 
-    A system error in the block becomes an `InputError`.
+    One of the files is the `ExportRecord`. Raises `InputError` for a system error, and if a file cannot be moved. After
+    that or a kill, `recover_export` moves the other files.
     """
     try:
         with internal.writing(folder):
@@ -102,18 +95,11 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
             recover_export(folder, record_name)
             with make_staging(folder / STAGED) as staging:
                 yield staging
+                staging.rename(folder / COMPLETE)
+            recover_export(folder, record_name)
     finally:
         with suppress(OSError):  # not empty
             folder.rmdir()
-
-
-def replace_files(staging: Path, record_name: str) -> None:
-    """Replace the last export in the parent folder by the files of `stage_files`; one of them is the `ExportRecord`.
-
-    Raises `InputError` if a file cannot be moved. After that or a kill, `recover_export` moves the other files.
-    """
-    staging.rename(staging.parent / COMPLETE)
-    recover_export(staging.parent, record_name)
 
 
 def recover_export(folder: Path, record_name: str) -> None:

@@ -558,7 +558,6 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     def export(clip, document, outputs, classes):
         batch.release("a")
         document.database.folder_lock.check_held()
-        return []
 
     monkeypatch.setattr("aotlab_studio.batch.batch.export_clip", export)
     set_status(batch, "a", "Ann", "accepted")

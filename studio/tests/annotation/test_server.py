@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import TrackerOptions
@@ -36,7 +35,6 @@ from studio.tests.annotation.clips import (
     draw_folder,
     open_session,
     png,
-    refresh_review,
     run_job,
     square,
     truth,
@@ -199,25 +197,6 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.server.app.run_on_target", fail)
     assert "internal error" in connection.do("describe")["error"]
     assert "unexpected" in caplog.text
-
-
-def test_slow_page_is_disconnected(served, session, monkeypatch):
-    released, send_text = threading.Event(), WebSocket.send_text
-
-    async def send_later(socket, text):
-        await asyncio.to_thread(released.wait, 60)
-        await send_text(socket, text)
-
-    monkeypatch.setattr(web, "MAX_QUEUED_EVENTS", 3)
-    monkeypatch.setattr(WebSocket, "send_text", send_later)
-    connection = served.open()
-    wait_until(lambda: session.document.listeners)
-    for _ in range(6):
-        refresh_review(session)
-    released.set()
-    with pytest.raises(ConnectionClosed) as closed:
-        connection.wait_event(lambda event: False)
-    assert closed.value.rcvd.code == 1013
 
 
 def test_address_for_all_interfaces_names_this_machine(session, monkeypatch):

@@ -253,7 +253,7 @@ def test_binary_mask_goes_to_the_chosen_object(session):
     assert ((session.document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
     with pytest.raises(AmbiguousObjectsError):
         load_upload(session.document, 3, binary)
-    load_upload(session.document, 4, binary, targets={255: None})
+    load_upload(session.document, 4, binary, targets={1: None})
     assert [*session.document.snapshot.objects] == [1, 2, 3]
 
 

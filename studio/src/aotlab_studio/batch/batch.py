@@ -39,8 +39,6 @@ class OpenClip:
     session: Session
     people: list[str] = field(default_factory=list)
     """Person of each request in progress; empty if the request is not from a page, or has no name."""
-    stays_open: bool = False
-    """Whether the clip stays open for `RELEASE_SECONDS` after the last request."""
     cancel_release: Callable[[], None] = lambda: None
     """Cancels the timer that closes the clip."""
 
@@ -78,7 +76,7 @@ class Batch:
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
-            clips[clip.name] = previous if previous.file_stats == clip.file_stats else clip
+            clips[clip.name] = previous if previous.file_times == clip.file_times else clip
         self._clips = clips
         rows = [self._describe(clip, person) for clip in clips.values() if not clip.is_untouched]
 
@@ -106,26 +104,26 @@ class Batch:
                 if (run := self._runs.get(name)) is not None and run.done():
                     self._runs.pop(name, None)  # its error is shown until a page opens the clip
             clip.people.append(page_person)
+        later = False
         try:
             folder_lock = clip.session.document.database.folder_lock
             if folder_lock is not None and not clip.find_other(person):
                 folder_lock.name_person(person)
-            clip.stays_open |= is_page
+            later = is_page
             yield clip.session.with_actor(Actor(person))
         finally:
             with self._lock(name):
                 clip.people.remove(page_person)
-                self.release(name)
+                self.release(name, later=later)
 
-    def release(self, name: str) -> None:
-        """Close a clip that no request uses, but later if it is being tracked, or if a page has just used it."""
+    def release(self, name: str, *, later: bool = False) -> None:
+        """Close a clip that no request uses; after `RELEASE_SECONDS` if ``later`` or while it is tracked."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
                 return
             clip.cancel_release()
-            if clip.stays_open or clip.session.runner.running_job:
-                clip.stays_open = False
+            if later or clip.session.runner.running_job:
                 timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
                 timer.daemon = True
                 timer.start()
@@ -195,9 +193,8 @@ class Batch:
             for clip in clips:
                 try:
                     with self.use(clip.name, person) as session:
-                        kept = export_clip(clip, session.document, outputs, shared)
+                        export_clip(clip, session.document, outputs, shared)
                     exported.names.append(clip.name)
-                    exported.left_out.extend(f"{clip.name} ({output}: as tracked)" for output in kept)
                 except InputError as error:
                     exported.problems.append(format_problem(clip, error))
             exported.left_out.sort()
@@ -243,8 +240,8 @@ class Batch:
 
         Without a project, it is the thumbnail of tracking, or the first frame. Raises `InputError` as `_find_clip`.
         """
-        clip, opened = self._find_clip(name), self._open.get(name)
-        document = opened.session.document if opened else clip.read_document()
+        clip = self._find_clip(name)
+        document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
         frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))

@@ -11,7 +11,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
 from aotlab_studio.document.log import FrameRange, digest_values
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import read_json, stat_file
+from aotlab_studio.files import read_json
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 
@@ -32,10 +32,10 @@ class BatchClip:
         return self.path.with_name(f"{name}.masks") if self.is_video else self.path
 
     @cached_property
-    def file_stats(self) -> list[tuple[int, int]]:
-        """Times and sizes of the files of the clip, by which changes are noticed."""
+    def file_times(self) -> list[int]:
+        """Times of the files of the clip, by which changes are noticed; 0 for a missing file."""
         files = self.path / sdk.JOB_RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE
-        return [stat_file(file) for file in files]
+        return [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
 
     @cached_property
     def job(self) -> sdk.JobRecord:

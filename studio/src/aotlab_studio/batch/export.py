@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 
@@ -14,7 +15,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import read_job
 from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, find_roots, read_json, replace_files, stage_files
+from aotlab_studio.files import ExportRecord, find_roots, read_json, stage_files
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
@@ -40,14 +41,14 @@ def list_exports(
             if document is None:
                 exported.left_out.extend([] if clip.is_video else [f"{clip.name} (open)"])
             elif document.status.value in FINAL_STATUSES:
-                _choose_outputs(clip, outputs)  # raises an error without one
+                _, _, kept = _choose_outputs(clip, outputs)
                 if is_shared:
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 ready.append(clip)
-                objects, class_ids = document.snapshot.objects.values(), document.snapshot.state.classes
-                for name in [*(item.class_name or NO_CLASS for item in objects), *class_ids]:
-                    if classes.get(name) is None:
-                        classes[name] = class_ids.get(name)
+                exported.left_out.extend(f"{clip.name} ({output}: as tracked)" for output in kept)
+                class_ids = document.snapshot.state.classes
+                names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
+                classes |= {name: class_ids.get(name) for name in [*names, *class_ids] if classes.get(name) is None}
             else:
                 set_status = document.log.status.status if document.log.status else "open"
                 if document.unimported_digest and set_status in FINAL_STATUSES:
@@ -94,31 +95,29 @@ def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str],
     return names, tracked, kept
 
 
-def export_clip(clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]) -> list[str]:
-    """Write the outputs of a clip with these class ids; return the `PROBABILITIES` that stay as tracked.
+def export_clip(clip: BatchClip, document: Document, outputs: Sequence[str], classes: Mapping[str, int]) -> None:
+    """Write the outputs of a clip with these class ids.
 
     Raises `InputError` if the clip was changed or tracked again during the export.
     """
     job, results = clip.job, clip.results
-    names, tracked, kept = _choose_outputs(clip, outputs)
+    names, tracked, _ = _choose_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)
     if record["status"] not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
-    with stage_files(results, internal.CORRECTED_FILE) as staging:
+    with ExitStack() as lock, stage_files(results, internal.CORRECTED_FILE) as staging:
         export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
         # files beside those of tracking, such as the scores of a review
         replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
-        with internal.locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            if not clip.is_video and read_job(results) != job:
-                raise InputError("tracked again during the export; look at it")
-            for name in tracked:
-                files = internal.list_output_files(results / name, job)
-                replaced.update(file.relative_to(results).as_posix() for file in files)
-            add_record(staging, internal.CORRECTED_FILE, record, replaced=replaced)
-            # first, as after a kill in between, the digest of the masks says that they are not exported
-            if not clip.is_video:
-                class_names, _ = snapshot.describe_objects()
-                internal.write_job_record(results, replace(job, class_names=class_names, error=None))
-            replace_files(staging, internal.CORRECTED_FILE)
-    return kept
+        lock.enter_context(internal.locked(results / LOCK, LOCK_TIMEOUT, subject=results))
+        if not clip.is_video and read_job(results) != job:
+            raise InputError("tracked again during the export; look at it")
+        for name in tracked:
+            files = internal.list_output_files(results / name, job)
+            replaced.update(file.relative_to(results).as_posix() for file in files)
+        add_record(staging, internal.CORRECTED_FILE, record, replaced=replaced)
+        # first, as after a kill in between, the digest of the masks says that they are not exported
+        if not clip.is_video:
+            class_names, _ = snapshot.describe_objects()
+            internal.write_job_record(results, replace(job, class_names=class_names, error=None))

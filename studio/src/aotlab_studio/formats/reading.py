@@ -74,8 +74,7 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     if not snapshot.annotated_frames:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
-    annotations = sdk.Annotations(size, class_names=class_names)
-    annotations.classes = {**snapshot.state.classes}
+    annotations = sdk.Annotations(size, class_names=class_names, classes={**snapshot.state.classes})
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [

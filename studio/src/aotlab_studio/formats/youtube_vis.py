@@ -16,28 +16,23 @@ LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 
 def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
     """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
-    lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
-    annotations = []
+    annotations, images = [], []
     for index, record in enumerate(tree["annotations"]):
-        video_id, segmentations = record["video_id"], record["segmentations"]
-        lengths[video_id] = max(lengths.get(video_id, 0), len(segmentations))
         # the object id is used without a track id
         attributes = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
         annotations += [
-            {**record, "attributes": attributes, "image_id": (video_id, frame), "segmentation": segmentation}
-            for frame, segmentation in enumerate(segmentations)
+            {**record, "attributes": attributes, "image_id": (record["video_id"], frame), "segmentation": segmentation}
+            for frame, segmentation in enumerate(record["segmentations"])
         ]
-    images = []
     for stored in tree["videos"]:
-        names = stored.get("file_names") or [""] * lengths[stored["id"]]
         # a name for each frame: their order counts; some names may be left out
-        is_complete = not any(names) or (video.length is not None and len(names) >= video.length)
+        is_complete = video.length is not None and len(stored["file_names"]) >= video.length
         images += [
             {
-                "id": (stored["id"], place), "video_id": stored["id"], "frame_id": place if is_complete else None,
-                "file_name": names[place], "height": stored["height"], "width": stored["width"],
+                "id": (stored["id"], frame), "video_id": stored["id"], "frame_id": frame if is_complete else None,
+                "file_name": name, "height": stored["height"], "width": stored["width"],
             }
-            for place in range(lengths[stored["id"]])
+            for frame, name in enumerate(stored["file_names"])
         ]  # fmt: skip
     coco = {**tree, "images": images, "annotations": annotations}
     return replace(internal.parse_coco(coco, video), video="")

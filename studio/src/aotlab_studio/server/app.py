@@ -49,8 +49,6 @@ MIN_PAGE_ID = 2**32
 MessageId = Annotated[int, msgspec.Meta(ge=MIN_PAGE_ID)]
 MAX_BACKGROUND_MESSAGES = 40
 """Largest number of messages of a page that are handled in the background."""
-MAX_QUEUED_EVENTS = 5000
-"""Events queued for a slow page before it is disconnected."""
 DEFAULT_PORT = 8419
 
 
@@ -237,11 +235,7 @@ class Connection:
 
     async def _send(self) -> None:
         while True:
-            message = await self._queue.get()
-            if self._queue.qsize() > MAX_QUEUED_EVENTS:
-                await self._socket.close(1013, "too slow")
-                return
-            await self._socket.send_text(encode_json(message).decode())
+            await self._socket.send_text(encode_json(await self._queue.get()).decode())
 
 
 class Server(uvicorn.Server):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,10 @@ from aotlab import InputError, draw_overlay, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import (
-    ExportRecord,
-    find_roots,
-    list_files,
-    read_json,
-    write_json,
-)
+from aotlab_studio.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
-LOCK_TIMEOUT = 10.0
-"""Seconds to wait for a run that tracks the same clip."""
 PROBABILITIES = ("mattes", "mattes16")
 """Outputs of probabilities. A project does not store these, so the page does not offer them."""
 VIDEOS = ("overlay", "prores", "vp9")
@@ -78,10 +70,11 @@ def export_masks(
         "review": partial(ReviewFile, scores=scores),
         "overlay": partial(internal.VideoFile, draw=partial(draw_names, names=object_names)),
     }
-    try:
+    with ExitStack() as incomplete:
         for name in names:
             kind = sdk.find_output(name)
             outputs[name] = named_outputs.get(name, kind)(folder / kind.file_name, context)
+            incomplete.callback(outputs[name].discard)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
@@ -93,11 +86,7 @@ def export_masks(
             on_frame(done, len(indices))
         for output in outputs.values():
             output.finish()
-    except BaseException:
-        for output in outputs.values():
-            with suppress(Exception):  # the first error says more
-                output.discard()
-        raise
+        incomplete.pop_all()
 
 
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, dict[str, Any]]:
@@ -117,7 +106,7 @@ def add_record(
 ) -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
-    `replace_files` then also replaces the files in ``replaced``. Raises `InputError` if another file is in the way.
+    The files in ``replaced`` may be replaced too. Raises `InputError` if another file is in the way.
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]

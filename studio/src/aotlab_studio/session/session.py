@@ -23,7 +23,7 @@ from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
-from aotlab_studio.files import replace_files, stage_files
+from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
@@ -289,7 +289,6 @@ class Session:
             with stage_files(folder, EXPORT_RECORD) as staging:
                 export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
                 add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
-                replace_files(staging, EXPORT_RECORD)
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]

@@ -20,7 +20,6 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT_RECORD
 from aotlab_studio.document.log import Changes, Step
-from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
     ObjectInfo,
@@ -33,14 +32,11 @@ from aotlab_studio.document.objects import (
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS
 from aotlab_studio.protocol import FileObject, LoadedMasks
-from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 MAX_FILES = 20_000
 WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 """Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
-BINARY_ID = 255
-"""Object id of a mask that holds only 0 and 255."""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. Files of the first group that occurs are read; images may lie beside them."""
 RECORDS = (sdk.JOB_RECORD, internal.CORRECTED_FILE)
@@ -73,7 +69,8 @@ def load_upload(
     Args:
         index: frame of an image; other files name their frames.
         content: PNG, JSON, XML or text, or a ZIP of a folder of masks.
-        chosen: object that is selected in the page; it gets a mask of 0 and 255.
+        chosen: object that is selected in the page; it gets a single mask without an id or name, such as one of 0 and
+            255.
         targets: object for each id in the file, None: a new one. By default, the object with this id or name.
 
     Raises:
@@ -81,10 +78,6 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    for frame in annotations.frames:
-        require_frame(frame, document.frames.count)
-    if not annotations.objects():
-        raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
         stored = document.log.messages.get(document.actor.message_id)
         if isinstance(stored, Step):  # sent again; losses are not stored
@@ -119,8 +112,8 @@ def _match_objects(
     uses = Counter([*(item.name for item in objects.values()), *names.values()])
     same_ids = {key for key in ids if key in objects and key not in annotations.assigned_ids}
     by_name = {item.name: item.id for item in objects.values() if item.id not in same_ids}
-    if ids == [BINARY_ID]:
-        targets, is_certain = {BINARY_ID: chosen}, chosen is not None
+    if len(ids) == 1 and ids[0] in annotations.assigned_ids and not names.get(ids[0]):
+        targets, is_certain = {ids[0]: chosen}, chosen is not None
     else:
         shared_names = {name for name in by_name if uses[name] > 2}  # of several objects, here or in the file
         unique = {name: by_name[name] for name in by_name.keys() - shared_names}
@@ -146,10 +139,9 @@ def _find_objects(
     for file_id, target in targets.items():
         class_name = annotations.class_names.get(file_id, "")
         if target is None:
-            free_id = 1 if annotations.objects() == [BINARY_ID] else file_id
-            if free_id in document.log.used_objects or free_id in objects:
-                free_id = document.make_object_id({*objects, *annotations.objects()})
-            item = make_object(free_id, names.get(file_id, ""), class_name)
+            is_used = file_id in document.log.used_objects or file_id in objects
+            new_id = document.make_object_id({*objects, *annotations.objects()}) if is_used else file_id
+            item = make_object(new_id, names.get(file_id, ""), class_name)
         else:
             item = objects.get(target) or snapshot.find_object(target)
         ids[file_id] = item.id
@@ -208,23 +200,17 @@ def _draw_masks(
 
 
 def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:
-    """Return the objects of an uploaded file; ``index`` is the frame of an image. See `BINARY_ID`."""
+    """Return the objects of an uploaded file; ``index`` is the frame of an image."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
-            image = path.suffix.lower() == ".png"
-            annotations = clean_classes(sdk.read_annotations(path, video, frame=index if image else None))
-            pixels = decode_png(path.read_bytes()) if image else np.zeros(0)
-            binary = image and pixels.ndim == 2 and set(np.unique(pixels)) <= {0, BINARY_ID}
+            frame = index if path.suffix.lower() == ".png" else None
+            annotations = clean_classes(sdk.read_annotations(path, video, frame=frame))
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
             raise InputError(text) from error
-    annotations.frames = {
-        frame: [replace(region, object_id=BINARY_ID) for region in regions] if binary else regions
-        for frame, regions in annotations.frames.items()
-        if regions
-    }
+    annotations.frames = {frame: regions for frame, regions in annotations.frames.items() if regions}
     return annotations
 
 
