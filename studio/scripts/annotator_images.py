@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page, Program, true_mask
+from studio.tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page
+from studio.tests.annotation.test_walks import Program, true_mask
 
 FRAME_SECONDS = 0.5
 """Seconds that an image of the recording stays."""

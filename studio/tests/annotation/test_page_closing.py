@@ -35,7 +35,9 @@ MOVE = """([x, y]) => {
 
 def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     wire = Wire(new_page, "paint")
-    assert new_page.may_leave()
+    for field in ("#last", "#person", "#view"):  # nothing is typed
+        new_page.tab.evaluate("field => document.querySelector(field).focus()", field)
+        assert new_page.may_leave()
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
     assert not new_page.may_leave()
@@ -135,11 +137,11 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     page.tab.focus("#note")
     page.tab.keyboard.type("late")
     page.leave()
-    wait_until(lambda: document.snapshot.state.notes)
     released.set()
-    wait_until(lambda: document.snapshot.drawn_frames)
+    wait_until(lambda: document.snapshot.state.notes)
     served.close()  # after all requests
     assert [*document.snapshot.objects] == [1]
+    assert (document.snapshot.labels(0)[[10, 38], [10, 10]] == 1).all()
 
 
 @pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), *slow(("q", "mark as checked"))])

@@ -155,7 +155,11 @@ export class App {
   /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */
   saveBeforeClose(userMayStay) {
     // as when the field loses the focus, which stays if the user does
-    for (const type of ['change', 'blur']) document.activeElement?.dispatchEvent(new Event(type));
+    const field = /** @type {HTMLInputElement | null} */ (document.activeElement);
+    if (field?.matches('[type=number], [type=color]') && field.value !== field.defaultValue) {
+      field.dispatchEvent(new Event('change'));
+    }
+    field?.dispatchEvent(new Event('blur'));
     this.queue.sendOnClose(userMayStay);
   }
 

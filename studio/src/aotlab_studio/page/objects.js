@@ -42,9 +42,8 @@ export class ObjectPanel {
     this.attributes = new TextField(attributes, (id) => formatAttributes(project.findObject(id)), async (id, text) => {
       const stored = project.findObject(id)?.attributes ?? {};
       const pairs = splitAttributes(text);
-      const names = pairs.map(([key]) => key);
-      const repeated = names.find((key, index) => names.indexOf(key) !== index);
-      if (repeated) return showError(new Error(`“${repeated}” is given twice; an attribute has one value.`));
+      const [repeated] = pairs.find(([key], index) => pairs.slice(0, index).some(([other]) => other === key)) ?? [];
+      if (repeated) return { error: new Error(`“${repeated}” is given twice; an attribute has one value.`) };
       // an unchanged number stays a number
       const typed = pairs.map(([key, value]) => [key, String(stored[key]) === value ? stored[key] : value]);
       return this.changeObject(id, { attributes: Object.fromEntries(typed) });

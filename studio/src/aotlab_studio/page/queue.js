@@ -9,7 +9,8 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
  * @typedef {{readonly id: number}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
- * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
+ * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target, isCanceled?: () => boolean}}
+ *   PendingAction not answered yet */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
@@ -102,20 +103,16 @@ export class EditQueue {
     }
   }
 
-  /** Send the unanswered edits that depend on no prompt; if the user may stay, only those before an undo. */
+  /** Send the unanswered edits and prompts; if the user may stay, only those before an undo. */
   sendOnClose(/** @type {boolean} */ userMayStay) {
-    const promptedTargets = /** @type {Set<Target | undefined>} */ (new Set()); // objects that prompts may create
     /** The index of a target identifies its object for the server, which knows which are created or removed. */
     const targets = [...this.actions.values()].map(({ target }) => target);
     const edits = /** @type {object[]} */ ([]);
-    for (const [id, { action, message = {}, target }] of this.actions) {
-      const fullMessage = addObjectId(message, target);
+    for (const [id, { action, message = {}, target, isCanceled }] of this.actions) {
       const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
-      if (action === 'suggest') promptedTargets.add(target);
-      else if (isRepeatable && (fullMessage.object_id !== null || !promptedTargets.has(target))) {
-        edits.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
-      }
+      if (!isRepeatable || isCanceled?.()) continue;
+      edits.push({ ...addObjectId(message, target), id, do: action, target: targets.indexOf(target) });
     }
     const count = userMayStay ? 0 : countWithinLimit(edits); // all requests on their way share the limit
     const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
