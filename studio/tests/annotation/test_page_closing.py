@@ -254,6 +254,26 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     assert len(ids) == 4
 
 
+@pytest.mark.slow
+def test_long_strokes_after_a_removed_object_outlive_a_close(new_page, session):
+    draw(session, 0, 1)
+    wire, document = Wire(new_page), session.document
+    new_page.wait_objects(1)
+    wire.hold_sent("mark_absent")
+    new_page.key("m")
+    wire.wait_unsent()
+    for key in ("Delete", "n"):
+        new_page.press(10, 10)
+        new_page.tab.evaluate(MOVE, new_page.at(10, 10))
+        new_page.tab.mouse.up()
+        new_page.key(key)
+    new_page.stroke((5, 35), (20, 35))
+    with new_page.tab.expect_response("**/edits?*"):
+        new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
+    wait_until(lambda: [step.title for step in document.log.steps.values()].count("brush") == 3)
+    assert [*document.snapshot.objects] == [2, 3]
+
+
 @pytest.mark.parametrize("action", ["delete", *slow("merge")])
 def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, action):
     draw(served.session, 0, 1)

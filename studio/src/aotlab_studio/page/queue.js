@@ -19,17 +19,15 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return how many messages a browser sends even if the page ends; those of one new object stay together. */
-function countWithinLimit(/** @type {any[]} */ messages) {
-  let [count, size] = [0, 0];
-  for (const message of messages) {
-    size += new Blob([JSON.stringify(message)]).size + 1;
-    if (size < MAX_KEEPALIVE) count += 1;
-  }
-  for (let index = count - 1; index >= 0; index -= 1) {
-    const { target } = messages[index];
-    if (messages.slice(count).some((later) => later.object_id === null && later.target === target)) count = index;
-  }
+/** Return how many messages a browser sends even if the page ends. Messages that follow the creation or removal of
+ * their object stay with it, as the server knows that only during a request. @param {any[]} messages */
+function countWithinLimit(messages) {
+  let count = messages.length;
+  const isCut = (/** @type {any} */ { do: action, object_id: id, target }) => (
+    target >= 0 && (!id || ['delete_object', 'merge_objects'].includes(action))
+    && messages.slice(count).some((later) => later.target === target));
+  const getSize = () => new Blob([JSON.stringify(messages.slice(0, count))]).size;
+  while (getSize() > MAX_KEEPALIVE || messages.slice(0, count).some(isCut)) count -= 1;
   return count;
 }
 
