@@ -88,7 +88,6 @@ def record_demo(recorder: Recorder, docs: Path) -> None:
     recorder.add_image(1.5)
     page.tab.emulate_media(color_scheme="dark")
     page.key(".")
-    page.tab.evaluate("document.getElementById('review').scrollIntoView()")
     page.tab.wait_for_timeout(1500)
     recorder.add_image(2)
     save(recorder, docs / "annotate_review.png")

@@ -1,9 +1,9 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Selection` (the selected object), `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other
- through `App`; other classes name the parts that they use. A key press waits in `CommandQueue` until its frame shows,
- its edit in `EditQueue` until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent
- input until then. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other through `App`; other classes name
+ the parts of it that they use. A key press waits in `CommandQueue` until its frame shows, its edit in `EditQueue` until
+ earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
+ `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
@@ -156,10 +156,8 @@ export class App {
   saveBeforeClose(userMayStay) {
     // as when the field loses the focus, which stays if the user does
     const field = /** @type {HTMLInputElement | null} */ (document.activeElement);
-    if (field?.matches('[type=number], [type=color]') && field.value !== field.defaultValue) {
-      field.dispatchEvent(new Event('change'));
-    }
-    field?.dispatchEvent(new Event('blur'));
+    const isChanged = field?.matches('[type=number], [type=color]') && field.value !== field.defaultValue;
+    for (const type of isChanged ? ['change', 'blur'] : ['blur']) field?.dispatchEvent(new Event(type));
     this.queue.sendOnClose(userMayStay);
   }
 

@@ -84,9 +84,9 @@ export class Prompter {
   send(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
     const { sent } = this.toolbox;
     const message = { ...prompts, frame: input.frame, object_id: null };
-    /** @type {import('./queue.js').PendingAction} */
-    const pending = { action: 'suggest', message, target: input.target, isCanceled: () => !sent.has(input) };
-    const answer = this.app.queue.runInOrder(pending, (id) => this.requestMask(input, message, id));
+    const answer = this.app.queue.runInOrder(
+      { action: 'suggest', message, target: input.target, isCanceled: () => !sent.has(input) },
+      (id) => this.requestMask(input, message, id));
     return this.toolbox.showUntilAnswered(input, answer);
   }
 
