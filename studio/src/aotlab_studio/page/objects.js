@@ -220,7 +220,7 @@ async function sendMasks(/** @type {File} */ file, /** @type {string} */ address
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }
 
-/** Ask which objects a file's are; return their ids by id in the file, null: a new one; undefined: canceled. */
+/** Ask which objects those of a file are. Return ids by id in the file (null: a new object); undefined: canceled. */
 async function matchObjects(/** @type {FileObject[]} */ objects, /** @type {Item[]} */ items) {
   const lists = objects.map(({ target }) => {
     const options = items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));

@@ -28,7 +28,7 @@ export class Prompter {
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
-  /** Undo the last click on the selected object, which may not be answered yet. */
+  /** Undo the last click on the selected object, also one that is not answered yet. */
   undoClick() {
     const { history, playback: { frame } } = this.app;
     history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.project.step } : undefined));

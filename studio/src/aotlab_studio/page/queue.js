@@ -24,7 +24,7 @@ const addObjectId = (message, target) => (
 function countWithinLimit(messages) {
   let count = messages.length;
   const isCut = (/** @type {any} */ { do: action, object_id: id, target }) => (
-    target >= 0 && (!id || ['delete_object', 'merge_objects'].includes(action))
+    (id === null || ['add_object', 'delete_object', 'merge_objects'].includes(action))
     && messages.slice(count).some((later) => later.target === target));
   const getSize = () => new Blob([JSON.stringify(messages.slice(0, count))]).size;
   while (getSize() > MAX_KEEPALIVE || messages.slice(0, count).some(isCut)) count -= 1;
@@ -34,7 +34,7 @@ function countWithinLimit(messages) {
 export class EditQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
+    this.repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
     /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
