@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page, Program, true_mask
+from studio.tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page
+from studio.tests.annotation.test_walks import Program, true_mask
 
 FRAME_SECONDS = 0.5
 """Seconds that an image of the recording stays."""
@@ -87,7 +88,6 @@ def record_demo(recorder: Recorder, docs: Path) -> None:
     recorder.add_image(1.5)
     page.tab.emulate_media(color_scheme="dark")
     page.key(".")
-    page.tab.evaluate("document.getElementById('review').scrollIntoView()")
     page.tab.wait_for_timeout(1500)
     recorder.add_image(2)
     save(recorder, docs / "annotate_review.png")

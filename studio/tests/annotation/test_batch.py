@@ -452,6 +452,21 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     assert batch.export_all([]).names == ["a"]
 
 
+def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
+    for name in ("a", "b"):
+        set_status(batch, name, "Ann", "accepted", outdated="proceed")
+
+    def list_waiting(*_):
+        waiting.append([clip.name for clip in batch.list_clips() if clip.sentences == ["waits for export"]])
+        return []
+
+    waiting = []
+    monkeypatch.setattr(batches, "export_clip", list_waiting)
+    batch.export_all(["coco"])
+    list_waiting()
+    assert list(map(sorted, waiting)) == [["a", "b"], ["b"], []]
+
+
 def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)

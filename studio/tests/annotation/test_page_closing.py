@@ -35,7 +35,9 @@ MOVE = """([x, y]) => {
 
 def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
     wire = Wire(new_page, "paint")
-    assert new_page.may_leave()
+    for field in ("#last", "#person", "#view"):  # nothing is typed
+        new_page.tab.evaluate("field => document.querySelector(field).focus()", field)
+        assert new_page.may_leave()
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
     assert not new_page.may_leave()
@@ -135,11 +137,11 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
     page.tab.focus("#note")
     page.tab.keyboard.type("late")
     page.leave()
-    wait_until(lambda: document.snapshot.state.notes)
     released.set()
-    wait_until(lambda: document.snapshot.drawn_frames)
+    wait_until(lambda: document.snapshot.state.notes)
     served.close()  # after all requests
     assert [*document.snapshot.objects] == [1]
+    assert (document.snapshot.labels(0)[[10, 38], [10, 10]] == 1).all()
 
 
 @pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), *slow(("q", "mark as checked"))])
@@ -250,6 +252,26 @@ def test_oldest_of_long_strokes_outlive_a_close(new_page, session):
     ids = [message["id"] for messages, *_ in parts for message in messages]
     assert ids == sorted(ids)
     assert len(ids) == 4
+
+
+@pytest.mark.slow
+def test_long_strokes_after_a_removed_object_outlive_a_close(new_page, session):
+    draw(session, 0, 1)
+    wire, document = Wire(new_page), session.document
+    new_page.wait_objects(1)
+    wire.hold_sent("mark_absent")
+    new_page.key("m")
+    wire.wait_unsent()
+    for key in ("Delete", "n"):
+        new_page.press(10, 10)
+        new_page.tab.evaluate(MOVE, new_page.at(10, 10))
+        new_page.tab.mouse.up()
+        new_page.key(key)
+    new_page.stroke((5, 35), (20, 35))
+    with new_page.tab.expect_response("**/edits?*"):
+        new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
+    wait_until(lambda: [step.title for step in document.log.steps.values()].count("brush") == 3)
+    assert [*document.snapshot.objects] == [2, 3]
 
 
 @pytest.mark.parametrize("action", ["delete", *slow("merge")])

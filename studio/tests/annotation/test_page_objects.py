@@ -384,7 +384,7 @@ def test_focus_leaves_texts_that_a_field_shows_otherwise(page, session, one_obje
 def test_attribute_given_twice_is_refused(page, session, one_object):
     page.tab.fill("#attributes", "k=1, k=2")
     page.tab.press("#attributes", "Enter")
-    page.wait_status("“k” is given twice")
+    page.tab.wait_for_selector("#object-fields .problem >> text=“k” is given twice")
     assert page.tab.input_value("#attributes") == "k=1, k=2"
     assert session.document.snapshot.objects[1].attributes == {}
     assert not page.may_leave()

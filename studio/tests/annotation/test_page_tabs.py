@@ -56,7 +56,7 @@ def test_two_tabs_share_changes_and_one_host(page, served):
 
 @pytest.mark.slow
 def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
-    monkeypatch.setattr(type(session.document), "conflict", "the clip was tracked again")
+    monkeypatch.setattr(type(session.document), "retracked_warning", "the clip was tracked again")
     page.tab.reload()
     page.wait_status("tracked again")
     page.drag((15, 10), (20, 12))
@@ -247,6 +247,21 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     new_page.wait_idle()
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
     assert len(session.document.log.steps) == 2
+
+
+def test_stroke_after_a_box_survives_a_lost_connection(new_page, session):
+    wire = Wire(new_page, "suggest")
+    new_page.key("x")
+    new_page.stroke((3, 3), (18, 18))
+    wire.wait_held()
+    new_page.key("b")
+    new_page.stroke((5, 38), (15, 38))
+    wire.actions = ()
+    wire.socket.close()
+    new_page.wait_until(lambda: wire.list_sent("paint"))
+    new_page.wait_idle()
+    assert ([*session.document.snapshot.objects], len(session.document.log.steps)) == ([1], 2)
+    assert (new_page.labels(0)[[10, 38], [10, 10]] == 1).all()
 
 
 @pytest.mark.slow

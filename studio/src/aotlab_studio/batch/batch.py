@@ -68,6 +68,8 @@ class Batch:
         """Lock held while clips are chosen for tracking."""
         self._runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
+        self._unexported: set[str] = set()
+        """Clips that the running export has not written yet."""
         self._clips: dict[str, BatchClip] = {}
         """Clips of the last list by name; their files are read again only after a change."""
 
@@ -190,6 +192,7 @@ class Batch:
         with self._export:
             clips, classes, exported = list_exports(find_clips(self.folder), outputs)
             shared = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if clips else {}
+            self._unexported = {clip.name for clip in clips}
             for clip in clips:
                 try:
                     with self.use(clip.name, person) as session:
@@ -197,6 +200,8 @@ class Batch:
                     exported.names.append(clip.name)
                 except InputError as error:
                     exported.problems.append(format_problem(clip, error))
+                finally:
+                    self._unexported.discard(clip.name)
             exported.left_out.sort()
             return exported
 
@@ -232,7 +237,8 @@ class Batch:
         if lock is not None and person == lock.owner.person:
             owner = None  # it is free for this person
         holder = "this program" if lock is not None and not lock.owner.person else str(owner or "")
-        sentences = self._describe_tracking(name) or row.sentences
+        exporting = ["waits for export"] if name in self._unexported else []
+        sentences = exporting or self._describe_tracking(name) or row.sentences
         return msgspec.structs.replace(row, holder=holder, error=error, sentences=sentences)
 
     def draw_thumbnail(self, name: str) -> bytes:

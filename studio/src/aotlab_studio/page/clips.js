@@ -17,7 +17,7 @@ export async function fetchClips(base) {
   return (await fetchOrThrow(`${base}clips`)).json();
 }
 
-/** Return the next clip that nobody has open and that is open or in progress or, without one, corrected. */
+/** Return the next clip that is open or in progress, or else a corrected one. Clips in use are skipped. */
 export function findNext(/** @type {Clip[]} */ clips, name = '') {
   const index = clips.findIndex((clip) => clip.name === name) + 1; // after this clip
   const others = [...clips.slice(index), ...clips.slice(0, index)].filter((clip) => (

@@ -27,12 +27,13 @@ export async function fetchOrThrow(/** @type {string} */ url, /** @type {Request
 export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
 
 export class Connection {
-  constructor(/** @type {import('./main.js').App} */ app) {
+  /** @param {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} app */
+  constructor(app) {
     this.app = app;
     this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
     this.pageId = String(this.lastId); // id of this page; no other open page undoes its steps
-    this.reconnectDelay = 0; // milliseconds; the first time at once, as after a changed name
+    this.reconnectDelay = 0; // milliseconds; 0 at first, as a changed name reconnects
     this.socket = /** @type {WebSocket | undefined} */ (undefined);
   }
 

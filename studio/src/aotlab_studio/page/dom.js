@@ -68,7 +68,7 @@ export const setIcon = (target, name) => target.querySelector('use')?.setAttribu
 /** Change the text after a button's icon. @param {Element} target @param {string} text */
 export const setLabel = (target, text) => target.lastElementChild?.replaceChildren(text);
 
-/** Return a function that draws once per refresh for all its calls, and call it when the pixel density changes. */
+/** Return a function that requests a drawing at the next screen refresh; so does a change of the pixel density. */
 export function drawOncePerRefresh(/** @type {() => void} */ draw) {
   let request = 0;
   const drawNow = () => { request = 0; draw(); };

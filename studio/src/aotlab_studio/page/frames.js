@@ -54,7 +54,7 @@ export class FrameCache {
     for (const [frame, newest] of this.revisions) if (newest <= revision) this.revisions.delete(frame);
   }
 
-  /** Return the revision of a frame's masks, by which browsers cache them. @param {number} index */
+  /** Return the revision of a frame's masks; browsers cache them by it. @param {number} index */
   getRevision(index) {
     return this.revisions.get(index) ?? this.revision;
   }

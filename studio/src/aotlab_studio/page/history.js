@@ -2,7 +2,7 @@
 
 import { createElement, element, elements, formatCount } from './dom.js';
 import { onSubmit } from './fields.js';
-import { CANCELED, closeToasts, showHint, showToast } from './messages.js';
+import { CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
 
 /** Return title, author and local time of a step. @param {import('./protocol.js').StepInfo} step */
 function formatStep({ title, author, time }) {
@@ -25,7 +25,7 @@ export class EditHistory {
 
   /** Show what undo and redo would do. @param {import('./protocol.js').DocumentState} state */
   show({ step, history }) {
-    closeToasts((toastStep) => toastStep > 0 && toastStep !== step);
+    closeOldToasts(step);
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       const edit = history[index];

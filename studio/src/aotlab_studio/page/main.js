@@ -1,9 +1,9 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Selection` (the selected object), `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other
- through `App`; other classes name the parts that they use. A key press waits in `CommandQueue` until its frame shows,
- its edit in `EditQueue` until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent
- input until then. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other through `App`; other classes name
+ the parts of it that they use. A key press waits in `CommandQueue` until its frame shows, its edit in `EditQueue` until
+ earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
+ `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
@@ -155,7 +155,9 @@ export class App {
   /** Commit what is being typed and send unanswered edits when the page closes. @param {boolean} userMayStay */
   saveBeforeClose(userMayStay) {
     // as when the field loses the focus, which stays if the user does
-    for (const type of ['change', 'blur']) document.activeElement?.dispatchEvent(new Event(type));
+    const field = /** @type {HTMLInputElement | null} */ (document.activeElement);
+    const isChanged = field?.matches('[type=number], [type=color]') && field.value !== field.defaultValue;
+    for (const type of isChanged ? ['change', 'blur'] : ['blur']) field?.dispatchEvent(new Event(type));
     this.queue.sendOnClose(userMayStay);
   }
 

@@ -33,25 +33,24 @@ export function showError(error) {
 const createCloseButton = (/** @type {() => void} */ onclick) => (
   createElement('button', { className: 'small', ariaLabel: 'Close this message', onclick }, createIcon('x')));
 
-/** Close the messages on the frame that match; `step` is the step of a message, or 0.
- * @param {(step: number, text: string, toast: Node) => boolean} matches */
-export function closeToasts(matches) {
-  for (const toast of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('.toast'))) {
-    const text = toast.firstChild?.textContent ?? '';
-    if (matches(Number(toast.dataset.step), text, toast)) keepFocus(() => toast.remove());
-  }
+const removeToast = (/** @type {Element} */ toast) => keepFocus(() => toast.remove());
+
+/** Close the messages on the frame about earlier or undone steps; 0: about none. @param {number} step the last one */
+export function closeOldToasts(step) {
+  document.querySelectorAll(`.toast:not([data-step="0"], [data-step="${step}"])`).forEach(removeToast);
 }
 
 /** Show a message on the frame until it is closed or its step is no longer the last one.
  * @type {(text: string, buttons: Record<string, () => void>, step?: number) => void} */
 export function showToast(text, buttons, step = 0) {
-  const close = () => closeToasts((_step, _text, other) => other === toast);
+  const close = () => removeToast(toast);
   const actions = Object.entries(buttons).map(([label, run]) => (
     createElement('button', { onclick: () => { close(); run(); } }, label)));
   const toast = createElement('div', { className: 'toast' },
     createElement('span', {}, text), ...actions, createCloseButton(close));
   toast.dataset.step = String(step);
-  closeToasts((...other) => step > 0 && other[0] === step && other[1] === text); // the key was pressed twice
+  const isRepeated = (/** @type {Element} */ other) => step > 0 && other.isEqualNode(toast); // by a second key press
+  [...element('toasts').children].filter(isRepeated).forEach(removeToast);
   element('toasts').append(toast);
 }
 

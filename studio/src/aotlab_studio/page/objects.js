@@ -42,9 +42,8 @@ export class ObjectPanel {
     this.attributes = new TextField(attributes, (id) => formatAttributes(project.findObject(id)), async (id, text) => {
       const stored = project.findObject(id)?.attributes ?? {};
       const pairs = splitAttributes(text);
-      const names = pairs.map(([key]) => key);
-      const repeated = names.find((key, index) => names.indexOf(key) !== index);
-      if (repeated) return showError(new Error(`“${repeated}” is given twice; an attribute has one value.`));
+      const [repeated] = pairs.find(([key], index) => pairs.slice(0, index).some(([other]) => other === key)) ?? [];
+      if (repeated) return { error: new Error(`“${repeated}” is given twice; an attribute has one value.`) };
       // an unchanged number stays a number
       const typed = pairs.map(([key, value]) => [key, String(stored[key]) === value ? stored[key] : value]);
       return this.changeObject(id, { attributes: Object.fromEntries(typed) });
@@ -221,7 +220,7 @@ async function sendMasks(/** @type {File} */ file, /** @type {string} */ address
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
 }
 
-/** Ask which objects a file's are; return their ids by id in the file, null: a new one; undefined: canceled. */
+/** Ask which objects those of a file are. Return ids by id in the file (null: a new object); undefined: canceled. */
 async function matchObjects(/** @type {FileObject[]} */ objects, /** @type {Item[]} */ items) {
   const lists = objects.map(({ target }) => {
     const options = items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));

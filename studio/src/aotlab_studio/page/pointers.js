@@ -7,7 +7,7 @@ import { showHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
 const PEN_ERASER = 5; // button
-const TAP = { time: 300, distance: 24 }; // largest milliseconds between two taps; CSS pixels, also of a tap's movement
+const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between two taps; a tap moves less
 
 /** What the pressed pointer does; `wait`: it presses the tool later if no finger slides or joins it.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, place: ReturnType<Gestures['measurePlace']>}} Gesture */

@@ -8,7 +8,8 @@ import { toPairs } from './viewer.js';
 /** @import { Actions } from './protocol.js' */
 /** @import { Input } from './tools.js' */
 /** @import { Click, Point } from './viewer.js' */
-/** @typedef {Partial<Actions['suggest']['message']>} Prompts */
+/** @typedef {Actions['suggest']['message']} Message */
+/** @typedef {Partial<Message>} Prompts */
 
 const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a smaller box is a click
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
@@ -27,7 +28,7 @@ export class Prompter {
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
-  /** Undo the last click on the selected object, which may not be answered yet. */
+  /** Undo the last click on the selected object, also one that is not answered yet. */
   undoClick() {
     const { history, playback: { frame } } = this.app;
     history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.project.step } : undefined));
@@ -81,19 +82,22 @@ export class Prompter {
 
   /** Request a mask after the earlier edits. */
   send(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
-    const pending = /** @type {const} */ ({ action: 'suggest', target: input.target });
-    const answer = this.app.queue.runInOrder(pending, () => this.requestMask(input, prompts));
+    const { sent } = this.toolbox;
+    const message = { ...prompts, frame: input.frame, object_id: null };
+    const answer = this.app.queue.runInOrder(
+      { action: 'suggest', message, target: input.target, isCanceled: () => !sent.has(input) },
+      (id) => this.requestMask(input, message, id));
     return this.toolbox.showUntilAnswered(input, answer);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
-  async requestMask(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
+  async requestMask(/** @type {Input} */ input, /** @type {Message} */ message, /** @type {number} */ messageId) {
     const { app: { history, queue, selection }, toolbox: { sent } } = this;
     const { click, frame, target } = input;
     if (!sent.has(input)) return { error: CANCELED };
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
-    const answer = await queue.send('suggest', { ...prompts, frame, object_id: null }, target);
+    const answer = await queue.send('suggest', message, target, messageId);
     if (answer.error) return answer;
     const { result: { object_id: id }, step } = answer;
     if (!sent.has(input)) return step ? queue.send('undo', { step }, target) : answer;
@@ -105,7 +109,7 @@ export class Prompter {
       if (step && (await history.undo(step)).error) return;
       if (wasSelected) selection.setSelected(previousId); // the undo may have selected another object
       const again = { ...input, target: wasSelected ? selection.target : { id: previousId } };
-      await this.send(again, { ...prompts, ...changes });
+      await this.send(again, { ...message, ...changes });
     });
     return answer;
   }

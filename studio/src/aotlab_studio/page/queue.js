@@ -9,7 +9,8 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
  * @typedef {{readonly id: number}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
  *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
- * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target}} PendingAction not answered yet */
+ * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target, isCanceled?: () => boolean}}
+ *   PendingAction not answered yet */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
@@ -18,24 +19,22 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return how many messages a browser sends even if the page ends; those of one new object stay together. */
-function countWithinLimit(/** @type {any[]} */ messages) {
-  let [count, size] = [0, 0];
-  for (const message of messages) {
-    size += new Blob([JSON.stringify(message)]).size + 1;
-    if (size < MAX_KEEPALIVE) count += 1;
-  }
-  for (let index = count - 1; index >= 0; index -= 1) {
-    const { target } = messages[index];
-    if (messages.slice(count).some((later) => later.object_id === null && later.target === target)) count = index;
-  }
+/** Return how many messages a browser sends even if the page ends. Messages that follow the creation or removal of
+ * their object stay with it, as the server knows that only during a request. @param {any[]} messages */
+function countWithinLimit(messages) {
+  let count = messages.length;
+  const isCut = (/** @type {any} */ { do: action, object_id: id, target }) => (
+    (id === null || ['add_object', 'delete_object', 'merge_objects'].includes(action))
+    && messages.slice(count).some((later) => later.target === target));
+  const getSize = () => new Blob([JSON.stringify(messages.slice(0, count))]).size;
+  while (getSize() > MAX_KEEPALIVE || messages.slice(0, count).some(isCut)) count -= 1;
   return count;
 }
 
 export class EditQueue {
   constructor(/** @type {import('./main.js').App} */ app) {
     this.app = app;
-    this.repeatableActions = /** @type {string[]} */ ([]); // the server stores them once, however often they arrive
+    this.repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
     /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
     this.actions = /** @type {Map<number, PendingAction>} */ (new Map()); // by id of the message
@@ -102,20 +101,16 @@ export class EditQueue {
     }
   }
 
-  /** Send the unanswered edits that depend on no prompt; if the user may stay, only those before an undo. */
+  /** Send the unanswered edits and prompts; if the user may stay, only those before an undo. */
   sendOnClose(/** @type {boolean} */ userMayStay) {
-    const promptedTargets = /** @type {Set<Target | undefined>} */ (new Set()); // objects that prompts may create
     /** The index of a target identifies its object for the server, which knows which are created or removed. */
     const targets = [...this.actions.values()].map(({ target }) => target);
     const edits = /** @type {object[]} */ ([]);
-    for (const [id, { action, message = {}, target }] of this.actions) {
-      const fullMessage = addObjectId(message, target);
+    for (const [id, { action, message = {}, target, isCanceled }] of this.actions) {
       const isRepeatable = this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
-      if (action === 'suggest') promptedTargets.add(target);
-      else if (isRepeatable && (fullMessage.object_id !== null || !promptedTargets.has(target))) {
-        edits.push({ ...fullMessage, id, do: action, target: targets.indexOf(target) });
-      }
+      if (!isRepeatable || isCanceled?.()) continue;
+      edits.push({ ...addObjectId(message, target), id, do: action, target: targets.indexOf(target) });
     }
     const count = userMayStay ? 0 : countWithinLimit(edits); // all requests on their way share the limit
     const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {

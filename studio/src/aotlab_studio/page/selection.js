@@ -3,7 +3,8 @@
 import { showHint } from './messages.js';
 
 export class Selection {
-  constructor(/** @type {import('./main.js').App} */ app) {
+  /** @param {Pick<import('./main.js').App, 'project' | 'queue' | 'renderObjects' | 'toolbox'>} app */
+  constructor(app) {
     this.app = app;
     /** The selected object. @type {import('./queue.js').Target} */
     this.target = { id: 0 };

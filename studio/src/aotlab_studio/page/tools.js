@@ -9,7 +9,7 @@ import { toPairs } from './viewer.js';
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: it is this one.
+/** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: the click, if it is one.
  * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
 
 /** A tool of the page; `TOOLS` lists all.

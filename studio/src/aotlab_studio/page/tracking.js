@@ -68,7 +68,7 @@ export class Tracking {
     element('model').value = name;
   }
 
-  /** Show the job that runs or has ended; a correction disables nothing. @param {JobProgress | null} job null: none */
+  /** Show the job that runs or has ended; corrections disable no buttons. @param {JobProgress | null} job null: none */
   showJob(job) {
     const { app: { playback, review, toolbox }, job: previousJob } = this;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;

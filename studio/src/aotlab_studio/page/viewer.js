@@ -26,7 +26,7 @@ export class Viewer {
     this.left = 0;
     this.top = 0;
     this.isFitted = true;
-    /** Visible objects by id; colors have red in the lowest byte; `halo` is the outline's, to show on any frame. */
+    /** Visible objects by id; colors have red in the lowest byte; `halo` is the color around the outline. */
     this.objects = /** @type {Map<number, {name: string, color: number, halo: number}>} */ (new Map());
     this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
     this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor

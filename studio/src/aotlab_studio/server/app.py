@@ -108,7 +108,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return http.respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:
-        """Store edits and statuses, which a page sends when it closes; return an `Answer` or `Failure` for each."""
+        """Carry out the messages that a page sends when it closes; return an `Answer` or `Failure` for each."""
         try:
             messages = msgspec.json.decode(await http.read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:

@@ -36,7 +36,7 @@ StatusNote = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "suggest", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
 
 
@@ -59,6 +59,8 @@ class Session:
         self.document, self.segmenter, self.loader = document, segmenter, loader
         self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
+        self.prompt_lock = threading.Lock()
+        """Lock held while a prompt is answered."""
         self._export = threading.Lock()
         self._canceled_exports: set[int | None] = set()
         """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
