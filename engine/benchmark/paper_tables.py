@@ -28,8 +28,6 @@ class Benchmark:
     root: str | None = None
     options: list[str] = field(default_factory=list)
     """Options of aotlab eval."""
-    get: str = ""
-    """Source of the folder, if it differs from the data set's."""
 
     @property
     def folder(self) -> Path:
@@ -120,7 +118,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
         dataset = DATASETS[benchmark.dataset]
-        source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        source = f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     model = table.models[row.model]
     downloads = {
