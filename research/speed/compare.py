@@ -79,10 +79,10 @@ def parse_step_shape(text: str | None) -> list[int] | None:
 
 
 class Worker:
-    """A process that times one setting; a context manager that ends it."""
+    """Process that times one setting; leaving the context ends it."""
 
     def __init__(self, setting: dict[str, Any]) -> None:
-        """Start the process, which prepares the setting until `wait` returns."""
+        """Start the process; `wait` returns when the setting is prepared."""
         self._title = setting["title"]
         source = Path(setting["checkout"]) / "src"
         environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
@@ -118,7 +118,7 @@ class Worker:
 
 
 def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray, list[float]]:
-    """Time all settings in turn; return seconds of settings × rounds, and the peak of memory of each in bytes."""
+    """Time all settings in turn; return seconds (settings × rounds), and the peak memory of each setting in bytes."""
     seconds, peaks = np.empty((len(settings), rounds)), [0.0] * len(settings)
     with ExitStack() as stack, progress_bar(rounds, unit="round") as bar:
         workers = [stack.enter_context(Worker(setting)) for setting in settings]
@@ -132,14 +132,14 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 
 
 @command("python -m research.speed.compare", epilog=SETTINGS_HELP)
-@click.argument("settings", nargs=-1, required=True, metavar="SETTING...", help="a model and how it runs")
-@option("--rounds", type=PositiveInt, default=20, help="timed frames of each")
+@click.argument("settings", nargs=-1, required=True, metavar="SETTING...", help="model with settings")
+@option("--rounds", type=PositiveInt, default=20, help="number of timed frames per setting")
 @option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
 @option(
     "--clock",
     type=Choice(("wall", "cpu")),
     default="wall",
-    help="cpu: seconds of the process on all cores, for a busy machine",
+    help="cpu: CPU seconds of the process, for a busy machine",
 )
 @option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
 def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: str, device: str) -> int:

@@ -36,7 +36,7 @@ from aotlab.utils.progress import progress_bar
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory."""
 WINDOW = 200
-"""Frames of the two windows that are compared: the second of the video, after memory has filled, and the last."""
+"""Number of frames in each of the two windows that are compared: the second, after memory has filled, and the last."""
 CLIP_FRAMES = 250
 """Largest number of frames of the video; they are held in memory."""
 MIB = 2**20
@@ -46,16 +46,16 @@ TABLE_HEADER = (
 
 
 class Sample(NamedTuple):
-    """Figures of one frame."""
+    """Measurements of one frame."""
 
     seconds: float
-    """From the frame to its labels."""
+    """Time from the frame to its labels."""
     resident: int
-    """Bytes of memory of the process after the frame."""
+    """Resident memory of the process after the frame, in bytes."""
     bank: int
-    """Bytes of long-term memory, with the room for frames to come."""
+    """Bytes of long-term memory, including space reserved for later frames."""
     kept: int
-    """Frames in long-term memory."""
+    """Number of frames in long-term memory."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Trial:
     """A model with one memory policy on one video."""
 
     policy: str
-    """Name and settings, as in --compare."""
+    """Name and settings of the policy, as in --compare."""
     checkpoint: Path
     overrides: tuple[str, ...]
     device: str
@@ -80,13 +80,13 @@ class Trial:
 
 
 def load_clip(video: Path, size: tuple[int, int] | None) -> list[np.ndarray]:
-    """Return the first frames of a video, in a size (width, height)."""
+    """Return the first frames of a video, resized to (width, height) if given."""
     clip = list(islice(open_frames(video), CLIP_FRAMES))
     return [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip] if size else clip
 
 
 def run_in_process(trial: Trial) -> list[Sample]:
-    """Run a trial in a new process, whose memory is its own; no samples if that dies."""
+    """Run a trial in a new process, so that its memory can be measured; return no samples if the process dies."""
     spawn = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         try:
@@ -96,7 +96,7 @@ def run_in_process(trial: Trial) -> list[Sample]:
 
 
 def run_trial(trial: Trial) -> list[Sample]:
-    """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
+    """Track the clip forward and backward, and sample every frame."""
     tracker = Tracker.from_pretrained(
         trial.checkpoint, overrides=trial.settings, device=trial.device, protocol="published"
     )
@@ -134,7 +134,7 @@ def compare_windows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def format_table(results: Mapping[str, Sequence[Sample]]) -> str:
-    """Return a Markdown table with a line for each policy; one that died has no figures."""
+    """Return a Markdown table with a row per policy; a trial whose process died has no figures."""
     lines = ["| " + " | ".join(TABLE_HEADER) + " |", "|---" * len(TABLE_HEADER) + "|"]
     for name, samples in results.items():
         if len(samples) < 3:
@@ -174,7 +174,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
 @command("python -m research.speed.endurance")
 @click.argument("video", metavar="VIDEO", type=ExistingPath, help="video file or folder of frames")
 @settings
-@option("--frames", type=PositiveInt, default=3000, help="of the long video")
+@option("--frames", type=PositiveInt, default=3000, help="number of frames to track")
 @option("--size", type=Size, help="WIDTHxHEIGHT to resize frames to (default: their own)")
 @option(
     "--compare",

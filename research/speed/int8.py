@@ -29,7 +29,7 @@ from aotlab_runtime.export import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
 WARM_UP = 2
-"""First frames of a clip without a time."""
+"""Number of untimed frames at the start of a clip."""
 OVERRIDES = (
     "compute.precision=float32",
     "rules.cuts=false",
@@ -49,7 +49,10 @@ def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) -> None:
-    """Track clips with all trackers in turn, frame by frame, and print a row for each; ``objects``: drawn ones."""
+    """Track clips with all trackers in turn, frame by frame, and print a row per tracker.
+
+    ``objects``: number of drawn objects, for which the first tracker's masks are the truth; None: the clip's objects.
+    """
     first = next(iter(trackers))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in trackers}
     scores: dict[str, list[list[float]]] = {name: [] for name in trackers}
