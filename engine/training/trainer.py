@@ -82,7 +82,7 @@ def train(
     with locked_output(output, world):
         clear_output(output, world, restart=restart)
         data = open_phases(config)
-        for mixture in data.mixtures.values():
+        for mixture in data.mixtures.values():  # a batch that cannot be split is an error before the first step
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
         validation = describe_videos(data.validation)
         saved = load_state(output, config, data.mixtures)
