@@ -40,7 +40,7 @@ class Dataset:
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
     hota: bool = False
-    """Scored by HOTA from one JSON file."""
+    """Whether results are scored by HOTA instead of J and F."""
 
 
 DAVIS = "https://davischallenge.org"

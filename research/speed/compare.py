@@ -32,11 +32,11 @@ from aotlab.utils.progress import progress_bar
 
 WORKER = Path(__file__).with_name("worker.py")
 SETTINGS_HELP = (
-    "A SETTING is a preset, YAML file or checkpoint, then after commas settings of it (memory.every=2, "
-    "compute.precision=bfloat16) or of the run: objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N of the "
-    "first timed frame, train=CLIPSxFRAMESxCROP for training steps; and @FOLDER to run it by the code of another "
-    "checkout. All are timed in turn, A B B A …, so that other programs slow all; the last column is the time of the "
-    "first over this one's, the median over rounds with the 10th to 90th percentile."
+    "A SETTING is MODEL,key=value,...@FOLDER. MODEL is a preset, YAML file or checkpoint. Keys are settings of the model "
+    "(memory.every=2), or objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N for the first timed frame, "
+    "train=CLIPSxFRAMESxCROP to time training steps. @FOLDER runs the code of another checkout. Settings are timed in "
+    "turn, A B B A …, so that other programs slow all of them. The last column is the first setting's time divided by "
+    "this one's: the median over the rounds, with the 10th and 90th percentile."
 )
 
 
