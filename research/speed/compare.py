@@ -32,7 +32,7 @@ from aotlab.utils.progress import progress_bar
 
 WORKER = Path(__file__).with_name("worker.py")
 SETTINGS_HELP = (
-    "A SETTING is MODEL,key=value,...@FOLDER. MODEL is a preset, YAML file or checkpoint. Keys are settings of the model "
+    "A SETTING is MODEL,key=value,...@FOLDER. MODEL is a preset, YAML file or checkpoint. Keys are its settings "
     "(memory.every=2), or objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N for the first timed frame, "
     "train=CLIPSxFRAMESxCROP to time training steps. @FOLDER runs the code of another checkout. Settings are timed in "
     "turn, A B B A …, so that other programs slow all of them. The last column is the first setting's time divided by "
