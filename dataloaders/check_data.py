@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files, read_labels
 from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
-from aotlab.media.images import open_image, read_image
+from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, is_blurred, read_mask
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.progress import progress_bar
@@ -63,7 +63,7 @@ class FileInfo(NamedTuple):
     size: tuple[int, int] | None = None
     """(height, width); None: unreadable."""
     ids: tuple[int, ...] | None = None
-    """Values of a mask besides 0, ascending; None: not a mask, not ids, or not decoded."""
+    """Values of a mask besides 0, ascending; None: not a mask, or not ids."""
     finding: Finding | None = None
 
 
@@ -80,18 +80,14 @@ class CheckResult:
     num_frames: int = 0
     num_labeled: int = 0
     """Number of frames with a mask."""
-    num_objects: int | None = 0
-    """Number of ids per video or image, added up; None: masks were not decoded."""
+    num_objects: int = 0
+    """Number of ids per video or image, added up."""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Number of frames by (height, width)."""
 
 
-def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> CheckResult:
-    """Check ``root/JPEGImages`` and ``root/Annotations`` before training.
-
-    Args:
-        kind: video, or static for single images.
-        decode: decode whole files; false: only their headers with size and mode, but no ids.
+def check_folder(root: Path, kind: DataKind, *, workers: int = 2) -> CheckResult:
+    """Check ``root/JPEGImages`` and ``root/Annotations`` before training; ``kind``: video, or static for single images.
 
     Raises `InputError` if the folders do not exist.
     """
@@ -119,21 +115,17 @@ def check_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: in
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(sequences.match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; expected {LAYOUTS[kind]}"))
-    result = check_videos(videos, kind=kind, decode=decode, workers=workers)
+    result = check_videos(videos, kind=kind, workers=workers)
     return replace(result, findings=_merge_warnings(findings) + result.findings)
 
 
-def check_videos(
-    videos: Sequence[Video], *, kind: DataKind | None = None, decode: bool = True, workers: int = 2
-) -> CheckResult:
+def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, workers: int = 2) -> CheckResult:
     """Check the files of videos.
 
-    Args:
-        kind: also check what training needs of videos, or of single images, whose folders are given as videos; None:
-            benchmarks.
-        decode: as in `check_folder`.
+    ``kind``: also check what training needs of videos, or of single images, whose folders are given as videos; None:
+    benchmarks.
     """
-    result = CheckResult(num_objects=0 if decode else None)
+    result = CheckResult()
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(videos), unit="folder" if kind else "video") as bar,
@@ -143,7 +135,7 @@ def check_videos(
             separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))
             mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
             frames, masks = (
-                dict(zip(paths, pool.map(partial(read_file_info, read=read, decode=decode), paths), strict=True))
+                dict(zip(paths, pool.map(partial(read_file_info, read=read), paths), strict=True))
                 for read, paths in ((None, video.frames), (read_ids if kind else read_mask, mask_files))
             )
             _add_video(result, video, frames, masks, kind)
@@ -172,16 +164,12 @@ def _add_video(result: CheckResult, video: Video, frames: FileInfos, masks: File
     result.num_frames += len(frames)
     result.num_labeled += labeled
     result.sizes.update(info.size for info in frames.values() if info.size)
-    if result.num_objects is not None:
-        result.num_objects += num_objects
+    result.num_objects += num_objects
 
 
-def read_file_info(path: Path, *, read: MaskReader | None = None, decode: bool) -> FileInfo:
-    """Return the size of a frame, or with ``read`` size and ids of a mask; ``decode``: see `check_folder`."""
+def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
+    """Return the size of a frame, or with ``read`` size and ids of a mask."""
     try:
-        if not decode:
-            with open_image(path) as image:
-                return FileInfo((image.height, image.width))
         pixels = read_image(path) if read is None else read(path)
     except InputError as error:
         return FileInfo(finding=to_finding(path, error))

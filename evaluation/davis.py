@@ -20,36 +20,27 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     score_pair,
 )
-from aotlab.media.masks import VOID, is_void, list_ids, read_mask
+from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
 
 
-def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
-    """Return the object ids of an annotation: void becomes background; ``merge_ids`` maps every object to id 1.
+def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool = False) -> ScoringPlan:
+    """Plan the scoring of a sequence.
 
-    The first release of DAVIS 2016 stores its single object as 255. If ids are merged and an annotation holds only
-    0 and 255, 255 is therefore the object, not void.
-    """
-    objects = (annotation != 0) & ~is_void(annotation)
-    if not merge_ids:
-        return np.where(objects, annotation, 0)
-    return (objects if objects.any() else annotation == VOID).astype(np.uint8)
-
-
-def plan_sequence(sequence: Video, *, drop_last: bool = True, gaps: bool = False) -> ScoringPlan:
-    """Plan the scoring of a sequence; ``drop_last``: skip the last annotated frame as well.
-
-    ``gaps``: score the ids of the first annotation, which may have gaps, and ignore others in predictions.
+    Args:
+        drop_last: skip the last annotated frame as well as the first.
+        present_ids: score only ids that the first annotation has, instead of 1 to the largest, and ignore predicted
+            ids that it lacks, instead of refusing them.
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     _require_frames(scored, sequence.name)
     first = read_mask(ordered[0])
     ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
-    ids = tuple(sorted(list_ids(first))) if gaps and not merge else ids
+    ids = tuple(sorted(list_ids(first))) if present_ids and not merge else ids
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
-    return ScoringPlan(sequence.name, scored, objects, merge=merge, refuse_unknown_ids=not gaps)
+    return ScoringPlan(sequence.name, scored, objects, merge=merge, refuse_unknown_ids=not present_ids)
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:

@@ -26,7 +26,7 @@ COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else of its first annotation."""
-    plan = davis.plan_sequence(sequence, gaps=True)
+    plan = davis.plan_sequence(sequence, present_ids=True)
     objects = tuple(ScoredObject(item.object_id) for item in sequence.objects) or plan.objects
     return replace(plan, objects=objects, metric=METRIC)
 

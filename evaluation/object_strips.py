@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
-from aotlab.evaluation.davis import read_object_ids
+from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
 from aotlab.evaluation.sav import read_object_results
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
@@ -77,7 +77,7 @@ def _read_masks(video: Video, results: Path, object_id: int, stem: str) -> list[
         return [read_mask(video.object_folders[object_id] / name) > 0, predictions[object_id][1]]
     annotation = next(file for file in video.annotations if file.stem == stem)
     files = annotation, masks / name
-    return [read_object_ids(read_mask(file), merge_ids=video.merge_ids) == object_id for file in files]
+    return [extract_object_ids(read_mask(file), merge_ids=video.merge_ids) == object_id for file in files]
 
 
 def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:

@@ -62,7 +62,7 @@ VISOR_TABLE = replace(DAVIS_TABLE, summary=summarize_visor)
 
 RULES: dict[str, Rules] = {
     "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
-    "folder": Rules(partial(davis.plan_sequence, gaps=True), DAVIS_TABLE),
+    "folder": Rules(partial(davis.plan_sequence, present_ids=True), DAVIS_TABLE),
     "folder_new_objects": Rules(davis.plan_late_objects, DAVIS_TABLE),
     "lvos": Rules(lvos.plan_sequence, lvos.TABLE, min_frames=2),
     "mosev2": Rules(mosev2.plan_sequence, mosev2.TABLE),

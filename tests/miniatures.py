@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.davis import read_object_ids
+from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.rle import compress_rle, encode_rle
 from tests.drawn_clips import (
@@ -251,7 +251,7 @@ def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) 
             if path.stem in separate:
                 labels = separate[path.stem]
             if path.stem in truth:
-                labels = read_object_ids(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
+                labels = extract_object_ids(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
             if index in video.reference_masks:
                 new = video.new_ids(index)
                 known |= set(np.unique(labels).tolist()) if new is None else new

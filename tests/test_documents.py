@@ -5,7 +5,6 @@ import configparser
 import inspect
 import json
 import re
-import shlex
 from importlib import import_module
 from operator import attrgetter
 
@@ -159,18 +158,6 @@ def test_committed_settings_are_up_to_date(monkeypatch):
     page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     expected = references.settings("%s").replace(", `tiny`", "")  # an encoder of other tests
     assert f"<!-- generated: settings -->\n{expected}\n<!-- end -->" in page
-
-
-FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_quoted_figures_are_the_measured(name):
-    entry = FIGURES[name]
-    check_command(shlex.split(entry["command"]))
-    for page, sentence in entry["pages"].items():
-        text = (ROOT / page).read_text(encoding="utf-8")
-        assert text.count(sentence.format(entry["value"])) == 1, f"{page}: {name} is {entry['value']}"
 
 
 def test_versions_agree():

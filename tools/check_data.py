@@ -15,7 +15,7 @@ import click
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import dataset_option
-from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, flag, option
+from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
 from aotlab.utils.errors import require, require_extra
 from aotlab.utils.text import align_columns
 
@@ -31,7 +31,6 @@ MAX_SIZES = 5
 )
 @dataset_option(DATASETS, help="check it as a benchmark: ")
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
-@flag("--quick", "read headers only: sizes, no pixel data")
 @option(
     "--workers",
     type=PositiveInt,
@@ -44,7 +43,6 @@ def main(
     kind: Literal["video", "static"] | None,
     dataset: str,
     split: str | None,
-    quick: bool,
     workers: int,
 ) -> int:
     """Check a folder of frames and masks before training."""
@@ -56,9 +54,9 @@ def main(
     kind = kind or "video"
     if dataset:
         videos = open_dataset(dataset, root, split or "val")
-        report = check_videos(videos, decode=not quick, workers=workers)
+        report = check_videos(videos, workers=workers)
     else:
-        report = check_folder(root, kind, decode=not quick, workers=workers)
+        report = check_folder(root, kind, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
     if len(report.sizes) > MAX_SIZES:
         sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")
@@ -70,7 +68,7 @@ def main(
         "videos" if kind == "video" else "sets": str(report.num_videos),
         frames: str(report.num_frames),
         f"labeled {frames}": str(report.num_labeled),
-        "objects": "not read (--quick)" if report.num_objects is None else str(report.num_objects),
+        "objects": str(report.num_objects),
         "sizes": ", ".join(sizes) or "none",
         "errors": str(len(errors)),
         "warnings": str(len(warnings)),

@@ -40,7 +40,7 @@ class Dataset:
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
     hota: bool = False
-    """Scored by HOTA from one JSON file."""
+    """Whether results are scored by HOTA instead of J and F."""
 
 
 DAVIS = "https://davischallenge.org"
@@ -154,14 +154,8 @@ def open_dataset(
 
 
 def find_default_root(name: str) -> Path:
-    """Return the folder of a data set for which no root is given.
-
-    The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
-    working directory.
-    """
-    variable, folder = f"AOTLAB_{name.upper()}", DATASETS[name].folder
-    if os.environ.get(variable):
-        return Path(os.environ[variable])
+    """Return the folder of a data set for which no root is given: below AOTLAB_DATA, or ``datasets/`` if unset."""
+    folder = DATASETS[name].folder
     if folder is None:
-        raise InputError(f"dataset {name}: no root; give one or set {variable}")
+        raise InputError(f"dataset {name}: no root; give one")
     return Path(os.environ.get("AOTLAB_DATA") or "datasets") / folder

@@ -1,4 +1,4 @@
-"""Reading and merging of objects with separate masks: a PNG per object, or run lengths."""
+"""Reading of masks: ids, or objects with separate masks, a PNG or run lengths for each."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks
 from aotlab.media.images import require_image_size
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import VOID, is_void, read_mask
 from aotlab.media.rle import decode_rle, parse_rle
 from aotlab.utils.errors import require
 from aotlab.utils.files import reading
@@ -39,6 +39,18 @@ def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     for object_id in sorted(masks, key=lambda object_id: (-masks[object_id].sum(), object_id)):
         labels[masks[object_id]] = object_id
     return labels
+
+
+def extract_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
+    """Return the object ids of an annotation: void becomes background; ``merge_ids`` maps every object to id 1.
+
+    The first release of DAVIS 2016 stores its single object as 255. If ids are merged and an annotation holds only
+    0 and 255, 255 is therefore the object, not void.
+    """
+    objects = (annotation != 0) & ~is_void(annotation)
+    if not merge_ids:
+        return np.where(objects, annotation, 0)
+    return (objects if objects.any() else annotation == VOID).astype(np.uint8)
 
 
 def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ import numpy as np
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import read_json, reading, require_file_name, write_bytes, write_text
+from aotlab.utils.files import read_json, reading, remove, require_file_name, write_bytes, write_text
 from aotlab.utils.numbers import MAX_SIDE
 
 Split = Literal["train", "val"]
@@ -147,16 +147,19 @@ def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
 
 
 def _write_sequence(name: str, drawn: Sequence[tuple[Frame, np.ndarray]], images: Path, output: Path) -> None:
-    """Write the images and masks of a sequence, from its first mask on."""
+    """Write the images and masks of a sequence, from its first mask on; remove those of an earlier conversion."""
     drawn = list(dropwhile(lambda pair: not pair[1].any(), drawn))
     paths = [_find_image(images, frame) for frame, _ in drawn]
+    frames, masks = (output / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+    for earlier in (*frames.glob("*.jpg"), *masks.glob("*.png")):
+        remove(earlier)
     for (frame, mask), path in zip(drawn, paths, strict=True):
         stem = Path(frame.name).stem
         small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
         _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1])
-        write_bytes(output / "JPEGImages" / "480p" / name / f"{stem}.jpg", jpeg.data)
+        write_bytes(frames / f"{stem}.jpg", jpeg.data)
         if mask.any():
-            write_mask(output / "Annotations" / "480p" / name / f"{stem}.png", mask)
+            write_mask(masks / f"{stem}.png", mask)
 
 
 def _find_image(images: Path, frame: Frame) -> Path:

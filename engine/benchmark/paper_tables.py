@@ -28,8 +28,6 @@ class Benchmark:
     root: str | None = None
     options: list[str] = field(default_factory=list)
     """Options of aotlab eval."""
-    get: str = ""
-    """Source of the folder, if it differs from the data set's."""
 
     @property
     def folder(self) -> Path:
@@ -52,8 +50,6 @@ class TableModel:
     """Preset of each checkpoint; empty for files that hold their settings."""
     options: list[str] = field(default_factory=list)
     """Options of aotlab eval."""
-    get: str = ""
-    """Source of its checkpoints, if it differs from the table's."""
 
     @property
     def files(self) -> list[Path]:
@@ -120,7 +116,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
         dataset = DATASETS[benchmark.dataset]
-        source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        source = f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     model = table.models[row.model]
     downloads = {
@@ -128,7 +124,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
         for name, entry in list_published_weights().items()
     }
     return sentences + [
-        f"{_shorten_path(file)}: {model.get or downloads.get(file.name) or table.get or 'no such file'}"
+        f"{_shorten_path(file)}: {downloads.get(file.name) or table.get or 'no such file'}"
         for file in dict.fromkeys(model.files)
         if not file.is_file()
     ]

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
-from aotlab.dataloaders.benchmarks.object_masks import read_labels, read_object_masks
+from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids, read_labels, read_object_masks
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.utils.errors import InputError
@@ -95,7 +94,7 @@ def _read_reference_mask(video: Video, index: int, size: tuple[int, int], known:
     """
     if index not in video.reference_masks:
         return None
-    labels = read_object_ids(read_labels(video.reference_masks[index], size=size), merge_ids=video.merge_ids)
+    labels = extract_object_ids(read_labels(video.reference_masks[index], size=size), merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)

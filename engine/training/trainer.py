@@ -48,16 +48,6 @@ FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
 
 
 @dataclass(frozen=True)
-class TrainResult:
-    """Results of a finished run."""
-
-    checkpoint: Path
-    """Averaged weights of the last phase."""
-    unreadable: Counter[str]
-    """Unreadable items: one sentence each, with the number of draws."""
-
-
-@dataclass(frozen=True)
 class TrainingRun:
     """State shared by all phases of a run."""
 
@@ -75,8 +65,8 @@ def train(
     *,
     restart: bool = False,
     command: str = "",
-) -> TrainResult:
-    """Train all phases of ``config``; every rank calls it.
+) -> Path:
+    """Train all phases of ``config``, and return the file of the last one's averaged weights; every rank calls it.
 
     Args:
         restart: start over; otherwise the newest state in the output folder is resumed, if any.
@@ -92,7 +82,7 @@ def train(
     with locked_output(output, world):
         clear_output(output, world, restart=restart)
         data = open_phases(config)
-        for mixture in data.mixtures.values():
+        for mixture in data.mixtures.values():  # a batch that cannot be split is an error before the first step
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
         validation = describe_videos(data.validation)
         saved = load_state(output, config, data.mixtures)
@@ -115,7 +105,7 @@ def train(
                         log.warning("%s: already finished, nothing to train; --restart starts over", output)
                 train_phase(run, state, mixture)
         assert state is not None
-        return TrainResult(output / f"{state.phase.name}.safetensors", state.unreadable)
+        return output / f"{state.phase.name}.safetensors"
 
 
 def resolve_training(config: Config) -> Config:

@@ -10,10 +10,12 @@ import numpy as np
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.davis import SequenceScores, read_object_ids, score_labels
+from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
@@ -59,7 +61,7 @@ def score_video(tracker: Tracker, video: Video) -> SequenceScores:
 
     def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[Prediction, None, None]:
         for image, mask in frames:
-            annotations.append(read_object_ids(mask))
+            annotations.append(extract_object_ids(mask))
             yield tracker.step(image, annotations[0] if len(annotations) == 1 else None)
 
     tracker.reset(len(video.frames))

@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 import click
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.dataloaders.benchmarks.sequences import require_folder
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
@@ -27,7 +25,7 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import File, Folder, PositiveInt, option
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import require
 from aotlab.utils.progress import progress_bar
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_object, split_labels
@@ -38,7 +36,6 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 CLICK_COUNTS = (1, 2, 3, 5)
 SIZE_CLASSES = {"below 2 %": (0.0, 0.02), "2 to 10 %": (0.02, 0.1), "above 10 %": (0.1, 1.01)}
 """Classes of object sizes as shares of the frame."""
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -73,21 +70,6 @@ class Result:
         return self.clicks[min(count, len(self.clicks)) - 1]
 
 
-def read_cases(root: Path) -> Iterator[Case]:
-    """Yield the objects on the first annotated frame of each folder of a data set in the layout of DAVIS."""
-    annotations = require_folder(root / "Annotations", "a data set in the layout of DAVIS")
-    for folder in sorted({path.parent for path in annotations.rglob("*.png")}):
-        path = min(folder.glob("*.png"))
-        frame, labels = read_image(_find_image(root, path)), read_mask(path)
-        ids = sorted(set(np.unique(labels).tolist()) - {0})
-        for object_id in ids if ids == [VOID] else [each for each in ids if each != VOID]:
-            truth = (labels == object_id).astype(np.uint8)
-            if object_id != VOID:  # black and white masks have no pixels to ignore
-                truth[labels == VOID] = VOID
-            name = path.relative_to(annotations).with_suffix("").as_posix()
-            yield Case(f"{name}/{object_id}", frame, truth)
-
-
 def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> Iterator[Case]:
     """Yield objects that the training of prompts does not see, evenly chosen: one of an image, of videos the first.
 
@@ -109,11 +91,6 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
         if picked is not None:
             truth, _ = split_labels(*picked)
             yield Case(f"{image.group}/{image.mask.stem}", read_image(image.image), truth)
-
-
-def _find_image(root: Path, annotation: Path) -> Path:
-    stem = root / "JPEGImages" / annotation.relative_to(root / "Annotations")
-    return next(filter(Path.is_file, map(stem.with_suffix, IMAGE_SUFFIXES)), stem.with_suffix(".jpg"))
 
 
 def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
@@ -139,88 +116,37 @@ def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
     return Result(case.share, box, scores, seconds)
 
 
-def format_table(results_by_method: Mapping[str, Sequence[Result]]) -> str:
+def format_table(results: Sequence[Result]) -> str:
     """Return a Markdown table of the mean J in percent over all objects and by size, and the median ms of a call."""
-    titles = ["method", "objects", "n", "box", *(f"{count} clicks" for count in CLICK_COUNTS), "ms"]
+    titles = ["objects", "n", "box", *(f"{count} clicks" for count in CLICK_COUNTS), "ms"]
     lines = [f"| {' | '.join(titles)} |".replace("1 clicks", "1 click"), "|" + "---|" * len(titles)]
-    for method, results in results_by_method.items():
-        for name, (low, high) in {"all": (0.0, 1.01), **SIZE_CLASSES}.items():
-            chosen = [result for result in results if low <= result.share < high]
-            if not chosen:
-                continue
-            values = [mean(result.box for result in chosen)]
-            values += [mean(result.iou_after(count) for result in chosen) for count in CLICK_COUNTS]
-            milliseconds = 1000 * median(second for result in chosen for second in result.seconds)
-            cells = [method, name, str(len(chosen)), *(f"{100 * value:.1f}" for value in values)]
-            lines.append(f"| {' | '.join(cells)} | {milliseconds:.0f} |")
+    for name, (low, high) in {"all": (0.0, 1.01), **SIZE_CLASSES}.items():
+        chosen = [result for result in results if low <= result.share < high]
+        if not chosen:
+            continue
+        values = [mean(result.box for result in chosen)]
+        values += [mean(result.iou_after(count) for result in chosen) for count in CLICK_COUNTS]
+        milliseconds = 1000 * median(second for result in chosen for second in result.seconds)
+        cells = [name, str(len(chosen)), *(f"{100 * value:.1f}" for value in values)]
+        lines.append(f"| {' | '.join(cells)} | {milliseconds:.0f} |")
     return "\n".join(lines)
 
 
-def segment_ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-    """Label the ellipse inside each box; without a box, a circle of a tenth of the frame's shorter side."""
-    height, width = frame.shape[:2]
-    rows, columns = np.mgrid[:height, :width]
-    labels = np.zeros((height, width), np.uint16)
-    for number, prompt in prompts.items():
-        radius = 0.1 * min(height, width)
-        circles = [(x - radius, y - radius, 2 * radius, 2 * radius) for x, y in prompt.positive_points]
-        boxes = [prompt.box] if prompt.box else circles
-        for x, y, across, down in boxes:
-            inside = ((columns + 0.5 - x) / across * 2 - 1) ** 2 + ((rows + 0.5 - y) / down * 2 - 1) ** 2 <= 1
-            labels[inside] = number
-    return labels
-
-
-def segment_grabcut(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-    """Label what OpenCV's GrabCut finds in 3 rounds: in a box, or from discs on clicks and the last prediction."""
-    import cv2
-
-    labels = np.zeros(frame.shape[:2], np.uint16)
-    for number, prompt in prompts.items():
-        guess: Any = np.full(labels.shape, cv2.GC_BGD if prompt.box else cv2.GC_PR_BGD, np.uint8)
-        if prompt.box:
-            left, top, across, down = (round(value) for value in prompt.box)
-            guess[max(0, top) : top + down, max(0, left) : left + across] = cv2.GC_PR_FGD
-        if prompt.mask is not None:
-            guess[prompt.mask > 0.5] = cv2.GC_PR_FGD
-        radius = max(2, round(min(labels.shape) / 40))
-        for points, value in ((prompt.positive_points, cv2.GC_FGD), (prompt.negative_points, cv2.GC_BGD)):
-            for x, y in points:
-                cv2.circle(guess, (round(x), round(y)), radius, int(value), -1)
-        if (guess & 1).any() and not (guess & 1).all():
-            cv2.setRNGSeed(0)
-            whole: Any = None
-            cv2.grabCut(frame, guess, whole, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-        labels[(guess & 1) == 1] = number
-    return labels
-
-
-BASELINES = {"GrabCut": segment_grabcut, "ellipse": segment_ellipse}
-"""Methods to compare with, by name."""
-
-
 @command("python -m research.bundled.benchmark_prompts")
-@click.argument("data", type=Folder, help="folder in the layout of DAVIS, or of training sets")
-@option("--held-out", type=PositiveInt, metavar="N", help="N objects held out by recipes/prompts.yaml")
+@click.argument("data", type=Folder, help="folder of the training sets")
+@option("--objects", type=PositiveInt, default=80, help="objects of images held out by recipes/prompts.yaml")
 @option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="model with a prompt network")
-@option("--baselines", is_flag=True, help="also measure GrabCut and an ellipse")
-def main(*, data: Path, held_out: int | None, checkpoint: Path, baselines: bool) -> int:
+def main(*, data: Path, objects: int, checkpoint: Path) -> int:
     """Measure masks from a box and from simulated clicks."""
-    if held_out is None:
-        cases = list(read_cases(data))
-    else:
-        cases = list(read_held_out_cases(data, load_prompt_training().sources, held_out))
-    if not cases:
-        raise InputError(f"{data}: no annotated objects; nothing to measure")
-    methods: dict[str, Segmenter] = dict(BASELINES) if baselines else {}
+    cases = list(read_held_out_cases(data, load_prompt_training().sources, objects))
+    require(cases, f"{data}: no annotated objects; nothing to measure")
     model, config = load_checkpoint(checkpoint)
-    methods["model"] = NetworkSegmenter(optimize(model, precision=config.compute.precision))
-    results: dict[str, list[Result]] = {name: [] for name in methods}
-    with progress_bar(len(methods) * len(cases), unit="object") as bar:
-        for name, segmenter in methods.items():
-            for case in cases:
-                results[name].append(evaluate_case(segmenter, case))
-                bar.update()
+    segmenter = NetworkSegmenter(optimize(model, precision=config.compute.precision))
+    results: list[Result] = []
+    with progress_bar(len(cases), unit="object") as bar:
+        for case in cases:
+            results.append(evaluate_case(segmenter, case))
+            bar.update()
     print(format_table(results))
     return 0
 

@@ -64,12 +64,12 @@ class IdentitySwitches(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Switched pixels of all, 0 to 1."""
+        """Fraction of switched pixels, 0 to 1."""
         return self.switched / self.pixels if self.pixels else 0.0
 
 
 def find_touching_ids(annotation: np.ndarray) -> list[int]:
-    """Ids of an annotation (H×W, 255 is void) that lie within `CONTACT_DISTANCE` of another object."""
+    """Return the ids in an annotation (H×W, 255 is void) of objects within `CONTACT_DISTANCE` of another object."""
     objects = np.where(annotation < VOID, annotation, 0).astype(np.uint8)
     kernel = np.ones((2 * CONTACT_DISTANCE + 1,) * 2, np.uint8)
     highest = cv2.dilate(objects, kernel)
@@ -79,7 +79,7 @@ def find_touching_ids(annotation: np.ndarray) -> list[int]:
 
 
 def count_switches(annotations: Iterable[np.ndarray], predictions: Iterable[np.ndarray]) -> IdentitySwitches:
-    """Count identity switches of a video.
+    """Count the identity switches of a video.
 
     Args:
         annotations: H×W ids of each frame, 0 background, 255 void.
@@ -118,8 +118,8 @@ def expected_calibration_error(probability: np.ndarray, right: np.ndarray) -> fl
     Source: Guo et al. 2017.
 
     Args:
-        probability: N floats in 0 to 1, of the chosen class.
-        right: N bools, whether it was right.
+        probability: N floats from 0 to 1, the probability of the chosen class.
+        right: N bools, whether that class was correct.
     """
     which = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
     counts = np.bincount(which, minlength=NUM_BINS)
@@ -135,11 +135,11 @@ def softmax_with_temperature(logits: np.ndarray, temperature: float) -> np.ndarr
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature of the least cross-entropy.
+    """Return the temperature with the smallest cross-entropy.
 
     Args:
-        logits: N×C floats; classes that a pixel does not have are -inf.
-        truth: N integers, the right class.
+        logits: N×C floats, -inf for classes that a pixel cannot have.
+        truth: N integers, the correct class.
     """
 
     def entropy(temperature: float) -> float:
@@ -161,18 +161,18 @@ def calibrate(sample: list[PixelSample], stored: float) -> float:
 
 
 def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
-    """Compose a clip of T×side×side frames: similar objects meet before a panned image, whose objects stay."""
+    """Compose a clip of T×side×side frames: similar objects meet in front of a panned image, whose objects remain."""
     cutouts: list[Cutout] = []
     while not cutouts:
         index = images.sample_index(rng)
         cutouts = draw_cutouts(images, index, rng)
-    ground = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
-    clip = paste_touching(ground, cutouts, rng, max_objects=10)
+    background = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
+    clip = paste_touching(background, cutouts, rng, max_objects=10)
     return replace(clip, names=(images.images[index].image.stem,))
 
 
 def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
-    """Compose a clip of T×side×side frames: people of two images meet, in like colors, before a panned image."""
+    """Compose a clip of T×side×side frames: two people in similar colors meet in front of a panned image."""
     people = [image for image in images.images if image.image.parent.name in PEOPLE]
     others = [image for image in images.images if image.image.parent.name not in PEOPLE]
     cutouts: list[Cutout] = []
@@ -241,7 +241,7 @@ def concatenate(parts: list[PixelSample]) -> PixelSample:
 @option("--checkpoint", type=File, default=BUNDLED_CHECKPOINT, help="weights (default: the bundled model)")
 @option("--clips", type=PositiveInt, default=24, help="number of clips")
 @option("--seed", type=NonNegativeInt, default=1, help="seed of the clips")
-@option("--people", is_flag=True, help="clips of two people and no other object")
+@option("--people", is_flag=True, help="compose clips of two people, without other objects")
 @option("--calibrate", "output", type=File, help="write the checkpoint with the fitted temperature")
 def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, output: Path | None) -> int:
     """Count identity switches on clips of touching objects."""

@@ -21,15 +21,15 @@ class PromptSource:
     path: str
     """Parent folder of JPEGImages and Annotations."""
     folder: str = ""
-    """Sub-folder with the set's images; empty: those of ``videos``."""
+    """Subfolder with the images of the set; empty: the subfolders listed in ``videos``."""
     videos: str = ""
-    """File with the names of sub-folders, one a line."""
+    """File with the names of subfolders, one per line."""
     held_out: list[str] = field(default_factory=list)
-    """Names of the list that are kept for validation."""
+    """Listed names that are kept for validation."""
     weight: float = 1.0
-    """Frequency of the set, times the root of its number of images."""
+    """Sampling weight of the set, multiplied by the square root of its number of images."""
     parts: float = 0.0
-    """Probability that objects that touch count as one."""
+    """Probability of treating touching objects as one."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class PromptTraining:
     """Training of the prompt network."""
 
     sources: list[PromptSource] = field(default_factory=list)
-    """Sets to draw images from."""
+    """Sets of images to sample from."""
     steps: Count = 2000
     """Steps of the optimizer."""
     batch: Count = 8
@@ -51,13 +51,13 @@ class PromptTraining:
     encoder_lr: NonNegative = 1e-4
     """Learning rate of the encoder's second half; its first half is frozen."""
     encoder_from: CountOrZero = 225
-    """Step from which the encoder learns."""
+    """First step that trains the encoder."""
     decay: Fraction = 0.4
     """Fraction of the steps, the last ones, in which the rate falls linearly to 2 %."""
     weight_decay: NonNegative = 0.03
     """Weight decay of AdamW."""
     hardest_from: CountOrZero = 2500
-    """Step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0."""
+    """Step at which the cross-entropy reaches the hardest fifth of the pixels; at step 0, it averages all."""
     third_round: Fraction = 0.35
     """Probability that a step has a third round of prompts."""
     ema: Fraction = 0.9985

@@ -24,13 +24,13 @@ MAX_TRIES = 4
 MIN_VISIBLE = 0.35
 """Fraction of each object's pixels that must be visible on the reference frame."""
 MIN_CUTOUT_PIXELS = 400
-"""Number of pixels of the smallest object that is cut out."""
+"""Smallest number of pixels of an object that is cut out."""
 PARTS = 20
 """Number of parts that all images are divided into."""
 HELD_OUT_PART = 0
 """Part that no recipe here trains on."""
 MIN_CONNECTED_SHARE = 0.9
-"""Share of all labeled pixels in one connected part from which an image's objects may be parts of one body."""
+"""Fraction of the labeled pixels in one component, above which the objects of an image may be parts of one body."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Joint:
-    """One part of an object that swings against the rest, with a smooth passage between both."""
+    """A part of an object that swings relative to the rest, with a smooth transition."""
 
     pivot: np.ndarray
     """Column and row in the cutout, (2,)."""
     normal: np.ndarray
-    """Unit vector from the resting part to the swinging one, (2,)."""
+    """Unit vector from the fixed part to the swinging part, (2,)."""
     width: float
-    """Width of the passage in pixels."""
+    """Width of the transition in pixels."""
     swing: float
     """Largest angle in radians."""
     rate: float
-    """Swings from the first frame to the last."""
+    """Number of swings from the first frame to the last."""
     phase: float
     """Phase on the first frame in radians."""
 
@@ -114,7 +114,7 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
 
 
 def match_colors(cutout: Cutout, other: Cutout, share: float) -> Cutout:
-    """Move mean and deviation of the object's colors (CIELAB) by ``share`` of the way to another's."""
+    """Move mean and deviation of an object's colors (CIELAB) toward those of another, by the fraction ``share``."""
     inside, reference = cutout.mask > 0, other.mask > 0
     colors = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
     target = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)
@@ -125,31 +125,31 @@ def match_colors(cutout: Cutout, other: Cutout, share: float) -> Cutout:
     return Cutout(image, cutout.mask)
 
 
-def paste_touching(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_objects: int) -> Clip:
-    """Let objects meet over a clip: they come from different sides, touch or overlap, and pass or part again.
+def paste_touching(background: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_objects: int) -> Clip:
+    """Let objects meet over a clip: they come from different sides, touch or overlap, then pass or separate.
 
     Args:
-        ground: clip of T×S×S frames; its own objects stay, under the others.
+        background: clip of T×S×S frames; its own objects stay, under the others.
         cutouts: two or three objects, the first one lowest.
         max_objects: largest number of objects; more are sampled at random.
     """
-    side = ground.frames.shape[1]
+    side = background.frames.shape[1]
     for _ in range(MAX_TRIES):
         motions = draw_meeting(cutouts, side, rng)
         joints = [draw_joints(cutout, rng) for cutout in cutouts]
         turn = rng.uniform(0.25, 0.75) if rng.random() < 0.5 else 1.0  # before it objects meet, then go back
-        frames, labels = ground.frames.copy(), ground.labels.copy()
+        frames, labels = background.frames.copy(), background.labels.copy()
         for index in range(len(frames)):
             time = index / max(len(frames) - 1, 1)
             time = turn - abs(time - turn)
             for number, each in enumerate(zip(cutouts, motions, joints, strict=True)):
-                _paste_cutout(frames[index], labels[index], *each, time, ground.num_objects + 1 + number)
+                _paste_cutout(frames[index], labels[index], *each, time, background.num_objects + 1 + number)
         pixels = [motion.scale**2 * cutout.mask.sum() for motion, cutout in zip(motions, cutouts, strict=True)]
-        shown = [(labels[0] == ground.num_objects + 1 + number).sum() for number in range(len(cutouts))]
+        shown = [(labels[0] == background.num_objects + 1 + number).sum() for number in range(len(cutouts))]
         if all(seen > MIN_VISIBLE * whole for seen, whole in zip(shown, pixels, strict=True)):
             break
     clip = relabel(frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
-    return replace(clip, names=ground.names)
+    return replace(clip, names=background.names)
 
 
 def draw_meeting(cutouts: Sequence[Cutout], side: int, rng: Generator) -> list[Motion]:
@@ -215,7 +215,7 @@ def _paste_cutout(
 
 
 def _measure_largest_part(mask: np.ndarray) -> float:
-    """Share of a mask's pixels in its largest connected part."""
+    """Return the fraction of a mask's pixels in its largest connected component."""
     areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
     return float(areas.max() / areas.sum())
 

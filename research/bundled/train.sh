@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the bundled model: tracking by research/bundled/recipes/bundled.yaml, on GPUs with the published batch sizes, else on the
-# CPU with two processes; then prompts by research/bundled/recipes/prompts.yaml, on the CPU. Started again, it resumes from the newest saved state.
+# Trains the bundled model: tracking by recipes/bundled.yaml, on GPUs with the published batch sizes, else on the CPU
+# with two processes; then prompts by recipes/prompts.yaml, on the CPU. Started again, it resumes.
 #
 #   bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
 #
@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 if [ $# -lt 1 ] || [ ! -d "$1" ]; then
-    echo "error: usage: bash research/bundled/train.sh DATA [OUTPUT] [--dry-run] [key=value ...]; ${1:-DATA} is not a folder" >&2
+    echo "error: ${1:-DATA}: not a folder; give the training data: train.sh DATA [OUTPUT] [--dry-run] [key=value ...]" >&2
     exit 2
 fi
 data=$1 output=runs/bundled
@@ -31,10 +31,12 @@ if [ "$device" = cuda ]; then
 else
     # Two processes synchronise once per step, threads all the time, which costs more beside other work.
     ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))}
+    export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
 .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab train \
     --device "$device" --config research/bundled/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac
-exec .venv/bin/python -m research.bundled.train_prompts data.root="$data" train.output="$output/prompts" train.start_from="$output/long.safetensors"
+exec .venv/bin/python -m research.bundled.train_prompts \
+    data.root="$data" train.output="$output/prompts" train.start_from="$output/long.safetensors"

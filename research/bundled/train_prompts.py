@@ -1,4 +1,4 @@
-"""Training of the prompt network beside a tracking model that stays as it is.
+"""Training of the prompt network; the tracking model of the checkpoint is unchanged.
 
 ``python -m research.bundled.train_prompts data.root=DATA train.output=FOLDER``; started again, it resumes.
 """
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
-from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, load_card
+from aotlab.engine.training.model_card import ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import resolve_precision
@@ -44,13 +44,13 @@ log = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
-"""Seconds from one saved state to the next."""
+"""Interval between saved states in seconds."""
 DEFAULT_PATHS = {"data.root": "datasets", "train.output": "runs/prompts", "train.start_from": "bundled"}
 """Paths that are set as in ``aotlab train``, with their defaults."""
 LOG_EVERY = 25
-"""Steps from one line of the log to the next."""
+"""Interval between log lines in steps."""
 HARDEST_SHARE = 0.2
-"""Share of the pixels that cross-entropy finally averages."""
+"""Final fraction of pixels in the cross-entropy."""
 CLICK_PROBABILITY = 0.75
 """Probability of a click in a later round; without one the network refines its mask, as in its refining pass."""
 LATER_ROUND_WEIGHT = 0.7
@@ -60,7 +60,7 @@ MAX_GRADIENT_NORM = 2.0
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one step."""
+    """A batch of samples."""
 
     images: Tensor
     """B×3×H×W, normalized."""
@@ -82,12 +82,12 @@ def draw_batch(images: Sequence[AnnotatedImage], training: PromptTraining, step:
 
 
 def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the hardest pixels (weight 0.6) and soft Jaccard of the object.
+    """Return 0.6 times the cross-entropy of the hardest pixels plus the soft Jaccard loss of the object.
 
     Args:
         logits: B×1×h×w.
         truth: B×H×W of 0, 1 and 255.
-        share: of the pixels, the hardest ones, that cross-entropy averages; 0 to 1.
+        share: fraction of the pixels, the hardest ones, that the cross-entropy averages.
 
     Returns:
         The loss, a scalar, and the logits B×H×W.
@@ -104,7 +104,7 @@ def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Te
 
 
 def learning_rate_factor(training: PromptTraining, step: int, *, start: int = 0, warmup: int = 100) -> float:
-    """Factor on the learning rate: a linear rise from ``start``, constant, then a linear fall to 2 %."""
+    """Return the factor of the learning rate: a linear rise from ``start``, a constant, then a linear fall to 2 %."""
     left = (training.steps - step) / max(1, training.decay * training.steps)
     return min(1.0, (step - start + 1) / warmup) * min(1.0, max(0.02, left))
 
@@ -144,17 +144,17 @@ class PromptTrainer:
     def run(self) -> Path:
         """Train until the last step, Ctrl-C or SIGTERM; return the file of the averaged weights."""
         saved = time.monotonic()
-        lines: list[tuple[float, ...]] = []
+        metrics: list[tuple[float, ...]] = []
         with stop_flag() as stop, ThreadPoolExecutor(1, "samples") as ahead:
             batch = ahead.submit(draw_batch, self.images, self.training, self.step)
             while self.step < self.training.steps and not stop.is_set():
                 drawn = batch.result()
                 batch = ahead.submit(draw_batch, self.images, self.training, self.step + 1)
-                lines.append(self.train_step(drawn))
+                metrics.append(self.train_step(drawn))
                 if self.step % LOG_EVERY == 0:
-                    loss, first, last = np.mean(lines, axis=0)
+                    loss, first, last = np.mean(metrics, axis=0)
                     log.info("step %d: loss %.4f, J %.1f, corrected %.1f", self.step, loss, first, last)
-                    lines.clear()
+                    metrics.clear()
                 if (now := time.monotonic()) - saved > SAVE_EVERY:
                     self.seconds, saved = self.seconds + now - saved, now
                     self.save()
@@ -248,7 +248,7 @@ class PromptTrainer:
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
             command=self.command,
         )  # fmt: skip
-        return ModelCard([*(before.phases if before else []), record], AVERAGED)
+        return ModelCard([*(before.phases if before else []), record])
 
 
 def init_prompt_network(network: PromptNetwork, model: Any) -> None:
@@ -266,7 +266,7 @@ def init_prompt_network(network: PromptNetwork, model: Any) -> None:
 
 @torch.no_grad()
 def _init_bank(bank: nn.Conv2d, identities: nn.Conv2d) -> None:
-    """Planes on the object begin as the first identity, planes off it as background."""
+    """Start planes on the object from the first identity, and planes off it from the background."""
     background, identity = identities.weight[:, 0], identities.weight[:, 1]
     for plane, gain in enumerate((3.0, -2.1, 0.6, 1.0)):  # discs fill a part of a patch only
         bank.weight[:, plane] = gain * (identity - background)

@@ -32,11 +32,11 @@ from aotlab.utils.progress import progress_bar
 
 WORKER = Path(__file__).with_name("worker.py")
 SETTINGS_HELP = (
-    "A SETTING is a preset, YAML file or checkpoint, then after commas settings of it (memory.every=2, "
-    "compute.precision=bfloat16) or of the run: objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N of the "
-    "first timed frame, train=CLIPSxFRAMESxCROP for training steps; and @FOLDER to run it by the code of another "
-    "checkout. All are timed in turn, A B B A …, so that other programs slow all; the last column is the time of the "
-    "first over this one's, the median over rounds with the 10th to 90th percentile."
+    "A SETTING is MODEL,key=value,...@FOLDER. MODEL is a preset, YAML file or checkpoint. Keys are its settings "
+    "(memory.every=2), or objects=N, size=WIDTHxHEIGHT of the drawn frames, at_frame=N for the first timed frame, "
+    "train=CLIPSxFRAMESxCROP to time training steps. @FOLDER runs the code of another checkout. Settings are timed in "
+    "turn, A B B A …, so that other programs slow all of them. The last column is the first setting's time divided by "
+    "this one's: the median over the rounds, with the 10th and 90th percentile."
 )
 
 
@@ -79,10 +79,10 @@ def parse_step_shape(text: str | None) -> list[int] | None:
 
 
 class Worker:
-    """A process that times one setting; a context manager that ends it."""
+    """Process that times one setting; leaving the context ends it."""
 
     def __init__(self, setting: dict[str, Any]) -> None:
-        """Start the process, which prepares the setting until `wait` returns."""
+        """Start the process; `wait` returns when the setting is prepared."""
         self._title = setting["title"]
         source = Path(setting["checkout"]) / "src"
         environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
@@ -118,7 +118,7 @@ class Worker:
 
 
 def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray, list[float]]:
-    """Time all settings in turn; return seconds of settings × rounds, and the peak of memory of each in bytes."""
+    """Time all settings in turn; return seconds (settings × rounds), and the peak memory of each setting in bytes."""
     seconds, peaks = np.empty((len(settings), rounds)), [0.0] * len(settings)
     with ExitStack() as stack, progress_bar(rounds, unit="round") as bar:
         workers = [stack.enter_context(Worker(setting)) for setting in settings]
@@ -132,14 +132,14 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 
 
 @command("python -m research.speed.compare", epilog=SETTINGS_HELP)
-@click.argument("settings", nargs=-1, required=True, metavar="SETTING...", help="a model and how it runs")
-@option("--rounds", type=PositiveInt, default=20, help="timed frames of each")
+@click.argument("settings", nargs=-1, required=True, metavar="SETTING...", help="model with settings")
+@option("--rounds", type=PositiveInt, default=20, help="number of timed frames per setting")
 @option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
 @option(
     "--clock",
     type=Choice(("wall", "cpu")),
     default="wall",
-    help="cpu: seconds of the process on all cores, for a busy machine",
+    help="cpu: CPU seconds of the process, for a busy machine",
 )
 @option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
 def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: str, device: str) -> int:

@@ -1,7 +1,7 @@
-"""Time and memory of a tracker on a very long video, each memory policy in a separate process.
+"""Plot of time and memory of a tracker on a very long video, each memory policy in a separate process.
 
-python -m research.speed.endurance clip.mp4 --frames 3000 --compare first_frame --compare every_nth \
-    --compare bounded_fifo,memory.frames=9 --size 320x180 --plot endurance.png
+python -m research.speed.endurance clip.mp4 endurance.png --frames 3000 --compare first_frame --compare every_nth \
+    --compare bounded_fifo,memory.frames=9 --size 320x180
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -35,27 +34,20 @@ from aotlab.utils.progress import progress_bar
 
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory."""
-WINDOW = 200
-"""Frames of the two windows that are compared: the second of the video, after memory has filled, and the last."""
 CLIP_FRAMES = 250
 """Largest number of frames of the video; they are held in memory."""
 MIB = 2**20
-TABLE_HEADER = (
-    "policy", "frames", "ms, first", "last", "ratio", "resident MiB, first", "last", "ratio", "bank MiB", "frames kept",
-)  # fmt: skip
 
 
 class Sample(NamedTuple):
-    """Figures of one frame."""
+    """Measurements of one frame."""
 
     seconds: float
-    """From the frame to its labels."""
+    """Time from the frame to its labels."""
     resident: int
-    """Bytes of memory of the process after the frame."""
+    """Resident memory of the process after the frame, in bytes."""
     bank: int
-    """Bytes of long-term memory, with the room for frames to come."""
-    kept: int
-    """Frames in long-term memory."""
+    """Bytes of long-term memory, including space reserved for later frames."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +55,7 @@ class Trial:
     """A model with one memory policy on one video."""
 
     policy: str
-    """Name and settings, as in --compare."""
+    """Name and settings of the policy, as in --compare."""
     checkpoint: Path
     overrides: tuple[str, ...]
     device: str
@@ -80,23 +72,20 @@ class Trial:
 
 
 def load_clip(video: Path, size: tuple[int, int] | None) -> list[np.ndarray]:
-    """Return the first frames of a video, in a size (width, height)."""
+    """Return the first frames of a video, resized to (width, height) if given."""
     clip = list(islice(open_frames(video), CLIP_FRAMES))
     return [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip] if size else clip
 
 
 def run_in_process(trial: Trial) -> list[Sample]:
-    """Run a trial in a new process, whose memory is its own; no samples if that dies."""
+    """Run a trial in a new process, so that its memory can be measured."""
     spawn = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        try:
-            return pool.submit(run_trial, trial).result()
-        except BrokenProcessPool:
-            return []
+        return pool.submit(run_trial, trial).result()
 
 
 def run_trial(trial: Trial) -> list[Sample]:
-    """Track the clip forward and backward; reads, writes and keeps nothing else meanwhile."""
+    """Track the clip forward and backward, and sample every frame."""
     tracker = Tracker.from_pretrained(
         trial.checkpoint, overrides=trial.settings, device=trial.device, protocol="published"
     )
@@ -112,8 +101,8 @@ def run_trial(trial: Trial) -> list[Sample]:
             seconds = time.perf_counter() - begin
             banks = [group.memory for group in tracker.state.groups]
             stored = [x for bank in banks for block in bank.read() for x in block.long]
-            size, kept = sum(x.untyped_storage().nbytes() for x in stored), max(map(len, banks))
-            samples.append(Sample(seconds, read_resident_bytes(), size, kept))
+            size = sum(x.untyped_storage().nbytes() for x in stored)
+            samples.append(Sample(seconds, read_resident_bytes(), size))
             bar.update()
     return samples
 
@@ -121,32 +110,6 @@ def run_trial(trial: Trial) -> list[Sample]:
 def read_resident_bytes() -> int:
     """Return the resident memory of this process in bytes; only on Linux."""
     return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def compare_windows(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the medians of seconds and resident bytes in the second window of frames and in the last.
-
-    A window has `WINDOW` frames, or a third of all if these are fewer.
-    """
-    table = np.array(samples, dtype=float)[:, :2]
-    window = max(min(WINDOW, len(samples) // 3), 1)
-    return np.median(table[window : 2 * window], axis=0), np.median(table[-window:], axis=0)
-
-
-def format_table(results: Mapping[str, Sequence[Sample]]) -> str:
-    """Return a Markdown table with a line for each policy; one that died has no figures."""
-    lines = ["| " + " | ".join(TABLE_HEADER) + " |", "|---" * len(TABLE_HEADER) + "|"]
-    for name, samples in results.items():
-        if len(samples) < 3:
-            lines.append(f"| {name} | {len(samples)} |" + " - |" * (len(TABLE_HEADER) - 2))
-            continue
-        first, last = compare_windows(samples)
-        lines.append(
-            f"| {name} | {len(samples)} | {1e3 * first[0]:.1f} | {1e3 * last[0]:.1f} | {last[0] / first[0]:.3f} "
-            f"| {first[1] / MIB:.1f} | {last[1] / MIB:.1f} | {last[1] / first[1]:.3f} "
-            f"| {samples[-1].bank / MIB:.1f} | {samples[-1].kept} |"
-        )
-    return "\n".join(lines)
 
 
 def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str) -> None:
@@ -162,7 +125,7 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
     ):  # fmt: skip
         for name, samples in results.items():
             values = scale * np.array([sample[column] for sample in samples], dtype=float)
-            axes.plot(median_filter(values, 51, mode="nearest") if len(values) else values, label=name)
+            axes.plot(median_filter(values, 51, mode="nearest"), label=name)
         axes.set(title=caption, xlabel="frame", yscale="log")
         axes.grid(axis="y", color="0.9")
     panels[0].legend()
@@ -173,8 +136,9 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
 
 @command("python -m research.speed.endurance")
 @click.argument("video", metavar="VIDEO", type=ExistingPath, help="video file or folder of frames")
+@click.argument("plot", metavar="PLOT", type=File, help="plot to write: PNG, PDF or SVG")
 @settings
-@option("--frames", type=PositiveInt, default=3000, help="of the long video")
+@option("--frames", type=PositiveInt, default=3000, help="number of frames to track")
 @option("--size", type=Size, help="WIDTHxHEIGHT to resize frames to (default: their own)")
 @option(
     "--compare",
@@ -185,9 +149,9 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
 )
 @checkpoint_option()
 @device
-@option("--plot", type=File, help="plot to write; also PDF or SVG")
 def main(
     video: Path,
+    plot: Path,
     overrides: tuple[str, ...],
     *,
     frames: int,
@@ -195,19 +159,16 @@ def main(
     compare: tuple[str, ...],
     checkpoint: Path,
     device: str,
-    plot: Path | None,
 ) -> int:
-    """Measure time and memory of a tracker on a very long video."""
+    """Plot time and memory of a tracker on a very long video."""
     require_new_output(plot, ".png", ".pdf", ".svg", force=True)
     clip = load_clip(video, size)
     trials = [Trial(policy, checkpoint, overrides, device, clip, frames) for policy in dict.fromkeys(compare)]
     for trial in trials:  # a wrong setting is an error before the first trial runs
         read_settings(trial.checkpoint, overrides=trial.settings)
     results = {trial.policy: run_in_process(trial) for trial in trials}
-    if plot is not None:
-        plot_samples(results, plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {frames} frames")
-    print(format_table(results))
-    return 0 if all(results.values()) else 1
+    plot_samples(results, plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {frames} frames")
+    return 0
 
 
 if __name__ == "__main__":

@@ -24,12 +24,11 @@ from aotlab.engine.export.clip import Clip, read_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Choice, ExistingFolder, PositiveInt, option
-from aotlab_runtime.export import PROVIDERS
+from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
 WARM_UP = 2
-"""First frames of a clip without a time."""
+"""Number of untimed frames at the start of a clip."""
 OVERRIDES = (
     "compute.precision=float32",
     "rules.cuts=false",
@@ -49,7 +48,10 @@ def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) -> None:
-    """Track clips with all trackers in turn, frame by frame, and print a row for each; ``objects``: drawn ones."""
+    """Track clips with all trackers in turn, frame by frame, and print a row per tracker.
+
+    ``objects``: number of drawn objects, for which the first tracker's masks are the truth; None: the clip's objects.
+    """
     first = next(iter(trackers))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in trackers}
     scores: dict[str, list[list[float]]] = {name: [] for name in trackers}
@@ -86,8 +88,7 @@ def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) ->
 @click.argument("exports", type=ExistingFolder, nargs=-1, help="exports of the bundled model")
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
-@option("--provider", type=Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
-def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, provider: str) -> int:
+def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int) -> int:
     """Measure accuracy and CPU time of exports."""
     import torch
 
@@ -95,9 +96,7 @@ def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, pr
     clips = [read_clip(root / "JPEGImages/480p" / name, root / "Annotations/480p" / name, frames) for name in CLIPS]
     trackers: dict[str, Any] = {"PyTorch, float32": Tracker.from_pretrained(overrides=OVERRIDES)}
     for export in exports:
-        trackers[f"{provider}: {export.name}"] = aotlab_runtime.Tracker.from_export(
-            export, provider=provider, threads=threads
-        )
+        trackers[export.name] = aotlab_runtime.Tracker.from_export(export, threads=threads)
     print(f"ISA {os.environ.get('ONEDNN_MAX_CPU_ISA', 'all')}, {threads} threads")
     print("median CPU seconds, total relative to the first; wall seconds, relative; J")
     compare(trackers, clips, None)

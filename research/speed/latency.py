@@ -36,12 +36,12 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class Row:
-    """One figure."""
+    """One measurement."""
 
     name: str
     median: float
     high: float
-    """Nine in ten are below."""
+    """90th percentile."""
     unit: str = "ms"
 
 
@@ -49,9 +49,9 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
     """Measure seconds from request to answer, and the speed of tracking while a page follows it.
 
     Args:
-        session: of a video; all changes are undone at the end.
-        server: of the session, on a free port; it is started and stopped here.
-        token: the server's.
+        session: session of a video; all changes are undone at the end.
+        server: its server on a free port, which is started and stopped here.
+        token: token of the server.
     """
     thread = threading.Thread(target=server.run_on_socket, daemon=True)
     thread.start()
@@ -76,7 +76,7 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
 
 
 def _connect(server: Server, cookie: str) -> Any:
-    """A page's WebSocket."""
+    """Return a WebSocket to the server, as the page opens it."""
     from websockets.sync.client import connect
 
     address: Any = server.address
@@ -154,8 +154,8 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
     """Return the speed of a job over the tracker's own on the same frames, measured in turn.
 
     Args:
-        session: whose first frame has masks, and whose jobs use ``tracker``.
-        tracker: the same.
+        session: session whose first frame has masks.
+        tracker: tracker like that of the session's jobs.
     """
     ratios = []
     last = min(FRAMES_PER_ROUND, session.document.frames.count - 1)

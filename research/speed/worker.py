@@ -1,4 +1,4 @@
-"""One setting in a separate process: a frame or a training step for every line that it reads.
+"""Process that times one setting: a frame or a training step for every line that it reads.
 
 `research.speed.compare` starts this file with a checkout's ``src`` first on ``PYTHONPATH``, so it uses few names.
 """

@@ -68,7 +68,7 @@ def test_gray_masks_of_few_bits_have_the_ids_of_training(root, bits):
     for path in root.glob("Annotations/*/*.png"):
         write_gray_png(path, ids(1, 2).astype(np.uint8), bits)
         assert np.unique(read_ids(path)).tolist() == [0, 1, 2]
-        assert read_file_info(path, read=read_ids, decode=True).ids == (1, 2)
+        assert read_file_info(path, read=read_ids).ids == (1, 2)
     report = check_folder(root, "video")
     assert (report.findings, report.num_objects) == ([], 4)
 
@@ -136,16 +136,6 @@ def test_folder_without_training_data_is_an_error(root):
     assert sorted(finding.level for finding in report.findings) == ["error", "warning", "warning"]
 
 
-def test_quick_reads_headers_only(root):
-    write_mask(mask(root, 0), ids())
-    frame(root).write_bytes(frame(root).read_bytes()[:-20])
-    report = check_folder(root, "video", decode=False)
-    assert (report.findings, report.num_objects, dict(report.sizes)) == ([], None, {SIZE: 6})
-    write_mask(mask(root), np.ones((5, 6)))
-    (finding,) = check_folder(root, "video", decode=False).findings
-    assert finding.level == "error"
-
-
 def test_single_images_are_checked_one_by_one(root):
     write_mask(mask(root, 0), ids())
     write_mask(mask(root, 1), ids(255))
@@ -201,7 +191,7 @@ def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypat
         shutil.copy(frames / "000.jpg", frames / f"{index:03d}.jpg")
         shutil.copy(masks / "000.png", masks / f"{index:03d}.png")
     comparisons = count_comparisons(monkeypatch)
-    assert check_folder(tmp_path, "video", decode=False).findings == []
+    assert check_folder(tmp_path, "video").findings == []
     assert comparisons() < 2000
 
 

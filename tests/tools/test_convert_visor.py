@@ -120,6 +120,15 @@ def test_second_conversion_extends_the_lists(source):
     assert list(json.loads((source.output / "val_data_mapping.json").read_text())) == names
 
 
+def test_second_conversion_replaces_a_sequence(source):
+    source.convert("train")
+    cup = {"cup": [box(0, 0, 900, 600)]}
+    source.add("P01_107", [entry("P01_107_seq_00001", number, cup) for number in (140, 200, 320)])
+    assert source.convert("train") == 0
+    (video,) = open_dataset("visor", source.output, "train")
+    assert [path.stem[-3:] for path in video.frames] == ["140", "200", "320"]
+
+
 def test_broken_files_are_reported_and_skipped(source, capsys):
     next((source.images / "P01_107").glob("*140.jpg")).unlink()
     (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')

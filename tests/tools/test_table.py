@@ -174,13 +174,6 @@ def test_invalid_line_rejected(line, words, run_expecting_error):
     assert words in run_expecting_error(tool.main, *line.split())
 
 
-def test_looped_table_does_not_read_plain_davis(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "datasets" / "DAVIS").mkdir(parents=True)
-    assert tool.main(["memory_policies"]) == 1
-    assert "- results/davis2017_looped: made of DAVIS 2017 by scripts/tables/" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_table_commands_parse(path, monkeypatch):
     monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded
@@ -205,7 +198,6 @@ def test_default_roots_follow_the_environment(monkeypatch, data, base):
     if data is not None:
         monkeypatch.setenv("AOTLAB_DATA", data)
     for name, dataset in DATASETS.items():
-        monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
         if dataset.folder is not None:
             assert find_default_root(name) == Path(base) / dataset.folder
 

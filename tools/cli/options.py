@@ -75,7 +75,7 @@ memory_options = option_group(
 root = option(
     "--root",
     type=Folder,
-    help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+    help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)",
 )
 
 

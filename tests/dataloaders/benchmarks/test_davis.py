@@ -69,15 +69,8 @@ def test_missing_files_name_what_is_expected(root, corrupt, message):
         read_davis(root)
 
 
-def test_root_may_come_from_the_environment(root, monkeypatch):
-    write_list(root, "2017/val.txt", "bear")
-    monkeypatch.setenv("AOTLAB_DAVIS2017", str(root))
-    assert open_dataset("davis2017")[0].name == "bear"
-
-
-def test_folder_without_root_asks_for_one(monkeypatch):
-    monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
-    with pytest.raises(InputError, match="no root; give one or set"):
+def test_folder_without_root_asks_for_one():
+    with pytest.raises(InputError, match="no root; give one"):
         open_dataset("folder")
 
 
