@@ -6,6 +6,7 @@ On several GPUs or machines: ``torchrun --nproc-per-node 4 -m aotlab train --dev
 from __future__ import annotations
 
 import logging
+import sys
 
 import click
 from click import UsageError
@@ -21,6 +22,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_extra
+from aotlab.utils.text import format_count
 
 RECIPE = "configs/recipes/mini.yaml"
 """Settings without ``--config``."""
@@ -70,10 +72,16 @@ def main(
             print(report if world.is_main else "", end="")
             return 0
         command_line = click.get_current_context().meta["command_line"]
-        checkpoint = train(recipe, world, restart=restart, command=command_line)
-        if world.is_main:
-            print(f"trained weights: {checkpoint}")
-        return 0
+        result = train(recipe, world, restart=restart, command=command_line)
+        if not world.is_main:
+            return 0
+        print(f"trained weights: {result.checkpoint}")
+        if result.unreadable:
+            items = format_count(len(result.unreadable), "item")
+            print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
+        for message, times in sorted(result.unreadable.items()):
+            print(f"  {message} (drawn {times} times)", file=sys.stderr)
+        return 1 if result.unreadable else 0
 
 
 if __name__ == "__main__":

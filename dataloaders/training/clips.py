@@ -34,6 +34,8 @@ class Clip:
     """Number of objects, which may be 0."""
     names: tuple[str, ...] = ()
     """Names of the images and videos it was made from."""
+    unreadable: tuple[str, ...] = ()
+    """One message per drawn item that could not be read."""
 
 
 def reflect_index(index: int, length: int) -> int:

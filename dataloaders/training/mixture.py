@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
 
@@ -22,8 +21,6 @@ from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
 from aotlab.dataloaders.training.sets import ClipSource
 from aotlab.utils.errors import InputError, RunStopped, require
 
-log = logging.getLogger(__name__)
-
 READ_TRIES = 10
 """Number of attempts to draw a readable clip."""
 
@@ -38,6 +35,8 @@ class ClipTensors(NamedTuple):
     num_objects: list[int]
     names: list[tuple[str, ...]]
     """Names of the images and videos of each clip."""
+    unreadable: list[str]
+    """One message per unreadable item that was replaced."""
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
@@ -61,17 +60,17 @@ class Mixture:
         return self.phase.steps * self.phase.batch
 
     def __getitem__(self, index: int) -> Clip:
-        """Return clip ``index``; an unreadable item is logged, and another one is drawn."""
+        """Return clip ``index``; unreadable items are replaced by other draws."""
+        unreadable: list[str] = []
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
             try:
-                return self._make_clip(rng)
+                return replace(self._make_clip(rng), unreadable=tuple(unreadable))
             except (InputError, cv2.error) as error:
-                problem = " ".join(str(error).split())
-                log.error("%s; another item is drawn", problem)  # an error, so that all ranks print it
+                unreadable.append(" ".join(str(error).split()))
         raise InputError(
             f"train.phases: {READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read; "
-            f"the last: {problem}"
+            f"the last: {unreadable[-1]}"
         )
 
     def _make_clip(self, rng: Generator) -> Clip:
@@ -183,6 +182,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
         torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
         [clip.num_objects for clip in clips],
         [clip.names for clip in clips],
+        [reason for clip in clips for reason in clip.unreadable],
     )
 
 

@@ -69,7 +69,7 @@ def open_phases(config: Config) -> TrainingData:
 
 
 def _require_objects(mixture: Mixture) -> None:
-    """Raise `InputError` if none of the first clips shows an object; training logs those that cannot be read."""
+    """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
     count = min(NUM_CHECKED_CLIPS, len(mixture))
     try:
         empty = not any(mixture[index].num_objects for index in range(count))
@@ -145,7 +145,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
 
 
 def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
-    """Yield the videos with enough labeled frames, starting at their first object; training logs unreadable ones."""
+    """Yield the videos with enough labeled frames, starting at their first object; training reports unreadable ones."""
     for video in videos:
         with suppress(InputError):
             trimmed = skip_to_first_object(video)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import describe_start_weights, read_start_phases
-from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
+from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
@@ -89,6 +90,8 @@ class PhaseState:
         """Number of non-finite steps in a row before this one, 0 again when the run is resumed."""
         self.best: float = previous.best if previous else -1.0
         """Best J&F of all validations so far on the same videos."""
+        self.unreadable: Counter[str] = previous.unreadable if previous else Counter()
+        """Unreadable items of all phases and ranks: one sentence each, with the number of draws."""
         self.seconds = 0.0
         """Seconds spent in the steps of this phase."""
         self.scores: dict[str, float] = {}
@@ -114,7 +117,7 @@ class PhaseState:
             start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config),
             command=self.command, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
-        return ModelCard([*self.earlier_phases, record])
+        return ModelCard([*self.earlier_phases, record], AVERAGED)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for `resume`, with the settings it depends on."""
@@ -128,6 +131,7 @@ class PhaseState:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "best": self.best,
+            "unreadable": dict(self.unreadable),
             "seconds": self.seconds,
             "scores": self.scores,
             "validated": self.validated,
@@ -155,6 +159,7 @@ class PhaseState:
         self.ema.shadow = {name: tensor.to(self.world.device) for name, tensor in content["ema"].items()}
         self.step, self.validated = content["step"], content["validated"]
         self.best = content["best"] if content["validation"] == self.validation else -1.0
+        self.unreadable = Counter(content["unreadable"])
         self.seconds, self.scores = content["seconds"], content["scores"]
         card = parse_card(content["earlier"])
         self.earlier_phases = card.phases if card is not None else []

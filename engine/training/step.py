@@ -59,12 +59,14 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     losses_by_batch: list[Tensor] = []  # 3 each: total, of reference frames, of tracked frames
     ious: list[Tensor] = []
     clip_names: list[str] = []
+    unreadable: list[str] = []
     data_seconds = 0.0
     for index in range(state.config.train.accumulate):
         wait_start = time.perf_counter()
         batch = next(batches)
         data_seconds += time.perf_counter() - wait_start
         clip_names += [name for names in batch.names for name in names]
+        unreadable += batch.unreadable
         clip = to_device(batch, state.world.device)
         loss, losses = run_micro_batch(state, clip_module, clip, index)
         with torch.no_grad():
@@ -76,7 +78,9 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     values = [*torch.stack(losses_by_batch).mean(0), torch.stack(ious).nanmean()]
     names = ("loss", "reference_loss", "tracked_loss", "iou")
     means = dict(zip(names, torch.stack(values).tolist(), strict=True))  # copied from the device at once
-    (mean_loss,) = state.world.mean([means["loss"]])
+    mean_loss, any_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
+    if any_unreadable:
+        count_unreadable(state, unreadable)
     if not math.isfinite(mean_loss):
         suspect_clips = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
         raise NonFiniteError(f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspect_clips)}")
@@ -106,6 +110,12 @@ def run_micro_batch(
         with detect_lost_ranks() if state.world.ranks > 1 else nullcontext():
             state.scaler.scale(loss / settings.accumulate).backward()
     return loss.detach(), losses
+
+
+def count_unreadable(state: PhaseState, messages: list[str]) -> None:
+    """Count the unreadable items of a step on all ranks, each of which saves them."""
+    for rank_messages in state.world.gather(messages):
+        state.unreadable.update(rank_messages)
 
 
 def begin_step(state: PhaseState) -> dict[str, float]:

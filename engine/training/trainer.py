@@ -48,6 +48,16 @@ FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
 
 
 @dataclass(frozen=True)
+class TrainResult:
+    """Results of a finished run."""
+
+    checkpoint: Path
+    """Averaged weights of the last phase."""
+    unreadable: Counter[str]
+    """Unreadable items: one sentence each, with the number of draws."""
+
+
+@dataclass(frozen=True)
 class TrainingRun:
     """State shared by all phases of a run."""
 
@@ -65,8 +75,8 @@ def train(
     *,
     restart: bool = False,
     command: str = "",
-) -> Path:
-    """Train all phases of ``config``, and return the file of the last one's averaged weights; every rank calls it.
+) -> TrainResult:
+    """Train all phases of ``config``; every rank calls it.
 
     Args:
         restart: start over; otherwise the newest state in the output folder is resumed, if any.
@@ -105,7 +115,7 @@ def train(
                         log.warning("%s: already finished, nothing to train; --restart starts over", output)
                 train_phase(run, state, mixture)
         assert state is not None
-        return output / f"{state.phase.name}.safetensors"
+        return TrainResult(output / f"{state.phase.name}.safetensors", state.unreadable)
 
 
 def resolve_training(config: Config) -> Config:

@@ -89,16 +89,17 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert not output.exists()
 
 
-def test_unreadable_items_are_logged(tmp_path, capsys, caplog):
+def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
     broken = root / "drawn" / "JPEGImages" / "one" / "00002.png"
     broken.write_bytes(broken.read_bytes()[:300])
     settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *make_settings(), *SMALL]
     changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]"]
-    assert main(["--config", RECIPE, *settings, *changes]) == 0
-    assert "trained weights" in capsys.readouterr().out
-    assert f"{broken}: " in caplog.text
-    assert "; another item is drawn" in caplog.text
+    assert main(["--config", RECIPE, *settings, *changes]) == 1
+    shown = capsys.readouterr()
+    assert "trained weights" in shown.out
+    assert "1 item could not be read" in shown.err
+    assert str(broken) in shown.err
 
 
 @pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])

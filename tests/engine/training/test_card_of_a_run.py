@@ -21,10 +21,11 @@ from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 @pytest.mark.slow
 def test_card_lists_phases_beside_half_weights(recipe):
     config = recipe("run", phase("one"), phase("two", steps=3), overrides=["train.half_weights=true"])
-    checkpoint = train(config, ALONE, command="python tools/train.py x=1")
+    checkpoint = train(config, ALONE, command="python tools/train.py x=1").checkpoint
     weights = load_file(checkpoint)
     assert {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()} == {torch.float16}
     card = load_card(checkpoint)
+    assert card.weights == "averaged"
     first, second = card.phases
     assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
     assert first.data == ["drawn (video): 2 videos with 6 labeled frames, gaps up to 1; 100.0 % of the draws"]
@@ -36,9 +37,9 @@ def test_card_lists_phases_beside_half_weights(recipe):
 
 @pytest.mark.slow
 def test_card_names_the_weights_that_training_begins_with(recipe):
-    before = run_recipe(recipe("before", phase("one", steps=1)))
+    before = run_recipe(recipe("before", phase("one", steps=1))).checkpoint
     started, warm = (
-        load_card(run_recipe(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"]))).phases
+        load_card(run_recipe(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint).phases
         for key in ("start_from", "warm_start")
     )
     assert [each.name for each in started] == ["one", "two"]
@@ -47,7 +48,7 @@ def test_card_names_the_weights_that_training_begins_with(recipe):
 
 def test_card_has_last_scores(recipe):
     config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
-    (record,) = load_card(run_recipe(config)).phases
+    (record,) = load_card(run_recipe(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
     assert load_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
 

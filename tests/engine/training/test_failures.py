@@ -64,7 +64,7 @@ def corrupt(monkeypatch):
 def expected(tmp_path_factory, data):
     """Weights of a run of four steps that nothing stops."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "run", phase(steps=4))
-    return load_file(run_recipe(config))
+    return load_file(run_recipe(config).checkpoint)
 
 
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
@@ -78,7 +78,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, expecte
     saved = torch.load(list_states(config)[0], weights_only=True)
     assert saved["step"] == 2
     assert_finite(saved["model"])
-    assert_same_weights(load_file(run_recipe(config)), expected)
+    assert_same_weights(load_file(run_recipe(config).checkpoint), expected)
     assert len(list_states(config)) == 2  # train.keep
 
 
@@ -90,7 +90,7 @@ def test_non_finite_steps_are_skipped_on_request(recipe, corrupt, caplog, monkey
         journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
     )
     with caplog.at_level(logging.WARNING):
-        assert_finite(load_file(run_recipe(config)))
+        assert_finite(load_file(run_recipe(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 3]
     with open(f"{config.train.output}/log.jsonl") as file:
         events = [(line["event"], line["step"]) for line in map(json.loads, file) if "event" in line]
@@ -104,14 +104,14 @@ def test_stopped_run_resumes_past_the_bad_clip(recipe, corrupt):
     corrupt(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
         run_recipe(config)
-    assert run_recipe(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).is_file()
+    assert run_recipe(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
 def test_float16_overflow_lowers_the_scale(recipe, corrupt):
     config = recipe("run", phase(steps=2), overrides=["train.precision=float16"])
     corrupt(1)
-    assert_finite(load_file(run_recipe(config)))
+    assert_finite(load_file(run_recipe(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
     assert torch.load(list_states(config)[0], weights_only=True)["scaler"]["scale"] < 65536
 
@@ -156,7 +156,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
             run_recipe(config)
     assert len(list_states(config)) == 1
     assert list_leftovers(config) == []
-    assert run_recipe(config).is_file()
+    assert run_recipe(config).checkpoint.is_file()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
@@ -169,7 +169,7 @@ def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, monkeypatc
         run_recipe(config)
     assert reached
     disk.close()
-    assert run_recipe(config).is_file()
+    assert run_recipe(config).checkpoint.is_file()
 
 
 @pytest.mark.parametrize(("function", "error", "reason"), [

@@ -31,7 +31,7 @@ PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", st
 def whole_run(tmp_path_factory, data):
     """Settings and weights of an uninterrupted run of `PHASES`."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "whole", *PHASES, overrides=EVERY)
-    return config, load_file(run_recipe(config))
+    return config, load_file(run_recipe(config).checkpoint)
 
 
 @pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 2)])
@@ -42,15 +42,15 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole_run, st
         before_step(patch, stop + 1, Mock(side_effect=KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run_recipe(parts)
-    assert_same_weights(load_file(run_recipe(parts)), expected)
+    assert_same_weights(load_file(run_recipe(parts).checkpoint), expected)
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
 
 
 def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     config = recipe("run", phase(steps=1))
-    first = load_file(run_recipe(config))
+    first = load_file(run_recipe(config).checkpoint)
     assert "already finished" not in caplog.text
-    assert_same_weights(load_file(run_recipe(config)), first)
+    assert_same_weights(load_file(run_recipe(config).checkpoint), first)
     assert "already finished, nothing to train; --restart starts over" in caplog.text
     output = Path(config.train.output)
     earlier = output / "best.safetensors", output / "tensorboard" / "events.out.tfevents.0.earlier"
@@ -72,7 +72,7 @@ def test_states_of_a_later_phase_are_newer(tmp_path):
 
 def test_damaged_state_is_rejected_until_deleted(recipe):
     config = recipe("run", phase(steps=2), overrides=EVERY)
-    expected = load_file(run_recipe(config))
+    expected = load_file(run_recipe(config).checkpoint)
     newest = list_states(config)[0]
     whole = newest.read_bytes()
     torch.save({"step": 3}, newest)
@@ -81,7 +81,7 @@ def test_damaged_state_is_rejected_until_deleted(recipe):
         with raises_one_sentence(f"^{newest}: not readable .*; delete it"):
             run_recipe(config)
     newest.unlink()
-    assert_same_weights(load_file(run_recipe(config)), expected)
+    assert_same_weights(load_file(run_recipe(config).checkpoint), expected)
 
 
 def test_error_names_settings_that_resuming_cannot_change(recipe):
@@ -114,7 +114,7 @@ def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
     changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
     changed += ["memory.every_in_training=7"]
     run_recipe(recipe("run", phase(steps=2), overrides=changed))
-    weights = run_recipe(recipe("run", phase(steps=3), overrides=changed))
+    weights = run_recipe(recipe("run", phase(steps=3), overrides=changed)).checkpoint
     assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
     assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
     assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text

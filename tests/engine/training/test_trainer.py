@@ -1,5 +1,6 @@
 """Training on a tiny drawn data set: what is written, what phases do, how steps are split and weighted."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, assign_identities, weight_by_depth
-from aotlab.engine.training.step import begin_step, mean_over_ranks, select_clip_options
+from aotlab.engine.training.step import begin_step, count_unreadable, mean_over_ranks, select_clip_options
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -37,7 +38,7 @@ BANK = "identity_bank.weight"
 
 def weights(config):
     """Of the last phase of a run."""
-    return load_file(run_recipe(config))
+    return load_file(run_recipe(config).checkpoint)
 
 
 def first_weights(config):
@@ -49,7 +50,7 @@ def first_weights(config):
 def one_step(tmp_path_factory, data):
     """A run of one step: its settings, its checkpoint, and the weights before and after it."""
     config = tiny_recipe(tmp_path_factory.mktemp("one"), data, "run", phase(steps=1))
-    begin, checkpoint = first_weights(config), run_recipe(config)
+    begin, checkpoint = first_weights(config), run_recipe(config).checkpoint
     return SimpleNamespace(config=config, checkpoint=checkpoint, begin=begin, weights=load_file(checkpoint))
 
 
@@ -101,7 +102,7 @@ def test_phase_starts_from_averaged_weights(recipe, monkeypatch):
 
     monkeypatch.setattr(trainer, "PhaseState", begin)
     config = recipe("run", phase("first", steps=1), phase("second", steps=1))
-    assert run_recipe(config).name == "second.safetensors"
+    assert run_recipe(config).checkpoint.name == "second.safetensors"
     first = load_file(f"{config.train.output}/first.safetensors")
     assert_same_weights(begun[1], first)
     assert any(not torch.equal(tensor, begun[0][key]) for key, tensor in first.items())
@@ -206,6 +207,13 @@ def test_ignored_pixels_get_no_identity():
 def test_deeper_losses_weigh_twice_as_much():
     losses = [torch.tensor([value, 0.0]) for value in (1.0, 2.0, 4.0)]
     assert weight_by_depth(losses).tolist() == [pytest.approx((1 + 2 * 2 + 4 * 4) / 7), 0]
+
+
+def test_unreadable_items_of_all_ranks_are_counted():
+    world = SimpleNamespace(gather=lambda mine: [mine, ["b", "b"]])
+    state = SimpleNamespace(world=world, unreadable=Counter(b=1))
+    count_unreadable(state, ["a"])
+    assert state.unreadable == Counter(a=1, b=3)
 
 
 def test_iou_is_the_mean_of_ranks_with_objects():
