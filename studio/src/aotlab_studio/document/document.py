@@ -20,7 +20,7 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
-from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, decode_mask
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import MAX_OBJECTS, require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
@@ -101,7 +101,7 @@ class Document:
         if lock is not None and not lock.released:
             try:
                 lock.check_held()
-                self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
+                self.database.back_up()
             except (InputError, OSError) as error:  # the file itself is complete
                 logger.warning("%s: no backup was made (%s)", self.folder, error)
             lock.release()
