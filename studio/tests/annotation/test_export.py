@@ -13,8 +13,8 @@ from aotlab import InputError, open_frames, read_mask
 from aotlab.internal import format_coco
 from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.log import Changes
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.export import draw_names, read_prediction
@@ -232,7 +232,7 @@ def test_export_error_lists_outdated_frames(session, long_pause):
         with pytest.raises(OutdatedError, match=r"\(unlock locked objects first\), or accept them"):
             session.set_status("accepted")
         session.document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 

@@ -14,8 +14,9 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
+from aotlab_studio.document.log import Actor
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import OWNER
 from aotlab_studio.opening import open_document
@@ -175,7 +176,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     with pytest.raises(InputError, match="no object to keep"):
         session.document.save_version()
     draw(session, 0, 1, 2)
-    session.document.with_actor(Actor("Ann")).save_version("both")
+    session.document.with_actor(Actor(author="Ann")).save_version("both")
     editing.delete_object(session.document, 2)
     editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)

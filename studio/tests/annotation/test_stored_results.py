@@ -12,8 +12,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.document import Actor
-from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
+from aotlab_studio.document.log import Actor, Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
@@ -247,7 +246,7 @@ def test_mask_of_a_rejected_edit_is_not_stored(session):
     session.document.shared = True
     with pytest.raises(InputError, match="type your name first"):
         draw(session, 3, 1)
-    editing.set_note(session.document.with_actor(Actor("Ann")), 3, "look")
+    editing.set_note(session.document.with_actor(Actor(author="Ann")), 3, "look")
     assert session.document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 

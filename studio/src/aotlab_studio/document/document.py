@@ -6,7 +6,6 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -32,18 +31,6 @@ Listener = Callable[[events.Event], None]
 """Function that may be called from any thread, and must not block."""
 
 
-@dataclass(frozen=True)
-class Actor:
-    """Author of an edit, and the page and message that it comes from."""
-
-    name: str = ""
-    """Name of the person; empty if unknown."""
-    page: str | None = None
-    """Id of the page. While the page is open, no other page can undo or redo its edits."""
-    message_id: int | None = None
-    """Id of the page's message, by which a repeated message is recognized."""
-
-
 class Document:
     """Masks and objects of a video, with their history. Thread-safe.
 
@@ -63,7 +50,7 @@ class Document:
         self.lock = threading.RLock()
         self.listeners: dict[Listener, str | None] = {}
         """Functions to call on every change, with the id of the open page that each one notifies."""
-        self.actor = Actor()
+        self.actor = log.Actor()
         """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
@@ -78,7 +65,7 @@ class Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database.open(folder))
 
-    def with_actor(self, actor: Actor) -> Document:
+    def with_actor(self, actor: log.Actor) -> Document:
         """Return a view of this document; edits made through it are signed by an actor."""
         view = copy.copy(self)
         view.actor = actor
@@ -348,9 +335,8 @@ class Document:
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
-            require_name(self.actor.name)
-        actor, time = self.actor, log.utc_now()
-        signature = {"author": actor.name, "time": time, "page": actor.page, "message_id": actor.message_id}
+            require_name(self.actor.author)
+        signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
         signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)
 

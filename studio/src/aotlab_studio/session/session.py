@@ -17,10 +17,10 @@ from msgspec import Meta
 from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
-from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.files import replace_files, stage_files
