@@ -277,8 +277,7 @@ class Document:
                 ids = np.where(locked, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
-            after = snapshot.with_tracked_frame(tracked.frame)
-            self._snapshots.put((self.log.head, self.tracked_masks.revision), after)
+            after = self.snapshot
             after.scores(tracked.frame)  # stored, as they take long to measure
             self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
