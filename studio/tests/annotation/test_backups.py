@@ -35,6 +35,7 @@ from studio.tests.annotation.clips import (
     equal_labels,
     list_labels,
     list_titles,
+    list_tracked_frames,
     open_session,
     restore_backup,
     run_job,
@@ -94,7 +95,7 @@ def read_project(video):
                 document.snapshot.labels(index)
             except InputError:
                 continue
-        assert all(index < 3 for index in [*document.snapshot.drawn_frames, *document.snapshot.tracked_frames])
+        assert all(index < 3 for index in [*document.snapshot.drawn_frames, *list_tracked_frames(document.snapshot)])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         document.snapshot.list_outdated()
         assert document.status.value

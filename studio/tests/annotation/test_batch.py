@@ -48,6 +48,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     image,
     list_titles,
+    list_tracked_frames,
     open_session,
     restore_backup,
     truth,
@@ -758,7 +759,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     state = open_document(folder)
     try:
         assert sorted(state.snapshot.drawn_frames) == [3]
-        assert min(state.snapshot.tracked_frames) == 3
+        assert min(list_tracked_frames(state.snapshot)) == 3
         assert (state.snapshot.labels(3) == truth(3)).all()
     finally:
         state.close()

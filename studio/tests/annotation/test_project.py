@@ -30,6 +30,7 @@ from studio.tests.annotation.clips import (
     draw_and_track,
     draw_folder,
     list_titles,
+    list_tracked_frames,
     open_session,
     run_job,
     set_mask,
@@ -114,7 +115,7 @@ def test_reopened_project_holds_everything(folder, session, reopen):
         assert (again.document.snapshot.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
         assert set(again.document.snapshot.drawn_masks(7)) == {2}
         assert again.document.snapshot.scores(5) == session_scores
-        assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
+        assert len(list_tracked_frames(again.document.snapshot)) == LENGTH - 1
 
 
 def test_project_moves_with_its_video(folder, session, tmp_path, reopen):
@@ -195,7 +196,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.undo()
     session = reopen(folder)
     session.document.redo()
-    assert len(session.document.snapshot.tracked_frames) == LENGTH - 1
+    assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
     editing.set_note(session.document, 0, "another branch")
     session = reopen(folder)
@@ -263,9 +264,9 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
     session.close()
     change_rows(session.document.folder, "DELETE FROM records WHERE instr(content, '\"layers\"')")
     reopened = reopen(folder)
-    assert reopened.document.snapshot.tracked_frames == []
+    assert list_tracked_frames(reopened.document.snapshot) == []
     run_job(reopened, 0, last=2)
-    assert reopened.document.snapshot.tracked_frames == [1, 2]
+    assert list_tracked_frames(reopened.document.snapshot) == [1, 2]
 
 
 def test_edit_computes_what_shows_once(session, monkeypatch):
@@ -292,7 +293,7 @@ def test_results_open_without_the_masks_they_were_tracked_from(tmp_path, reopen,
     results = write_results(tmp_path, ["a"]) / "a"
     change_record(results, masks=[str(tmp_path / "gone.png")])
     session = reopen(results)
-    assert session.document.snapshot.tracked_frames == [*range(LENGTH)]
+    assert list_tracked_frames(session.document.snapshot) == [*range(LENGTH)]
     assert "gone.png: no such file; expected a file of masks. The results are used without" in caplog.text
 
 

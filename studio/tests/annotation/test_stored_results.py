@@ -16,7 +16,16 @@ from aotlab_studio.document.log import Actor, Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
-from studio.tests.annotation.clips import LENGTH, change_rows, draw, draw_and_track, run_job, set_mask, truth
+from studio.tests.annotation.clips import (
+    LENGTH,
+    change_rows,
+    draw,
+    draw_and_track,
+    list_tracked_frames,
+    run_job,
+    set_mask,
+    truth,
+)
 
 
 def test_scores_are_those_of_the_masks_that_show(session):
@@ -175,7 +184,7 @@ def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
     session.close()
     change_rows(session.document.folder, statement)
     again = reopen(folder)
-    assert again.document.snapshot.tracked_frames == [1, *range(3, LENGTH)]
+    assert list_tracked_frames(again.document.snapshot) == [1, *range(3, LENGTH)]
     assert again.document.snapshot.list_outdated() == [(2, 2)]
     run_job(again, 0)
     assert again.document.snapshot.list_outdated() == []

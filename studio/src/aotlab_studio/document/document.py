@@ -49,7 +49,7 @@ class Document:
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self.listeners: dict[Listener, str | None] = {}
-        """Functions to call on every change, with the id of the open page that each one notifies."""
+        """Functions to call on every change, each with the id of the open page that it notifies."""
         self.actor = log.Actor()
         """Author of the edits made through this view."""
         self.shared = False
@@ -112,8 +112,8 @@ class Document:
     @property
     def unimported_digest(self) -> str:
         """Digest of output of `aotlab track` that the document has not imported; empty if there is none."""
-        layers, digest = self.snapshot.state.layers.values(), self._output_digest
-        return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
+        imported = {layer.source_digest for layer in self.snapshot.state.layers.values()}
+        return "" if (digest := self._output_digest) in imported else digest
 
     @property
     def retracked_warning(self) -> str:

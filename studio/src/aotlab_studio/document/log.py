@@ -298,8 +298,7 @@ class Log:
             if self.last_import == self.head and any(layer.kind == "import" for layer in new):
                 self.last_import = number
             self.head, self._undone_before, self.undone = number, self.undone, []
-            self.used_objects.update(changes.objects, *filter(None, changes.drawn_masks.values()))
-            self.used_objects.update(*(layer.objects for layer in changes.layers.values() if layer))
+            self.used_objects.update(changes.objects)
             self.layer_steps = dict.fromkeys(changes.layers, number) | self.layer_steps
         elif isinstance(record, HeadRecord):
             if record.move == "redo":

@@ -183,7 +183,7 @@ class TrackedMaskStore:
         return scores
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
-        """Delete all layers except some; also damaged and replaced masks, and old scores."""
+        """Delete all layers but ``layer_ids``, damaged masks, masks that newer ones replace, and old scores."""
         texts = "(SELECT *, CAST(description AS TEXT) AS text FROM tracked_masks WHERE json_valid(text))"
         newest_rows = f"SELECT max(id) FROM {texts} GROUP BY layer, json_extract(text, '$.frame')"
         layers = ",".join(map(str, layer_ids))

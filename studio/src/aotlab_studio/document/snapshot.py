@@ -125,11 +125,6 @@ class Snapshot:
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
 
     @cached_property
-    def tracked_frames(self) -> list[int]:
-        """Frames with tracked masks."""
-        return np.flatnonzero(self.flag_tracked()).tolist()
-
-    @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
         flags = self.flag_tracked()
@@ -237,7 +232,7 @@ class Snapshot:
     def list_models(self) -> list[dict[str, Any]]:
         """Return layers with their `LayerFrame.model` and the frames that show them, oldest first, for JSON."""
         shown: dict[tuple[int, str], np.ndarray] = {}
-        for index in self.tracked_frames:
+        for index in self.annotated_frames:
             for layer_id, masks, _ in self.list_tracked_masks(index):
                 shown.setdefault((layer_id, masks.model), np.zeros(self.count, bool))[index] = True
         runs = {key: find_runs(shown[key]) for key in sorted(shown)}
@@ -334,7 +329,7 @@ class Snapshot:
 
     @property
     def timeline(self) -> dict[int, str]:
-        """Marks of each object, one character a frame. It is lost if `LostObjects.FRAMES` annotated frames miss it."""
+        """Marks of each object, one character a frame. `find_lost` decides on which frames it is lost."""
         marks, unknown = self._mark_frames(self.annotated_frames), dict.fromkeys(self.objects, UNKNOWN)
         frames = [marks.get(index, unknown) for index in range(self.count)]
         return {object_id: "".join(frame[object_id] for frame in frames) for object_id in self.objects}

@@ -100,7 +100,7 @@ class Session:
             remedy: OutdatedChoice = "proceed"
             if (job := self.runner.running_job) is not None and job.paused:
                 remedy = "resume"
-            elif job is not None or self.runner.list_corrections():
+            elif job is not None or self.document.snapshot.list_corrections():
                 remedy = "wait"
             raise OutdatedError(action, ranges, remedy)
         return ranges
@@ -241,7 +241,7 @@ class Session:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
-            frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
+            frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.description)
         frames_to_check = []
         for frame, reasons in frames.items():
             sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
