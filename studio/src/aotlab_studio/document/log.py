@@ -54,6 +54,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     @property
     def frames_to_track(self) -> list[int]:
         """Frames that get tracked masks. The reference frame gets one only if it is also tracked from other frames."""
+        if self.kind == "empty":
+            return []
         is_merged = self.kind == "both" and self.drawn_frames
         kept = None if is_merged or self.kind == "import" else self.reference_frame
         return [index for index in range(self.first, self.last + 1) if index != kept]

@@ -240,16 +240,11 @@ class Snapshot:
 
     # What is outdated
 
-    @property
-    def unfinished(self) -> list[int]:
-        """Layers whose tracking has not finished, oldest first."""
-        layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
-        return [key for key in layers if not self._tracked_masks.open(key).finished]
-
     @cached_property
     def pending(self) -> list[int]:
-        """Unfinished layers that have frames to track which no newer layer covers, oldest first."""
-        return [key for key in self.unfinished if self.has_frames_left(key)]
+        """Layers that are not finished and have frames to track which no newer layer covers, oldest first."""
+        unfinished = (key for key in self.state.layers if not self._tracked_masks.open(key).finished)
+        return [key for key in unfinished if self.has_frames_left(key)]
 
     def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
         """Return whether a layer of this snapshot has a frame to track that no newer layer covers.

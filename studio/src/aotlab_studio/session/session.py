@@ -335,7 +335,7 @@ class OutdatedError(InputError):
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
         reason = {
-            "wait": ", and tracking is running. Wait for it",
+            "wait": ", and tracking has not finished. Wait for it",
             "resume": ", and tracking is paused. Resume it",
             "proceed": ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock "
             "locked objects first)",
