@@ -230,8 +230,8 @@ class Document:
             return False
         if self.unimported_digest not in ("", record.output_digest):
             return False
-        known = {index for first, last in record.outdated for index in range(first, last + 1)}
         outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
+        known = {index for first, last in record.outdated for index in range(first, last + 1)}
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
 
     def has_changed_since(self, step: int) -> bool:
@@ -266,11 +266,9 @@ class Document:
         is not needed any more, or has a locked object.
         """
         with self.lock:
-            snapshot = self.snapshot
-            if not snapshot.has_frames_left(layer_id, ignore_corrections=True):
-                return None
-            layer = snapshot.state.layers[layer_id]
-            if snapshot.is_locked(layer):
+            snapshot, layer = self.snapshot, self.snapshot.state.layers.get(layer_id)
+            is_needed = snapshot.has_frames_left(layer_id, ignore_corrections=True)
+            if layer is None or not is_needed or snapshot.is_locked(layer):
                 return None
             labels = snapshot.labels(tracked.frame)
             if (locked := np.isin(labels, snapshot.locked_ids)).any():
