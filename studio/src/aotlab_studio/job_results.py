@@ -62,10 +62,10 @@ def import_output(document: Document, job: sdk.JobRecord) -> None:
 
 def restore_output(document: Document, job: sdk.JobRecord) -> None:
     """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
-    snapshot, digest = document.snapshot, digest_output(document.output_folder)
-    for layer_id in snapshot.unfinished:
-        layer = snapshot.state.layers[layer_id]
-        if layer.kind == "import" and layer.source_digest == digest:
+    digest = digest_output(document.output_folder)
+    for layer_id, layer in document.snapshot.state.layers.items():
+        is_same = layer.kind == "import" and layer.source_digest == digest
+        if is_same and not document.tracked_masks.open(layer_id).finished:
             with document.database.transaction(), suppress(InputError):
                 _store_output(document, job, layer_id)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ class FrameStore:
         self.source.length, self.source.length_is_estimate = count, False
         self.name, self.size, self.count = self.source.name, self.source.size, count
         self._readers: dict[str, internal.VideoReader] = {}
-        self._lock = threading.Lock()
         # arrays of images, and frames of videos in their decoder's format, about half as large
         self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
         self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
@@ -45,8 +43,7 @@ class FrameStore:
         require_frame(index, self.count)
         frame = self._decoded.get(index)
         if frame is None and isinstance(self.source, internal.VideoFrames):
-            with self._lock:
-                video = self._readers.setdefault(reader, internal.VideoReader(self.source))
+            video = self._readers.setdefault(reader, internal.VideoReader(self.source))
             with video.lock:
                 frame = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._decoded.put) if frame is None else _to_rgb(frame)

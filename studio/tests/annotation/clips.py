@@ -163,6 +163,11 @@ def list_visible_frames(session, object_id=None):
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
 
+def list_tracked_frames(snapshot):
+    """Return the frames with tracked masks."""
+    return np.flatnonzero(snapshot.flag_tracked()).tolist()
+
+
 def list_titles(document):
     """Titles of the steps to undo and to redo; None without one."""
     return tuple(step and step.title for step in document.history)
@@ -229,7 +234,7 @@ def square(x, y, side):
 
 def wait_until_propagated(session):
     """Wait until every correction has been propagated, which its edit started."""
-    wait_until(lambda: not session.runner.list_corrections() and not session.runner.running_job)
+    wait_until(lambda: not session.document.snapshot.list_corrections() and not session.runner.running_job)
 
 
 def png(labels):

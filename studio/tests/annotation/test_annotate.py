@@ -23,7 +23,7 @@ from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.opening import open_document, read_job
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.clips import annotate_labels, draw_folder, set_mask
+from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tracked_frames, set_mask
 from studio.tests.annotation.results import change_record
 from tests.marks import needs_posix, slow
 
@@ -205,7 +205,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     state = open_document(folder)
     assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
     assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
-    assert (state.snapshot.drawn_frames, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
+    assert (state.snapshot.drawn_frames, list_tracked_frames(state.snapshot)) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)

@@ -28,9 +28,9 @@ from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
-from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.log import Actor, Changes, Layer
 from aotlab_studio.files import STAGED
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
@@ -48,6 +48,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     image,
     list_titles,
+    list_tracked_frames,
     open_session,
     restore_backup,
     truth,
@@ -669,7 +670,7 @@ def test_status_waiting_for_corrections_does_not_block_others(batch):
 )
 def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit, begin_request):
     session = begin_request(batch, "a", "Ann")
-    session.runner.wait = lambda *_: edit(session.with_actor(Actor("Bob")))
+    session.runner.wait = lambda *_: edit(session.with_actor(Actor(author="Bob")))
     digest = find_clip(batch, "a").digest
     answer = post_status(served_list, "a", "Ann", status="accepted", outdated="wait", digest=digest)
     assert answer["error"] == "a: changed meanwhile; look at it, then set the status again"
@@ -772,7 +773,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     state = open_document(folder)
     try:
         assert sorted(state.snapshot.drawn_frames) == [3]
-        assert min(state.snapshot.tracked_frames) == 3
+        assert min(list_tracked_frames(state.snapshot)) == 3
         assert (state.snapshot.labels(3) == truth(3)).all()
     finally:
         state.close()

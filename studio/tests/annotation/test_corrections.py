@@ -215,9 +215,9 @@ def test_frame_between_changed_masks_is_tracked_once(session, long_pause):
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
     draw_and_track(session, 1)
     draw(session, 4, 2)
-    assert session.runner.list_corrections()
+    assert session.document.snapshot.list_corrections()
     run_job(session, 4)
-    assert (session.runner.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
+    assert (session.document.snapshot.list_corrections(), session.document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
@@ -270,7 +270,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
         assert not is_tracked.result()
     assert session.runner.running_job is None
     assert session.document.snapshot.list_outdated()
-    assert len(session.runner.list_corrections()) == 1
+    assert len(session.document.snapshot.list_corrections()) == 1
     tracker.allow()
     run_action(session, stroke(8, 50, 20))
     wait_until_propagated(session)
@@ -325,7 +325,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
     fail = Mock(side_effect=InputError("no model"))
     session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
-    wait_until(lambda: session.runner.job.status == "failed" and not session.runner.list_corrections())
+    wait_until(lambda: session.runner.job and session.runner.job.status == "failed")
     assert (len(session.document.snapshot.pending), fail.call_count) == (1, 1)  # it is not tried again
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
@@ -333,10 +333,10 @@ def test_failed_correction_stays_outdated(session, short_pause):
 def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
     draw_and_track(session, 1)
-    list_corrections, document = session.runner.list_corrections, session.document
+    list_corrections, document = Snapshot.list_corrections, session.document
 
-    def undo_meanwhile():
-        waiting = list_corrections()
+    def undo_meanwhile(snapshot):
+        waiting = list_corrections(snapshot)
         if waiting and list_titles(document)[0] == "brush":
             is_free = page.submit(document.lock.acquire, False).result()
             undo = page.submit(document.undo)
@@ -345,11 +345,11 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
                 page.submit(document.lock.release)
         return waiting
 
-    monkeypatch.setattr(session.runner, "list_corrections", undo_meanwhile)
+    monkeypatch.setattr(Snapshot, "list_corrections", undo_meanwhile)
     with ThreadPoolExecutor(1) as page:
         run_action(session, stroke(5, 50, 20))
         wait_until(lambda: list_titles(document)[0] == "tracking")
-    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
+    monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
     assert caplog.text == ""
     document.redo()
     assert session.runner.wait(60)
@@ -358,17 +358,17 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
 
 def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
     draw_and_track(session, 1)
-    failed, list_corrections = threading.Event(), session.runner.list_corrections
+    failed, list_corrections = threading.Event(), Snapshot.list_corrections
 
-    def fail():
+    def fail(_):
         failed.set()
         raise InputError("database is locked")
 
-    monkeypatch.setattr(session.runner, "list_corrections", fail)
+    monkeypatch.setattr(Snapshot, "list_corrections", fail)
     run_action(session, stroke(5, 50, 20))
     assert failed.wait(60)
     wait_until(lambda: "database is locked" in caplog.text)
-    monkeypatch.setattr(session.runner, "list_corrections", list_corrections)
+    monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
     assert session.runner.wait(60)
     assert session.document.snapshot.list_outdated() == []
@@ -422,9 +422,9 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, monkeypatch
 def test_correction_of_a_deleted_object_is_not_tracked(session, long_pause):
     draw_and_track(session, 1, 2)
     run_action(session, stroke(5, 50, 20))
-    assert session.runner.list_corrections()
+    assert session.document.snapshot.list_corrections()
     run_action(session, {"do": "delete_object", "object_id": 1})
-    assert not session.runner.list_corrections()
+    assert not session.document.snapshot.list_corrections()
 
 
 def test_second_object_keeps_frames_of_the_first(session, short_pause):

@@ -13,8 +13,8 @@ from aotlab import InputError, open_frames, read_mask
 from aotlab.internal import format_coco
 from aotlab.sdk import Annotations, Region, TrackedFrame, VideoInfo, encode_rle, find_output
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.log import Changes
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.export import draw_names, read_prediction
@@ -225,14 +225,14 @@ def test_export_error_lists_outdated_frames(session, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = "10 frames are outdated (2 to 11), and tracking is running. Wait for it, or export them as they are?"
+    words = "10 frames are outdated (2 to 11), and tracking has not finished. Wait for it, or export them as they are?"
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with session.document.lock:
         editing.change_object(session.document, 1, locked=True)
         with pytest.raises(OutdatedError, match=r"\(unlock locked objects first\), or accept them"):
             session.set_status("accepted")
         session.document.undo()
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 

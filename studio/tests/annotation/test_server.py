@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import TrackerOptions
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor
+from aotlab_studio.document.log import Actor
 from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
@@ -491,7 +491,7 @@ def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
     monkeypatch.setattr(web, "run_on_target", lambda *args: None)
     with ThreadPoolExecutor(1) as threads:
         with session.document.lock:  # as while a result is stored, before its event
-            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor("Ann"), {}))
+            answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor(author="Ann"), {}))
             with pytest.raises(FutureTimeout):
                 answer.result(0.3)
         assert answer.result(60).revision == session.document.revision

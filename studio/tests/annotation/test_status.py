@@ -7,7 +7,8 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Actor
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.clips import (
@@ -27,9 +28,9 @@ from studio.tests.annotation.clips import (
 
 def test_acceptance_belongs_to_the_masks(session, short_pause):
     draw_and_track(session, 1)
-    run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
+    run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Ann"))
     assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
-    editing.set_note(session.document.with_actor(Actor("Dan")), 1, "later")
+    editing.set_note(session.document.with_actor(Actor(author="Dan")), 1, "later")
     assert session.document.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     run_job(session, 0)
@@ -81,14 +82,14 @@ def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
     status = {"do": "set_status", "status": "accepted", "outdated": outdated, "step": session.describe().step}
     draw(session, 1, 1)
     with pytest.raises(InputError, match="clip: changed meanwhile; look at it, then set the status again"):
-        run_action(session, status, Actor("Ann", message_id=7))
+        run_action(session, status, Actor(author="Ann", message_id=7))
     assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
     editing.set_note(session.document, 0, "changes no mask")
-    run_action(session, status, Actor("Ann", message_id=7))
+    run_action(session, status, Actor(author="Ann", message_id=7))
     assert session.describe().status == "accepted"
     draw(session, 1, 1)
-    run_action(session, status, Actor("Ann", message_id=7))  # sent again
+    run_action(session, status, Actor(author="Ann", message_id=7))  # sent again
     for unknown in (99, 2**31):
         with pytest.raises(InputError, match="changed meanwhile"):
             run_action(session, {**status, "step": unknown})
@@ -97,10 +98,10 @@ def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
 def test_repeated_acceptance_is_stored_once(folder, reopen):
     session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)
-    run_action(session, message, Actor("Ann", message_id=7))
+    run_action(session, message, Actor(author="Ann", message_id=7))
     draw(session, 1, 2)
     for _ in ("same program", "started again"):
-        run_action(session, message, Actor("Ann", message_id=7))
+        run_action(session, message, Actor(author="Ann", message_id=7))
         assert session.document.status.value == "in progress"
         assert len(session.document.log.versions) == 1
         session = reopen(folder)
@@ -162,10 +163,11 @@ def test_status_without_an_edit_is_open(folder, session, reopen):
 
 
 def test_author_of_each_entry_is_who_made_it(session):
-    run_action(session, {"do": "add_object"}, Actor("Ann"))
-    run_action(session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, Actor("Bob"))
-    run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Cid"))
-    run_action(session, {"do": "undo"}, Actor("Dan"))
+    run_action(session, {"do": "add_object"}, Actor(author="Ann"))
+    paint = {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}
+    run_action(session, paint, Actor(author="Bob"))
+    run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Cid"))
+    run_action(session, {"do": "undo"}, Actor(author="Dan"))
     rows = session.document.database.query("SELECT content FROM records ORDER BY id")
     lines = [json.loads(content) for (content,) in rows]
     assert [line["author"] for line in lines] == ["Ann", "Bob", "Cid", "Cid", "Dan"]
@@ -173,7 +175,7 @@ def test_author_of_each_entry_is_who_made_it(session):
 
 
 def test_note_on_a_frame_is_kept_and_undone(session):
-    run_action(session, {"do": "set_note", "frame": 3, "text": " ear is missing\n"}, Actor("Ann"))
+    run_action(session, {"do": "set_note", "frame": 3, "text": " ear is missing\n"}, Actor(author="Ann"))
     assert session.describe().notes == {3: "ear is missing"}
     run_action(session, {"do": "undo"})
     assert session.describe().notes == {}

@@ -12,12 +12,20 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.document import Actor
-from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord
+from aotlab_studio.document.log import Actor, Changes, Layer, Log, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.session.export import snapshot_for_export
-from studio.tests.annotation.clips import LENGTH, change_rows, draw, draw_and_track, run_job, set_mask, truth
+from studio.tests.annotation.clips import (
+    LENGTH,
+    change_rows,
+    draw,
+    draw_and_track,
+    list_tracked_frames,
+    run_job,
+    set_mask,
+    truth,
+)
 
 
 def test_scores_are_those_of_the_masks_that_show(session):
@@ -176,7 +184,7 @@ def test_frame_of_a_lost_result_is_outdated(folder, session, statement, reopen):
     session.close()
     change_rows(session.document.folder, statement)
     again = reopen(folder)
-    assert again.document.snapshot.tracked_frames == [1, *range(3, LENGTH)]
+    assert list_tracked_frames(again.document.snapshot) == [1, *range(3, LENGTH)]
     assert again.document.snapshot.list_outdated() == [(2, 2)]
     run_job(again, 0)
     assert again.document.snapshot.list_outdated() == []
@@ -247,7 +255,7 @@ def test_mask_of_a_rejected_edit_is_not_stored(session):
     session.document.shared = True
     with pytest.raises(InputError, match="type your name first"):
         draw(session, 3, 1)
-    editing.set_note(session.document.with_actor(Actor("Ann")), 3, "look")
+    editing.set_note(session.document.with_actor(Actor(author="Ann")), 3, "look")
     assert session.document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 

@@ -30,6 +30,7 @@ from studio.tests.annotation.clips import (
     hold,
     list_labels,
     list_titles,
+    list_tracked_frames,
     list_visible_frames,
     run_job,
     start_job,
@@ -416,7 +417,7 @@ def test_tracking_is_cleared_from_a_frame_on_in_one_step(session):
     draw_and_track(session, 1, 2)
     draw(session, 8, 1)
     editing.clear_tracking(session.document, 5)
-    assert session.document.snapshot.tracked_frames == [1, 2, 3, 4]
+    assert list_tracked_frames(session.document.snapshot) == [1, 2, 3, 4]
     assert ((session.document.snapshot.labels(8) == 1) == (truth(8) == 1)).all()
     assert not session.document.snapshot.labels(7).any()
     with pytest.raises(InputError, match="no tracked masks"):
@@ -488,7 +489,7 @@ def test_undo_at_the_end_of_a_job_does_not_deadlock(session, monkeypatch):
     def end_job():  # as the thread of `JobRunner`
         with session.runner._changed:
             holds.set()
-            session.runner.list_corrections()
+            session.document.snapshot.list_corrections()
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()

@@ -17,8 +17,8 @@ import numpy as np
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, list_frames_to_track
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports
-from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import read_levels
+from aotlab_studio.document.log import Actor
 from aotlab_studio.lock import find_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
@@ -112,7 +112,7 @@ class Batch:
             if folder_lock is not None and not clip.find_other(person):
                 folder_lock.name_person(person)
             later = is_page
-            yield clip.session.with_actor(Actor(person))
+            yield clip.session.with_actor(Actor(author=person))
         finally:
             with self._lock(name):
                 clip.people.remove(page_person)

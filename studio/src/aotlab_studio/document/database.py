@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,8 @@ from aotlab_studio.lock import FolderLock
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
-DAMAGED_REMEDY = f"replace it by {BACKUP_FILE}, or repair it with the .recover command of sqlite3"
+RESTORE = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}"  # which SQLite would apply to the backup
+DAMAGED_REMEDY = f"{RESTORE}, or repair it with the .recover command of sqlite3"
 TIMEOUT = 10.0
 """Seconds to wait for another program that reads or writes the file."""
 TABLES = {
@@ -30,8 +31,6 @@ TABLES = {
     "tracked_masks": "id INTEGER PRIMARY KEY, layer INTEGER, description BLOB NOT NULL, content BLOB NOT NULL",
     "finished_layers": "layer INTEGER PRIMARY KEY, frames INTEGER NOT NULL",
 }
-
-READ_LOG = "SELECT 0, content FROM header UNION ALL SELECT id, content FROM records"
 
 
 class Database:
@@ -112,22 +111,29 @@ class Database:
         tables = self.query("SELECT name FROM sqlite_master")
         return not (tables and self.query("SELECT 1 FROM header UNION ALL SELECT 1 FROM records"))
 
-    def back_up(self, is_intact: Callable[[str, bytes], bool]) -> None:
+    def back_up(self) -> None:
         """Copy the project to `BACKUP_FILE`, without tracked masks, which can be tracked again.
 
-        A backup that has all records and more is kept instead. A backup with other records, or one that cannot be read,
-        is renamed to end with ``.1`` or more. Drawn masks of the old backup that the project lacks or has in another
-        form are kept if ``is_intact(digest, content)``.
+        A backup that has all records is kept instead. A backup with other records or drawn masks, or one that cannot be
+        read, is renamed to end with ``.1`` or more.
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
-        with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
-            rows = {*project.execute(READ_LOG)}
-            old_rows, old_masks = _read_backup(backup, project)
-            if rows <= old_rows:
+        is_replaced = not backup.exists()
+        with suppress(sqlite3.Error):  # a backup that cannot be read
+            has_other_rows = _has_other_rows(backup, self.path, "records", "masks")
+            if not _has_other_rows(self.path, backup, "header", "records"):
                 return
-            _write_backup(temporary, project, [mask for mask in old_masks if is_intact(*mask)])
-        if backup.exists() and (not old_rows or any(number for number, _ in old_rows - rows)):
+            is_replaced = not has_other_rows
+        with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
+            _attach(project, temporary, "rwc")
+            project.execute("PRAGMA other.journal_mode=MEMORY")
+            with project:
+                project.execute("BEGIN")
+                _create_tables(project, "other")
+                for table in ("header", "records", "masks"):
+                    project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
+        if not is_replaced:
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
@@ -162,24 +168,14 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
     connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.masks_by_layer ON tracked_masks (layer, id)")
 
 
-def _read_backup(path: Path, project: sqlite3.Connection) -> tuple[set[tuple[int, bytes]], list[tuple[str, bytes]]]:
-    """Return the header and records of a backup, and the masks that its project lacks; empty if it is unreadable."""
-    rows, masks = set[tuple[int, bytes]](), list[tuple[str, bytes]]()
-    with suppress(sqlite3.Error), closing(_connect(path, "ro")) as backup:
-        for mask in backup.execute("SELECT * FROM masks"):
-            if not project.execute("SELECT 1 FROM masks WHERE (id, content) = (?, ?)", mask).fetchone():
-                masks.append(mask)
-        rows = {*backup.execute(READ_LOG)}
-    return rows, masks
+def _attach(connection: sqlite3.Connection, path: Path, mode: str) -> None:
+    connection.execute("ATTACH ? AS other", (_format_uri(path, mode),))
 
 
-def _write_backup(path: Path, project: sqlite3.Connection, masks: Iterable[tuple[str, bytes]]) -> None:
-    """Write a project without its tracked masks. ``masks`` replace drawn masks with the same digest."""
-    project.execute("ATTACH ? AS copy", (_format_uri(path, "rwc"),))
-    project.execute("PRAGMA copy.journal_mode=MEMORY")
-    with project:
-        project.execute("BEGIN")
-        _create_tables(project, "copy")
-        for table in ("header", "records", "masks"):
-            project.execute(f"INSERT INTO copy.{table} SELECT * FROM main.{table}")
-        project.executemany("INSERT OR REPLACE INTO copy.masks VALUES (?, ?)", masks)
+def _has_other_rows(path: Path, other: Path, *tables: str) -> bool:
+    """Return whether a project has a row that another one lacks, or has with other content."""
+    with closing(_connect(path, "ro")) as connection:
+        _attach(connection, other, "ro")
+        found = "EXISTS (SELECT 1 FROM other.{0} WHERE (id, content) = (item.id, item.content))"
+        select = f"SELECT 1 FROM main.{{0}} AS item WHERE NOT {found}"
+        return any(connection.execute(select.format(table)).fetchone() for table in tables)

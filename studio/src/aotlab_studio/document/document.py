@@ -6,7 +6,6 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
-from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, decode_mask
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import MAX_OBJECTS, require_name
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
@@ -30,18 +29,6 @@ from aotlab_studio.video import FrameStore
 logger = logging.getLogger(__name__)
 Listener = Callable[[events.Event], None]
 """Function that may be called from any thread, and must not block."""
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Author of an edit, and the page and message that it comes from."""
-
-    name: str = ""
-    """Name of the person; empty if unknown."""
-    page: str | None = None
-    """Id of the page. While the page is open, no other page can undo or redo its edits."""
-    message_id: int | None = None
-    """Id of the page's message, by which a repeated message is recognized."""
 
 
 class Document:
@@ -62,8 +49,8 @@ class Document:
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self.listeners: dict[Listener, str | None] = {}
-        """Functions to call on every change, with the id of the open page that each one notifies."""
-        self.actor = Actor()
+        """Functions to call on every change, each with the id of the open page that it notifies."""
+        self.actor = log.Actor()
         """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
@@ -78,7 +65,7 @@ class Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         return cls(Database.open(folder))
 
-    def with_actor(self, actor: Actor) -> Document:
+    def with_actor(self, actor: log.Actor) -> Document:
         """Return a view of this document; edits made through it are signed by an actor."""
         view = copy.copy(self)
         view.actor = actor
@@ -101,7 +88,7 @@ class Document:
         if lock is not None and not lock.released:
             try:
                 lock.check_held()
-                self.database.back_up(lambda *mask: decode_mask(*mask) is not None)
+                self.database.back_up()
             except (InputError, OSError) as error:  # the file itself is complete
                 logger.warning("%s: no backup was made (%s)", self.folder, error)
             lock.release()
@@ -125,8 +112,8 @@ class Document:
     @property
     def unimported_digest(self) -> str:
         """Digest of output of `aotlab track` that the document has not imported; empty if there is none."""
-        layers, digest = self.snapshot.state.layers.values(), self._output_digest
-        return "" if digest in (layer.source_digest for layer in layers if layer.kind == "import") else digest
+        imported = {layer.source_digest for layer in self.snapshot.state.layers.values()}
+        return "" if (digest := self._output_digest) in imported else digest
 
     @property
     def retracked_warning(self) -> str:
@@ -243,8 +230,8 @@ class Document:
             return False
         if self.unimported_digest not in ("", record.output_digest):
             return False
-        known = {index for first, last in record.outdated for index in range(first, last + 1)}
         outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
+        known = {index for first, last in record.outdated for index in range(first, last + 1)}
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
 
     def has_changed_since(self, step: int) -> bool:
@@ -279,19 +266,16 @@ class Document:
         is not needed any more, or has a locked object.
         """
         with self.lock:
-            snapshot = self.snapshot
-            if not snapshot.has_frames_left(layer_id, ignore_corrections=True):
-                return None
-            layer = snapshot.state.layers[layer_id]
-            if snapshot.is_locked(layer):
+            snapshot, layer = self.snapshot, self.snapshot.state.layers.get(layer_id)
+            is_needed = snapshot.has_frames_left(layer_id, ignore_corrections=True)
+            if layer is None or not is_needed or snapshot.is_locked(layer):
                 return None
             labels = snapshot.labels(tracked.frame)
             if (locked := np.isin(labels, snapshot.locked_ids)).any():
                 ids = np.where(locked, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
-            after = snapshot.with_tracked_frame(tracked.frame)
-            self._snapshots.put((self.log.head, self.tracked_masks.revision), after)
+            after = self.snapshot
             after.scores(tracked.frame)  # stored, as they take long to measure
             self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
@@ -348,9 +332,8 @@ class Document:
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
-            require_name(self.actor.name)
-        actor, time = self.actor, log.utc_now()
-        signature = {"author": actor.name, "time": time, "page": actor.page, "message_id": actor.message_id}
+            require_name(self.actor.author)
+        signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
         signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)
 

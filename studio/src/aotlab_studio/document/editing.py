@@ -61,13 +61,7 @@ def require_editable(document: Document, object_id: int, *, visible: bool = True
 
 
 def edit_mask(
-    document: Document,
-    frame: int,
-    object_id: int | None,
-    edit: Edit,
-    title: str,
-    *,
-    require_change: bool = False,
+    document: Document, frame: int, object_id: int | None, edit: Edit, title: str, *, require_change: bool = False
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 

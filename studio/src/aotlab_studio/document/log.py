@@ -54,6 +54,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     @property
     def frames_to_track(self) -> list[int]:
         """Frames that get tracked masks. The reference frame gets one only if it is also tracked from other frames."""
+        if self.kind == "empty":
+            return []
         is_merged = self.kind == "both" and self.drawn_frames
         kept = None if is_merged or self.kind == "import" else self.reference_frame
         return [index for index in range(self.first, self.last + 1) if index != kept]
@@ -132,19 +134,25 @@ class State(Struct, frozen=True):
         return Changes(**values).drop_unchanged(before)
 
 
-class Signature(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Author, time and origin of a record."""
+class Actor(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Author of a record, and the page and message that it comes from."""
 
     author: str = ""
+    """Name of the person; empty if unknown."""
+    page: str | None = None
+    """Id of the page. While the page is open, no other page can undo or redo its edits."""
+    message_id: int | None = field(default=None, name="message")
+    """Id of the page's message, by which a repeated message is recognized."""
+
+
+class SignedRecord(Actor, frozen=True, kw_only=True):
+    """A record with its author and time."""
+
     time: str = ""
     """UTC, ISO 8601."""
-    page: str | None = None
-    """Id of the page from which it was sent."""
-    message_id: int | None = field(default=None, name="message")
-    """Id of the page's message."""
 
 
-class Step(Signature, frozen=True, tag="edit"):
+class Step(SignedRecord, frozen=True, tag="edit"):
     """An edit, which is undone and redone as a whole."""
 
     title: str
@@ -153,13 +161,13 @@ class Step(Signature, frozen=True, tag="edit"):
     """Frame that the edit changed, shown after undo; None if it changed several."""
 
 
-class HeadRecord(Signature, frozen=True, tag="head"):
+class HeadRecord(SignedRecord, frozen=True, tag="head"):
     """Undo or redo, which moves the head of the log."""
 
     move: Move
 
 
-class StatusRecord(Signature, frozen=True, tag="status"):
+class StatusRecord(SignedRecord, frozen=True, tag="status"):
     """A status of the video."""
 
     status: VideoStatus
@@ -172,7 +180,7 @@ class StatusRecord(Signature, frozen=True, tag="status"):
     """Frames that were outdated when it was set, and accepted as they were."""
 
 
-class VersionRecord(Signature, frozen=True, tag="version"):
+class VersionRecord(SignedRecord, frozen=True, tag="version"):
     """A saved version: a step with a title, which can be restored."""
 
     step: int
@@ -292,8 +300,7 @@ class Log:
             if self.last_import == self.head and any(layer.kind == "import" for layer in new):
                 self.last_import = number
             self.head, self._undone_before, self.undone = number, self.undone, []
-            self.used_objects.update(changes.objects, *filter(None, changes.drawn_masks.values()))
-            self.used_objects.update(*(layer.objects for layer in changes.layers.values() if layer))
+            self.used_objects.update(changes.objects)
             self.layer_steps = dict.fromkeys(changes.layers, number) | self.layer_steps
         elif isinstance(record, HeadRecord):
             if record.move == "redo":

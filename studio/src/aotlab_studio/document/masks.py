@@ -69,19 +69,13 @@ class MaskStore:
         """Return a mask, read-only; raise `InputError` if it is missing or damaged."""
         mask = self._cache.get(digest) if digest else np.zeros(self.size, bool)
         if mask is None:
-            mask = decode_mask(digest, self._database.read_content("masks", digest))
-            if mask is None:
+            content = self._database.read_content("masks", digest)
+            with suppress(Exception):  # decoders raise any
+                mask = decode_png(content) > 0
+            if mask is None or _digest_mask(mask) != digest:
                 raise InputError("a drawn mask is damaged; reset the frame, then draw it again")
             self._cache.put(digest, mask)
         return mask
-
-
-def decode_mask(digest: str, content: bytes) -> np.ndarray | None:
-    """Return the mask H×W bool of a PNG; None if it is damaged or has another digest."""
-    mask = None
-    with suppress(Exception):  # decoders raise any
-        mask = decode_png(content) > 0
-    return mask if mask is not None and _digest_mask(mask) == digest else None
 
 
 def _digest_mask(mask: np.ndarray) -> str:
@@ -189,7 +183,7 @@ class TrackedMaskStore:
         return scores
 
     def delete_unreachable(self, layer_ids: Collection[int]) -> None:
-        """Delete all layers except some; also damaged and replaced masks, and old scores."""
+        """Delete all layers but ``layer_ids``, damaged masks, masks that newer ones replace, and old scores."""
         texts = "(SELECT *, CAST(description AS TEXT) AS text FROM tracked_masks WHERE json_valid(text))"
         newest_rows = f"SELECT max(id) FROM {texts} GROUP BY layer, json_extract(text, '$.frame')"
         layers = ",".join(map(str, layer_ids))

@@ -82,9 +82,7 @@ def join_attributes(
     return joined
 
 
-def split_attributes(
-    by_frame: Mapping[int, Mapping[str, Any]],
-) -> tuple[Attributes, dict[int, dict[str, Any]]]:
+def split_attributes(by_frame: Mapping[int, Mapping[str, Any]]) -> tuple[Attributes, dict[int, dict[str, Any]]]:
     """Return the attributes of an object that are the same on all frames, and the others by frame.
 
     The attribute ``name`` is left out. Attributes that `is_attribute` refuses stay with the frames.

@@ -81,8 +81,9 @@ def _plan_object(
     """Yield the layers that track an object again from its changed masks on ``references``.
 
     A gap between two masks of the object is tracked from both, by the layer of the later mask, if every frame in the
-    gap has masks. Otherwise, a layer reaches from `_find_first` to `_find_last`. ``is_tracked``, N bool, flags the
-    frames that were tracked before the edit, or waited for tracking.
+    gap has masks. Otherwise, a layer reaches back over the tracked frames that show the object, and forward to the last
+    tracked frame before one without masks. ``is_tracked``, N bool, flags the frames that were tracked before the edit,
+    or waited for tracking.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
@@ -100,29 +101,13 @@ def _plan_object(
     for frame, gap_before, gap_after in zip(frames, gaps, gaps[1:], strict=False):
         if frame not in references:
             continue
-        last = frame if gap_after in merged_gaps else _find_last(frame, gap_after, is_annotated, is_tracked)
+        annotated = takewhile(is_annotated.__getitem__, () if gap_after in merged_gaps else gap_after)
+        last = max(filter(is_tracked.__getitem__, annotated), default=frame)
+        first = min(takewhile(shows_object.__getitem__, reversed(gap_before)), default=frame)
         if gap_before in merged_gaps:
-            start = gap_before.start - 1
-            yield Layer(object_ids, gap_before.start, last, frame, "correction", [start])
-        elif (first := _find_first(frame, gap_before, shows_object)) < last:
+            yield Layer(object_ids, gap_before.start, last, frame, "correction", [gap_before.start - 1])
+        elif first < last:
             yield Layer(object_ids, first, last, frame, "correction")
-
-
-def _find_first(frame: int, gap: range, shows_object: np.ndarray) -> int:
-    """Return the first of the frames just before a mask that all show the object, tracked.
-
-    Mask on frame 9, object tracked on frames 3, 4, 6, 7 and 8: 6.
-    """
-    return min(takewhile(shows_object.__getitem__, reversed(gap)), default=frame)
-
-
-def _find_last(frame: int, gap: range, is_annotated: np.ndarray, is_tracked: np.ndarray) -> int:
-    """Return the last tracked frame after a mask, before the first frame without masks.
-
-    Mask on frame 9, frames 10 and 11 tracked, 12 drawn, 13 empty, 14 tracked: 11.
-    """
-    annotated = takewhile(is_annotated.__getitem__, gap)
-    return max(filter(is_tracked.__getitem__, annotated), default=frame)
 
 
 def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:

@@ -44,16 +44,6 @@ class Snapshot:
         """Return the snapshot after an edit."""
         return Snapshot(self._log, self.step, self.state.apply(changes), self._masks, self._tracked_masks)
 
-    def with_tracked_frame(self, frame: int) -> Snapshot:
-        """Return the snapshot after masks were tracked on a frame; only this frame is computed again."""
-        layer_ids = {key: newest.copy() for key, newest in self.visible_layers.items()}
-        for newest in layer_ids.values():
-            newest[frame] = 0
-        snapshot = self.with_changes(Changes())
-        snapshot.drawn_frames = self.drawn_frames
-        snapshot.visible_layers = snapshot._find_visible_layers(layer_ids, range(frame, frame + 1))
-        return snapshot
-
     @property
     def locked_ids(self) -> list[int]:
         """Ids of locked objects."""
@@ -116,20 +106,16 @@ class Snapshot:
     @cached_property
     def visible_layers(self) -> dict[int, np.ndarray]:
         """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
-        return self._find_visible_layers({}, range(self.count))
-
-    def _find_visible_layers(self, layer_ids: dict[int, np.ndarray], frames: range) -> dict[int, np.ndarray]:
-        """Fill in `visible_layers` on some frames of ``layer_ids``, and return it."""
+        layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in self.state.layers.items():
-            overlap = slice(max(frames.start, layer.first), min(frames.stop, layer.last + 1))
-            if overlap.start >= overlap.stop:
-                continue
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
                 coverage = dict(self._tracked_masks.open(layer_id).coverage)
+            frames = slice(layer.first, layer.last + 1)
             for object_id, covered in coverage.items():
-                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[overlap]
-                np.copyto(newest, layer_id * covered[overlap].astype(np.int64), where=covered[overlap] != 0)
+                newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
+                np.copyto(newest, layer_id, where=covered[frames] > 0)
+                np.copyto(newest, -layer_id, where=covered[frames] < 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
@@ -137,11 +123,6 @@ class Snapshot:
         layer_ids = self.visible_layers
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
-
-    @cached_property
-    def tracked_frames(self) -> list[int]:
-        """Frames with tracked masks."""
-        return np.flatnonzero(self.flag_tracked()).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
@@ -251,7 +232,7 @@ class Snapshot:
     def list_models(self) -> list[dict[str, Any]]:
         """Return layers with their `LayerFrame.model` and the frames that show them, oldest first, for JSON."""
         shown: dict[tuple[int, str], np.ndarray] = {}
-        for index in self.tracked_frames:
+        for index in self.annotated_frames:
             for layer_id, masks, _ in self.list_tracked_masks(index):
                 shown.setdefault((layer_id, masks.model), np.zeros(self.count, bool))[index] = True
         runs = {key: find_runs(shown[key]) for key in sorted(shown)}
@@ -259,36 +240,26 @@ class Snapshot:
 
     # What is outdated
 
-    @property
-    def unfinished(self) -> list[int]:
-        """Layers whose tracking has not finished, oldest first."""
-        layers = [key for key, layer in self.state.layers.items() if layer.kind != "empty"]
-        return [key for key in layers if not self._tracked_masks.open(key).finished]
-
     @cached_property
     def pending(self) -> list[int]:
-        """Unfinished layers that have frames to track which no newer layer covers, oldest first."""
-        return [key for key in self.unfinished if self.has_frames_left(key)]
+        """Layers that are not finished and have frames to track which no newer layer covers, oldest first."""
+        unfinished = (key for key in self.state.layers if not self._tracked_masks.open(key).finished)
+        return [key for key in unfinished if self.has_frames_left(key)]
 
     def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
         """Return whether a layer of this snapshot has a frame to track that no newer layer covers.
 
         With ``ignore_corrections``, frames that newer corrections cover count too.
         """
-        layers = self.state.layers
-        layer = layers.get(layer_id)
-        object_ids = {key for key in layer.objects if self.state.resolve(key)} if layer is not None else set()
-        if layer is None or not object_ids:
+        if layer_id not in self.state.layers:
             return False
-        newer_ranges = [
-            range(newer.first, newer.last + 1)
-            for key, newer in layers.items()
-            if key > layer_id
-            and object_ids <= {*newer.objects}
-            and not (ignore_corrections and newer.kind == "correction")
-        ]
-        missing = self._list_missing(layer_id)
-        return any(not any(index in covered for covered in newer_ranges) for index in missing)
+        object_ids = {key for key in self.state.layers[layer_id].objects if self.state.resolve(key)}
+        left = {*self._list_missing(layer_id)} if object_ids else set()
+        for key, newer in self.state.layers.items():
+            is_ignored = ignore_corrections and newer.kind == "correction"
+            if key > layer_id and object_ids <= {*newer.objects} and not is_ignored:
+                left.difference_update(range(newer.first, newer.last + 1))
+        return bool(left)
 
     def _list_missing(self, layer_id: int) -> list[int]:
         """Return the frames that a layer has not tracked yet."""
@@ -353,7 +324,7 @@ class Snapshot:
 
     @property
     def timeline(self) -> dict[int, str]:
-        """Marks of each object, one character a frame. It is lost if `LostObjects.FRAMES` annotated frames miss it."""
+        """Marks of each object, one character a frame. `find_lost` decides on which frames it is lost."""
         marks, unknown = self._mark_frames(self.annotated_frames), dict.fromkeys(self.objects, UNKNOWN)
         frames = [marks.get(index, unknown) for index in range(self.count)]
         return {object_id: "".join(frame[object_id] for frame in frames) for object_id in self.objects}

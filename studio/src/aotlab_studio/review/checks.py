@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +45,13 @@ class Check:
     """How doubtful the mask is, 0 to 1."""
 
     @property
-    def sentence(self) -> str:
-        """The reason in words, after the name of the object."""
+    def description(self) -> str:
+        """The reason in words, to follow the name of the object."""
         return REASONS.get(self.reason, self.reason)
 
     def describe(self, name: str) -> str:
         """Return a sentence with the frame, the object's name and the reason."""
-        return f"frame {self.frame}: {name} {self.sentence}"
+        return f"frame {self.frame}: {name} {self.description}"
 
 
 class ReviewedObject(Struct):
@@ -76,15 +76,14 @@ class VideoReview(Struct, frozen=True):
 
 
 def find_checks(
-    scores: Mapping[int, Mapping[int, Score]], drawn_objects: Mapping[int, frozenset[int]] | None = None
+    scores: Mapping[int, Mapping[int, Score]], drawn_objects: Mapping[int, frozenset[int]] = {}
 ) -> list[Check]:
     """Return the checks for scores by frame and object id, worst first. Drawn masks need no check."""
     checks = []
-    object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
-    for object_id in object_ids:
-        frames = [index for index in sorted(scores) if object_id in scores[index]]
-        skip = {index for index, object_ids in (drawn_objects or {}).items() if object_id in object_ids}
-        checks += _check_object(object_id, frames, [scores[index][object_id] for index in frames], skip)
+    for object_id in sorted({key for by_object in scores.values() for key in by_object}):
+        by_frame = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
+        drawn_frames = {index for index, object_ids in drawn_objects.items() if object_id in object_ids}
+        checks += _check_object(object_id, by_frame, drawn_frames)
     return sorted(checks, key=lambda check: (-check.severity, check.frame, check.object_id))
 
 
@@ -95,13 +94,13 @@ def list_checks(snapshot: Snapshot) -> list[Check]:
     return [check for check in find_checks(scores, drawn_ids) if check.frame not in snapshot.checked_frames]
 
 
-def _check_object(object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]) -> list[Check]:
+def _check_object(object_id: int, scores: Mapping[int, Score], drawn_frames: set[int]) -> list[Check]:
     """Return the checks of one object. Of neighboring frames with the same reason, only the worst is returned."""
     kept: dict[str, list[Check]] = {}
-    seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
+    seen = {index: index in drawn_frames or score.visible for index, score in scores.items()}
     lost = {run[internal.LostObjects.FRAMES - 1] for run in find_lost(seen)}
-    for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
-        if index in skip:
+    for index, score in scores.items():
+        if index in drawn_frames:
             continue
         severities = {
             "lost": float(index in lost),
@@ -112,8 +111,7 @@ def _check_object(object_id: int, frames: Sequence[int], scores: Sequence[Score]
             "contact": 0.8 * score.signals.contact,
             "disagreement": score.disagreement or 0.0,
         }
-        if order and frames[order - 1] == index - 1:
-            before = scores[order - 1]
+        if (before := scores.get(index - 1)) is not None:
             severities["area"] = _rate_area_change(before, score)
             severities["jump"] = _rate_jump(before, score)
         for reason, severity in severities.items():

@@ -40,7 +40,7 @@ class ReviewFile(sdk.Output):
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
-        self._lowest = float("inf")
+        self._lowest_confidence = float("inf")
         self._drawn: dict[int, frozenset[int]] = {}
         self._review = VideoReview()
 
@@ -59,8 +59,8 @@ class ReviewFile(sdk.Output):
         if not self._thumbnails:
             self._thumbnails["first"] = image
             return
-        if confidence < self._lowest:
-            self._lowest, self._thumbnails["worst"] = confidence, image
+        if confidence < self._lowest_confidence:
+            self._lowest_confidence, self._thumbnails["worst"] = confidence, image
         self._thumbnails["last"] = image
 
     def finish(self) -> None:

@@ -10,7 +10,6 @@ import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -27,8 +26,8 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
-from aotlab_studio.document.document import Actor
 from aotlab_studio.document.events import Event
+from aotlab_studio.document.log import Actor
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
@@ -96,7 +95,8 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         body = await http.read_body(request)
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
-            document = session.document.with_actor(Actor(http.read_person(request), query.get("page"), message))
+            actor = Actor(author=http.read_person(request), page=query.get("page"), message_id=message)
+            document = session.document.with_actor(actor)
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             loaded = await run_in_threadpool(load_upload, document, index, body, chosen=chosen, targets=targets)
@@ -115,7 +115,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             return PlainTextResponse(f"edits: {error}", 422)
         if any(message.get("do") not in REPEATABLE_ACTIONS for message in messages):
             return PlainTextResponse(f"edits: expected {', '.join(REPEATABLE_ACTIONS)}", 422)
-        session, actor, targets = find_own_session(request), Actor(http.read_person(request)), Targets()
+        session, actor, targets = find_own_session(request), Actor(author=http.read_person(request)), Targets()
         thread = CapacityLimiter(1)  # not one of those for requests, as a status may wait
         answers = [await answer_message(session, message, actor, targets, thread) for message in messages]
         return http.respond_json(answers)
@@ -164,7 +164,7 @@ async def answer_message(
         message_id = None
     is_of_page = message_id is not None and message_id >= MIN_PAGE_ID
     # programs may use an id again for another message
-    actor = replace(actor, message_id=message_id if is_of_page else MIN_PAGE_ID + secrets.randbits(52))
+    actor = msgspec.structs.replace(actor, message_id=message_id if is_of_page else MIN_PAGE_ID + secrets.randbits(52))
 
     def act() -> Answer:
         result = run_on_target(session, message, actor, targets)
@@ -185,7 +185,8 @@ class Connection:
 
     def __init__(self, session: Session, socket: WebSocket) -> None:
         self._session, self._socket = session, socket
-        self._actor = Actor(http.read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
+        page = socket.query_params.get("page") or secrets.token_hex(8)
+        self._actor = Actor(author=http.read_person(socket), page=page)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._targets = Targets()

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from aotlab import InputError
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
-from aotlab_studio.document.log import Step
+from aotlab_studio.document.log import Actor, Step
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 

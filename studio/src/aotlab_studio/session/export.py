@@ -96,7 +96,7 @@ def snapshot_for_export(document: Document, first: int = 0, last: int | None = N
         return snapshot, {
             "edit": snapshot.step, "status": status.value, "note": status.note,
             "digest": snapshot.masks_digest,  # reads all frames, which later tracking then does not change
-            "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
+            "outdated": snapshot.list_outdated(first, last), "person": document.actor.author, "time": utc_now(),
             "models": snapshot.list_models(), "objects": snapshot.objects_digest,
         }  # fmt: skip
 

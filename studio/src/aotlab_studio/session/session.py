@@ -17,10 +17,10 @@ from msgspec import Meta
 from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
-from aotlab_studio.document.log import FINAL_STATUSES, Direction, FrameRange, NonNegativeInt, VideoStatus
+from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.files import stage_files
@@ -102,7 +102,7 @@ class Session:
             remedy: OutdatedChoice = "proceed"
             if (job := self.runner.running_job) is not None and job.paused:
                 remedy = "resume"
-            elif job is not None or self.runner.list_corrections():
+            elif job is not None or self.document.snapshot.list_corrections():
                 remedy = "wait"
             raise OutdatedError(action, ranges, remedy)
         return ranges
@@ -243,7 +243,7 @@ class Session:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
         snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
         for check in list_checks(snapshot)[:MAX_CHECKS]:
-            frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
+            frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.description)
         frames_to_check = []
         for frame, reasons in frames.items():
             sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
@@ -336,7 +336,7 @@ class OutdatedError(InputError):
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
         reason = {
-            "wait": ", and tracking is running. Wait for it",
+            "wait": ", and tracking has not finished. Wait for it",
             "resume": ", and tracking is paused. Resume it",
             "proceed": ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock "
             "locked objects first)",

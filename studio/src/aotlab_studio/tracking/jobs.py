@@ -118,8 +118,8 @@ class TrackingJob:
 
     def _undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
-        document, may_resume = self._document, self.is_correction or self.stop_mode == "interrupt"
-        if not (may_resume or document.tracked_masks.open(self.layer_id).frames):
+        document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
+        if is_empty and not self.is_correction and self.stop_mode != "interrupt":
             is_undone = document.cancel(document.log.layer_steps[self.layer_id])
             if not is_undone:
                 document.finish_layer(self.layer_id)
@@ -178,12 +178,10 @@ class JobRunner:
         self.job: TrackingJob | None = None
         """Latest job; the thread may not have begun it yet."""
         self._corrections_enabled = False
-        """Whether corrections are tracked. At first, and after a stop, they wait for the next edit."""
+        """Whether corrections are tracked. At first, and after a stop or failure, they wait for the next edit."""
         self._resume_time = 0.0
         """Time, as `time.monotonic`, until which no correction starts."""
         self._closed = False
-        self._failed_layers: set[int] = set()
-        """Corrections that failed; they are tried again after the next edit."""
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
@@ -225,7 +223,7 @@ class JobRunner:
     def schedule(self) -> None:
         """After an edit: track all corrections soon, and stop a job whose layer is locked or not needed any more."""
         with self._changed:
-            self._failed_layers, self._corrections_enabled = set(), True
+            self._corrections_enabled = True
             self.delay_corrections()
             job, snapshot = self.running_job, self._document.snapshot
             if job is not None:
@@ -235,10 +233,6 @@ class JobRunner:
                     job.stop("interrupt")
             self._changed.notify_all()
 
-    def list_corrections(self) -> list[int]:
-        """Return the corrections to track, oldest first, without those that failed."""
-        return [key for key in self._document.snapshot.list_corrections() if key not in self._failed_layers]
-
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
         """Track all corrections, and wait until a pause or an error of ``check``; return whether all are tracked."""
 
@@ -246,12 +240,12 @@ class JobRunner:
             check()
             if (job := self.running_job) is not None:
                 return job.paused
-            return not self._corrections_enabled or self._closed or not self.list_corrections()
+            return not self._corrections_enabled or self._closed or not self._document.snapshot.list_corrections()
 
         self.schedule()
         with self._changed:
             self._changed.wait_for(is_done, seconds)
-            return not (self.running_job or self.list_corrections())
+            return not (self.running_job or self._document.snapshot.list_corrections())
 
     def wake(self) -> None:
         """Make `wait` call its ``check``."""
@@ -272,7 +266,7 @@ class JobRunner:
             job.run(self.make_tracker)
             with self._changed:
                 if job.status == "failed" and job.is_correction:
-                    self._failed_layers.add(job.layer_id)
+                    self._corrections_enabled = False
                 self._changed.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
@@ -284,7 +278,7 @@ class JobRunner:
                 delay = None
                 try:
                     with self._document.lock:  # no undo in between
-                        if self._corrections_enabled and (waiting := self.list_corrections()):
+                        if self._corrections_enabled and (waiting := self._document.snapshot.list_corrections()):
                             delay = self._resume_time - time.monotonic()
                             if delay <= 0:
                                 self.job = TrackingJob(self._document, waiting[0])

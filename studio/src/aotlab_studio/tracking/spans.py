@@ -157,8 +157,7 @@ def _compute_backward_weights(
         frames = [frame for frame, objects in references.items() if object_id in objects]
         before = max((frame for frame in frames if frame <= index), default=None)
         after = min((frame for frame in frames if frame > index), default=None)
-        if before is None or after is None:
-            weights[object_id] = 1.0 if before is None else 0.0
-        else:
+        weights[object_id] = 1.0 if before is None else 0.0
+        if before is not None and after is not None:
             weights[object_id] = (index - before) / (after - before)
     return weights
