@@ -49,7 +49,10 @@ def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) -> None:
-    """Track clips with all trackers in turn, frame by frame, and print a row for each; ``objects``: drawn ones."""
+    """Track clips with all trackers in turn, frame by frame, and print a row for each.
+
+    ``objects``: number of rectangles to track in place of the annotated objects.
+    """
     first = next(iter(trackers))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in trackers}
     scores: dict[str, list[list[float]]] = {name: [] for name in trackers}

@@ -12,8 +12,7 @@ from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
 from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, shorten
 
-EXPORT_VERSION = 13
-"""Version of ``export.json``."""
+EXPORT_VERSION = 13  # of ``export.json``
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {
     "cpu": [CPU],

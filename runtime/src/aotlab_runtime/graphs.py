@@ -82,8 +82,8 @@ class Graphs:
 
             attention(Q, K, V) = softmax(Q·Kᵀ / √c)·V
 
-        DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Both share the weights of one
-        head, which depend on x only, and gates G scale what they receive::
+        DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Memory is read by one head.
+        Its attention weights depend on x only and apply to the values of both, and gates G scale what x and z receive::
 
             tokens, id_tokens = norm1(x), id_norm1(z)
             Q = query(tokens)
@@ -115,6 +115,7 @@ class Graphs:
         """Return the keys and values to store for a frame whose mask is known: K = Q and V = value(tokens + E).
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
+        The paper adds E after the projection, V = value(tokens) + E. The published code adds it before, as here.
         In DeAOT, V = concatenate(silu(value(tokens)), silu(id_value(concatenate(id_tokens, E)))).
 
         Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and

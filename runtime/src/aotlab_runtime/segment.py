@@ -1,7 +1,7 @@
 """Masks of objects from prompts, by the prompt network: a coarse pass, then a refining pass around each object."""
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,8 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     return Prediction((*checked,), np.concatenate([-logits.max(0)[None], logits]), graphs.temperature)
 
 
-class FrameSegmenter(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class FrameSegmenter:
     """Segmentation of one object at a time in a frame."""
 
     graphs: Graphs
