@@ -44,7 +44,7 @@ class FrameSegmenter:
     """Segmentation of one object at a time in a frame."""
 
     graphs: Graphs
-    settings: dict[str, float]  # those in engine/export/graphs.py of aotlab
+    settings: dict[str, float]  # `PROMPTING` of aotlab's engine/export/graphs.py
     frame: np.ndarray
     other_objects: np.ndarray  # pixels H×W bool that belong to objects without prompts
 
