@@ -54,6 +54,11 @@ from aotlab.utils.numbers import Range
     type=number_type(Range(0, 100)),
     help="maximum drop of J in points that --verify allows for int8 (default: 1)",
 )
+@flag(
+    "--fused",
+    "attention as one operator of onnxruntime: about 1.04 times as fast and half the memory on CPUs; other runtimes "
+    "lack it",
+)
 @flag("--no-prompts", "leave out the prompt network")
 @flag(
     "--verify",
@@ -68,6 +73,7 @@ def main(
     *,
     size: tuple[int, int],
     half: bool,
+    fused: bool,
     precision: str,
     calibrate: tuple[Path, Path] | None,
     quantize_encoder: bool,
@@ -119,7 +125,13 @@ def main(
         accepted_loss = 1.0 if is_int8 and max_loss is None else max_loss
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
-    options = ExportOptions(half=half, prompts=not no_prompts, calibration=clip, quantize_encoder=quantize_encoder)
+    options = ExportOptions(
+        half=half,
+        prompts=not no_prompts,
+        calibration=clip,
+        fused=fused or is_int8,
+        quantize_encoder=quantize_encoder,
+    )
     export_model(model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None)
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(

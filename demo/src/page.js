@@ -54,7 +54,8 @@ function listenToControls() {
   });
   /** @type {[string, () => void][]} */
   const actions = [
-    ['play', play], ['reload', reload], ['track', track], ['cancel', cancel], ['undo', undo], ['clear', clear], ['masks', saveMasks], ['overlay', saveOverlay],
+    ['play', play], ['reload', reload], ['track', track], ['cancel', cancel], ['undo', undo], ['clear', clear],
+    ['masks', saveMasks], ['overlay', saveOverlay],
     ['add', () => update({ objectCount: state.objectCount + 1, objectId: state.objectCount + 1 })],
   ];
   for (const [id, action] of actions) element(id).addEventListener('click', action);

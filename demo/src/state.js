@@ -24,7 +24,7 @@ export const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', 
 /** Number of changes that can be undone. */
 const MAX_UNDO = 20;
 
-/** What Undo restores. */
+/** Values that Undo restores. */
 const initial = {
   /** @type {Video | null} */
   video: null,

@@ -14,7 +14,7 @@ from aotlab.engine.export.export import export_model
 from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prompting.segment import find_pixels_far_from_points
+from aotlab_runtime.segment import find_pixels_far_from_points
 from demo.build import LIBRARIES, describe_license
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, draw_texture, stripes

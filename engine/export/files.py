@@ -33,7 +33,7 @@ MIN_SHARED_BYTES = 1024
 
 @contextmanager
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Lock ``folder``, a resolved path; yield a temporary folder in it, and move its files up if the block succeeds.
+    """Lock ``folder``, a resolved path, and yield a temporary folder in it; move its files out if the block succeeds.
 
     ``export.json`` is removed first and moved last, so an export that is killed between cannot be loaded. ``force``:
     replace an earlier export, which is kept if the block fails, or parts of one that was killed. Raises InputError if

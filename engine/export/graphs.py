@@ -155,14 +155,20 @@ class Graph(nn.Module):
         return self.method(self.model, **arguments)
 
 
-def build_graphs(model: VOSModel, size: tuple[int, int], settings: MemoryConfig) -> dict[str, Graph]:
+def build_graphs(
+    model: VOSModel, size: tuple[int, int], settings: MemoryConfig, *, fused: bool = False
+) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
     Every method runs once: its outputs are examples for later graphs, and its caches are filled with real values.
-    ``settings``: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``.
+    ``settings``: ``frames`` bounds long-term memory; only ``restricted`` has the graph ``relevance``. ``fused``: see
+    `ExportOptions`.
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     model.prompts = None  # each conversion takes time for all weights of its model
+    for module in model.modules():
+        if fused and type(module) is Attention:
+            module.__class__ = FusedAttention
     with torch.no_grad():
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
         encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
@@ -236,11 +242,8 @@ def build_prompt_graph(model: VOSModel) -> Graph:
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference, with fused encoders and attention, and local attention by tiles."""
+    """Copy a model for inference, with fused encoders, and local attention by tiles."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for module in model.modules():
-        if type(module) is Attention:
-            module.__class__ = FusedAttention
     if model.prompts is not None:
         replace_local_attention(model.prompts, DenseLocalAttention)  # its maps have any size
     replace_local_attention(model)

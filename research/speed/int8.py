@@ -48,9 +48,10 @@ def draw_objects(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) -> None:
-    """Track clips with all trackers in turn, frame by frame, and print a row per tracker.
+    """Track clips with all trackers in turn, frame by frame, and print a row for each.
 
-    ``objects``: number of drawn objects, for which the first tracker's masks are the truth; None: the clip's objects.
+    ``objects``: number of rectangles to track in place of the annotated objects; the first tracker's masks are the
+    truth then. None: the clip's objects.
     """
     first = next(iter(trackers))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in trackers}

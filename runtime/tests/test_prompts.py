@@ -14,8 +14,8 @@ from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
-from aotlab_runtime.prompting import segment
-from aotlab_runtime.prompting.checks import check_prompts
+from aotlab_runtime import segment
+from aotlab_runtime.prompts import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import draw_texture, stripes

@@ -76,6 +76,7 @@ def test_calibration_clip_is_resized_to_the_export(tmp_path, monkeypatch, save_c
     shapes = []
 
     def export_model(model, config, folder, options, **settings):
+        assert options.fused
         shapes.extend((frame.shape, mask.shape, mask.max()) for frame, mask in options.calibration)
 
     monkeypatch.setattr(export, "export_model", export_model)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,10 +12,7 @@ from onnxruntime import OrtAllocatorType, OrtMemoryInfo, OrtMemType
 
 from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, shorten
 
-EXPORT_VERSION = 13
-"""Version of ``export.json``."""
-WRAPPER_KEYS = ("kind", "version", "digest")
-"""Keys that the digest does not cover."""
+EXPORT_VERSION = 13  # of ``export.json``
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {
     "cpu": [CPU],
@@ -39,39 +37,17 @@ class MemorySettings(TypedDict):
     short_term_skip: int  # steps back to the frame in short-term memory
 
 
-class PromptSettings(TypedDict):
-    """Settings of the segmentation from prompts. Edges and radii are in pixels."""
-
-    frame_edge: int  # longer edge of the whole frame as network input
-    crop_edge: int  # longer edge of a crop as network input
-    min_crop: int  # shortest side of a crop in the frame
-    coarse_margin: float  # of a crop on each side of a box, as a fraction of its longer side
-    refine_margin: float  # of a crop on each side of an object, as a fraction of its longer side
-    box_margin: float  # of an object outside its box, as a fraction of the side of the box
-    max_part_distance: float  # of a part without a point from parts with one, times sqrt(area of those)
-    click_radius: float  # of a point in the network
-    excluded_logit: float  # logit of pixels that an object cannot have
-
-
-def load_export(
-    folder: str | Path, provider: str, threads: int | None
-) -> tuple[dict[str, Any], dict[str, onnxruntime.InferenceSession]]:
-    """Return the content of ``export.json`` and a session for each graph; see `Graphs` for arguments and errors."""
-    providers = require_provider(provider)
-    options = make_session_options(threads)
-    description = read_description(folder)
+def open_sessions(paths: Sequence[Path], provider: str, threads: int | None) -> dict[str, onnxruntime.InferenceSession]:
+    """Return a session for each ONNX file, by its name; see `Graphs` for arguments and errors."""
+    providers, options = require_provider(provider), make_session_options(threads)
     try:
-        sessions = {
-            path.stem: onnxruntime.InferenceSession(path, options, providers=providers)
-            for path in map(Path(folder).joinpath, description["sha256"])
-            if path.suffix == ".onnx"
-        }
+        sessions = {path.stem: onnxruntime.InferenceSession(path, options, providers=providers) for path in paths}
     except Exception as error:  # onnxruntime's errors have no common class
-        message = f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({provider})"
+        message = f"{paths[0].parent}: onnxruntime {onnxruntime.__version__} cannot load it ({provider})"
         raise InputError(f"{message}: {shorten(repr(error), 200)}") from error
     if providers[0] not in sessions["encode"].get_providers():  # onnxruntime falls back silently
         raise InputError(f"provider {provider}: onnxruntime cannot start it; install its libraries")
-    return description, sessions
+    return sessions
 
 
 def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
@@ -106,7 +82,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         version = description["version"] if isinstance(description, dict) else None
         if version != EXPORT_VERSION:
             raise ValueError(f"version {shorten(version)}, this runtime reads {EXPORT_VERSION}")
-        content = {key: value for key, value in description.items() if key not in WRAPPER_KEYS}
+        content = {key: value for key, value in description.items() if key not in ("kind", "version", "digest")}
         content["sha256"] = {
             name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]
         }

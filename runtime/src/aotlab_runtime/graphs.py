@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_runtime.export import MemorySettings, PromptSettings, load_export
+from aotlab_runtime.export import MemorySettings, open_sessions, read_description
 from aotlab_runtime.inputs import require
 
 Tensors = dict[str, np.ndarray]
@@ -28,7 +28,9 @@ class Graphs:
         ``provider``: one of `PROVIDERS`. ``threads``: number of CPU threads; None: one per core. Raises `InputError` if
         a file is changed, damaged or missing, or onnxruntime cannot load the graphs with the provider.
         """
-        description, self._sessions = load_export(folder, provider, threads)
+        description = read_description(folder)
+        paths = [Path(folder, name) for name in description["sha256"] if name.endswith(".onnx")]
+        self._sessions = open_sessions(paths, provider, threads)
         self.providers: list[str] = self._sessions["encode"].get_providers()  # preferred ones first
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
@@ -37,7 +39,7 @@ class Graphs:
         self.align_corners: bool = description["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
         self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
         self.memory: MemorySettings = description["memory"]
-        self.prompting: PromptSettings | None = description["prompting"]  # None without a prompt network
+        self.prompting: dict[str, float] | None = description["prompting"]  # settings of the prompt network, if any
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
@@ -80,8 +82,8 @@ class Graphs:
 
             attention(Q, K, V) = softmax(Q·Kᵀ / √c)·V
 
-        DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Both share the weights of one
-        head, which depend on x only, and gates G scale what they receive::
+        DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Memory is read by one head.
+        Its attention weights depend on x only and apply to the values of both, and gates G scale what x and z receive::
 
             tokens, id_tokens = norm1(x), id_norm1(z)
             Q = query(tokens)
@@ -113,6 +115,7 @@ class Graphs:
         """Return the keys and values to store for a frame whose mask is known: K = Q and V = value(tokens + E).
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
+        The paper adds E after the projection, V = value(tokens) + E. The published code adds it before, as here.
         In DeAOT, V = concatenate(silu(value(tokens)), silu(id_value(concatenate(id_tokens, E)))).
 
         Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and

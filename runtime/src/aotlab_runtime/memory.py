@@ -12,8 +12,7 @@ import numpy as np
 from aotlab_runtime.export import MemorySettings
 from aotlab_runtime.graphs import Tensors
 
-MOMENTUM = 0.8
-"""Weight of the newest relevance in its running mean (RMem)."""
+MOMENTUM = 0.8  # weight of the newest relevance in its running mean (RMem)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,6 @@ numbered from 1; identity 0 is the background. The steps of a frame are methods 
                     assign_identities(labels), reference, memorize
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from copy import copy
@@ -26,13 +24,11 @@ from aotlab_runtime.images import ImageSize, resize, resize_nearest
 from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_between, require, shorten
 from aotlab_runtime.memory import MemoryBank
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompt import Prompts
+from aotlab_runtime.prompts import Prompts
+from aotlab_runtime.segment import add_prompted_objects, segment_prompts
 from aotlab_runtime.state import pack_state, unpack_state
 
 log = logging.getLogger(__name__)
-
-LOGIT_OUTSIDE = np.float32(-1e10)
-"""Logit of every channel but the one that a mask assigns to a pixel."""
 
 
 class Tracker:
@@ -51,7 +47,7 @@ class Tracker:
         self.reset()
 
     @classmethod
-    def from_export(cls, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> Tracker:
+    def from_export(cls, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> "Tracker":
         """Load a model that ``aotlab export`` wrote; see `Graphs` for arguments and errors."""
         return cls(Graphs(folder, provider=provider, threads=threads))
 
@@ -63,7 +59,7 @@ class Tracker:
         self._frame_shape: tuple[int, ...] | None = None
         self.banks: list[MemoryBank] = []  # one for each group of objects
 
-    def fresh(self) -> Tracker:
+    def fresh(self) -> "Tracker":
         """Return another tracker of the same model and settings, without objects or frames."""
         return Tracker(self.graphs)
 
@@ -87,10 +83,9 @@ class Tracker:
         """
         image = check_frame(frame, self._frame_shape)
         object_mask = None if mask is None else check_mask(mask, image)
-        if prompts is not None:
-            from aotlab_runtime.prompting.segment import add_prompted_objects
-
-            object_mask = add_prompted_objects(self.graphs, image, prompts, object_mask)
+        if not isinstance(prompts, Mapping | None) or prompts:
+            earlier_mask = np.zeros(image.shape[:2], int) if object_mask is None else object_mask
+            object_mask = add_prompted_objects(self.graphs, image, prompts, earlier_mask)
         if object_mask is not None and not object_mask.any():
             require(self.banks, "mask is empty: give ids above 0 where the objects are")
             object_mask = None
@@ -114,8 +109,6 @@ class Tracker:
 
     def prompt(self, frame: ArrayLike, prompts: Prompts) -> Prediction:
         """Segment objects of one frame from prompts by object id. Objects do not overlap. Memory does not change."""
-        from aotlab_runtime.prompting.segment import segment_prompts
-
         return segment_prompts(self.graphs, check_frame(frame, self._frame_shape), prompts)
 
     def forget(self, object_id: int) -> None:
@@ -176,7 +169,7 @@ class Tracker:
             log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
         ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())
         masks = labels == np.array([0, *ids])[:, None, None]
-        logits = np.where(masks, np.float32(0), LOGIT_OUTSIDE)
+        logits = np.where(masks, np.float32(0), np.float32(-1e10))
         return Prediction(ids, logits, prediction.temperature)
 
     def _assign_identities(self, bank: MemoryBank, labels: np.ndarray) -> Tensors:

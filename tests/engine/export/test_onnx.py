@@ -70,11 +70,12 @@ def test_exportable_local_attention_is_exact(size, relative_value, frames, monke
     torch.testing.assert_close(attention(query, key, value, size), expected, atol=1e-6, rtol=0)
 
 
-def test_attention_is_fused():
-    """Without this operator, propagate takes twice the memory."""
+@pytest.mark.parametrize("fused", [False, True])
+def test_attention_is_fused_on_request(fused):
+    """Only onnxruntime has the operator."""
     model, config = build("aott")
-    made = graphs.build_graphs(model, VIDEO, config.memory)["propagate"].model
-    assert any(isinstance(module, FusedAttention) for module in made.modules())
+    made = graphs.build_graphs(model, VIDEO, config.memory, fused=fused)["propagate"].model
+    assert any(isinstance(module, FusedAttention) for module in made.modules()) == fused
 
 
 def test_norms_are_folded_into_convolutions():

@@ -1,32 +1,23 @@
 """Masks of objects from prompts, by the prompt network: a coarse pass, then a refining pass around each object."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
-from aotlab_runtime.export import PromptSettings
 from aotlab_runtime.graphs import Graphs
 from aotlab_runtime.images import ImageSize
 from aotlab_runtime.inputs import InputError, require
 from aotlab_runtime.prediction import Prediction
-from aotlab_runtime.prompt import Prompts
-from aotlab_runtime.prompting.checks import CheckedPrompt, check_prompts
+from aotlab_runtime.prompts import CheckedPrompt, Prompts, check_prompts
 
-Crop = tuple[slice, slice]
-"""Rows and columns of a frame."""
+Crop = tuple[slice, slice]  # rows and columns of a frame
 STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
 """Lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask."""
 
 
-def add_prompted_objects(
-    graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray | None
-) -> np.ndarray | None:
+def add_prompted_objects(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: np.ndarray) -> np.ndarray:
     """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
-    if isinstance(prompts, Mapping) and not prompts:
-        return mask
-    mask = np.zeros(frame.shape[:2], int) if mask is None else mask
     prediction = segment_prompts(graphs, frame, prompts, mask)
     for object_id in prediction.ids:
         is_found = object_id in prediction.labels
@@ -48,11 +39,12 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: Prompts, mask: n
     return Prediction((*checked,), np.concatenate([-logits.max(0)[None], logits]), graphs.temperature)
 
 
-class FrameSegmenter(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class FrameSegmenter:
     """Segmentation of one object at a time in a frame."""
 
     graphs: Graphs
-    settings: PromptSettings
+    settings: dict[str, float]  # `PROMPTING` of aotlab's engine/export/graphs.py
     frame: np.ndarray
     other_objects: np.ndarray  # pixels H×W bool that belong to objects without prompts
 
@@ -74,7 +66,7 @@ class FrameSegmenter(NamedTuple):
         return logits
 
     def _segment_crop(
-        self, output: str, crop: Crop, edge: int, prompt: CheckedPrompt, rough_mask: np.ndarray
+        self, output: str, crop: Crop, edge: float, prompt: CheckedPrompt, rough_mask: np.ndarray
     ) -> np.ndarray:
         """Return an output H×W of the prompt network for a crop whose longer edge becomes about ``edge`` pixels."""
         image, corner_pixel = self.frame[crop], int(self.graphs.align_corners)
@@ -126,7 +118,7 @@ def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radiu
     return planes
 
 
-def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: PromptSettings) -> np.ndarray:
+def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: dict[str, float]) -> np.ndarray:
     """Return the pixels of a mask H×W bool far outside the box of a prompt; without a box, far from its points."""
     if prompt.box is None:
         return find_pixels_far_from_points(mask, prompt.positive, settings["max_part_distance"])
@@ -138,15 +130,12 @@ def find_far_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: PromptSet
 
 
 def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
-    """Return the components of a mask H×W bool that are far from those that contain a point (x, y).
+    """Return components of a mask H×W bool far from those with a point (x, y); if none has one, far from the largest.
 
-    If no component contains one, return those far from the largest. ``max_distance``: in units of the square root of
-    the area of the components with a point.
+    ``max_distance``: in units of the square root of the area of the components with a point.
     """
     height, width = mask.shape
     components = label_components(mask)
-    if components.max() <= 1:
-        return np.zeros_like(mask)
     x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
     seed = mask & np.isin(components, components[y, x])
     if not seed.any():

@@ -1,7 +1,8 @@
-"""Checks of prompts."""
+"""`Prompt`, points on an object and a box around it; checks of prompts."""
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -9,17 +10,34 @@ from numpy.typing import ArrayLike
 
 from aotlab_runtime.images import ImageSize
 from aotlab_runtime.inputs import InputError, is_integer_between, require, shorten
-from aotlab_runtime.prompt import Prompt, Prompts
 
 log = logging.getLogger(__name__)
 
-OUTSIDE = "outside the image of {width}×{height}; give pixels of the image"
-MAX_OUTSIDE_FRACTION = 0.1
-"""Largest share of a box's side outside the image without a warning; beyond it, corners were probably given."""
+OUTSIDE = "outside the image of {1}×{0}; give pixels of the image"
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
+
+    >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
+    >>> Prompt(box=(100, 60, 50, 40))
+    """
+
+    points: ArrayLike = ()
+    """Points (x, y), or a single point, on the object (positive) or off it (negative). Pixel centers are integers."""
+    labels: ArrayLike | None = None
+    """1 for a positive, 0 for a negative point; None: all are positive."""
+    box: ArrayLike | None = None
+    """Box around the object: left, top, width, height. The frame begins at 0."""
+
+
+Prompts = Mapping[int, Prompt | ArrayLike]
+"""Prompts by object id; ``{1: (x, y)}`` is short for ``{1: Prompt(points=(x, y))}``."""
 
 
 class CheckedPrompt(NamedTuple):
-    """Arrays of a `Prompt` that fits its frame."""
+    """A `Prompt` that fits its frame, as arrays."""
 
     positive: np.ndarray  # points (x, y) on the object, P×2
     negative: np.ndarray  # points off the object, also those on others, Q×2
@@ -45,8 +63,8 @@ def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]
 
 def check_points(prompt: Prompt, size: ImageSize) -> tuple[np.ndarray, np.ndarray]:
     """Return the positive and the negative points of a prompt for a frame of (height, width)."""
-    message = f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {shorten(prompt.points)}"
-    message += "; give a box as Prompt(box=...)"
+    message = "prompt: points must be pairs (x, y) of finite numbers in pixels, got {}; give a box as Prompt(box=...)"
+    message = message.format(shorten(prompt.points))
     points = to_numbers(prompt.points, message, "iuf")
     require(not points.size or (points.ndim <= 2 and points.shape[-1:] == (2,)), message)
     points = points.reshape(-1, 2)
@@ -56,8 +74,7 @@ def check_points(prompt: Prompt, size: ImageSize) -> tuple[np.ndarray, np.ndarra
     require(labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(), message)
     require(labels.any() or prompt.box is not None, "prompt: give a box or a point on the object")
     for x, y in points:
-        is_inside = -1 <= x <= size[1] and -1 <= y <= size[0]
-        require(is_inside, f"point {x:g},{y:g}: {OUTSIDE.format(width=size[1], height=size[0])}")
+        require(-1 <= x <= size[1] and -1 <= y <= size[0], f"point {x:g},{y:g}: {OUTSIDE.format(*size)}")
     return points[labels == 1], points[labels == 0]
 
 
@@ -68,18 +85,15 @@ def check_box(box: ArrayLike, size: ImageSize, object_id: int) -> np.ndarray:
     require(values.shape == (4,) and values[2:].min() >= 2, message)
     corners = np.stack([values[:2], values[:2] + values[2:]]).clip(0, size[::-1])
     sides, text = corners[1] - corners[0], ",".join(f"{value:g}" for value in values)
-    require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(width=size[1], height=size[0])}")
-    if (sides / values[2:]).min() < 1 - MAX_OUTSIDE_FRACTION:
+    require(sides.min() >= 2, f"box {text}: {OUTSIDE.format(*size)}")
+    if (sides / values[2:]).min() < 0.9:  # corners were probably given
         message = f"extends beyond the image ({size[1]}×{size[0]}) and is cropped"
         log.warning("box %s of object %d: %s; a box is left, top, width, height", text, object_id, message)
     return corners
 
 
 def to_numbers(values: ArrayLike, message: str, kinds: str) -> np.ndarray:
-    """Convert finite numbers to floats; raise `InputError` with ``message`` for others.
-
-    ``kinds``: letters of the accepted `numpy.dtype.kind`.
-    """
+    """Convert finite numbers, whose `numpy.dtype.kind` is in ``kinds``, to floats; raise `InputError` for others."""
     try:
         array = np.asarray(values)
     except Exception as error:  # ragged lists, tensors on a GPU

@@ -1,1 +1,0 @@
-"""Masks of objects from points and boxes; not needed to track from masks."""
