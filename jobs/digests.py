@@ -71,7 +71,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
         "frames": _digest(first, job.end),
         "masks or prompts": _digest(masks, prompts, segmenter),
         "classes": _digest(sorted(job.classes.items())),
-        "settings": _digest(settings, job.overrides),
+        "settings or outputs": _digest(settings, job.overrides),
     }
 
 

@@ -20,7 +20,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
+from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 
@@ -77,8 +77,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with the masks beside it; raise `InputError` for a duplicate name."""
     jobs = []
     for video in videos:
-        location = strip_credentials(locate_video(video).text)
-        name = require_file_name(base_name(Path(location)), location)
+        name = require_file_name(locate_video(video).name, strip_credentials(video))
         jobs.append(add_masks_beside(Job.parse(name, video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
@@ -162,9 +161,8 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
-    location = locate_video(video, folder).text
-    values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
-    job = Job.parse(video=location, source_line=source_line, **values)
+    location = locate_video(video, folder)
+    job = Job.parse(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
 

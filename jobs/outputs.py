@@ -329,7 +329,7 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    require_output_name(name, list_outputs(), "write (--write)")
+    require_output_name(name, list_outputs(), "write")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)

@@ -23,7 +23,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import Choice, ExistingPath, Folder, Size, flag, number_type, option
+from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, Size, flag, number_type, option
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import Range
 
@@ -42,7 +42,7 @@ from aotlab.utils.numbers import Range
     "--calibrate",
     metavar="FRAMES MASKS",
     nargs=2,
-    type=ExistingPath,
+    type=ExistingFolder,
     help="folders of a clip like your videos, resized to --size, for calibrating int8 and for --verify",
 )
 @flag(

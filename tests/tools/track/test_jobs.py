@@ -264,14 +264,18 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
     assert repeater.steps == 9
     record = read_job_record(moved / "out/a")
     assert (record.video, record.masks) == (str(moved / "elsewhere/a"), [str(moved / "elsewhere/a.png")])
-    assert str(moved / "elsewhere/a") in (moved / "out/summary.csv").read_text()
+    (moved / "out/b/.corrected").touch()
+    (moved / "elsewhere").rename(moved / "third")
+    assert track(moved / "third") == 0
+    assert read_job_record(moved / "out/b").video == str(moved / "third/b")
+    assert (moved / "out/summary.csv").read_text().count(str(moved / "third")) == 3
 
 
 def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert track(clips) == 0
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
-    assert capsys.readouterr().err.count("already contains results of other inputs (different settings)") == 3
+    assert capsys.readouterr().err.count("already contains results of other inputs (different settings or outputs)") == 3
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
@@ -578,6 +582,13 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeater, cap
     shutil.rmtree(out / "a")
     assert track(clips, *args) == 0
     assert len(list((out / "a" / "masks").iterdir())) == 3
+
+
+def test_shard_keeps_a_failure_that_has_no_record(clips, out):
+    (out / "a" / "masks").mkdir(parents=True)
+    (out / "a" / "masks" / "00000.png").write_text("mine")
+    assert [track(clips, "--shard", f"{index}/2") for index in range(2)] == [1, 0]
+    assert "a,failed,0," in (out / "summary.csv").read_text()
 
 
 def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):

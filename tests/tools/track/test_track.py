@@ -157,7 +157,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "must be one of index, file, got x; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"],
      "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"),
-    (["video", "--mask", "first.png", "--write", "foo"], "write (--write) must be one of masks, "),
+    (["video", "--mask", "first.png", "--write", "foo"], "error: write must be one of masks, "),
     (["video", "--mask", "first.png", "--start", "3", "--end", "2"], "end 2: before start 3; give a later frame"),
     (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate the values of an option by commas"),
