@@ -2,7 +2,7 @@
 
 ``aotlab export --config aott --size 854x480 --output exported --verify``
 ``aotlab export --precision int8 --calibrate FRAMES MASKS --output exported --verify``
-``aotlab export --checkpoint my.safetensors --memory bounded_fifo --memory-frames 4 --output exported``
+``aotlab export --checkpoint my.safetensors memory.policy=bounded_fifo memory.frames=4 --output exported``
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
     force_file,
-    memory_options,
     print_config,
     print_settings,
     settings,
@@ -62,7 +61,6 @@ from aotlab.utils.numbers import Range
 @option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
 @option_group("output", option("--output", type=Folder, help="folder to write"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
-@memory_options
 def main(
     overrides: tuple[str, ...],
     *,

@@ -18,7 +18,6 @@ from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import (
     force_results,
     prompt_options,
-    quality,
     read_tracker,
     tracker_options,
     video_argument,
@@ -220,7 +219,6 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         "several videos in the working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
-    flag("--no-overlay", "leave the overlay out of --write"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force_results,
     flag("--dry-run", "check all inputs and write nothing"),
@@ -237,7 +235,6 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
     ),
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
-    quality,
 )
 @option_group(
     "source",
@@ -302,7 +299,6 @@ def main(
     job_file: Path | None,
     output: Path | None,
     write: tuple[str, ...],
-    no_overlay: bool,
     review: bool,
     force: bool,
     both_directions: bool,
@@ -327,8 +323,6 @@ def main(
     from aotlab.jobs.job_file import add_masks_beside
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
-    if no_overlay:
-        outputs.pop("overlay", None)
     options = JobOptions(
         write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",

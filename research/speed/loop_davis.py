@@ -1,7 +1,7 @@
 """Long videos of DAVIS: every sequence played forward and backward.
 
 python -m research.speed.loop_davis datasets/DAVIS results/davis_looped --times 3
-aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted --output results/restricted
+aotlab eval --dataset davis2017 --root results/davis_looped memory.policy=restricted --output results/restricted
 """
 
 from __future__ import annotations

@@ -275,7 +275,9 @@ def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert track(clips) == 0
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
-    assert capsys.readouterr().err.count("already contains results of other inputs (different settings or outputs)") == 3
+    assert (
+        capsys.readouterr().err.count("already contains results of other inputs (different settings or outputs)") == 3
+    )
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
