@@ -118,17 +118,6 @@ class Batch:
         found = {name: records.get(name) or read_job_record(self._output / name) for name in names}
         return {name: record for name, record in found.items() if record and record.error != UNFINISHED}
 
-    def summarize(self) -> dict[str, JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name."""
-        tracked = {path.name for path in list_job_folders(self._output)}
-        remedy = "give the folder that they were tracked into"
-        require(tracked & {job.name for job in self._jobs}, f"{self._output}: no results of these jobs; {remedy}")
-        with self._locked():
-            _require_list_files(self._output)
-            records = self._collect_records({})
-            write_summary(self._output, self._jobs, records)
-        return records
-
     def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
         """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
 
@@ -187,8 +176,7 @@ class Batch:
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = track_run(run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            if not (job.source_line and job.describe_missing_files()):  # else logged at the start
-                log.info("%s: failed", job.name)
+            log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
             return None

@@ -290,7 +290,6 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: read the "
         "environment variables of Slurm or Kubernetes",
     ),
-    flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
 @tracker_options()
 def main(
@@ -307,7 +306,6 @@ def main(
     realtime: bool,
     timeout: float,
     shard: Shard | None,
-    summarize: bool,
     dry_run: bool,
     **inputs: Any,
 ) -> int:
@@ -316,8 +314,8 @@ def main(
     if "help" in write:
         return print_outputs()
     require_videos(video, job_file)
-    if (shard is not None) + summarize + dry_run > 1:
-        raise UsageError("--shard, --summarize and --dry-run: give only one of them")
+    if shard is not None and dry_run:
+        raise UsageError("--shard and --dry-run: give only one of them")
     from aotlab.jobs.batch import Batch
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_file import add_masks_beside
@@ -328,7 +326,7 @@ def main(
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
     if len(video) == 1:
-        refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
+        refuse_options({"--shard": shard}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
         job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         return track_video(add_masks_beside(job), folder, options, tracker, force=force, dry_run=dry_run)
@@ -339,9 +337,6 @@ def main(
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
         return report_plan(jobs, batch.preview(), folder, row_errors)
-    if summarize:
-        records = batch.summarize()
-        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
     return track_list(batch, jobs, folder, shard)
 
 

@@ -12,10 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output
-from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
-from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from tests.drawn_clips import write_plain
@@ -78,8 +76,6 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     err = capsys.readouterr().err
     assert "error: b:" in err
     assert "error: c:" in err
-    assert track(clips, "--summarize") == 1
-    assert "error: c:" in capsys.readouterr().err
     assert "c: failed" in caplog.text
     assert "c.png" not in caplog.text  # explained once
     rows = csv.DictReader((out / "summary.csv").open())
@@ -181,7 +177,7 @@ def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
-@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",), ("--summarize",)])
+@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",)])
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert track(clips) == 0
     (out / name).write_text("mine")
@@ -194,7 +190,7 @@ def test_renamed_results_are_summarized_under_their_new_name(clips, out, repeate
     assert track(clips) == 0
     (out / "b").rename(out / "new")
     jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "new,b,b.png", "c,c,c.png")
-    for args in ((), ("--summarize",), ("--shard", "0/1")):
+    for args in ((), ("--shard", "0/1")):
         assert track(jobs, *args) == 0
         assert {*read_summary(out).values()} == {("done", "")}
     assert repeater.steps == 9
@@ -375,7 +371,6 @@ def test_missing_files_are_warned_of_at_the_start(clips, repeater, caplog):
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
     assert "line 2: gone.mp4, gone.png: no such file or folder; paths are relative to the list" in warnings
     assert f"line 3: {300 * 'n'}.mp4: no such file or folder" in warnings
-    assert "gone: failed" not in caplog.text
 
 
 def test_dry_run_names_all_missing_files(clips, capsys):
@@ -443,24 +438,6 @@ def test_damaged_record_is_reported_once(clips, out, caplog):
     caplog.clear()
     assert track(clips) == 1
     assert caplog.text.count(".track.json: not readable") == 1
-
-
-def test_dry_run_counts_objects_without_a_class(clips, capsys):
-    rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
-    assert track(write_jobs(clips, "video,masks,box,class", *rows), "--dry-run") == 0
-    assert "without a class: 2 objects of a, 1 object of b\n" in capsys.readouterr().out
-
-
-def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
-    for name, class_name in (("a", "Dog"), ("b", "dog")):
-        annotations = read_annotations(clips / f"{name}.png", VideoInfo(name, (32, 48), 3), frame=0)
-        annotations.class_names = dict.fromkeys(annotations.objects(), class_name)
-        find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
-        (clips / f"{name}.png").unlink()
-    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case"
-    for args in (["--dry-run"], [], []):
-        assert track(clips, *args) == 0
-        assert capsys.readouterr().err.count(words) == 1
 
 
 def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkeypatch):
@@ -600,11 +577,10 @@ def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
     whole = out.rename(clips.parent / "whole")
     assert track(clips, "--shard", "1/2") == 0
     assert [status for status, _ in read_summary(out).values()] == ["waiting", "done", "waiting"]
-    assert track(clips, "--summarize") == 1
-    assert "1 of 3 videos done" in capsys.readouterr().out
+    assert "1 of 1 video done in shard 1/2" in capsys.readouterr().out
     (out / "summary.csv").unlink()
-    for line in (["--shard", "0/2"], ["--shard", "0/2"], ["--summarize"]):
-        assert track(clips, *line) == 0
+    for _ in range(2):
+        assert track(clips, "--shard", "0/2") == 0
         assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos done in shard 0/2" in capsys.readouterr().out
     assert results(out) == results(whole)
@@ -617,12 +593,9 @@ def test_summary_keeps_the_rows_of_another_list(clips, out):
     assert statuses == {"b": "done", "a": "done", "gone": "failed"}
 
 
-@pytest.mark.parametrize(
-    "args", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
-)
-def test_options_that_exclude_each_other_rejected(clips, repeater, read_error_line, args):
-    words = "error: --shard, --summarize and --dry-run: give only one of them"
-    assert words in read_error_line(track(clips, *args))
+def test_options_that_exclude_each_other_rejected(clips, repeater, read_error_line):
+    words = "error: --shard and --dry-run: give only one of them"
+    assert words in read_error_line(track(clips, "--shard", "0/2", "--dry-run"))
 
 
 def test_frame_rate_of_a_list_is_for_its_images(clips, repeater, capsys, read_error_line):
@@ -643,6 +616,6 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, repeater, capsys, read_er
     assert "line 2: start x: expected a frame number" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
-def test_shard_of_single_video_rejected(clips, run_expecting_error, option):
-    assert "give --jobs" in run_expecting_error(cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option)
+def test_shard_of_single_video_rejected(clips, run_expecting_error):
+    line = [clips / "a", "--mask", "a.png", "--output", "out", "--shard", "0/2"]
+    assert "give --jobs" in run_expecting_error(cli.main, *line)
