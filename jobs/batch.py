@@ -12,11 +12,11 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
-from aotlab.jobs.run import JobRun, check_job, make_record
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint

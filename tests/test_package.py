@@ -299,7 +299,7 @@ def test_core_tracks_without_optional_libraries(tmp_path):
 
 NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
-    "score --dataset davis2017 --root . --results .": "score",
+    "score --dataset davis2017 --root . .": "score",
     "ensemble . . --output out": "score",
     "check_data .": "score",
     "vot": "vot",

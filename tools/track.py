@@ -117,8 +117,8 @@ def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
+    from aotlab.jobs.check import check_job
     from aotlab.jobs.digests import result_settings
-    from aotlab.jobs.run import check_job
     from aotlab.jobs.track import check_run, track_run
 
     require_extra("video")

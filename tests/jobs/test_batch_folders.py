@@ -9,10 +9,10 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.batch import Batch
+from aotlab.jobs.check import check_job, make_record
 from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.run import check_job, make_record
 from aotlab.jobs.track import track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask

@@ -46,7 +46,7 @@ def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     dataset_options = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*dataset_options, "--output", str(output)]) == 0
-    assert score([*dataset_options, "--results", str(output), "--json", str(again)]) == 0
+    assert score([*dataset_options, str(output), "--json", str(again)]) == 0
     found, expected = (json.loads(path.read_text()) for path in (output / "scores.json", again))
     assert found.pop("fps") > 0
     assert expected.pop("fps") is None

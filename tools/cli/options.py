@@ -158,14 +158,15 @@ class BenchmarkOptions:
 
         dataset = DATASETS[self.dataset]
         root = f" --root {self.root}" if self.root is not None else ""
-        options = f"--dataset {dataset.name}{root} --split {self.split} --results {results}"
+        options = f"--dataset {dataset.name}{root} --split {self.split}"
         if dataset.hota:
-            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options}"
+            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options} {results}"
         if self.split not in dataset.server_splits:
             return None
         reason = f"the annotations of {dataset.name} {self.split} are not public"
         server = f"its scores come from the server linked from {dataset.source}"
-        return f"{reason}, {server}; write the archive with: aotlab submit {options} --output {results}.zip"
+        files = f"--results {results} --output {results}.zip"
+        return f"{reason}, {server}; write the archive with: aotlab submit {options} {files}"
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:

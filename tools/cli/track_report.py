@@ -15,9 +15,9 @@ from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
+    from aotlab.jobs.check import JobRun
     from aotlab.jobs.job import Job
     from aotlab.jobs.results import Action
-    from aotlab.jobs.run import JobRun
     from aotlab.jobs.track import TrackResult
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
