@@ -40,16 +40,6 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: not readable, a duplicate name, or missing, unknown and invalid values, of which the first is
             explained.
     """
-    jobs, errors = read_rows(path)
-    if errors:
-        first, *others = errors
-        listed = f"; also invalid: line {join_truncated(others)}" if others else ""
-        raise InputError(f"{errors[first]}{listed}")
-    return jobs
-
-
-def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
-    """Return the jobs of a list or folder as `read_jobs` does, and the error of each wrong line by its number."""
     jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
@@ -61,11 +51,15 @@ def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
             except InputError as error:
                 errors[number] = error
     _require_different_names(jobs, str(path), "give each its own in the column name")
+    if errors:
+        first, *others = errors
+        listed = f"; also invalid: line {join_truncated(others)}" if others else ""
+        raise InputError(f"{errors[first]}{listed}")
     if variants := find_class_variants({job.name: job.classes.values() for job in jobs}):
         raise InputError(f"{path}: {variants[0]}")
     remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
-    require(jobs or errors, f"{path}: contains no videos; {remedy}")
-    return jobs, errors
+    require(jobs, f"{path}: contains no videos; {remedy}")
+    return jobs
 
 
 def list_videos(folder: Path) -> list[Path]:

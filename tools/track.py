@@ -57,7 +57,7 @@ RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
 SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
-    "start": "--start", "end": "--end",
+    "start": "--start", "end": "--end", "levels": "--levels", "rate": "--fps",
 }  # fmt: skip
 """Options of a single video, by field of `Job`."""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
@@ -139,35 +139,19 @@ def track_video(
     return report_result(result, realtime=options.realtime)
 
 
-def list_jobs(
-    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool = False
-) -> tuple[list[Job], Mapping[int, InputError]]:
-    """Return the jobs of several videos or of a list, and the errors of its lines, which are raised by default.
-
-    ``inputs``: values of `Job.parse` for all jobs.
-    """
+def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> list[Job]:
+    """Return the jobs of several videos or of a list; ``inputs``: values of `Job.parse`, of which few are allowed."""
     from aotlab.jobs.job import Job
-    from aotlab.jobs.job_file import list_video_jobs, read_jobs, read_rows
+    from aotlab.jobs.job_file import list_video_jobs, read_jobs
 
     refuse_options(
         {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
         # the shell splits "1, 2" into two arguments
         "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
     )
-    jobs, errors = list[Job](), dict[int, InputError]()
-    if job_file and keep_errors:
-        jobs, errors = read_rows(job_file)
-    else:
-        jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    shared = Job.parse("all", "-", **inputs)
-    if shared.levels or shared.rate:
-        if not errors and not any(job.has_images or job.describe_missing_files() for job in jobs):
-            name = "--levels" if shared.levels else "--fps"
-            raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
-        for index, job in enumerate(jobs):
-            if job.has_images:
-                jobs[index] = replace(job, levels=job.levels or shared.levels, rate=job.rate or shared.rate)
-    return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
+    jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
+    segmenter = Job.parse("all", "-", **inputs).segmenter
+    return [replace(job, segmenter=segmenter) for job in jobs]
 
 
 def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
@@ -332,11 +316,11 @@ def main(
         return track_video(add_masks_beside(job), folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
-    jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
+    jobs = list_jobs(video, job_file, inputs)
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
-        return report_plan(jobs, batch.preview(), folder, row_errors)
+        return report_plan(jobs, batch.preview(), folder)
     return track_list(batch, jobs, folder, shard)
 
 

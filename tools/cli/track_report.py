@@ -96,16 +96,12 @@ def report_plan(
     jobs: Sequence[Job],
     plans: Iterable[tuple[JobRun, Action] | JobRecord | InputError],
     folder: Path,
-    row_errors: Mapping[int, InputError],
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
-    ``plans``: results of `Batch.preview`; ``row_errors``: errors of the list by line.
+    ``plans``: results of `Batch.preview`.
     """
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
-    for error in row_errors.values():
-        print(f"error: {error}", file=sys.stderr)
     num_bytes = 0
     for job, plan in zip(jobs, plans, strict=True):
         if isinstance(plan, InputError):

@@ -17,7 +17,6 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from tests.drawn_clips import write_plain
-from tests.media.video_files import write_gray
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -409,19 +408,22 @@ def test_dry_run_checks_all_clips(clips, out, repeater, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
 
 
-def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
-    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
+def test_wrong_cells_are_reported_together(clips, capsys, read_error_line):
+    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,"]
     jobs = write_jobs(clips, "video,masks,start,end,box", *rows)
+    for args in ([], ["--dry-run"]):
+        line = read_error_line(track(jobs, *args))
+        assert "line 2: start x:" in line
+        assert line.endswith("; also invalid: line 3, 4")
+
+
+def test_masks_beside_a_video_are_named_in_errors(clips, capsys):
     (clips / "c.png").write_bytes(b"no mask")
-    assert "line 2: start x:" in read_error_line(track(jobs))
+    jobs = write_jobs(clips, "video", "c")
     assert track(jobs, "--dry-run") == 1
-    streams = capsys.readouterr()
-    words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
-    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
-    assert "error: c (jobs.csv, line 5): masks next to the video: c.png: not" in streams.err.replace(f"{clips}/", "")
-    rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
-    assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
-    assert streams.out.splitlines()[-1] == "5 failed"
+    assert "error: c (jobs.csv, line 2): masks next to the video: c.png: not" in capsys.readouterr().err.replace(
+        f"{clips}/", ""
+    )
 
 
 def test_dry_run_of_a_finished_list_checks_device_and_settings(clips, capsys, real_tracker):
@@ -598,22 +600,11 @@ def test_options_that_exclude_each_other_rejected(clips, repeater, read_error_li
     assert words in read_error_line(track(clips, "--shard", "0/2", "--dry-run"))
 
 
-def test_frame_rate_of_a_list_is_for_its_images(clips, repeater, capsys, read_error_line):
-    write_gray(clips / "d.mp4")
-    save(clips / "d.png", 1, (48, 64))
-    assert track(clips, "--fps", "10", "--dry-run") == 0
-    rows = [line.split()[3:5] for line in capsys.readouterr().out.splitlines()[1:5]]
-    assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
-    assert rows[3][1] != "10"
-    (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
-    words = "--fps: none of the videos is a folder of images"
-    assert words in read_error_line(track(clips / "d.csv", "--fps", "10"))
-    (clips / "d.mp4").unlink()
-    assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
-    assert "d.mp4: no such file" in capsys.readouterr().err
-    (clips / "d.csv").write_text("video,masks,start\nd.mp4,d.png,x\n")
-    assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
-    assert "line 2: start x: expected a frame number" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--fps", "--levels"])
+def test_options_of_images_are_columns_of_a_list(clips, repeater, capsys, read_error_line, option):
+    assert f"{option}: applies to a single video; use a column" in read_error_line(track(clips, option, "10,20"))
+    assert track(write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,"), "--dry-run") == 0
+    assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[1:3]] == ["10", "24"]
 
 
 def test_shard_of_single_video_rejected(clips, run_expecting_error):
