@@ -365,7 +365,7 @@ class Outputs:
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
 
-        Files of single frames are not written again if the prediction was read from them.
+        The images of a frame stay as they are if a resumed run has read its mask from them.
         """
         name = self._source.frame_name(tracked.index)
         restored = isinstance(tracked.prediction, StoredPrediction)

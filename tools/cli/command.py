@@ -32,7 +32,7 @@ from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_w
 from aotlab.utils.processes import handle_stop_signals
 
 SIGNAL_EXIT_BASE = 128
-"""Exit code minus the number of the signal that ended a command, as in shells."""
+"""A command that signal n has ended exits with this plus n, as in shells."""
 EXIT_CODES = {
     "0": "done",
     "1": "not all done, or a check failed",
