@@ -144,8 +144,9 @@ class Batch:
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
             return None
-        if os.path.exists(job.video) and compute_fingerprint(Path(job.video)) == record.fingerprint:
-            record = replace(record, video=make_record(job).video)
+        video = make_record(job).video
+        if video != record.video and os.path.exists(video) and compute_fingerprint(Path(video)) == record.fingerprint:
+            record = replace(record, video=video)
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:

@@ -34,16 +34,13 @@ Decorator = Callable[[Any], Any]
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 """A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
-SETTINGS_HELP = (
-    "settings to change, for example input.scale=0.6 or compute.precision=bfloat16 to be faster, or memory.frames=4; "
-    "write ./name for a file whose name contains '='"
-)
+SETTINGS_HELP = "settings to change, for example {}; write ./name for a file whose name contains '='"
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "replace existing results of another run")
 force_file = flag("--force", "replace an existing output")
 print_config = flag("--print-config", "print the resolved settings and stop")
-settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
+settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option(
     "--root",
     type=Folder,
@@ -71,7 +68,7 @@ def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
         nargs=-1,
         type=type,
         callback=split_settings,
-        help=f"{help}; {SETTINGS_HELP}",
+        help=f"{help}; {SETTINGS_HELP.format('input.scale=0.6 or compute.precision=bfloat16 to be faster')}",
     )
 
 
