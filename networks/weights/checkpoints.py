@@ -29,6 +29,7 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, write_bytes
+from aotlab.utils.text import join_truncated
 
 log = logging.getLogger(__name__)
 
@@ -207,5 +208,5 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
         first_problem = str(error).split("\n\t", 2)[:2][-1]
-        problem = re.split(', (?=")', first_problem)[0].strip(". ")  # without further keys
+        problem = join_truncated(re.split(', (?=")', first_problem.strip(". ")), 1)  # of the keys, only the first
         raise InputError(f"{path}: does not fit {name} ({problem}); its keys fit {fits}") from error
