@@ -12,13 +12,14 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
-from aotlab.jobs.run import JobRun, check_job, make_record
 from aotlab.jobs.track import check_run, track_run
-from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
+from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -117,17 +118,6 @@ class Batch:
         found = {name: records.get(name) or read_job_record(self._output / name) for name in names}
         return {name: record for name, record in found.items() if record and record.error != UNFINISHED}
 
-    def summarize(self) -> dict[str, JobRecord]:
-        """Write the summary of a list that was tracked in shards; return the records of ended jobs by name."""
-        tracked = {path.name for path in list_job_folders(self._output)}
-        remedy = "give the folder that they were tracked into"
-        require(tracked & {job.name for job in self._jobs}, f"{self._output}: no results of these jobs; {remedy}")
-        with self._locked():
-            _require_list_files(self._output)
-            records = self._collect_records({})
-            write_summary(self._output, self._jobs, records)
-        return records
-
     def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
         """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
 
@@ -138,19 +128,25 @@ class Batch:
             _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                run = self._plan(job)
-                if isinstance(run, JobRun):
-                    yield run, check_run(run, self._load_tracker, force=self._force)
-                else:
-                    yield run
+                if (record := self._find_corrected(job)) is not None:
+                    yield record
+                    continue
+                run = self._check(job)
+                yield run, check_run(run, self._load_tracker, force=self._force)
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
-    def _plan(self, job: Job) -> JobRun | JobRecord:
-        """Return the run of a job, or the record of its corrected masks, which are kept; warn about other classes."""
+    def _check(self, job: Job) -> JobRun:
+        return check_job(job, self._output / job.name, self._options, self._read_settings, from_list=True)
+
+    def _find_corrected(self, job: Job) -> JobRecord | None:
+        """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
         folder = self._output / job.name
         if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return check_job(job, folder, self._options, self._read_settings, from_list=True)
+            return None
+        video = make_record(job).video
+        if video != record.video and os.path.exists(video) and compute_fingerprint(Path(video)) == record.fingerprint:
+            record = replace(record, video=video)
         for object_id, class_name in job.classes.items():
             current = record.class_names.get(object_id, "object")
             if current != class_name:
@@ -170,16 +166,18 @@ class Batch:
     def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
         try:
-            run = self._plan(job)
-            if isinstance(run, JobRecord):
+            if (record := self._find_corrected(job)) is not None:
                 folder = self._output / job.name
                 log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                return run
+                if record != read_job_record(folder):
+                    with locked_output(folder):
+                        write_job_record(folder, record)
+                return record
+            run = self._check(job)
             find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
             result = track_run(run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop)
         except Exception as error:  # a failing job must not stop the others
-            if not (job.source_line and job.describe_missing_files()):  # else logged at the start
-                log.info("%s: failed", job.name)
+            log.info("%s: failed", job.name)
             return self._record_failure(job, error)
         if result.interrupted:
             return None
@@ -262,7 +260,11 @@ def _is_list_file(path: Path) -> bool:
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
-    """Write ``summary.csv`` of jobs and of other lists in the locked folder; jobs without a record are waiting."""
+    """Write ``summary.csv`` of jobs and of other lists in the locked folder.
+
+    A job without a record is waiting, unless another shard has listed it as failed.
+    """
+    failed = _read_failed_rows(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
     rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}
@@ -274,7 +276,16 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
         writer.writerow(SUMMARY_COLUMNS)
         for name, record in rows.items():
             if record is None or record.error == UNFINISHED:
-                writer.writerow((name, "waiting", "", "", ""))
+                waiting = [name, "waiting", "", "", ""]
+                writer.writerow(failed.get(name, waiting) if record is None else waiting)
             else:
                 status = "failed" if record.error else "done"
                 writer.writerow((name, status, record.frames, record.error, record.video))
+
+
+def _read_failed_rows(path: Path) -> dict[str, list[str]]:
+    """Return the rows of failed videos in a summary by name; empty without one."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return {row[0]: row for row in csv.reader(file) if row[1:2] == ["failed"]}

@@ -71,7 +71,7 @@ def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, firs
         "frames": _digest(first, job.end),
         "masks or prompts": _digest(masks, prompts, segmenter),
         "classes": _digest(sorted(job.classes.items())),
-        "settings": _digest(settings, job.overrides),
+        "settings or outputs": _digest(settings, job.overrides),
     }
 
 
@@ -80,7 +80,10 @@ def _digest(*values: object) -> str:
 
 
 def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
-    """Return names and digests of a file and its sidecars, patterns beside it, or of the visible files of a folder."""
+    """Return the names and digests of a file and of the files beside it that match the patterns ``sidecars``.
+
+    For a folder, return those of its visible files.
+    """
     if path.is_dir():
         files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]

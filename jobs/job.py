@@ -15,7 +15,6 @@ import numpy as np
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.outputs import Output, find_output, list_outputs
 from aotlab.media.frames import RateOption, parse_rate
-from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.levels import LevelsOption, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
@@ -164,13 +163,6 @@ class Job:
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
         return locate_video(self.video).kind == "stored"
-
-    @property
-    def has_images(self) -> bool:
-        """Whether the video is a folder of images or a TIFF stack, which have levels and no frame rate."""
-        if os.path.isfile(self.video):
-            return detect_image_kind(Path(self.video)) == "tiff"
-        return os.path.isdir(self.video)
 
     @property
     def input_paths(self) -> list[Path]:

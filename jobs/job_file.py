@@ -20,7 +20,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import base_name, prefix_errors, read_text, reading, require_file_name, sibling_path
+from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 
@@ -40,16 +40,6 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: not readable, a duplicate name, or missing, unknown and invalid values, of which the first is
             explained.
     """
-    jobs, errors = read_rows(path)
-    if errors:
-        first, *others = errors
-        listed = f"; also invalid: line {join_truncated(others)}" if others else ""
-        raise InputError(f"{errors[first]}{listed}")
-    return jobs
-
-
-def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
-    """Return the jobs of a list or folder as `read_jobs` does, and the error of each wrong line by its number."""
     jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
@@ -61,11 +51,15 @@ def read_rows(path: Path) -> tuple[list[Job], dict[int, InputError]]:
             except InputError as error:
                 errors[number] = error
     _require_different_names(jobs, str(path), "give each its own in the column name")
+    if errors:
+        first, *others = errors
+        listed = f"; also invalid: line {join_truncated(others)}" if others else ""
+        raise InputError(f"{errors[first]}{listed}")
     if variants := find_class_variants({job.name: job.classes.values() for job in jobs}):
         raise InputError(f"{path}: {variants[0]}")
     remedy = "give a header such as video,masks and a line per video, or a folder with masks next to them"
-    require(jobs or errors, f"{path}: contains no videos; {remedy}")
-    return jobs, errors
+    require(jobs, f"{path}: contains no videos; {remedy}")
+    return jobs
 
 
 def list_videos(folder: Path) -> list[Path]:
@@ -77,8 +71,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with the masks beside it; raise `InputError` for a duplicate name."""
     jobs = []
     for video in videos:
-        location = strip_credentials(locate_video(video).text)
-        name = require_file_name(base_name(Path(location)), location)
+        name = require_file_name(locate_video(video).name, strip_credentials(video))
         jobs.append(add_masks_beside(Job.parse(name, video)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
@@ -162,9 +155,8 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
     if isinstance(overrides := values.get("overrides"), str):
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
-    location = locate_video(video, folder).text
-    values.setdefault("name", base_name(Path(strip_credentials(location))) if Path(video).name else "")
-    job = Job.parse(video=location, source_line=source_line, **values)
+    location = locate_video(video, folder)
+    job = Job.parse(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
 

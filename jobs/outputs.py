@@ -329,7 +329,7 @@ def find_output(name: str) -> type[Output]:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
-    require_output_name(name, list_outputs(), "write (--write)")
+    require_output_name(name, list_outputs(), "write")
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)
@@ -365,7 +365,7 @@ class Outputs:
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
 
-        Files of single frames are not written again if the prediction was read from them.
+        The images of a frame stay as they are if a resumed run has read its mask from them.
         """
         name = self._source.frame_name(tracked.index)
         restored = isinstance(tracked.prediction, StoredPrediction)

@@ -35,7 +35,11 @@ class ResumingTracker(TimedTracker):
     """A tracker that saves its state once a minute, and returns the stored masks of frames that an earlier run tracked.
 
     Frames come in order. A state is saved once the next frame is written, so that all files up to its frame exist.
-    ``stem`` returns the name of a frame's files; ``confidence``: an output needs confidences, which take time.
+
+    Args:
+        stem: returns the name of a frame's files without suffix, given the index of the frame.
+        first: index of the first frame to track.
+        confidence: whether an output needs confidences, which take time to compute.
     """
 
     def __init__(

@@ -16,13 +16,13 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.jobs.check import JobRun, check_job, make_run, warn_about_empty_masks
 from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
-from aotlab.jobs.run import JobRun, check_job, make_run, warn_about_empty_masks
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.levels import Levels

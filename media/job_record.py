@@ -34,7 +34,7 @@ class JobRecord:
     name: str
     video: str = ""
     input_digests: dict[str, str] = field(default_factory=dict)
-    """Results of `digest_inputs`; empty for `track`, or if unknown."""
+    """Digests of the inputs by their kind, from `digest_inputs`; empty for `track`."""
     frames: int = 0
     seconds: float = 0.0
     """Seconds spent in the tracker."""
@@ -60,7 +60,7 @@ class JobRecord:
     levels: str | None = None
     """Levels, as in `Job.levels`."""
     fingerprint: dict[str, Any] = field(default_factory=dict)
-    """Result of `compute_fingerprint` for the video; empty for a stream."""
+    """Size and digest of the video, from `compute_fingerprint`; empty for a stream."""
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown."""
     frame_names: list[str] = field(default_factory=list)

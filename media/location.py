@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from aotlab.utils.errors import require
+from aotlab.utils.files import base_name
 from aotlab.utils.text import strip_credentials
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE)
@@ -24,13 +25,12 @@ class VideoLocation(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of a stream: of the file in its URL or path, or ``camera0`` or ``stdin``."""
+        """Name of the folder, or of the file or URL without its suffix; ``camera0`` or ``stdin``."""
         if self.kind == "stdin":
             return "stdin"
-        if CAMERA_NUMBER.fullmatch(self.text):
+        if self.kind == "camera" and CAMERA_NUMBER.fullmatch(self.text):
             return f"camera{self.text}"
-        text = strip_credentials(self.text)
-        return Path(text.partition("?")[0] if self.kind == "url" else text).stem
+        return base_name(Path(strip_credentials(self.text).partition("?")[0] if self.kind == "url" else self.text))
 
 
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:

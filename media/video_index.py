@@ -58,7 +58,7 @@ class VideoIndex:
             for packet in packets
             if packet.key and packet.pts is not None and packet.pts in self.index_by_time
         }
-        """Time to seek to by key frame, not later than its packet's, in units of `time_base`."""
+        """Time at which to seek each key frame, in units of `time_base`; not later than its packet."""
         self._keys = sorted(self.seek_times)
 
     def find(self, time: Fraction | None) -> int | None:

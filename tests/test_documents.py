@@ -39,7 +39,7 @@ def blocks(*languages):
     ]
 
 
-REGISTERED = {"spread": "restricted", "model.method=gated": "model.method=aot"}
+REGISTERED = {"memory.policy=spread": "memory.policy=restricted", "model.method=gated": "model.method=aot"}
 """What tutorials register, and what stands in its place here."""
 
 

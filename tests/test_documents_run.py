@@ -77,7 +77,7 @@ CHANGED = {
     r" --device cuda(:\d)?": "",
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
-    r"--memory spread": "--memory bounded_fifo",  # the policy of the tutorial, which is not registered here
+    r"memory.policy=spread": "memory.policy=bounded_fifo",  # the policy of the tutorial, which is not registered here
     r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
     r"data.root=SET/train": "data.root=SET/train --dry-run train.phases.0.crop=97",
     r"steps=20": "steps=2",

@@ -105,7 +105,7 @@ def test_image_is_masked_by_the_bundled_model(aotlab, tmp_path):
 
 def test_benchmark_is_run_scored_and_combined(aotlab, checkpoint, benchmark, tmp_path):
     aotlab("eval", *benchmark, "--checkpoint", checkpoint, "--output", "one")
-    aotlab("score", *benchmark, "--results", "one", "--json", "scores.json", "--workers", "1")
+    aotlab("score", *benchmark, "one", "--json", "scores.json", "--workers", "1")
     scores, again = (json.loads((tmp_path / name).read_text()) for name in ("one/scores.json", "scores.json"))
     assert scores["J&F"] == again["J&F"]
     aotlab("ensemble", "one", "one", "--output", "both")

@@ -26,11 +26,8 @@ from aotlab.tools.cli.options import (
     config_option,
     device,
     force_results,
-    memory_options,
-    precision_option,
     print_config,
     print_settings,
-    quality,
     settings,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
@@ -93,7 +90,6 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     option("--output", type=Folder, help="folder for results and scores.json (default: results/DATASET)"),
     force_results,
 )
-@quality
 @option_group(
     "test-time augmentation and ensembles",
     flag("--flip", "average with the mirrored frame"),
@@ -110,10 +106,9 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     "model",
     checkpoint_option(multiple="average models, each with its own --config"),
     config_option(multiple=True),
+    device,
     print_config,
 )
-@option_group("device and precision", device, precision_option())
-@memory_options
 def main(
     *,
     checkpoint: tuple[Path, ...],

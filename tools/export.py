@@ -2,7 +2,7 @@
 
 ``aotlab export --config aott --size 854x480 --output exported --verify``
 ``aotlab export --precision int8 --calibrate FRAMES MASKS --output exported --verify``
-``aotlab export --checkpoint my.safetensors --memory bounded_fifo --memory-frames 4 --output exported``
+``aotlab export --checkpoint my.safetensors memory.policy=bounded_fifo memory.frames=4 --output exported``
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from aotlab.tools.cli.options import (
     checkpoint_option,
     config_option,
     force_file,
-    memory_options,
     print_config,
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import Choice, ExistingPath, Folder, Size, flag, number_type, option
+from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, Size, flag, number_type, option
 from aotlab.utils.errors import require_extra, require_module
 from aotlab.utils.numbers import Range
 
@@ -42,7 +41,7 @@ from aotlab.utils.numbers import Range
     "--calibrate",
     metavar="FRAMES MASKS",
     nargs=2,
-    type=ExistingPath,
+    type=ExistingFolder,
     help="folders of a clip like your videos, resized to --size, for calibrating int8 and for --verify",
 )
 @flag(
@@ -67,7 +66,6 @@ from aotlab.utils.numbers import Range
 @option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
 @option_group("output", option("--output", type=Folder, help="folder to write"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
-@memory_options
 def main(
     overrides: tuple[str, ...],
     *,

@@ -1,7 +1,7 @@
 """Score result PNGs; needs no model.
 
-aotlab score --dataset davis2017 --root datasets/DAVIS --results results/davis2017   # by a benchmark's rules
-aotlab score --dataset davis2017 --results results/one results/other                 # both in one table
+aotlab score --dataset davis2017 --root datasets/DAVIS results/davis2017   # by a benchmark's rules
+aotlab score --dataset davis2017 results/one results/other                 # both in one table
 aotlab score results/clip --annotations clip/masks                                   # one video
 """
 
@@ -40,7 +40,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
-    require(common, f"--results: no sequence is scored in all {len(reports)} folders; complete them")
+    require(common, f"no sequence is scored in all {len(reports)} folders; complete them")
     tables, rows = {}, {}
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
@@ -131,11 +131,12 @@ def score_folders(
 
 @command("aotlab score")
 @click.argument(
-    "folders",
-    metavar="[RESULTS]...",
+    "results",
+    metavar="RESULTS...",
     nargs=-1,
     type=ExistingFolder,
-    help="the same as --results; with --annotations: the folder with <frame>.png of one video",
+    help="folder with <sequence>/<frame>.png, several are compared in one table; with --annotations: the folder with "
+    "<frame>.png of one video",
 )
 @option(
     "--annotations",
@@ -143,12 +144,6 @@ def score_folders(
     help="score against the PNGs of this folder, as --dataset folder does",
 )
 @benchmark_options(DATASETS)
-@option(
-    "--results",
-    type=ExistingFolder,
-    multiple=True,
-    help="folder with <sequence>/<frame>.png; several are compared in one table",
-)
 @option("--json", "json_file", type=File, help="write the scores as JSON")
 @option(
     "--workers",
@@ -160,10 +155,9 @@ def score_folders(
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force_file
 def main(
-    folders: tuple[Path, ...],
+    results: tuple[Path, ...],
     *,
     annotations: Path | None,
-    results: tuple[Path, ...],
     json_file: Path | None,
     workers: int,
     worst: int,
@@ -172,7 +166,7 @@ def main(
     **videos_to_score: Any,
 ) -> int:
     """Score folders of results."""
-    benchmark, results = BenchmarkOptions(**videos_to_score), results + folders
+    benchmark = BenchmarkOptions(**videos_to_score)
     if annotations is None and not benchmark.dataset:
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")
     is_single = benchmark == BenchmarkOptions() and len(results) == 1

@@ -18,7 +18,6 @@ from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import (
     force_results,
     prompt_options,
-    quality,
     read_tracker,
     tracker_options,
     video_argument,
@@ -58,7 +57,7 @@ RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
 SINGLE_VIDEO_OPTIONS = {
     "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
-    "start": "--start", "end": "--end",
+    "start": "--start", "end": "--end", "levels": "--levels", "rate": "--fps",
 }  # fmt: skip
 """Options of a single video, by field of `Job`."""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
@@ -118,8 +117,8 @@ def track_video(
     job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
 ) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
+    from aotlab.jobs.check import check_job
     from aotlab.jobs.digests import result_settings
-    from aotlab.jobs.run import check_job
     from aotlab.jobs.track import check_run, track_run
 
     require_extra("video")
@@ -140,35 +139,19 @@ def track_video(
     return report_result(result, realtime=options.realtime)
 
 
-def list_jobs(
-    videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any], *, keep_errors: bool = False
-) -> tuple[list[Job], Mapping[int, InputError]]:
-    """Return the jobs of several videos or of a list, and the errors of its lines, which are raised by default.
-
-    ``inputs``: values of `Job.parse` for all jobs.
-    """
+def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> list[Job]:
+    """Return the jobs of several videos or of a list; ``inputs``: values of `Job.parse`, of which few are allowed."""
     from aotlab.jobs.job import Job
-    from aotlab.jobs.job_file import list_video_jobs, read_jobs, read_rows
+    from aotlab.jobs.job_file import list_video_jobs, read_jobs
 
     refuse_options(
         {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
         # the shell splits "1, 2" into two arguments
         "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
     )
-    jobs, errors = list[Job](), dict[int, InputError]()
-    if job_file and keep_errors:
-        jobs, errors = read_rows(job_file)
-    else:
-        jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    shared = Job.parse("all", "-", **inputs)
-    if shared.levels or shared.rate:
-        if not errors and not any(job.has_images or job.describe_missing_files() for job in jobs):
-            name = "--levels" if shared.levels else "--fps"
-            raise UsageError(f"{name}: none of the videos is a folder of images or a TIFF stack; remove it")
-        for index, job in enumerate(jobs):
-            if job.has_images:
-                jobs[index] = replace(job, levels=job.levels or shared.levels, rate=job.rate or shared.rate)
-    return [replace(job, segmenter=shared.segmenter) for job in jobs], errors
+    jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
+    segmenter = Job.parse("all", "-", **inputs).segmenter
+    return [replace(job, segmenter=segmenter) for job in jobs]
 
 
 def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
@@ -220,7 +203,6 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         "several videos in the working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
-    flag("--no-overlay", "leave the overlay out of --write"),
     flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force_results,
     flag("--dry-run", "check all inputs and write nothing"),
@@ -237,7 +219,6 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
     ),
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
-    quality,
 )
 @option_group(
     "source",
@@ -293,7 +274,6 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: read the "
         "environment variables of Slurm or Kubernetes",
     ),
-    flag("--summarize", "write summary.csv of jobs tracked in shards, and exit"),
 )
 @tracker_options()
 def main(
@@ -302,7 +282,6 @@ def main(
     job_file: Path | None,
     output: Path | None,
     write: tuple[str, ...],
-    no_overlay: bool,
     review: bool,
     force: bool,
     both_directions: bool,
@@ -311,7 +290,6 @@ def main(
     realtime: bool,
     timeout: float,
     shard: Shard | None,
-    summarize: bool,
     dry_run: bool,
     **inputs: Any,
 ) -> int:
@@ -320,34 +298,29 @@ def main(
     if "help" in write:
         return print_outputs()
     require_videos(video, job_file)
-    if (shard is not None) + summarize + dry_run > 1:
-        raise UsageError("--shard, --summarize and --dry-run: give only one of them")
+    if shard is not None and dry_run:
+        raise UsageError("--shard and --dry-run: give only one of them")
     from aotlab.jobs.batch import Batch
     from aotlab.jobs.job import Job, JobOptions
     from aotlab.jobs.job_file import add_masks_beside
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
-    if no_overlay:
-        outputs.pop("overlay", None)
     options = JobOptions(
         write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
     if len(video) == 1:
-        refuse_options({"--shard": shard, "--summarize": summarize}, "applies to several videos; give --jobs")
+        refuse_options({"--shard": shard}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
         job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
         return track_video(add_masks_beside(job), folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
-    jobs, row_errors = list_jobs(video, job_file, inputs, keep_errors=dry_run)
+    jobs = list_jobs(video, job_file, inputs)
     folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
-        return report_plan(jobs, batch.preview(), folder, row_errors)
-    if summarize:
-        records = batch.summarize()
-        return max(report_jobs(records, jobs, folder), int(len(records) < len(jobs)))
+        return report_plan(jobs, batch.preview(), folder)
     return track_list(batch, jobs, folder, shard)
 
 

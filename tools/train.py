@@ -15,7 +15,6 @@ from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     config_option,
     device,
-    precision_option,
     print_config,
     print_settings,
     settings,
@@ -35,8 +34,7 @@ RECIPE = "configs/recipes/mini.yaml"
     "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
 )
 @flag("--restart", "start over instead of resuming")
-@option_group("device and precision", device, precision_option("train.precision"))
-@option_group("model", config_option(unset=RECIPE), print_config)
+@option_group("model", config_option(unset=RECIPE), device, print_config)
 def main(
     overrides: tuple[str, ...],
     *,

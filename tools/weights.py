@@ -1,4 +1,4 @@
-"""Weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``path r50_deaotl``, ``verify``, ``show bundled``."""
+"""Weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``verify``, ``show bundled``."""
 
 from __future__ import annotations
 
@@ -71,20 +71,6 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
 
     for name in names:
         print(zoo.download_weights(name, source=source, overwrite=force))
-    return 0
-
-
-@main.command("path")
-@names_argument
-def print_paths(names: tuple[str, ...]) -> int:
-    """Print the paths of stored weights."""
-    from aotlab.networks.weights import zoo
-
-    for name in names:
-        path = zoo.find_weights(name)
-        if path is None:
-            raise InputError(f"{name}: {NOT_STORED.format(name)}")
-        print(path)
     return 0
 
 

@@ -25,7 +25,7 @@ def list_plugins(group: str) -> dict[str, EntryPoint]:
 
 @lru_cache
 def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
-    """Read them once for a module search path, as each reading opens files of every installed package."""
+    """Read entry points once for each search path, as reading opens files of every installed package."""
     return entry_points(group=group)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -27,7 +28,8 @@ from aotlab.networks.weights.published_keys import (
     is_published,
 )
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import describe_error, reading, write_bytes
+from aotlab.utils.files import reading, write_bytes
+from aotlab.utils.text import join_truncated, shorten
 
 log = logging.getLogger(__name__)
 
@@ -205,4 +207,6 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     except RuntimeError as error:
         fits = " or ".join(guess_presets(state)) or "no preset"
-        raise InputError(f"{path}: does not fit {name} ({describe_error(error)}); its keys fit {fits}") from error
+        first_problem = shorten(str(error).split("\n\t", 2)[:2][-1], 200).strip(". ")
+        problem = join_truncated(re.split(', (?=")', first_problem), 1)  # of the keys, only the first
+        raise InputError(f"{path}: does not fit {name} ({problem}); its keys fit {fits}") from error

@@ -103,7 +103,7 @@ def test_run_lengths_that_do_not_fill_the_image_rejected(root):
 
 def hota(root, results, output):
     pytest.importorskip("trackeval", reason="needs TrackEval: pip install --no-deps trackeval")
-    where = ["--dataset", "burst", "--root", str(root), "--results", str(results), "--json", str(output)]
+    where = ["--dataset", "burst", "--root", str(root), str(results), "--json", str(output)]
     assert score(where) == 0
     found: dict[str, float] = json.loads(output.read_text())
     return found

@@ -9,10 +9,10 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.batch import Batch
+from aotlab.jobs.check import check_job, make_record
 from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.run import check_job, make_record
 from aotlab.jobs.track import track_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
@@ -208,19 +208,11 @@ def test_hidden_files_beside_masks_are_not_digested(tmp_path):
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
     jobs = [Job.parse("a", "\udcff.mp4"), Job.parse("b", "b.mp4")]
     write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))
-    Batch(jobs, tmp_path, *OPTIONS).summarize()
+    stopped = StopFlag()
+    stopped.set()
+    Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
     (tmp_path / "summary.csv").write_text(text.replace(",", ";"))  # as Excel saves it in some languages
-    Batch(jobs, tmp_path, *OPTIONS).summarize()
+    Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     assert (tmp_path / "summary.csv").read_text() == text
-
-
-@pytest.mark.parametrize("tracked", [False, True])
-def test_summary_of_other_jobs_rejected(output, jobs, tracked):
-    if tracked:
-        write_job_record(output / "other", JobRecord("other", "other.mp4"))
-    (output / "summary.csv").write_text("mine")
-    with pytest.raises(InputError, match="no results of these jobs"):
-        Batch(jobs, output, *OPTIONS).summarize()
-    assert (output / "summary.csv").read_text() == "mine"

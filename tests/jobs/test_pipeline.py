@@ -17,11 +17,11 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.jobs import outputs
+from aotlab.jobs.check import group_removals
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output, find_output
 from aotlab.jobs.results import require_inputs_outside
-from aotlab.jobs.run import group_removals
 from aotlab.jobs.track import pace_frames, run_job, track
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record

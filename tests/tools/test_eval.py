@@ -46,7 +46,7 @@ def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     dataset_options = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*dataset_options, "--output", str(output)]) == 0
-    assert score([*dataset_options, "--results", str(output), "--json", str(again)]) == 0
+    assert score([*dataset_options, str(output), "--json", str(again)]) == 0
     found, expected = (json.loads(path.read_text()) for path in (output / "scores.json", again))
     assert found.pop("fps") > 0
     assert expected.pop("fps") is None
@@ -75,7 +75,7 @@ def test_options_reach_the_tracker(tmp_path, loaded):
     assert tool.main([*base, *args]) == 0
     call = {"path": mine, "config": "aotl", "overrides": ["memory.every=2", "b.c=3"], "device": "cpu:0"}
     assert loaded == [call]
-    assert tool.main([*base, "--force", "--memory", "restricted", "--memory-frames", "4"]) == 0
+    assert tool.main([*base, "--force", "memory.policy=restricted", "memory.frames=4"]) == 0
     assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4"]
 
 

@@ -145,7 +145,9 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
     assert result_settings(other, options)["checkpoint"] == other.fingerprint["weights"]
-    with pytest.raises(InputError, match="already contains results of other inputs \\(different settings\\)"):
+    with pytest.raises(
+        InputError, match="already contains results of other inputs \\(different settings or outputs\\)"
+    ):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):

@@ -35,7 +35,7 @@ def prepare(name, folder):
     split = miniatures.scored_split(name)
     miniatures.make_with_results(name, folder, split)
     root, results = str(folder / "root"), str(folder / "results")
-    return ["--dataset", name, "--root", root, "--split", split, "--results", results]
+    return ["--dataset", name, "--root", root, "--split", split, results]
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):
 
 
 def test_results_of_something_else_rejected(davis, tmp_path, run_expecting_error):
-    line = run_expecting_error(main, *davis, "--results", tmp_path / "root")
+    line = run_expecting_error(main, *davis, tmp_path / "root")
     assert "root: contains no results of 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
@@ -160,7 +160,7 @@ def test_absent_truth_rejected(davis, tmp_path, run_expecting_error):
 def test_server_split_names_submit(name, split, tmp_path, run_expecting_error):
     miniatures.make(name, tmp_path)
     dataset_options = ["--dataset", name, "--root", tmp_path, "--split", split]
-    line = run_expecting_error(main, *dataset_options, "--results", tmp_path)
+    line = run_expecting_error(main, *dataset_options, tmp_path)
     assert f"the annotations of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
@@ -196,7 +196,7 @@ def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     for kind, form in (("JPEGImages", "{:05d}.jpg"), ("Annotations", "{:05d}.png")):
         write_images(tmp_path / "root" / kind / "clip", [mask] * 4, form)
     write_masks(tmp_path / "results" / "clip", [mask // 255] * 4)
-    places = ["--root", str(tmp_path / "root"), "--results", str(tmp_path / "results")]
+    places = ["--root", str(tmp_path / "root"), str(tmp_path / "results")]
     options = ["--dataset", "folder", *places]
     assert main([*options, "--workers", "1"]) == 0
     text = capsys.readouterr().out

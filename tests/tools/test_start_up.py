@@ -72,7 +72,7 @@ MISSING_PATHS = [
     "eval --dataset davis2017 --root gone --output out",
     "eval --dataset davis2018 --output out",
     "eval --dataset folder --root . --output out --checkpoint gone.safetensors",
-    "score --dataset davis2017 --root . --results gone",
+    "score --dataset davis2017 --root . gone",
     "submit --dataset davis2017 --root . --check gone.zip",
     "ensemble gone lost --output out",
     "train --config gone.yaml",

@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 
-from aotlab.tools.cli.types import SettingOption
 from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
 from aotlab.utils.errors import (
     MEMORY_ADVICE,
@@ -33,7 +32,7 @@ from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_w
 from aotlab.utils.processes import handle_stop_signals
 
 SIGNAL_EXIT_BASE = 128
-"""Exit code minus the number of the signal that ended a command, as in shells."""
+"""A command that signal n has ended exits with this plus n, as in shells."""
 EXIT_CODES = {
     "0": "done",
     "1": "not all done, or a check failed",
@@ -81,23 +80,13 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, turn options into the settings they stand for, and keep the command line in ``ctx.meta``."""
+        """Parse a command line, and keep it in ``ctx.meta``."""
         ctx.meta["command_line"] = f"{ctx.command_path} {shlex.join(args)}"
-        words = [*args]
         try:
-            rest = super().parse_args(ctx, args)
+            return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # click's parser leaves it out
-            if isinstance(error, click.NoSuchOption):
-                names = {name for option in self.params for name in option.opts}
-                for word in words:  # click reads -mask as -m -a -s -k
-                    if word.startswith(error.option_name) and f"-{word}" in names:
-                        raise click.NoSuchOption(word, possibilities=[f"-{word}"], ctx=ctx) from error
             raise
-        for option in self.params:
-            if isinstance(option, SettingOption) and (value := ctx.params.pop(option.name, None)) is not None:
-                ctx.params["overrides"] = (*ctx.params.get("overrides", ()), f"{option.key}={value}")
-        return rest
 
 
 class CommandGroup(click.Group, Command):

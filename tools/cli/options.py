@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.schema import POLICIES
-from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -21,8 +19,6 @@ from aotlab.tools.cli.types import (
     Device,
     ExistingPath,
     Folder,
-    Integer,
-    PositiveInt,
     flag,
     list_option,
     option,
@@ -38,40 +34,13 @@ Decorator = Callable[[Any], Any]
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 """A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
-SETTINGS_HELP = "settings to change, for example memory.every=2; write ./name for a file whose name contains '='"
-QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
-"""Values of `input.scale` by name of ``--quality``."""
+SETTINGS_HELP = "settings to change, for example {}; write ./name for a file whose name contains '='"
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "replace existing results of another run")
 force_file = flag("--force", "replace an existing output")
-quality = option(
-    "--quality",
-    setting="input.scale",
-    type=Choice(QUALITIES),
-    callback=lambda ctx, param, name: QUALITIES.get(name),
-    help="size of frames in the network: smaller is faster and less accurate (default: from the config)",
-)
 print_config = flag("--print-config", "print the resolved settings and stop")
-settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
-memory_options = option_group(
-    "memory",
-    option(
-        "--memory",
-        setting="memory.policy",
-        metavar="POLICY",
-        type=Choice(POLICIES),
-        help=f"sets memory.policy: {', '.join(POLICIES)} (default: from the config; track, annotate, vot and "
-        "export replace every_nth with restricted)",
-    ),
-    option(
-        "--memory-frames",
-        setting="memory.frames",
-        type=Integer,
-        help="sets memory.frames: maximum number of frames in long-term memory, including the reference frame "
-        "(default: from the config)",
-    ),
-)
+settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option(
     "--root",
     type=Folder,
@@ -91,17 +60,6 @@ def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -
     )
 
 
-def precision_option(key: str = "compute.precision") -> Decorator:
-    """Return ``--precision``, which sets ``key``."""
-    return option(
-        "--precision",
-        setting=key,
-        type=Choice(PRECISIONS),
-        help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
-        "settings)",
-    )
-
-
 def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
     """Return the argument ``video``, a tuple; settings between the videos become ``overrides``."""
     return click.argument(
@@ -110,7 +68,7 @@ def video_argument(metavar: str, help: str, type: Any = str) -> Decorator:
         nargs=-1,
         type=type,
         callback=split_settings,
-        help=f"{help}; {SETTINGS_HELP}",
+        help=f"{help}; {SETTINGS_HELP.format('input.scale=0.6 or compute.precision=bfloat16 to be faster')}",
     )
 
 
@@ -118,13 +76,6 @@ def split_settings(ctx: click.Context, param: click.Parameter, values: Sequence[
     """Return arguments that are not settings; the settings become the parameter ``overrides``."""
     ctx.params["overrides"] = tuple(text for text in values if SETTING.fullmatch(text))
     return tuple(text for text in values if not SETTING.fullmatch(text))
-
-
-def take_checkpoint(ctx: click.Context, param: click.Parameter, paths: Sequence[Path]) -> Path | None:
-    """Return the only checkpoint, None if unset; fail if the option is repeated."""
-    if len(paths) > 1:
-        raise click.UsageError("--checkpoint: given more than once; this command uses a single model")
-    return paths[0] if paths else None
 
 
 def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -> Decorator:
@@ -137,9 +88,8 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
     return option(
         "--checkpoint",
         type=Checkpoint,
-        multiple=True,
-        callback=take_checkpoint if multiple is None else None,
-        default=() if multiple or untrained else (BUNDLED_CHECKPOINT,),
+        multiple=multiple is not None,
+        default=None if multiple or untrained else BUNDLED_CHECKPOINT,
         help=f"weights: a file, or a name of `aotlab weights`{repetition} (default: the bundled model{random})",
     )
 
@@ -156,15 +106,7 @@ def config_option(*, multiple: bool = False, unset: str = "the checkpoint's") ->
 
 def tracker_options(*, multiple: str | None = None) -> Decorator:
     """Return the options of a tracker, which `read_tracker` reads; ``multiple``: as in `checkpoint_option`."""
-    depth = option(
-        "--depth",
-        setting="model.depth",
-        type=PositiveInt,
-        help="blocks to use of an AOST model (default: all)",
-    )
-    model = option_group("model", checkpoint_option(multiple=multiple), config_option(), print_config)
-    computation = option_group("device and precision", device, precision_option(), depth)
-    return lambda main: model(computation(memory_options(main)))
+    return option_group("model", checkpoint_option(multiple=multiple), config_option(), device, print_config)
 
 
 def read_tracker(options: dict[str, Any]) -> TrackerOptions:
@@ -213,14 +155,15 @@ class BenchmarkOptions:
 
         dataset = DATASETS[self.dataset]
         root = f" --root {self.root}" if self.root is not None else ""
-        options = f"--dataset {dataset.name}{root} --split {self.split} --results {results}"
+        options = f"--dataset {dataset.name}{root} --split {self.split}"
         if dataset.hota:
-            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options}"
+            return f"{dataset.name} is scored by HOTA; score with: aotlab score {options} {results}"
         if self.split not in dataset.server_splits:
             return None
         reason = f"the annotations of {dataset.name} {self.split} are not public"
         server = f"its scores come from the server linked from {dataset.source}"
-        return f"{reason}, {server}; write the archive with: aotlab submit {options} --output {results}.zip"
+        files = f"--results {results} --output {results}.zip"
+        return f"{reason}, {server}; write the archive with: aotlab submit {options} {files}"
 
 
 def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:

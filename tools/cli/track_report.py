@@ -15,9 +15,9 @@ from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
+    from aotlab.jobs.check import JobRun
     from aotlab.jobs.job import Job
     from aotlab.jobs.results import Action
-    from aotlab.jobs.run import JobRun
     from aotlab.jobs.track import TrackResult
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
@@ -96,53 +96,33 @@ def report_plan(
     jobs: Sequence[Job],
     plans: Iterable[tuple[JobRun, Action] | JobRecord | InputError],
     folder: Path,
-    row_errors: Mapping[int, InputError],
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 
-    ``plans``: results of `Batch.preview`; ``row_errors``: errors of the list by line.
+    ``plans``: results of `Batch.preview`.
     """
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    rows += [(f"line {number}", "failed", "", "", "", "") for number in row_errors]
-    for error in row_errors.values():
-        print(f"error: {error}", file=sys.stderr)
-    class_names: dict[str, Mapping[int, str]] = {}
-    missing_classes, num_bytes = list[str](), 0
+    num_bytes = 0
     for job, plan in zip(jobs, plans, strict=True):
         if isinstance(plan, InputError):
             print(f"error: {job.label}: {plan}", file=sys.stderr)
             rows.append((job.name, "failed", "", "", "", ""))
             continue
         if not isinstance(plan, tuple):
-            class_names[job.name] = plan.class_names
             rows.append((job.name, "corrected", str(plan.frames), "", "", ""))
             continue
         run, action = plan
-        class_names[job.name] = run.record.class_names
         count, (height, width) = run.frames.count, run.source.size
         frames, rate = "unknown" if count is None else str(count), f"{float(run.source.rate):.5g}"
         rows.append((job.name, STATUSES[action], frames, rate, f"{width}×{height}", str(len(run.objects))))
         if action != "reuse":
             num_bytes += run.estimate_bytes()
-            if without_class := len(run.objects - run.record.class_names.keys()):
-                missing_classes.append(f"{format_count(without_class, 'object')} of {job.name}")
     print(*align_columns(rows, right=2), sep="\n")
-    print_class_variants({name: names.values() for name, names in class_names.items()})
-    if missing_classes and any(class_names.values()):
-        print(f"without a class: {', '.join(missing_classes)}")
     counts = Counter(status for _, status, *_ in rows[1:])
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if num_bytes:
         report_disk_space(folder, num_bytes)
     return 1 if counts["failed"] else 0
-
-
-def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
-    """Warn about class names that differ only in letter case."""
-    from aotlab.jobs.classes import find_class_variants
-
-    for message in find_class_variants(classes):
-        print(f"warning: {message}", file=sys.stderr)
 
 
 def report_jobs(records: Mapping[str, JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
@@ -152,5 +132,4 @@ def report_jobs(records: Mapping[str, JobRecord], jobs: Sequence[Job], output: P
     count = format_count(len(records if shard else jobs), "video")
     part = f" in shard {shard}" if shard else ""
     print(f"{len(records) - len(failures)} of {count} done{part}: {output}")
-    print_class_variants({name: record.class_names.values() for name, record in records.items()})
     return report_failures(failures)

@@ -16,7 +16,6 @@ from aotlab.configs.files import find_config
 from aotlab.utils.errors import describe_wrong_choice
 from aotlab.utils.numbers import (
     COUNT,
-    MAX_COUNT,
     POSITIVE,
     POSITIVE_COUNT,
     Range,
@@ -104,8 +103,6 @@ def parse_config(text: str) -> str:
     return text
 
 
-Integer = number_type(Range(-MAX_COUNT, MAX_COUNT, whole=True))
-"""Type of whole numbers whose bounds depend on the settings."""
 PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)
@@ -122,22 +119,11 @@ ExistingFolder = FolderPath(exists=True)
 ExistingPath = click.Path(exists=True, path_type=Path)
 
 
-class SettingOption(click.Option):
-    """Option that stands for a setting, which is added to the parameter ``overrides``."""
-
-    def __init__(self, *args: Any, key: str, **attributes: Any) -> None:
-        """``key``: name of the setting, such as ``memory.frames``."""
-        super().__init__(*args, **attributes)
-        self.key = key
-
-
-def option(*names: str, help: str, setting: str | None = None, **attributes: Any) -> Callable[[Any], Any]:
-    """Return `click.option`, with the default in the help; ``setting``: key of the setting that it stands for."""
+def option(*names: str, help: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return `click.option`, with the default in the help."""
     default = attributes.get("default")
     if default not in (None, "") and "(default" not in help:
         help = f"{help} (default: {default})"
-    if setting is not None:
-        attributes |= {"cls": SettingOption, "key": setting}
     return click.option(*names, help=help, **attributes)
 
 

@@ -50,7 +50,7 @@ def never_loaded(monkeypatch):
     (["{video}", "--host", "é" * 70], "give an address of this machine, such as 127.0.0.1"),
     (["{video}", "--port", "{port}"], "choose another port"),
     (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
-    (["{video}", "--depth", "3"], "model.depth: aot has no such setting"),
+    (["{video}", "model.depth=3"], "model.depth: aot has no such setting"),
     (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
 ])  # fmt: skip
 def test_invalid_options_rejected(video, options, words, capsys):

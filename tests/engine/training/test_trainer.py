@@ -146,7 +146,7 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     start = first_weights(recipe("second", phase(steps=1), overrides=[before]))
     assert_same_weights(start, one_step.weights)
     config = recipe("third", phase(), overrides=[before, "model.stages.0.window=9"])
-    with pytest.raises(InputError, match=r"does not fit .* size mismatch"):
+    with pytest.raises(InputError, match=r"does not fit .*size mismatch"):
         run_recipe(config)
 
 

@@ -30,7 +30,7 @@ from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_id
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
     for other, part in (
-        (["memory.every=9"], "settings"),
+        (["memory.every=9"], "settings or outputs"),
         (["--end", "1"], "frames"),
         (["--class", "cat"], "classes"),
     ):

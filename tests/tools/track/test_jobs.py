@@ -12,14 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, Output
-from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
-from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from tests.drawn_clips import write_plain
-from tests.media.video_files import write_gray
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -78,8 +75,6 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     err = capsys.readouterr().err
     assert "error: b:" in err
     assert "error: c:" in err
-    assert track(clips, "--summarize") == 1
-    assert "error: c:" in capsys.readouterr().err
     assert "c: failed" in caplog.text
     assert "c.png" not in caplog.text  # explained once
     rows = csv.DictReader((out / "summary.csv").open())
@@ -181,7 +176,7 @@ def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "classes.json"])
-@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",), ("--summarize",)])
+@pytest.mark.parametrize("option", [(), ("--force",), ("--shard", "0/1"), ("--dry-run",)])
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert track(clips) == 0
     (out / name).write_text("mine")
@@ -194,7 +189,7 @@ def test_renamed_results_are_summarized_under_their_new_name(clips, out, repeate
     assert track(clips) == 0
     (out / "b").rename(out / "new")
     jobs = write_jobs(clips, "name,video,masks", "a,a,a.png", "new,b,b.png", "c,c,c.png")
-    for args in ((), ("--summarize",), ("--shard", "0/1")):
+    for args in ((), ("--shard", "0/1")):
         assert track(jobs, *args) == 0
         assert {*read_summary(out).values()} == {("done", "")}
     assert repeater.steps == 9
@@ -264,14 +259,20 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
     assert repeater.steps == 9
     record = read_job_record(moved / "out/a")
     assert (record.video, record.masks) == (str(moved / "elsewhere/a"), [str(moved / "elsewhere/a.png")])
-    assert str(moved / "elsewhere/a") in (moved / "out/summary.csv").read_text()
+    (moved / "out/b/.corrected").touch()
+    (moved / "elsewhere").rename(moved / "third")
+    assert track(moved / "third") == 0
+    assert read_job_record(moved / "out/b").video == str(moved / "third/b")
+    assert (moved / "out/summary.csv").read_text().count(str(moved / "third")) == 3
 
 
 def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert track(clips) == 0
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
-    assert capsys.readouterr().err.count("already contains results of other inputs (different settings)") == 3
+    assert (
+        capsys.readouterr().err.count("already contains results of other inputs (different settings or outputs)") == 3
+    )
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
@@ -369,7 +370,6 @@ def test_missing_files_are_warned_of_at_the_start(clips, repeater, caplog):
     warnings = caplog.text.partition("a: 3 frames")[0].replace(f"{clips}/", "")
     assert "line 2: gone.mp4, gone.png: no such file or folder; paths are relative to the list" in warnings
     assert f"line 3: {300 * 'n'}.mp4: no such file or folder" in warnings
-    assert "gone: failed" not in caplog.text
 
 
 def test_dry_run_names_all_missing_files(clips, capsys):
@@ -408,19 +408,22 @@ def test_dry_run_checks_all_clips(clips, out, repeater, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
 
 
-def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
-    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
+def test_wrong_cells_are_reported_together(clips, capsys, read_error_line):
+    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,"]
     jobs = write_jobs(clips, "video,masks,start,end,box", *rows)
+    for args in ([], ["--dry-run"]):
+        line = read_error_line(track(jobs, *args))
+        assert "line 2: start x:" in line
+        assert line.endswith("; also invalid: line 3, 4")
+
+
+def test_masks_beside_a_video_are_named_in_errors(clips, capsys):
     (clips / "c.png").write_bytes(b"no mask")
-    assert "line 2: start x:" in read_error_line(track(jobs))
+    jobs = write_jobs(clips, "video", "c")
     assert track(jobs, "--dry-run") == 1
-    streams = capsys.readouterr()
-    words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
-    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
-    assert "error: c (jobs.csv, line 5): masks next to the video: c.png: not" in streams.err.replace(f"{clips}/", "")
-    rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
-    assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
-    assert streams.out.splitlines()[-1] == "5 failed"
+    assert "error: c (jobs.csv, line 2): masks next to the video: c.png: not" in capsys.readouterr().err.replace(
+        f"{clips}/", ""
+    )
 
 
 def test_dry_run_of_a_finished_list_checks_device_and_settings(clips, capsys, real_tracker):
@@ -437,24 +440,6 @@ def test_damaged_record_is_reported_once(clips, out, caplog):
     caplog.clear()
     assert track(clips) == 1
     assert caplog.text.count(".track.json: not readable") == 1
-
-
-def test_dry_run_counts_objects_without_a_class(clips, capsys):
-    rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
-    assert track(write_jobs(clips, "video,masks,box,class", *rows), "--dry-run") == 0
-    assert "without a class: 2 objects of a, 1 object of b\n" in capsys.readouterr().out
-
-
-def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
-    for name, class_name in (("a", "Dog"), ("b", "dog")):
-        annotations = read_annotations(clips / f"{name}.png", VideoInfo(name, (32, 48), 3), frame=0)
-        annotations.class_names = dict.fromkeys(annotations.objects(), class_name)
-        find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
-        (clips / f"{name}.png").unlink()
-    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case"
-    for args in (["--dry-run"], [], []):
-        assert track(clips, *args) == 0
-        assert capsys.readouterr().err.count(words) == 1
 
 
 def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkeypatch):
@@ -580,6 +565,13 @@ def test_job_with_a_damaged_record_fails_until_deleted(clips, out, repeater, cap
     assert len(list((out / "a" / "masks").iterdir())) == 3
 
 
+def test_shard_keeps_a_failure_that_has_no_record(clips, out):
+    (out / "a" / "masks").mkdir(parents=True)
+    (out / "a" / "masks" / "00000.png").write_text("mine")
+    assert [track(clips, "--shard", f"{index}/2") for index in range(2)] == [1, 0]
+    assert "a,failed,0," in (out / "summary.csv").read_text()
+
+
 def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
     (clips / "c").rename(clips.parent / "frames")
     (clips / "c").symlink_to(clips.parent / "frames")
@@ -587,11 +579,10 @@ def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
     whole = out.rename(clips.parent / "whole")
     assert track(clips, "--shard", "1/2") == 0
     assert [status for status, _ in read_summary(out).values()] == ["waiting", "done", "waiting"]
-    assert track(clips, "--summarize") == 1
-    assert "1 of 3 videos done" in capsys.readouterr().out
+    assert "1 of 1 video done in shard 1/2" in capsys.readouterr().out
     (out / "summary.csv").unlink()
-    for line in (["--shard", "0/2"], ["--shard", "0/2"], ["--summarize"]):
-        assert track(clips, *line) == 0
+    for _ in range(2):
+        assert track(clips, "--shard", "0/2") == 0
         assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos done in shard 0/2" in capsys.readouterr().out
     assert results(out) == results(whole)
@@ -604,32 +595,18 @@ def test_summary_keeps_the_rows_of_another_list(clips, out):
     assert statuses == {"b": "done", "a": "done", "gone": "failed"}
 
 
-@pytest.mark.parametrize(
-    "args", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
-)
-def test_options_that_exclude_each_other_rejected(clips, repeater, read_error_line, args):
-    words = "error: --shard, --summarize and --dry-run: give only one of them"
-    assert words in read_error_line(track(clips, *args))
+def test_options_that_exclude_each_other_rejected(clips, repeater, read_error_line):
+    words = "error: --shard and --dry-run: give only one of them"
+    assert words in read_error_line(track(clips, "--shard", "0/2", "--dry-run"))
 
 
-def test_frame_rate_of_a_list_is_for_its_images(clips, repeater, capsys, read_error_line):
-    write_gray(clips / "d.mp4")
-    save(clips / "d.png", 1, (48, 64))
-    assert track(clips, "--fps", "10", "--dry-run") == 0
-    rows = [line.split()[3:5] for line in capsys.readouterr().out.splitlines()[1:5]]
-    assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
-    assert rows[3][1] != "10"
-    (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
-    words = "--fps: none of the videos is a folder of images"
-    assert words in read_error_line(track(clips / "d.csv", "--fps", "10"))
-    (clips / "d.mp4").unlink()
-    assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
-    assert "d.mp4: no such file" in capsys.readouterr().err
-    (clips / "d.csv").write_text("video,masks,start\nd.mp4,d.png,x\n")
-    assert track(clips / "d.csv", "--fps", "10", "--dry-run") == 1
-    assert "line 2: start x: expected a frame number" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--fps", "--levels"])
+def test_options_of_images_are_columns_of_a_list(clips, repeater, capsys, read_error_line, option):
+    assert f"{option}: applies to a single video; use a column" in read_error_line(track(clips, option, "10,20"))
+    assert track(write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,"), "--dry-run") == 0
+    assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[1:3]] == ["10", "24"]
 
 
-@pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
-def test_shard_of_single_video_rejected(clips, run_expecting_error, option):
-    assert "give --jobs" in run_expecting_error(cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option)
+def test_shard_of_single_video_rejected(clips, run_expecting_error):
+    line = [clips / "a", "--mask", "a.png", "--output", "out", "--shard", "0/2"]
+    assert "give --jobs" in run_expecting_error(cli.main, *line)
