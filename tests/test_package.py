@@ -19,6 +19,7 @@ from unittest.mock import Mock
 import pytest
 
 import aotlab.sdk
+import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
@@ -209,6 +210,24 @@ def test_pyright_resolves_a_users_script(install_mode, pyright, distributions, c
     assert "no_such_method" in lost  # so the tracker's type is known
 
 
+@pytest.mark.slow
+def test_hub_folder_without_links_tracks(checkout, tmp_path):
+    copy = without_links(checkout, tmp_path / "copy")
+    path = f"{copy}{os.pathsep}{copy / 'src'}"
+    done = run_isolated(sys.executable, "-c", f"import hubconf\n{TRACKS}", cwd=tmp_path, path=path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("objects (7,) (64, 96)")
+    assert str(copy) in done.stdout
+
+
+def test_hub_checkout_precedes_an_installed_package(tmp_path):
+    (tmp_path / "aotlab").mkdir()
+    (tmp_path / "aotlab" / "__init__.py").touch()
+    program = f"import sys; sys.path.append({str(ROOT)!r}); import hubconf, aotlab; print(aotlab.__file__)"
+    done = run_isolated(sys.executable, "-c", program, cwd=tmp_path, path=tmp_path)
+    assert done.stdout.startswith(str(ROOT)), done.stderr
+
+
 PUBLIC = [aotlab, aotlab.sdk]
 
 
@@ -321,6 +340,7 @@ def test_dependencies_have_the_modules_of_the_package():
     def list_modules(requirements):
         return [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(requirements))]
 
+    assert hubconf.dependencies == list_modules(project["project"]["dependencies"])
     for extra in features:
         names = list_modules(extras[extra])
         score = EXTRAS["score"] if "aotlab" in names else ()

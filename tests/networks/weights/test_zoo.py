@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import hf_hub_download
 
 from aotlab import Tracker, load_model
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.hub import HubModel
@@ -212,6 +212,11 @@ def test_folded_model_is_not_saved(tmp_path):
     with pytest.raises(InputError, match="load_model"):
         HubModel(tracker.model, tracker.config).save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved" / "model.safetensors").exists()
+
+
+def test_torch_hub_loads_a_tracker():
+    tracker = torch.hub.load(str(ROOT), "tracker", source="local", overrides=["memory.every=3"])
+    assert tracker.config.memory.every == 3
 
 
 @pytest.mark.parametrize("record", [None, b"", b"\xff\xfe", b"abc  aott.safetensors"])
