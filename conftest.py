@@ -57,10 +57,7 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True, scope="session")
 def temporary_folder():
     """Remove the temporary files of programs at the end; a short path, as it contains sockets."""
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
         patch.setattr("tempfile.tempdir", folder)
         patch.setitem(multiprocessing.current_process()._config, "tempdir", folder)

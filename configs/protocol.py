@@ -12,10 +12,7 @@ from aotlab.utils.errors import require, require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames."""
-BOUNDED_MEMORY = {
-    "every_nth": {"policy": "restricted"},
-    "first_frame": {"policy": "bounded_fifo", "newest": 0},
-}
+BOUNDED_MEMORY = {"every_nth": {"policy": "restricted"}, "first_frame": {"policy": "bounded_fifo", "newest": 0}}
 """Bounded replacements of unbounded policies; masks are the same for up to ``memory.frames`` stored frames."""
 
 

@@ -126,10 +126,7 @@ def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, worke
     benchmarks.
     """
     result = CheckResult()
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        progress_bar(len(videos), unit="folder" if kind else "video") as bar,
-    ):
+    with ThreadPoolExecutor(workers) as pool, progress_bar(len(videos), unit="folder" if kind else "video") as bar:
         for video in videos:
             mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
             separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))

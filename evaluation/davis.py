@@ -12,14 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.sequence_scores import (
-    Merge,
-    ScoredObject,
-    ScoringPlan,
-    SequenceScores,
-    join_scores,
-    score_pair,
-)
+from aotlab.evaluation.sequence_scores import Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores, score_pair
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require

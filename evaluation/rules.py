@@ -10,15 +10,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
 from aotlab.evaluation.metrics import ObjectMetric, region_similarity
 from aotlab.evaluation.sequence_scores import ScoringPlan
-from aotlab.evaluation.tables import (
-    DAVIS_TABLE,
-    Row,
-    Summary,
-    TableLayout,
-    column_mean,
-    compute_statistics,
-    mean_row,
-)
+from aotlab.evaluation.tables import DAVIS_TABLE, Row, Summary, TableLayout, column_mean, compute_statistics, mean_row
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,7 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.evaluation.rules import RULES, Rules
-from aotlab.evaluation.sequence_scores import (
-    FrameScores,
-    ScoringPlan,
-    SequenceScores,
-    join_scores,
-    require_predictions,
-)
+from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.job_record import read_job_record
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, is_out_of_memory
 from aotlab.utils.processes import worker_pool

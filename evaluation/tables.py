@@ -57,11 +57,7 @@ class TableLayout:
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:
     """Return mean, recall and decay of one metric (n,) of an object in temporal order, in percent."""
-    return {
-        name: 100 * nanmean(values),
-        f"{name}-Recall": 100 * recall(values),
-        f"{name}-Decay": 100 * decay(values),
-    }
+    return {name: 100 * nanmean(values), f"{name}-Recall": 100 * recall(values), f"{name}-Decay": 100 * decay(values)}
 
 
 def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:

@@ -44,11 +44,7 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
         for name, group in (("seen", True), ("unseen", False))
         for column in "JF"
     }
-    return {
-        "overall": mean_or_none(parts.values()),
-        **parts,
-        **{name: column_mean(rows, name) for name in COLUMNS},
-    }
+    return {"overall": mean_or_none(parts.values()), **parts, **{name: column_mean(rows, name) for name in COLUMNS}}
 
 
 TABLE = TableLayout(COLUMNS, make_davis_row, summarize)

@@ -49,13 +49,7 @@ class Batch:
     """
 
     def __init__(
-        self,
-        jobs: Sequence[Job],
-        output: Path,
-        tracker: TrackerOptions,
-        options: JobOptions,
-        *,
-        force: bool = False,
+        self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
     ) -> None:
         for job in jobs:
             require(job.name.lower() not in LIST_FILES, f"{job.label}: this name is reserved; choose another")

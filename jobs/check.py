@@ -98,12 +98,7 @@ def check_job(
 
 
 def make_run(
-    job: Job,
-    folder: Path,
-    options: JobOptions,
-    source: FrameSource,
-    frames: FrameSelection,
-    masks: Annotations,
+    job: Job, folder: Path, options: JobOptions, source: FrameSource, frames: FrameSelection, masks: Annotations
 ) -> JobRun:
     """Return the run of a job whose video and masks were read; check its prompts, removals and class names."""
     prompts = _index_prompts(job, source, frames, masks)

@@ -37,12 +37,7 @@ class FrameSelection:
     """
 
     def __init__(
-        self,
-        video: FrameSource | VideoInfo,
-        start: int | None = None,
-        end: int | None = None,
-        *,
-        by_name: bool = False,
+        self, video: FrameSource | VideoInfo, start: int | None = None, end: int | None = None, *, by_name: bool = False
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
         self._count_frames = video.count_frames

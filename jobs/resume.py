@@ -43,13 +43,7 @@ class ResumingTracker(TimedTracker):
     """
 
     def __init__(
-        self,
-        tracker: Tracker,
-        folder: Path,
-        stem: Callable[[int], str],
-        first: int = 0,
-        *,
-        confidence: bool = True,
+        self, tracker: Tracker, folder: Path, stem: Callable[[int], str], first: int = 0, *, confidence: bool = True
     ) -> None:
         super().__init__(tracker)
         self._has_confidence, self._stem = confidence, stem

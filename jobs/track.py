@@ -157,10 +157,7 @@ def track(
 
     require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
     is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
-    require(
-        is_mapping and len(masks) > 0,
-        "masks: expected masks by frame index, with at least one; pass {0: mask}",
-    )
+    require(is_mapping and len(masks) > 0, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     is_selection = frames is None or isinstance(frames, FrameSelection)
     require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
     options, folder = _check_options(options), Path(output)
@@ -316,11 +313,7 @@ def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None
 
 
 def track_frames(
-    run: JobRun,
-    tracker: TimedTracker,
-    classes: ObjectClasses,
-    replace_earlier: Callable[[], None],
-    stop: StopFlag,
+    run: JobRun, tracker: TimedTracker, classes: ObjectClasses, replace_earlier: Callable[[], None], stop: StopFlag
 ) -> TrackResult:
     """Track a video with a tracker that was reset or restored, and write outputs while the next frames are read.
 

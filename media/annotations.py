@@ -8,13 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
-from aotlab.media.job_record import (
-    CORRECTED_FILE,
-    JOB_RECORD,
-    MASKS_FOLDER,
-    read_job_record,
-    require_tracked_frames,
-)
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.mask_images import parse_images
 from aotlab.media.masks import read_mask
 from aotlab.media.matching import image_stem

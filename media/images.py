@@ -11,13 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.media.matching import (
-    IMAGE_SUFFIXES,
-    MASK_ENDING,
-    OVERLAY_ENDING,
-    VIDEO_SUFFIXES,
-    list_image_files,
-)
+from aotlab.media.matching import IMAGE_SUFFIXES, MASK_ENDING, OVERLAY_ENDING, VIDEO_SUFFIXES, list_image_files
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, require_file
 

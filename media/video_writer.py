@@ -55,14 +55,7 @@ class VideoWriter:
         sound: sound to copy into an ``.mp4``, in sync with the frames.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        rate: Fraction,
-        size: tuple[int, int],
-        sound: AudioTrack | None = None,
-    ) -> None:
+    def __init__(self, path: Path, *, rate: Fraction, size: tuple[int, int], sound: AudioTrack | None = None) -> None:
         self.path = path
         self.rate = Fraction(rate)
         self.size = size

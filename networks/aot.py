@@ -27,23 +27,8 @@ from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import (
-    ConvGN,
-    FeedForward,
-    SelfAttention,
-    init_xavier,
-    map_to_tokens,
-    tokens_to_map,
-)
-from aotlab.networks.model import (
-    Block,
-    BlockMemory,
-    Features,
-    KeyValue,
-    PropagatedFrame,
-    VOSModel,
-    run_blocks,
-)
+from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel, run_blocks
 
 
 class LSTTState(NamedTuple):

@@ -26,15 +26,7 @@ from aotlab.networks.attention import Attention, LocalAttention, MapSize
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import (
-    Block,
-    BlockMemory,
-    Features,
-    KeyValue,
-    PropagatedFrame,
-    VOSModel,
-    run_blocks,
-)
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel, run_blocks
 
 
 class GatedOutput(nn.Module):

@@ -23,10 +23,7 @@ def describe_model(config: Config) -> str:
         part: sum(weight.numel() for weight in module.parameters()) for part, module in model.named_children()
     }
     rows: list[tuple[str, str]] = []
-    for title, unit, scale, counts in (
-        ("parameters", "M", 1e6, parameters),
-        ("one frame", "GFLOP", 1e9, flops),
-    ):
+    for title, unit, scale, counts in (("parameters", "M", 1e6, parameters), ("one frame", "GFLOP", 1e9, flops)):
         rows += [(title, unit), *((part, f"{count / scale:.2f}") for part, count in counts.items() if count)]
         rows.append(("total", f"{sum(counts.values()) / scale:.2f}"))
     blocks = " + ".join(str(stage.depth) for stage in config.model.stages)

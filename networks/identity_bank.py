@@ -19,13 +19,7 @@ class IdentityBank(nn.Conv2d):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        dim: int,
-        token_stride: int = 16,
-        patch: int | None = None,
-        *,
-        align_corners: bool,
+        self, in_channels: int, dim: int, token_stride: int = 16, patch: int | None = None, *, align_corners: bool
     ) -> None:
         """Create the bank.
 

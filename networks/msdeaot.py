@@ -57,10 +57,7 @@ class MSDeAOT(VOSModel):
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embeddings at strides 16 and 8."""
-        return [
-            self.identity_norm16(self.identity_bank16(masks)),
-            self.identity_norm8(self.identity_bank8(masks)),
-        ]
+        return [self.identity_norm16(self.identity_bank16(masks)), self.identity_norm8(self.identity_bank8(masks))]
 
     def propagate(self, features: Features, memory: Sequence[BlockMemory | Tensor]) -> PropagatedFrame:
         x, count16 = features.projected, len(self.blocks16)

@@ -18,15 +18,7 @@ from aotlab.networks.attention import MapSize
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import (
-    Block,
-    BlockMemory,
-    BlockState,
-    Features,
-    PropagatedFrame,
-    VOSModel,
-    run_blocks,
-)
+from aotlab.networks.model import Block, BlockMemory, BlockState, Features, PropagatedFrame, VOSModel, run_blocks
 from aotlab.networks.multiscale import Transition
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
@@ -58,11 +50,7 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(PyramidBlock(dim, settings) for _ in range(settings.depth))
         if settings.depth:
             self.identity_bank = IdentityBank(
-                config.bank_channels,
-                dim,
-                stride,
-                settings.identity_stride,
-                align_corners=config.align_corners,
+                config.bank_channels, dim, stride, settings.identity_stride, align_corners=config.align_corners
             )
             self.identity_norm = nn.LayerNorm(dim)
         self.out_channels = (1 + settings.depth) * dim

@@ -32,11 +32,7 @@ def _mean_and_std(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def network_size(
-    size: tuple[int, int],
-    limits: InputConfig,
-    *,
-    align_corners: bool,
-    min_object_area: int | None = None,
+    size: tuple[int, int], limits: InputConfig, *, align_corners: bool, min_object_area: int | None = None
 ) -> tuple[int, int]:
     """Return the size to which a frame is resized for the network, as in the published evaluation.
 

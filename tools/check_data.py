@@ -37,14 +37,7 @@ MAX_SIZES = 5
     default=min(os.cpu_count() or 1, 8),
     help="threads that read frames (default: one per core, at most 8)",
 )
-def main(
-    root: Path,
-    *,
-    kind: Literal["video", "static"] | None,
-    dataset: str,
-    split: str | None,
-    workers: int,
-) -> int:
+def main(root: Path, *, kind: Literal["video", "static"] | None, dataset: str, split: str | None, workers: int) -> int:
     """Check a folder of frames and masks before training."""
     require(not dataset or kind is None, "--kind: has no effect with --dataset; remove it")
     require(dataset or split is None, "--split: has no effect without --dataset; remove it")

@@ -20,12 +20,7 @@ from aotlab.utils.text import format_count
 @option("--annotations", type=ExistingFolder, required=True, help="folder of the split's JSON files")
 @option("--images", type=ExistingFolder, required=True, help="folder with <video>/<frame>.jpg")
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
-@option(
-    "--split",
-    type=Choice(("train", "val")),
-    default="val",
-    help="val keeps only the objects of the first frame",
-)
+@option("--split", type=Choice(("train", "val")), default="val", help="val keeps only the objects of the first frame")
 def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
     """Convert VISOR's polygons and frames to a data set."""
     require_extra("score")

@@ -153,12 +153,7 @@ def main(
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores_free(HELPER_THREADS)
         tracker, origin = load_tracker(
-            models,
-            overrides,
-            str(world.device),
-            flip=flip,
-            scales=scales,
-            feedback=feedback if averaging else None,
+            models, overrides, str(world.device), flip=flip, scales=scales, feedback=feedback if averaging else None
         )
         result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if result.stopped:

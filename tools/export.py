@@ -44,10 +44,7 @@ from aotlab.utils.numbers import Range
     type=ExistingFolder,
     help="folders of a clip like your videos, resized to --size, for calibrating int8 and for --verify",
 )
-@flag(
-    "--quantize-encoder",
-    "int8 for the encoder too: faster, less accurate on objects unlike those of --calibrate",
-)
+@flag("--quantize-encoder", "int8 for the encoder too: faster, less accurate on objects unlike those of --calibrate")
 @option(
     "--max-loss",
     type=number_type(Range(0, 100)),
@@ -124,11 +121,7 @@ def main(
         require_agreement(agreement, half=half, max_loss=accepted_loss)
 
     options = ExportOptions(
-        half=half,
-        prompts=not no_prompts,
-        calibration=clip,
-        fused=fused or is_int8,
-        quantize_encoder=quantize_encoder,
+        half=half, prompts=not no_prompts, calibration=clip, fused=fused or is_int8, quantize_encoder=quantize_encoder
     )
     export_model(model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None)
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6

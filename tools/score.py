@@ -138,11 +138,7 @@ def score_folders(
     help="folder with <sequence>/<frame>.png, several are compared in one table; with --annotations: the folder with "
     "<frame>.png of one video",
 )
-@option(
-    "--annotations",
-    type=ExistingFolder,
-    help="score against the PNGs of this folder, as --dataset folder does",
-)
+@option("--annotations", type=ExistingFolder, help="score against the PNGs of this folder, as --dataset folder does")
 @benchmark_options(DATASETS)
 @option("--json", "json_file", type=File, help="write the scores as JSON")
 @option(

@@ -15,13 +15,7 @@ from click import UsageError
 
 from aotlab.media.location import locate_video
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
-from aotlab.tools.cli.options import (
-    force_results,
-    prompt_options,
-    read_tracker,
-    tracker_options,
-    video_argument,
-)
+from aotlab.tools.cli.options import force_results, prompt_options, read_tracker, tracker_options, video_argument
 from aotlab.tools.cli.track_report import (
     STATUSES,
     describe_run,
@@ -251,13 +245,7 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
     flag("--realtime", "drop frames to keep up with the source"),
-    option(
-        "--timeout",
-        metavar="SECONDS",
-        type=PositiveFloat,
-        default=30,
-        help="stop after SECONDS without a frame",
-    ),
+    option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
 )
 @option_group(
     "many videos",

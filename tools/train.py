@@ -12,13 +12,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, option_group
-from aotlab.tools.cli.options import (
-    config_option,
-    device,
-    print_config,
-    print_settings,
-    settings,
-)
+from aotlab.tools.cli.options import config_option, device, print_config, print_settings, settings
 from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
@@ -29,20 +23,11 @@ RECIPE = "configs/recipes/mini.yaml"
 
 @command("aotlab train")
 @settings
-@flag(
-    "--dry-run",
-    "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
-)
+@flag("--dry-run", "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file")
 @flag("--restart", "start over instead of resuming")
 @option_group("model", config_option(unset=RECIPE), device, print_config)
 def main(
-    overrides: tuple[str, ...],
-    *,
-    dry_run: bool,
-    restart: bool,
-    device: str,
-    config: str | None,
-    print_config: bool,
+    overrides: tuple[str, ...], *, dry_run: bool, restart: bool, device: str, config: str | None, print_config: bool
 ) -> int:
     """Train a model through the phases of a recipe."""
     for text in overrides:

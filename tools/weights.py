@@ -57,10 +57,7 @@ def show_list() -> int:
 @main.command("get")
 @names_argument
 @option(
-    "--from",
-    "source",
-    metavar="SOURCE",
-    help="a URL, a file, or hf://owner/repository[/file] instead of Google Drive",
+    "--from", "source", metavar="SOURCE", help="a URL, a file, or hf://owner/repository[/file] instead of Google Drive"
 )
 @flag("--force", "download again and replace the file")
 def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> int:
@@ -98,11 +95,7 @@ def verify(names: tuple[str, ...]) -> int:
 
 @main.command("show")
 @click.argument(
-    "names",
-    metavar="NAME...",
-    nargs=-1,
-    required=True,
-    help="name of aotlab weights list, a file, or a preset",
+    "names", metavar="NAME...", nargs=-1, required=True, help="name of aotlab weights list, a file, or a preset"
 )
 def show(names: tuple[str, ...]) -> int:
     """Show the training, parameters and FLOPs of checkpoints."""

@@ -121,12 +121,7 @@ DATASETS = {dataset.name: dataset for dataset in _DATASETS}
 
 
 def open_dataset(
-    name: str,
-    root: Path | None = None,
-    split: str = "val",
-    *,
-    all_frames: bool = False,
-    new_objects: bool = False,
+    name: str, root: Path | None = None, split: str = "val", *, all_frames: bool = False, new_objects: bool = False
 ) -> list[Video]:
     """Read the videos of a data set's split.
 

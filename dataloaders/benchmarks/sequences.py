@@ -10,14 +10,7 @@ from typing import Any
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import (
-    raise_if_missing,
-    read_json,
-    read_text,
-    reading,
-    require_file,
-    require_file_name,
-)
+from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, require_file, require_file_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 

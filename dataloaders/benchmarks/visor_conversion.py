@@ -107,8 +107,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     tree = read_json(path)
     with reading(path):
         for entry in sorted(
-            tree["video_annotations"],
-            key=lambda item: str(item["image"].get("image_path", item["image"]["name"])),
+            tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
         ):
             image, annotations = entry["image"], entry["annotations"]
             frame = Frame(

@@ -185,12 +185,7 @@ def box_to_crop_matrix(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
 
 
 def warp_affine(
-    image: np.ndarray,
-    mask: np.ndarray,
-    transform: np.ndarray,
-    crop: int,
-    *,
-    border: int = cv2.BORDER_CONSTANT,
+    image: np.ndarray, mask: np.ndarray, transform: np.ndarray, crop: int, *, border: int = cv2.BORDER_CONSTANT
 ) -> tuple[np.ndarray, np.ndarray]:
     """Warp an image H×W×3 and its mask to crop×crop pixels by a 3×3 map from image to result.
 

@@ -194,11 +194,7 @@ def plain(text: str) -> str:
     )
 
 
-GENERATED: dict[str, Callable[[], str]] = {
-    "api": api,
-    "commands": commands,
-    "settings": settings,
-}
+GENERATED: dict[str, Callable[[], str]] = {"api": api, "commands": commands, "settings": settings}
 """Function that generates the part of each name."""
 
 if __name__ == "__main__":

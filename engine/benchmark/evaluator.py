@@ -98,11 +98,7 @@ def evaluate(
 
 
 def _run_videos(
-    tracker: Tracker | Ensemble,
-    videos: Sequence[Video],
-    records: Records,
-    stop: threading.Event,
-    world: Distributed,
+    tracker: Tracker | Ensemble, videos: Sequence[Video], records: Records, stop: threading.Event, world: Distributed
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     evaluation = EvaluationResult(records.output)

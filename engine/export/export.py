@@ -50,8 +50,7 @@ def resolve_export_config(config: Config) -> Config:
     )
     require(memory.frames > 1, f"memory.frames {memory.frames}: cannot be exported; use at least 2")
     require(
-        memory.short_term_frames == 1,
-        f"memory.short_term_frames {memory.short_term_frames}: cannot be exported; use 1",
+        memory.short_term_frames == 1, f"memory.short_term_frames {memory.short_term_frames}: cannot be exported; use 1"
     )
     return replace(
         config,

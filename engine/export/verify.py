@@ -76,14 +76,7 @@ def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
 
 
 @translate_errors()
-def verify_export(
-    model: VOSModel,
-    config: Config,
-    folder: Path,
-    *,
-    clip: Clip,
-    provider: str = "cpu",
-) -> Agreement:
+def verify_export(model: VOSModel, config: Config, folder: Path, *, clip: Clip, provider: str = "cpu") -> Agreement:
     """Track a clip of at least 2 frames with exported graphs and with their model.
 
     The first frame, whose mask is given, does not count.

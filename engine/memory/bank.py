@@ -92,12 +92,7 @@ class MemoryBank:
     """
 
     def __init__(
-        self,
-        policy: MemoryPolicy,
-        short_term_skip: int = 1,
-        short_term_frames: int = 1,
-        *,
-        training: bool = False,
+        self, policy: MemoryPolicy, short_term_skip: int = 1, short_term_frames: int = 1, *, training: bool = False
     ) -> None:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
         self.policy = policy

@@ -14,10 +14,7 @@ from aotlab.media.prompt import Prompt
 
 
 def load_segmenter(
-    onnx: Sequence[Path] | None = None,
-    *,
-    checkpoint: Path = BUNDLED_CHECKPOINT,
-    device: str = "cpu",
+    onnx: Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_CHECKPOINT, device: str = "cpu"
 ) -> PromptSegmenter:
     """Return the segmenter of two ONNX files, or else of a checkpoint.
 

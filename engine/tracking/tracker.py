@@ -355,10 +355,7 @@ class Tracker:
         checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, checked_prompts)
         return Prediction(
-            tuple(checked_prompts),
-            logits,
-            logits.max(0).indices,
-            temperature=self.config.confidence_temperature,
+            tuple(checked_prompts), logits, logits.max(0).indices, temperature=self.config.confidence_temperature
         )
 
     def forget(self, object_id: int) -> None:

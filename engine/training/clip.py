@@ -178,11 +178,7 @@ def frame_losses(
 
 
 def split_samples(
-    logits: Tensor,
-    size: Sequence[int],
-    options: ClipOptions,
-    object_counts: Sequence[int],
-    align_corners: bool,
+    logits: Tensor, size: Sequence[int], options: ClipOptions, object_counts: Sequence[int], align_corners: bool
 ) -> list[Tensor]:
     """Split logits B×(1+M)×h×w by identity into (1+n)×H×W by object of each sample, resized to ``size`` (H, W)."""
     by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))

@@ -69,13 +69,7 @@ class TrainingRun:
     """Flag that stops the run."""
 
 
-def train(
-    config: Config,
-    world: Distributed,
-    *,
-    restart: bool = False,
-    command: str = "",
-) -> TrainResult:
+def train(config: Config, world: Distributed, *, restart: bool = False, command: str = "") -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
 
     Args:

@@ -37,11 +37,7 @@ def track_with_dask(
 
 
 def track_with_submitit(
-    jobs: Sequence[Job],
-    output: str,
-    options: JobOptions,
-    executor: Any,
-    tracker: TrackerOptions | None = None,
+    jobs: Sequence[Job], output: str, options: JobOptions, executor: Any, tracker: TrackerOptions | None = None
 ) -> list[JobResult]:
     """Track jobs as tasks of a `submitit.AutoExecutor`; a preempted or timed-out task is requeued and resumes."""
     import submitit

@@ -21,10 +21,7 @@ class LoadTracker:
         return {
             "required": {"model": ("STRING", {"default": "bundled"}), "device": (["auto", "cpu", "cuda"],)},
             "optional": {
-                "frames_in_memory": (
-                    "INT",
-                    {"default": 0, "min": 0, "max": 1000, "tooltip": "0: the model's own"},
-                ),
+                "frames_in_memory": ("INT", {"default": 0, "min": 0, "max": 1000, "tooltip": "0: the model's own"})
             },
         }
 
@@ -128,11 +125,7 @@ def to_frame(image: torch.Tensor) -> np.ndarray:
     return (image[..., :3].clamp(0, 1) * 255).round().byte().cpu().contiguous().numpy()
 
 
-NODE_CLASS_MAPPINGS = {
-    "AotlabLoadTracker": LoadTracker,
-    "AotlabFirstMask": FirstMask,
-    "AotlabTrackMasks": TrackMasks,
-}
+NODE_CLASS_MAPPINGS = {"AotlabLoadTracker": LoadTracker, "AotlabFirstMask": FirstMask, "AotlabTrackMasks": TrackMasks}
 NODE_DISPLAY_NAME_MAPPINGS = {
     "AotlabLoadTracker": "Load tracker (aotlab)",
     "AotlabFirstMask": "First mask by clicks and box (aotlab)",

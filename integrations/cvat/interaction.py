@@ -24,10 +24,7 @@ class InteractionFunction:
         return np.asarray(image.convert("RGB"))
 
     def detect(
-        self,
-        context: cvataa.InteractionFunctionContext,
-        pp_image: np.ndarray,
-        prompts: cvataa.InteractionPrompts,
+        self, context: cvataa.InteractionFunctionContext, pp_image: np.ndarray, prompts: cvataa.InteractionPrompts
     ) -> list[cvataa.InteractionResultShape]:
         """Return the mask of the prompted object; [] without a box and positive point, or if no pixel is found."""
         if prompts.bounding_box is None and not prompts.pos_points:

@@ -79,10 +79,7 @@ PYRAMID_RULES = [
     (r"^stages\.(\d)\.transition\.adapter\.", r"adapters.\1."),
     (r"^stages\.(\d)\.blocks\.", r"MSLSTT.layers_list.\1."),
 ]
-DECODER_RULES = [
-    (r"^decoder\.conv_out_hidden\.", "conv_output1."),
-    (r"^decoder\.conv_out\.", "conv_output2."),
-]
+DECODER_RULES = [(r"^decoder\.conv_out_hidden\.", "conv_output1."), (r"^decoder\.conv_out\.", "conv_output2.")]
 
 UNUSED_SUFFIXES = ("mask_token", ".linear_KMem.weight", ".linear_KMem.bias")
 """Endings of parameters of published checkpoints that their code does not use."""

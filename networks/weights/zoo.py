@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
-from aotlab.networks.weights.published import (
-    PublishedWeights,
-    find_published_weights,
-    list_published_weights,
-)
+from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import make_folder, read_text, reading, sha256, write_text
 from aotlab.utils.locks import locked
@@ -97,10 +93,7 @@ def load_model(
 def list_models() -> dict[str, Path]:
     """Return the checkpoints on this machine by name: the bundled one, then downloaded weights."""
     downloaded = {name: weights_folder() / f"{name}.safetensors" for name in list_published_weights()}
-    return {
-        BUNDLED: BUNDLED_CHECKPOINT,
-        **{name: path for name, path in downloaded.items() if path.is_file()},
-    }
+    return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if path.is_file()}}
 
 
 def find_published_file(file: str) -> Path:

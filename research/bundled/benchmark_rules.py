@@ -29,20 +29,9 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder
 from aotlab.utils.progress import progress_bar
 from research.bundled.benchmark_touching import compose_people_clip, compose_touching_clip, pan_image
-from research.bundled.touching_clips import (
-    Cutout,
-    cut_out_object,
-    draw_cutouts,
-    open_static_part,
-    paste_touching,
-)
+from research.bundled.touching_clips import Cutout, cut_out_object, draw_cutouts, open_static_part, paste_touching
 
-WITHOUT_RULES = (
-    "input.min_short_edge=null",
-    "input.min_object=null",
-    "rules.ownership=false",
-    "rules.cuts=false",
-)
+WITHOUT_RULES = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
 """No rule, and frames in their own size, which a CPU tracks in minutes."""
 PART = 2
 """Part of the images that the rules were not chosen on."""

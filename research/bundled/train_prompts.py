@@ -294,14 +294,7 @@ def _build_parameter_groups(network: PromptNetwork, training: PromptTraining) ->
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
     network.encoder.requires_grad_(False)
-    others = (
-        network.identity_bank,
-        network.blocks,
-        network.norms,
-        network.decoder,
-        network.bank4,
-        network.bank8,
-    )
+    others = (network.identity_bank, network.blocks, network.norms, network.decoder, network.bank4, network.bank8)
     rest = [x for module in others for x in module.parameters()]
     decay, peak = training.weight_decay, training.lr
     matrices, vectors = [x for x in rest if x.dim() > 1], [x for x in rest if x.dim() <= 1]

@@ -136,10 +136,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 @option("--rounds", type=PositiveInt, default=20, help="number of timed frames per setting")
 @option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
 @option(
-    "--clock",
-    type=Choice(("wall", "cpu")),
-    default="wall",
-    help="cpu: CPU seconds of the process, for a busy machine",
+    "--clock", type=Choice(("wall", "cpu")), default="wall", help="cpu: CPU seconds of the process, for a busy machine"
 )
 @option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
 def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: str, device: str) -> int:

@@ -29,12 +29,7 @@ from aotlab.tools.cli.types import ExistingFolder, PositiveInt, option
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
 WARM_UP = 2
 """Number of untimed frames at the start of a clip."""
-OVERRIDES = (
-    "compute.precision=float32",
-    "rules.cuts=false",
-    "rules.ownership=false",
-    "input.min_object=null",
-)
+OVERRIDES = ("compute.precision=float32", "rules.cuts=false", "rules.ownership=false", "input.min_object=null")
 """Settings of `aotlab.Tracker` that compute as the graphs do."""
 
 
@@ -78,10 +73,7 @@ def compare(trackers: dict[str, Any], clips: list[Clip], objects: int | None) ->
     for name, seconds in spent.items():
         (cpu, wall), (cpu_ratio, wall_ratio) = np.median(seconds, axis=0), np.sum(seconds, axis=0) / base
         score = 100 * np.mean([np.mean(each) for each in scores[name]])
-        print(
-            f"| {name} | {cpu:.2f} | {cpu_ratio:.2f} | {wall:.2f} | {wall_ratio:.2f} | {score:.1f} |",
-            flush=True,
-        )
+        print(f"| {name} | {cpu:.2f} | {cpu_ratio:.2f} | {wall:.2f} | {wall_ratio:.2f} | {score:.1f} |", flush=True)
 
 
 @command("python -m research.speed.int8")

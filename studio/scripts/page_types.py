@@ -75,13 +75,7 @@ def format_declarations() -> str:
     """Return the whole file."""
     classes: dict[str, Any] = {
         kind.__name__: kind
-        for kind in (
-            protocol.Answer,
-            protocol.Failure,
-            protocol.Clip,
-            protocol.FileObject,
-            protocol.LoadedMasks,
-        )
+        for kind in (protocol.Answer, protocol.Failure, protocol.Clip, protocol.FileObject, protocol.LoadedMasks)
     }
     actions = []
     for name, action in ACTIONS.items():

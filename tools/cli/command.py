@@ -33,12 +33,7 @@ from aotlab.utils.processes import handle_stop_signals
 
 SIGNAL_EXIT_BASE = 128
 """A command that signal n has ended exits with this plus n, as in shells."""
-EXIT_CODES = {
-    "0": "done",
-    "1": "not all done, or a check failed",
-    "2": "bad input",
-    "128 + n": "stopped by signal n",
-}
+EXIT_CODES = {"0": "done", "1": "not all done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
 """Meaning of the exit codes of every command."""
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -41,11 +41,7 @@ force_results = flag("--force", "replace existing results of another run")
 force_file = flag("--force", "replace an existing output")
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
-root = option(
-    "--root",
-    type=Folder,
-    help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)",
-)
+root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")
 
 
 def dataset_option(names: Iterable[str], *, help: str = "", **attributes: Any) -> Decorator:

@@ -93,9 +93,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
 
 
 def report_plan(
-    jobs: Sequence[Job],
-    plans: Iterable[tuple[JobRun, Action] | JobRecord | InputError],
-    folder: Path,
+    jobs: Sequence[Job], plans: Iterable[tuple[JobRun, Action] | JobRecord | InputError], folder: Path
 ) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
 

@@ -14,15 +14,7 @@ import click
 
 from aotlab.configs.files import find_config
 from aotlab.utils.errors import describe_wrong_choice
-from aotlab.utils.numbers import (
-    COUNT,
-    POSITIVE,
-    POSITIVE_COUNT,
-    Range,
-    parse_bytes,
-    parse_number,
-    parse_size,
-)
+from aotlab.utils.numbers import COUNT, POSITIVE, POSITIVE_COUNT, Range, parse_bytes, parse_number, parse_size
 
 
 class ParsedType(click.ParamType):

@@ -6,14 +6,7 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
-from research.bundled.benchmark_prompts import (
-    Case,
-    Result,
-    evaluate_case,
-    format_table,
-    main,
-    read_held_out_cases,
-)
+from research.bundled.benchmark_prompts import Case, Result, evaluate_case, format_table, main, read_held_out_cases
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_settings import PromptSource, PromptTraining
 from tests.drawn_clips import draw_box, draw_square, segment_by_color
@@ -44,10 +37,7 @@ def held_out(tmp_path):
         Image.fromarray(drawn(labels)).save(image)
         write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
     (tmp_path / "clips" / "list.txt").write_text("kept\nused\n")
-    sources = [
-        PromptSource("static", folder="set"),
-        PromptSource("clips", videos="list.txt", held_out=["kept"]),
-    ]
+    sources = [PromptSource("static", folder="set"), PromptSource("clips", videos="list.txt", held_out=["kept"])]
     return tmp_path, sources
 
 

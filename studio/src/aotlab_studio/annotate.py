@@ -78,16 +78,11 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     "(of one video or a list)",
 )
 @click.option(
-    "--project",
-    metavar="DIR",
-    type=Path,
-    help="folder of the project (default: VIDEO.aotlab, next to the video)",
+    "--project", metavar="DIR", type=Path, help="folder of the project (default: VIDEO.aotlab, next to the video)"
 )
 @click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
 @click.option(
-    "--host",
-    default="127.0.0.1",
-    help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)",
+    "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)"
 )
 @click.option(
     "--port",
@@ -97,11 +92,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 )
 @click.option("--no-browser", is_flag=True, help="print the address and open no browser")
 @click.option(
-    "--cache",
-    metavar="SIZE",
-    type=internal.Bytes,
-    default="512MB",
-    help="memory for decoded frames (default: 512MB)",
+    "--cache", metavar="SIZE", type=internal.Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
 )
 @click.option(
     "--levels",

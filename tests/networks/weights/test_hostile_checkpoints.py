@@ -42,8 +42,7 @@ def read_refusal(path):
 
 
 @pytest.mark.parametrize(
-    ("value", "suffix"),
-    [(float("nan"), "safetensors"), (float("inf"), "pth"), (-float("inf"), "safetensors")],
+    ("value", "suffix"), [(float("nan"), "safetensors"), (float("inf"), "pth"), (-float("inf"), "safetensors")]
 )
 def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
     broken = build_model(model.config)

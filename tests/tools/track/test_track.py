@@ -339,19 +339,7 @@ def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
     Image.fromarray(np.pad(np.full((8, 8), object_id, np.uint16), ((0, 24), (0, 40)))).save(late)
-    assert (
-        track(
-            video,
-            tmp_path,
-            mask,
-            f"2={late}",
-            args=(
-                "--write",
-                "masks",
-            ),
-        )
-        == 0
-    )
+    assert track(video, tmp_path, mask, f"2={late}", args=("--write", "masks")) == 0
     folder = tmp_path / "out" / "masks"
     assert {read_mask(folder / name).dtype for name in NAMES} == {np.dtype(np.uint16)}
     info = VideoInfo("video", (32, 48), 4)

@@ -152,11 +152,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
 
 async def answer_message(
-    session: Session,
-    message: dict[str, Any],
-    actor: Actor,
-    targets: Targets,
-    threads: CapacityLimiter | None = None,
+    session: Session, message: dict[str, Any], actor: Actor, targets: Targets, threads: CapacityLimiter | None = None
 ) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
     document, message_id = session.document, message.get("id")
