@@ -24,6 +24,7 @@ from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.files import PARTS, WEIGHTS_FILE, SharedWeights
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
@@ -119,6 +120,17 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
     monkeypatch.setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
+
+
+@pytest.mark.parametrize("quantize_encoder", [False, True])
+def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, quantize_encoder):
+    quantized = []
+    monkeypatch.setattr(export, "record_inputs", lambda folder, names, clip: {name: name for name in names})
+    monkeypatch.setattr(export, "quantize", lambda graph, name: quantized.append(name) or graph)
+    clip = [(draw_texture(1)[0], stripes([1]))]
+    options = ExportOptions(calibration=clip, quantize_encoder=quantize_encoder)
+    export_model(*build("aott"), tmp_path / "export", options, video=VIDEO)
+    assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
 
 
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):

@@ -138,14 +138,14 @@ def test_disagreement_is_of_common_objects():
     assert merge(ahead, backward, 0.25).disagreement == {1: 0.5}
 
 
-def test_stored_predictions_have_steps_of_a_level(tmp_path):
+def test_stored_probabilities_are_rounded_to_the_nearest_level(tmp_path):
     with PredictionFile(tmp_path) as stored:
         for index, ids, value in ((9, (4,), 0.25), (5, (4, 2), 0.5)):
             stored.store(index, make_prediction(ids, [[1 - value], [value], [0.0]][: 1 + len(ids)]))
         assert [stored.load(index).ids for index in (5, 9)] == [(4, 2), (4,)]
         probabilities = [stored.load(index).probabilities for index in (5, 9)]
     assert [part.sum(0).item() for part in probabilities] == pytest.approx([1, 1])
-    assert [part[1].item() for part in probabilities] == pytest.approx([0.5, 0.25], abs=1 / 255)
+    assert [part[1].item() for part in probabilities] == pytest.approx([0.5, 64 / 255])  # 0.25 is level 63.75
 
 
 def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):

@@ -173,16 +173,17 @@ def test_batch_of_a_later_phase_is_checked_before_training(recipe):
     assert not Path(config.train.output, "log.jsonl").exists()
 
 
-def test_dropout_depends_on_the_rank(recipe):
+def test_dropout_depends_on_phase_step_and_rank(recipe):
     config = resolve_training(recipe("run", phase()))
-    model, seeds = torch.nn.Linear(1, 1), set()
-    for rank in (0, 1, 0):
-        state = SimpleNamespace(config=config, phase=config.train.phases[0], index=0, step=0, model=model,
+    model, seeds = torch.nn.Linear(1, 1), []
+    for index, step, rank in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)):
+        state = SimpleNamespace(config=config, phase=config.train.phases[0], index=index, step=step, model=model,
                                 optimizer=torch.optim.SGD([{"params": model.parameters(), "lr_ratio": 1}]),
                                 world=SimpleNamespace(rank=rank))  # fmt: skip
         begin_step(state)
-        seeds.add(torch.initial_seed())
-    assert len(seeds) == 2
+        seeds.append(torch.initial_seed())
+    assert len({*seeds}) == 4
+    assert seeds[0] == seeds[-1]
 
 
 def test_each_step_draws_other_identities(recipe):
