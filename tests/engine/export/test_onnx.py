@@ -41,10 +41,10 @@ from tests.engine.small_model import (
     run_tracker,
     stripes,
 )
+from tests.limits import drop_root
 from tests.marks import needs_posix
 
 VIDEO = (HEIGHT, WIDTH)
-NOBODY = 65534
 
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (70, 65), (33, 200)])
@@ -183,14 +183,12 @@ def test_current_or_mounted_folder_is_filled(empty_graphs, tmp_path, monkeypatch
 def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
     """Also after a failure, which leaves it empty."""
     with tempfile.TemporaryDirectory() as parent:
-        folder, (model, config), is_root = Path(parent, "export"), build("aott"), os.geteuid() == 0
-        folder.mkdir()
-        if is_root:
-            os.chown(folder, NOBODY, -1)
+        folder, (model, config) = Path(parent, "export"), build("aott")
+        os.chmod(parent, 0o777)
+        with drop_root():
+            folder.mkdir()
         os.chmod(parent, 0o555)
-        if is_root:
-            os.seteuid(NOBODY)
-        try:
+        with drop_root():
             with monkeypatch.context() as patch:
                 calls = iter([os.replace, Mock(side_effect=KeyboardInterrupt)])
                 patch.setattr(os, "replace", lambda source, target: next(calls)(source, target))
@@ -199,10 +197,6 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
             assert list(folder.iterdir()) == []
             export_model(model, config, folder, video=VIDEO)
             assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
-        finally:
-            if is_root:
-                os.seteuid(0)
-            os.chmod(parent, 0o755)
 
 
 def test_version_and_graphs_agree_with_the_ports():

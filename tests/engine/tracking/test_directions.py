@@ -47,7 +47,7 @@ def track_both(tracker, frames, masks, folder, stop=None, removals=None):
 def annotated_clip(models, tmp_path_factory):
     """Frames, masks of frames 2 and 6 of 9, and predictions of both directions."""
     frames, masks = draw_texture(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
-    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("clip"))
     return frames, masks, results
 
 
