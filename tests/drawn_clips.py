@@ -203,10 +203,7 @@ def segment_by_color(frame, prompts):
             x, y, width, height = map(int, prompt.box)
             inside = np.s_[max(0, y) : y + height, max(0, x) : x + width]
             found[inside] = (frame[inside] != frame[-1, 0]).any(2)
-        for points, value in (
-            ((*prompt.positive_points, *prompt.scribble), True),
-            (prompt.negative_points, False),
-        ):
+        for points, value in (((*prompt.positive_points, *prompt.scribble), True), (prompt.negative_points, False)):
             for column, row in points:
                 found[(frame == frame[int(row), int(column)]).all(2)] = value
         labels[found] = number

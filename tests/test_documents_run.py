@@ -28,14 +28,7 @@ from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS
 from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
-from tests.drawn_clips import (
-    draw_moving_clip,
-    lay_out_davis,
-    lay_out_split,
-    stems_from,
-    write_list,
-    write_youtube_meta,
-)
+from tests.drawn_clips import draw_moving_clip, lay_out_davis, lay_out_split, stems_from, write_list, write_youtube_meta
 from tests.engine.small_model import to_published
 
 PAGES = [

@@ -39,10 +39,7 @@ FILES = {
     "a set": (r"name must be text, got \{", "name: !!set {a, b}"),
     "bytes": (r"name must be text, got b'hello'", "name: !!binary aGVsbG8="),
     "phases: 5": (r"train.phases", "base: aott\ntrain: {phases: 5}"),
-    "phases: 5 and then": (
-        r"train\.phases must be a list, got 5",
-        "base: aott\ntrain: {phases: 5}\nthen: [{name: a}]",
-    ),
+    "phases: 5 and then": (r"train\.phases must be a list, got 5", "base: aott\ntrain: {phases: 5}\nthen: [{name: a}]"),
     "an unknown key": (
         r"unknown key memory\.polcy; did you mean memory\.policy",
         "base: aott\nmemory: {polcy: every_nth}\n",

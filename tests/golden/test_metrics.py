@@ -98,8 +98,7 @@ def test_youtube_vos_table_equals_reference(references: References, tmp_path: Pa
     root = tmp_path / "YouTubeVOS"
     frames = expected["annotated_frames"]
     lay_out_split(
-        root / "train",
-        write_predictions(references, "ytvos", tmp_path / "results", lambda name, _: frames[name]),
+        root / "train", write_predictions(references, "ytvos", tmp_path / "results", lambda name, _: frames[name])
     )
     (root / "train" / "meta.json").write_text(json.dumps(expected["meta"]))
     write_list(root / "seen_categories.txt", expected["seen_categories"])

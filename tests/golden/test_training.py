@@ -22,13 +22,7 @@ from aotlab.engine.training.clip import (
     mean_iou,
     soft_jaccard,
 )
-from aotlab.engine.training.schedule import (
-    EMA,
-    group_rate,
-    learning_rate,
-    parameter_groups,
-    reference_loss_weight,
-)
+from aotlab.engine.training.schedule import EMA, group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
@@ -162,11 +156,7 @@ def test_relabeled_objects_equal_reference():
     arrays, meta = golden_recipe("data")
     labels = arrays["crop_in"]
     clip = relabel(
-        np.zeros((*labels.shape, 3), np.uint8),
-        labels,
-        np.random.default_rng(0),
-        min_pixels=100,
-        max_objects=10,
+        np.zeros((*labels.shape, 3), np.uint8), labels, np.random.default_rng(0), min_pixels=100, max_objects=10
     )
     assert clip.num_objects == meta["crop"]["obj_num"]
     assert same_up_to_numbering(clip.labels, arrays["crop_out"])

@@ -76,12 +76,7 @@ class Reference:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         groups = parameter_groups(self.model, meta["weight_decay"], 0.1)
         self.learning_rate = learning_rate(
-            meta["opt_step"],
-            meta["total_steps"],
-            peak=peak,
-            final=final,
-            warmup=SETTINGS.warmup,
-            power=SETTINGS.power,
+            meta["opt_step"], meta["total_steps"], peak=peak, final=final, warmup=SETTINGS.warmup, power=SETTINGS.power
         )
         for group in groups:
             group["lr"] = group_rate(self.learning_rate, final=final, lr_ratio=group["lr_ratio"])

@@ -146,11 +146,7 @@ def test_blocks_never_copy_keys_per_query():
 @torch.no_grad()
 def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch):
     monkeypatch.setattr(fast_attention, "QUERY_CHUNK", at_once)
-    query, key, value = (
-        draw_tokens((4, 5)),
-        draw_tokens((4, 5), 2, seed=1),
-        draw_tokens((4, 5), 2, dim=wide, seed=2),
-    )
+    query, key, value = (draw_tokens((4, 5)), draw_tokens((4, 5), 2, seed=1), draw_tokens((4, 5), 2, dim=wide, seed=2))
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v
     found = kind(heads)(query, key, value)

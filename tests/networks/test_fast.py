@@ -138,8 +138,7 @@ def test_training_keeps_names_results_and_gradients(preset):
 
 
 @pytest.mark.parametrize(
-    ("avx", "amx", "resolved"),
-    [(False, False, "float32"), (True, False, "bfloat16"), (False, True, "bfloat16")],
+    ("avx", "amx", "resolved"), [(False, False, "float32"), (True, False, "bfloat16"), (False, True, "bfloat16")]
 )
 def test_auto_precision_follows_the_processor(avx, amx, resolved, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx)

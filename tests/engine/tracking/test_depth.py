@@ -24,8 +24,7 @@ def test_validation_scores_every_depth(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("preset", "depth", "words"),
-    [("aott", 1, "aot has no such setting"), ("aost", 4, "must be 1 to 3, got 4")],
+    ("preset", "depth", "words"), [("aott", 1, "aot has no such setting"), ("aost", 4, "must be 1 to 3, got 4")]
 )
 def test_untrained_depth_rejected(preset, depth, words):
     with pytest.raises(InputError, match=words):

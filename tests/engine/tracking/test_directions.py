@@ -10,12 +10,7 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.directions import TimedTracker, track_both_directions, weigh_directions
-from aotlab.engine.tracking.merging import (
-    ObjectProbabilities,
-    PredictionFile,
-    TemporaryArrays,
-    merge_predictions,
-)
+from aotlab.engine.tracking.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -183,13 +178,7 @@ def test_stop_ends_at_once(models, tmp_path):
                 stop.set()
             return super().step(frame, mask)
 
-    track_both(
-        CountingTracker(*models["aott"]),
-        draw_texture(12),
-        {0: stripes([1]), 11: stripes([1])},
-        tmp_path,
-        stop,
-    )
+    track_both(CountingTracker(*models["aott"]), draw_texture(12), {0: stripes([1]), 11: stripes([1])}, tmp_path, stop)
     assert len(steps) == 4
 
 

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import (
-    Group,
-    find_vanished_ids,
-    merge_logits,
-    resize_indices,
-    split_by_group,
-)
+from aotlab.engine.tracking.groups import Group, find_vanished_ids, merge_logits, resize_indices, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import ROUNDING, assert_same, build, draw_texture, run_tracker, stripes

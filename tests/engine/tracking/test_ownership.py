@@ -70,16 +70,8 @@ CASES = {
     "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
     "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
     "color decides for the third": (THREE, [UNLIKE[0], (1, 20, 52, BLUE)], [(1, 3, 52)]),
-    "main component is as similar": (
-        TWO,
-        [(1, 20, 12, (188, 30, 30)), (1, 20, 44, (190, 30, 30))],
-        [(1, 2, 44)],
-    ),
-    "main component is less similar": (
-        TWO,
-        [(1, 20, 12, (187, 30, 30)), (1, 20, 44, (190, 30, 30))],
-        [(1, 2, 12)],
-    ),
+    "main component is as similar": (TWO, [(1, 20, 12, (188, 30, 30)), (1, 20, 44, (190, 30, 30))], [(1, 2, 44)]),
+    "main component is less similar": (TWO, [(1, 20, 12, (187, 30, 30)), (1, 20, 44, (190, 30, 30))], [(1, 2, 12)]),
     "largest id costs no memory": (LARGE_ID, [TWO[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
 }
 """Squares given, squares predicted on the next frame, and what is reassigned."""

@@ -48,10 +48,7 @@ def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
     run_tracker(tracker, frames, {0: small_and_large})
     tracker.reset()
     large = np.ones_like(stripes([]))
-    expected, found = (
-        run_tracker(Tracker(*model), frames, {0: large}),
-        run_tracker(tracker, frames, {0: large}),
-    )
+    expected, found = (run_tracker(Tracker(*model), frames, {0: large}), run_tracker(tracker, frames, {0: large}))
     assert torch.equal(expected[1].logits, found[1].logits)
 
 

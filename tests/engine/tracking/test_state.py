@@ -122,10 +122,7 @@ def damage_state(state):
         yield {**state, "groups": [{**group, "memory": {**memory, key: value}}]}
     for key in ("long", "short"):
         for change in CHANGES:
-            yield {
-                **state,
-                "groups": [{**group, "memory": {**memory, key: change_tensors(memory[key], change)}}],
-            }
+            yield {**state, "groups": [{**group, "memory": {**memory, key: change_tensors(memory[key], change)}}]}
 
 
 CHANGES = [

@@ -10,15 +10,7 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine.small_model import (
-    assert_same,
-    build,
-    build_case,
-    clip_batch,
-    draw_texture,
-    run_tracker,
-    stripes,
-)
+from tests.engine.small_model import assert_same, build, build_case, clip_batch, draw_texture, run_tracker, stripes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])

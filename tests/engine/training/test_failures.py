@@ -17,14 +17,7 @@ from aotlab.engine.training.schedule import EMA
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import assert_same_weights
-from tests.engine.training.tiny_recipes import (
-    before_step,
-    list_states,
-    log_lines,
-    phase,
-    run_recipe,
-    tiny_recipe,
-)
+from tests.engine.training.tiny_recipes import before_step, list_states, log_lines, phase, run_recipe, tiny_recipe
 from tests.limits import limit_file_size
 from tests.processes import completes_in_subprocess, die_before
 

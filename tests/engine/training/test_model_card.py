@@ -11,10 +11,7 @@ STATIC = PhaseRecord(
     seed=3, precision="float32", device="2 × cpu", start="random weights", command="python tools/train.py",
 )  # fmt: skip
 CARD = ModelCard(
-    [
-        STATIC,
-        PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, "scores": {"J&F": 60.04, "J": 61.0}}),
-    ]
+    [STATIC, PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, "scores": {"J&F": 60.04, "J": 61.0}})]
 )
 
 

@@ -13,14 +13,7 @@ from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.engine.training.state import list_saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.small_model import assert_same_weights
-from tests.engine.training.tiny_recipes import (
-    before_step,
-    list_states,
-    log_lines,
-    phase,
-    run_recipe,
-    tiny_recipe,
-)
+from tests.engine.training.tiny_recipes import before_step, list_states, log_lines, phase, run_recipe, tiny_recipe
 from tests.mutations import raises_one_sentence
 
 EVERY = ["train.save_every=1", "train.keep=9"]
