@@ -229,9 +229,7 @@ def read_frame(tab, index):
 
 def is_leaving_guarded(tab):
     """Whether the browser asks before the page is closed."""
-    return tab.evaluate(
-        "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))",
-    )
+    return tab.evaluate("() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))")
 
 
 @dataclass(frozen=True)
@@ -273,12 +271,7 @@ def tracked_sample(site, address, browser):
 @pytest.fixture(scope="module")
 def tracker():
     """PyTorch's tracker with the settings of the page's model."""
-    settings = [
-        "input.min_short_edge=null",
-        "input.max_short_edge=240",
-        "rules.ownership=false",
-        "rules.cuts=false",
-    ]
+    settings = ["input.min_short_edge=null", "input.max_short_edge=240", "rules.ownership=false", "rules.cuts=false"]
     return Tracker.from_pretrained(overrides=[*settings, "compute.precision=float32"])
 
 
@@ -543,9 +536,7 @@ def test_failed_model_is_loaded_again(open_page):
 
 def test_errors_stay_while_the_model_loads(open_page, tmp_path):
     tab = open_page(
-        FAKE_MODEL,
-        PLAIN_SERVER,
-        "model.load = () => new Promise((end) => { window.end = () => end('fake'); });",
+        FAKE_MODEL, PLAIN_SERVER, "model.load = () => new Promise((end) => { window.end = () => end('fake'); });"
     )
     wait_status(tab, "sample.webm: ")
     tab.wait_for_function("typeof end === 'function'")
@@ -670,19 +661,13 @@ def test_unreadable_file_refused(tab, tmp_path, portrait, content):
     [
         (["delete window.WebAssembly"], "WebAssembly is off"),
         (["delete window.VideoDecoder"], "no WebCodecs"),
-        (
-            [FAKE_MODEL, "VideoDecoder.isConfigSupported = async () => ({supported: false})"],
-            "cannot decode vp09",
-        ),
+        ([FAKE_MODEL, "VideoDecoder.isConfigSupported = async () => ({supported: false})"], "cannot decode vp09"),
         (
             ["const Real = Worker; window.Worker = class extends Real { constructor() { super('missing.js'); } }"],
             "Model 240p: cannot be loaded (worker.js: cannot be started); load it again",
         ),
         (
-            [
-                FAKE_MODEL,
-                "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('denied'); } })",
-            ],
+            [FAKE_MODEL, "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('denied'); } })"],
             "Ready",
         ),
     ],

@@ -174,8 +174,7 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("box", "row", "column"),
-    [((1001, 500, 2, 3), 112, 226), ((0, 0, 2, 2), 0, 0), ((1918, 1078, 2, 2), 240, 432)],
+    ("box", "row", "column"), [((1001, 500, 2, 3), 112, 226), ((0, 0, 2, 2), 0, 0), ((1918, 1078, 2, 2), 240, 432)]
 )
 def test_small_box_draws_one_pixel(box, row, column):
     script = f"""

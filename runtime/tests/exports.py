@@ -66,11 +66,7 @@ def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
             np.testing.assert_allclose(found.logits, expected.logits, atol=1e-3 * float(expected.logits.std()))
 
 
-PROMPTS = {
-    1: {"box": (5, 5, 20, 20)},
-    2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]},
-    3: {"points": (30, 8)},
-}
+PROMPTS = {1: {"box": (5, 5, 20, 20)}, 2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]}, 3: {"points": (30, 8)}}
 OTHER_OBJECT = stripes([7, 0, 0])
 
 

@@ -249,14 +249,7 @@ def test_standalone_command_of_readme_needs_only_pytest(tmp_path):
     for name in ("hypothesis", "torch", "aotlab"):
         (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError")
     words = re.search(r"`pytest (.*test_standalone.py)`", README.read_text("utf-8"))[1].split()
-    plugins = [
-        "-p",
-        "no:hypothesispytest",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        f"pythonpath={tmp_path} runtime/src",
-    ]
+    plugins = ["-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-o", f"pythonpath={tmp_path} runtime/src"]
     result = run_python("-m", "pytest", *words, *plugins)
     assert result.returncode == 0, result.stdout
 

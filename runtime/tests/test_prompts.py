@@ -120,8 +120,7 @@ def test_box_far_beyond_the_frame_is_logged(caplog, box, count):
 
 
 @pytest.mark.parametrize(
-    ("left", "top", "size"),
-    [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))],
+    ("left", "top", "size"), [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))]
 )
 def test_small_box_draws_a_pixel(left, top, size):
     (prompt,) = check_prompts({1: aotlab_runtime.Prompt(box=(left, top, *size))}, (1080, 1920)).values()
@@ -184,8 +183,7 @@ def test_parts_behind_another_object_are_far():
 
 
 @pytest.mark.parametrize(
-    "prompts",
-    [*({number: (20, 16)} for number in (0, -1, 2**31, "1", True)), [(20, 16)], [], 0, np.array([[20, 16]])],
+    "prompts", [*({number: (20, 16)} for number in (0, -1, 2**31, "1", True)), [(20, 16)], [], 0, np.array([[20, 16]])]
 )
 def test_prompts_without_ids_rejected(tracker, prompts):
     frame = draw_texture(1)[0]

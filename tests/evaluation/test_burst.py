@@ -71,10 +71,7 @@ def test_result_of_another_size_rejected(root, tmp_path):
     write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
     with pytest.raises(InputError, match=r"frame0004\.png: 5×5, but its frame is"):
         write_run_lengths(
-            open_dataset("burst", root),
-            tmp_path,
-            tmp_path / "p.json",
-            annotations=find_annotation_file(root, "val"),
+            open_dataset("burst", root), tmp_path, tmp_path / "p.json", annotations=find_annotation_file(root, "val")
         )
 
 
@@ -112,9 +109,7 @@ def hota(root, results, output):
 def test_hota_equals_a_computation_by_hand(root, tmp_path):
     # class 4 is track 3 of both sequences: found on 1 of 3 frames in one, on all in the other
     write_truth(
-        root,
-        tmp_path / "results",
-        keep=lambda name, index, track: track == "3" and (name[0] == "Y" or not index),
+        root, tmp_path / "results", keep=lambda name, index, track: track == "3" and (name[0] == "Y" or not index)
     )
     found = hota(root, tmp_path / "results", tmp_path / "hota.json")
     detection, association = 4 / 6, (1 * (1 / 3) + 3 * 1) / 4

@@ -136,8 +136,7 @@ def make_scores(*region):
 
 
 @pytest.mark.parametrize(
-    ("worst", "expected"),
-    [(0, ["00", "03", "06", "09"]), (5, ["00", "03", "05", "09"]), (8, ["00", "03", "06", "08"])],
+    ("worst", "expected"), [(0, ["00", "03", "06", "09"]), (5, ["00", "03", "05", "09"]), (8, ["00", "03", "06", "08"])]
 )
 def test_shown_frames_are_spread_and_include_worst(worst, expected):
     region = [0.9] * 10

@@ -52,8 +52,7 @@ def test_tracker_options_resolve_names_when_read(monkeypatch):
     downloaded = []
     monkeypatch.setattr("aotlab.networks.weights.zoo.find_weights", lambda name: None)
     monkeypatch.setattr(
-        "aotlab.networks.weights.zoo.download_weights",
-        lambda name: downloaded.append(name) or BUNDLED_CHECKPOINT,
+        "aotlab.networks.weights.zoo.download_weights", lambda name: downloaded.append(name) or BUNDLED_CHECKPOINT
     )
     options = TrackerOptions("aott", overrides=("memory.every=2",))
     assert (options.checkpoint, options.overrides, downloaded) == ("aott", ("memory.every=2",), [])

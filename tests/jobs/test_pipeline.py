@@ -192,9 +192,7 @@ def outputs_folder(tmp_path):
 def test_results_never_overwrite_the_video(outputs_folder, source, output, names, overwrites):
     with pytest.raises(InputError, match="the results would overwrite") if overwrites else nullcontext():
         require_inputs_outside(
-            [outputs_folder / source],
-            [find_output(name).file_name for name in names],
-            outputs_folder / output,
+            [outputs_folder / source], [find_output(name).file_name for name in names], outputs_folder / output
         )
 
 

@@ -14,9 +14,7 @@ SIZE = (12, 16)
 PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])
 STEMS = st.lists(PARTS, max_size=4).map(lambda parts: "".join(["n", *parts]))
 given_names = given(
-    frames=st.lists(STEMS, min_size=1, max_size=6, unique=True),
-    others=st.lists(STEMS, max_size=3),
-    drawn=st.data(),
+    frames=st.lists(STEMS, min_size=1, max_size=6, unique=True), others=st.lists(STEMS, max_size=3), drawn=st.data()
 )
 
 

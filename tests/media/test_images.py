@@ -291,8 +291,7 @@ def test_folder_of_videos_is_not_a_video(tmp_path, suffix):
         (tmp_path / f"{stem}{suffix}").touch()
     write_png(tmp_path / "a.png", CLIP[0])
     with pytest.raises(
-        InputError,
-        match=rf"contains videos, not frames; give one, such as .*a\{suffix}, or track all with --jobs",
+        InputError, match=rf"contains videos, not frames; give one, such as .*a\{suffix}, or track all with --jobs"
     ):
         open_frames(tmp_path)
 

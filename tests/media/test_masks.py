@@ -51,8 +51,7 @@ def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
-    [("PNG", {}), ("BMP", {}), ("GIF", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})],
+    ("kind", "options"), [("PNG", {}), ("BMP", {}), ("GIF", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})]
 )
 def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
     labels = np.arange(40, dtype=np.uint8).reshape(5, 8)

@@ -129,8 +129,7 @@ def test_damage_that_hides_the_rest_of_a_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "unit"),
-    [("a.ts", "mpeg2video", 188), ("b.ts", "libx264", 188), ("a.m2ts", "libx264", 192)],
+    ("name", "codec", "unit"), [("a.ts", "mpeg2video", 188), ("b.ts", "libx264", 188), ("a.m2ts", "libx264", 192)]
 )
 def test_transport_stream_cut_within_a_frame_is_reported(tmp_path, name, codec, unit):
     path = write_texture(tmp_path / name, codec)

@@ -79,10 +79,7 @@ def test_data_set_is_read_with_the_objects_of_first_frames(source, capsys):
     assert (first.seen_in_training, second.seen_in_training) == (True, False)
     masks = [read_mask(path) for path in first.annotations]
     assert [mask.shape for mask in masks] == [(480, 854)] * 2
-    assert [sorted(np.unique(mask)) for mask in masks] == [
-        [0, 1, 2],
-        [0, 2],
-    ]  # left hand, plate; cup comes late
+    assert [sorted(np.unique(mask)) for mask in masks] == [[0, 1, 2], [0, 2]]  # left hand, plate; cup comes late
     assert masks[0][480 * 500 // 1080, 854 * 700 // 1920] == 0  # the hole
     assert masks[0][480 * 300 // 1080, 854 * 700 // 1920] == 2
     assert masks[0][480 * 150 // 1080, 854 * 1550 // 1920] == 1

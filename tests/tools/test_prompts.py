@@ -65,10 +65,7 @@ def test_boxes_become_masks_and_are_tracked(track, tmp_path):
 
 def test_prompt_on_a_later_frame_adds_an_object(track, tmp_path):
     assert track("--point", "10,10", "--box", "4:2=37,22,16,16") == 0
-    assert sorted(path.name for path in (tmp_path / "out" / "prompt_masks").iterdir()) == [
-        "00000.png",
-        "00004.png",
-    ]
+    assert sorted(path.name for path in (tmp_path / "out" / "prompt_masks").iterdir()) == ["00000.png", "00004.png"]
     masks = [read_mask(path) for path in sorted((tmp_path / "out" / "masks").iterdir())]
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
 

@@ -35,11 +35,7 @@ def check(results, output, undisturbed):
 
 def test_ray_repeats_job_of_killed_worker(jobs, undisturbed, killed):
     ray = pytest.importorskip("ray", reason="the Ray recipe needs Ray (pip install ray)")
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}},
-    )
+    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}})
     try:
         check(engines.track_with_ray(jobs, killed, clips.OPTIONS), killed, undisturbed)
     finally:

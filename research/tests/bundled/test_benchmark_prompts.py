@@ -46,10 +46,7 @@ def test_one_held_out_case_per_image_or_video(tmp_path):
         Image.fromarray(drawn(labels)).save(image)
         write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
     (tmp_path / "clips" / "list.txt").write_text("kept\nused\n")
-    sources = [
-        PromptSource("static", folder="set"),
-        PromptSource("clips", videos="list.txt", held_out=["kept"]),
-    ]
+    sources = [PromptSource("static", folder="set"), PromptSource("clips", videos="list.txt", held_out=["kept"])]
     cases = list(read_held_out_cases(tmp_path, sources, 100))
     assert [case.name for case in cases if case.name.startswith("clips")] == ["clips/0"]
     assert 2 < len(cases) < 15

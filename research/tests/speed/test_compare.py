@@ -19,8 +19,7 @@ def test_setting_parts_are_separated():
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "objects=2", "aott,objects", "aott,objects=x", "aott,train=4x1x289", "aott,size=9", "aott@gone"],
+    "text", ["", "objects=2", "aott,objects", "aott,objects=x", "aott,train=4x1x289", "aott,size=9", "aott@gone"]
 )
 def test_invalid_setting_rejected(text):
     with pytest.raises(InputError):

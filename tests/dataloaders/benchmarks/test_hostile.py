@@ -18,16 +18,8 @@ EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m
 MINIATURES = (
     "davis2017", "vost", "visor", "mose", "mosev2", "youtubevos2019", "lvosv2", "longvideo", "folder",
 )  # fmt: skip
-METADATA = {
-    "youtubevos2019": "valid/meta.json",
-    "lvosv2": "valid/valid_meta.json",
-    "mosev2": "train/meta.json",
-}
-LISTS = {
-    "davis2017": "ImageSets/2017/val.txt",
-    "vost": "ImageSets/val.txt",
-    "visor": "ImageSets/2022/val.txt",
-}
+METADATA = {"youtubevos2019": "valid/meta.json", "lvosv2": "valid/valid_meta.json", "mosev2": "train/meta.json"}
+LISTS = {"davis2017": "ImageSets/2017/val.txt", "vost": "ImageSets/val.txt", "visor": "ImageSets/2022/val.txt"}
 
 
 @pytest.fixture

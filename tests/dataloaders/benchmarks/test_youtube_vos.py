@@ -64,11 +64,7 @@ def test_frames_before_the_first_listed_one_are_not_run(root):
 
 def test_training_categories_are_seen(root):
     videos = open_dataset("youtubevos2019", root, "train")
-    assert {item.object_id: item.seen_in_training for item in videos[0].objects} == {
-        2: False,
-        3: True,
-        5: True,
-    }
+    assert {item.object_id: item.seen_in_training for item in videos[0].objects} == {2: False, 3: True, 5: True}
     (root / "seen_categories.txt").unlink()
     videos = open_dataset("youtubevos2019", root, "train")
     assert {item.seen_in_training for video in videos for item in video.objects} == {True}

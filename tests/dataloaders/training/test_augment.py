@@ -5,13 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.training.augment import (
-    FILL,
-    _move_and_crop,
-    count_ids,
-    make_image_clip,
-    make_video_clip,
-)
+from aotlab.dataloaders.training.augment import FILL, _move_and_crop, count_ids, make_image_clip, make_video_clip
 from tests.dataloaders.training.in_memory import CROP, color_mask, phase, rng
 
 

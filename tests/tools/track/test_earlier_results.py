@@ -29,20 +29,11 @@ from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_id
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
-    for other, part in (
-        (["memory.every=9"], "settings"),
-        (["--end", "1"], "frames"),
-        (["--class", "cat"], "classes"),
-    ):
+    for other, part in ((["memory.every=9"], "settings"), (["--end", "1"], "frames"), (["--class", "cat"], "classes")):
         assert track(video, tmp_path, mask, args=other) == 2
         assert f"already contains results of other inputs (different {part}); choose" in capsys.readouterr().err
     own = tmp_path / "out" / "masks" / NAMES[2]
-    for wrong in (
-        ["--remove", "99999:1"],
-        ["--mask", "9=gone.png"],
-        ["--mask", f"9={mask}"],
-        ["--mask", f"2={own}"],
-    ):
+    for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"], ["--mask", f"2={own}"]):
         assert track(video, tmp_path, mask, args=["--force", *wrong]) == 2
         assert list(largest_ids(tmp_path)) == NAMES
     assert f"the results would overwrite {own}" in capsys.readouterr().err
