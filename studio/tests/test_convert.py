@@ -503,10 +503,7 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     assert main([str(results), str(out), "--to", "masks", "--merge", "--split", "0.7"]) == 0
     assert "2 videos in train, 1 in val" in capsys.readouterr().out
     (listed,) = read_youtube_vos(out, "val")  # others train with these classes
-    assert [(item.object_id, len(item.frames)) for item in listed.objects] == [
-        (1, CLIP_LENGTH),
-        (2, CLIP_LENGTH),
-    ]
+    assert [(item.object_id, len(item.frames)) for item in listed.objects] == [(1, CLIP_LENGTH), (2, CLIP_LENGTH)]
     assert read_metadata(out / "val" / "meta.json")["b"]["2"]["category"] == "object"
     for part, names in (("train", ["a", "c"]), ("val", ["b"])):
         assert check_folder(out / part, "video").findings == []

@@ -74,8 +74,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
         assert session.describe().status == "in progress"
         run_action(
-            session,
-            {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "proceed"},
+            session, {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "proceed"}
         )
         session.close()
     open_clip(batch / "c").close()
@@ -115,10 +114,7 @@ def test_class_names_of_a_job_are_exported(tmp_path):
     assert json.loads((folder / "classes.json").read_text()).keys() == {"cat", "dog"}
     tree = json.loads((folder / "a" / "coco.json").read_text())
     names = {each["id"]: each["name"] for each in tree["categories"]}
-    assert {each["track_id"]: names[each["category_id"]] for each in tree["annotations"]} == {
-        1: "cat",
-        2: "dog",
-    }
+    assert {each["track_id"]: names[each["category_id"]] for each in tree["annotations"]} == {1: "cat", 2: "dog"}
     assert 'label="dog"' in (folder / "a" / "cvat.xml").read_text()
 
 

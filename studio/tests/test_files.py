@@ -11,15 +11,7 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import (
-    COMPLETE,
-    OLD,
-    list_files,
-    move_entries,
-    recover_export,
-    replace_files,
-    stage_files,
-)
+from aotlab_studio.files import COMPLETE, OLD, list_files, move_entries, recover_export, replace_files, stage_files
 from aotlab_studio.session.export import add_record
 from tests.processes import completes_in_subprocess, die_before
 

@@ -21,8 +21,7 @@ SAMPLE = ROOT / "datasets" / "sample"
 SEQUENCE = "pond"
 FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
 CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
-    None,
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
 )
 """A browser without windows, which loads a page in two thirds of the time, or any."""
 RUNNING_JOB = {

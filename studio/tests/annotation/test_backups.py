@@ -505,13 +505,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
 def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reopen):
     before = []
     for x in range(5, 50, 5):
-        paint = {
-            "do": "paint",
-            "frame": 0,
-            "object_id": 1 if before else None,
-            "points": [[x, 20]],
-            "radius": 3,
-        }
+        paint = {"do": "paint", "frame": 0, "object_id": 1 if before else None, "points": [[x, 20]], "radius": 3}
         run_action(session, paint)
         before.append(session.document.snapshot.labels(0))
     database, killed = session.document.database, tmp_path / "killed.aotlab"

@@ -300,11 +300,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert (Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)).all()
         set_status(batch, name, "Ann", "accepted")
     assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
-    assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
-        ".corrected",
-        "coco.json",
-        "cvat.xml",
-    ]
+    assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [".corrected", "coco.json", "cvat.xml"]
     for name in ("one", "two"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1}
@@ -332,8 +328,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
 
 def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "aotlab_studio.batch.clips.list_checks",
-        lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames),
+        "aotlab_studio.batch.clips.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames)
     )
     for name, count in (("one", 0), ("three", 4), ("two", 5)):
         with closing(open_session(draw_folder(tmp_path / name))) as session:
@@ -647,10 +642,7 @@ def test_status_waiting_for_corrections_does_not_block_others(batch):
 
 @pytest.mark.parametrize(
     "edit",
-    [
-        lambda session: draw(session, 3, 1),
-        lambda session: editing.change_object(session.document, 1, class_name="dog"),
-    ],
+    [lambda session: draw(session, 3, 1), lambda session: editing.change_object(session.document, 1, class_name="dog")],
     ids=["mask", "object"],
 )
 def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit, begin_request):

@@ -18,17 +18,7 @@ from aotlab_studio.document.painting import draw_stroke
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    WIDTH,
-    draw,
-    draw_and_track,
-    list_titles,
-    png,
-    set_mask,
-    square,
-    truth,
-)
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -71,10 +61,7 @@ def test_name_follows_the_class_that_it_is(session):
 def test_names_and_classes_are_stripped(session):
     editing.add_object(session.document)
     editing.change_object(session.document, 1, name=" a ", class_name=" big cat  ")
-    assert (session.document.snapshot.objects[1].name, session.document.snapshot.state.classes) == (
-        "a",
-        {"big cat": 1},
-    )
+    assert (session.document.snapshot.objects[1].name, session.document.snapshot.state.classes) == ("a", {"big cat": 1})
     editing.change_object(session.document, 1, class_name="  ")
     assert session.document.snapshot.objects[1].class_name == ""
     with pytest.raises(InputError, match="expected 1 to 60 printable"):

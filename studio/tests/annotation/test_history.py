@@ -286,8 +286,7 @@ class History(RuleBasedStateMachine):
             snapshot.drawn[frame, object_id] = after
 
         layers = self.follow(
-            change,
-            lambda: editing.edit_mask(self.document, frame, object_id, lambda _: to_array(mask), "draw"),
+            change, lambda: editing.edit_mask(self.document, frame, object_id, lambda _: to_array(mask), "draw")
         )
         drawn, changed, corrected = self.model.now.drawn, {object_id}, set()
         changed |= {each for each in now.locked if drawn.get((frame, each)) != now.drawn.get((frame, each))}
@@ -333,8 +332,7 @@ class History(RuleBasedStateMachine):
     def delete(self, data) -> None:
         object_id = self.pick(data)
         self.follow(
-            lambda snapshot: snapshot.locked.pop(object_id),
-            lambda: editing.delete_object(self.document, object_id),
+            lambda snapshot: snapshot.locked.pop(object_id), lambda: editing.delete_object(self.document, object_id)
         )
 
     @precondition(lambda self: self.model.now.locked)
@@ -397,10 +395,7 @@ class History(RuleBasedStateMachine):
     def run_job(self, data, rounds) -> None:
         """Store some frames of a job, in any order; objects may be absent."""
         key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
-        layer, then = (
-            self.model.now.layers[key],
-            self.document.take_snapshot(self.document.log.layer_steps[key]),
-        )
+        layer, then = (self.model.now.layers[key], self.document.take_snapshot(self.document.log.layer_steps[key]))
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()

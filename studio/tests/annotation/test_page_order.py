@@ -244,8 +244,7 @@ def test_message_undoes_its_own_step_only(new_page, session):
     held, released = [], threading.Event()
     new_page.key("2")
     new_page.answer(
-        re.compile(r"/labels/0\?"),
-        lambda route: route.continue_() if released.is_set() else held.append(route),
+        re.compile(r"/labels/0\?"), lambda route: route.continue_() if released.is_set() else held.append(route)
     )
     new_page.key("Delete")
     new_page.wait_until(lambda: held)

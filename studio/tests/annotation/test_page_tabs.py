@@ -14,22 +14,8 @@ from aotlab_studio.files import encode_json
 from aotlab_studio.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.browser import (
-    RUNNING_JOB,
-    Page,
-    Wire,
-    choose_status,
-    hold_first_answer,
-    needs_browser,
-)
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
-    draw,
-    draw_folder,
-    open_session,
-    refresh_review,
-)
+from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, hold_first_answer, needs_browser
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, refresh_review
 from studio.tests.annotation.served import TOKEN, Served
 from tests.marks import slow
 
@@ -286,10 +272,7 @@ def test_late_events_keep_what_is_typed(page, session, field, one_object):
     editing.change_object(session.document, 1, class_name="cat")
     page.tab.wait_for_selector("#objects .class >> text=cat")
     page.settle()
-    assert page.tab.evaluate("['#' + document.activeElement.id, document.activeElement.value]") == [
-        field,
-        "1",
-    ]
+    assert page.tab.evaluate("['#' + document.activeElement.id, document.activeElement.value]") == [field, "1"]
 
 
 @pytest.mark.parametrize("action", ["describe", *slow("timeline")])

@@ -73,12 +73,7 @@ def test_request_without_the_token_rejected(served, path):
 def test_wrong_cookie_host_or_origin_rejected(served):
     port = served.host.split(":")[1]
     assert served.get("/", cookie=False, Cookie=f"aotlab_{port}=wrong").status_code == 403
-    for host in (
-        f"evil.example:{port}",
-        "evil.example",
-        f"127.0.0.1.evil.example:{port}",
-        f"192.168.0.1:{port}",
-    ):
+    for host in (f"evil.example:{port}", "evil.example", f"127.0.0.1.evil.example:{port}", f"192.168.0.1:{port}"):
         assert served.get("/", Host=host).status_code == 400
     assert served.get("/frame/0", Origin="http://evil.example").status_code == 403
     assert served.get("/frame/0", Sec_Fetch_Site="cross-site").status_code == 403
@@ -149,12 +144,7 @@ def test_tracker_settings_are_chosen_and_announced(folder, serve):
     first.do("set_model", name="other")
     second.wait_event(lambda event: event["event"] == "model")
     assert second.events[-1]["model"] == "other"
-    for name, words in (
-        ("/etc/passwd", "not offered"),
-        ("../other", "not offered"),
-        (["other"], "name"),
-        (5, "name"),
-    ):
+    for name, words in (("/etc/passwd", "not offered"), ("../other", "not offered"), (["other"], "name"), (5, "name")):
         assert words in first.do("set_model", name=name)["error"]
     assert loader.chosen == "other"
 
@@ -251,13 +241,7 @@ def test_forwarded_port_and_port_80_are_served(served, host):
     assert served.get("/", Host=host, Origin=served.address).status_code == 403
 
 
-@given(
-    arrays(
-        np.uint16,
-        st.tuples(st.integers(1, 9), st.integers(1, 9)),
-        elements=st.sampled_from([0, 1, 400, 65535]),
-    )
-)
+@given(arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 400, 65535])))
 def test_runs_hold_any_labels(labels):
     assert (decode_labels(encode_labels(labels)) == labels).all()
 

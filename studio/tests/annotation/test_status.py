@@ -45,12 +45,7 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
 def test_acceptance_waits_for_corrections(session, short_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    status = {
-        "do": "set_status",
-        "status": "accepted",
-        "outdated": "wait",
-        "digest": session.document.status_digest,
-    }
+    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.status_digest}
     run_action(session, status)
     assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
 

@@ -576,9 +576,7 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
 
 
 @pytest.mark.parametrize(
-    "edit",
-    [{"do": "delete_object", "object_id": 1}, {"do": "clear_tracking", "frame": 0}],
-    ids=lambda edit: edit["do"],
+    "edit", [{"do": "delete_object", "object_id": 1}, {"do": "clear_tracking", "frame": 0}], ids=lambda edit: edit["do"]
 )
 def test_unneeded_request_stops(session, edit):
     draw(session, 0, 1)

@@ -284,10 +284,7 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
     editing.delete_object(session.document, 1)
     load_upload(session.document, 0, content, chosen=2)
-    assert [(item.id, item.name) for item in session.document.snapshot.objects.values()] == [
-        (2, "fish"),
-        (3, "tree"),
-    ]
+    assert [(item.id, item.name) for item in session.document.snapshot.objects.values()] == [(2, "fish"), (3, "tree")]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
     editing.change_object(session.document, 3, name="fish")
     with pytest.raises(AmbiguousObjectsError):
@@ -338,11 +335,7 @@ def test_assigned_ids_do_not_bind_to_objects(session):
     for index, name in ((3, "dog"), (4, "bird"), (5, "cat")):
         load_upload(document, 0, name_shape(index, name))
     assert [item.name for item in document.snapshot.objects.values()] == ["cat", "bird", "dog"]
-    assert [np.unique(document.snapshot.labels(index)).tolist() for index in (3, 4, 5)] == [
-        [0, 3],
-        [0, 2],
-        [0, 1],
-    ]
+    assert [np.unique(document.snapshot.labels(index)).tolist() for index in (3, 4, 5)] == [[0, 3], [0, 2], [0, 1]]
 
 
 def test_upload_that_arrives_twice_is_loaded_once(served):

@@ -19,14 +19,7 @@ from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, SAMPLE, SEQUENCE, Page, iou, needs_browser
-from studio.tests.annotation.clips import (
-    LENGTH,
-    TruthTracker,
-    annotate_labels,
-    draw_folder,
-    open_session,
-    truth,
-)
+from studio.tests.annotation.clips import LENGTH, TruthTracker, annotate_labels, draw_folder, open_session, truth
 
 pytestmark = [needs_browser, pytest.mark.slow]
 

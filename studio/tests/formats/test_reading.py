@@ -306,11 +306,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
     ],
 )  # fmt: skip
 def test_invalid_text_formats_rejected(read, name, text, words):
-    lines = [
-        "a0: &a0 [1, 2]",
-        *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)),
-        "names: [*a39]",
-    ]
+    lines = ["a0: &a0 [1, 2]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)), "names: [*a39]"]
     more = {"data.yaml": "\n".join(lines)} if "yaml" in words else {}
     with pytest.raises(InputError, match=words):
         read({name: text, **more}, folder=name.startswith("labels"))
