@@ -81,13 +81,14 @@ def watch_host(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("preset", "tiny"), [("deaott", True), *slow(("aott", True), *((preset, False) for preset in OTHERS))]
+    ("load", "preset"),
+    [(load_tiny_settings, "deaott"), *slow((load_tiny_settings, "aott"), *((load_settings, name) for name in OTHERS))],
 )
-def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
+def test_frames_of_every_method_stay_on_the_device(load, preset, monkeypatch):
     fetched = watch_host(monkeypatch)
     *frames, last = draw_texture(6)
     with fake_cuda(), OperationRecorder() as recorder:
-        tracker = tracker_on_cuda((load_tiny_settings if tiny else load_settings)(preset, *WITHOUT_RULES))
+        tracker = tracker_on_cuda(load(preset, *WITHOUT_RULES))
         masks = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames):
             copied = recorder.copied
@@ -145,9 +146,15 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
             assert prediction.logits.device == prediction.indices.device == CUDA
 
 
-@pytest.mark.parametrize("preset", ["tiny", *slow("aott", "deaott", "msdeaott", "r50_paotl")])
-def test_training_step_stays_on_device(preset):
-    config = load_tiny_settings() if preset == "tiny" else load_settings(preset)
+@pytest.mark.parametrize(
+    ("load", "preset"),
+    [
+        (load_tiny_settings, "aott"),
+        *slow(*((load_settings, name) for name in ("aott", "deaott", "msdeaott", "r50_paotl"))),
+    ],
+)
+def test_training_step_stays_on_device(load, preset):
+    config = load(preset)
     with fake_cuda():
         model = on_cuda(config).train()
         clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)

@@ -97,15 +97,19 @@ def test_object_of_one_mask_keeps_its_direction():
     assert merge(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
 
 
-@pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
-def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
+@pytest.mark.parametrize(
+    ("last", "end", "kept"),
+    [({}, 7, (3, 4, 5, 6)), ({6: stripes([4, 9, 5])}, 6, (3,))],
+    ids=["last mask", "one of two"],
+)
+def test_mask_of_one_object_leaves_the_others(models, tmp_path, last, end, kept):
     frames, masks = draw_texture(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     forward = run_tracker(Tracker(*models["aott"]), frames, masks)
     assert {4, 9, 5} <= {*np.unique(results[3][2].labels)}
-    for index in range(3, 6 if last else 7):
+    for index in range(3, end):
         assert results[index][2].ids == (4, 9, 5)
-    for index in (3, *(() if last else (4, 5, 6))):  # the memory of earlier masks is kept
+    for index in kept:  # with the memory of earlier masks
         assert (results[index][2].labels == forward[index].labels).all()
 
 
