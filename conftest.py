@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.limits import drop_root
+
 # Processes share the cores, and small models lose time to threads; set before PyTorch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,8 +24,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 RAM_FOLDER = "/dev/shm"
 if os.path.isdir(RAM_FOLDER) and shutil.disk_usage(RAM_FOLDER).free > 8 * 2**30:
     tempfile.tempdir = os.environ.setdefault("TMPDIR", RAM_FOLDER)
-
-NOBODY = 65534
 
 gc.disable()  # until all tests are collected, as nothing becomes garbage before
 
@@ -91,7 +91,7 @@ def run_expecting_error(read_error_line):
 
 @pytest.fixture
 def closed_folder():
-    """A folder that this process may not enter, with a file and a folder in it; root drops to nobody for the test."""
+    """A folder that this process may not enter, with a file and a folder in it."""
     if not hasattr(os, "geteuid"):
         pytest.skip("this system has no users that a folder can be closed to")
     base = Path(tempfile.mkdtemp())
@@ -100,16 +100,10 @@ def closed_folder():
     (folder / "folder").mkdir(parents=True)
     (folder / "inside").write_text("")
     folder.chmod(0)
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
-    try:
+    with drop_root():
         yield folder
-    finally:
-        if root:
-            os.seteuid(0)
-        folder.chmod(0o755)
-        shutil.rmtree(base)
+    folder.chmod(0o755)
+    shutil.rmtree(base)
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def write_noise(path: Path, size: tuple[int, int] = (24, 32), **options: str) ->
 
 
 def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), first: int = 0) -> Path:
-    """Even frames as ``00000.png`` and so on, whose blue tells them apart: 40, 41, ..."""
+    """Write frames of one color each as ``00000.png`` and so on; the blue value counts from 40."""
     folder.mkdir(parents=True)
     for index in range(count):
         Image.new("RGB", size[::-1], (40, 90, 40 + index)).save(folder / f"{first + index:05d}.png")

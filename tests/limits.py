@@ -15,6 +15,22 @@ def make_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+NOBODY = 65534
+
+
+@contextmanager
+def drop_root() -> Iterator[None]:
+    """Root, who may read and write anything, is the user nobody inside the block."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
 @contextmanager
 def limit_file_size(size: int) -> Iterator[None]:
     """No file grows beyond ``size`` bytes inside the block: writing more fails as on a full disk (EFBIG)."""

@@ -257,7 +257,7 @@ def test_numbers_are_finite_and_within_64_bits(value):
     assert len(names) > 20
     for name in names:
         with pytest.raises(InputError, match=re.escape(name)):
-            load_config("aott", [f"{name}={value}"])
+            build_config({}, "mine.yaml", overrides=[f"{name}={value}"])
 
 
 @given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60))
@@ -272,7 +272,7 @@ def test_any_text_is_a_mapping_or_an_input_error(text):
 )
 def test_any_override_gives_settings_or_an_input_error(key, value):
     with contextlib.suppress(InputError):
-        assert isinstance(load_config("aott", [f"{key}={value}"]), Config)
+        assert isinstance(build_config({}, "mine.yaml", overrides=[f"{key}={value}"]), Config)
 
 
 @dataclass(frozen=True)

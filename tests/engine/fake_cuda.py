@@ -53,7 +53,7 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
 
 
 def forget_constants() -> None:
-    """Let constants that are cached per device and type be made again."""
+    """Clear the caches of functions, which hold constants per device and type."""
     modules = [module for name, module in sys.modules.items() if name.startswith("aotlab.")]
     for function in [value for module in modules for value in vars(module).values()]:
         if hasattr(function, "cache_clear"):

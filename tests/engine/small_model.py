@@ -1,5 +1,7 @@
 """Small models of every method, and clips for them. Weights are random: tests compare outputs with each other."""
 
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -62,17 +64,21 @@ schema.ENCODERS += ("tiny",)
 DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
 
 
-def tiny_settings(preset):
-    """Overrides of a preset for a tiny network, of those settings that its method has."""
+@cache
+def list_stage_settings(preset):
+    """Overrides of the first stage of a preset for a small network, of those settings that its method has."""
     settings = schema.METHODS[load_config(preset).model.method].settings
-    stage = [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
-    return ["model.encoder=tiny", f"model.dim={DIM}", *stage]
+    return [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
+
+
+def tiny_settings(preset):
+    """Overrides of a preset for a tiny network."""
+    return ["model.encoder=tiny", f"model.dim={DIM}", *list_stage_settings(preset)]
 
 
 def build(preset="aott", *overrides, tiny=True):
     """A preset's method with a tiny network, or with its own and a small window if it has one; and its settings."""
-    has_window = "window" in schema.METHODS[load_config(preset).model.method].settings
-    small = tiny_settings(preset) if tiny else ["model.stages.0.window=7"] * has_window
+    small = tiny_settings(preset) if tiny else [line for line in list_stage_settings(preset) if ".window=" in line]
     config = load_config(preset, [*small, *overrides])
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config

@@ -81,13 +81,14 @@ def watch_host(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("preset", "tiny"), [("deaott", True), *slow(("aott", True), *((preset, False) for preset in OTHERS))]
+    ("load", "preset"),
+    [(load_tiny_settings, "deaott"), *slow((load_tiny_settings, "aott"), *((load_settings, name) for name in OTHERS))],
 )
-def test_frames_of_every_method_stay_on_the_device(preset, tiny, monkeypatch):
+def test_frames_of_every_method_stay_on_the_device(load, preset, monkeypatch):
     fetched = watch_host(monkeypatch)
     *frames, last = draw_texture(6)
     with fake_cuda(), OperationRecorder() as recorder:
-        tracker = tracker_on_cuda((load_tiny_settings if tiny else load_settings)(preset, *WITHOUT_RULES))
+        tracker = tracker_on_cuda(load(preset, *WITHOUT_RULES))
         masks = {0: stripes([1, 2]), 3: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames):
             copied = recorder.copied
@@ -123,15 +124,15 @@ FETCHES = {"restricted": 1, "bounded_fifo": 0, "relevance_redundancy": 2}
 @pytest.mark.parametrize("policy", ["restricted", *slow("bounded_fifo", "relevance_redundancy")])
 def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
-    overrides = [f"memory.policy={policy}", "memory.frames=2", SHALLOW]
+    overrides = [f"memory.policy={policy}", "memory.frames=2", "memory.every=1", SHALLOW]
     with fake_cuda():
         tracker = tracker_on_cuda(load_tiny_settings("aotl", *overrides))
         counts = []
-        for index, frame in enumerate(draw_texture(5)):
+        for index, frame in enumerate(draw_texture(3)):
             before = len(fetched)
             tracker.step(frame, stripes([1, 2, 3, 4]) if index == 0 else None)
             counts.append(len(fetched) - before)
-    assert counts == [0, 0, 0, 0, 2 * FETCHES[policy]]  # there are two groups
+    assert counts == [0, 0, 2 * FETCHES[policy]]  # there are two groups
 
 
 @pytest.mark.parametrize("fused", slow(True, False))
@@ -145,9 +146,15 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
             assert prediction.logits.device == prediction.indices.device == CUDA
 
 
-@pytest.mark.parametrize("preset", ["tiny", *slow("aott", "deaott", "msdeaott", "r50_paotl")])
-def test_training_step_stays_on_device(preset):
-    config = load_tiny_settings() if preset == "tiny" else load_settings(preset)
+@pytest.mark.parametrize(
+    ("load", "preset"),
+    [
+        (load_tiny_settings, "aott"),
+        *slow(*((load_settings, name) for name in ("aott", "deaott", "msdeaott", "r50_paotl"))),
+    ],
+)
+def test_training_step_stays_on_device(load, preset):
+    config = load(preset)
     with fake_cuda():
         model = on_cuda(config).train()
         clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)

@@ -59,6 +59,15 @@ def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
     assert score_labels(labels, labels, merge_ids=True).region.tolist() == [[1.0, 1.0]]
 
 
+@pytest.mark.parametrize("rules", ["folder", "folder_new_objects"])
+def test_black_and_white_annotations_have_one_object(tmp_path, rules):
+    labels = draw_moving_box()
+    paths = write_sequence(tmp_path / "truth", labels * 255)
+    write_sequence(tmp_path / "found", labels)
+    plan = RULES[rules].plan(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
+    assert score_sequence(plan, tmp_path / "found").region.tolist() == [[1, 1]]
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

@@ -141,7 +141,7 @@ def test_job_named_like_a_file_of_the_list_rejected(output, name):
         Batch([Job.parse(name, "a.mp4")], output, *OPTIONS)
 
 
-def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
+def test_record_of_a_job_is_read_as_saved(output, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record = make_record(Job.parse("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")

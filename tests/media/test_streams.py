@@ -21,14 +21,14 @@ def brightness(source):
     return [round(float(frame.mean()) / 20) * 20 for frame in source]
 
 
-GREYS = [40, 60, 80, 100, 120, 140]
+GRAYS = [40, 60, 80, 100, 120, 140]
 
 
 def test_address_is_read_once_in_order_with_its_times(tmp_path, file_server):
     write_gray(tmp_path / "clip.mkv")
     source = open_frames(f"{file_server.url}/clip.mkv")
     assert (source.name, source.size, source.rate, source.length) == ("clip", (48, 64), 12, None)
-    assert brightness(source) == GREYS
+    assert brightness(source) == GRAYS
     assert [round(source.time(index) * 12) for index in range(6)] == list(range(6))
     assert not source.is_live
     with pytest.raises(InputError, match="only once"):
@@ -53,7 +53,7 @@ def test_truncated_stream_yields_received_frames(tmp_path, file_server):
 
 def test_damaged_packets_are_skipped(tmp_path, file_server):
     noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
-    with av.open(str(tmp_path / "hurt.mkv"), "w") as container:
+    with av.open(str(tmp_path / "damaged.mkv"), "w") as container:
         stream = container.add_stream("mjpeg", rate=12)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
         for index, image in enumerate(noise):
@@ -65,7 +65,7 @@ def test_damaged_packets_are_skipped(tmp_path, file_server):
                     broken.stream = stream
                     packet = broken
                 container.mux(packet)
-    source = open_frames(f"{file_server.url}/hurt.mkv")
+    source = open_frames(f"{file_server.url}/damaged.mkv")
     assert len(list(source)) == 11
     assert source.corrupt_packets == 1
     assert source.time(5) == Fraction(1, 2)
@@ -79,7 +79,7 @@ def test_standard_input_is_read(tmp_path):
     )
     with write_gray(tmp_path / "clip.mkv").open("rb") as stdin:
         out = run_python("-c", code, stdin=stdin, check=True)
-    assert out.stdout.split() == ["stdin", *map(str, GREYS)]
+    assert out.stdout.split() == ["stdin", *map(str, GRAYS)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor of a child process")
@@ -157,7 +157,7 @@ def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
     monkeypatch.setattr(av, "open", recorder)
     monkeypatch.setattr(av, "enumerate_input_devices", lambda _: devices, raising=False)
     source = open_frames("7")
-    assert (source.name, source.is_live, brightness(source)) == ("camera7", True, GREYS)
+    assert (source.name, source.is_live, brightness(source)) == ("camera7", True, GRAYS)
     assert recorder.calls == [call]
     if system == "win32":
         with pytest.raises(InputError, match="camera 8: this system has 8; the first is 0"):
@@ -179,9 +179,9 @@ def test_camera_is_closed_before_its_end(tmp_path, monkeypatch):
 def test_file_with_a_number_as_its_name_is_not_a_camera(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_gray(tmp_path / "clip.mkv").rename("0")
-    assert brightness(open_frames("0")) == GREYS
+    assert brightness(open_frames("0")) == GRAYS
 
 
 def test_file_address_is_a_path(tmp_path):
-    assert brightness(open_frames(f"file://{write_gray(tmp_path / 'clip#1.mkv')}")) == GREYS
+    assert brightness(open_frames(f"file://{write_gray(tmp_path / 'clip#1.mkv')}")) == GRAYS
     assert locate_video("C://videos/clip.mkv").kind == "stored"

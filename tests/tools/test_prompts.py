@@ -196,7 +196,7 @@ def test_segmenter_is_opened_for_prompts_only(track, tmp_path, read_error_line):
     assert "a.onnx: cannot be loaded" in read_error_line(track(*BOXES, *options, "--force"))
 
 
-def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
+def test_mask_command_writes_a_palette_png(video, capsys):
     source, length = video / "00003.png", open_frames(video).length
     assert mask_cli.main([str(source), "--box", "3,3,14,14", "--point", ":7=45,30"]) == 0
     assert open_frames(video).length == length

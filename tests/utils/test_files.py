@@ -189,14 +189,14 @@ def test_only_errors_that_a_file_causes_are_bad_input(error):
     assert str(raised.value).startswith("file: not readable") == of_file
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("clip.mp4", "clip.txt"), ("folder.d", "folder.d.txt"), (".", "../{}.txt"), ("..", "../../{}.txt"), ("/", "/.txt"),
+@pytest.mark.parametrize(("current", "name", "expected"), [
+    (".", "clip.mp4", "clip.txt"), (".", "folder.d", "folder.d.txt"), (".", "/", "/.txt"),
+    ("folder.d/inner", ".", "../inner.txt"), ("folder.d/inner", "..", "../../folder.d.txt"),
 ])  # fmt: skip
-def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected):
+def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, current, name, expected):
     (tmp_path / "folder.d" / "inner").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "folder.d" / "inner" if "{}" in expected else tmp_path)
-    folder = Path(name).resolve().name
-    assert sibling_path(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()
+    monkeypatch.chdir(tmp_path / current)
+    assert sibling_path(Path(name), ".txt").resolve() == Path(expected).resolve()
 
 
 @pytest.mark.parametrize("block", [reading, prefix_errors])

@@ -111,7 +111,17 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
 
 
 def test_several_scales_limit_the_short_edge_as_published(model):
-    branches = build_branches(*model, scales=(1.0, 1.3))
+    network, config = model
+    half = replace(config, input=replace(config.input, scale=0.5))
+    branches = build_branches(network, half, scales=(1.0, 1.5))
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
-    assert [branch.tracker.config.input.scale for branch in branches] == [1.0, 1.3]
+    assert [branch.tracker.config.input.scale for branch in branches] == [0.5, 0.75]
     assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
+
+
+def test_cut_of_one_branch_is_a_cut(model):
+    network, config = model
+    watching = replace(config, rules=replace(config.rules, cuts=True))
+    together = Ensemble([Branch(Tracker(network, each)) for each in (config, watching)])
+    frames = [frame for seed in (0, 1) for frame in draw_texture(1, seed=seed) // 2 + 128 * (seed == 0)]
+    assert [step.cut for step in run_tracker(together, frames, {0: stripes([1])})] == [False, True]

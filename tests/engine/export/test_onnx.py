@@ -24,6 +24,7 @@ from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.engine.export.files import PARTS, WEIGHTS_FILE, SharedWeights
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
 from aotlab.engine.tracking.tracker import Tracker
@@ -40,10 +41,10 @@ from tests.engine.small_model import (
     run_tracker,
     stripes,
 )
+from tests.limits import drop_root
 from tests.marks import needs_posix
 
 VIDEO = (HEIGHT, WIDTH)
-NOBODY = 65534
 
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (70, 65), (33, 200)])
@@ -122,6 +123,17 @@ def empty_graphs(monkeypatch):
     monkeypatch.setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
+@pytest.mark.parametrize("quantize_encoder", [False, True])
+def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, quantize_encoder):
+    quantized = []
+    monkeypatch.setattr(export, "record_inputs", lambda folder, names, clip: {name: name for name in names})
+    monkeypatch.setattr(export, "quantize", lambda graph, name: quantized.append(name) or graph)
+    clip = [(draw_texture(1)[0], stripes([1]))]
+    options = ExportOptions(calibration=clip, quantize_encoder=quantize_encoder)
+    export_model(*build("aott"), tmp_path / "export", options, video=VIDEO)
+    assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
+
+
 def test_failed_export_removes_its_files(monkeypatch, tmp_path):
     fail = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(export, "convert_to_onnx", fail)
@@ -172,14 +184,12 @@ def test_current_or_mounted_folder_is_filled(empty_graphs, tmp_path, monkeypatch
 def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
     """Also after a failure, which leaves it empty."""
     with tempfile.TemporaryDirectory() as parent:
-        folder, (model, config), is_root = Path(parent, "export"), build("aott"), os.geteuid() == 0
-        folder.mkdir()
-        if is_root:
-            os.chown(folder, NOBODY, -1)
+        folder, (model, config) = Path(parent, "export"), build("aott")
+        os.chmod(parent, 0o777)
+        with drop_root():
+            folder.mkdir()
         os.chmod(parent, 0o555)
-        if is_root:
-            os.seteuid(NOBODY)
-        try:
+        with drop_root():
             with monkeypatch.context() as patch:
                 calls = iter([os.replace, Mock(side_effect=KeyboardInterrupt)])
                 patch.setattr(os, "replace", lambda source, target: next(calls)(source, target))
@@ -188,10 +198,6 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
             assert list(folder.iterdir()) == []
             export_model(model, config, folder, video=VIDEO)
             assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
-        finally:
-            if is_root:
-                os.seteuid(0)
-            os.chmod(parent, 0o755)
 
 
 def test_version_and_graphs_agree_with_the_ports():

@@ -80,19 +80,19 @@ def test_nearly_equal_redundancy_evicts_oldest_frame():
     assert ERMU(1, 3).decide(range(3), (1, 2), 3, FrameRelevance(torch.full((3,), 0.25), keys)) == (True, 1)
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_relevance_is_computed_on_eviction_or_from_start(early):
+@pytest.mark.parametrize(("score_early", "expected"), [(False, [4, 4]), (True, [1, 2, 3, 4, 4])])
+def test_relevance_is_computed_on_eviction_or_from_start(score_early, expected):
     counted = []
-    fill_bank(RMem(2, 4, early), 12, relevance=fake_relevance([1.0] * 12, counted))
-    assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
+    fill_bank(RMem(2, 4, score_early), 12, relevance=fake_relevance([1.0] * 12, counted))
+    assert counted == expected
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_no_foreground_evicts_oldest_frame(policy):
-    chooser = BOUNDED[policy](1, 3)
-    chooser.load_state_dict({"running": {1: 1.0}, "updates": {}})
-    assert fill_bank(chooser, 6, relevance=fake_relevance([0.0] * 6)).frames == [0, 4, 5]
-    assert all(np.isfinite(list(chooser.running.values())))
+    scored = BOUNDED[policy](1, 3)
+    scored.load_state_dict({"running": {1: 1.0}, "updates": {}})
+    assert fill_bank(scored, 6, relevance=fake_relevance([0.0] * 6)).frames == [0, 4, 5]
+    assert all(np.isfinite(list(scored.running.values())))
 
 
 @pytest.mark.parametrize("policy", BOUNDED)

@@ -214,10 +214,11 @@ def test_step_with_prompts_equals_step_with_masks(tracker):
     assert (mask == 4).any()
     expected = tracker.step(frame(), mask)
     later = tracker.step(frame()[::-1])
-    tracker.reset()
-    prompted = tracker.step(frame(), prompts=prompts)
-    assert (prompted.labels == expected.labels).all()
-    assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
+    for empty in (None, np.zeros_like(mask)):
+        tracker.reset()
+        prompted = tracker.step(frame(), empty, prompts=prompts)
+        assert (prompted.labels == expected.labels).all()
+        assert torch.equal(tracker.step(frame()[::-1]).logits, later.logits)
 
 
 def test_prompt_keeps_pixels_drawn_for_others(tracker):

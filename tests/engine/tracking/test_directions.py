@@ -42,7 +42,7 @@ def track_both(tracker, frames, masks, folder, stop=None, removals=None):
 def annotated_clip(models, tmp_path_factory):
     """Frames, masks of frames 2 and 6 of 9, and predictions of both directions."""
     frames, masks = draw_texture(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
-    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
+    results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("clip"))
     return frames, masks, results
 
 
@@ -97,15 +97,19 @@ def test_object_of_one_mask_keeps_its_direction():
     assert merge(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
 
 
-@pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
-def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
+@pytest.mark.parametrize(
+    ("last", "end", "kept"),
+    [({}, 7, (3, 4, 5, 6)), ({6: stripes([4, 9, 5])}, 6, (3,))],
+    ids=["last mask", "one of two"],
+)
+def test_mask_of_one_object_leaves_the_others(models, tmp_path, last, end, kept):
     frames, masks = draw_texture(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     forward = run_tracker(Tracker(*models["aott"]), frames, masks)
     assert {4, 9, 5} <= {*np.unique(results[3][2].labels)}
-    for index in range(3, 6 if last else 7):
+    for index in range(3, end):
         assert results[index][2].ids == (4, 9, 5)
-    for index in (3, *(() if last else (4, 5, 6))):  # the memory of earlier masks is kept
+    for index in kept:  # with the memory of earlier masks
         assert (results[index][2].labels == forward[index].labels).all()
 
 
@@ -133,14 +137,14 @@ def test_disagreement_is_of_common_objects():
     assert merge(ahead, backward, 0.25).disagreement == {1: 0.5}
 
 
-def test_stored_predictions_have_steps_of_a_level(tmp_path):
+def test_stored_probabilities_are_rounded_to_the_nearest_level(tmp_path):
     with PredictionFile(tmp_path) as stored:
         for index, ids, value in ((9, (4,), 0.25), (5, (4, 2), 0.5)):
             stored.store(index, make_prediction(ids, [[1 - value], [value], [0.0]][: 1 + len(ids)]))
         assert [stored.load(index).ids for index in (5, 9)] == [(4, 2), (4,)]
         probabilities = [stored.load(index).probabilities for index in (5, 9)]
     assert [part.sum(0).item() for part in probabilities] == pytest.approx([1, 1])
-    assert [part[1].item() for part in probabilities] == pytest.approx([0.5, 0.25], abs=1 / 255)
+    assert [part[1].item() for part in probabilities] == pytest.approx([0.5, 64 / 255])  # 0.25 is level 63.75
 
 
 def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):

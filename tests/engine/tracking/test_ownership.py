@@ -112,6 +112,15 @@ def test_usual_area_is_that_of_the_last_frames():
     assert [history.median for history in rule.objects.values()] == [72, 72]
 
 
+def test_usual_area_is_without_frames_on_which_the_object_is_lost():
+    rule = start_rule(*TWO)
+    labels, frame = draw_squares(*TWO)
+    labels[22:] = 0  # a sixth of each square
+    for _ in range(AREA_HISTORY):
+        rule.update(labels, frame)
+    assert [history.median for history in rule.objects.values()] == [144, 144]
+
+
 def test_claim_is_undone_when_the_object_shows_up():
     between, unclaimed = (217, 30, 30), (230, 30, 30)
     rule = start_rule((1, 20, 10, RED), (2, 20, 40, unclaimed))

@@ -36,16 +36,16 @@ def assert_finite(tensors):
 
 @pytest.fixture
 def corrupt(monkeypatch):
-    """Make the gradient, or with ``loss`` the loss, of some steps (counted from 1) non-finite."""
+    """Make the gradient or the loss of some steps (counted from 1) non-finite."""
 
-    def corrupt_steps(*steps, loss=False):
+    def corrupt_steps(*steps, part="gradient"):
         original, count = trainer.ClipModule.forward, iter(range(1, 1000))
 
         def forward(self, *args):
             value, losses = original(self, *args)
             if next(count) in steps:
                 zero = (0 * next(self.model.decoder.parameters()).sum()).sqrt()  # its slope is infinite
-                value = value * float("nan") if loss else value + zero
+                value = value * float("nan") if part == "loss" else value + zero
             return value, losses
 
         monkeypatch.setattr(trainer.ClipModule, "forward", forward)
@@ -54,24 +54,23 @@ def corrupt(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory, data):
+def uninterrupted_weights(tmp_path_factory, data):
     """Weights of a run of four steps that nothing stops."""
     config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "run", phase(steps=4))
     return load_file(run_recipe(config).checkpoint)
 
 
-@pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
-def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, expected, loss):
+@pytest.mark.parametrize("part", ["gradient", "loss"])
+def test_non_finite_step_stops_with_the_state_before_it(recipe, corrupt, uninterrupted_weights, part):
     config = recipe("run", phase(steps=4), overrides=EVERY)
-    corrupt(3, loss=loss)  # the third of both runs
-    name = "loss" if loss else "gradient"
-    message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
+    corrupt(3, part=part)  # the third of both runs
+    message = rf"the {part} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
         run_recipe(config)
     saved = torch.load(list_states(config)[0], weights_only=True)
     assert saved["step"] == 2
     assert_finite(saved["model"])
-    assert_same_weights(load_file(run_recipe(config).checkpoint), expected)
+    assert_same_weights(load_file(run_recipe(config).checkpoint), uninterrupted_weights)
     assert len(list_states(config)) == 2  # train.keep
 
 

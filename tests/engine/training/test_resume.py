@@ -102,6 +102,15 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
     assert [line["step"] for line in log_lines(config)] == [1, 2]
 
 
+def test_hours_of_a_resumed_run_include_those_before(recipe):
+    run_recipe(recipe("run", phase(steps=1)))
+    (path,) = list_states(recipe("run", phase()))
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "seconds": 7200.0}, path)
+    (trained,) = load_card(run_recipe(recipe("run", phase(steps=2))).checkpoint).phases
+    assert 2 < trained.hours < 3
+
+
 def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog):
     run_recipe(recipe("run", phase(steps=1)))
     changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]

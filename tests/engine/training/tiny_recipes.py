@@ -18,8 +18,8 @@ from tests.dataloaders.training.in_memory import write_videos
 from tests.drawn_clips import write_list
 from tests.engine.small_model import TINY_STAGE
 
-EXACT = ["model.encoder=mobilenet_v2", "model.stages.0.drop_path=0"]
-"""Settings without chance: another order of sums changes losses by rounding only."""
+WITHOUT_DROP_PATH = "model.stages.0.drop_path=0"
+"""Setting without chance: another order of sums changes losses by rounding only."""
 ALONE = Distributed(torch.device("cpu"))
 
 

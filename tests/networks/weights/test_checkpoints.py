@@ -29,11 +29,13 @@ from tests.marks import one_of_each_method, slow
 from tests.mutations import raises_one_sentence
 
 LAYOUTS = {
-    "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
-    "module": lambda state: {"state_dict": {f"module.{key}": tensor for key, tensor in state.items()}},
-    "model": lambda state: {"model": state},
-    "bare": lambda state: state,
+    "safetensors": lambda state, path: save_file(state, path.with_suffix(".safetensors")),
+    "state_dict": lambda state, path: torch.save({"state_dict": state, "optimizer": {"state": {}}}, path),
+    "module": lambda state, path: torch.save({"state_dict": {f"module.{key}": x for key, x in state.items()}}, path),
+    "model": lambda state, path: torch.save({"model": state}, path),
+    "bare": torch.save,
 }
+"""How a file of published weights is written."""
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +114,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, model, config):
 
 @pytest.mark.parametrize("layout", ["module", "safetensors", *slow("state_dict", "model", "bare")])
 def test_published_file_gives_the_same_logits(tmp_path, aott, layout):
-    path = tmp_path / "AOTT"
-    if layout == "safetensors":
-        save_file(to_published(aott), path.with_suffix(".safetensors"))
-    else:
-        torch.save(LAYOUTS[layout](to_published(aott)), path.with_suffix(".pth"))
+    LAYOUTS[layout](to_published(aott), tmp_path / "AOTT.pth")
     loaded, settings = load_checkpoint(next(tmp_path.iterdir()), config="aott")
     assert settings == load_config("aott")
     assert torch.equal(logits(loaded), logits(aott))

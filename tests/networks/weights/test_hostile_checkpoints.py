@@ -49,13 +49,10 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
     broken.load_state_dict(model.state_dict())
     with torch.no_grad():
         broken.decoder.conv_out.bias[0] = value
-    path = tmp_path / f"broken.{suffix}"
-    if suffix == "pth":
-        torch.save(to_published(broken), path)
-    else:
-        save_checkpoint(path, broken, load_config("aott", TINY))
-    message = read_refusal(path)
-    assert "weights that are not finite (decoder.conv_out.bias)" in message
+    torch.save(to_published(broken), tmp_path / "published.pth")
+    save_checkpoint(tmp_path / "own.safetensors", broken, load_config("aott", TINY))
+    for path in tmp_path.iterdir():
+        assert "weights that are not finite (decoder.conv_out.bias)" in read_refusal(path)
 
 
 @pytest.mark.parametrize("text", [BOMB, "name: !!python/object/apply:os.system [ls]", "model: 5"])

@@ -186,7 +186,7 @@ def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, 
     assert capsys.readouterr().err.count("--x: wrong") == count
 
 
-def test_stopped_run_has_status_of_its_signal(capsys):
+def test_stopped_run_has_status_of_its_signal():
     @command("example", "")
     @option("--signal", type=int, help="number")
     def stop(signal):
