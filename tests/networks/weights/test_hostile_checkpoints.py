@@ -41,10 +41,8 @@ def read_refusal(path):
     return message
 
 
-@pytest.mark.parametrize(
-    ("value", "suffix"), [(float("nan"), "safetensors"), (float("inf"), "pth"), (-float("inf"), "safetensors")]
-)
-def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_rejected(tmp_path, model, value):
     broken = build_model(model.config)
     broken.load_state_dict(model.state_dict())
     with torch.no_grad():
