@@ -182,15 +182,14 @@ def test_list_names_classes_and_reasons(tmp_path):
     ]
 
 
-def test_videos_are_sorted_by_longest_loss(tmp_path):
-    check = [(1, 1, "unsure")]
+def test_videos_are_sorted_by_number_of_checks(tmp_path):
+    check = (1, 1, "unsure")
     write_clip(tmp_path, "fine")
-    write_clip(tmp_path, "short", [(0, 4)], check)
-    write_clip(tmp_path, "long", [(0, 4), (8, 19)], check)
-    write_clip(tmp_path, "unsure", check=check)
+    write_clip(tmp_path, "one", check=[check])
+    write_clip(tmp_path, "two", check=[check, (2, 1, "lost")])
     write_clip(tmp_path, "wrong", error="no mask")
     clips = Batch(tmp_path, open_clip).list_clips()
-    assert [clip.name for clip in clips] == ["wrong", "long", "short", "unsure", "fine"]
+    assert [clip.name for clip in clips] == ["wrong", "two", "one", "fine"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999, None])

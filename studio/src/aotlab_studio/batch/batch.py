@@ -74,20 +74,14 @@ class Batch:
         """Clips of the last list by name; their files are read again only after a change."""
 
     def list_clips(self, person: str = "") -> list[Clip]:
-        """Return all clips, the most urgent first. A clip that ``person`` has open here has no holder."""
+        """Return all clips: failed ones, then by number of checks. One that ``person`` has open here has no holder."""
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
             clips[clip.name] = previous if previous.file_times == clip.file_times else clip
         self._clips = clips
         rows = [self._describe(clip, person) for clip in clips.values() if not clip.is_untouched]
-
-        def rank(row: Clip) -> tuple[bool, float, int]:
-            """Rank failed clips first, then those with the longest loss, then those with the most checks."""
-            lost_share = clips[row.name].lost_share if row.sentences else -1.0
-            return not row.error, -lost_share, -len(row.sentences)
-
-        rows.sort(key=rank)
+        rows.sort(key=lambda row: (not row.error, -len(row.sentences)))
         return [msgspec.structs.replace(row, sentences=row.sentences[:MAX_SENTENCES]) for row in rows]
 
     # Opening

@@ -54,12 +54,6 @@ class BatchClip:
         """Whether the clip is neither tracked nor edited yet."""
         return self.job.error in (internal.UNFINISHED, NO_RECORD) and not (self.project / PROJECT_FILE).exists()
 
-    @property
-    def lost_share(self) -> float:
-        """Share of frames on which an object is lost; of several objects, the largest share."""
-        lost = [sum(end - start + 1 for start, end in item.lost_on) for item in self.review.objects]
-        return max(lost, default=0) / max(1, self.job.frames)
-
     def video_is_in(self, folder: Path) -> bool:
         """Return whether the video of the clip is this folder, or is inside it."""
         return bool(self.job.video) and Path(self.job.video).resolve().is_relative_to(folder.resolve())
