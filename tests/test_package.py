@@ -21,7 +21,6 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.tools.main import main
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -303,6 +302,7 @@ NEEDED_EXTRAS = {
     "ensemble . . --output out": "score",
     "check_data .": "score",
     "vot": "vot",
+    "export --config aott --output out": "export",
 }
 """Command line to what it needs."""
 
@@ -316,12 +316,6 @@ def test_missing_extra_is_reported_in_one_sentence(tmp_path):
     assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
-
-
-def test_missing_export_libraries_are_one_sentence(tmp_path, monkeypatch, run_expecting_error):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    line = run_expecting_error(main, "export", "--config", "aott", "--size", "49x33", "--output", tmp_path / "out")
-    assert line == "error: onnx must be installed for this; pip install 'aotlab[export]'"
 
 
 @pytest.mark.slow

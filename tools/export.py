@@ -109,6 +109,7 @@ def main(
     if verify or calibrate:
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
+        require_extra("video", "cv2", "tqdm")
         require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)

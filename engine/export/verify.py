@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from aotlab.configs.schema import Config
 from aotlab.engine.export.clip import Clip
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError, RunStopped
 
@@ -89,7 +87,10 @@ def verify_export(model: VOSModel, config: Config, folder: Path, *, clip: Clip, 
     Raises:
         InputError: the runtime cannot load the export with this provider.
     """
+    from tqdm import tqdm
+
     import aotlab_runtime
+    from aotlab.evaluation.metrics import region_similarity
 
     exported = aotlab_runtime.Tracker.from_export(folder, provider=provider, threads=torch.get_num_threads())
     tracker = Tracker(model, config)

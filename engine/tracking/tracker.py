@@ -320,7 +320,7 @@ class Tracker:
         build = partial(build_bank, self.config.memory, length=state.length)
         groups = add_objects(state.groups, annotated_ids, model.config.max_objects, build)
         ids = list_tracked_ids(groups)
-        for object_id in find_vanished_ids(mask, annotated_ids, size):
+        for object_id in find_vanished_ids(mask, {*annotated_ids}.difference(self.ids), size):
             log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         indices = mask_to_indices(mask, ids).to(self.device)
         if state.groups:

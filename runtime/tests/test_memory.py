@@ -12,7 +12,7 @@ from aotlab.engine.export.export import describe_memory, resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.memory import MemoryBank, StoredFrame, score_frames
+from aotlab_runtime.memory import MemoryBank
 from aotlab_runtime.state import pack_state, unpack_state
 from tests.marks import slow
 
@@ -64,35 +64,3 @@ def test_stored_frames_equal_framework(settings, references, seed):
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())
-
-
-def test_scores_equal_those_by_hand():
-    # n = (3, 3, 2), ln 8 = 2.0794: 0.5 + 1.5·√(2.0794 / 11), 0.3 + 1.5·√(2.0794 / 11), 0.28 + 1.5·√(2.0794 / 10)
-    frames = [
-        StoredFrame({}, relevance=relevance, updates=updates) for relevance, updates in ((0.5, 7), (0.3, 3), (0.28, 2))
-    ]
-    np.testing.assert_allclose(score_frames(frames), [1.1522, 0.9522, 0.9640], atol=1e-4)
-
-
-def test_restricted_memory_evicts_the_lowest_score():
-    memory = build_memory(MemoryConfig(policy="restricted", frames=3, every=1))
-    stored = []
-    for index, relevance in enumerate(
-        [
-            None,  # the reference frame
-            None,
-            None,
-            [0.5, 0.2, 0.3],  # equal n: frame 1 has the lowest relevance
-            [0.5, 0.1, 0.4],  # R of frame 2 is 0.8·0.1 + 0.2·0.3 = 0.14
-            [0.445, 0.275, 0.28],  # R of frame 3 is 0.8·0.275 + 0.2·0.4 = 0.30, n = 3; of frame 4 0.28, n = 2
-            [0, 0, 0],  # no object: the oldest
-        ]
-    ):
-        value = np.full((1, 1, 1), index)
-        frame = {"memory_0_long_key": value}, {"memory_0_short_key": value}
-        if index:
-            memory.add(*frame, Mock(return_value=np.array(relevance)))
-        else:
-            memory.add_reference(*frame)
-        stored.append(memory.read()["memory_0_long_key"].ravel().tolist())
-    assert stored[2:] == [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 5], [0, 5, 6]]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from aotlab_runtime import InputError, Tracker
+from aotlab_runtime.export import MemorySettings
+from aotlab_runtime.memory import MemoryBank, StoredFrame, score_frames
 
 HEIGHT, WIDTH = 33, 49
 MASK = np.repeat([0, 1, 2], (16, 16, 17))[None].repeat(HEIGHT, 0)
@@ -76,7 +78,50 @@ def test_unusable_input_changes_nothing(stored):
         lambda: tracker.forget(3),
         lambda: tracker.load_state_dict({}),
         lambda: tracker.graphs.run("prompt", {}),
+        lambda: tracker.graphs.encode(draw_frames(1)[0].astype(np.float32)),
+        lambda: tracker.graphs.propagate(tracker.graphs.encode(draw_frames(1)[0]), {}),
     ):
         with pytest.raises(InputError, match=r"^[^\n]*$"):
             call()
     assert tracker.ids == ()
+
+
+def test_scores_equal_those_by_hand():
+    # n = (3, 3, 2), ln 8 = 2.0794: 0.5 + 1.5·√(2.0794 / 11), 0.3 + 1.5·√(2.0794 / 11), 0.28 + 1.5·√(2.0794 / 10)
+    frames = [
+        StoredFrame({}, relevance=relevance, updates=updates) for relevance, updates in ((0.5, 7), (0.3, 3), (0.28, 2))
+    ]
+    np.testing.assert_allclose(score_frames(frames), [1.1522, 0.9522, 0.9640], atol=1e-4)
+
+
+def test_restricted_memory_evicts_the_lowest_score():
+    settings = MemorySettings(
+        policy="restricted",
+        frames=3,
+        every=1,
+        max_tracked=3,
+        max_stored=None,
+        score_early=False,
+        short_term_skip=1,
+    )
+    memory = MemoryBank(settings, None)
+    stored = []
+    for index, relevance in enumerate(
+        [
+            None,  # the reference frame
+            None,
+            None,
+            [0.5, 0.2, 0.3],  # equal n: frame 1 has the lowest relevance
+            [0.5, 0.1, 0.4],  # R of frame 2 is 0.8·0.1 + 0.2·0.3 = 0.14
+            [0.445, 0.275, 0.28],  # R of frame 3 is 0.8·0.275 + 0.2·0.4 = 0.30, n = 3; of frame 4 0.28, n = 2
+            [0, 0, 0],  # no object: the oldest
+        ]
+    ):
+        value = np.full((1, 1, 1), index)
+        frame = {"memory_0_long_key": value}, {"memory_0_short_key": value}
+        if index:
+            memory.add(*frame, lambda read, scores=relevance: np.array(scores))
+        else:
+            memory.add_reference(*frame)
+        stored.append(memory.read()["memory_0_long_key"].ravel().tolist())
+    assert stored[2:] == [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 5], [0, 5, 6]]

@@ -70,7 +70,9 @@ def test_prediction_is_printed_in_one_line(tracker):
 def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
     mask = stripes([1], 66, 98)
     mask[1, 1] = 2  # between the pixels that 33×49 takes
-    assert exported[1].fresh().step(np.zeros((66, 98, 3), np.uint8), mask).ids == (1, 2)
+    tracker, frame = exported[1].fresh(), np.zeros((66, 98, 3), np.uint8)
+    assert tracker.step(frame, mask).ids == (1, 2)
+    tracker.step(frame, np.where(mask == 2, 1, 0))  # a correction of a tracked object
     assert caplog.messages == ["object 2: too small to be tracked; export with a larger input.scale"]
 
 

@@ -1,5 +1,7 @@
 """The export tool."""
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -57,6 +59,13 @@ def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, 
     assert bool(message) == bool(captured.err)
     assert ("up to 9 frames in long-term memory" in captured.out) != bool(message)
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
+
+
+def test_verification_without_opencv_fails_before_the_export(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setattr(export, "export_model", lambda *args, **settings: pytest.fail("exported"))
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == 2
+    assert "cv2 must be installed for this; pip install 'aotlab[video]'" in capsys.readouterr().err
 
 
 def test_failed_verification_keeps_the_earlier_export(tmp_path, monkeypatch):

@@ -11,9 +11,10 @@ Multi-scale models have an ``id_embeddings_N`` per scale, and tokens of other si
 from pathlib import Path
 
 import numpy as np
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from aotlab_runtime.export import MemorySettings, open_sessions, read_description
-from aotlab_runtime.inputs import require
+from aotlab_runtime.inputs import InputError, describe_error, require
 
 Tensors = dict[str, np.ndarray]
 """Inputs and outputs of graphs, by name."""
@@ -45,9 +46,12 @@ class Graphs:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
         require(name in self._sessions, f"graph {name}: not in this export")
         session = self._sessions[name]
-        inputs = {node.name: tensors[node.name] for node in session.get_inputs()}
         names = [node.name for node in session.get_outputs()]
-        return dict(zip(names, session.run(names, inputs), strict=True))
+        try:
+            inputs = {node.name: tensors[node.name] for node in session.get_inputs()}
+            return dict(zip(names, session.run(names, inputs), strict=True))
+        except (KeyError, InvalidArgument) as error:
+            raise InputError(f"graph {name}: {describe_error(error)}") from error
 
     def encode(self, frame: np.ndarray) -> Tensors:
         """Encode a frame H×W×3 uint8 RGB, without its objects.
@@ -62,6 +66,7 @@ class Graphs:
 
         Returns ``id_embeddings_0``: E, 1×L×C. Each identity has a learned 17×17 kernel of vectors (16×16 if corners
         are not aligned). E is a convolution of the masks with stride 16, so a token sums vectors of pixels around it.
+        In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows.
         """
         return self.run("assign_identities", {"masks": masks})
 
@@ -70,7 +75,7 @@ class Graphs:
 
         Each block N = 0, 1, … reads keys K and values V of earlier frames, see `memorize`::
 
-            x = x + self_attention(norm1(x))
+            x = x + self_attention(norm1(x), position)        sines of y and x, added to queries and keys only
             tokens = norm2(x)
             Q = query(tokens)
             x = x + long_attention(Q, K_long, V_long) + short_attention(Q, K_short, V_short)
@@ -81,6 +86,9 @@ class Graphs:
         layer. Each of their heads has c channels and computes::
 
             attention(Q, K, V) = softmax(Q·Kᵀ / √c)·V
+
+        RMem adds learned vectors before long-term attention: one to Q, and to the keys of each stored frame the one of
+        its age. With AOT, it also makes short-term attention recurrent, so that it has no window.
 
         DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Memory is read by one head.
         Its attention weights depend on x only and apply to the values of both, and gates G scale what x and z receive::
@@ -97,7 +105,8 @@ class Graphs:
 
         ``memory``: ``memory_N_long_key`` and ``_value``, 1×(T·L)×C; ``memory_N_short_key`` and ``_value``, 1×L×C.
         Returns ``embeddings_0``, x before the first block, and ``embeddings_(N+1)``, norm(x) after each, 1×C×h×w; and
-        ``states_N_key`` and ``states_N_tokens``, Q and tokens, 1×L×C.
+        ``states_N_key`` and ``states_N_tokens``, Q and tokens, 1×L×C. In place of the tokens, DeAOT returns
+        ``states_N_value``, silu(value(tokens)), and after the first block ``states_N_id_tokens``, id_tokens.
         """
         return self.run("propagate", features | memory)
 

@@ -165,9 +165,10 @@ class Tracker:
         """Replace the pixels of a mask's objects by the mask H×W; new ids come last."""
         mask_ids = np.unique(mask[mask > 0])
         labels = np.where((mask > 0) | np.isin(prediction.labels, mask_ids), mask, prediction.labels)
-        for object_id in np.setdiff1d(mask_ids, resize_nearest(mask, self.graphs.network_size)):
+        new_ids = np.setdiff1d(mask_ids, prediction.ids)
+        for object_id in np.setdiff1d(new_ids, resize_nearest(mask, self.graphs.network_size)):
             log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
-        ids = (*prediction.ids, *np.setdiff1d(mask_ids, prediction.ids).tolist())
+        ids = (*prediction.ids, *new_ids.tolist())
         masks = labels == np.array([0, *ids])[:, None, None]
         logits = np.where(masks, np.float32(0), np.float32(-1e10))
         return Prediction(ids, logits, prediction.temperature)

@@ -116,6 +116,7 @@ def test_object_without_a_pixel_in_the_network_is_logged(caplog):
     tracker, mask = Tracker(*build("aott", "input.scale=0.5")), stripes([2])
     mask[1, 1] = 7
     tracker.step(draw_texture(1)[0], mask)
+    tracker.step(draw_texture(1)[0], np.where(mask == 7, 2, 0))  # a correction of a tracked object
     assert [record.message for record in caplog.records] == ["object 7: too small to be tracked; raise input.scale"]
 
 
