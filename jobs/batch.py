@@ -16,12 +16,18 @@ from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.results import (
+    Action,
+    describe_missing_outputs,
+    list_job_folders,
+    record_failure,
+    resolve_links,
+)
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading, sha256, write_text
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
@@ -34,6 +40,8 @@ LOCK_TIMEOUT = 60.0
 """Seconds to wait while another shard holds the folder."""
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
+SUMMARY_DIGEST = ".summary.sha256"
+"""File with the digest of the summary that was written; it differs once the user has edited the summary."""
 LIST_FILES = (SUMMARY_FILE, CLASSES)
 """Names of the files in the folder of a list, beside the folders of its jobs."""
 
@@ -136,8 +144,9 @@ class Batch:
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
         folder = self._output / job.name
-        if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return None
+        with reading(folder, "check its permissions, or choose another folder"):
+            if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
+                return None
         video = make_record(job).video
         if video != record.video and os.path.exists(video) and compute_fingerprint(Path(video)) == record.fingerprint:
             record = replace(record, video=video)
@@ -244,9 +253,7 @@ def _is_list_file(path: Path) -> bool:
     """Return whether the content of a file is that of a file of a list."""
     try:
         if path.name == SUMMARY_FILE:
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
-                return header == ",".join(SUMMARY_COLUMNS)
+            return path.with_name(SUMMARY_DIGEST).read_text(encoding="utf-8", errors="replace") == sha256(path)
         read_class_ids(path)
     except (InputError, OSError):
         return False
@@ -256,12 +263,18 @@ def _is_list_file(path: Path) -> bool:
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
     """Write ``summary.csv`` of jobs and of other lists in the locked folder.
 
-    A job without a record is waiting, unless another shard has listed it as failed.
+    A job without a record is waiting, unless another shard has listed it as failed. Finished results that a run must
+    not replace are done. Raises `InputError` if the user has edited the summary during the run.
     """
+    _require_list_files(folder)
     failed = _read_failed_rows(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
-    rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}
+    for path in list_job_folders(folder):
+        stored = read_job_record(path, warn=path.name not in rows)
+        is_finished = stored is not None and stored.error is None and not describe_missing_outputs(path, stored)
+        if is_finished or path.name not in rows:
+            rows[path.name] = stored
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
@@ -275,11 +288,12 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
             else:
                 status = "failed" if record.error else "done"
                 writer.writerow((name, status, record.frames, record.error, record.video))
+    write_text(folder / SUMMARY_DIGEST, sha256(folder / SUMMARY_FILE))
 
 
 def _read_failed_rows(path: Path) -> dict[str, list[str]]:
     """Return the rows of failed videos in a summary by name; empty without one."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return {row[0]: row for row in csv.reader(file) if row[1:2] == ["failed"]}

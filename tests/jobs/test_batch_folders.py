@@ -89,7 +89,8 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
 def test_closed_job_folder_is_a_failed_job(closed_folder):
     job = Job.parse(closed_folder.name, "gone.mp4", "gone.png")
     batch = Batch([job], closed_folder.parent, *OPTIONS)
-    assert batch.run(job, StopFlag()).error
+    problem = f"{closed_folder}: not readable (Permission denied); check its permissions, or choose another folder"
+    assert batch.run(job, StopFlag()).error == problem
 
 
 def test_preview_does_not_lock_the_list(output, jobs):
@@ -212,6 +213,20 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     text = (tmp_path / "summary.csv").read_text()
     assert text == "name,status,frames,error,video\na,done,3,,/\\udcff.mp4\nb,waiting,,,\n"
-    (tmp_path / "summary.csv").write_text(text.replace(",", ";"))  # as Excel saves it in some languages
     Batch(jobs, tmp_path, *OPTIONS).track(stopped)
     assert (tmp_path / "summary.csv").read_text() == text
+
+
+def test_edited_summary_is_kept(tmp_path, monkeypatch):
+    stopped = StopFlag()
+    stopped.set()
+    batch = Batch([Job.parse("a", "a.mp4")], tmp_path, *OPTIONS)
+    batch.track(stopped)
+    edited = (tmp_path / "summary.csv").read_text() + "note,todo,,ask Bob,\n"
+    (tmp_path / "summary.csv").write_text(edited)
+    with pytest.raises(InputError, match=r"summary\.csv that .* another program changed; move or delete it"):
+        batch.track(stopped)
+    monkeypatch.setattr("aotlab.jobs.batch._require_list_folder", lambda *_: None)  # edited during the run
+    batch.track(stopped)
+    assert "another program changed" in batch.summary_error
+    assert (tmp_path / "summary.csv").read_text() == edited
