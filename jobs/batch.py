@@ -41,7 +41,7 @@ LOCK_TIMEOUT = 60.0
 SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 SUMMARY_DIGEST = ".summary.sha256"
-"""File with the digest of the summary that was written; it differs once the user has edited the summary."""
+"""File with the digests of the last two summaries; another digest means that the user has edited the summary."""
 LIST_FILES = (SUMMARY_FILE, CLASSES)
 """Names of the files in the folder of a list, beside the folders of its jobs."""
 
@@ -253,7 +253,7 @@ def _is_list_file(path: Path) -> bool:
     """Return whether the content of a file is that of a file of a list."""
     try:
         if path.name == SUMMARY_FILE:
-            return path.with_name(SUMMARY_DIGEST).read_text(encoding="utf-8", errors="replace") == sha256(path)
+            return sha256(path) in path.with_name(SUMMARY_DIGEST).read_text(encoding="utf-8", errors="replace")
         read_class_ids(path)
     except (InputError, OSError):
         return False
@@ -275,20 +275,20 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
         is_finished = stored is not None and stored.error is None and not describe_missing_outputs(path, stored)
         if is_finished or path.name not in rows:
             rows[path.name] = stored
-    with (
-        atomic_path(folder / SUMMARY_FILE) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SUMMARY_COLUMNS)
-        for name, record in rows.items():
-            if record is None or record.error == UNFINISHED:
-                waiting = [name, "waiting", "", "", ""]
-                writer.writerow(failed.get(name, waiting) if record is None else waiting)
-            else:
-                status = "failed" if record.error else "done"
-                writer.writerow((name, status, record.frames, record.error, record.video))
-    write_text(folder / SUMMARY_DIGEST, sha256(folder / SUMMARY_FILE))
+    with atomic_path(folder / SUMMARY_FILE) as temporary:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(SUMMARY_COLUMNS)
+            for name, record in rows.items():
+                if record is None or record.error == UNFINISHED:
+                    waiting = [name, "waiting", "", "", ""]
+                    writer.writerow(failed.get(name, waiting) if record is None else waiting)
+                else:
+                    status = "failed" if record.error else "done"
+                    writer.writerow((name, status, record.frames, record.error, record.video))
+        # of both, as the program may be killed before the new one replaces the earlier one
+        digests = [sha256(path) for path in (folder / SUMMARY_FILE, temporary) if path.exists()]
+        write_text(folder / SUMMARY_DIGEST, "\n".join(digests))
 
 
 def _read_failed_rows(path: Path) -> dict[str, list[str]]:
