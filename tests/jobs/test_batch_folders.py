@@ -1,5 +1,6 @@
 """Folders of lists of jobs: records that were changed, names that leave the folder, links."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -217,10 +218,22 @@ def test_summary_holds_names_that_are_not_unicode(tmp_path):
     assert (tmp_path / "summary.csv").read_text() == text
 
 
+def die_before_summary(source, target, move=os.replace):
+    if target.name == "summary.csv":
+        raise SystemExit
+    move(source, target)
+
+
 def test_edited_summary_is_kept(tmp_path, monkeypatch):
     stopped = StopFlag()
     stopped.set()
     batch = Batch([Job.parse("a", "a.mp4")], tmp_path, *OPTIONS)
+    batch.track(stopped)
+    other = Batch([Job.parse("b", "b.mp4")], tmp_path, *OPTIONS)
+    with monkeypatch.context() as killed:
+        killed.setattr("os.replace", die_before_summary)
+        with pytest.raises(SystemExit):
+            other.track(stopped)
     batch.track(stopped)
     edited = (tmp_path / "summary.csv").read_text() + "note,todo,,ask Bob,\n"
     (tmp_path / "summary.csv").write_text(edited)
