@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_v
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.job_record import read_job_record
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, is_out_of_memory
+from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
 
@@ -25,6 +25,7 @@ CHUNK_FRAMES = 16
 """Number of frames that are sent to a process at once."""
 MIN_FRAMES_PER_WORKER = 200
 """Number of frames that take about as long as starting a process."""
+FEWER_WORKERS = "try aotlab score --workers 1"
 
 
 @dataclass
@@ -91,7 +92,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     workers = min(workers, max(1, len(frames) // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
         bar = opened.enter_context(progress_bar(len(frames), unit="frame"))
-        map_frames: Callable[..., Iterator[FrameScores | InputError]] = map
+        map_frames: Callable[..., Iterator[FrameScores | Exception]] = map
         if workers > 1:
             pool = opened.enter_context(worker_pool(workers, __name__))
             map_frames = partial(pool.map, chunksize=CHUNK_FRAMES)
@@ -101,12 +102,12 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
                 bar.update()
                 if plan.name in report.failures:
                     continue
-                with collect_failure(report.failures, plan.name, "not scored"):
-                    if isinstance(part, InputError):
+                with collect_failure(report.failures, plan.name, "not scored", FEWER_WORKERS):
+                    if isinstance(part, Exception):
                         raise part
                     frame_scores[plan.name].append(part)
         except BrokenProcessPool as error:
-            raise RunStopped("a scoring process died; try again with workers=1") from error
+            raise RunStopped(f"a scoring process died; {FEWER_WORKERS}") from error
     for plan in plans:
         if plan.name not in report.failures:
             scores = report.scores[plan.name] = join_scores(plan, frame_scores[plan.name])
@@ -118,7 +119,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
 
 def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
     """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
-    with collect_failure(report.failures, video.name, "not scored"):
+    with collect_failure(report.failures, video.name, "not scored", FEWER_WORKERS):
         require_readable([video])
         plan = RULES[video.rules].plan(video)
         if plan.ids and plan.frames:
@@ -128,20 +129,26 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
     return None
 
 
-def _score(results: Path, planned_frame: tuple[ScoringPlan, Path]) -> FrameScores | InputError:
-    """Score a frame of a plan; its error is returned, so that other frames are still scored."""
+def _score(results: Path, planned_frame: tuple[ScoringPlan, Path]) -> FrameScores | Exception:
+    """Score a frame of a plan; bad input and a lack of memory are returned, so that other frames are still scored."""
     plan, frame = planned_frame
     try:
         return plan.score(find_masks_folder(results / plan.name), frame)
-    except InputError as error:
-        return error
+    except Exception as error:
+        if isinstance(error, InputError) or is_out_of_memory(error):
+            return error
+        raise
 
 
 @contextmanager
-def collect_failure(failures: dict[str, str], name: str, outcome: str) -> Iterator[None]:
+def collect_failure(failures: dict[str, str], name: str, outcome: str, memory_advice: str) -> Iterator[None]:
     """Store bad input, or a lack of memory, in ``failures`` under the name of a sequence, and log it.
 
-    The caller then continues with the next sequence. ``outcome``: consequence for the log, such as "skipped".
+    The caller then continues with the next sequence.
+
+    Args:
+        outcome: consequence for the log, such as "skipped".
+        memory_advice: what the user can do about a lack of memory.
     """
     try:
         yield
@@ -150,7 +157,7 @@ def collect_failure(failures: dict[str, str], name: str, outcome: str) -> Iterat
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        failures[name] = f"out of memory; {MEMORY_ADVICE}"
+        failures[name] = f"out of memory; {memory_advice}"
     else:
         return
     log.error("%s: %s: %s", name, outcome, failures[name])

@@ -16,12 +16,18 @@ from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import Action, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.results import (
+    Action,
+    describe_missing_outputs,
+    list_job_folders,
+    record_failure,
+    resolve_links,
+)
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
-from aotlab.utils.files import atomic_path, make_folder, prefix_errors
+from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.processes import StopFlag
@@ -136,8 +142,9 @@ class Batch:
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
         folder = self._output / job.name
-        if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
-            return None
+        with reading(folder, "check its permissions, or choose another folder"):
+            if not (folder / CORRECTED_FILE).exists() or (record := read_job_record(folder)) is None:
+                return None
         video = make_record(job).video
         if video != record.video and os.path.exists(video) and compute_fingerprint(Path(video)) == record.fingerprint:
             record = replace(record, video=video)
@@ -236,7 +243,7 @@ def _require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
     for name in LIST_FILES:
         if (output / name).exists() and not _is_list_file(output / name):
-            problem = f"already contains a {name} that aotlab did not write or another program changed"
+            problem = f"already contains a {name} that aotlab did not write"
             raise InputError(f"output {output}: {problem}; move or delete it, or choose another output")
 
 
@@ -256,12 +263,17 @@ def _is_list_file(path: Path) -> bool:
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
     """Write ``summary.csv`` of jobs and of other lists in the locked folder.
 
-    A job without a record is waiting, unless another shard has listed it as failed.
+    A job without a record is waiting, unless another shard has listed it as failed. Finished results that a run must
+    not replace are done.
     """
     failed = _read_failed_rows(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
-    rows |= {path.name: read_job_record(path) for path in list_job_folders(folder) if path.name not in rows}
+    for path in list_job_folders(folder):
+        stored = read_job_record(path, warn=path.name not in rows)
+        is_finished = stored is not None and stored.error is None and not describe_missing_outputs(path, stored)
+        if is_finished or path.name not in rows:
+            rows[path.name] = stored
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

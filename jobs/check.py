@@ -13,7 +13,7 @@ from typing import Any
 from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
-from aotlab.jobs.job_file import find_masks_beside
+from aotlab.jobs.job_file import add_masks_beside, find_masks_beside
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
 from aotlab.media.location import locate_video
@@ -77,6 +77,7 @@ def check_job(
         from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
             video are refused, as lines may be mixed up.
     """
+    job = add_masks_beside(job)
     if problem := job.describe_missing_files():
         raise InputError(problem)
     video_name = strip_credentials(job.video)

@@ -55,8 +55,8 @@ class JobOptions:
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
-        with reading("write and removals", "give names of outputs, and pairs of frame number and object id"):
-            names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
+        names = tuple(_list_texts("write", self.write))
+        with reading("removals", "give pairs of frame number and object id"):
             removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
         vars(self).update(write=names, removals=removals)  # the class is frozen
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")

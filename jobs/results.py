@@ -55,7 +55,7 @@ def choose_action(
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
     difference = describe_difference(earlier.input_digests, record.input_digests)
-    missing = "" if difference else _describe_missing_outputs(folder, earlier)
+    missing = "" if difference else describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
         return "reuse", earlier
     if (content := next(_find_foreign_contents(folder, record, earlier), None)) is not None:
@@ -91,7 +91,7 @@ def _find_foreign_contents(folder: Path, record: JobRecord, earlier: JobRecord) 
             yield f"{min(files).relative_to(folder).as_posix()}, which aotlab did not write"
 
 
-def _describe_missing_outputs(folder: Path, record: JobRecord) -> str:
+def describe_missing_outputs(folder: Path, record: JobRecord) -> str:
     """Return the name of a missing output that a run has completed, or how many masks are missing; else empty."""
     for name in record.written:
         if not has_content(folder / name):

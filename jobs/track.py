@@ -35,7 +35,6 @@ from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
 from aotlab.utils.text import shorten
-from aotlab.utils.value_syntax import FrameObjectValue
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -114,13 +113,13 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    is_job = isinstance(job, Job) and all(isinstance(mask, FrameObjectValue) for mask in job.masks)
-    require(is_job, f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
+    require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), _check_options(options)
     is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
     require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
+    job = Job.parse(**vars(job))  # it may have been built without
     return track_run(check_job(job, Path(folder), options, read_settings), load, force=force)
 
 

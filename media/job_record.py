@@ -101,7 +101,7 @@ def read_job_record(folder: Path, *, warn: bool = True) -> JobRecord | None:
     video = _relocate(record.video, record.folder, folder)
     sibling = folder.absolute().parent / Path(video).name
     missing = os.path.isabs(video) and not os.path.exists(video)
-    if missing and sibling != folder.absolute() and sibling.exists():
+    if missing and sibling != folder.absolute() and os.path.exists(sibling):  # Path.exists refuses long names
         video = str(sibling)
     # another run may remove them
     outputs = {name: patterns for name, patterns in record.outputs.items() if is_file_name(name)}

@@ -168,6 +168,8 @@ def main(
     is_single = benchmark == BenchmarkOptions() and len(results) == 1
     remedy = "give its results as RESULTS, without --dataset and its options"
     require(annotations is None or is_single, f"--annotations: scores one video; {remedy}")
+    paths = [folder.resolve() for folder in results]
+    require(len({*paths}) == len(paths), "RESULTS: one folder is given twice; give each folder once")
     require(results, "RESULTS: missing; give a folder with <sequence>/<frame>.png")
     hota = annotations is None and DATASETS[benchmark.dataset].hota
     if hota and (worst or len(results) > 1):

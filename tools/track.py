@@ -290,7 +290,6 @@ def main(
         raise UsageError("--shard and --dry-run: give only one of them")
     from aotlab.jobs.batch import Batch
     from aotlab.jobs.job import Job, JobOptions
-    from aotlab.jobs.job_file import add_masks_beside
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     options = JobOptions(
@@ -301,7 +300,7 @@ def main(
         refuse_options({"--shard": shard}, "applies to several videos; give --jobs")
         folder = output or default_output(video[0])
         job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
-        return track_video(add_masks_beside(job), folder, options, tracker, force=force, dry_run=dry_run)
+        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
 
     refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
     jobs = list_jobs(video, job_file, inputs)

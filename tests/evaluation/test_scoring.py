@@ -49,6 +49,18 @@ def test_only_the_broken_sequence_fails(davis, tmp_path, monkeypatch):
         assert "00002.png" in report.failures["bear"]
 
 
+def test_lack_of_memory_fails_only_its_sequence(davis, tmp_path, monkeypatch):
+    def fail_once(self, masks, frame, score=scoring.ScoringPlan.score):
+        if masks.name == "bear":
+            raise MemoryError
+        return score(self, masks, frame)
+
+    monkeypatch.setattr(scoring.ScoringPlan, "score", fail_once)
+    report = score_videos(davis, tmp_path / "results")
+    assert list(report.scores) == ["camel"]
+    assert report.failures == {"bear": "out of memory; try aotlab score --workers 1"}
+
+
 def test_objects_without_scored_frames_are_not_scored(tmp_path, caplog):
     videos = miniatures.make_with_results("lvosv2", tmp_path)
     late = {"start": "11", "end": "12", "frame_nums": "3"}  # of 3 frames, only the first is labeled

@@ -89,7 +89,8 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
 def test_closed_job_folder_is_a_failed_job(closed_folder):
     job = Job.parse(closed_folder.name, "gone.mp4", "gone.png")
     batch = Batch([job], closed_folder.parent, *OPTIONS)
-    assert batch.run(job, StopFlag()).error
+    problem = f"{closed_folder}: not readable (Permission denied); check its permissions, or choose another folder"
+    assert batch.run(job, StopFlag()).error == problem
 
 
 def test_preview_does_not_lock_the_list(output, jobs):

@@ -8,6 +8,7 @@ import threading
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -293,7 +294,10 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
 
 @pytest.mark.parametrize(("run", "words"), [
     (lambda job, folder: run_job("clip", folder), r"job: expected Job.parse\(name, video, masks\), got 'clip'"),
-    (lambda job, folder: run_job(Job("clip", "clip", ("a.png",)), folder), r"job: expected Job.parse\("),
+    (lambda job, folder: run_job(Job("clip", Path("clip"), ("a.png",)), folder), "^clip, a.png: no such file"),
+    (lambda job, folder: run_job(replace(job, start="x"), folder), "start x: expected a frame number"),
+    (lambda job, folder: run_job(replace(job, start="2", segmenter=("a", "b")), folder), "clip, a.png: no such file"),
+    (lambda job, folder: run_job(replace(job, segmenter=5), folder), "segmenter: expected a text or a list of texts"),
     (lambda job, folder: run_job(job, folder, "aott"), "tracker: expected a Tracker or TrackerOptions, got 'aott'"),
     (lambda job, folder: run_job(job, folder, options={"write": "masks"}), "options: expected JobOptions, got {"),
     (lambda job, folder: track("aott", "clip", {0: MASK}, folder), "tracker: expected a Tracker, got 'aott'"),
@@ -305,10 +309,10 @@ def test_video_of_track_may_be_a_path(models, tmp_path):
      "options: expected JobOptions, got {}"),
     (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, frames=(0, 2)),
      r"frames: expected a FrameSelection, got \(0, 2\)"),
-    (lambda job, folder: JobOptions(write=None), "write and removals: not readable .*; give names of outputs"),
-    (lambda job, folder: JobOptions(removals=(3, 1)), "write and removals: not readable"),
-    (lambda job, folder: JobOptions(removals=[("x", 2)]), "write and removals: not readable"),
-    (lambda job, folder: JobOptions(removals=[(1.5, 2)]), "write and removals: not readable"),
+    (lambda job, folder: JobOptions(write=None), "^write: expected a text or a list of texts, got None$"),
+    (lambda job, folder: JobOptions(removals=(3, 1)), "removals: not readable"),
+    (lambda job, folder: JobOptions(removals=[("x", 2)]), "removals: not readable"),
+    (lambda job, folder: JobOptions(removals=[(1.5, 2)]), "removals: not readable"),
     (lambda job, folder: Job.parse("clip", "clip", segmenter="a.onnx"), "segmenter a.onnx: expected two ONNX files"),
 ])  # fmt: skip
 def test_arguments_of_other_types_rejected(tmp_path, run, words):

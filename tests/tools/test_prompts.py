@@ -1,6 +1,7 @@
 """Masks of boxes and points on the command line: track --box, --point, and the mask command."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from aotlab.networks.weights.zoo import load_model
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import sibling_path
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.tools.track.runs import Repeater
 
@@ -149,6 +151,8 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
+    shutil.copy(min((tmp_path / "out" / "masks").iterdir()), sibling_path(Path(video), ".png"))
+    assert run_job(Job.parse("clip", video, end=1), tmp_path / "beside", tracker, options).frames == 2
 
 
 def test_class_names_of_prompts_are_in_annotations(track, tmp_path, capsys):

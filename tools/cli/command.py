@@ -181,7 +181,9 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
         return _print_error(f"error: {missing}", 2)
     except Exception as error:
         if is_out_of_memory(error):
-            return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
+            return _print_error(
+                f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_ADVICE}", 1
+            )
         if isinstance(error, OSError) and error.errno in FULL_DISK_ERRNOS and error.filename is None:
             _flush_output()
             return _print_error("stopped: an output has no space left; free space", 1)

@@ -206,14 +206,14 @@ def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsy
     assert "not finished: a;" in output.err
 
 
-def test_shard_summarizes_a_rejected_video_as_a_plain_run(clips, out):
+def test_summary_keeps_finished_results_that_a_run_must_not_replace(clips, out, capsys):
     assert track(clips) == 0
+    before = (out / "summary.csv").read_text()
     save(clips / "b.png", 5)
     for args in ((), ("--shard", "0/1")):
         assert track(clips, *args) == 1
-        status, error = read_summary(out)["b"]
-        assert status == "failed"
-        assert "results of other inputs" in error
+        assert "b: already contains results of other inputs" in capsys.readouterr().err
+        assert (out / "summary.csv").read_text() == before
 
 
 def test_rejected_video_keeps_the_record_of_unfinished_results(clips, out, repeater, monkeypatch):
