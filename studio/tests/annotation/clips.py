@@ -145,15 +145,14 @@ def start_job(session, *args, **options):
 
 def run_job(session, *args, **options):
     """Start a job, wait for its end, and return it; arguments as of `Session.track`."""
-    job = start_job(session, *args, **options)
-    wait_for(job)
-    return job
+    return wait_for(start_job(session, *args, **options))
 
 
 def wait_for(job):
-    """Wait until a job has ended."""
+    """Wait until a job has ended, and return it."""
     job.wait(WAIT_SECONDS)
     assert job.status in ("done", "stopped", "failed")
+    return job
 
 
 def draw_and_track(session, *object_ids):

@@ -22,6 +22,7 @@ from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tracked_frames, set_mask
 from studio.tests.annotation.results import change_record
+from tests.drawn_clips import write_masks, write_plain
 from tests.marks import needs_posix, slow
 from tests.processes import run_python, start_python
 
@@ -175,13 +176,11 @@ def annotations(*frames):
 
 def write_job(tmp_path, form="masks", **changes):
     """Write what tracking a clip with a CVAT mask would; return the folder of results."""
-    (tmp_path / "clip").mkdir()
+    write_plain(tmp_path / "clip", LENGTH)
     folder = tmp_path / "out" / "clip"
     folder.mkdir(parents=True)
-    for index in range(LENGTH):
-        Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(tmp_path / "clip" / f"{index:05d}.png")
-        if form == "masks":
-            write_mask(folder / "masks" / f"{index:05d}.png", truth(index))
+    if form == "masks":
+        write_masks(folder / "masks", map(truth, range(LENGTH)))
     cvat = find_mask_writer("cvat")
     cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
     if form == "cvat.xml":
