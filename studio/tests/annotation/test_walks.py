@@ -37,12 +37,8 @@ class Program:
     def __init__(self, video: Path, *options: str) -> None:
         self.process = start_python("-m", "aotlab", "annotate", video, "--no-browser", *options, stderr=None)
         assert self.process.stdout is not None
-        self.url = ""
-        for line in self.process.stdout:
-            found = re.search(r"http://\S+", line)
-            if found:
-                self.url = found[0]
-                break
+        found = (re.search(r"http://\S+", line) for line in self.process.stdout)
+        self.url = next((match[0] for match in found if match), "")
         assert self.url, "the program did not start"
 
     def kill(self) -> None:
