@@ -1,10 +1,11 @@
 """Videos whose frames hold their number as a pattern of blocks, in containers and codings that seek inexactly."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from tests.media.video_files import encode
 
 HEIGHT, WIDTH, BITS = 64, 128, 8
 BLOCK = WIDTH // BITS
@@ -55,19 +56,9 @@ def write_numbered(path: Path, count: int) -> Path:
     """Write a video of numbered frames with the coding of its file name in `CODINGS`."""
     encoder, options = CODINGS[path.name]
     names = {".m2ts": "mpegts", ".ts": "mpegts", ".mpg": "mpeg", ".vob": "vob"}
-    header_first = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    container = av.open(str(path), "w", format=names.get(path.suffix), options=header_first)
-    with container:
-        stream = container.add_stream(encoder, rate=25, options=options | {"g": str(GROUP), "threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.bit_rate = 2_000_000
-        stream.codec_context.gop_size = GROUP
-        for number in range(count):
-            frame = av.VideoFrame.from_ndarray(draw_number(number), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    options = options | {"g": str(GROUP), "b": "2000000", "threads": "1"}
+    images = [draw_number(number) for number in range(count)]
+    return encode(path, encoder, images, rate=25, container=names.get(path.suffix), **options)
 
 
 def cut_start(source: Path, target: Path, packets: int) -> Path:

@@ -35,7 +35,7 @@ def start_python(*words: object, env: Mapping[str, str] | None = None, **options
 
 
 def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[str, Any]:
-    path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("src", "studio/src", "runtime/src", "."))
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})}
     return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}
 

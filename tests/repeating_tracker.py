@@ -31,7 +31,7 @@ class RepeatingTracker:
         self.resets += 1
 
     def fresh(self):
-        return type(self)()
+        return type(self)(self.before_step)
 
     def is_cut(self, frame):
         return False

@@ -19,6 +19,7 @@ from PIL import Image
 from aotlab import Prompt, Tracker, open_frames
 from demo import build
 from studio.tests.annotation.browser import find_violations, iou, needs_browser
+from tests.media.video_files import encode
 
 BOX = (150, 2, 310, 410)
 TRACKED = 20
@@ -125,15 +126,7 @@ def tab(open_page):
 @pytest.fixture
 def portrait(tmp_path):
     """A portrait video of 6 frames in one color."""
-    path = tmp_path / "portrait.webm"
-    with av.open(str(path), "w") as video:
-        stream = video.add_stream("libvpx-vp9", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 120, 200, "yuv420p"
-        frame = av.VideoFrame.from_ndarray(np.full((200, 120, 3), 90, np.uint8), format="rgb24")
-        for _ in range(6):
-            video.mux(stream.encode(frame))
-        video.mux(stream.encode())
-    return path
+    return encode(tmp_path / "portrait.webm", "libvpx-vp9", np.full((6, 200, 120, 3), 90, np.uint8), rate=10)
 
 
 def wait_status(tab, words):

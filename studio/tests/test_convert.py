@@ -30,17 +30,14 @@ from aotlab_studio.opening import open_document, read_job
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
+from tests.drawn_clips import write_plain
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from tests.processes import completes_in_subprocess, die_before
 
 
 @pytest.fixture
 def video(tmp_path):
-    folder = tmp_path / "clip"
-    folder.mkdir()
-    for frame in range(LENGTH):
-        Image.new("RGB", SIZE[::-1]).save(folder / f"{frame:05d}.png")
-    return folder
+    return write_plain(tmp_path / "clip", LENGTH, SIZE)
 
 
 def sample_line(output, to, video, form="coco"):

@@ -1,6 +1,8 @@
 """Folders of lists of jobs: records that were changed, names that leave the folder, links."""
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,12 +35,16 @@ def output(tmp_path):
     return folder
 
 
+def write_job(folder, name):
+    """Write a video of three frames and a mask of all its pixels; return their job."""
+    write_images(folder / "a", draw_clip(3, 32, 48, seed=0)[0])
+    write_mask(folder / "a.png", np.ones((32, 48), np.uint8))
+    return Job.parse(name, folder / "a", folder / "a.png")
+
+
 @pytest.fixture
 def job(tmp_path):
-    """A job whose video has three frames, with a mask of all its pixels."""
-    write_images(tmp_path / "a", draw_clip(3, 32, 48, seed=0)[0])
-    write_mask(tmp_path / "a.png", np.ones((32, 48), np.uint8))
-    return Job.parse("a", tmp_path / "a", tmp_path / "a.png")
+    return write_job(tmp_path, "a")
 
 
 @pytest.fixture
@@ -80,14 +86,13 @@ def test_results_written_since_the_plan_stay(output, job):
     assert read_job_record(output).frames == 1
 
 
-def test_unwritable_job_folder_is_a_failed_job(output, jobs):
-    (output / "run").write_text("a file")
-    record = Batch(jobs, output, *OPTIONS).run(jobs[0], StopFlag())
-    assert record.error
+def test_file_in_place_of_the_job_folder_is_a_failed_job(output, job):
+    (output / "a").write_text("a file")
+    assert "a: cannot be written (Not a directory)" in Batch([job], output, *OPTIONS).run(job, StopFlag()).error
 
 
 def test_closed_job_folder_is_a_failed_job(closed_folder):
-    job = Job.parse(closed_folder.name, "gone.mp4", "gone.png")
+    job = write_job(Path(tempfile.mkdtemp()), closed_folder.name)  # that the user of this test can read
     batch = Batch([job], closed_folder.parent, *OPTIONS)
     problem = f"{closed_folder}: not readable (Permission denied); check its permissions, or choose another folder"
     assert batch.run(job, StopFlag()).error == problem
@@ -121,10 +126,9 @@ def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
         Batch(jobs, tmp_path / "a", *OPTIONS).track(StopFlag())
 
 
-def test_circular_link_in_an_output_folder_rejected(output, jobs):
-    (output / "run").symlink_to("run")
-    record = Batch(jobs, output, *OPTIONS).track(StopFlag())["run"]
-    assert "internal error" not in record.error
+def test_circular_link_in_an_output_folder_rejected(output, job):
+    (output / "a").symlink_to("a")
+    assert "a file, or a link to a missing folder" in Batch([job], output, *OPTIONS).track(StopFlag())["a"].error
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):

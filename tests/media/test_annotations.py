@@ -13,6 +13,7 @@ from aotlab.media.job_record import require_tracked_frames
 from aotlab.media.masks import read_mask
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import MAX_ID, ParsedFile, ParsedRegion
+from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.sdk import Annotations, JobRecord, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe
@@ -253,3 +254,13 @@ def test_more_objects_than_ids_rejected():
     regions = [ParsedRegion(0, sample_annotations().frames[0][0].rle)] * (MAX_ID + 1)
     with pytest.raises(InputError, match="has more than 65535 objects; split it"):
         match_regions(ParsedFile(regions), VIDEO)
+
+
+def test_parts_of_an_object_are_joined_with_their_attributes():
+    regions = [
+        ParsedRegion(2, encode_rle(draw_labels(2) == number), key=1, attributes=values)
+        for number, values in ((3, {"pose": "up", "color": "red"}), (7, {"pose": "down"}))
+    ]
+    (region,) = match_regions(ParsedFile(regions), VIDEO).frames[2]
+    assert region.attributes == {"pose": "down", "color": "red"}
+    assert (decode_rle(region.rle, SIZE) == (draw_labels(2) > 0)).all()

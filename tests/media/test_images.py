@@ -13,7 +13,7 @@ from aotlab.evaluation.submit.archive import standardize_mask
 from aotlab.media.frames import store_frame
 from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import list_images, read_image
-from aotlab.media.levels import Levels, parse_levels
+from aotlab.media.levels import Levels, estimate_levels, parse_levels
 from aotlab.media.masks import write_mask
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
@@ -132,6 +132,10 @@ def test_exr_is_srgb_encoded_in_its_display_window(tmp_path):
 def test_nan_is_black_and_infinity_white():
     values = np.array([[[np.nan], [np.inf], [-np.inf], [0.5]]], np.float32)
     assert Levels(0, 1)(values).reshape(-1).tolist() == [0, 255, 0, 128]
+
+
+def test_estimated_levels_are_of_finite_values():
+    assert estimate_levels(lambda index: np.array([np.nan, np.inf, -np.inf, 5]), 2) == (5, 6)
 
 
 @pytest.mark.parametrize("text", ["wide", "5", "5,5", "9,3", "0,inf", "nan,1", "1,2,3", ""])

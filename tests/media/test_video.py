@@ -21,6 +21,7 @@ from tests.media.video_files import (
     CONTAINERS,
     QUARTER_TURN,
     draw_smooth,
+    encode,
     set_display_matrix,
     write_texture,
     write_video,
@@ -64,17 +65,8 @@ EVEN = [Fraction(index, 30) for index in range(8)]  # Matroska stores millisecon
 
 @pytest.mark.parametrize(("suffix", "times"), [("mp4", UNEVEN), ("mkv", UNEVEN), ("mkv", EVEN)])
 def test_times_are_read_and_written_unchanged(tmp_path, suffix, times):
-    path = tmp_path / f"phone.{suffix}"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for time in times:
-            image = av.VideoFrame(64, 48, "yuv420p")
-            image.pts, image.time_base = round(time * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(image))
-        container.mux(stream.encode(None))
-    source = open_frames(path)
+    black = np.zeros((8, 48, 64, 3), np.uint8)
+    source = open_frames(encode(tmp_path / f"phone.{suffix}", "mpeg4", black, rate=30, times=times))
     assert [source.time(index) for index in range(8)] == times  # before anything is read
     with closing(VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64))) as writer:
         for index, frame in enumerate(source):

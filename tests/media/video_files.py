@@ -27,6 +27,30 @@ def write_video(path, frames, rate=Fraction(24)):
     return path
 
 
+def encode(path, codec, images, *, rate=24, times=None, container=None, tags=None, **options):
+    """Encode images H×W×3 with options of the encoder, and return the path.
+
+    Args:
+        times: seconds at which the images are shown; None: by the rate.
+        container: FFmpeg's name of the format; None: by the name of the file.
+    """
+    header_first = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", format=container, options=header_first) as file:
+        file.metadata.update(tags or {})
+        stream = file.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        if times:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=stream.pix_fmt)
+            if times:
+                frame.pts, frame.time_base = round(times[index] * 1000), Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
 CONTAINERS = {
     "mp4": "libx264", "mkv": "libx264", "mov": "mpeg4", "avi": "mpeg4", "ts": "libx264", "webm": "libvpx", "gif": "gif",
 }  # fmt: skip
@@ -37,19 +61,10 @@ TEXTURE = np.kron(np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=n
 
 def write_texture(path, codec="libx264", count=40, tags=None, gop=None):
     """Write a small video of a texture that moves; ``gop``: frames from one key frame to the next."""
-    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    with av.open(str(path), "w", options=options) as container:
-        container.metadata.update(tags or {})
-        fast = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx" else {}
-        stream = container.add_stream(codec, rate=24, options=fast)
-        stream.width, stream.height = 160, 120
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        stream.gop_size = gop or stream.gop_size
-        for index in range(count):
-            image = av.VideoFrame.from_ndarray(np.roll(TEXTURE, 3 * index, 1), format="rgb24")
-            container.mux(stream.encode(image.reformat(format=stream.pix_fmt)))
-        container.mux(stream.encode(None))
-    return path
+    options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx" else {}
+    if gop:
+        options["g"] = str(gop)
+    return encode(path, codec, [np.roll(TEXTURE, 3 * index, 1) for index in range(count)], tags=tags, **options)
 
 
 def set_display_matrix(path, matrix):
@@ -70,11 +85,5 @@ def set_frame_count(path, count):
 
 def write_gray(path, count=6):
     """A small video that can be read without going back: gray frames that get brighter."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=12)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(count):
-            gray = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
+    grays = [np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8) for index in range(count)]
+    return encode(path, "mpeg4", grays, rate=12)

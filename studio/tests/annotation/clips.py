@@ -20,7 +20,7 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.session.session import Session
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.media import video_files
-from tests.processes import wait_until
+from tests.processes import WAIT_SECONDS, wait_until
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 truth = draw_two_squares
@@ -145,8 +145,13 @@ def start_job(session, *args, **options):
 
 def run_job(session, *args, **options):
     """Start a job, wait for its end, and return it; arguments as of `Session.track`."""
-    job = start_job(session, *args, **options)
-    job.wait()
+    return wait_for(start_job(session, *args, **options))
+
+
+def wait_for(job):
+    """Wait until a job has ended, and return it."""
+    job.wait(WAIT_SECONDS)
+    assert job.status in ("done", "stopped", "failed")
     return job
 
 

@@ -1,11 +1,8 @@
 """The annotate command, the page's files, results of a job opened as a project."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +22,9 @@ from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tracked_frames, set_mask
 from studio.tests.annotation.results import change_record
+from tests.drawn_clips import write_masks, write_plain
 from tests.marks import needs_posix, slow
+from tests.processes import run_python, start_python
 
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 
@@ -116,7 +115,7 @@ def test_page_is_served_before_pytorch_is_loaded(video):
         "app = server.build_app(lambda _: session); "
         "server.Server(app, server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+    assert run_python("-c", code).stdout == "False\n"
 
 
 def test_page_is_small_and_loads_from_its_server_only():
@@ -150,13 +149,8 @@ raise SystemExit(main())
 @pytest.mark.parametrize("serving", [True, *slow(False)])
 def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serving):
     Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
-    page = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED_PROGRAM, "annotate", tmp_path, "--no-browser"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "SIGNAL": "" if serving else str(int(number))},
-    )
+    env = {"SIGNAL": "" if serving else str(int(number))}
+    page = start_python("-c", INTERRUPTED_PROGRAM, "annotate", tmp_path, "--no-browser", env=env)
     assert page.stdout is not None
     assert any(line == "loading\n" for line in page.stdout)
     if serving:
@@ -182,13 +176,11 @@ def annotations(*frames):
 
 def write_job(tmp_path, form="masks", **changes):
     """Write what tracking a clip with a CVAT mask would; return the folder of results."""
-    (tmp_path / "clip").mkdir()
+    write_plain(tmp_path / "clip", LENGTH)
     folder = tmp_path / "out" / "clip"
     folder.mkdir(parents=True)
-    for index in range(LENGTH):
-        Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(tmp_path / "clip" / f"{index:05d}.png")
-        if form == "masks":
-            write_mask(folder / "masks" / f"{index:05d}.png", truth(index))
+    if form == "masks":
+        write_masks(folder / "masks", map(truth, range(LENGTH)))
     cvat = find_mask_writer("cvat")
     cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
     if form == "cvat.xml":

@@ -11,7 +11,6 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab import InputError
 from aotlab_studio.batch.batch import Batch
@@ -43,6 +42,7 @@ from studio.tests.annotation.clips import (
     truth,
 )
 from studio.tests.annotation.results import write_results
+from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
 from tests.processes import completes_in_subprocess, die_before
@@ -64,11 +64,7 @@ SIZE = (24, 32)
 @pytest.fixture
 def video(tmp_path):
     """A folder of three frames."""
-    folder = tmp_path / "clip"
-    folder.mkdir()
-    for index in range(3):
-        Image.new("RGB", SIZE[::-1], (40, 90, index)).save(folder / f"{index:05d}.png")
-    return folder
+    return write_plain(tmp_path / "clip", 3, SIZE)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from studio.tests.annotation.clips import (
     square,
     start_job,
     truth,
+    wait_for,
     wait_until,
     wait_until_propagated,
 )
@@ -74,7 +75,7 @@ def test_job_tracks_from_its_own_revision(session, direction, long_pause):
     run_action(session, stroke(corrected, 50, 20))
     tracker.calls.clear()
     job.resume()
-    job.wait(60)
+    wait_for(job)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
     assert session.document.snapshot.list_outdated()
@@ -252,7 +253,7 @@ def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, re
         wait_until(lambda: first.status == "paused")
         assert (session.runner.running_job, first.paused) == (first, True)
         run_action(session, {"do": "resume"})
-    first.wait(60)
+    wait_for(first)
     assert (first.status, first.done) == ("done", first.total)
     wait_until(lambda: not session.document.snapshot.list_outdated())
 

@@ -24,6 +24,7 @@ from studio.tests.annotation.clips import (
     refresh_review,
     start_job,
     truth,
+    wait_for,
     wait_until,
 )
 from tests.processes import WAIT_SECONDS
@@ -100,7 +101,7 @@ def test_stroke_while_following_is_kept(page, session):
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
     tracker.allow()
-    job.wait(60)
+    wait_for(job)
     page.tab.wait_for_selector("#job", state="hidden")
     page.settle()
     page.wait_frame(1)

@@ -1,8 +1,6 @@
 """Stored results: edits by other programs, damage, replacement, writes that stop midway."""
 
 import hashlib
-import subprocess
-import sys
 from contextlib import closing
 
 import msgspec
@@ -26,6 +24,7 @@ from studio.tests.annotation.clips import (
     set_mask,
     truth,
 )
+from tests.processes import start_python
 
 
 def test_scores_are_those_of_the_masks_that_show(session):
@@ -275,7 +274,7 @@ for pixel in range(2000):
 
 
 def test_acknowledged_strokes_survive_a_kill(folder, reopen):
-    with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
+    with start_python("-c", WRITER, folder) as writer:
         seen = [int(writer.stdout.readline()) for _ in range(40)]
         writer.kill()
         seen += [int(line) for line in writer.stdout]

@@ -35,6 +35,7 @@ from studio.tests.annotation.clips import (
     run_job,
     start_job,
     truth,
+    wait_for,
     wait_until,
 )
 
@@ -219,7 +220,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
-    job.wait(60)
+    wait_for(job)
     assert job.status == "stopped"
     assert len(list_visible_frames(session)) == 1 + job.done < LENGTH
     reports = [event.job for event in events if isinstance(event, JobEvent)]
@@ -260,7 +261,7 @@ def test_stop_before_the_first_frame_removes_the_step(session, loading):
             loads.wait(60)
         session.stop()
     loaded.set()
-    job.wait(60)
+    wait_for(job)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
     assert list_titles(session.document) == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
@@ -274,7 +275,7 @@ def test_interrupted_job_is_not_finished_by_a_later_stop(session):
     for mode in ("interrupt", "finish"):
         job.stop(mode)
     assert job.stop_mode == "interrupt"
-    job.wait(60)
+    wait_for(job)
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
 
 
@@ -286,7 +287,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
         run_action(session, {"do": "track", "frame": 0})
     run_action(session, {"do": "delete_object", "object_id": 2})
     tracker.allow()
-    job.wait(60)
+    wait_for(job)
     assert list_visible_frames(session) == list_visible_frames(session, 1) == list(range(LENGTH))
     session.document.undo()
     assert list_visible_frames(session, 2) == list(range(LENGTH))
@@ -444,7 +445,7 @@ def test_stroke_during_tracking_can_be_undone(session):
     editing.mark_absent(session.document, 9, 2)
     session.document.undo()
     tracker.allow()
-    job.wait(60)
+    wait_for(job)
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     session.document.undo()
     assert list_visible_frames(session, 2) == [0]
@@ -456,7 +457,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done >= 2)
     run_action(session, {"do": "undo"})
-    job.wait(60)
+    wait_for(job)
     assert job.status == "stopped"
     assert job.done < job.total
     assert list_visible_frames(session) == [0]
@@ -520,7 +521,7 @@ def test_object_locked_while_tracked_keeps_its_masks(session):
     wait_until(lambda: job.done)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
-    job.wait(60)
+    wait_for(job)
     assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
 
 
@@ -569,7 +570,7 @@ def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, {"do": "delete_object", "object_id": 1})
-    job.wait(60)
+    wait_for(job)
     run_action(session, {"do": "undo"})
     tracker.allow()
     assert list_visible_frames(session) == list(range(job.done + 1))
@@ -585,7 +586,7 @@ def test_unneeded_request_stops(session, edit):
     job = start_job(session, 0)
     wait_until(lambda: job.done)
     run_action(session, edit)
-    job.wait(60)
+    wait_for(job)
     assert job.status == "stopped"
     assert not session.runner.running_job
 

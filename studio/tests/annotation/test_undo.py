@@ -17,6 +17,7 @@ from studio.tests.annotation.clips import (
     run_job,
     square,
     start_job,
+    wait_for,
     wait_until,
     wait_until_propagated,
 )
@@ -29,7 +30,7 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
     wait_until(lambda: session.runner.job.done >= 3)
     run_action(session, {"do": "undo"})
     run_action(session, {"do": "undo"})
-    session.runner.job.wait(60)
+    wait_for(session.runner.job)
     assert not any(labels.any() for labels in list_labels(session.document))
     folder_lock = session.document.database.folder_lock
     session.runner.close()
@@ -72,7 +73,7 @@ def test_version_saved_while_tracking_shows_the_whole_run(session):
     wait_until(lambda: job.done)
     session.document.save_version("half")
     tracker.allow()
-    job.wait(60)
+    wait_for(job)
     whole = list_labels(session.document)
     draw(session, 3, 1, 2)
     session.document.restore_version(1)

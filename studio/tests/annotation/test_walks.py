@@ -1,10 +1,8 @@
 """End-to-end sessions on the page, with the bundled model and from a batch of CVAT files to corrected ones."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, SAMPLE, SEQUENCE, Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, annotate_labels, draw_folder, open_session, truth
+from tests.processes import start_python
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -36,17 +35,10 @@ class Program:
     """``aotlab annotate`` in a separate process."""
 
     def __init__(self, video: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "aotlab", "annotate", str(video), "--no-browser", *options]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
+        self.process = start_python("-m", "aotlab", "annotate", video, "--no-browser", *options, stderr=None)
         assert self.process.stdout is not None
-        self.url = ""
-        for line in self.process.stdout:
-            found = re.search(r"http://\S+", line)
-            if found:
-                self.url = found[0]
-                break
+        found = (re.search(r"http://\S+", line) for line in self.process.stdout)
+        self.url = next((match[0] for match in found if match), "")
         assert self.url, "the program did not start"
 
     def kill(self) -> None:

@@ -180,7 +180,7 @@ def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert track(clips) == 0
     (out / name).write_text("mine")
-    problem = f"already contains a {name} that aotlab did not write or another program changed"
+    problem = f"already contains a {name} that aotlab did not write"
     assert f"{problem}; move or delete it" in read_error_line(track(clips, *option))
     assert (out / name).read_text() == "mine"
 
