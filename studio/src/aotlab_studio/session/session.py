@@ -119,7 +119,7 @@ class Session:
 
         Args:
             digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
-            step: last step that the person has seen; later steps of tracking are allowed. None: the current step.
+            step: last step that the person has seen. Masks and objects must be as after it. None: the current step.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"

@@ -15,6 +15,7 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import measure_scores
@@ -113,6 +114,8 @@ class TrackingJob:
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
+                # the marks of earlier frames may have changed: an object is lost after several frames
+                self._document.emit(ResultsEvent(self._document.revision))
         finally:
             self._ended.set()
 
@@ -120,8 +123,7 @@ class TrackingJob:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
         if is_empty and not self.is_correction and self.stop_mode != "interrupt":
-            is_undone = document.cancel(document.log.layer_steps[self.layer_id])
-            if not is_undone:
+            if not document.cancel(document.log.layer_steps[self.layer_id]):
                 document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
@@ -254,9 +256,8 @@ class JobRunner:
 
     def close(self) -> None:
         """Interrupt the running job and end the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self.wake()
         if self.job is not None:
             self.job.stop("interrupt")
             self.job.wait(10)
