@@ -100,7 +100,8 @@ def has_untracked_frames(snapshot: Snapshot) -> bool:
     (first, last), drawn = find_track_range(snapshot)
     layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
     # an absent object has the negative id of the layer that was tracked
-    known = np.isin(np.abs([np.zeros(snapshot.count, int), *snapshot.visible_layers.values()]), layers).any(0)
+    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.visible_layers.values()])
+    known = np.any(np.isin(shown, layers), axis=0)
     known[drawn] = True
     return bool(drawn) and not known[first : last + 1].all()
 

@@ -131,7 +131,8 @@ class Session:
         with document.lock:
             if document.actor.message_id in document.log.messages:
                 return  # sent again while this one waited
-            if document.has_changed_since(step):
+            digest = document.snapshot.content_digest
+            if step > len(document.log.steps) or document.take_snapshot(step).content_digest != digest:
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
             known_outdated = self.check_outdated("accept", outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)

@@ -123,7 +123,8 @@ class TrackingJob:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
         if is_empty and not self.is_correction and self.stop_mode != "interrupt":
-            if not document.cancel(document.log.layer_steps[self.layer_id]):
+            is_undone = document.cancel(document.log.layer_steps[self.layer_id])
+            if not is_undone:
                 document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
