@@ -90,7 +90,7 @@ class Clip(Struct, frozen=True):
     error: str = ""
     """Error message if it could not be tracked or opened."""
     untracked: bool = False
-    """Whether it can be tracked: it is *open* or *in progress*, with drawn masks and frames without masks."""
+    """Whether it can be tracked: it is *open* or *in progress*, with drawn masks and frames without tracking."""
     digest: str = ""
     """Digest of what the list shows. A status sent with it is refused if masks or objects have changed since."""
     sentences: list[str] = []

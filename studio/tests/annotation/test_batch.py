@@ -311,18 +311,21 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
 
 def test_batch_tracks_the_range_of_a_clip(tmp_path):
     folder = tmp_path / "videos"
-    for name in ("one", "three", "two"):
+    for name in ("four", "one", "three", "two"):
         draw_folder(folder / name)
     with closing(Batch(folder, open_clip)) as batch:
-        for name, frame in (("one", 3), ("two", 0), ("three", 3)):
+        for name, frame in (("one", 3), ("two", 0), ("three", 3), ("four", 1)):
             with batch.use(name, "Ann") as session:
                 editing.set_range(session.document, 1, 4)
                 draw(session, frame, 1)
+        with batch.use("four", "Ann") as session:
+            editing.mark_absent(session.document, 3, 1)
         set_status(batch, "three", "Ann", "accepted", outdated="proceed")
-        assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["one"]
-        assert batch.track_all("Ann") == 1
+        assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
+        assert batch.track_all("Ann") == 2
         wait_until(lambda: all(run.done() for run in batch._runs.values()))
         assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
+        assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
         assert not any(clip.untracked for clip in batch.list_clips())
         assert statuses(batch)["three"] == "accepted"
 

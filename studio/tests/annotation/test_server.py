@@ -172,7 +172,7 @@ def test_small_frame_shows_masks_of_visible_objects(served):
     editing.change_object(served.session.document, 1, color="#0000ff")
     plain, masked = (
         np.asarray(Image.open(io.BytesIO(served.get(f"/frame/0?width=60{query}").content))).astype(int)
-        for query in ("", "&masks=1")
+        for query in ("&masks=0&near=0", "&masks=1")
     )
     assert abs(masked - plain)[30, 45].max() < 20
     assert (masked - plain)[10, 10, 2] > 80

@@ -14,7 +14,7 @@ from aotlab import InputError, Prediction
 from aotlab.internal import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.events import FrameEvent
+from aotlab_studio.document.events import FrameEvent, ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import Score, measure_scores
@@ -399,6 +399,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     run_job(session, 0, "forward", 0, 10)
     assert session.document.timeline().marks[1] == "G999lllllllg"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
+    assert isinstance(events[-1], ResultsEvent)  # pages ask for the timeline, as earlier marks differ
     checks = session.review()
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) == (8, "object 1 is lost")
     assert all(check.object_ids == [1] for check in checks)

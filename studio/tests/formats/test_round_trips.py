@@ -244,11 +244,11 @@ def test_names_that_xml_cannot_hold_are_written(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["cvat", "cvat_polygons"])
 def test_attributes_of_cvat_keep_their_types(name, tmp_path):
-    values = {"blurred": True, "count": 3, "pose": "03"}
+    values = {"blurred": True, "count": 3, "pose": "03", "code": "1٣"}
     annotations = sample_annotations()
     annotations.add_attributes({7: {0: values, 3: values | {"blurred": False, "count": -4}}})
     found = read_annotations(write(name, tmp_path, annotations), VIDEO).attribute_table()[7]
-    assert [*found.values()] == [values, {"blurred": False, "count": -4, "pose": "03"}]
+    assert [*found.values()] == [values, {"blurred": False, "count": -4, "pose": "03", "code": "1٣"}]
     assert all(isinstance(changes["blurred"], bool) for changes in found.values())
 
 

@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, list_frames_to_track
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import Actor
+from aotlab_studio.document.planning import plan_request
 from aotlab_studio.lock import find_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
@@ -204,10 +206,10 @@ class Batch:
         try:
             with self.use(name, person) as session:
                 self._require_free(name, person)
-                (first, last), drawn, _ = list_frames_to_track(session.document.snapshot)
-                session.track(drawn[0] if drawn else first, "both", first, last)
-                job = session.runner.job
-                assert job is not None
+                (first, last), drawn = find_track_range(session.document.snapshot)
+                start = drawn[0] if drawn else first
+                plan = partial(plan_request, start=start, direction="both", first=first, last=last)
+                job = session.runner.start(session.document, plan)
                 job.wait()
                 return job.problem or ""
         except InputError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from aotlab import internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
@@ -79,21 +81,29 @@ def describe_document(name: str, document: Document) -> Clip:
     """Return the row of a document in the list."""
     snapshot, status = document.snapshot, document.status
     objects, (first, last) = snapshot.objects, snapshot.editable_range
-    (start, end), drawn, annotated = list_frames_to_track(snapshot)
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects), *status, digest=document.status_digest,
-        untracked=status.value in ("open", "in progress") and bool(drawn) and len(annotated) < end + 1 - start,
+        untracked=status.value in ("open", "in progress") and has_untracked_frames(snapshot),
         sentences=[*filter(None, [document.retracked_warning]), *checks],
     )  # fmt: skip
 
 
-def list_frames_to_track(snapshot: Snapshot) -> tuple[FrameRange, list[int], list[int]]:
-    """Return the range to track, and its frames with drawn masks and with masks of any kind."""
+def find_track_range(snapshot: Snapshot) -> tuple[FrameRange, list[int]]:
+    """Return the range to track, and its frames with drawn masks."""
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
-    drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
-    annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
-    return (first, last), drawn, annotated
+    return (first, last), [index for index in snapshot.drawn_frames if first <= index <= last]
+
+
+def has_untracked_frames(snapshot: Snapshot) -> bool:
+    """Return whether the range to track has drawn masks, and frames that are neither drawn nor tracked."""
+    (first, last), drawn = find_track_range(snapshot)
+    layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
+    # an absent object has the negative id of the layer that was tracked
+    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.visible_layers.values()])
+    known = np.any(np.isin(shown, layers), axis=0)
+    known[drawn] = True
+    return bool(drawn) and not known[first : last + 1].all()
 
 
 def find_clips(folder: Path) -> list[BatchClip]:

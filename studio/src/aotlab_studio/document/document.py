@@ -226,19 +226,16 @@ class Document:
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
         """Return whether nothing has changed since a status; for a final one, no more frames may be outdated."""
-        if record.digest != self.snapshot.content_digest:
+        snapshots = self.take_snapshot(self.log.status_step), self.snapshot
+        before, after = ({index: each.drawn_masks(index) for index in each.drawn_frames} for each in snapshots)
+        # first, as the digest of a long video takes long
+        if before != after or record.digest != self.snapshot.content_digest:
             return False
         if self.unimported_digest not in ("", record.output_digest):
             return False
         outdated = self.snapshot.list_outdated() if record.status in log.FINAL_STATUSES else []
         known = {index for first, last in record.outdated for index in range(first, last + 1)}
         return all(known.issuperset(range(first, last + 1)) for first, last in outdated)
-
-    def has_changed_since(self, step: int) -> bool:
-        """Return whether masks or objects have changed since a step; True if there is no such step."""
-        with self.lock:
-            is_known = step <= len(self.log.steps)
-            return not is_known or self.take_snapshot(step).content_digest != self.snapshot.content_digest
 
     def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
         """Save the current step as a version; raise `InputError` if there is no object."""

@@ -215,6 +215,8 @@ class Log:
         self._undone_before: list[int] = []
         """`undone` just before the newest step."""
         self.status: StatusRecord | None = None
+        self.status_step = 0
+        """Newest step when the status was set."""
         self.versions: list[VersionRecord] = []
         self.head = 0
         """Number of the last step that is not undone; 0 if there is none."""
@@ -309,7 +311,7 @@ class Log:
                 self.undone = [*self.undone, self.head] if record.move == "undo" else self._undone_before
                 self.head = self.parents[self.head]
         elif isinstance(record, StatusRecord):
-            self.status = record
+            self.status, self.status_step = record, self.head
         else:
             if record.step not in self.steps:
                 raise KeyError(f"step {record.step}")

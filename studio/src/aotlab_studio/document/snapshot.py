@@ -201,7 +201,7 @@ class Snapshot:
 
     @cached_property
     def masks_digest(self) -> str:
-        """Digest of the visible masks; equal for equal masks."""
+        """Digest of the stored masks that are visible, and of their layers. It changes with every edit of a mask."""
         return digest_values(*map(self.digest_frame, self.annotated_frames))
 
     @cached_property

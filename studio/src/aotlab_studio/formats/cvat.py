@@ -20,7 +20,7 @@ from aotlab_studio.files import write_bytes
 from aotlab_studio.formats import Size
 
 AREA_SHAPES = ("polygon", "mask")
-TYPED_TEXT = r"true|false|0|-?[1-9]\d{0,17}"
+TYPED_TEXT = r"true|false|0|-?[1-9][0-9]{0,17}"
 """Text of a boolean or an integer, which other programs may write as text."""
 
 Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]

@@ -84,19 +84,16 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
     return tasks
 
 
-def format_interface(annotations: sdk.Annotations) -> str:
-    """Return the labeling interface that shows the predictions of `format_label_studio`."""
+def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
+    """Write the predictions, and beside them the labeling interface that shows them."""
+    write_json(path, format_label_studio(annotations, video))
     names = annotations.class_ids() or ["object"]
     labels = "".join(f"    <Label value={quoteattr(name)} />\n" for name in names)
-    return (
+    interface = (
         '<View>\n  <Image name="image" value="$image" />\n  <BrushLabels name="tag" toName="image">\n'
         f"{labels}  </BrushLabels>\n</View>\n"
     )
-
-
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
-    write_json(path, format_label_studio(annotations, video))
-    write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(format_interface(annotations)))
+    write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 
 
 LABEL_STUDIO = sdk.MaskWriter(

@@ -64,17 +64,18 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     def get_frame(request: Request) -> Response:
         """Return a frame as JPEG.
 
-        Fields of the query: ``width`` in pixels; ``near``: return the nearest decoded frame; ``masks``: draw the masks
-        over it. A browser may cache the response if the query has the ``video`` of this session.
+        Fields of the query: ``width`` in pixels; ``near=1``: return the nearest decoded frame; ``masks=1``: draw the
+        masks over it. A browser may cache the response if the query has the ``video`` of this session.
         """
         session, index, query = find_session(request), http.parse_index(request), request.query_params
         frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-        content = frames.read_nearest_jpeg(index) if query.get("near") else frames.read_jpeg(index, width)
-        if "masks" in query:
+        is_near = query.get("near") == "1"
+        content = frames.read_nearest_jpeg(index) if is_near else frames.read_jpeg(index, width)
+        if query.get("masks") == "1":
             content = draw_masks(content, session.document.snapshot, index)
-        cacheable = query.get("video") == session.video_id and not query.get("near")
+        cacheable = query.get("video") == session.video_id and not is_near
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:

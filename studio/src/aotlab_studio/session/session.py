@@ -119,7 +119,7 @@ class Session:
 
         Args:
             digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
-            step: last step that the person has seen; later steps of tracking are allowed. None: the current step.
+            step: last step that the person has seen. Masks and objects must be as after it. None: the current step.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -131,7 +131,8 @@ class Session:
         with document.lock:
             if document.actor.message_id in document.log.messages:
                 return  # sent again while this one waited
-            if document.has_changed_since(step):
+            digest = document.snapshot.content_digest
+            if step > len(document.log.steps) or document.take_snapshot(step).content_digest != digest:
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
             known_outdated = self.check_outdated("accept", outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)

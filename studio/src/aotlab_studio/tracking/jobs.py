@@ -15,6 +15,7 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import measure_scores
@@ -113,6 +114,8 @@ class TrackingJob:
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
+                # the marks of earlier frames may have changed: an object is lost after several frames
+                self._document.emit(ResultsEvent(self._document.revision))
         finally:
             self._ended.set()
 
@@ -254,9 +257,8 @@ class JobRunner:
 
     def close(self) -> None:
         """Interrupt the running job and end the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self.wake()
         if self.job is not None:
             self.job.stop("interrupt")
             self.job.wait(10)
