@@ -439,7 +439,7 @@ def test_pointer_finishes_a_stroke_of_the_keyboard(page):
     page.key("w", "Enter", "d")
     page.move(5, 5)  # draws nothing
     page.key("d")
-    page.wait_status("Drawing at 48, 12")
+    page.wait_status("Drawing at 46, 12")
     page.drag((5, 5), (12, 5))
     drawn = page.labels(0)
     assert [drawn[12, 40], drawn[5, 8]] == [1, 1]
