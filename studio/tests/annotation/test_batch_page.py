@@ -35,6 +35,9 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served_list, re
     assert line["y"] + line["height"] <= summary["y"]
     tab.wait_for_selector("[aria-label='Status of c: open']")
     assert statuses(batch)["c"] == "open"
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=Type your name first")
+    assert tab.evaluate("document.activeElement.id") == "person"
     tab.close()
     assert failed == []
 

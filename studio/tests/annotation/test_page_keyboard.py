@@ -14,6 +14,14 @@ from tests.marks import slow
 pytestmark = needs_browser
 
 
+WHEEL = """(deltaY) => {
+    for (let index = 0; index < 50; index += 1) {
+        document.getElementById('view').dispatchEvent(new WheelEvent('wheel', { deltaY, cancelable: true }));
+    }
+}"""
+"""Turns the wheel over the frame 50 times."""
+
+
 def press(page, code, key, **how):
     """Press a key; return whether the page leaves it to the browser."""
     return page.tab.evaluate(
@@ -107,6 +115,10 @@ def test_brackets_follow_their_place_and_letters_the_print(idle_page):
     press(idle_page, "BracketLeft", "ü")
     press(idle_page, "BracketLeft", "^")
     assert idle_page.radius() < radius
+    radius = idle_page.radius()
+    for delta in (-2, 2):  # a touchpad
+        idle_page.tab.evaluate(WHEEL, delta)
+    assert abs(idle_page.radius() - radius) <= 1
     zoom = idle_page.place()[2]
     press(idle_page, "BracketRight", "+")
     idle_page.wait_until(lambda: idle_page.place()[2] > zoom)

@@ -179,6 +179,7 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, action, two_objects)
     page.key("2")
     page.tab.click(f"#{action}")
     if action == "merge":
+        assert page.tab.text_content("dialog[open] option") == "1: object 1"
         page.tab.click("dialog[open] .main")
         page.wait_selected("object 1")
     page.wait_objects(1)

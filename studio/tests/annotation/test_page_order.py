@@ -23,8 +23,9 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     tracker, held = hold(session, 4), []
     page.wait_objects(1)
     page.answer(re.compile(r"/frame/4\?video=[0-9a-f]+$"), lambda route: held.append(route))
-    job = start_job(session, 0)
+    page.key("t")
     page.wait_frame(3)
+    job = session.runner.job
     tracker.allow(1)
     page.wait_until(lambda: held)
     page.press(40, 5)
@@ -195,7 +196,7 @@ def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     wire.wait_held()
     new_page.key("f")
     wire.release()
-    new_page.wait_status("select an object first")
+    new_page.wait_status("Select an object first")
 
 
 @pytest.mark.slow
@@ -435,7 +436,10 @@ def test_key_during_a_stroke_finishes_it(page, key):
 @pytest.mark.slow
 def test_pointer_finishes_a_stroke_of_the_keyboard(page):
     page.tab.focus("#view")
-    page.key("w", "Enter", "d", "d")
+    page.key("w", "Enter", "d")
+    page.move(5, 5)  # draws nothing
+    page.key("d")
+    page.wait_status("Drawing at 46, 12")
     page.drag((5, 5), (12, 5))
     drawn = page.labels(0)
     assert [drawn[12, 40], drawn[5, 8]] == [1, 1]

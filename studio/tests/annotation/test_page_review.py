@@ -91,8 +91,9 @@ def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
     page.wait_objects(1)
-    job = start_job(session, 0)
+    page.key("t")
     page.wait_frame(3)
+    job = session.runner.job
     page.press(40, 5)
     tracker.allow(2)
     page.tab.wait_for_selector("#job-text:has-text('5 of')")
@@ -105,8 +106,11 @@ def test_stroke_while_following_is_kept(page, session):
     page.tab.wait_for_selector("#job", state="hidden")
     page.settle()
     page.wait_frame(1)
-    with page.tracked():
+    with page.tracked():  # as by another page
         start_job(session, 5)
+    page.settle()
+    page.wait_frame(1)
+    page.track("t")
     page.wait_frame(LENGTH - 1)
 
 

@@ -39,6 +39,7 @@ def test_queued_keys_act_on_their_own_frames(page, session):
     page.wait_objects(1)
     slow = HeldFrames(page, 1, 2)
     page.key("ArrowRight", "m", "ArrowRight", "ArrowRight", "m")
+    assert not page.may_leave()
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True] * 4
     with page.done():
         slow.release()
@@ -53,7 +54,7 @@ def test_clicks_come_after_queued_keys(page, session):
     page.wait_objects(2)
     slow = HeldFrames(page, 1)
     page.key("1", "ArrowRight", "m")
-    page.tab.click("#objects [name=select2]")
+    page.tab.dblclick("#objects [name=select2]")
     box = page.tab.locator("#strips").bounding_box()
     page.tab.mouse.click(box["x"] + 96 + (box["width"] - 96) * 5.5 / LENGTH, box["y"] + 10)
     page.settle()
@@ -62,6 +63,10 @@ def test_clicks_come_after_queued_keys(page, session):
     page.wait_selected("object 2")
     page.wait_shown("object 1", "object 2")
     assert set(page.labels(1).ravel()) == {0, 2}
+    page.tab.keyboard.type("koi")
+    with page.done():
+        page.tab.keyboard.press("Enter")
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["object 1", "koi"]
 
 
 def test_stroke_on_a_loading_frame_is_refused(page):
@@ -87,6 +92,11 @@ def test_stroke_without_an_image_is_refused(new_page):
     new_page.tab.mouse.up()
     new_page.wait_status("Frame 0 has not loaded yet")
     assert not new_page.labels(0).any()
+    new_page.key("n")
+    new_page.wait_status("could not be loaded; nothing was changed")
+    new_page.key("ArrowRight")
+    new_page.wait_frame(1)
+    new_page.wait_objects(0)
 
 
 @pytest.mark.slow

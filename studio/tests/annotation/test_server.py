@@ -244,7 +244,7 @@ def test_page_contains_its_icons(served):
         ({"do": "paint", "frame": True, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
         ({"do": "paint", "frame": 10**30, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
         ({"do": "fill_holes", "frame": 0, "object_id": 2**64}, "object"),
-        ({"do": "fill_holes", "frame": 0, "object_id": None}, "select an object first"),
+        ({"do": "fill_holes", "frame": 0, "object_id": None}, "Select an object first"),
         ({"do": "paint", "frame": -1, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame -1: no such frame"),
         ({"do": "paint", "frame": 0, "object_id": "../1", "points": [[1, 1]], "radius": 2}, "object"),
         ({"do": "paint", "frame": 0, "object_id": 9, "points": [[1, 1]], "radius": 2}, "no such object"),

@@ -111,7 +111,7 @@ async function trackAll() {
 async function exportClips() {
   const formats = [...new FormData(element('export-form')).keys()];
   showMessage(formats.length ? 'Exporting…' : 'Choose a format first.', !formats.length);
-  if (!formats.length) return;
+  if (!formats.length || !requireName()) return;
   element('export-clips').disabled = true;
   const result = await post('export', formats).catch(showError);
   element('export-clips').disabled = false;

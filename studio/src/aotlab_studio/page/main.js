@@ -35,7 +35,7 @@ export class App {
     this.project = new Project();
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.connection = new Connection(this);
-    this.commands = new CommandQueue(() => this.playback.isReady);
+    this.commands = new CommandQueue(this);
     this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
@@ -60,8 +60,8 @@ export class App {
       this.saveBeforeClose(true);
       const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-      const hasUnsentWork = isSending || hasDrafts || this.toolbox.points.length > 0;
-      if (this.project.id && hasUnsentWork) event.preventDefault(); // the browser asks
+      const hasInput = this.commands.waiting.length > 0 || this.toolbox.points.length > 0;
+      if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
     document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
@@ -168,7 +168,7 @@ export class App {
   }
 
   escape() {
-    this.commands.drop();
+    this.commands.waiting.length = 0;
     if (this.toolbox.cancel()) return;
     if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') this.togglePanels();
     else this.tracking.stop();

@@ -77,7 +77,7 @@ export class ObjectPanel {
     const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
     const select = () => commands.add(() => selection.selectByUser(id));
     button.onclick = select;
-    button.ondblclick = () => focusName(this.app);
+    button.ondblclick = () => commands.add(() => focusName(this.app));
     const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
       className: 'small', name: `${key}${id}`, onclick: () => this.toggleSwitch(key, { id }),
     }, createIcon(icon)));
@@ -173,7 +173,7 @@ async function openMerge(app) {
   const { item: from, target } = app.selection;
   const others = app.project.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  const options = others.map(({ id, name }) => new Option(name, String(id)));
+  const options = others.map(({ id, name }) => new Option(`${id}: ${name}`, String(id))); // names may be equal
   const list = createElement('select', { ariaLabel: 'Object' }, ...options);
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;

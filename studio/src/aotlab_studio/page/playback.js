@@ -16,7 +16,7 @@ export class Playback {
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
     this.wanted = { frame: 0, revision: 0 };
     /** `seek`: the requested frame does not show yet; `follow`: frames show as they are tracked. */
-    this.mode = /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('rest');
+    this.mode = /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('seek');
     this.modeChanges = 0; // number of changes of the mode, by which playing notices that it was stopped
     this.loadTask = new CoalescedTask(() => this.loadWanted());
     this.abortStaleLoad = () => {}; // stops loading a frame that the user has left
@@ -94,7 +94,7 @@ export class Playback {
   /** Stay at the visible frame if another one cannot be loaded. */
   showFailure(/** @type {unknown} */ error, /** @type {number} */ frame, /** @type {number} */ revision) {
     showError(error);
-    this.app.commands.drop();
+    this.app.commands.waiting.length = 0;
     if (frame === this.frame) this.shown.revision = revision; // the next change tries again
     if (frame === this.wanted.frame) this.stopAtShownFrame();
   }
@@ -110,7 +110,7 @@ export class Playback {
       if (near && !hasEnded) viewer.placeholder = near;
       viewer.requestDraw();
     };
-    if (this.mode === 'seek' || !viewer.image) setTimeout(showNear, NEAR_IMAGE_DELAY);
+    if (this.mode === 'seek') setTimeout(showNear, NEAR_IMAGE_DELAY);
     const [image, labels] = await Promise.race([answer, abort]).finally(() => { hasEnded = true; });
     this.shown = { frame, revision };
     viewer.show(image, labels);

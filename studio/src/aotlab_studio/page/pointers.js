@@ -117,7 +117,7 @@ export class Gestures {
     if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.clientToFrame(move));
     }
-    if (event.pointerType !== 'touch') {
+    if (event.pointerType !== 'touch' && (isActive || !toolbox.isDown)) { // not a stroke of the keyboard
       const point = viewer.clientToFrame(event);
       viewer.pointer = viewer.clientToView(event);
       this.preview.moveTo(point);

@@ -1,6 +1,7 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, focusView, showKey } from './dom.js';
+import { showMessage } from './messages.js';
 import { focusName } from './objects.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -53,8 +54,8 @@ class KeyMap {
 
 /** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
 export class CommandQueue {
-  constructor(/** @type {() => boolean} */ isFrameReady) {
-    this.isFrameReady = isFrameReady;
+  constructor(/** @type {Pick<import('./main.js').App, 'playback'>} */ app) {
+    this.app = app;
     this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
   }
 
@@ -64,14 +65,13 @@ export class CommandQueue {
     this.runReady();
   }
 
-  /** Run the commands up to the first one that waits for its frame. */
+  /** Run the commands up to the first one that waits for its frame; drop that one if the frame cannot be loaded. */
   runReady() {
-    const { waiting } = this;
-    while (waiting.length && (!waiting[0].waitsForFrame || this.isFrameReady())) waiting.shift()?.run();
-  }
-
-  drop() {
-    this.waiting.length = 0;
+    const { waiting, app: { playback } } = this;
+    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
+    if (!waiting.length || playback.mode === 'seek') return;
+    waiting.length = 0;
+    showMessage('This frame could not be loaded; nothing was changed.', true);
   }
 }
 
@@ -150,7 +150,7 @@ function createBindings(app) {
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
       bind('U', 'subtract: remove instead of adding, as Shift does', () => toolbox.toggleSubtract(), 'subtract'),
       bindHeld('[ ]', 'smaller, larger brush', (key) => (
-        toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2)), 'smaller larger'),
+        toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2, 0.5)), 'smaller larger'),
       bindChange('Backspace', 'remove the last corner or click', () => (
         toolbox.stepBack() || toolbox.prompter.undoClick())),
       bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),

@@ -130,8 +130,8 @@ export class Toolbox {
     this.showButtons();
   }
 
-  resizeBrush(/** @type {number} */ factor) {
-    this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + 0.5) : this.radius * factor);
+  resizeBrush(/** @type {number} */ factor, minGrowth = 0) {
+    this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + minGrowth) : this.radius * factor);
   }
 
   /** @param {number} radius pixels of the frame */

@@ -70,7 +70,7 @@ export class Tracking {
 
   /** Show the job that runs or has ended; corrections disable no buttons. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { app: { playback, review, toolbox }, job: previousJob } = this;
+    const { playback, review } = this.app;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
@@ -78,7 +78,6 @@ export class Tracking {
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) {
-      if (!previousJob && playback.mode === 'rest' && !toolbox.isDrawing) playback.setMode('follow');
       this.showProgress(this.job);
       const { done, frame, status } = this.job;
       if (done) review.refreshLive();
@@ -87,6 +86,7 @@ export class Tracking {
   }
 
   showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
+    if (!background && this.app.playback.mode === 'follow') this.app.playback.setMode('rest');
     const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
     const summary = `Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`;
     const text = background ? losses && `Correction ${status}: ${losses}` : summary;
@@ -111,6 +111,7 @@ export class Tracking {
     const { playback, queue, toolbox } = this.app;
     playback.stopAtShownFrame();
     toolbox.finish(); // the page shows the frames that are tracked
+    playback.setMode('follow');
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
@@ -118,6 +119,7 @@ export class Tracking {
       return queue.send('track', { frame, direction, ...range });
     });
     if (!error) showHint('');
+    else if (playback.mode === 'follow') playback.setMode('rest');
   }
 
   async clearResults() {

@@ -53,7 +53,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         if message.get("object_id", 0) is None and "object_id" in str(error):
-            raise InputError("object_id: none given; select an object first") from error
+            raise InputError("Select an object first.") from error
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
