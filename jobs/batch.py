@@ -16,13 +16,7 @@ from aotlab.jobs.check import JobRun, check_job, make_record
 from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
 from aotlab.jobs.digests import result_settings
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import (
-    Action,
-    describe_missing_outputs,
-    list_job_folders,
-    record_failure,
-    resolve_links,
-)
+from aotlab.jobs.results import Action, describe_missing_outputs, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint

@@ -17,7 +17,7 @@ MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Glibc parameters, see mallopt(3)."""
 MALLOC_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-"""Options that give large blocks no mapping of their own, and return free memory only beyond 2 GiB."""
+"""Options that allocate large blocks on the heap, and return free memory to the system only beyond 2 GiB."""
 
 
 def limit_spin_waiting() -> None:

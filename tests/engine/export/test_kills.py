@@ -42,7 +42,7 @@ def check_second_export_refused(folder):
         export_empty(folder)
 
 
-def test_export_killed_before_it_is_complete_keeps_the_earlier_one(tmp_path):
+def test_killed_export_keeps_the_earlier_one(tmp_path):
     folder = tmp_path / "export"
     assert completes_in_subprocess(export_empty, folder)
     before = (folder / "export.json").read_bytes()

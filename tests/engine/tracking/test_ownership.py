@@ -113,7 +113,7 @@ def test_usual_area_is_that_of_the_last_frames():
     assert [history.median for history in rule.objects.values()] == [72, 72]
 
 
-def test_usual_area_is_without_frames_on_which_the_object_is_lost():
+def test_usual_area_ignores_frames_of_a_lost_object():
     rule = start_rule(*TWO)
     labels, frame = draw_squares(*TWO)
     labels[22:] = 0  # a sixth of each square

@@ -183,7 +183,7 @@ def test_kill_while_results_are_replaced_leaves_a_usable_folder(video, mask, tmp
 
 
 @pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
-def test_run_that_failed_on_a_full_disk_is_repeated_without_force(video, mask, tmp_path, monkeypatch, capsys, earlier):
+def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch, capsys, earlier):
     out, line = tmp_path / "out", ["--write", "masks,alpha"]
     if earlier == "interrupted":
         interrupt(monkeypatch, video, tmp_path, mask, args=line)

@@ -206,7 +206,7 @@ def test_interrupted_list_keeps_finished_videos_in_its_summary(clips, out, capsy
     assert "not finished: a;" in output.err
 
 
-def test_summary_keeps_finished_results_that_a_run_must_not_replace(clips, out, capsys):
+def test_summary_keeps_rows_of_finished_results(clips, out, capsys):
     assert track(clips) == 0
     before = (out / "summary.csv").read_text()
     save(clips / "b.png", 5)
