@@ -7,16 +7,15 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_record
-from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
-from aotlab.jobs.digests import result_settings
+from aotlab.jobs.check import JobRun, check_job, make_record, result_settings
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import Action, describe_missing_outputs, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.outputs import CLASSES, read_class_ids
+from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
@@ -36,6 +35,18 @@ SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
 """Names of the files in the folder of a list, beside the folders of its jobs."""
+
+
+@dataclass
+class BatchResult:
+    """Result of tracking a list, or a part of it."""
+
+    records: dict[str, JobRecord] = field(default_factory=dict)
+    """Records of the ended jobs by name."""
+    refusals: dict[str, str] = field(default_factory=dict)
+    """Error messages of jobs that failed in this run and keep their earlier, finished results, by name."""
+    summary_error: str | None = None
+    """Error message about ``summary.csv``; None if it was written."""
 
 
 class Batch:
@@ -58,11 +69,9 @@ class Batch:
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
-        self.summary_error: str | None = None
-        """Error of `track` about the summary; None if it was written."""
 
-    def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
-        """Track all unfinished jobs, or those of one shard; return the records of ended jobs by name.
+    def track(self, stop: StopFlag, shard: Shard | None = None) -> BatchResult:
+        """Track all unfinished jobs, or those of one shard.
 
         Shard i of n has the jobs i, i + n, i + 2n and so on. Shards share only the output folder: run them on any
         machine, in any order, repeatedly. Each writes the summary when it ends.
@@ -81,14 +90,14 @@ class Batch:
             with lock_briefly():
                 _require_list_folder(self._output, self._jobs)
             self._start(jobs, "" if shard is None else f" in shard {shard}")
-            records = all_records = self._run_until_stopped(jobs, stop)
+            result = self.track_jobs(jobs, stop)
             try:
                 with lock_briefly():
-                    all_records = self._collect_records(records)
-                    write_summary(self._output, self._jobs, all_records)
+                    records = self._collect_records(result.records)
+                    write_summary(self._output, self._jobs, records)
             except InputError as error:  # the jobs have ended
-                self.summary_error = str(error)
-        return all_records if shard is None else records
+                return replace(result, summary_error=str(error))
+        return replace(result, records=records) if shard is None else result
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and log which part of the list is to be tracked."""
@@ -126,7 +135,7 @@ class Batch:
                     yield record
                     continue
                 run = self._check(job)
-                yield run, check_run(run, self._load_tracker, force=self._force)
+                yield run, check_run(run, partial(self._load_tracker, job.overrides), force=self._force)
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
@@ -149,45 +158,43 @@ class Batch:
                 log.warning(message, job.name, object_id, current, class_name)
         return record
 
-    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> dict[str, JobRecord]:
-        """Run jobs until the flag is set; return their records by name."""
-        records = {}
+    def track_jobs(self, jobs: Sequence[Job], stop: StopFlag) -> BatchResult:
+        """Track jobs until the flag is set, and log the outcome of each."""
+        result = BatchResult()
         for job in jobs:
-            if stop.is_set() or (record := self.run(job, stop)) is None:
+            if stop.is_set():
                 break
-            records[job.name] = record
-        return records
+            try:
+                record, outcome = self._track_job(job, stop)
+            except Exception as error:  # a failing job must not stop the others
+                record, outcome = self._record_failure(job, error), "failed"
+                if finished := find_finished(self._output / job.name):
+                    result.refusals[job.name] = str(record.error)
+                    record = finished
+            if record.error != UNFINISHED:
+                log.info("%s: %s", job.name, outcome)
+                result.records[job.name] = record
+        return result
 
-    def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
-        """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
-        try:
-            if (record := self._find_corrected(job)) is not None:
-                folder = self._output / job.name
-                log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                if record != read_job_record(folder):
-                    with locked_output(folder):
-                        write_job_record(folder, record)
-                return record
-            run = self._check(job)
-            find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
-            result = track_run(run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop)
-        except Exception as error:  # a failing job must not stop the others
-            log.info("%s: failed", job.name)
-            return self._record_failure(job, error)
-        if result.interrupted:
-            return None
+    def _track_job(self, job: Job, stop: StopFlag) -> tuple[JobRecord, str]:
+        """Track a job unless it is finished or corrected; return its record, and the outcome in words."""
+        folder = self._output / job.name
+        if (corrected := self._find_corrected(job)) is not None:
+            if corrected != read_job_record(folder):
+                with locked_output(folder):
+                    write_job_record(folder, corrected)
+            return corrected, f"corrected masks are kept; delete {folder} to track it again"
+        run = self._check(job)
+        load_tracker, class_file = partial(self._load_tracker, job.overrides), self._output / CLASSES
+        result = track_run(run, load_tracker, force=self._force, class_file=class_file, stop=stop)
+        record = replace(run.record, frames=result.frames, error=UNFINISHED if result.interrupted else result.error)
         if result.reused:
-            outcome = "already tracked with these inputs"
-        elif result.error is not None:
-            outcome = "failed"
-        else:
-            finished = result.restored_frames == result.frames
-            speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
-            outcome = f"{format_count(result.frames, 'frame')}, {speed}"
-        log.info("%s: %s", job.name, outcome)
-        if result.reused and (record := read_job_record(run.folder)):
-            return record
-        return replace(run.record, frames=result.frames, error=result.error)
+            return read_job_record(folder) or record, "already tracked with these inputs"
+        if result.error is not None:
+            return record, "failed"
+        finished = result.restored_frames == result.frames
+        speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
+        return record, f"{format_count(result.frames, 'frame')}, {speed}"
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, after `record_failure` has stored it."""
@@ -237,7 +244,7 @@ def _require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
     for name in LIST_FILES:
         if (output / name).exists() and not _is_list_file(output / name):
-            problem = f"already contains a {name} that aotlab did not write"
+            problem = f"has a {name} that is not from aotlab"
             raise InputError(f"output {output}: {problem}; move or delete it, or choose another output")
 
 
@@ -257,17 +264,13 @@ def _is_list_file(path: Path) -> bool:
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
     """Write ``summary.csv`` of jobs and of other lists in the locked folder.
 
-    A job without a record is waiting, unless another shard has listed it as failed. Finished results that a run must
-    not replace are done.
+    A job without a record is waiting, unless another shard has listed it as failed.
     """
     failed = _read_failed_rows(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
-    for path in list_job_folders(folder):
-        stored = read_job_record(path, warn=path.name not in rows)
-        is_finished = stored is not None and stored.error is None and not describe_missing_outputs(path, stored)
-        if is_finished or path.name not in rows:
-            rows[path.name] = stored
+    others = [path for path in list_job_folders(folder) if path.name not in rows]
+    rows |= {path.name: read_job_record(path) for path in others}
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

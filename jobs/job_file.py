@@ -9,12 +9,11 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.jobs.classes import find_class_variants
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
@@ -176,5 +175,17 @@ def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list
     counts = Counter(unicodedata.normalize("NFC", job.name).lower() for job in jobs)
     for folded, count in counts.most_common(1):
         if count > 1:
-            raise InputError(f"{subject}: {count} jobs are called {folded}, in any letter case; {remedy}")
+            raise InputError(f"{subject}: {count} jobs are named {folded} (case is ignored); {remedy}")
     return jobs
+
+
+def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a message for each pair of class names that differ only in letter case; ``classes``: names by video."""
+    messages, spellings = dict[str, str](), dict[str, tuple[str, str]]()
+    for video, names in classes.items():
+        for name in names:
+            first, owner = spellings.setdefault(name.casefold(), (name, video))
+            if first != name:
+                problem = f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
+                messages.setdefault(name, f"{problem}; give both the same name")
+    return [*messages.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,22 +14,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from aotlab.jobs.classes import ObjectClasses
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, add_class_ids
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.files import atomic_path, remove
+from aotlab.utils.files import atomic_path, read_json, reading, remove, write_text
+from aotlab.utils.locks import locked, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aotlab.engine.tracking.prediction import Prediction
+
+CLASSES = "classes.json"
+"""Name of the file with the class ids of a list of videos in the folder of its results."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,26 @@ class TrackedFrame:
     def labels(self) -> np.ndarray:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
+
+
+@dataclass(frozen=True)
+class ObjectClasses:
+    """Classes and attributes of the objects of a video, for outputs that store them."""
+
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """Class names by object id."""
+    class_ids: Mapping[str, int] = field(default_factory=dict)
+    """Class ids by class name."""
+    attributes: AttributeTable = field(default_factory=dict)
+    """Attributes of the objects, for formats that store them."""
+
+    @classmethod
+    def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
+        """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
+        classes = annotations.class_ids()
+        if class_file is not None:  # names without an id in the masks may have any
+            classes = merge_class_ids(class_file, {name: annotations.classes.get(name) for name in classes})
+        return cls(annotations.class_names, classes, annotations.attribute_table())
 
 
 @dataclass(frozen=True)
@@ -403,6 +427,39 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
+
+
+def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
+
+    Args:
+        path: the file; created if missing.
+        classes: class ids of the video by class name; None: no id yet. An id of 0 is kept in a new file only: YOLO's
+            ids begin at 0, so it would change those of earlier videos.
+
+    Raises:
+        InputError: the file is damaged or cannot be written.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        remove_leftovers(path.parent, path.name)
+        shared = read_class_ids(path)
+        if shared:
+            classes = {name: class_id or None for name, class_id in classes.items()}
+        shared = add_class_ids(shared, classes)
+        write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
+    return shared
+
+
+def read_class_ids(path: Path) -> dict[str, int]:
+    """Return the class ids by name in a file of `merge_class_ids`; empty if it is missing.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return {}
+    with reading(path):
+        return {name: int(class_id) for name, class_id in read_json(path).items()}
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

@@ -1,9 +1,7 @@
-"""Folders of results: what a run may do with earlier results, and how it replaces them.
-
-The folder of a video belongs to the inputs in its record: video, masks, settings and outputs.
+"""Folders of results: the inputs that results belong to, and what a run may do with earlier results.
 
 * Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
-* `choose_action` decides what is replaced only with ``force``, and what is never replaced.
+* Other results of aotlab are replaced with ``force``. Corrected masks and files of other programs are never replaced.
 * A run removes earlier results once it has predicted its first frame. If it fails before, they stay.
 """
 
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
 
 Action = Literal["track", "resume", "reuse"]
 """Action of a run: track from the first frame, resume, or reuse finished results."""
+Contents = Literal["empty", "finished", "unfinished", "replaceable", "protected"]
+"""Contents of a folder for a run, see `classify_contents`."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 
@@ -51,29 +51,50 @@ def choose_action(
     Args:
         record: record of this run before its first frame.
         inputs: files and folders that must not be among the outputs.
-        force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
+        force: replace results that are ``replaceable``.
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
-    difference = describe_difference(earlier.input_digests, record.input_digests)
-    missing = "" if difference else describe_missing_outputs(folder, earlier)
-    if not difference and earlier.error is None and not missing:
-        return "reuse", earlier
-    if (content := next(_find_foreign_contents(folder, record, earlier), None)) is not None:
-        raise output_exists_error(folder, content)
-    if not force and any(has_content(folder / name) for name in earlier.outputs):
-        edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
-        if difference:
-            edits = " and masks that were edited" if edited else ""
-            raise output_exists_error(folder, f"results of other inputs ({difference}){edits}", forceable=True)
-        if earlier.error is None:
-            raise output_exists_error(folder, f"results without {missing}", forceable=True)
-        if edited:
-            raise output_exists_error(folder, "masks that were edited after its run failed", forceable=True)
+    contents, description = classify_contents(folder, record, earlier)
+    match contents:
+        case "finished":
+            return "reuse", earlier
+        case "protected":
+            raise output_exists_error(folder, description)
+        case "replaceable" if not force:
+            raise output_exists_error(folder, description, forceable=True)
     require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
+    is_resumed = contents == "unfinished" and (folder / STATE_FILE).is_file()
+    return "resume" if is_resumed else "track", earlier
 
 
-def _find_foreign_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
+def classify_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> tuple[Contents, str]:
+    """Return what a folder contains for a run with this ``record``, and a description for messages.
+
+    * ``empty``: no results
+    * ``finished``: all results of the same inputs
+    * ``unfinished``: some results of the same inputs
+    * ``replaceable``: results of other inputs, finished results that lack a file, or edited masks of a failed run
+    * ``protected``: corrected masks, or files that another command or program has written
+    """
+    difference = describe_difference(earlier.input_digests, record.input_digests)
+    missing = describe_missing_outputs(folder, earlier)
+    if not difference and earlier.error is None and not missing:
+        return "finished", ""
+    if description := next(_find_protected_contents(folder, record, earlier), None):
+        return "protected", description
+    if not any(has_content(folder / name) for name in earlier.outputs):
+        return "empty", ""
+    is_edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
+    if difference:
+        return "replaceable", f"{difference}{' and masks that were edited' * is_edited}"
+    if earlier.error is None:
+        return "replaceable", f"results without {missing}"
+    if is_edited:
+        return "replaceable", "masks that were edited after its run failed"
+    return "unfinished", ""
+
+
+def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
     """Yield contents of a folder that a run must never replace."""
     if not (folder / JOB_RECORD).exists() and list_job_folders(folder):
         yield "results of a list of videos"
@@ -103,6 +124,15 @@ def describe_missing_outputs(folder: Path, record: JobRecord) -> str:
     return ""
 
 
+def find_finished(folder: Path) -> JobRecord | None:
+    """Return the record of results that are finished and complete, else None."""
+    record = read_job_record(folder, warn=False)
+    with suppress(OSError):  # not readable
+        if record is not None and record.error is None and not describe_missing_outputs(folder, record):
+            return record
+    return None
+
+
 def _has_edited_masks(folder: Path) -> bool:
     """Return whether a mask is newer than the record, which a run writes last."""
     record, masks = folder / JOB_RECORD, (folder / MASKS_FOLDER).glob("*.png")
@@ -110,11 +140,11 @@ def _has_edited_masks(folder: Path) -> bool:
 
 
 def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
-    """Return which inputs of earlier results differ, by their digests; empty if they are the same."""
+    """Return how the inputs of earlier results differ, by their digests; empty if they are the same."""
     if digests and digests == earlier:
         return ""
     changed = [part for part, digest in earlier.items() if digests.get(part) != digest]
-    return f"different {', '.join(changed)}" if changed else "unknown"
+    return f"results of other inputs (different {', '.join(changed)})" if changed else "results of unknown inputs"
 
 
 def has_content(path: Path) -> bool:

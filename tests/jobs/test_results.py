@@ -91,13 +91,14 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
 
 
 @pytest.mark.parametrize(("earlier", "words"), [
-    (OTHER, "different video"),
-    (replace(OTHER, record=replace(OTHER.record, input_digests={"recording": "c"})), "different recording"),
-    (UNKNOWN, "unknown"),
+    (OTHER, r"other inputs \(different video\)"),
+    (replace(OTHER, record=replace(OTHER.record, input_digests={"recording": "c"})),
+     r"other inputs \(different recording\)"),
+    (UNKNOWN, "unknown inputs"),
 ])  # fmt: skip
 def test_error_names_the_changed_inputs(tmp_path, earlier, words):
     earlier.write(tmp_path)
-    with pytest.raises(InputError, match=rf"results of other inputs \({words}\); choose another output, or"):
+    with pytest.raises(InputError, match=rf"results of {words}; choose another output, or"):
         choose_action(tmp_path, WANTED)
 
 

@@ -180,7 +180,7 @@ def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert track(clips) == 0
     (out / name).write_text("mine")
-    problem = f"already contains a {name} that aotlab did not write"
+    problem = f"has a {name} that is not from aotlab"
     assert f"{problem}; move or delete it" in read_error_line(track(clips, *option))
     assert (out / name).read_text() == "mine"
 
@@ -354,7 +354,7 @@ def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, 
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
-    assert caplog.text.count(f"a ({place}, line 2): empty masks before frame 1,") == 1
+    assert caplog.text.count(f"a ({place}, line 2): no object before frame 1;") == 1
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
