@@ -93,11 +93,10 @@ class Batch:
             result = self.track_jobs(jobs, stop)
             try:
                 with lock_briefly():
-                    records = self._collect_records(result.records)
-                    write_summary(self._output, self._jobs, records)
+                    write_summary(self._output, self._jobs, result.records)
             except InputError as error:  # the jobs have ended
-                return replace(result, summary_error=str(error))
-        return replace(result, records=records) if shard is None else result
+                result.summary_error = str(error)
+        return result
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings and log which part of the list is to be tracked."""
@@ -114,12 +113,6 @@ class Batch:
     def _locked(self) -> AbstractContextManager[None]:
         """Lock the output folder, waiting for other shards, which hold it briefly."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
-
-    def _collect_records(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of ended jobs by name, from this run or else from their folders."""
-        names = [job.name for job in self._jobs]
-        found = {name: records.get(name) or read_job_record(self._output / name) for name in names}
-        return {name: record for name, record in found.items() if record and record.error != UNFINISHED}
 
     def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
         """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
@@ -170,10 +163,12 @@ class Batch:
                 record, outcome = self._record_failure(job, error), "failed"
                 if finished := find_finished(self._output / job.name):
                     result.refusals[job.name] = str(record.error)
-                    record = finished
+                    record, outcome = finished, "not tracked; its earlier results are kept"
             if record.error != UNFINISHED:
                 log.info("%s: %s", job.name, outcome)
                 result.records[job.name] = record
+        others = {job.name: read_job_record(self._output / job.name) for job in jobs if job.name not in result.records}
+        result.records |= {name: record for name, record in others.items() if record and record.error != UNFINISHED}
         return result
 
     def _track_job(self, job: Job, stop: StopFlag) -> tuple[JobRecord, str]:
@@ -222,22 +217,14 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     for job in jobs:
         folders.setdefault(resolve_links(output / job.name), job.name)
     for job in jobs:
-        if owner := _find_other_job(resolve_links(output / job.name), folders, job):
-            problem = f"its folder of results is a link to that of {owner}"
-            raise InputError(f"{job.name}: {problem}; remove the link")
         for path in map(resolve_links, job.input_paths):
             require(path != target, f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
-            if owner := _find_other_job(path, folders, job):
-                problem = f"{path} belongs to the results of {owner}, which this list may replace"
-                raise InputError(f"{job.name}: {problem}; copy it elsewhere")
-
-
-def _find_other_job(path: Path, folders: Mapping[Path, str], job: Job) -> str | None:
-    """Return the name of another job whose folder of results is or contains the path, or None."""
-    owners = (folders[folder] for folder in (path, *path.parents) if folder in folders)
-    return next((owner for owner in owners if owner != job.name), None)
+        for path in map(resolve_links, (output / job.name, *job.input_paths)):
+            owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
+            problem = f"{path} belongs to the results of {', '.join(owners)}, which this list may replace"
+            require(not owners, f"{job.name}: {problem}; copy it elsewhere, or remove the link")
 
 
 def _require_list_files(output: Path) -> None:
@@ -269,7 +256,7 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
     failed = _read_failed_rows(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
-    others = [path for path in list_job_folders(folder) if path.name not in rows]
+    others = [path for path in list_job_folders(folder) if rows.get(path.name) is None]
     rows |= {path.name: read_job_record(path) for path in others}
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,

@@ -108,11 +108,10 @@ def check_job(
     # perhaps not meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
-    prompts = _index_prompts(job, source, frames, masks)
+    subject = job.label if job.source_line else source.name
+    prompts = _index_prompts(job, subject, source, frames, masks)
     run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
-    unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
-    unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-    warn_about_empty_masks(run, job.label if job.source_line else source.name, unnamed)
+    warn_about_empty_masks(run, subject)
     settings = read_settings()
     digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or job.is_repeatable(options):
@@ -179,14 +178,13 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
 
 
 def _index_prompts(
-    job: Job, source: FrameSource, frames: FrameSelection, masks: Annotations
+    job: Job, subject: str, source: FrameSource, frames: FrameSelection, masks: Annotations
 ) -> dict[int, dict[int, Prompt]]:
     """Return the prompts by frame index and object id, cropped to the frame; refuse prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
-    subject = job.label if job.source_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
@@ -224,17 +222,12 @@ def group_removals(
     return ids_by_frame
 
 
-def warn_about_empty_masks(run: JobRun, subject: str, unnamed: Collection[int | None] = ()) -> None:
-    """Warn if frames before the first mask or prompt get empty masks.
-
-    ``unnamed``: numbers of frames with a mask or prompt without an object id, as the number may be meant as the id.
-    """
+def warn_about_empty_masks(run: JobRun, subject: str) -> None:
+    """Warn if frames before the first mask or prompt get empty masks."""
     first = min({*run.masks, *run.prompts})
     if first > run.frames.first and not run.options.both_directions:
-        number = run.frames.number(first)
-        suggestion = suggest_object_syntax(number) if number in unnamed else ""
-        message = "%s: no object before frame %d; track in both directions, or start there%s"
-        log.warning(message, subject, number, suggestion)
+        message = "%s: no object before frame %d; track in both directions, or start there"
+        log.warning(message, subject, run.frames.number(first))
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:

@@ -168,7 +168,6 @@ class TrackRequest:
 
 def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> list[Job]:
     """Return the jobs of several videos or of a list; ``inputs``: values of `Job.parse`, of which few are allowed."""
-    from aotlab.jobs.job import Job
     from aotlab.jobs.job_file import list_video_jobs, read_jobs
 
     refuse_options(
@@ -177,8 +176,7 @@ def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str,
         "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
     )
     jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    segmenter = Job.parse("all", "-", **inputs).segmenter
-    return [replace(job, segmenter=segmenter) for job in jobs]
+    return [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
 
 
 @command(

@@ -212,7 +212,9 @@ def test_summary_keeps_rows_of_finished_results(clips, out, capsys):
     save(clips / "b.png", 5)
     for args in ((), ("--shard", "0/1")):
         assert track(clips, *args) == 1
-        assert "b: already contains results of other inputs" in capsys.readouterr().err
+        output = capsys.readouterr()
+        assert "2 of 3 videos done, earlier results of 1 video kept" in output.out
+        assert "b: already contains results of other inputs" in output.err
         assert (out / "summary.csv").read_text() == before
 
 
@@ -268,11 +270,12 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
 
 def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert track(clips) == 0
+    capsys.readouterr()
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
-    assert (
-        capsys.readouterr().err.count("already contains results of other inputs (different settings or outputs)") == 3
-    )
+    output = capsys.readouterr()
+    assert output.err.count("already contains results of other inputs (different settings or outputs)") == 3
+    assert output.out.startswith("earlier results of 3 videos kept: ")
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]

@@ -93,7 +93,7 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(("args", "frame", "words"), [
-    ([], 2, "no object before frame 2; track in both directions, or start there (for object 2 write"),
+    ([], 2, "no object before frame 2; track in both directions, or start there\n"),
     ([], "2:1", "or start there\n"),
     (["--dry-run"], 1, "no object before frame 1"),
     (["--both-directions"], 2, ""),
