@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -43,8 +43,8 @@ class BatchResult:
 
     records: dict[str, JobRecord] = field(default_factory=dict)
     """Records of the ended jobs by name."""
-    refusals: dict[str, str] = field(default_factory=dict)
-    """Error messages of jobs that failed in this run and keep their earlier, finished results, by name."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """Errors of this run by name. The record of a job has none if its folder keeps finished results."""
     summary_error: str | None = None
     """Error message about ``summary.csv``; None if it was written."""
 
@@ -85,7 +85,10 @@ class Batch:
                 that the list would replace; the device or the settings of a job cannot be used.
         """
         jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
-        lock_briefly = nullcontext if shard is None else self._locked
+        lock_briefly: Callable[[], AbstractContextManager[None]] = nullcontext
+        if shard is not None:  # other shards hold the lock briefly
+            lock_file = make_folder(self._output) / LOCK_SUFFIX
+            lock_briefly = partial(locked, lock_file, LOCK_TIMEOUT, subject=self._output)
         with locked_output(self._output) if shard is None else nullcontext():
             with lock_briefly():
                 _require_list_folder(self._output, self._jobs)
@@ -109,10 +112,6 @@ class Batch:
         for job in jobs:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
-
-    def _locked(self) -> AbstractContextManager[None]:
-        """Lock the output folder, waiting for other shards, which hold it briefly."""
-        return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
     def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
         """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
@@ -161,14 +160,17 @@ class Batch:
                 record, outcome = self._track_job(job, stop)
             except Exception as error:  # a failing job must not stop the others
                 record, outcome = self._record_failure(job, error), "failed"
+            if record.error == UNFINISHED:
+                break
+            if record.error is not None:
+                result.errors[job.name] = record.error
                 if finished := find_finished(self._output / job.name):
-                    result.refusals[job.name] = str(record.error)
                     record, outcome = finished, "not tracked; its earlier results are kept"
-            if record.error != UNFINISHED:
-                log.info("%s: %s", job.name, outcome)
-                result.records[job.name] = record
-        others = {job.name: read_job_record(self._output / job.name) for job in jobs if job.name not in result.records}
-        result.records |= {name: record for name, record in others.items() if record and record.error != UNFINISHED}
+            log.info("%s: %s", job.name, outcome)
+            result.records[job.name] = record
+        for job in jobs:  # finished before, if this run was stopped
+            if job.name not in result.records and (finished := find_finished(self._output / job.name)):
+                result.records[job.name] = finished
         return result
 
     def _track_job(self, job: Job, stop: StopFlag) -> tuple[JobRecord, str]:
@@ -229,23 +231,12 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
 
 def _require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
-    for name in LIST_FILES:
-        if (output / name).exists() and not _is_list_file(output / name):
-            problem = f"has a {name} that is not from aotlab"
-            raise InputError(f"output {output}: {problem}; move or delete it, or choose another output")
-
-
-def _is_list_file(path: Path) -> bool:
-    """Return whether the content of a file is that of a file of a list."""
-    try:
-        if path.name == SUMMARY_FILE:
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
-                return header == ",".join(SUMMARY_COLUMNS)
-        read_class_ids(path)
-    except (InputError, OSError):
-        return False
-    return path.is_file()
+    read_class_ids(output / CLASSES)
+    if (summary := output / SUMMARY_FILE).exists():
+        with reading(summary, "move or delete it"), summary.open(encoding="utf-8-sig", errors="replace") as file:
+            header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
+            if header != ",".join(SUMMARY_COLUMNS):
+                raise ValueError("not a summary of aotlab")
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:

@@ -58,8 +58,6 @@ class JobRun:
     """Ids of all objects to track."""
     record: JobRecord
     """Record of the run before its first frame."""
-    inputs: Sequence[Path] = ()
-    """Files and folders that the results must not overwrite."""
     segmenter: tuple[Path, Path] | None = None
     """Segmenter of the prompts, see `Job.segmenter`."""
     classes: ObjectClasses | None = None
@@ -116,10 +114,8 @@ def check_job(
     digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or job.is_repeatable(options):
         digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    return replace(
-        run, record=replace(run.record, input_digests=digests), inputs=job.input_paths, segmenter=job.segmenter,
-        is_resumable=job.is_resumable(options),
-    )  # fmt: skip
+    record = replace(run.record, input_digests=digests)
+    return replace(run, record=record, segmenter=job.segmenter, is_resumable=job.is_resumable(options))
 
 
 def make_run(

@@ -456,10 +456,11 @@ def read_class_ids(path: Path) -> dict[str, int]:
     Raises:
         InputError: the file is damaged.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    with reading(path):
-        return {name: int(class_id) for name, class_id in read_json(path).items()}
+    advice = "move or delete it"
+    with reading(path, advice):
+        return {name: int(class_id) for name, class_id in read_json(path, advice).items()}
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

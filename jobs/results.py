@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
+from aotlab.utils.value_syntax import parse_frame_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,16 +42,13 @@ STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 
 
-def choose_action(
-    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
-) -> tuple[Action, JobRecord]:
+def choose_action(folder: Path, record: JobRecord, *, force: bool = False) -> tuple[Action, JobRecord]:
     """Decide what happens to existing results; return the action and their record, empty if there are none.
 
     Raises `InputError` if the folder contains what this run must not replace.
 
     Args:
         record: record of this run before its first frame.
-        inputs: files and folders that must not be among the outputs.
         force: replace results that are ``replaceable``.
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
@@ -62,7 +60,8 @@ def choose_action(
             raise output_exists_error(folder, description)
         case "replaceable" if not force:
             raise output_exists_error(folder, description, forceable=True)
-    require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
+    inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
+    require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
     is_resumed = contents == "unfinished" and (folder / STATE_FILE).is_file()
     return "resume" if is_resumed else "track", earlier
 
@@ -212,13 +211,11 @@ def record_failure(folder: Path, record: JobRecord) -> None:
     """Record the error of a job of a list, unless its folder holds finished or failed results, or other files."""
     with suppress(InputError, OSError), locked_output(folder):
         earlier = read_job_record(folder, warn=False)
-        if earlier is None:
-            is_kept = any(path.name != LOCK_SUFFIX for path in folder.iterdir())
-        else:  # see _has_edited_masks
-            is_kept = earlier.error is None or (earlier.error != UNFINISHED and bool(earlier.outputs))
-        if not is_kept:
-            results = replace(earlier, error=record.error) if earlier and earlier.outputs else record
-            write_job_record(folder, results)
+        has_files = any(path.name != LOCK_SUFFIX for path in folder.iterdir())
+        if (not has_files) if earlier is None else (not earlier.outputs):
+            write_job_record(folder, record)
+        elif earlier is not None and earlier.error == UNFINISHED:
+            write_job_record(folder, replace(earlier, error=record.error))
 
 
 def list_job_folders(output: Path) -> list[Path]:

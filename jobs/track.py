@@ -172,9 +172,8 @@ def track(
     video = "-" if source.path is None else os.path.abspath(source.path)
     record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
     run = make_run(record, folder, options, source, frames, annotations, prompts={})
-    run = replace(run, classes=classes, inputs=[] if source.path is None else [source.path])
     warn_about_empty_masks(run, source.name)
-    return track_run(run, lambda: tracker, force=True)
+    return track_run(replace(run, classes=classes), lambda: tracker, force=True)
 
 
 def _check_options(options: JobOptions | None) -> JobOptions:
@@ -210,7 +209,7 @@ def track_run(
     """
     folder = run.folder
     with locked_output(folder):
-        action, earlier = choose_action(folder, run.record, run.inputs, force=force)
+        action, earlier = choose_action(folder, run.record, force=force)
         if action == "reuse":
             return _reuse_results(run, earlier)
         from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
@@ -234,7 +233,7 @@ def track_run(
 def check_run(run: JobRun, load_tracker: Callable[[], Tracker], *, force: bool = False) -> Action:
     """Return the action of `track_run`; raise the errors that it raises before the first frame. Nothing is written."""
     with locked_output(run.folder):
-        action, _ = choose_action(run.folder, run.record, run.inputs, force=force)
+        action, _ = choose_action(run.folder, run.record, force=force)
         if action != "reuse":
             _prepare_tracker(run, load_tracker, action)
     return action

@@ -115,7 +115,7 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
     if name == "linked":
         (tmp_path / name).symlink_to(images)
     with pytest.raises(InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"):
-        choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
+        choose_action(images, replace(WANTED, video=str(tmp_path / name)), force=True)
 
 
 def test_linked_folder_of_masks_is_kept(tmp_path):

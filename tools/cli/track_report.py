@@ -126,17 +126,14 @@ def report_plan(
 
 def report_jobs(result: BatchResult, jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
     """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
-    failures = {}
-    for job in jobs:
-        record = result.records.get(job.name)
-        if error := result.refusals.get(job.name) or (record and record.error):
-            failures[job.label] = error
-    num_done, num_kept = len(result.records) - len(failures), len(result.refusals)
+    labels = {job.name: job.label for job in jobs}
+    num_done = len(result.records) - len(result.errors)
+    num_kept = sum(result.records[name].error is None for name in result.errors)
     counts = [f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done"]
     if num_kept:
         counts = counts * (num_done > 0) + [f"earlier results of {format_count(num_kept, 'video')} kept"]
     print(f"{', '.join(counts)}{f' in shard {shard}' if shard else ''}: {output}")
-    status = report_failures(failures)
+    status = report_failures({labels[name]: error for name, error in result.errors.items()})
     if result.summary_error:
         print(f"error: {result.summary_error}", file=sys.stderr)
         return 1

@@ -180,8 +180,9 @@ def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert track(clips) == 0
     (out / name).write_text("mine")
-    problem = f"has a {name} that is not from aotlab"
-    assert f"{problem}; move or delete it" in read_error_line(track(clips, *option))
+    error = read_error_line(track(clips, *option))
+    assert f"out/{name}: not readable" in error
+    assert error.endswith("; move or delete it")
     assert (out / name).read_text() == "mine"
 
 
