@@ -39,12 +39,12 @@ LIST_FILES = (SUMMARY_FILE, CLASSES)
 
 @dataclass
 class BatchResult:
-    """Result of tracking a list, or a part of it."""
+    """Outcome of a list of videos, or of one shard."""
 
     records: dict[str, JobRecord] = field(default_factory=dict)
     """Records of the ended jobs by name."""
     errors: dict[str, str] = field(default_factory=dict)
-    """Errors of this run by name. The record of a job has none if its folder keeps finished results."""
+    """Errors of this run by name. If finished results of an earlier run stay, the job has their record."""
     summary_error: str | None = None
     """Error message about ``summary.csv``; None if it was written."""
 
@@ -102,7 +102,7 @@ class Batch:
         return result
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings and log which part of the list is to be tracked."""
+        """Check the settings, log the number of videos, and warn about missing files."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
@@ -114,9 +114,9 @@ class Batch:
                 log.warning("%s: %s", job.source_line, problem)
 
     def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
-        """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
+        """Yield for each job its run and action, or the record of its corrected masks, or its error.
 
-        Everything is checked that `track` would refuse, the settings of single jobs with each job; nothing is written.
+        All checks of `track` are made, and nothing is written.
         """
         self._tracker.check()
         with locked_output(self._output):

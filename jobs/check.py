@@ -127,7 +127,7 @@ def make_run(
     masks: Annotations,
     prompts: Mapping[int, Mapping[int, Prompt]],
 ) -> JobRun:
-    """Return the run of a video whose inputs were read; check the class names in its record, and its removals."""
+    """Return the run of a video whose inputs were read; check its class names and removals."""
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }

@@ -48,7 +48,7 @@ class JobOptions:
     timeout: float = 30.0
     """Seconds without a frame after which tracking stops."""
     removals: tuple[tuple[int, int], ...] = ()
-    """Pairs of frame number and object id: the object is not tracked from this frame on."""
+    """Pairs of a frame number and the id of an object that is not tracked from this frame on."""
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     progress: bool = True
@@ -66,9 +66,9 @@ class JobOptions:
         _ = self.outputs  # raises for an unknown name
         value = shorten(repr(self.timeout))
         require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
-        conflict = "cannot be combined with realtime (--realtime), as later frames are needed; give one of them"
+        conflict = "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"
         is_allowed = not (self.both_directions and self.realtime)
-        require(is_allowed, f"tracking in both directions (--both-directions): {conflict}")
+        require(is_allowed, f"{conflict}, as later frames are needed; give one of them")
 
     @property
     def outputs(self) -> dict[str, type[Output]]:
@@ -181,13 +181,13 @@ class Job:
         return video + [Path(mask.value) for mask in self.masks]
 
     def describe_missing_files(self) -> str | None:
-        """Return the message about a missing video or masks, or None."""
+        """Return a message if the video or a mask is missing, else None."""
         missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
         remedy = "paths are relative to the list" if self.source_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
-        """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
+        """Return whether each run gives the same results, as the video is stored and no frame is dropped."""
         return self.is_stored and not options.realtime
 
     def is_resumable(self, options: JobOptions) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
 
 CLASSES = "classes.json"
-"""Name of the file with the class ids of a list of videos in the folder of its results."""
+"""Name of the file with the class ids that the videos of a list share."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TrackedFrame:
     max_id: int = 0
     """Largest object id of the video, if known."""
     annotated_ids: frozenset[int] = frozenset()
-    """Ids of the objects in the mask of this frame; empty without one."""
+    """Ids of the objects in the mask of this frame; empty if it has no mask."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -128,7 +128,7 @@ class Output:
     description = ""
     """Content in a few words, for --write help."""
     bytes_per_pixel = 0.02
-    """Bytes written for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
+    """Bytes for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
     """Whether it has a folder for each object, named by its id."""
     resumable = True
@@ -146,7 +146,7 @@ class Output:
         """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
 
     def discard(self) -> None:
-        """Remove an incomplete file, if there is one; complete files are kept."""
+        """Remove an incomplete file; complete files stay."""
 
     @classmethod
     def list_files(cls, objects: Iterable[int]) -> dict[str, list[str]]:

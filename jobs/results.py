@@ -1,8 +1,6 @@
-"""Folders of results: the inputs that results belong to, and what a run may do with earlier results.
+"""Folders of results: what a run may do with earlier results, and how it replaces them.
 
-* Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
-* Other results of aotlab are replaced with ``force``. Corrected masks and files of other programs are never replaced.
-* A run removes earlier results once it has predicted its first frame. If it fails before, they stay.
+A run removes earlier results once it has predicted its first frame. If it fails before, they stay.
 """
 
 from __future__ import annotations
@@ -34,63 +32,56 @@ from aotlab.utils.value_syntax import parse_frame_object
 if TYPE_CHECKING:
     import numpy as np
 
-Action = Literal["track", "resume", "reuse"]
-"""Action of a run: track from the first frame, resume, or reuse finished results."""
-Contents = Literal["empty", "finished", "unfinished", "replaceable", "protected"]
-"""Contents of a folder for a run, see `classify_contents`."""
+Action = Literal["reuse", "resume", "track", "replace", "refuse"]
+"""Action of a run on a folder, see `classify_contents`."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 
 
 def choose_action(folder: Path, record: JobRecord, *, force: bool = False) -> tuple[Action, JobRecord]:
-    """Decide what happens to existing results; return the action and their record, empty if there are none.
+    """Return the action of a run on a folder, and the record of its earlier results; empty if it has none.
 
     Raises `InputError` if the folder contains what this run must not replace.
 
     Args:
         record: record of this run before its first frame.
-        force: replace results that are ``replaceable``.
+        force: allow the action ``replace``.
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
-    contents, description = classify_contents(folder, record, earlier)
-    match contents:
-        case "finished":
-            return "reuse", earlier
-        case "protected":
-            raise output_exists_error(folder, description)
-        case "replaceable" if not force:
-            raise output_exists_error(folder, description, forceable=True)
-    inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
-    require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
-    is_resumed = contents == "unfinished" and (folder / STATE_FILE).is_file()
-    return "resume" if is_resumed else "track", earlier
+    action, contents = classify_contents(folder, record, earlier)
+    if action == "refuse" or (action == "replace" and not force):
+        raise output_exists_error(folder, contents, forceable=action == "replace")
+    if action != "reuse":
+        inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
+        require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
+    return action, earlier
 
 
-def classify_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> tuple[Contents, str]:
-    """Return what a folder contains for a run with this ``record``, and a description for messages.
+def classify_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> tuple[Action, str]:
+    """Return the action that the contents of a folder call for, and their description for messages.
 
-    * ``empty``: no results
-    * ``finished``: all results of the same inputs
-    * ``unfinished``: some results of the same inputs
-    * ``replaceable``: results of other inputs, finished results that lack a file, or edited masks of a failed run
-    * ``protected``: corrected masks, or files that another command or program has written
+    * ``reuse``: finished results of the same inputs
+    * ``resume``: unfinished results of the same inputs with a checkpoint
+    * ``track``: no results, or unfinished ones of the same inputs without a checkpoint
+    * ``replace``: results of other inputs, finished results that lack a file, or edited masks of a failed run
+    * ``refuse``: corrected masks, or files of another command or program
     """
     difference = describe_difference(earlier.input_digests, record.input_digests)
     missing = describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
-        return "finished", ""
-    if description := next(_find_protected_contents(folder, record, earlier), None):
-        return "protected", description
+        return "reuse", "finished results"
+    if protected := next(_find_protected_contents(folder, record, earlier), None):
+        return "refuse", protected
     if not any(has_content(folder / name) for name in earlier.outputs):
-        return "empty", ""
+        return "track", "no results"
     is_edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
     if difference:
-        return "replaceable", f"{difference}{' and masks that were edited' * is_edited}"
+        return "replace", f"{difference}{' and masks that were edited' * is_edited}"
     if earlier.error is None:
-        return "replaceable", f"results without {missing}"
+        return "replace", f"results without {missing}"
     if is_edited:
-        return "replaceable", "masks that were edited after its run failed"
-    return "unfinished", ""
+        return "replace", "masks that were edited after its run failed"
+    return "resume" if (folder / STATE_FILE).is_file() else "track", "unfinished results"
 
 
 def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
@@ -112,7 +103,7 @@ def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord
 
 
 def describe_missing_outputs(folder: Path, record: JobRecord) -> str:
-    """Return the name of a missing output that a run has completed, or how many masks are missing; else empty."""
+    """Return the name of a missing output or the number of missing masks; empty if the results are complete."""
     for name in record.written:
         if not has_content(folder / name):
             return name
@@ -163,7 +154,8 @@ def replace_results(
 
     ``prompt_masks``: masks of prompts to write, by path.
     """
-    _remove_leftovers(folder, earlier)
+    for path in (folder, *(path for name in earlier.outputs for path in (folder / name).glob("**/"))):
+        remove_leftovers(path)  # of killed programs
     if not resumed:
         remove_results(folder, earlier)
         remove(folder / STATE_FILE)
@@ -182,13 +174,6 @@ def remove_results(folder: Path, record: JobRecord) -> None:
             for emptied in sorted({path, *(file.parent for file in files)}, reverse=True):
                 with suppress(OSError):  # it has other files
                     emptied.rmdir()
-
-
-def _remove_leftovers(folder: Path, record: JobRecord) -> None:
-    """Remove temporary files of killed programs from a folder and the results in it."""
-    inner_folders = (path for name in record.outputs for path in (folder / name).glob("**/"))
-    for path in (folder, *inner_folders):
-        remove_leftovers(path)
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
@@ -211,10 +196,9 @@ def record_failure(folder: Path, record: JobRecord) -> None:
     """Record the error of a job of a list, unless its folder holds finished or failed results, or other files."""
     with suppress(InputError, OSError), locked_output(folder):
         earlier = read_job_record(folder, warn=False)
-        has_files = any(path.name != LOCK_SUFFIX for path in folder.iterdir())
-        if (not has_files) if earlier is None else (not earlier.outputs):
+        if all(path.name == LOCK_SUFFIX for path in folder.iterdir()) or (earlier and not earlier.outputs):
             write_job_record(folder, record)
-        elif earlier is not None and earlier.error == UNFINISHED:
+        elif earlier and earlier.error == UNFINISHED:
             write_job_record(folder, replace(earlier, error=record.error))
 
 

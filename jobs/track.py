@@ -131,8 +131,9 @@ def track(
 ) -> TrackResult:
     """Track a video from masks in memory and write outputs while the next frames are read.
 
-    It tracks again on each call; use `run_job` for prompts, mask files, and results that are reused or resumed. A bad
-    frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
+    It tracks again on each call; use `run_job` for prompts, mask files, and results that are reused or resumed. If a
+    frame is damaged, the source stalls, the disk has no space left, or Ctrl-C stops the run, the outputs are valid up
+    to that frame, and `TrackResult` gives the reason.
 
     Args:
         tracker: a `Tracker`, which forgets earlier videos first.
@@ -299,7 +300,7 @@ def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None
         record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
         error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
     )  # fmt: skip
-    # on a full disk, the run's error says more than that of its record, which stays unfinished
+    # without space on the disk, the error of the run explains more than that of its record
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:
             write_job_record(run.folder, record)

@@ -108,7 +108,7 @@ def print_outputs() -> int:
 
 @dataclass(frozen=True)
 class TrackRequest:
-    """Options of a single video and of a list."""
+    """Options that a single video and a list share."""
 
     tracker: TrackerOptions
     options: JobOptions

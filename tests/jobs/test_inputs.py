@@ -112,7 +112,7 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
     (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not among the frames to track, 0 to 4"),
     (["9:1=late.png"], (), "mask 9:1=late.png: not among the frames"),
     (["0=late.png"], (1,), "mask 0=late.png: not among the frames"),
-    (["several"], (4,), "no mask for the frames to track"),
+    (["several"], (4,), "no mask is on a tracked frame"),
     (["none.png"], (), "none.png"),
     (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
     (["cat.png", "3=dog.png"], (),

@@ -49,15 +49,15 @@ def try_action(folder, record, **options):
 @pytest.mark.parametrize(("earlier", "action", "forced_action"), [
     (Earlier(), "track", "track"),
     (DONE, "reuse", "reuse"),
-    (replace(DONE, files=(MASK,)), "refuse", "track"),
-    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "track"),  # one mask for two frames
+    (replace(DONE, files=(MASK,)), "refuse", "replace"),
+    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "replace"),  # one mask for two frames
     (replace(DONE, files=()), "track", "track"),
     (replace(DONE, record=replace(DONE.record, written=[*MASKS]), files=(MASK,)), "reuse", "reuse"),  # no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
-    (OTHER, "refuse", "track"),
-    (UNKNOWN, "refuse", "track"),
-    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "track"),
+    (OTHER, "refuse", "replace"),
+    (UNKNOWN, "refuse", "replace"),
+    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "replace"),
     (replace(OTHER, files=()), "track", "track"),
     (replace(OTHER, files=FILES), "refuse", "refuse"),  # coco.json is of somebody else
     (Earlier(files=(MASK,)), "refuse", "refuse"),
@@ -87,7 +87,7 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "refuse"
     record_failure(tmp_path, replace(WANTED, error="refused", outputs={}))
     assert read_job_record(tmp_path).error == "disk full"
-    assert try_action(tmp_path, WANTED, force=True) == "track"
+    assert try_action(tmp_path, WANTED, force=True) == "replace"
 
 
 @pytest.mark.parametrize(("earlier", "words"), [
