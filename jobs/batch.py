@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_record
-from aotlab.jobs.classes import CLASSES, ObjectClasses, read_class_ids
-from aotlab.jobs.digests import result_settings
+from aotlab.jobs.check import JobRun, check_job, make_record, result_settings
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.results import Action, describe_missing_outputs, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.outputs import CLASSES, read_class_ids
+from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
@@ -36,6 +35,18 @@ SUMMARY_FILE = "summary.csv"
 SUMMARY_COLUMNS = ("name", "status", "frames", "error", "video")
 LIST_FILES = (SUMMARY_FILE, CLASSES)
 """Names of the files in the folder of a list, beside the folders of its jobs."""
+
+
+@dataclass
+class BatchResult:
+    """Outcome of a list of videos, or of one shard."""
+
+    records: dict[str, JobRecord] = field(default_factory=dict)
+    """Records of the ended jobs by name."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """Errors of this run by name. If finished results of an earlier run stay, the job has their record."""
+    summary_error: str | None = None
+    """Error message about ``summary.csv``; None if it was written."""
 
 
 class Batch:
@@ -58,11 +69,9 @@ class Batch:
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
-        self.summary_error: str | None = None
-        """Error of `track` about the summary; None if it was written."""
 
-    def track(self, stop: StopFlag, shard: Shard | None = None) -> dict[str, JobRecord]:
-        """Track all unfinished jobs, or those of one shard; return the records of ended jobs by name.
+    def track(self, stop: StopFlag, shard: Shard | None = None) -> BatchResult:
+        """Track all unfinished jobs, or those of one shard.
 
         Shard i of n has the jobs i, i + n, i + 2n and so on. Shards share only the output folder: run them on any
         machine, in any order, repeatedly. Each writes the summary when it ends.
@@ -76,22 +85,24 @@ class Batch:
                 that the list would replace; the device or the settings of a job cannot be used.
         """
         jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
-        lock_briefly = nullcontext if shard is None else self._locked
+        lock_briefly: Callable[[], AbstractContextManager[None]] = nullcontext
+        if shard is not None:  # other shards hold the lock briefly
+            lock_file = make_folder(self._output) / LOCK_SUFFIX
+            lock_briefly = partial(locked, lock_file, LOCK_TIMEOUT, subject=self._output)
         with locked_output(self._output) if shard is None else nullcontext():
             with lock_briefly():
                 _require_list_folder(self._output, self._jobs)
             self._start(jobs, "" if shard is None else f" in shard {shard}")
-            records = all_records = self._run_until_stopped(jobs, stop)
+            result = self.track_jobs(jobs, stop)
             try:
                 with lock_briefly():
-                    all_records = self._collect_records(records)
-                    write_summary(self._output, self._jobs, all_records)
+                    write_summary(self._output, self._jobs, result.records)
             except InputError as error:  # the jobs have ended
-                self.summary_error = str(error)
-        return all_records if shard is None else records
+                result.summary_error = str(error)
+        return result
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
-        """Check the settings and log which part of the list is to be tracked."""
+        """Check the settings, log the number of videos, and warn about missing files."""
         self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             with prefix_errors(job.label):
@@ -102,20 +113,10 @@ class Batch:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
 
-    def _locked(self) -> AbstractContextManager[None]:
-        """Lock the output folder, waiting for other shards, which hold it briefly."""
-        return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
-
-    def _collect_records(self, records: Mapping[str, JobRecord]) -> dict[str, JobRecord]:
-        """Return the records of ended jobs by name, from this run or else from their folders."""
-        names = [job.name for job in self._jobs]
-        found = {name: records.get(name) or read_job_record(self._output / name) for name in names}
-        return {name: record for name, record in found.items() if record and record.error != UNFINISHED}
-
     def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
-        """Yield for each job its run and action, or the record of corrected masks, which are kept, or its error.
+        """Yield for each job its run and action, or the record of its corrected masks, or its error.
 
-        Everything is checked that `track` would refuse, the settings of single jobs with each job; nothing is written.
+        All checks of `track` are made, and nothing is written.
         """
         self._tracker.check()
         with locked_output(self._output):
@@ -126,7 +127,7 @@ class Batch:
                     yield record
                     continue
                 run = self._check(job)
-                yield run, check_run(run, self._load_tracker, force=self._force)
+                yield run, check_run(run, partial(self._load_tracker, job.overrides), force=self._force)
             except (InputError, OSError) as error:
                 yield InputError(str(error))
 
@@ -149,45 +150,48 @@ class Batch:
                 log.warning(message, job.name, object_id, current, class_name)
         return record
 
-    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> dict[str, JobRecord]:
-        """Run jobs until the flag is set; return their records by name."""
-        records = {}
+    def track_jobs(self, jobs: Sequence[Job], stop: StopFlag) -> BatchResult:
+        """Track jobs until the flag is set, and log the outcome of each."""
+        result = BatchResult()
         for job in jobs:
-            if stop.is_set() or (record := self.run(job, stop)) is None:
+            if stop.is_set():
                 break
-            records[job.name] = record
-        return records
+            try:
+                record, outcome = self._track_job(job, stop)
+            except Exception as error:  # a failing job must not stop the others
+                record, outcome = self._record_failure(job, error), "failed"
+            if record.error == UNFINISHED:
+                break
+            if record.error is not None:
+                result.errors[job.name] = record.error
+                if finished := find_finished(self._output / job.name):
+                    record, outcome = finished, "not tracked; its earlier results are kept"
+            log.info("%s: %s", job.name, outcome)
+            result.records[job.name] = record
+        for job in jobs:  # finished before, if this run was stopped
+            if job.name not in result.records and (finished := find_finished(self._output / job.name)):
+                result.records[job.name] = finished
+        return result
 
-    def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
-        """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
-        try:
-            if (record := self._find_corrected(job)) is not None:
-                folder = self._output / job.name
-                log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                if record != read_job_record(folder):
-                    with locked_output(folder):
-                        write_job_record(folder, record)
-                return record
-            run = self._check(job)
-            find_classes = partial(ObjectClasses.from_annotations, class_file=self._output / CLASSES)
-            result = track_run(run, self._load_tracker, force=self._force, find_classes=find_classes, stop=stop)
-        except Exception as error:  # a failing job must not stop the others
-            log.info("%s: failed", job.name)
-            return self._record_failure(job, error)
-        if result.interrupted:
-            return None
+    def _track_job(self, job: Job, stop: StopFlag) -> tuple[JobRecord, str]:
+        """Track a job unless it is finished or corrected; return its record, and the outcome in words."""
+        folder = self._output / job.name
+        if (corrected := self._find_corrected(job)) is not None:
+            if corrected != read_job_record(folder):
+                with locked_output(folder):
+                    write_job_record(folder, corrected)
+            return corrected, f"corrected masks are kept; delete {folder} to track it again"
+        run = self._check(job)
+        load_tracker, class_file = partial(self._load_tracker, job.overrides), self._output / CLASSES
+        result = track_run(run, load_tracker, force=self._force, class_file=class_file, stop=stop)
+        record = replace(run.record, frames=result.frames, error=UNFINISHED if result.interrupted else result.error)
         if result.reused:
-            outcome = "already tracked with these inputs"
-        elif result.error is not None:
-            outcome = "failed"
-        else:
-            finished = result.restored_frames == result.frames
-            speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
-            outcome = f"{format_count(result.frames, 'frame')}, {speed}"
-        log.info("%s: %s", job.name, outcome)
-        if result.reused and (record := read_job_record(run.folder)):
-            return record
-        return replace(run.record, frames=result.frames, error=result.error)
+            return read_job_record(folder) or record, "already tracked with these inputs"
+        if result.error is not None:
+            return record, "failed"
+        finished = result.restored_frames == result.frames
+        speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
+        return record, f"{format_count(result.frames, 'frame')}, {speed}"
 
     def _record_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, after `record_failure` has stored it."""
@@ -215,59 +219,36 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     for job in jobs:
         folders.setdefault(resolve_links(output / job.name), job.name)
     for job in jobs:
-        if owner := _find_other_job(resolve_links(output / job.name), folders, job):
-            problem = f"its folder of results is a link to that of {owner}"
-            raise InputError(f"{job.name}: {problem}; remove the link")
         for path in map(resolve_links, job.input_paths):
             require(path != target, f"output {output}: is the input folder {path}; choose another folder")
             if not has_results and os.path.isfile(path) and path.parent == target:
                 raise output_exists_error(output, f"the video or mask {path.name}")
-            if owner := _find_other_job(path, folders, job):
-                problem = f"{path} belongs to the results of {owner}, which this list may replace"
-                raise InputError(f"{job.name}: {problem}; copy it elsewhere")
-
-
-def _find_other_job(path: Path, folders: Mapping[Path, str], job: Job) -> str | None:
-    """Return the name of another job whose folder of results is or contains the path, or None."""
-    owners = (folders[folder] for folder in (path, *path.parents) if folder in folders)
-    return next((owner for owner in owners if owner != job.name), None)
+        for path in map(resolve_links, (output / job.name, *job.input_paths)):
+            owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
+            problem = f"{path} belongs to the results of {', '.join(owners)}, which this list may replace"
+            require(not owners, f"{job.name}: {problem}; copy it elsewhere, or remove the link")
 
 
 def _require_list_files(output: Path) -> None:
     """Raise `InputError` if a folder has another file with the name of a file of a list."""
-    for name in LIST_FILES:
-        if (output / name).exists() and not _is_list_file(output / name):
-            problem = f"already contains a {name} that aotlab did not write"
-            raise InputError(f"output {output}: {problem}; move or delete it, or choose another output")
-
-
-def _is_list_file(path: Path) -> bool:
-    """Return whether the content of a file is that of a file of a list."""
-    try:
-        if path.name == SUMMARY_FILE:
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
-                return header == ",".join(SUMMARY_COLUMNS)
-        read_class_ids(path)
-    except (InputError, OSError):
-        return False
-    return path.is_file()
+    read_class_ids(output / CLASSES)
+    if (summary := output / SUMMARY_FILE).exists():
+        with reading(summary, "move or delete it"), summary.open(encoding="utf-8-sig", errors="replace") as file:
+            header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
+            if header != ",".join(SUMMARY_COLUMNS):
+                raise ValueError("not a summary of aotlab")
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
     """Write ``summary.csv`` of jobs and of other lists in the locked folder.
 
-    A job without a record is waiting, unless another shard has listed it as failed. Finished results that a run must
-    not replace are done.
+    A job without a record is waiting, unless another shard has listed it as failed.
     """
     failed = _read_failed_rows(folder / SUMMARY_FILE)
     remove_leftovers(folder, SUMMARY_FILE)
     rows = {job.name: records.get(job.name) for job in jobs}
-    for path in list_job_folders(folder):
-        stored = read_job_record(path, warn=path.name not in rows)
-        is_finished = stored is not None and stored.error is None and not describe_missing_outputs(path, stored)
-        if is_finished or path.name not in rows:
-            rows[path.name] = stored
+    others = [path for path in list_job_folders(folder) if rows.get(path.name) is None]
+    rows |= {path.name: read_job_record(path) for path in others}
     with (
         atomic_path(folder / SUMMARY_FILE) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

@@ -1,38 +1,48 @@
-"""Checks of a job before its model is loaded: its video, masks, prompts and frames."""
+"""Checks of a job before its model is loaded, and digests of its inputs."""
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import logging
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aotlab.jobs.digests import digest_inputs
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
 from aotlab.jobs.job_file import add_masks_beside, find_masks_beside
-from aotlab.media.frames import FrameSource
+from aotlab.jobs.outputs import ObjectClasses
+from aotlab.media.frames import FrameSource, parse_rate
+from aotlab.media.images import list_images
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
+from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import prefix_errors, sibling_path
+from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sha256, sibling_path
 from aotlab.utils.text import strip_credentials
 from aotlab.utils.value_syntax import FrameObjectValue
 
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.tracker import Tracker
+
 log = logging.getLogger(__name__)
+
+SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
+"""Patterns of files beside a mask file that its reader may use."""
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """The checked inputs of a job and the folder of its results."""
+    """A video with checked inputs, and the folder of its results."""
 
-    job: Job
     folder: Path
     """Folder that receives the results."""
     options: JobOptions
@@ -48,6 +58,12 @@ class JobRun:
     """Ids of all objects to track."""
     record: JobRecord
     """Record of the run before its first frame."""
+    segmenter: tuple[Path, Path] | None = None
+    """Segmenter of the prompts, see `Job.segmenter`."""
+    classes: ObjectClasses | None = None
+    """Classes of the objects; None: those in the masks."""
+    is_resumable: bool = False
+    """Whether the run saves checkpoints, from which another run resumes."""
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -90,29 +106,38 @@ def check_job(
     # perhaps not meant as masks
     with prefix_errors("masks next to the video" if job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
-    run = make_run(job, folder, options, source, frames, masks)
+    subject = job.label if job.source_line else source.name
+    prompts = _index_prompts(job, subject, source, frames, masks)
+    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
+    warn_about_empty_masks(run, subject)
     settings = read_settings()
     digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or job.is_repeatable(options):
         digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    return replace(run, record=replace(run.record, input_digests=digests))
+    record = replace(run.record, input_digests=digests)
+    return replace(run, record=record, segmenter=job.segmenter, is_resumable=job.is_resumable(options))
 
 
 def make_run(
-    job: Job, folder: Path, options: JobOptions, source: FrameSource, frames: FrameSelection, masks: Annotations
+    record: JobRecord,
+    folder: Path,
+    options: JobOptions,
+    source: FrameSource,
+    frames: FrameSelection,
+    masks: Annotations,
+    prompts: Mapping[int, Mapping[int, Prompt]],
 ) -> JobRun:
-    """Return the run of a job whose video and masks were read; check its prompts, removals and class names."""
-    prompts = _index_prompts(job, source, frames, masks)
+    """Return the run of a video whose inputs were read; check its class names and removals."""
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.frames.items()
     }
     ids |= prompts
     removals = group_removals(options.removals, ids, frames)
     objects = set[int]().union(*ids.values())
-    for object_id in job.classes.keys() - objects:
+    for object_id in record.class_names.keys() - objects:
         problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-        raise InputError(f"class {job.classes[object_id]}: {problem}")
-    masks.class_names.update(job.classes)
+        raise InputError(f"class {record.class_names[object_id]}: {problem}")
+    masks.class_names.update(record.class_names)
     outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if prompts else {}
     for output in options.outputs.values():
         outputs |= output.list_files(objects)
@@ -120,12 +145,12 @@ def make_run(
     if source.has_names and frames.last is not None:
         names = [source.frame_name(index) for index in range(frames.first, frames.last + 1)]
     record = replace(
-        make_record(job, frames), class_names=masks.class_names, written=[*outputs], outputs=outputs,
-        fingerprint=compute_fingerprint(Path(job.video)) if job.is_stored else {},
+        record, class_names=masks.class_names, written=[*outputs], outputs=outputs,
+        fingerprint={} if source.path is None else compute_fingerprint(source.path),
         video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
         frame_names=names,
     )  # fmt: skip
-    return JobRun(job, folder, options, source, frames, masks, prompts, removals, objects, record)
+    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -144,18 +169,18 @@ def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
         elif frames is not None and frames.first and Path(mask.value).suffix.lower() == ".png":
             index = frames.first
         masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
-    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
+    class_names = dict(job.classes)
+    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, class_names=class_names, levels=job.levels)
 
 
 def _index_prompts(
-    job: Job, source: FrameSource, frames: FrameSelection, masks: Annotations
+    job: Job, subject: str, source: FrameSource, frames: FrameSelection, masks: Annotations
 ) -> dict[int, dict[int, Prompt]]:
-    """Return the prompts by frame index and object id, cropped to the frame; reject prompts on frames with masks."""
+    """Return the prompts by frame index and object id, cropped to the frame; refuse prompts on frames with masks."""
     by_number = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if by_number and not job.is_stored:
         name = strip_credentials(job.video)
         raise InputError(f"{name}: prompts need a video file or a folder; give a mask for a stream")
-    subject = job.label if job.source_line else source.name
     prompts = {}
     for number, by_object in by_number.items():
         suggestion = suggest_object_syntax(number if 1 in by_object else None)
@@ -193,14 +218,77 @@ def group_removals(
     return ids_by_frame
 
 
-def warn_about_empty_masks(run: JobRun) -> None:
+def warn_about_empty_masks(run: JobRun, subject: str) -> None:
     """Warn if frames before the first mask or prompt get empty masks."""
-    job, frames, first = run.job, run.frames, min({*run.masks, *run.prompts})
-    if first == frames.first:
-        return
-    subject, number = job.label if job.source_line else run.source.name, frames.number(first)
-    unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
-    unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
-    suggestion = suggest_object_syntax(number) if number in unnamed else ""
-    message = "%s: empty masks before frame %d, the first with a mask; track in both directions, or start there%s"
-    log.warning(message, subject, number, suggestion)
+    first = min({*run.masks, *run.prompts})
+    if first > run.frames.first and not run.options.both_directions:
+        message = "%s: no object before frame %d; track in both directions, or start there"
+        log.warning(message, subject, run.frames.number(first))
+
+
+def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
+    """Return the outputs, and everything except the job that masks depend on, as JSON values."""
+    from aotlab.configs.load import to_yaml
+
+    if isinstance(tracker, TrackerOptions):
+        checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
+    else:
+        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
+        settings = to_yaml(tracker.config)
+    return {
+        "checkpoint": checkpoint,
+        "settings": settings,
+        "write": sorted({*options.write}),
+        "both_directions": options.both_directions,
+        "removals": [list(removal) for removal in options.removals],
+        "by_name": options.by_name,
+    }
+
+
+def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, first: int) -> dict[str, str]:
+    """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
+
+    The name and fingerprint in the record identify a video that was moved; ``first`` is the number of the first frame.
+    """
+    video: tuple[Any, ...] = (strip_credentials(job.video),)
+    if record.fingerprint:  # samples leave out parts of large files; archives store whole seconds
+        path = Path(job.video)
+        files = sorted(list_images(path)) if path.is_dir() else [path]
+        times = [int(file.stat().st_mtime) for file in files]
+        video = (record.video_name, record.fingerprint, times)
+    masks = []
+    for frame, object_id, text in job.masks:
+        file = Path(text)
+        frame = first if frame is None and file.suffix.lower() == ".png" else frame
+        masks.append((frame, object_id, _digest_files(file, SIDECARS)))
+    prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
+    # weights may be in files named like the ONNX file
+    segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
+    levels = job.levels and (parse_levels(job.levels) or "auto")
+    rate = None if job.rate is None else parse_rate(job.rate)
+    return {
+        "video": _digest(video, levels, rate),
+        "frames": _digest(first, job.end),
+        "masks or prompts": _digest(masks, prompts, segmenter),
+        "classes": _digest(sorted(job.classes.items())),
+        "settings or outputs": _digest(settings, job.overrides),
+    }
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names and digests of a file and of the files beside it that match the patterns ``sidecars``.
+
+    For a folder, return those of its visible files.
+    """
+    if path.is_dir():
+        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
+        return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
+    stem = glob.escape(path.stem)
+    sidecar_files = {
+        file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
+    }
+    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]

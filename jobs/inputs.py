@@ -144,11 +144,11 @@ def load_masks(
             if index in files and (object_id is None or object_id in present):
                 problem = f"frame {frames.number(index)} already has {files[index]}"
                 remedy = f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
-                raise InputError(f"{subject}: {problem}; give one file a frame, {remedy}")
+                raise InputError(f"{subject}: {problem}; give one file per frame, {remedy}")
             files[index] = file
         _merge(merged, annotations, subject)
     if values and not merged.frames:
-        raise InputError(f"mask {values[0]}: no mask for the frames to track; give one, or another start")
+        raise InputError(f"mask {values[0]}: no mask is on a tracked frame; give one, or another start")
     return merged
 
 

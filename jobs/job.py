@@ -20,7 +20,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import reading, require_file_name
+from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
@@ -48,24 +48,27 @@ class JobOptions:
     timeout: float = 30.0
     """Seconds without a frame after which tracking stops."""
     removals: tuple[tuple[int, int], ...] = ()
-    """Pairs of frame number and object id: the object is not tracked from this frame on."""
+    """Pairs of a frame number and the id of an object that is not tracked from this frame on."""
     by_name: bool = False
     """Whether frame numbers are those in the file names of an image folder, instead of counted from 0."""
     progress: bool = True
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
-        names = tuple(_list_texts("write", self.write))
-        with reading("removals", "give pairs of frame number and object id"):
+        expected = f"removals: expected pairs of frame number and object id, got {shorten(repr(self.removals))}"
+        try:
             removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
-        vars(self).update(write=names, removals=removals)  # the class is frozen
+        except (TypeError, ValueError) as error:
+            raise InputError(expected) from error
+        # the class is frozen
+        vars(self).update(write=tuple(_list_texts("write", self.write)), removals=removals)
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
         value = shorten(repr(self.timeout))
         require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
-        conflict = "cannot be combined with realtime (--realtime), as later frames are needed; give one of them"
+        conflict = "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"
         is_allowed = not (self.both_directions and self.realtime)
-        require(is_allowed, f"tracking in both directions (--both-directions): {conflict}")
+        require(is_allowed, f"{conflict}, as later frames are needed; give one of them")
 
     @property
     def outputs(self) -> dict[str, type[Output]]:
@@ -75,30 +78,34 @@ class JobOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """One video to track; `Job.parse` builds a job from command-line strings, numbers or arrays."""
+    """One video to track; `Job.parse` builds a job from command-line strings, numbers or arrays.
+
+    Raises:
+        InputError: an invalid value.
+    """
 
     name: str
-    """Name in records and lists; in the results of a list, also the folder's name."""
+    """Name in records and lists. A list stores its results in a folder of this name."""
     video: str
     """Path, URL or camera, as `open_frames` takes it."""
     masks: tuple[FrameObjectValue, ...] = ()
-    """Mask files, ``[FRAME][:ID]=FILE`` or FILE each."""
+    """Mask files, each ``FILE`` or ``[FRAME][:ID]=FILE``."""
     overrides: tuple[str, ...] = ()
-    """``key=value`` settings of this job only."""
+    """Settings ``key=value`` that only this job has."""
     levels: str | None = None
-    """Intensities shown as black and white, ``auto`` or ``LOW,HIGH``; None: as `open_frames` chooses them."""
+    """Intensities to show as black and white, ``auto`` or ``LOW,HIGH``; None: `open_frames` chooses them."""
     start: int | None = None
     """Number of the first frame to track; None: the first of the video."""
     end: int | None = None
     """Number of the last frame to track; None: the last of the video."""
     boxes: tuple[FramePrompt, ...] = ()
-    """Boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
+    """Boxes around objects that have no mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
     points: tuple[FramePrompt, ...] = ()
     """Points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1."""
     not_points: tuple[FramePrompt, ...] = ()
     """Points that are not on the objects."""
     segmenter: tuple[Path, Path] | None = None
-    """Segmenter of the prompts as two ONNX files; None: the checkpoint's own."""
+    """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
     classes: Mapping[int, str] = field(default_factory=dict, hash=False)
     """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
     rate: str | None = None
@@ -125,28 +132,31 @@ class Job:
         rate: RateOption = None,
         source_line: str = "",
     ) -> Job:
-        """Return the job of values as the fields describe them; a single value of several needs no list.
+        """Return a job. Its values may be strings, numbers or arrays, and a single value needs no list.
 
         >>> Job.parse("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
-
-        Raises:
-            InputError: an invalid value.
         """
-        return cls(
-            require_file_name(name, "name"),
-            locate_video(video).text,
-            tuple(map(parse_mask, _list_texts("masks", masks))),
-            overrides=tuple(_list_texts("overrides", overrides)),
-            levels=_check_text(levels, parse_levels),
-            start=_parse_frame_number("start", start),
-            end=_parse_frame_number("end", end),
-            boxes=parse_frame_prompts("box", boxes),
-            points=parse_frame_prompts("point", points),
-            not_points=parse_frame_prompts("not-point", not_points),
-            segmenter=_parse_segmenter(segmenter),
-            classes=parse_class_names(classes),
-            rate=_check_text(rate, parse_rate),
-            source_line=source_line,
+        convert: Any = cls
+        return convert(
+            name, video, masks, overrides=overrides, levels=levels, start=start, end=end, boxes=boxes, points=points,
+            not_points=not_points, segmenter=segmenter, classes=classes, rate=rate, source_line=source_line,
+        )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        vars(self).update(  # the class is frozen
+            name=require_file_name(self.name, "name"),
+            video=locate_video(self.video).text,
+            masks=tuple(map(parse_mask, _list_texts("masks", self.masks))),
+            overrides=tuple(_list_texts("overrides", self.overrides)),
+            levels=_check_text(self.levels, parse_levels),
+            start=_parse_frame_number("start", self.start),
+            end=_parse_frame_number("end", self.end),
+            boxes=parse_frame_prompts("box", self.boxes),
+            points=parse_frame_prompts("point", self.points),
+            not_points=parse_frame_prompts("not-point", self.not_points),
+            segmenter=_parse_segmenter(self.segmenter),
+            classes=parse_class_names(self.classes),
+            rate=_check_text(self.rate, parse_rate),
         )
 
     @property
@@ -171,13 +181,13 @@ class Job:
         return video + [Path(mask.value) for mask in self.masks]
 
     def describe_missing_files(self) -> str | None:
-        """Return the message about a missing video or masks, or None."""
+        """Return a message if the video or a mask is missing, else None."""
         missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
         remedy = "paths are relative to the list" if self.source_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
 
     def is_repeatable(self, options: JobOptions) -> bool:
-        """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
+        """Return whether each run gives the same results, as the video is stored and no frame is dropped."""
         return self.is_stored and not options.realtime
 
     def is_resumable(self, options: JobOptions) -> bool:
@@ -198,21 +208,16 @@ def _list_texts(name: str, values: Any) -> list[Any]:
 
 def _parse_frame_number(name: str, value: float | str | None) -> int | None:
     """Return a frame number, which may end in .0, as pandas writes whole numbers of a column with gaps."""
-    if value is None:
-        return None
     match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value))
-    if match is None:
-        raise InputError(f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
-    return int(match[1])
+    require(match or value is None, f"{name} {shorten(value, 40)}: expected a frame number, for example 100")
+    return int(match[1]) if match else None
 
 
-def _parse_segmenter(files: Texts | None) -> tuple[Path, Path] | None:
-    match _list_texts("segmenter", files or ()):
-        case []:
-            return None
-        case [encoder, decoder]:
-            return Path(encoder), Path(decoder)
-    raise InputError(f"segmenter {shorten(files)}: expected two ONNX files, the encoder and the decoder")
+def _parse_segmenter(files: Texts | None) -> tuple[Path, ...] | None:
+    paths = tuple(map(Path, _list_texts("segmenter", files or ())))
+    expected = "expected two ONNX files, the encoder and the decoder"
+    require(len(paths) in (0, 2), f"segmenter {shorten(files)}: {expected}")
+    return paths or None
 
 
 def _check_text(value: Any, check: Callable[[str | None], object]) -> str | None:
@@ -229,8 +234,8 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
     Raises:
         InputError: a frame, no name, two names for one object, or a ``;`` or ``,``, which separate values in lists.
     """
-    if isinstance(values, Mapping):
-        values = [f":{key}={name}" if isinstance(name, str) else name for key, name in values.items()]
+    if isinstance(values, Mapping) and all(isinstance(name, str) for name in values.values()):
+        values = [f":{key}={name}" for key, name in values.items()]
     names: dict[int, str] = {}
     for value in _list_texts("class", values):
         frame, object_id, name = parse_frame_object(value)

@@ -9,12 +9,11 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.jobs.classes import find_class_variants
 from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
@@ -29,16 +28,10 @@ FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 
 
 def read_jobs(path: Path) -> list[Job]:
-    """Read the jobs of a list or folder, in order.
-
-    A CSV has a header with ``video``, some of ``masks``, ``box``, ``point``, ``not_point`` and ``class`` (as on the
-    command line, separated by ;), and optionally ``name``, ``overrides`` (separated by spaces), ``levels``, ``fps``,
-    ``start`` and ``end``. JSON lines are objects with the same keys and lists as values; a box or point may be a list
-    of numbers. Paths are relative to the list. Without masks, boxes and points, the masks beside the video are used.
+    """Read the jobs of a CSV, of JSON lines, or of a folder of videos, in order; `COLUMNS` are the columns or keys.
 
     Raises:
-        InputError: not readable, a duplicate name, or missing, unknown and invalid values, of which the first is
-            explained.
+        InputError: the list is not readable, two jobs have one name, or a value is missing, unknown or invalid.
     """
     jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
@@ -77,12 +70,12 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
 
 
 def add_masks_beside(job: Job) -> Job:
-    """Return a job without masks, boxes and points with the masks beside its video, and another job unchanged."""
+    """Give a job that has no masks, boxes or points the masks beside its video; return other jobs unchanged."""
     return job if job.has_objects else replace(job, masks=find_masks_beside(job.video))
 
 
 def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
-    """Return the masks beside a video: its name with one of `MASK_SUFFIXES`; none for a stream."""
+    """Return the masks beside a video, which have its name and one of `MASK_SUFFIXES`; empty for a stream."""
     location = locate_video(video)
     if location.kind != "stored":
         return ()
@@ -176,5 +169,17 @@ def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list
     counts = Counter(unicodedata.normalize("NFC", job.name).lower() for job in jobs)
     for folded, count in counts.most_common(1):
         if count > 1:
-            raise InputError(f"{subject}: {count} jobs are called {folded}, in any letter case; {remedy}")
+            raise InputError(f"{subject}: {count} jobs are named {folded} (case is ignored); {remedy}")
     return jobs
+
+
+def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a message for each pair of class names that differ only in letter case; ``classes``: names by video."""
+    messages, spellings = dict[str, str](), dict[str, tuple[str, str]]()
+    for video, names in classes.items():
+        for name in names:
+            first, owner = spellings.setdefault(name.casefold(), (name, video))
+            if first != name:
+                problem = f"classes {first!r} (of {owner}) and {name!r} (of {video}) differ only in letter case"
+                messages.setdefault(name, f"{problem}; give both the same name")
+    return [*messages.values()]

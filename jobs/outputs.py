@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,22 +14,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from aotlab.jobs.classes import ObjectClasses
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, add_class_ids
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.files import atomic_path, remove
+from aotlab.utils.files import atomic_path, read_json, reading, remove, write_text
+from aotlab.utils.locks import locked, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aotlab.engine.tracking.prediction import Prediction
+
+CLASSES = "classes.json"
+"""Name of the file with the class ids that the videos of a list share."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,32 @@ class TrackedFrame:
     max_id: int = 0
     """Largest object id of the video, if known."""
     annotated_ids: frozenset[int] = frozenset()
-    """Ids of the objects in the mask of this frame; empty without one."""
+    """Ids of the objects in the mask of this frame; empty if it has no mask."""
 
     @property
     def labels(self) -> np.ndarray:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
+
+
+@dataclass(frozen=True)
+class ObjectClasses:
+    """Classes and attributes of the objects of a video, for outputs that store them."""
+
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """Class names by object id."""
+    class_ids: Mapping[str, int] = field(default_factory=dict)
+    """Class ids by class name."""
+    attributes: AttributeTable = field(default_factory=dict)
+    """Attributes of the objects, for formats that store them."""
+
+    @classmethod
+    def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
+        """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
+        classes = annotations.class_ids()
+        if class_file is not None:  # names without an id in the masks may have any
+            classes = merge_class_ids(class_file, {name: annotations.classes.get(name) for name in classes})
+        return cls(annotations.class_names, classes, annotations.attribute_table())
 
 
 @dataclass(frozen=True)
@@ -104,7 +128,7 @@ class Output:
     description = ""
     """Content in a few words, for --write help."""
     bytes_per_pixel = 0.02
-    """Bytes written for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
+    """Bytes for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
     """Whether it has a folder for each object, named by its id."""
     resumable = True
@@ -122,7 +146,7 @@ class Output:
         """Finish the file; called once, after at least one frame. Raise `InputError` on failure."""
 
     def discard(self) -> None:
-        """Remove an incomplete file, if there is one; complete files are kept."""
+        """Remove an incomplete file; complete files stay."""
 
     @classmethod
     def list_files(cls, objects: Iterable[int]) -> dict[str, list[str]]:
@@ -403,6 +427,40 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
+
+
+def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
+
+    Args:
+        path: the file; created if missing.
+        classes: class ids of the video by class name; None: no id yet. An id of 0 is kept in a new file only: YOLO's
+            ids begin at 0, so it would change those of earlier videos.
+
+    Raises:
+        InputError: the file is damaged or cannot be written.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        remove_leftovers(path.parent, path.name)
+        shared = read_class_ids(path)
+        if shared:
+            classes = {name: class_id or None for name, class_id in classes.items()}
+        shared = add_class_ids(shared, classes)
+        write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
+    return shared
+
+
+def read_class_ids(path: Path) -> dict[str, int]:
+    """Return the class ids by name in a file of `merge_class_ids`; empty if it is missing.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    advice = "move or delete it"
+    with reading(path, advice):
+        return {name: int(class_id) for name, class_id in read_json(path, advice).items()}
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

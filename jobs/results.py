@@ -1,16 +1,12 @@
 """Folders of results: what a run may do with earlier results, and how it replaces them.
 
-The folder of a video belongs to the inputs in its record: video, masks, settings and outputs.
-
-* Finished results of the same inputs are reused. Unfinished and failed ones are resumed, else tracked again.
-* `choose_action` decides what is replaced only with ``force``, and what is never replaced.
-* A run removes earlier results once it has predicted its first frame. If it fails before, they stay.
+A run removes earlier results once it has predicted its first frame. If it fails before, they stay.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,49 +27,64 @@ from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
+from aotlab.utils.value_syntax import parse_frame_object
 
 if TYPE_CHECKING:
     import numpy as np
 
-Action = Literal["track", "resume", "reuse"]
-"""Action of a run: track from the first frame, resume, or reuse finished results."""
+Action = Literal["reuse", "resume", "track", "replace", "refuse"]
+"""Action of a run on a folder, see `classify_contents`."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 
 
-def choose_action(
-    folder: Path, record: JobRecord, inputs: Sequence[Path] = (), *, force: bool = False
-) -> tuple[Action, JobRecord]:
-    """Decide what happens to existing results; return the action and their record, empty if there are none.
+def choose_action(folder: Path, record: JobRecord, *, force: bool = False) -> tuple[Action, JobRecord]:
+    """Return the action of a run on a folder, and the record of its earlier results; empty if it has none.
 
     Raises `InputError` if the folder contains what this run must not replace.
 
     Args:
         record: record of this run before its first frame.
-        inputs: files and folders that must not be among the outputs.
-        force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
+        force: allow the action ``replace``.
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
+    action, contents = classify_contents(folder, record, earlier)
+    if action == "refuse" or (action == "replace" and not force):
+        raise output_exists_error(folder, contents, forceable=action == "replace")
+    if action != "reuse":
+        inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
+        require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
+    return action, earlier
+
+
+def classify_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> tuple[Action, str]:
+    """Return the action that the contents of a folder call for, and their description for messages.
+
+    * ``reuse``: finished results of the same inputs
+    * ``resume``: unfinished results of the same inputs with a checkpoint
+    * ``track``: no results, or unfinished ones of the same inputs without a checkpoint
+    * ``replace``: results of other inputs, finished results that lack a file, or edited masks of a failed run
+    * ``refuse``: corrected masks, or files of another command or program
+    """
     difference = describe_difference(earlier.input_digests, record.input_digests)
-    missing = "" if difference else describe_missing_outputs(folder, earlier)
+    missing = describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
-        return "reuse", earlier
-    if (content := next(_find_foreign_contents(folder, record, earlier), None)) is not None:
-        raise output_exists_error(folder, content)
-    if not force and any(has_content(folder / name) for name in earlier.outputs):
-        edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
-        if difference:
-            edits = " and masks that were edited" if edited else ""
-            raise output_exists_error(folder, f"results of other inputs ({difference}){edits}", forceable=True)
-        if earlier.error is None:
-            raise output_exists_error(folder, f"results without {missing}", forceable=True)
-        if edited:
-            raise output_exists_error(folder, "masks that were edited after its run failed", forceable=True)
-    require_inputs_outside(inputs, {*record.outputs, *earlier.outputs}, folder)
-    return "track" if difference or not (folder / STATE_FILE).is_file() else "resume", earlier
+        return "reuse", "finished results"
+    if protected := next(_find_protected_contents(folder, record, earlier), None):
+        return "refuse", protected
+    if not any(has_content(folder / name) for name in earlier.outputs):
+        return "track", "no results"
+    is_edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
+    if difference:
+        return "replace", f"{difference}{' and masks that were edited' * is_edited}"
+    if earlier.error is None:
+        return "replace", f"results without {missing}"
+    if is_edited:
+        return "replace", "masks that were edited after its run failed"
+    return "resume" if (folder / STATE_FILE).is_file() else "track", "unfinished results"
 
 
-def _find_foreign_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
+def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
     """Yield contents of a folder that a run must never replace."""
     if not (folder / JOB_RECORD).exists() and list_job_folders(folder):
         yield "results of a list of videos"
@@ -92,7 +103,7 @@ def _find_foreign_contents(folder: Path, record: JobRecord, earlier: JobRecord) 
 
 
 def describe_missing_outputs(folder: Path, record: JobRecord) -> str:
-    """Return the name of a missing output that a run has completed, or how many masks are missing; else empty."""
+    """Return the name of a missing output or the number of missing masks; empty if the results are complete."""
     for name in record.written:
         if not has_content(folder / name):
             return name
@@ -103,6 +114,15 @@ def describe_missing_outputs(folder: Path, record: JobRecord) -> str:
     return ""
 
 
+def find_finished(folder: Path) -> JobRecord | None:
+    """Return the record of results that are finished and complete, else None."""
+    record = read_job_record(folder, warn=False)
+    with suppress(OSError):  # not readable
+        if record is not None and record.error is None and not describe_missing_outputs(folder, record):
+            return record
+    return None
+
+
 def _has_edited_masks(folder: Path) -> bool:
     """Return whether a mask is newer than the record, which a run writes last."""
     record, masks = folder / JOB_RECORD, (folder / MASKS_FOLDER).glob("*.png")
@@ -110,11 +130,11 @@ def _has_edited_masks(folder: Path) -> bool:
 
 
 def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
-    """Return which inputs of earlier results differ, by their digests; empty if they are the same."""
+    """Return how the inputs of earlier results differ, by their digests; empty if they are the same."""
     if digests and digests == earlier:
         return ""
     changed = [part for part, digest in earlier.items() if digests.get(part) != digest]
-    return f"different {', '.join(changed)}" if changed else "unknown"
+    return f"results of other inputs (different {', '.join(changed)})" if changed else "results of unknown inputs"
 
 
 def has_content(path: Path) -> bool:
@@ -134,7 +154,8 @@ def replace_results(
 
     ``prompt_masks``: masks of prompts to write, by path.
     """
-    _remove_leftovers(folder, earlier)
+    for path in (folder, *(path for name in earlier.outputs for path in (folder / name).glob("**/"))):
+        remove_leftovers(path)  # of killed programs
     if not resumed:
         remove_results(folder, earlier)
         remove(folder / STATE_FILE)
@@ -153,13 +174,6 @@ def remove_results(folder: Path, record: JobRecord) -> None:
             for emptied in sorted({path, *(file.parent for file in files)}, reverse=True):
                 with suppress(OSError):  # it has other files
                     emptied.rmdir()
-
-
-def _remove_leftovers(folder: Path, record: JobRecord) -> None:
-    """Remove temporary files of killed programs from a folder and the results in it."""
-    inner_folders = (path for name in record.outputs for path in (folder / name).glob("**/"))
-    for path in (folder, *inner_folders):
-        remove_leftovers(path)
 
 
 def require_inputs_outside(inputs: Iterable[Path], names: Iterable[str], folder: Path) -> None:
@@ -182,13 +196,10 @@ def record_failure(folder: Path, record: JobRecord) -> None:
     """Record the error of a job of a list, unless its folder holds finished or failed results, or other files."""
     with suppress(InputError, OSError), locked_output(folder):
         earlier = read_job_record(folder, warn=False)
-        if earlier is None:
-            is_kept = any(path.name != LOCK_SUFFIX for path in folder.iterdir())
-        else:  # see _has_edited_masks
-            is_kept = earlier.error is None or (earlier.error != UNFINISHED and bool(earlier.outputs))
-        if not is_kept:
-            results = replace(earlier, error=record.error) if earlier and earlier.outputs else record
-            write_job_record(folder, results)
+        if all(path.name == LOCK_SUFFIX for path in folder.iterdir()) or (earlier and not earlier.outputs):
+            write_job_record(folder, record)
+        elif earlier and earlier.error == UNFINISHED:
+            write_job_record(folder, replace(earlier, error=record.error))
 
 
 def list_job_folders(output: Path) -> list[Path]:

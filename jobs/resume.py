@@ -56,7 +56,7 @@ class ResumingTracker(TimedTracker):
         self._save_time = time.monotonic()
 
     def load(self) -> bool:
-        """Restore the tracker; return whether that worked: false if files are damaged or missing."""
+        """Restore the tracker; return false if a file is damaged or missing."""
         try:
             with reading(self._path, CHECKPOINT.remedy):
                 content = unwrap(CHECKPOINT, torch.load(self._path, map_location="cpu", weights_only=True))
@@ -104,7 +104,7 @@ class ResumingTracker(TimedTracker):
                 self._save(self._make_checkpoint())
 
     def _add_previous(self) -> None:
-        """Keep the confidences and the cut of the last prediction, whose labels have been computed by now."""
+        """Keep the confidences and the cut of the last prediction. Its labels have been computed by now."""
         if (prediction := self._previous) is not None:
             if prediction.cut:
                 self._cuts.append(self._index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, nullcontext, suppress
@@ -16,12 +17,10 @@ import numpy as np
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_run, warn_about_empty_masks
-from aotlab.jobs.classes import ObjectClasses
-from aotlab.jobs.digests import result_settings
+from aotlab.jobs.check import JobRun, check_job, make_run, result_settings, warn_about_empty_masks
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, ObjectClasses, OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
@@ -42,12 +41,10 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.directions import TimedTracker
     from aotlab.engine.tracking.tracker import Tracker
 
-    LoadTracker = Callable[[tuple[str, ...]], Tracker]
-
 
 @dataclass(frozen=True)
 class TrackResult:
-    """What `track` or `run_job` has written, and why it stopped early."""
+    """Result of `track` or `run_job`: the written outputs, and the reason if the run stopped early."""
 
     frames: int
     """Number of frames written."""
@@ -118,9 +115,8 @@ def run_job(
     is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
     require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
-    read_settings = partial(result_settings, tracker, options)
-    job = Job.parse(**vars(job))  # it may have been built without
-    return track_run(check_job(job, Path(folder), options, read_settings), load, force=force)
+    run = check_job(job, Path(folder), options, partial(result_settings, tracker, options))
+    return track_run(run, partial(load, job.overrides), force=force)
 
 
 def track(
@@ -135,8 +131,9 @@ def track(
 ) -> TrackResult:
     """Track a video from masks in memory and write outputs while the next frames are read.
 
-    It tracks again on each call; use `run_job` for prompts, mask files, and results that are reused or resumed. A bad
-    frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
+    It tracks again on each call; use `run_job` for prompts, mask files, and results that are reused or resumed. If a
+    frame is damaged, the source stalls, the disk has no space left, or Ctrl-C stops the run, the outputs are valid up
+    to that frame, and `TrackResult` gives the reason.
 
     Args:
         tracker: a `Tracker`, which forgets earlier videos first.
@@ -173,10 +170,11 @@ def track(
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
     largest = max(annotations.objects())
     require(largest <= MAX_ID, f"masks: object ids must be 0 to {MAX_ID}, got {largest}")
-    video = "-" if source.path is None else str(source.path)
-    job = Job(folder.name, video, classes=classes.class_names)
-    run = make_run(job, folder, options, source, frames, annotations)
-    return track_run(run, lambda overrides: tracker, force=True, find_classes=lambda masks: classes)
+    video = "-" if source.path is None else os.path.abspath(source.path)
+    record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
+    run = make_run(record, folder, options, source, frames, annotations, prompts={})
+    warn_about_empty_masks(run, source.name)
+    return track_run(replace(run, classes=classes), lambda: tracker, force=True)
 
 
 def _check_options(options: JobOptions | None) -> JobOptions:
@@ -194,25 +192,25 @@ def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
 
 def track_run(
     run: JobRun,
-    load_tracker: LoadTracker,
+    load_tracker: Callable[[], Tracker],
     *,
     force: bool = False,
-    find_classes: Callable[[Annotations], ObjectClasses] = ObjectClasses.from_annotations,
+    class_file: Path | None = None,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track the video of a run, resume it, or reuse its finished results; the folder is locked.
 
     Args:
-        load_tracker: returns a tracker with the job's overrides, for example a cached one.
+        load_tracker: returns a tracker with the settings of the job.
         force: replace results of other inputs.
-        find_classes: returns the classes of the objects in masks.
+        class_file: class ids of a list of videos, see `merge_class_ids`.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
     folder = run.folder
     with locked_output(folder):
-        action, earlier = choose_action(folder, run.record, run.job.input_paths, force=force)
+        action, earlier = choose_action(folder, run.record, force=force)
         if action == "reuse":
             return _reuse_results(run, earlier)
         from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
@@ -220,9 +218,10 @@ def track_run(
         tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
         on_start()
         prompt_masks = {} if segmenter is None else _segment_prompts(run, segmenter)
+        classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
         replace_earlier = partial(replace_results, folder, run.record, earlier, prompt_masks, resumed=resumed)
         with nullcontext(stop) if stop else stop_flag() as flag:
-            result = track_frames(run, tracker, find_classes(run.masks), replace_earlier, flag)
+            result = track_frames(run, tracker, classes, replace_earlier, flag)
         if isinstance(tracker, ResumingTracker):
             if result.interrupted or result.error:
                 tracker.save_stopped(result.frames)
@@ -232,10 +231,10 @@ def track_run(
     return result
 
 
-def check_run(run: JobRun, load_tracker: LoadTracker, *, force: bool = False) -> Action:
-    """Return what `track_run` would do; raise what it would raise before the first frame. Nothing is written."""
+def check_run(run: JobRun, load_tracker: Callable[[], Tracker], *, force: bool = False) -> Action:
+    """Return the action of `track_run`; raise the errors that it raises before the first frame. Nothing is written."""
     with locked_output(run.folder):
-        action, _ = choose_action(run.folder, run.record, run.job.input_paths, force=force)
+        action, _ = choose_action(run.folder, run.record, force=force)
         if action != "reuse":
             _prepare_tracker(run, load_tracker, action)
     return action
@@ -252,20 +251,18 @@ def _reuse_results(run: JobRun, earlier: JobRecord) -> TrackResult:
 
 
 def _prepare_tracker(
-    run: JobRun, load_tracker: LoadTracker, action: Action
+    run: JobRun, load_tracker: Callable[[], Tracker], action: Action
 ) -> tuple[TimedTracker, PromptSegmenter | None, bool]:
     """Return the tracker, the segmenter of prompts, and whether the tracker was restored to resume earlier results."""
     from aotlab.engine.tracking.directions import TimedTracker
     from aotlab.jobs.resume import ResumingTracker
     from aotlab.utils.devices import leave_cores_free  # loads PyTorch
 
-    if not run.options.both_directions:
-        warn_about_empty_masks(run)
     leave_cores_free(HELPER_THREADS)
-    model = load_tracker(run.job.overrides)
-    segmenter = open_segmenter(run.job.segmenter, model) if run.prompts else None
+    model = load_tracker()
+    segmenter = open_segmenter(run.segmenter, model) if run.prompts else None
     tracker, resumed = TimedTracker(model), False
-    if run.record.input_digests and run.job.is_resumable(run.options):
+    if run.is_resumable:
         confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
         tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
         resumed = action == "resume" and tracker.load()
@@ -303,7 +300,7 @@ def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None
         record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
         error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
     )  # fmt: skip
-    # on a full disk, the run's error says more than that of its record, which stays unfinished
+    # without space on the disk, the error of the run explains more than that of its record
     with suppress(InputError) if result.error else nullcontext():
         if result.frames or not earlier.outputs:
             write_job_record(run.folder, record)

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,6 @@ from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.jobs.batch import Batch
     from aotlab.jobs.job import Job, JobOptions
 
 RESULTS_SUFFIX = ".tracked"
@@ -107,35 +106,68 @@ def print_outputs() -> int:
     return 0
 
 
-def track_video(
-    job: Job, folder: Path, options: JobOptions, tracker: TrackerOptions, *, force: bool, dry_run: bool
-) -> int:
-    """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.jobs.check import check_job
-    from aotlab.jobs.digests import result_settings
-    from aotlab.jobs.track import check_run, track_run
+@dataclass(frozen=True)
+class TrackRequest:
+    """Options that a single video and a list share."""
 
-    require_extra("video")
-    run = check_job(job, folder, options, partial(result_settings, tracker, options))
-    header = f"{describe_run(run)}, into {folder}"
-    if dry_run:
-        action = check_run(run, tracker.load, force=force)
-        print(f"{header}\nstatus: {STATUSES[action]}")
-        if action != "reuse":
-            report_disk_space(folder, run.estimate_bytes())
-        return 0
-    is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-    print_header = (lambda: None) if is_quiet else partial(print, header, flush=True)
-    result = track_run(run, tracker.load, force=force, on_start=print_header)
-    if result.reused:
-        print(f"{folder}: already tracked with these inputs; delete it to track it again")
-        return 0
-    return report_result(result, realtime=options.realtime)
+    tracker: TrackerOptions
+    options: JobOptions
+    inputs: Mapping[str, Any]
+    """Values of `Job.parse`."""
+    output: Path | None
+    force: bool
+    dry_run: bool
+
+    def track_video(self, video: str) -> int:
+        """Track a video into a folder, or resume it; return the exit code."""
+        from aotlab.jobs.check import check_job, result_settings
+        from aotlab.jobs.job import Job
+        from aotlab.jobs.track import check_run, track_run
+
+        folder = self.output or default_output(video)
+        job = Job.parse(folder.name if is_file_name(folder.name) else "video", video, **self.inputs)
+        require_extra("video")
+        run = check_job(job, folder, self.options, partial(result_settings, self.tracker, self.options))
+        load_tracker = partial(self.tracker.load, job.overrides)
+        header = f"{describe_run(job, run)}, into {folder}"
+        if self.dry_run:
+            action = check_run(run, load_tracker, force=self.force)
+            print(f"{header}\nstatus: {STATUSES[action]}")
+            if action != "reuse":
+                report_disk_space(folder, run.estimate_bytes())
+            return 0
+        is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
+        print_header = (lambda: None) if is_quiet else partial(print, header, flush=True)
+        result = track_run(run, load_tracker, force=self.force, on_start=print_header)
+        if result.reused:
+            print(f"{folder}: already tracked with these inputs; delete it to track it again")
+            return 0
+        return report_result(result, realtime=self.options.realtime)
+
+    def track_list(self, videos: Sequence[str], job_file: Path | None, shard: Shard | None) -> int:
+        """Track several videos, or a list or a shard of it; return the exit code."""
+        from aotlab.jobs.batch import Batch
+        from aotlab.utils.processes import stop_flag
+
+        refuse_options({"--realtime": self.options.realtime}, "applies to a single video; remove it")
+        jobs = list_jobs(videos, job_file, self.inputs)
+        folder = self.output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
+        batch = Batch(jobs, folder, self.tracker, self.options, force=self.force)
+        if self.dry_run:
+            return report_plan(jobs, batch.preview(), folder)
+        with stop_flag() as stop:
+            result = batch.track(stop, shard)
+        status = report_jobs(result, jobs, folder, shard)
+        if stop.is_set():
+            names = [] if shard else [job.name for job in jobs if job.name not in result.records]
+            remainder = f", not finished: {join_truncated(names)}" if names else ""
+            print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
+            return SIGNAL_EXIT_BASE + stop.signal_number
+        return status
 
 
 def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> list[Job]:
     """Return the jobs of several videos or of a list; ``inputs``: values of `Job.parse`, of which few are allowed."""
-    from aotlab.jobs.job import Job
     from aotlab.jobs.job_file import list_video_jobs, read_jobs
 
     refuse_options(
@@ -144,26 +176,7 @@ def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str,
         "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
     )
     jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    segmenter = Job.parse("all", "-", **inputs).segmenter
-    return [replace(job, segmenter=segmenter) for job in jobs]
-
-
-def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | None) -> int:
-    """Track a list of videos, or a shard of it; return the exit code."""
-    from aotlab.utils.processes import stop_flag
-
-    with stop_flag() as stop:
-        records = batch.track(stop, shard)
-    status = report_jobs(records, jobs, folder, shard)
-    if batch.summary_error:
-        print(f"error: {batch.summary_error}", file=sys.stderr)
-        status = 1
-    if stop.is_set():
-        names = [] if shard else [job.name for job in jobs if job.name not in records]
-        remainder = f", not finished: {join_truncated(names)}" if names else ""
-        print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
-        return SIGNAL_EXIT_BASE + stop.signal_number
-    return status
+    return [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
 
 
 @command(
@@ -288,27 +301,16 @@ def main(
     require_videos(video, job_file)
     if shard is not None and dry_run:
         raise UsageError("--shard and --dry-run: give only one of them")
-    from aotlab.jobs.batch import Batch
-    from aotlab.jobs.job import Job, JobOptions
+    refuse_options({"--shard": shard if len(video) == 1 else None}, "applies to several videos; give --jobs")
+    from aotlab.jobs.job import JobOptions
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     options = JobOptions(
         write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
-    if len(video) == 1:
-        refuse_options({"--shard": shard}, "applies to several videos; give --jobs")
-        folder = output or default_output(video[0])
-        job = Job.parse(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
-        return track_video(job, folder, options, tracker, force=force, dry_run=dry_run)
-
-    refuse_options({"--realtime": realtime}, "applies to a single video; remove it")
-    jobs = list_jobs(video, job_file, inputs)
-    folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
-    batch = Batch(jobs, folder, tracker, options, force=force)
-    if dry_run:
-        return report_plan(jobs, batch.preview(), folder)
-    return track_list(batch, jobs, folder, shard)
+    request = TrackRequest(tracker, options, inputs, output, force, dry_run)
+    return request.track_video(*video) if len(video) == 1 else request.track_list(video, job_file, shard)
 
 
 if __name__ == "__main__":

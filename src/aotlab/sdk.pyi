@@ -33,8 +33,8 @@ from .tools.cli.command import command as command
 from .utils.files import atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
 from .jobs.inputs import FrameSelection as FrameSelection
-from .jobs.classes import ObjectClasses as ObjectClasses
 from .jobs.outputs import (
+    ObjectClasses as ObjectClasses,
     Output as Output,
     OutputContext as OutputContext,
     StoredPrediction as StoredPrediction,

@@ -11,8 +11,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.batch import Batch
-from aotlab.jobs.check import check_job, make_record
-from aotlab.jobs.digests import digest_inputs
+from aotlab.jobs.check import check_job, digest_inputs, make_record
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
 from aotlab.jobs.track import track_run
@@ -33,6 +32,11 @@ def output(tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     return folder
+
+
+def track(job, output):
+    """Track a list of one job and return its record."""
+    return Batch([job], output, *OPTIONS).track(StopFlag()).records[job.name]
 
 
 def write_job(folder, name):
@@ -69,7 +73,7 @@ def test_tracker_options_resolve_names_when_read(monkeypatch):
 def test_job_of_another_process_keeps_its_record(output, job):
     write_job_record(output / "a", replace(make_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
-        record = Batch([job], output, *OPTIONS).run(job, StopFlag())
+        record = track(job, output)
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
 
@@ -88,14 +92,14 @@ def test_results_written_since_the_plan_stay(output, job):
 
 def test_file_in_place_of_the_job_folder_is_a_failed_job(output, job):
     (output / "a").write_text("a file")
-    assert "a: cannot be written (Not a directory)" in Batch([job], output, *OPTIONS).run(job, StopFlag()).error
+    assert "a: cannot be written (Not a directory)" in track(job, output).error
 
 
 def test_closed_job_folder_is_a_failed_job(closed_folder):
     job = write_job(Path(tempfile.mkdtemp()), closed_folder.name)  # that the user of this test can read
     batch = Batch([job], closed_folder.parent, *OPTIONS)
     problem = f"{closed_folder}: not readable (Permission denied); check its permissions, or choose another folder"
-    assert batch.run(job, StopFlag()).error == problem
+    assert batch.track_jobs([job], StopFlag()).records[job.name].error == problem
 
 
 def test_preview_does_not_lock_the_list(output, jobs):
@@ -108,14 +112,14 @@ def test_preview_does_not_lock_the_list(output, jobs):
 def test_two_jobs_with_one_folder_rejected(output, jobs):
     (output / "run").mkdir()
     (output / "b").symlink_to("run")
-    with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
+    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run, .* remove the link"):
         Batch(jobs, output, *OPTIONS).track(StopFlag())
 
 
 def test_job_folder_inside_another_one_rejected(output, jobs):
     (output / "run" / "masks").mkdir(parents=True)
     (output / "b").symlink_to("run/masks")
-    with pytest.raises(InputError, match="b: its folder of results is a link to that of run"):
+    with pytest.raises(InputError, match=r"b: .*run.* belongs to the results of run, .* remove the link"):
         Batch(jobs, output, *OPTIONS).track(StopFlag())
 
 
@@ -128,13 +132,13 @@ def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
 
 def test_circular_link_in_an_output_folder_rejected(output, job):
     (output / "a").symlink_to("a")
-    assert "a file, or a link to a missing folder" in Batch([job], output, *OPTIONS).track(StopFlag())["a"].error
+    assert "a file, or a link to a missing folder" in track(job, output).error
 
 
 def test_failed_job_resumes_once_its_video_is_back(output, jobs):
     earlier = replace(make_record(jobs[0]), input_digests={"video": "digest"}, outputs={"masks": ["*.png"]})
     write_job_record(output / "run", earlier)
-    record = Batch(jobs, output, *OPTIONS).run(jobs[0], StopFlag())
+    record = Batch(jobs, output, *OPTIONS).track(StopFlag()).records["run"]
     assert "run.mp4: no such file" in record.error
     stored = read_job_record(output / "run")
     assert (stored.error, stored.input_digests) == (record.error, earlier.input_digests)

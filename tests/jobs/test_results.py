@@ -49,15 +49,15 @@ def try_action(folder, record, **options):
 @pytest.mark.parametrize(("earlier", "action", "forced_action"), [
     (Earlier(), "track", "track"),
     (DONE, "reuse", "reuse"),
-    (replace(DONE, files=(MASK,)), "refuse", "track"),
-    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "track"),  # one mask for two frames
+    (replace(DONE, files=(MASK,)), "refuse", "replace"),
+    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "replace"),  # one mask for two frames
     (replace(DONE, files=()), "track", "track"),
     (replace(DONE, record=replace(DONE.record, written=[*MASKS]), files=(MASK,)), "reuse", "reuse"),  # no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
-    (OTHER, "refuse", "track"),
-    (UNKNOWN, "refuse", "track"),
-    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "track"),
+    (OTHER, "refuse", "replace"),
+    (UNKNOWN, "refuse", "replace"),
+    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "replace"),
     (replace(OTHER, files=()), "track", "track"),
     (replace(OTHER, files=FILES), "refuse", "refuse"),  # coco.json is of somebody else
     (Earlier(files=(MASK,)), "refuse", "refuse"),
@@ -87,17 +87,18 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "refuse"
     record_failure(tmp_path, replace(WANTED, error="refused", outputs={}))
     assert read_job_record(tmp_path).error == "disk full"
-    assert try_action(tmp_path, WANTED, force=True) == "track"
+    assert try_action(tmp_path, WANTED, force=True) == "replace"
 
 
 @pytest.mark.parametrize(("earlier", "words"), [
-    (OTHER, "different video"),
-    (replace(OTHER, record=replace(OTHER.record, input_digests={"recording": "c"})), "different recording"),
-    (UNKNOWN, "unknown"),
+    (OTHER, r"other inputs \(different video\)"),
+    (replace(OTHER, record=replace(OTHER.record, input_digests={"recording": "c"})),
+     r"other inputs \(different recording\)"),
+    (UNKNOWN, "unknown inputs"),
 ])  # fmt: skip
 def test_error_names_the_changed_inputs(tmp_path, earlier, words):
     earlier.write(tmp_path)
-    with pytest.raises(InputError, match=rf"results of other inputs \({words}\); choose another output, or"):
+    with pytest.raises(InputError, match=rf"results of {words}; choose another output, or"):
         choose_action(tmp_path, WANTED)
 
 
@@ -114,7 +115,7 @@ def test_folder_of_input_images_rejected_as_output(tmp_path, name):
     if name == "linked":
         (tmp_path / name).symlink_to(images)
     with pytest.raises(InputError, match=f"output {images}: is the input folder .*{name}; choose another folder"):
-        choose_action(images, WANTED, [tmp_path / name, images / "00000.png"], force=True)
+        choose_action(images, replace(WANTED, video=str(tmp_path / name)), force=True)
 
 
 def test_linked_folder_of_masks_is_kept(tmp_path):

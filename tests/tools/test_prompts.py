@@ -15,7 +15,7 @@ from PIL import Image
 from aotlab import open_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.digests import result_settings
+from aotlab.jobs.check import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.track import open_segmenter, run_job
 from aotlab.media.masks import read_mask, write_mask

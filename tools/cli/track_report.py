@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
+    from aotlab.jobs.batch import BatchResult
     from aotlab.jobs.check import JobRun
     from aotlab.jobs.job import Job
     from aotlab.jobs.results import Action
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
 
-STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
+STATUSES = {"track": "to track", "replace": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by its `Action`."""
 
 
@@ -38,7 +39,7 @@ def report_disk_space(output: Path, num_bytes: int) -> None:
     print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
 
-def describe_run(run: JobRun) -> str:
+def describe_run(job: Job, run: JobRun) -> str:
     """Return the video, with the numbers of frames and objects to track, and the rate of images."""
     from aotlab.media.frames import ImageFrames
 
@@ -50,11 +51,11 @@ def describe_run(run: JobRun) -> str:
     rate = ""
     if isinstance(run.source, ImageFrames):
         rate = f", {float(run.source.rate):.5g} frames per second"
-        rate += "" if run.job.rate else " (--fps changes it)"
+        rate += "" if job.rate else " (--fps changes it)"
     num_annotated = len({*run.masks, *run.prompts})
     if num_annotated > 1:
         objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
-    return f"{strip_credentials(run.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
+    return f"{strip_credentials(job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
 def report_result(result: TrackResult, *, realtime: bool) -> int:
@@ -123,11 +124,17 @@ def report_plan(
     return 1 if counts["failed"] else 0
 
 
-def report_jobs(records: Mapping[str, JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
-    """Print how many videos are done, of all or of a shard, and errors; return 1 if one failed, else 0."""
+def report_jobs(result: BatchResult, jobs: Sequence[Job], output: Path, shard: Shard | None = None) -> int:
+    """Print how many videos are done, of all or of a shard, and errors; return 1 if there is an error, else 0."""
     labels = {job.name: job.label for job in jobs}
-    failures = {labels[name]: record.error for name, record in records.items() if record.error is not None}
-    count = format_count(len(records if shard else jobs), "video")
-    part = f" in shard {shard}" if shard else ""
-    print(f"{len(records) - len(failures)} of {count} done{part}: {output}")
-    return report_failures(failures)
+    num_done = len(result.records) - len(result.errors)
+    num_kept = sum(result.records[name].error is None for name in result.errors)
+    counts = [f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done"]
+    if num_kept:
+        counts = counts * (num_done > 0) + [f"earlier results of {format_count(num_kept, 'video')} kept"]
+    print(f"{', '.join(counts)}{f' in shard {shard}' if shard else ''}: {output}")
+    status = report_failures({labels[name]: error for name, error in result.errors.items()})
+    if result.summary_error:
+        print(f"error: {result.summary_error}", file=sys.stderr)
+        return 1
+    return status

@@ -180,8 +180,9 @@ def test_finished_results_without_a_file_need_force(clips, out, repeater, capsys
 def test_foreign_files_named_like_those_of_a_list_are_kept(clips, out, read_error_line, name, option):
     assert track(clips) == 0
     (out / name).write_text("mine")
-    problem = f"already contains a {name} that aotlab did not write"
-    assert f"{problem}; move or delete it" in read_error_line(track(clips, *option))
+    error = read_error_line(track(clips, *option))
+    assert f"out/{name}: not readable" in error
+    assert error.endswith("; move or delete it")
     assert (out / name).read_text() == "mine"
 
 
@@ -212,7 +213,9 @@ def test_summary_keeps_rows_of_finished_results(clips, out, capsys):
     save(clips / "b.png", 5)
     for args in ((), ("--shard", "0/1")):
         assert track(clips, *args) == 1
-        assert "b: already contains results of other inputs" in capsys.readouterr().err
+        output = capsys.readouterr()
+        assert "2 of 3 videos done, earlier results of 1 video kept" in output.out
+        assert "b: already contains results of other inputs" in output.err
         assert (out / "summary.csv").read_text() == before
 
 
@@ -268,11 +271,12 @@ def test_moved_list_is_finished(clips, out, repeater, caplog):
 
 def test_forced_list_is_tracked_once(clips, repeater, capsys):
     assert track(clips) == 0
+    capsys.readouterr()
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
-    assert (
-        capsys.readouterr().err.count("already contains results of other inputs (different settings or outputs)") == 3
-    )
+    output = capsys.readouterr()
+    assert output.err.count("already contains results of other inputs (different settings or outputs)") == 3
+    assert output.out.startswith("earlier results of 3 videos kept: ")
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out
     assert [track(clips, *args) for args in (line, line, line[:1])] == [0, 0, 0]
@@ -354,7 +358,7 @@ def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, 
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends") == 1
-    assert caplog.text.count(f"a ({place}, line 2): empty masks before frame 1,") == 1
+    assert caplog.text.count(f"a ({place}, line 2): no object before frame 1;") == 1
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])

@@ -93,15 +93,15 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(("args", "frame", "words"), [
-    ([], 2, "before frame 2, the first with a mask; track in both directions, or start there (for object 2 write"),
+    ([], 2, "no object before frame 2; track in both directions, or start there\n"),
     ([], "2:1", "or start there\n"),
-    (["--dry-run"], 1, "empty masks before frame 1"),
+    (["--dry-run"], 1, "no object before frame 1"),
     (["--both-directions"], 2, ""),
     (["--start", "2"], 2, ""),
 ])  # fmt: skip
 def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplog, args, frame, words):
     assert track(video, tmp_path, f"{frame}={mask}", args=args) == 0
-    assert caplog.text.count("empty masks before") == bool(words)
+    assert caplog.text.count("no object before") == bool(words)
     assert words in caplog.text
 
 
@@ -187,7 +187,7 @@ def test_invalid_line_is_rejected_before_loading(
 DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["memory.policy=every_nth", "memory.frames=4"], "memory.frames: no effect"),
-    (["--write", "masks"], "results of other inputs (unknown); choose another output, or replace it with --force"),
+    (["--write", "masks"], "results of unknown inputs; choose another output, or replace it with --force"),
     (["--force", "--write", "mattes16"], "results take about 9.22 KB, but 5 KB are free"),
 ]  # fmt: skip
 
