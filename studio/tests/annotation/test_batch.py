@@ -121,7 +121,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served_list):
 
 
 def test_documented_program_accepts_all_clips(batch, served_list):
-    page = (ROOT / "docs" / "tutorials" / "batch.md").read_text()
+    page = (ROOT / "docs" / "reference" / "http.md").read_text()
     (program,) = re.findall(r"```python\n(from urllib.*?)```", page, re.DOTALL)
     exec(program, {"url": served_list.url})
     assert {clip.status for clip in batch.list_clips()} == {"accepted"}
