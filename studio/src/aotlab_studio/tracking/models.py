@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aotlab import InputError, TrackerOptions, list_models
 from aotlab_studio.document.log import digest_values
+from aotlab_studio.protocol import ModelEvent
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -51,6 +52,8 @@ class TrackerLoader:
         self.names = list(self._models)
         """Names of the models; the first one is the default."""
         self.chosen = self.names[0]
+        self.listeners: set[Callable[[ModelEvent], None]] = set()
+        """Functions to call when another model is chosen."""
         self._lock = threading.Lock()
         if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
             for path in self._own:
@@ -74,6 +77,8 @@ class TrackerLoader:
         if name not in self._models:
             raise InputError(f"model {name[:40]!r}: not offered; give one of {', '.join(self.names)}")
         self.chosen = name
+        for listener in [*self.listeners]:
+            listener(ModelEvent(name))
 
     def preload(self) -> None:
         """Start to load the tracker in a thread. If loading fails, the first job reports the error."""
