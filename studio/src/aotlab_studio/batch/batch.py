@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_frames_to_track
+from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
 from aotlab_studio.batch.export import collect_classes, export_clip, format_problem, list_exports, withdraw_masks
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import Actor
@@ -64,8 +64,6 @@ class Batch:
         """Lock of each clip, held while it is opened or closed. Other clips need not wait."""
         self._export_lock = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
-        self._choice_lock = threading.Lock()
-        """Lock held while clips are chosen for tracking."""
         self._tracking_runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
         self._unexported: set[str] = set()
@@ -100,17 +98,15 @@ class Batch:
                 if (run := self._tracking_runs.get(name)) is not None and run.done():
                     self._tracking_runs.pop(name, None)  # its error is shown until a page opens the clip
             clip.people.append(page_person)
-        delay = 0.0
         try:
             folder_lock = clip.session.document.database.folder_lock
             if folder_lock is not None and not clip.find_other(person):
                 folder_lock.name_person(person)
-            delay = CLOSE_DELAY if is_page else 0.0
             yield clip.session.with_actor(Actor(author=person))
         finally:
             with self._lock(name):
                 clip.people.remove(page_person)
-                self.close_if_unused(name, delay)
+                self.close_if_unused(name, CLOSE_DELAY if is_page else 0.0)
 
     def close_if_unused(self, name: str, delay: float = 0.0) -> None:
         """Close a clip that no request uses after ``delay`` seconds; one that is tracked stays open until the end."""
@@ -170,12 +166,11 @@ class Batch:
 
     def track_all(self, person: str) -> int:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
-        with self._choice_lock:
-            waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
-            names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
-            for name in names:
-                self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
-            return len(names)
+        waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
+        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        for name in names:
+            self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
+        return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Write the masks of all corrected and accepted clips, with the same class ids in all of them.
@@ -211,9 +206,10 @@ class Batch:
         try:
             with self.use(name, person) as session:
                 self._require_free(name, person)
-                if (frames := find_frames_to_track(session.document)) is None:
-                    return ""  # it was accepted, for example, while it waited
-                job = session.runner.start(session.document, frames.start, "both", frames.first, frames.last)
+                if (frames := find_track_range(session.document)) is None:
+                    return ""  # tracked or accepted while it waited
+                start, first, last = frames
+                job = session.runner.start(session.document, start, "both", first, last)
                 job.wait()
                 return job.problem or ""
         except InputError as error:

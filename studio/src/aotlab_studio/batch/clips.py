@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -84,24 +83,15 @@ def describe_document(name: str, document: Document) -> Clip:
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects), *status, digest=document.status_digest,
-        untracked=find_frames_to_track(document) is not None,
+        untracked=find_track_range(document) is not None,
         sentences=[*filter(None, [document.retracked_warning]), *checks],
     )  # fmt: skip
 
 
-class FramesToTrack(NamedTuple):
-    """Frames of a clip that are tracked in both directions."""
+def find_track_range(document: Document) -> tuple[int, int, int] | None:
+    """Return the frames to track of a clip that is *open* or *in progress*: start, first and last frame.
 
-    start: int
-    """First frame with drawn masks."""
-    first: int
-    last: int
-
-
-def find_frames_to_track(document: Document) -> FramesToTrack | None:
-    """Return the range to track of a clip that is *open* or *in progress*.
-
-    Returns None if the range has no drawn masks, or if each of its frames is drawn or tracked.
+    Returns None if no frame in the range has drawn masks, or if each one is drawn or tracked.
     """
     snapshot = document.snapshot
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
@@ -113,7 +103,7 @@ def find_frames_to_track(document: Document) -> FramesToTrack | None:
     known[drawn] = True
     if not drawn or known[first : last + 1].all() or document.status.value not in ("open", "in progress"):
         return None
-    return FramesToTrack(drawn[0], first, last)
+    return drawn[0], first, last
 
 
 def find_clips(folder: Path) -> list[BatchClip]:
