@@ -787,6 +787,9 @@ def test_moved_batch_opens_and_exports(tmp_path):
     (tmp_path / "new").rename(tmp_path / "newer")
     batch = Batch(tmp_path / "newer" / "batch", open_clip)
     assert batch.export_all(["coco"]).names == ["a"]
+    (tmp_path / "newer" / "videos").rename(tmp_path / "elsewhere")
+    (problem,) = batch.export_all(["coco"]).problems  # the folder of results has the name of the video
+    assert "its video a is missing" in problem
     batch.close()
 
 

@@ -41,14 +41,13 @@ class ClipExport:
 
 
 def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[ClipExport]:
-    """Return what an export of these outputs does with each clip that is tracked or edited."""
+    """Return what an export does with each clip that is tracked or edited."""
     exports, folders = [], Counter(clip.results for clip in clips)
     for clip in clips:
         try:
-            document = None if clip.is_untouched else clip.read_document()
-            if document is not None and folders[clip.results] > 1:
-                raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
-            if document is not None:
+            if (document := clip.read_document()) is not None:
+                if folders[clip.results] > 1:
+                    raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 exports.append(_plan_export(clip, document, outputs))
             elif not (clip.is_untouched or clip.is_video):
                 exports.append(ClipExport(clip, ["open"]))
@@ -68,13 +67,13 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
     files = {name: sdk.find_output(name).file_name for name in internal.list_outputs()}
     tracked = {*clip.job.written} - corrected - {internal.CORRECTED_FILE}
     kept = [name for name in PROBABILITIES if files[name] in tracked and name not in outputs]
-    tracked.difference_update(files[name] for name in kept)
-    names = [name for name, file in files.items() if name in outputs or file in corrected | tracked]
+    replaced = tracked - {files[name] for name in kept}
+    names = [name for name, file in files.items() if name in outputs or file in corrected | replaced]
     if not names:
         raise InputError("no output is chosen; choose one, such as masks")
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
-    return ClipExport(clip, [f"{name}: as tracked" for name in kept], "", names, tracked, classes)
+    return ClipExport(clip, [f"{name}: as tracked" for name in kept], "", names, replaced, classes)
 
 
 def collect_classes(exports: Iterable[ClipExport]) -> dict[str, int | None]:

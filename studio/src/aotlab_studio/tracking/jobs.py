@@ -123,8 +123,7 @@ class TrackingJob:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
         if is_empty and not self.is_correction and self.stop_mode != "interrupt":
-            is_undone = document.cancel(document.log.layer_steps[self.layer_id])
-            if not is_undone:
+            if not document.cancel(document.log.layer_steps[self.layer_id]):
                 document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
