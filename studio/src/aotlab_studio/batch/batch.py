@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,7 +108,7 @@ class Batch:
                 self.close_if_unused(name, CLOSE_DELAY if is_page else 0.0)
 
     def close_if_unused(self, name: str, delay: float = 0.0) -> None:
-        """Close a clip that no request uses after ``delay`` seconds; one that is tracked stays open until the end."""
+        """Close a clip that no request uses, after ``delay`` seconds. A clip that is tracked stays open until the end."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
@@ -154,12 +153,10 @@ class Batch:
         return self._locks.setdefault(name, threading.RLock())
 
     def _find_clip(self, name: str) -> BatchClip:
-        """Return a clip; raise `InputError` if it is missing or cannot be opened."""
+        """Return a clip; raise `InputError` if it is missing or untouched."""
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
         if clip is None or clip.is_untouched:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if clip.job.error and not os.path.exists(clip.job.video):
-            raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
         return clip
 
     # Work on clips

@@ -25,7 +25,7 @@ LOCK_TIMEOUT = 10.0
 
 @dataclass
 class ClipExport:
-    """What an export does with a clip."""
+    """Export of a clip: its outputs, or the reason why it is left out."""
 
     clip: BatchClip
     notes: list[str]
@@ -41,7 +41,7 @@ class ClipExport:
 
 
 def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[ClipExport]:
-    """Return what an export does with each clip that is tracked or edited."""
+    """Return the exports of all clips that are tracked or edited."""
     exports, folders = [], Counter(clip.results for clip in clips)
     for clip in clips:
         try:
@@ -57,7 +57,7 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
 
 
 def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) -> ClipExport:
-    """Return what an export does with a clip; raise `InputError` if the clip cannot be exported."""
+    """Return the export of a clip; raise `InputError` if it cannot be exported."""
     status, last_status = document.status.value, document.log.status
     if status not in FINAL_STATUSES:
         if document.unimported_digest and last_status is not None and last_status.status in FINAL_STATUSES:

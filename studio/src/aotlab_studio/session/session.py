@@ -86,7 +86,7 @@ class Session:
             shared=document.shared,
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-            models=self.loader.names if self.loader else [],
+            models=[*self.loader.models] if self.loader else [],
             model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS,
             job=job.report() if job is not None else None,

@@ -123,8 +123,8 @@ class TrackingJob:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
         if is_empty and not self.is_correction and self.stop_mode != "interrupt":
-            if not document.cancel(document.log.layer_steps[self.layer_id]):
-                document.finish_layer(self.layer_id)
+            document.cancel(document.log.layer_steps[self.layer_id])
+            document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the spans of the layer and store their masks."""
@@ -285,8 +285,10 @@ class JobRunner:
         try:
             with self._document.lock:  # no undo in between
                 waiting = self._document.snapshot.list_corrections() if self._corrections_enabled else []
-                delay = self._resume_time - time.monotonic() if waiting else None
-                if delay is not None and delay <= 0:
+                if not waiting:
+                    return None
+                delay = self._resume_time - time.monotonic()
+                if delay <= 0:
                     self.job = TrackingJob(self._document, waiting[0])
                 return delay
         except Exception:  # for example, the project cannot be read
