@@ -108,7 +108,7 @@ class Batch:
                 self.close_if_unused(name, CLOSE_DELAY if is_page else 0.0)
 
     def close_if_unused(self, name: str, delay: float = 0.0) -> None:
-        """Close a clip that no request uses, after ``delay`` seconds. A clip that is tracked stays open until the end."""
+        """Close a clip that no request uses, after ``delay`` seconds. While it is tracked, it stays open."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
