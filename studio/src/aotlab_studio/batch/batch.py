@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
-from aotlab_studio.batch.export import collect_classes, export_clip, format_problem, list_exports, withdraw_masks
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import Actor
 from aotlab_studio.lock import find_owner
@@ -180,14 +180,16 @@ class Batch:
         with self._export_lock:
             exports = list_exports(find_clips(self.folder), outputs)
             self._unexported = {export.clip.name for export in exports if export.outputs}
-            classes = collect_classes(exports)
-            shared = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if self._unexported else {}
+            class_ids = dict[str, int]()
+            for export in exports:
+                if export.outputs:
+                    class_ids = internal.merge_class_ids(self.folder / internal.CLASSES, export.classes)
             for export in exports:
                 try:
                     withdraw_masks(export)
                     if export.outputs:
                         with self.use(export.clip.name, person) as session:
-                            export_clip(export, session.document, shared)
+                            export_clip(export, session.document, class_ids)
                 except InputError as error:
                     export.problem = format_problem(export.clip, error)
                 finally:

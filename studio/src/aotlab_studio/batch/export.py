@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -74,14 +74,6 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
     return ClipExport(clip, [f"{name}: as tracked" for name in kept], "", names, replaced, classes)
-
-
-def collect_classes(exports: Iterable[ClipExport]) -> dict[str, int | None]:
-    """Return the class ids of all projects by class name. The first project that has an id for a class decides."""
-    classes = dict[str, int | None]()
-    for export in exports:
-        classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}
-    return classes
 
 
 def withdraw_masks(export: ClipExport) -> None:
