@@ -332,9 +332,8 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
     merge = internal.merge_class_ids
 
     def draw_meanwhile(path, classes):
-        if not path.exists():
-            with opened.use("a", "Bob") as session:
-                editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        with opened.use("a", "Bob") as session:
+            editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
         return merge(path, classes)
 
     monkeypatch.setattr(internal, "merge_class_ids", draw_meanwhile)

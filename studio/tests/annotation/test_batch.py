@@ -293,7 +293,10 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         with batch.use(name, "Ann") as session:
             draw(session, 3, 1)
             editing.change_object(session.document, 1, class_name=f"class {name}")
-            session.document.edit("load masks", Changes(classes={"class one": 0 if name == "one" else 3}))
+            editing.add_object(session.document)
+            editing.change_object(session.document, 2, class_name="late")
+            classes = {"class one": 0, "late": None} if name == "one" else {"class one": 3, "late": 5}
+            session.document.edit("load masks", Changes(classes=classes))
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
@@ -306,7 +309,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [".corrected", "coco.json", "cvat.xml"]
     for name in ("one", "two"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
-        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1}
+        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1, "late": 5}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
 

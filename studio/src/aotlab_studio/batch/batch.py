@@ -180,10 +180,10 @@ class Batch:
         with self._export_lock:
             exports = list_exports(find_clips(self.folder), outputs)
             self._unexported = {export.clip.name for export in exports if export.outputs}
-            class_ids = dict[str, int]()
+            classes = dict[str, int | None]()
             for export in exports:
-                if export.outputs:
-                    class_ids = internal.merge_class_ids(self.folder / internal.CLASSES, export.classes)
+                classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}
+            class_ids = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if classes else {}
             for export in exports:
                 try:
                     withdraw_masks(export)
