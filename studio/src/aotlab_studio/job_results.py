@@ -17,7 +17,7 @@ from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import read_json
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
@@ -26,7 +26,7 @@ def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
         if job.masks:
             return internal.load_masks(job.masks, video)
     except InputError as error:
-        log.warning("%s. The results are used without the masks that they were tracked from", error)
+        logger.warning("%s. The results are used without the masks that they were tracked from", error)
     return sdk.Annotations(video.size)
 
 

@@ -56,13 +56,13 @@ def session(folder, reopen):
 @pytest.fixture
 def short_pause(monkeypatch):
     """Corrections propagate at once."""
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)
 
 
 @pytest.fixture
 def long_pause(monkeypatch):
     """Corrections wait until they are propagated."""
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 60)
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def begin_request():
 
 @pytest.fixture
 def served_list(batch, serve, monkeypatch):
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "CLOSE_DELAY", 0.05)
     return serve(batch, build_batch_app(batch))
 
 

@@ -101,7 +101,7 @@ def test_chosen_model_is_loaded_and_kept():
     bundled = BUNDLED_CHECKPOINT
     loading = TrackerLoader(TrackerOptions(bundled, overrides=("memory.policy=first_frame",)))
     assert loading.chosen == "bundled"
-    assert "/" not in "".join(loading.names)
+    assert "/" not in "".join(loading.models)
     first = loading()
     assert loading() is first
     assert first.config.memory.policy == "first_frame"

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
-from aotlab import InputError, JobOptions, open_frames, track, write_mask
+from aotlab import InputError, JobOptions, TrackerOptions, open_frames, track, write_mask
 from aotlab.configs.files import ROOT
 from aotlab.internal import write_job_record
 from aotlab.sdk import JOB_RECORD, JobRecord
@@ -38,6 +38,7 @@ from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.export import export_masks
+from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -210,7 +211,7 @@ def test_page_that_connects_continues_corrections(batch, served_list, long_pause
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
         assert session.document.snapshot.list_outdated()
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     session = begin_request(batch, "a", "Ann", is_page=True)
     assert session.document.snapshot.list_outdated()
     connection = served_list.open(path="clip/a/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
@@ -219,6 +220,7 @@ def test_page_that_connects_continues_corrections(batch, served_list, long_pause
 
 
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch, begin_request):
+    monkeypatch.setattr(batches, "CLOSE_DELAY", 0)
     with monkeypatch.context() as patch:
         patch.setattr(lock.FolderLock, "name_person", lambda *_: open_document(Path("missing")))
         with pytest.raises(InputError, match="missing"):
@@ -251,7 +253,7 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, begin_request)
     assert (clip.status, clip.error, clip.sentences) == ("in progress", "", [])
     change_record(results / "a", video=str(results / "none"))
     batch.close()
-    with pytest.raises(InputError, match="could not be tracked"):
+    with pytest.raises(InputError, match="no such file or folder"):
         begin_request(Batch(results, open_clip), "a")
 
 
@@ -291,12 +293,15 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         with batch.use(name, "Ann") as session:
             draw(session, 3, 1)
             editing.change_object(session.document, 1, class_name=f"class {name}")
-            session.document.edit("load masks", Changes(classes={"class one": 0 if name == "one" else 3}))
+            editing.add_object(session.document)
+            editing.change_object(session.document, 2, class_name="late")
+            classes = {"class one": 0, "late": None} if name == "one" else {"class one": 3, "late": 5}
+            session.document.edit("load masks", Changes(classes=classes))
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
     wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
     for name in ("one", "two"):
         assert (Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)).all()
         set_status(batch, name, "Ann", "accepted")
@@ -304,7 +309,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [".corrected", "coco.json", "cvat.xml"]
     for name in ("one", "two"):  # a class of a later clip is in those written before it; its first id stays
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
-        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1}
+        assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1, "late": 5}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
 
@@ -323,7 +328,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
         set_status(batch, "three", "Ann", "accepted", outdated="proceed")
         assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
         assert batch.track_all("Ann") == 2
-        wait_until(lambda: all(run.done() for run in batch._runs.values()))
+        wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
         assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
         assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
         assert not any(clip.untracked for clip in batch.list_clips())
@@ -469,7 +474,7 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
 def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
-    batch.release("a")
+    batch.close_if_unused("a")
     statement = 'UPDATE records SET content = replace(content, \'"source_digest":"\', \'"other":"\')'
     change_rows(results / "a.aotlab", statement)
     clip = find_clip(batch, "a")
@@ -505,13 +510,51 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
     assert session.document.log.status.author == "Ann"
 
 
+def test_model_choice_reaches_the_pages_of_all_clips(results, tmp_path):
+    loader, told = TrackerLoader(TrackerOptions(), [tmp_path / "other.safetensors"]), {}
+    with closing(Batch(results, partial(cli.open_session, loader=loader))) as batch:
+        for name in ("a", "b"):
+            with batch.use(name, "Ann", is_page=True) as session:
+                session.document.listeners[partial(told.__setitem__, name)] = None
+        session.set_model("other")
+        batch.close_if_unused("a")
+        session.set_model(next(iter(loader.models)))
+    assert {name: event.model for name, event in told.items()} == {"a": "other", "b": next(iter(loader.models))}
+
+
+def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path):
+    begun, accepted = threading.Event(), threading.Event()
+
+    class WaitingTracker(TruthTracker):
+        def step(self, *values):
+            begun.set()
+            accepted.wait(60)
+            return super().step(*values)
+
+    for name in ("one", "two"):
+        draw_folder(tmp_path / name)
+    with closing(Batch(tmp_path, lambda path, project: open_session(path, WaitingTracker(), project=project))) as batch:
+        for name in ("one", "two"):
+            with batch.use(name, "Ann") as session:
+                draw(session, 3, 1)
+        assert batch.track_all("Ann") == 2
+        assert begun.wait(60)
+        again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
+        set_status(batch, "two", "Bob", "accepted", outdated="proceed")
+        accepted.set()
+        wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
+        assert statuses(batch) == {"one": "in progress", "two": "accepted"}
+        assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]
+        assert len(Document.read(tmp_path / "one.aotlab").snapshot.state.layers) == 1
+
+
 def test_work_on_all_clips_needs_a_name(served_list):
     for path in ("/track", "/export"):
         answer = post_as(served_list, "", path, [])
         assert (answer.status_code, answer.text.startswith("name: type your name first")) == (409, True)
 
 
-def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, monkeypatch, begin_request):
+def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, begin_request):
     folder = tmp_path / "videos"
     draw_folder(folder / "one")
     with closing(Batch(folder, open_clip)) as batch:
@@ -519,12 +562,8 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, monkeypatch,
         editing.set_range(session.document, 1, 4)
         draw(session, 1, 1)
         titles = list_titles(session.document)
-        list_clips = batch.list_clips
-        # no other request can choose it too
-        monkeypatch.setattr(batch, "list_clips", lambda: list_clips() if batch._choice.locked() else [])
         assert batch.track_all("Bob") == 1
-        monkeypatch.undo()
-        wait_until(lambda: batch._runs["one"].done())
+        wait_until(lambda: batch._tracking_runs["one"].done())
         assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
         assert list_titles(session.document) == titles
 
@@ -569,8 +608,8 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     with batch.use("a", "Ann", is_page=True):
         pass
 
-    def export(clip, document, outputs, classes):
-        batch.release("a")
+    def export(export, document, classes):
+        batch.close_if_unused("a")
         document.database.folder_lock.check_held()
 
     monkeypatch.setattr("aotlab_studio.batch.batch.export_clip", export)
@@ -612,7 +651,10 @@ def break_start(session):
 @pytest.mark.parametrize(
     ("prepare", "problem"),
     [
-        (lambda session: session.document.undo(), "frame 0: no mask to track; draw an object on it first"),
+        (
+            lambda session: editing.change_object(session.document, 1, locked=True),
+            "tracking: all objects are locked; unlock one first",
+        ),
         (break_start, "internal error; the program's output has the details"),
     ],
 )
@@ -634,7 +676,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, prep
 
     monkeypatch.setattr(batch, "use", use_late)
     assert batch.track_all("Ann") == 2
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
     one, two = batch.list_clips()
     assert one.sentences == [problem]
     assert not two.untracked
@@ -748,6 +790,9 @@ def test_moved_batch_opens_and_exports(tmp_path):
     (tmp_path / "new").rename(tmp_path / "newer")
     batch = Batch(tmp_path / "newer" / "batch", open_clip)
     assert batch.export_all(["coco"]).names == ["a"]
+    (tmp_path / "newer" / "videos").rename(tmp_path / "elsewhere")
+    (problem,) = batch.export_all(["coco"]).problems  # the folder of results has the name of the video
+    assert "its video a is missing" in problem
     batch.close()
 
 
@@ -784,9 +829,9 @@ def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
 
 def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch):
     def list_timers():
-        return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.release]
+        return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.close_if_unused]
 
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 60)
+    monkeypatch.setattr(batches, "CLOSE_DELAY", 60)
     timers = []
     for _ in range(3):
         with batch.use("a", "", is_page=True):
@@ -794,7 +839,7 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
         wait_until(lambda: len(list_timers()) == 1)
         timers += list_timers()
     assert len({*timers}) == 3
-    batch.release("a")
+    batch.close_if_unused("a")
     wait_until(lambda: not list_timers())
 
 

@@ -76,7 +76,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, bat
 
 @needs_browser
 def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "CLOSE_DELAY", 0.05)
     for name in ("one", "two"):
         draw_folder(tmp_path / "videos" / name)
     batch = Batch(tmp_path / "videos", open_clip)
@@ -95,7 +95,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
     wait_until(lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
     tab.reload()
     tab.wait_for_selector("#clips tr")
     tab.click("#export-clips")

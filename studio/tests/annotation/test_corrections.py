@@ -44,7 +44,7 @@ from tests.processes import WAIT_SECONDS
 def propagate(session):
     """Propagate a correction now, and wait for its end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+        patch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
         assert session.runner.wait(WAIT_SECONDS)
 
 
@@ -285,7 +285,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     assert len(session.document.snapshot.pending) == 2
     assert session.describe().outdated == {1: [(1, 7), (9, 11)], 2: [(1, 2), (4, 11)]}
     session.close()
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)
     tracker = TruthTracker()
     session = reopen(folder, tracker)
     events = []
@@ -332,7 +332,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
 
 
 def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     draw_and_track(session, 1)
     list_corrections, document = Snapshot.list_corrections, session.document
 
@@ -399,7 +399,7 @@ def test_absence_on_a_frame_does_not_propagate(session, short_pause):
 
 @pytest.mark.parametrize(("delay", "is_running"), [(0.02, True), (60, False)])
 def test_correction_of_a_locked_object_waits_for_the_unlock(session, monkeypatch, delay, is_running):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", delay)
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", delay)
     draw_and_track(session, 1, 2)
     before = list_labels(session.document)
     points = [[14, 8]]

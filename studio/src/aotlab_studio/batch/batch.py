@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,10 +15,9 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_clips, find_track_range
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports, withdraw_masks
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import Actor
-from aotlab_studio.document.planning import plan_request
 from aotlab_studio.lock import find_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
@@ -28,10 +25,10 @@ from aotlab_studio.session.session import Session
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
-RELEASE_SECONDS = 10.0
+CLOSE_DELAY = 10.0
 """Seconds for which a clip stays open after its page has left, as the page may be reloaded."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -41,7 +38,7 @@ class OpenClip:
     session: Session
     people: list[str] = field(default_factory=list)
     """Person of each request in progress; empty if the request is not from a page, or has no name."""
-    cancel_release: Callable[[], None] = lambda: None
+    cancel_timer: Callable[[], None] = lambda: None
     """Cancels the timer that closes the clip."""
 
     def find_other(self, person: str) -> str:
@@ -64,11 +61,9 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """Lock of each clip, held while it is opened or closed. Other clips need not wait."""
-        self._export = threading.Lock()
+        self._export_lock = threading.Lock()
         self._tracking = ThreadPoolExecutor(1, "track all")
-        self._choice = threading.Lock()
-        """Lock held while clips are chosen for tracking."""
-        self._runs: dict[str, Future[str]] = {}
+        self._tracking_runs: dict[str, Future[str]] = {}
         """Last tracking of each clip; its result is the error message, empty on success."""
         self._unexported: set[str] = set()
         """Clips that the running export has not written yet."""
@@ -99,47 +94,47 @@ class Batch:
             clip = self._open.get(name) or self._open_clip(name)
             if is_page:
                 self._require_free(name, person)
-                if (run := self._runs.get(name)) is not None and run.done():
-                    self._runs.pop(name, None)  # its error is shown until a page opens the clip
+                if (run := self._tracking_runs.get(name)) is not None and run.done():
+                    self._tracking_runs.pop(name, None)  # its error is shown until a page opens the clip
             clip.people.append(page_person)
-        later = False
         try:
             folder_lock = clip.session.document.database.folder_lock
             if folder_lock is not None and not clip.find_other(person):
                 folder_lock.name_person(person)
-            later = is_page
             yield clip.session.with_actor(Actor(author=person))
         finally:
             with self._lock(name):
                 clip.people.remove(page_person)
-                self.release(name, later=later)
+                self.close_if_unused(name, CLOSE_DELAY if is_page else 0.0)
 
-    def release(self, name: str, *, later: bool = False) -> None:
-        """Close a clip that no request uses; after `RELEASE_SECONDS` if ``later`` or while it is tracked."""
+    def close_if_unused(self, name: str, delay: float = 0.0) -> None:
+        """Close a clip that no request uses, after ``delay`` seconds. While it is tracked, it stays open."""
         with self._lock(name):
             clip = self._open.get(name)
             if clip is None or clip.people:
                 return
-            clip.cancel_release()
-            if later or clip.session.runner.running_job:
-                timer = threading.Timer(RELEASE_SECONDS, self.release, [name])
+            clip.cancel_timer()
+            if clip.session.runner.running_job:
+                delay = CLOSE_DELAY
+            if delay:
+                timer = threading.Timer(delay, self.close_if_unused, [name])
                 timer.daemon = True
                 timer.start()
-                clip.cancel_release = timer.cancel
+                clip.cancel_timer = timer.cancel
             else:
                 self._close(name)
 
     def close(self) -> None:
         """Close all clips."""
         self._tracking.shutdown(wait=False, cancel_futures=True)
-        self._runs.clear()
+        self._tracking_runs.clear()
         for name in list(self._locks):
             self._close(name)
 
     def _close(self, name: str) -> None:
         with self._lock(name):
             if (clip := self._open.pop(name, None)) is not None:
-                clip.cancel_release()
+                clip.cancel_timer()
                 clip.session.close()
 
     def _open_clip(self, name: str) -> OpenClip:
@@ -158,24 +153,21 @@ class Batch:
         return self._locks.setdefault(name, threading.RLock())
 
     def _find_clip(self, name: str) -> BatchClip:
-        """Return a clip; raise `InputError` if it is missing or cannot be opened."""
+        """Return a clip; raise `InputError` if it is missing or untouched."""
         clip = next((clip for clip in find_clips(self.folder) if clip.name == name), None)
         if clip is None or clip.is_untouched:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if clip.job.error and not os.path.exists(clip.job.video):
-            raise InputError(f"{name}: could not be tracked ({clip.job.error}), and its video is missing")
         return clip
 
     # Work on clips
 
     def track_all(self, person: str) -> int:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
-        with self._choice:
-            waiting = {name for name, run in [*self._runs.items()] if not run.done()}
-            names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
-            for name in names:
-                self._runs[name] = self._tracking.submit(self._track, name, person)
-            return len(names)
+        waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
+        names = sorted({clip.name for clip in self.list_clips() if clip.untracked} - waiting)
+        for name in names:
+            self._tracking_runs[name] = self._tracking.submit(self._track, name, person)
+        return len(names)
 
     def export_all(self, outputs: Sequence[str], person: str = "") -> ExportedClips:
         """Write the masks of all corrected and accepted clips, with the same class ids in all of them.
@@ -185,37 +177,44 @@ class Batch:
         """
         for output in outputs:
             sdk.find_output(output)
-        with self._export:
-            clips, classes, exported = list_exports(find_clips(self.folder), outputs)
-            shared = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if clips else {}
-            self._unexported = {clip.name for clip in clips}
-            for clip in clips:
+        with self._export_lock:
+            exports = list_exports(find_clips(self.folder), outputs)
+            self._unexported = {export.clip.name for export in exports if export.outputs}
+            classes = dict[str, int | None]()
+            for export in exports:
+                classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}
+            class_ids = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if classes else {}
+            for export in exports:
                 try:
-                    with self.use(clip.name, person) as session:
-                        export_clip(clip, session.document, outputs, shared)
-                    exported.names.append(clip.name)
+                    withdraw_masks(export)
+                    if export.outputs:
+                        with self.use(export.clip.name, person) as session:
+                            export_clip(export, session.document, class_ids)
                 except InputError as error:
-                    exported.problems.append(format_problem(clip, error))
+                    export.problem = format_problem(export.clip, error)
                 finally:
-                    self._unexported.discard(clip.name)
-            exported.left_out.sort()
-            return exported
+                    self._unexported.discard(export.clip.name)
+            return ExportedClips(
+                [export.clip.name for export in exports if export.outputs and not export.problem],
+                [export.problem for export in exports if export.problem],
+                sorted(f"{export.clip.name} ({'; '.join(export.notes)})" for export in exports if export.notes),
+            )
 
     def _track(self, name: str, person: str) -> str:
         """Track the range of a clip in both directions; return the error message, empty on success."""
         try:
             with self.use(name, person) as session:
                 self._require_free(name, person)
-                (first, last), drawn = find_track_range(session.document.snapshot)
-                start = drawn[0] if drawn else first
-                plan = partial(plan_request, start=start, direction="both", first=first, last=last)
-                job = session.runner.start(session.document, plan)
+                if (frames := find_track_range(session.document)) is None:
+                    return ""  # tracked or accepted while it waited
+                start, first, last = frames
+                job = session.runner.start(session.document, start, "both", first, last)
                 job.wait()
                 return job.problem or ""
         except InputError as error:
             return str(error)
         except Exception:
-            log.exception("%s: tracking failed", name)
+            logger.exception("%s: tracking failed", name)
             return "internal error; the program's output has the details"
 
     # Description
@@ -249,20 +248,19 @@ class Batch:
         frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))
         masks = {0: np.zeros(frames.size, np.uint16)}
         if document is not None:
-            snapshot = document.snapshot
-            confidence = {
-                index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
-                for index in snapshot.annotated_frames
-            }
-            if confidence:
-                worst = min(confidence, key=confidence.__getitem__)
-                masks = {index: snapshot.labels(index) for index in (min(confidence), worst, max(confidence))}
+            snapshot, annotated = document.snapshot, document.snapshot.annotated_frames
+            confidence = [
+                min((s.confidence for s in snapshot.scores(index).values()), default=1.0) for index in annotated
+            ]
+            if annotated:
+                worst = annotated[int(np.argmin(confidence))]
+                masks = {index: snapshot.labels(index) for index in (annotated[0], worst, annotated[-1])}
         images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
         return encode_jpeg(internal.concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of `track_all` in a clip, or why it failed; empty if it did not track the clip."""
-        run, clip = self._runs.get(name), self._open.get(name)
+        run, clip = self._tracking_runs.get(name), self._open.get(name)
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
         job = clip.session.runner.running_job if clip else None

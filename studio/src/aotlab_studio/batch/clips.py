@@ -11,8 +11,7 @@ from aotlab import internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
-from aotlab_studio.document.log import FrameRange, digest_values
-from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.log import digest_values
 from aotlab_studio.files import read_json
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
@@ -84,26 +83,27 @@ def describe_document(name: str, document: Document) -> Clip:
     checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects), *status, digest=document.status_digest,
-        untracked=status.value in ("open", "in progress") and has_untracked_frames(snapshot),
+        untracked=find_track_range(document) is not None,
         sentences=[*filter(None, [document.retracked_warning]), *checks],
     )  # fmt: skip
 
 
-def find_track_range(snapshot: Snapshot) -> tuple[FrameRange, list[int]]:
-    """Return the range to track, and its frames with drawn masks."""
+def find_track_range(document: Document) -> tuple[int, int, int] | None:
+    """Return the frames to track of a clip that is *open* or *in progress*: start, first and last frame.
+
+    Returns None if no frame in the range has drawn masks, or if each one is drawn or tracked.
+    """
+    snapshot = document.snapshot
     first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
-    return (first, last), [index for index in snapshot.drawn_frames if first <= index <= last]
-
-
-def has_untracked_frames(snapshot: Snapshot) -> bool:
-    """Return whether the range to track has drawn masks, and frames that are neither drawn nor tracked."""
-    (first, last), drawn = find_track_range(snapshot)
+    drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
     layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
     # an absent object has the negative id of the layer that was tracked
     shown = np.abs([np.zeros(snapshot.count, int), *snapshot.visible_layers.values()])
     known = np.any(np.isin(shown, layers), axis=0)
     known[drawn] = True
-    return bool(drawn) and not known[first : last + 1].all()
+    if not drawn or known[first : last + 1].all() or document.status.value not in ("open", "in progress"):
+        return None
+    return drawn[0], first, last
 
 
 def find_clips(folder: Path) -> list[BatchClip]:

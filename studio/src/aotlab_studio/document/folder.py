@@ -88,7 +88,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
         raise InputError(f"--project {project}: {path} is a project already; remove the option")
     stored_path = read_header(Database.open(path)).video.path
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
-        if os.path.exists(video):
+        if os.path.exists(video) and read_job(video) is None:  # not the results, whose name is the same
             return Path(os.path.realpath(video)), path
     remedy = f"put it next to the project, or open it with project {path}"
     raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")

@@ -6,7 +6,6 @@ import copy
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,6 @@ from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Point
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
-from aotlab_studio.document.planning import plan_request
 from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
@@ -58,6 +56,8 @@ class Session:
     ) -> None:
         self.document, self.segmenter, self.loader = document, segmenter, loader
         self.runner = JobRunner(document, make_tracker)
+        if loader is not None:
+            loader.listeners.add(document.emit)
         self.video_id = secrets.token_hex(8)
         self.prompt_lock = threading.Lock()
         """Lock held while a prompt is answered."""
@@ -86,7 +86,7 @@ class Session:
             shared=document.shared,
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-            models=self.loader.names if self.loader else [],
+            models=[*self.loader.models] if self.loader else [],
             model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS,
             job=job.report() if job is not None else None,
@@ -155,6 +155,8 @@ class Session:
         """Stop jobs and exports; release the project."""
         self._canceled_exports.add(None)
         self.runner.close()
+        if self.loader is not None:
+            self.loader.listeners.discard(self.document.emit)
         self.document.close()
 
     def suggest(
@@ -227,18 +229,16 @@ class Session:
         return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
 
     def set_model(self, name: str) -> None:
-        """Choose the model of the next job; raise `InputError` if it is not offered."""
+        """Choose the model of the next jobs, of all clips of a batch; raise `InputError` if it is not offered."""
         if self.loader is None:
             raise InputError(f"model {name[:40]!r}: not offered; this session has none to choose from")
         self.loader.choose(name)
-        self.document.emit(protocol.ModelEvent(name))
 
     def track(
         self, frame: int, direction: Direction = "forward", first: int = 0, last: int | None = None
     ) -> JobProgress:
         """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
-        plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
-        return self.runner.start(self.document, plan).report()
+        return self.runner.start(self.document, frame, direction, first, last).report()
 
     def review(self) -> list[protocol.FrameToCheck]:
         """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""

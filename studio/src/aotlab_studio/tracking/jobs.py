@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,10 +15,10 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import ResultsEvent
-from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.log import Changes, Direction
 from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model
@@ -28,12 +27,13 @@ from aotlab_studio.tracking.spans import SpanFrame, plan_spans, track_span
 if TYPE_CHECKING:
     from aotlab import Tracker
 
+logger = logging.getLogger(__name__)
 MakeTracker = Callable[[], "Tracker"]
 StopMode = Literal["finish", "interrupt"]
 """How a job stops: ``finish`` marks its layer as finished; ``interrupt`` leaves the layer to a later job."""
 SPEED_FRAMES = 20
 """Number of frames in the average of the speed."""
-PROPAGATION_DELAY = 0.6
+CORRECTION_DELAY = 0.6
 """Seconds without an edit before corrections are tracked."""
 
 
@@ -106,7 +106,7 @@ class TrackingJob:
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
-            logging.getLogger(__name__).exception("tracking failed")
+            logger.exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         try:
             with suppress(Exception):  # the job's own error is reported
@@ -123,35 +123,32 @@ class TrackingJob:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
         if is_empty and not self.is_correction and self.stop_mode != "interrupt":
-            is_undone = document.cancel(document.log.layer_steps[self.layer_id])
-            if not is_undone:
-                document.finish_layer(self.layer_id)
+            document.cancel(document.log.layer_steps[self.layer_id])
+            document.finish_layer(self.layer_id)
 
     def _track(self, tracker: Tracker) -> None:
         """Track the spans of the layer and store their masks."""
         document, model = self._document, describe_model(tracker)
         self._set_status("running")
         self._times.append(time.perf_counter())
-        tracked_frames = (
-            track_span(tracker, document.frames, self._start_snapshot, span, document.folder)
-            for span in self._spans
-            if not self.stop_mode
-        )
-        for tracked in chain.from_iterable(tracked_frames):
-            if not (self._resumed.is_set() or self.stop_mode):
-                self._set_status("paused")
-                self._resumed.wait()
-            while (delay := self.resume_time - time.monotonic()) > 0 and not self._stopped.wait(delay):
-                pass
+        for span in self._spans:
             if self.stop_mode:
                 return
-            if not (tracked.partial or self._store(tracked, model)):
-                self.stop("interrupt")  # after redo or an unlock, a later job continues
-                return
-            self.done += 1
-            self.frame = tracked.index
-            self._times.append(time.perf_counter())
-            self._set_status("running")
+            for tracked in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
+                if not (self._resumed.is_set() or self.stop_mode):
+                    self._set_status("paused")
+                    self._resumed.wait()
+                while (delay := self.resume_time - time.monotonic()) > 0 and not self._stopped.wait(delay):
+                    pass
+                if self.stop_mode:
+                    return
+                if not (tracked.partial or self._store(tracked, model)):
+                    self.stop("interrupt")  # after redo or an unlock, a later job continues
+                    return
+                self.done += 1
+                self.frame = tracked.index
+                self._times.append(time.perf_counter())
+                self._set_status("running")
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
         """Store the masks of the layer's objects on a frame; return whether the layer is still needed."""
@@ -194,14 +191,17 @@ class JobRunner:
         is_running = self.job is not None and self.job.status in ("starting", "running", "paused")
         return self.job if is_running else None
 
-    def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
-        """Add the layer that ``plan`` returns, as an edit, and track it; raise `InputError` if a request is running."""
+    def start(
+        self, document: Document, frame: int, direction: Direction, first: int = 0, last: int | None = None
+    ) -> TrackingJob:
+        """Add the layer of `plan_request`, as an edit, and track it; raise `InputError` if a request is running."""
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
-                layer, layer_id = plan(document.snapshot), document.make_layer_id()
+                layer = plan_request(document.snapshot, frame, direction, first, last)
+                layer_id = document.make_layer_id()
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             if running_job is not None:
@@ -211,8 +211,8 @@ class JobRunner:
             return job
 
     def delay_corrections(self) -> None:
-        """Track no correction for `PROPAGATION_DELAY` seconds, so that the page has the whole machine."""
-        self._resume_time = time.monotonic() + PROPAGATION_DELAY
+        """Track no correction for `CORRECTION_DELAY` seconds, so that the page has the whole machine."""
+        self._resume_time = time.monotonic() + CORRECTION_DELAY
         if self.job is not None and self.job.is_correction:
             self.job.resume_time = self._resume_time
 
@@ -274,20 +274,25 @@ class JobRunner:
     def _take_next(self) -> TrackingJob | None:
         """Wait for the next job and return it; None if the runner is closed."""
         with self._changed:
-            while self.running_job is None:  # a running job is the request of a person
-                if self._closed:
+            while self.running_job is None and not self._closed:
+                delay = self._start_correction()
+                if self.running_job is None:
+                    self._changed.wait(delay)
+            return self.running_job
+
+    def _start_correction(self) -> float | None:
+        """Make the job of the next correction, or return the seconds until it may start; None if none is wanted."""
+        try:
+            with self._document.lock:  # no undo in between
+                waiting = self._document.snapshot.list_corrections() if self._corrections_enabled else []
+                if not waiting:
                     return None
-                delay = None
-                try:
-                    with self._document.lock:  # no undo in between
-                        if self._corrections_enabled and (waiting := self._document.snapshot.list_corrections()):
-                            delay = self._resume_time - time.monotonic()
-                            if delay <= 0:
-                                self.job = TrackingJob(self._document, waiting[0])
-                                break
-                except Exception:  # for example, the project cannot be read
-                    logging.getLogger(__name__).exception("corrections wait for the next edit")
-                    self._corrections_enabled, delay = False, None
-                    self._changed.notify_all()
-                self._changed.wait(delay)
-            return self.job
+                delay = self._resume_time - time.monotonic()
+                if delay <= 0:
+                    self.job = TrackingJob(self._document, waiting[0])
+                return delay
+        except Exception:  # for example, the project cannot be read
+            logger.exception("corrections wait for the next edit")
+            self._corrections_enabled = False
+            self._changed.notify_all()
+            return None

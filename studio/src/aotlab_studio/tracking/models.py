@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aotlab import InputError, TrackerOptions, list_models
 from aotlab_studio.document.log import digest_values
+from aotlab_studio.protocol import ModelEvent
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -41,16 +42,16 @@ class TrackerLoader:
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
         self._options = options
         self._own = list(dict.fromkeys((options.resolve_checkpoint(), *checkpoints)))
-        known_models, self._models = list_models(), dict[str, Path]()
+        known_models, own_models = list_models(), dict[str, Path]()
         names = {path: name for name, path in known_models.items()}
         for path in self._own:
             name = names.get(path, path.stem)
-            self._models[name if name not in self._models else str(path)] = path
-        for name, path in known_models.items():
-            self._models.setdefault(name, path)
-        self.names = list(self._models)
-        """Names of the models; the first one is the default."""
-        self.chosen = self.names[0]
+            own_models[name if name not in own_models else str(path)] = path
+        self.models = own_models | known_models | own_models
+        """Checkpoints by the name of the model; the first one is the default."""
+        self.chosen = next(iter(self.models))
+        self.listeners: set[Callable[[ModelEvent], None]] = set()
+        """Functions to call when another model is chosen."""
         self._lock = threading.Lock()
         if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
             for path in self._own:
@@ -63,17 +64,19 @@ class TrackerLoader:
             chosen = self.chosen
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # frees the memory for the next one
-                checkpoint = self._models[chosen]
+                checkpoint = self.models[chosen]
                 config = self._options.config if checkpoint in self._own else None
                 import_tracker()
                 self._loaded = chosen, replace(self._options, checkpoint=checkpoint, config=config).load()
             return self._loaded[1]
 
     def choose(self, name: str) -> None:
-        """Choose one of ``names``; raise `InputError` for any other name."""
-        if name not in self._models:
-            raise InputError(f"model {name[:40]!r}: not offered; give one of {', '.join(self.names)}")
+        """Choose one of ``models``; raise `InputError` for any other name."""
+        if name not in self.models:
+            raise InputError(f"model {name[:40]!r}: not offered; give one of {', '.join(self.models)}")
         self.chosen = name
+        for listener in [*self.listeners]:
+            listener(ModelEvent(name))
 
     def preload(self) -> None:
         """Start to load the tracker in a thread. If loading fails, the first job reports the error."""
