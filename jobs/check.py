@@ -19,11 +19,11 @@ from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.text import strip_credentials
-from aotlab.utils.value_syntax import FrameObjectValue
 
 log = logging.getLogger(__name__)
 

@@ -125,7 +125,6 @@ def main(
     device: str,
     **videos_to_track: Any,
 ) -> int:
-    """Run a model on a benchmark and score it."""
     benchmark = BenchmarkOptions(**videos_to_track)
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)

@@ -161,7 +161,6 @@ def main(
     force: bool,
     **videos_to_score: Any,
 ) -> int:
-    """Score folders of results."""
     benchmark = BenchmarkOptions(**videos_to_score)
     if annotations is None and not benchmark.dataset:
         raise UsageError("--dataset: missing; give a benchmark, or the masks of one video as --annotations")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 
 from aotlab.media.location import locate_video
+from aotlab.media.value_syntax import FRAME_AND_OBJECT
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import force_results, prompt_options, read_tracker, tracker_options, video_argument
 from aotlab.tools.cli.track_report import (
@@ -40,7 +41,6 @@ from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import join_truncated, strip_credentials
-from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -281,7 +281,6 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    """Track objects in a video."""
     tracker = read_tracker(inputs)  # values of `Job.parse` are left
     if "help" in write:
         return print_outputs()

@@ -31,6 +31,26 @@ from aotlab.utils.errors import (
 from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.processes import handle_stop_signals
 
+COMMON_COMMANDS = {
+    "track": "Track objects in a video.",
+    "mask": "Make a mask of one image from boxes and points.",
+    "eval": "Run a model on a benchmark and score it.",
+    "score": "Score folders of results.",
+    "train": "Train a model through the phases of a recipe.",
+    "check-data": "Check a folder of frames and masks before training.",
+    "submit": "Pack results for a benchmark's server.",
+    "export": "Write a model as ONNX graphs.",
+    "weights": "List, download and check the published checkpoints.",
+}
+"""Help of the commands that are listed first; ``aotlab --help`` imports none of them."""
+OTHER_COMMANDS = {
+    "ensemble": "Combine several sets of results by voting.",
+    "agreement": "Compare two annotations of a video.",
+    "table": "Run a table of a paper and compare.",
+    "vot": "Track for the VOT toolkit.",
+    "convert-visor": "Convert VISOR's polygons and frames to a data set.",
+}
+COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 SIGNAL_EXIT_BASE = 128
 """A command that signal n has ended exits with this plus n, as in shells."""
 EXIT_CODES = {"0": "done", "1": "not all done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
@@ -106,9 +126,9 @@ def command(
 
     Args:
         name: how the program is started, such as ``aotlab track``.
-        help: text above the options; None: the docstring of the function.
+        help: text above the options; None: that of `COMMANDS`, or the docstring of the function.
     """
-    return click.command(name, Command, help=help, epilog=epilog)
+    return click.command(name, Command, help=help or COMMANDS.get(name.removeprefix("aotlab ")), epilog=epilog)
 
 
 def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
