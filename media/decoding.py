@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 DEFAULT_RATE = Fraction(25)
-"""Frame rate of videos that state none (single frames, raw streams); FFmpeg's default."""
+"""Frame rate of videos without one (single frames, raw streams); FFmpeg's default."""
 MAX_RATE = 250
 """Largest plausible frame rate; larger ones may be ticks of a clock, as in AVI files with uneven times."""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images."""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
-"""FFmpeg's readers of files that name other files."""
+"""FFmpeg's readers of files that list other files."""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
-"""FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
+"""FFmpeg's readers of files without a duration in the header; if the last frame is incomplete, the file is cut off."""
 FORMATS_WITHOUT_ORDER = ("avi", "mxf")
-"""FFmpeg's readers of files that store no order of display: with B-frames, the times of frames are wrong."""
+"""FFmpeg's readers of files that do not store the order of display; with B-frames, times are wrong."""
 UNKNOWN_LENGTH = 2**32 - 1
-"""Length in an AVI file whose writer could not go back to state it."""
+"""Length in the header of an AVI file that was written to a pipe."""
 DURATION_TOLERANCE = Fraction(1, 4)
 """Seconds by which the duration of a complete Matroska file may be wrong."""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
@@ -152,7 +152,7 @@ def read_duration(container: av.container.InputContainer) -> Fraction:
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Return the frame as its display matrix says: rotated by quarter turns and mirrored."""
+    """Return a frame as it is shown: turned and mirrored by its display matrix."""
     image = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
     if entry is None:

@@ -188,7 +188,7 @@ def track_list(batch: Batch, jobs: Sequence[Job], folder: Path, shard: Shard | N
         type=FileName(str),
         help="PNG with one object id per pixel (0: background); 2=FILE is for frame 2, :2=FILE for object 2 (default: "
         "the first frame, ids of the file); or annotations of several frames: COCO, a folder of masks, or a format of "
-        "an installed package; may be repeated",
+        "an installed package; repeat it for more files",
     ),
     option(
         "--output",

@@ -28,7 +28,7 @@ from aotlab.utils.errors import (
     output_exists_error,
     require,
 )
-from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
+from aotlab.utils.files import NO_SPACE_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.processes import handle_stop_signals
 
 COMMON_COMMANDS = {
@@ -100,7 +100,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # click's parser leaves it out
+            error.ctx = error.ctx or ctx  # click's parser does not set it
             raise
 
 
@@ -160,7 +160,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     """Run a command line; print bad input as one line on stderr, and return the exit code.
 
     2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped`, too
-    little memory and a full disk, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error
+    little memory and no space left on the disk, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error
     is raised.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
@@ -204,7 +204,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(
                 f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_ADVICE}", 1
             )
-        if isinstance(error, OSError) and error.errno in FULL_DISK_ERRNOS and error.filename is None:
+        if isinstance(error, OSError) and error.errno in NO_SPACE_ERRNOS and error.filename is None:
             _flush_output()
             return _print_error("stopped: an output has no space left; free space", 1)
         if isinstance(error, OSError) and error.filename is not None:
