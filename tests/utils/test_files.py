@@ -180,7 +180,8 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
 
 
 @pytest.mark.parametrize("error", [
-    AttributeError("typo", obj=Shard(0, 1)), KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"), RuntimeError("x"),
+    KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"), RuntimeError("x"),
+    AttributeError("typo", obj=Shard(0, 1)),
     MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), AssertionError("x"), RunStopped("x"),
 ])  # fmt: skip
 def test_only_errors_that_a_file_causes_are_bad_input(error):
