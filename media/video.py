@@ -163,7 +163,7 @@ class VideoFrames(FrameSource):
             return self._index
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek."""
+        """Return a frame, H×W×3 uint8 RGB, in any order; a `VideoReader` for each thread avoids seeks of others."""
         if index == 0:  # without indexing the file
             with decoding.open_video(self.path) as container:
                 return next(decoding.decode(self.path, container))[0]

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they describe: a tracker, the videos of a benchmark."""
+"""Options of several commands, and the objects that they choose: a tracker, the videos of a benchmark."""
 
 from __future__ import annotations
 
