@@ -241,21 +241,27 @@ class VideoReader:
 
     def _list_decoders(self, index: int) -> Iterator[_Decoder]:
         """Yield the decoder that is nearest before a frame, then decoders from ever earlier key frames."""
-        source, distance = self._source, self._gap
-        key = source.index.find_key_frame(max(0, index - distance))
+        find_key_frame, distance = self._source.index.find_key_frame, self._gap
+        key = find_key_frame(max(0, index - distance))
         if self._decoder is not None and key <= self._decoder.position <= index:
             yield self._decoder
         yield self._seek(key)
         while key:
             distance = max(2 * distance, index + 1 - key)
-            key = source.index.find_key_frame(max(0, index - distance))
+            key = find_key_frame(max(0, index - distance))
             yield self._seek(key)
 
     def _seek(self, key: int) -> _Decoder:
         """Return a decoder from a key frame on; for the first one, the file is opened again."""
         if key == 0:
             self.close()
-        container = _open_decoder(self._source.path) if self._decoder is None else self._decoder.container
+        if self._decoder is None:
+            container = decoding.open_video(self._source.path)
+            container.streams.video[0].thread_type = "AUTO"
+            # for AV1, `skip_frame` would keep the value that it has when the decoder opens
+            container.streams.video[0].codec_context.open(strict=False)
+        else:
+            container = self._decoder.container
         self._decoder = _Decoder(self._source, container, key)
         return self._decoder
 
@@ -288,11 +294,3 @@ class _Decoder:
                     self.gap = number - self._key
                 self.position = number + 1
                 yield number, RawFrame(frame, number, self._source)
-
-
-def _open_decoder(path: Path) -> av.container.InputContainer:
-    container = decoding.open_video(path)
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    stream.codec_context.open(strict=False)  # for AV1, `skip_frame` would keep the value that it has when this opens
-    return container

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
+from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
@@ -167,10 +167,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, of large but allowed images
-    # OpenMP, malloc and MPS read these once, before the command imports PyTorch
-    tune_malloc()
-    limit_spin_waiting()
-    enable_mps_fallback()
+    prepare_torch()
     is_main_rank = os.environ.get("LOCAL_RANK", "0") == "0" or "RANK" not in os.environ
     try:
         with exit_on_signals(), command.make_context(prog_name, list(argv)) as context:
