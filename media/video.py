@@ -230,13 +230,13 @@ class VideoReader:
         for decoder in self._list_decoders(index):
             decoder.target = target
             for number, frame in decoder.frames:
+                self._gap = max(self._gap, decoder.gap)
                 if keep and number >= target:
                     keep(number, frame)
                 if number == index:
                     return frame
                 if number > index:
                     break
-            self._gap = max(self._gap, decoder.gap)
         raise OSError("not found after any key frame")
 
     def _list_decoders(self, index: int) -> Iterator[_Decoder]:
