@@ -30,9 +30,9 @@ def prepare_torch() -> None:
     if not any(name in os.environ for name in SPIN_VARIABLES):
         os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
-    for name, value in MALLOC_OPTIONS.items() if mallopt is not None else ():
-        mallopt(name, value)
+    if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for name, value in MALLOC_OPTIONS.items():
+            libc.mallopt(name, value)
 
 
 def count_ranks() -> int:
