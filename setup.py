@@ -1,7 +1,7 @@
 """Folders of the packages, and the README with absolute links; everything else is in pyproject.toml.
 
 The folders are at the top of the repository, and links in src/aotlab point to them. In zip archives and on Windows, a
-link becomes a file that contains its target; a mapping then replaces it. Type checkers do not follow the mapping.
+link becomes a file that contains its target; such links are replaced by a mapping, which type checkers do not follow.
 """
 
 import re

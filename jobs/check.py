@@ -24,11 +24,11 @@ from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
+from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sha256, sibling_path
 from aotlab.utils.text import strip_credentials
-from aotlab.utils.value_syntax import FrameObjectValue
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker

@@ -17,8 +17,8 @@ from aotlab.media.masks import is_black_and_white
 from aotlab.media.matching import list_end_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
+from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from aotlab.media.levels import LevelsOption, parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, parse_frame_prompts
+from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
-from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
 Texts = str | Path | FrameObjectValue | Iterable[str | Path | FrameObjectValue]
 """One or several texts, paths or masks."""

@@ -18,10 +18,10 @@ from aotlab.jobs.job import MASK_SUFFIXES, Job
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
+from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
-from aotlab.utils.value_syntax import FrameObjectValue
 
 FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
 """Suffixes of videos and TIFF stacks in a folder of videos."""

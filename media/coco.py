@@ -134,7 +134,7 @@ def _find_video(videos: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
         video_name, first = str(video.get("name", "")), str(next(iter(video.get("file_names") or ()), ""))
         if name in (video_name, image_stem(video_name), first.rpartition("/")[0].rpartition("/")[2]):
             return video
-    raise ValueError(f"{len(videos)} videos, none called {name}")
+    raise ValueError(f"{len(videos)} videos, but none is called {name}")
 
 
 def _find_key(record: dict[str, Any]) -> Hashable:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
 
 
 DEFAULT_RATE = Fraction(25)
-"""Frame rate of videos that state none (single frames, raw streams); FFmpeg's default."""
+"""Frame rate of videos without one (single frames, raw streams); FFmpeg's default."""
+MAX_RATE = 250
+"""Largest plausible frame rate; larger ones may be ticks of a clock, as in AVI files with uneven times."""
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images."""
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
-"""FFmpeg's readers of files that name other files."""
+"""FFmpeg's readers of files that list other files."""
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
-"""FFmpeg's readers of files without a duration in the header. A cut file is recognized by an incomplete last frame."""
+"""FFmpeg's readers of files without a duration in the header; if the last frame is incomplete, the file is cut off."""
 FORMATS_WITHOUT_ORDER = ("avi", "mxf")
-"""FFmpeg's readers of files that store no order of display: with B-frames, the times of frames are wrong."""
-EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-"""First bytes of a Matroska or WebM file, and of its part with the media."""
-RIFF, UNKNOWN_LENGTH = b"RIFF", b"\xff" * 4
-"""First bytes of an AVI file, and its length if the writer could not go back to state it."""
-TRACK_DURATION = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
-"""Duration of a track in its Matroska or WebM tag DURATION."""
+"""FFmpeg's readers of files that do not store the order of display; with B-frames, times are wrong."""
+UNKNOWN_LENGTH = 2**32 - 1
+"""Length in the header of an AVI file that was written to a pipe."""
+DURATION_TOLERANCE = Fraction(1, 4)
+"""Seconds by which the duration of a complete Matroska file may be wrong."""
 NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 
@@ -115,15 +116,15 @@ def decode(path: Path, container: av.container.InputContainer) -> Iterator[tuple
         raise InputError(f"{path}: {problem}; copy it again") from failure
     if failure is not None:
         raise decode_error(path, index, failure) from failure
-    # FFmpeg ends at damage between the frames of a cluster as at the end of the file.
-    lost = read_track_duration(container) - end
-    if index and lost > 1 + 2 / read_rate(stream):
-        problem = f"damaged after frame {index - 1}, {float(lost):.1f} s are missing"
+    # FFmpeg ends a Matroska file at damage between its frames, or where it is cut, as at its end.
+    lost = read_duration(container) - end
+    if index and lost > DURATION_TOLERANCE + 2 / read_rate(stream):
+        problem = f"cut off or damaged after frame {index - 1}, {float(lost):.1f} s are missing"
         raise InputError(f"{path}: {problem}; copy it again")
 
 
 def count_missing_bytes(path: Path, container: av.container.InputContainer) -> int:
-    """Return the number of bytes that an MP4, MOV, AVI or Matroska file lacks according to its header; 0 if unknown.
+    """Return the number of bytes that an MP4, MOV or AVI file lacks according to its header; 0 if unknown.
 
     FFmpeg reports the end of such files as for complete ones, and drops errors of the last frames if it decodes them in
     several threads.
@@ -132,36 +133,26 @@ def count_missing_bytes(path: Path, container: av.container.InputContainer) -> i
     if container.format.name.startswith("mov,"):
         entries = chain.from_iterable(stream.index_entries for stream in container.streams)
         end = max((entry.pos + entry.size for entry in entries), default=0)
-    with path.open("rb") as file:
-        start = file.read(len(EBML))
-        if start == RIFF:
-            stated = file.read(4)
-            end = 0 if stated == UNKNOWN_LENGTH else int.from_bytes(stated, "little")
-        elif start == EBML:
-            file.seek(_read_ebml_number(file), os.SEEK_CUR)
-            length = _read_ebml_number(file) if file.read(len(SEGMENT)) == SEGMENT else 0
-            end = file.tell() + length if length else 0
-        return max(0, end - file.seek(0, os.SEEK_END))
+    elif container.format.name == "avi":
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8)[4:], "little")
+        end = 0 if length == UNKNOWN_LENGTH else length
+    return max(0, end - path.stat().st_size)
 
 
-def read_track_duration(container: av.container.InputContainer) -> Fraction:
-    """Return the seconds of the video in a Matroska or WebM file according to its tag; 0 if unknown."""
-    match = TRACK_DURATION.fullmatch(container.streams.video[0].metadata.get("DURATION", ""))
-    if match is None or not container.format.name.startswith("matroska"):
+def read_duration(container: av.container.InputContainer) -> Fraction:
+    """Return the seconds of the video according to the header of a Matroska or WebM file; 0 if unknown."""
+    if not container.format.name.startswith("matroska"):
         return Fraction(0)
-    return 3600 * Fraction(match[1]) + 60 * Fraction(match[2]) + Fraction(match[3])
-
-
-def _read_ebml_number(file: BinaryIO) -> int:
-    """Read a number of EBML: its leading zero bits count the bytes that follow. Return 0 if all bits are 1: unknown."""
-    first = file.read(1)[0]
-    bits = 7 * (9 - first.bit_length())
-    value = int.from_bytes(bytes([first]) + file.read(bits // 7 - 1), "big") & ((1 << bits) - 1)
-    return 0 if value == (1 << bits) - 1 else value
+    with suppress(ValueError):  # no tag, as of mkvmerge in a cut file
+        hours, minutes, seconds = container.streams.video[0].metadata.get("DURATION", "").split(":")
+        return 3600 * Fraction(hours) + 60 * Fraction(minutes) + Fraction(seconds)
+    # the duration of the file is that of its longest stream
+    return Fraction(container.duration or 0, 1_000_000) if len(container.streams) == 1 else Fraction(0)
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Return the frame as its display matrix says: rotated by quarter turns and mirrored."""
+    """Return a frame as it is shown: turned and mirrored by its display matrix."""
     image = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
     if entry is None:
@@ -188,7 +179,8 @@ def demux(container: av.container.InputContainer) -> Iterator[av.Packet]:
 
 def read_rate(stream: Any) -> Fraction:
     """Return the frames per second of a video stream."""
-    return Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+    rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+    return Fraction(rate if rate <= MAX_RATE else stream.guessed_rate or rate)
 
 
 def read_time(frame: av.VideoFrame) -> Fraction | None:

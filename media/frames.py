@@ -81,7 +81,7 @@ class FrameSource(ABC):
         return f"{index:05d}"
 
     def file(self, index: int) -> Path | None:
-        """Return the image file of a frame; None if frames are not files."""
+        """Return the image file of a frame; None if it has no file of its own."""
         return None
 
     def read(self, index: int) -> np.ndarray:
@@ -89,7 +89,7 @@ class FrameSource(ABC):
         raise InputError(f"{self.name}: can only be read sequentially; save the stream to a file")
 
     def iterate_from(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image from a frame on; few of the earlier frames are read, and none of image folders."""
+        """Yield index and image of each frame from ``first`` on; a video is decoded from the key frame before it."""
         return islice(enumerate(self), first, None)
 
     @abstractmethod
@@ -157,7 +157,7 @@ class ImageFrames(FrameSource):
         return map(self.read, range(self.length))
 
     def _read_or_skip(self, index: int) -> np.ndarray:
-        """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
+        """Return the values of an image; empty if it is broken, as the error is raised when the frame is read."""
         try:
             return self._read_values(index)
         except InputError:

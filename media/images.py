@@ -66,7 +66,7 @@ def is_lossless(image: Image.Image) -> bool:
 def read_image(path: Path) -> np.ndarray:
     """Read an 8-bit image as H×W×3 uint8 RGB; images with more bits are refused, as they need levels."""
     with open_image(path) as image:
-        if image.format in ("JPEG", "MPO"):  # of truncated ones, decoders fill the rest with gray
+        if image.format in ("JPEG", "MPO"):  # decoders fill the rest of a truncated file with gray
             content = path.read_bytes()
             # Neither marker occurs in compressed data. A thumbnail inside has an end marker too, before the image.
             if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
@@ -97,7 +97,7 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without masks and what `aotlab mask` writes beside them."""
+    """Return the frames of a folder in natural order, without masks and the files that `aotlab mask` writes."""
     endings = MASK_ENDING, OVERLAY_ENDING
     images = [path for path in list_image_files(folder) if not path.name.endswith(endings)]
     videos = list_image_files(folder, VIDEO_SUFFIXES)
@@ -129,7 +129,7 @@ def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
 
 
 def read_mode(path: Path) -> str:
-    """Return Pillow's mode of an image, such as P for a palette; empty for an unreadable file, refused when read."""
+    """Return Pillow's mode of an image, such as P for a palette; empty if the file is not readable."""
     try:
         with open_image(path) as image:
             return image.mode

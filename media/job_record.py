@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import is_file_name
-from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
 JOB_RECORD = ".track.json"

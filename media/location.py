@@ -11,7 +11,7 @@ from aotlab.utils.files import base_name
 from aotlab.utils.text import strip_credentials
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE)
-"""URL: protocol of two letters or more, as C://clip.mp4 is a path, and the rest."""
+"""Protocol and rest of a URL; the protocol has two letters or more, as C://clip.mp4 is a path."""
 CAMERA_NUMBER = re.compile("[0-9]{1,2}", re.ASCII)
 
 

@@ -19,8 +19,8 @@ VOID = 255
 MIN_EDGE_VALUES = 8
 """Largest number of ids of a mask that is never considered blurred."""
 BLUR_EDGE_FRACTION = 0.5
-"""A mask is blurred if a smaller fraction of its edge pixels equals a neighbor both in the row and in the column; the
-values of a blurred mask are lines of single pixels."""
+"""A mask is blurred if fewer of its edge pixels have a neighbor with the same value both in their row and in their
+column: blurring draws each value as a line one pixel wide."""
 MAX_OBJECTS = 1000
 """Largest number of ids in a mask, to reject photos passed as masks."""
 MASK_ADVICE = "give a palette PNG, or a gray one of 8 or 16 bits, with one object id per pixel"

@@ -104,7 +104,7 @@ def match_frames(
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
-    """Return the images of a video: those in folders of its name, or all if no folder has it.
+    """Return the images in folders named after a video, or all images if there is no such folder.
 
     Raises `InputError` if the images are of several videos, none of that name. ``frames`` as in `match_frames`.
     """
@@ -131,7 +131,7 @@ def require_different_images(names: Sequence[str]) -> None:
     """Raise `ValueError` if two images of a file have the same name."""
     for name, count in Counter(names).most_common(1):
         if count > 1:
-            raise ValueError(f"{count} of its images are called {name!r}, not by frame like bus/00000.jpg")
+            raise ValueError(f"{count} of its images are called {name!r}; name each by its frame, like bus/00000.jpg")
 
 
 def _explain_missing(

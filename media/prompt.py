@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from aotlab.media.regions import MAX_ID
+from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
 from aotlab.utils.text import shorten
-from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ class VideoInfo:
     frame_names: tuple[str, ...] | None = None
     """Names of the images of all frames without suffix; None if frames have no names."""
     frame: int | None = None
-    """Frame that a file of a single frame belongs to; None: the one that the file names."""
+    """Frame to which a file with a single frame belongs; None: the frame that the file names."""
     source: FrameSource | None = None
     """Frames of the video, for their files and exact number."""
 
@@ -126,7 +126,7 @@ class Annotations(Mapping[int, np.ndarray]):
     video: str = ""
     """Name of the video in the input; empty if unset."""
     assigned_ids: frozenset[int] = frozenset()
-    """Ids that reading assigned to objects without an id in the file."""
+    """Ids of the objects that have none in the file."""
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.frames:

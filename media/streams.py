@@ -25,8 +25,6 @@ from aotlab.utils.text import strip_credentials
 if TYPE_CHECKING:
     import av
 
-MAX_STREAM_RATE = 250
-"""Largest plausible frame rate of a stream; larger values are ticks of its clock."""
 CAMERA_POLL_SECONDS = 0.005
 """Interval in seconds at which a camera without a new frame is asked again."""
 LIVE_PROTOCOLS = ("rtsp://", "rtsps://", "rtp://", "udp://", "rtmp://", "srt://")
@@ -39,7 +37,7 @@ class StreamFrames(FrameSource):
         self.subject, self.name, self.is_live = subject, name, live
         decoding.require_decoder(container, subject)
         rate = decoding.read_rate(container.streams.video[0])
-        self.rate = rate if rate <= MAX_STREAM_RATE else decoding.DEFAULT_RATE
+        self.rate = rate if rate <= decoding.MAX_RATE else decoding.DEFAULT_RATE
         self._times: list[Fraction] = []
         self._frames = self._decode(container)
         first = next(self._frames, None)

@@ -163,7 +163,7 @@ class VideoFrames(FrameSource):
             return self._index
 
     def read(self, index: int) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB, in any order; threads with a `VideoReader` each do not make others seek."""
+        """Return a frame, H×W×3 uint8 RGB, in any order; a `VideoReader` for each thread avoids seeks of others."""
         if index == 0:  # without indexing the file
             with decoding.open_video(self.path) as container:
                 return next(decoding.decode(self.path, container))[0]
@@ -196,13 +196,9 @@ class VideoReader:
         self._source = source
         self.lock = threading.RLock()
         """Held while a frame is read."""
-        self._container: av.container.InputContainer | None = None
-        self._frames: Iterator[av.VideoFrame] = iter(())
-        self._next = 0  # next frame to decode
-        self._target = 0  # frames before this one are skipped by the decoder unless others refer to them
-        self._key: int | None = None  # key frame of the last seek; None once a frame was decoded after it
-        self._gap = 0  # largest number of frames missing after a sought key frame
-        self._exact = True  # whether decoding began at the start of the file
+        self._decoder: _Decoder | None = None
+        self._gap = 0
+        """Largest number of frames that were missing after a key frame."""
 
     def read(self, index: int, keep: Callable[[int, RawFrame], None] | None = None) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB.
@@ -216,72 +212,85 @@ class VideoReader:
         require_index(self._source, index, self._source.index.length)
         with self.lock:
             try:
-                frame = self._find(index, keep)
-                if frame is None:
-                    raise OSError("not found after any key frame")
+                return self._find(index, keep).to_rgb()
             except (av.FFmpegError, OSError) as error:
                 self.close()
                 raise decoding.decode_error(self._source.path, index, error) from error
-            return frame.to_rgb()
 
     def close(self) -> None:
         """Close the file."""
         with self.lock:
-            if self._container is not None:
-                self._container.close()
-            self._container, self._frames, self._next = None, iter(()), 0
+            if self._decoder is not None:
+                self._decoder.container.close()
+            self._decoder = None
 
-    def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame | None:
-        """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
-        file, distance = self._source.index, self._gap
-        self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
-        key = file.find_key_frame(max(0, index - self._gap))
-        if self._container is not None and key <= self._next <= index:
-            frame = self._decode_until(index, keep)
-            if frame is not None:
-                return frame
-        while True:
-            self._start(key)
-            frame = self._decode_until(index, keep)
-            if frame is not None or key == 0:
-                return frame
+    def _find(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame:
+        """Return a frame; raise `OSError` if it does not come after any key frame."""
+        target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
+        for decoder in self._list_decoders(index):
+            decoder.target = target
+            for number, frame in decoder.frames:
+                self._gap = max(self._gap, decoder.gap)
+                if keep and number >= target:
+                    keep(number, frame)
+                if number == index:
+                    return frame
+                if number > index:
+                    break
+        raise OSError("not found after any key frame")
+
+    def _list_decoders(self, index: int) -> Iterator[_Decoder]:
+        """Yield the decoder that is nearest before a frame, then decoders from ever earlier key frames."""
+        find_key_frame, distance = self._source.index.find_key_frame, self._gap
+        key = find_key_frame(max(0, index - distance))
+        if self._decoder is not None and key <= self._decoder.position <= index:
+            yield self._decoder
+        yield self._seek(key)
+        while key:
             distance = max(2 * distance, index + 1 - key)
-            key = file.find_key_frame(max(0, index - distance))
+            key = find_key_frame(max(0, index - distance))
+            yield self._seek(key)
 
-    def _start(self, key: int) -> None:
-        """Continue at a key frame; at the first one by opening the file again."""
-        if key == 0 or self._container is None:
+    def _seek(self, key: int) -> _Decoder:
+        """Return a decoder from a key frame on; for the first one, the file is opened again."""
+        if key == 0:
             self.close()
-            self._container = decoding.open_video(self._source.path)
-            self._container.streams.video[0].thread_type = "AUTO"
+        if self._decoder is None:
+            container = decoding.open_video(self._source.path)
+            container.streams.video[0].thread_type = "AUTO"
             # for AV1, `skip_frame` would keep the value that it has when the decoder opens
-            self._container.streams.video[0].codec_context.open(strict=False)
+            container.streams.video[0].codec_context.open(strict=False)
+        else:
+            container = self._decoder.container
+        self._decoder = _Decoder(self._source, container, key)
+        return self._decoder
+
+
+class _Decoder:
+    """Decoder of an open video file from a key frame on."""
+
+    def __init__(self, source: VideoFrames, container: av.container.InputContainer, key: int) -> None:
+        self._source, self._key, self.container = source, key, container
+        self.frames = self._decode()
+        """Numbers and frames, without unreferenced ones before `target` and those that lack what they refer to."""
+        self.target = key
+        self.position = key
+        """Number of the next frame."""
+        self.gap = 0
+        """Number of frames that were missing after the key frame."""
         if key:
-            self._container.seek(self._source.index.seek_times[key], stream=self._container.streams.video[0])
-        self._next, self._key, self._exact = key, key or None, not key
-        self._frames = self._decode(self._container)
+            container.seek(source.index.seek_times[key], stream=container.streams.video[0])
 
-    def _decode_until(self, index: int, keep: Callable[[int, RawFrame], None] | None) -> RawFrame | None:
-        """Return a frame; None if it does not come before a later one."""
-        file = self._source.index
-        for frame in self._frames:
-            number = file.index_by_time.get(frame.pts) if file.seekable else self._next
-            if number is None or (frame.is_corrupt and not self._exact):
-                continue
-            if self._key is not None:
-                self._gap, self._key = max(self._gap, number - self._key), None
-            self._next = number + 1
-            decoded = RawFrame(frame, number, self._source)
-            if keep and number >= self._target:
-                keep(number, decoded)
-            if number >= index:
-                return decoded if number == index else None
-        return None
-
-    def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """Yield all frames from here on, without unreferenced ones before the wanted frame."""
-        stream, times = container.streams.video[0], self._source.index.times
-        for packet in decoding.demux(container):
-            early = bool(times) and packet.pts is not None and packet.pts < times[self._target]
-            stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
-            yield from packet.decode()
+    def _decode(self) -> Iterator[tuple[int, RawFrame]]:
+        index, context = self._source.index, self.container.streams.video[0].codec_context
+        for packet in decoding.demux(self.container):
+            early = index.seekable and packet.pts is not None and packet.pts < index.times[self.target]
+            context.skip_frame = "NONREF" if early else "DEFAULT"
+            for frame in packet.decode():
+                number = index.index_by_time.get(frame.pts) if index.seekable else self.position
+                if number is None or (frame.is_corrupt and self._key):
+                    continue
+                if self.position == self._key:
+                    self.gap = number - self._key
+                self.position = number + 1
+                yield number, RawFrame(frame, number, self._source)

@@ -32,13 +32,13 @@ ALPHA = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
 }
-"""The same for files with an alpha channel, by suffix."""
+"""Encoder, pixel format and options for files with an alpha channel, by suffix."""
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
 """Decoders of sound that MP4 stores unchanged; others are encoded as AAC."""
 
 
 class _DroppedError(Exception):
-    """Raised in the contexts of an incomplete file, which remove it."""
+    """Leaves the contexts of an incomplete file, which then remove it."""
 
 
 class VideoWriter:

@@ -58,7 +58,7 @@ def write_weights(path: Path) -> None:
 
 def read_image_file(path: Path) -> None:
     for read in (None, read_ids):
-        facts = read_file_info(path, read=read, decode=True)
+        facts = read_file_info(path, read=read)
         assert facts.size is not None or facts.finding is not None
     for read in READERS:
         read_error(read, path)

@@ -57,7 +57,6 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 @option("--csv", "table", type=File, help="CSV file to write with J of every object and frame")
 @force_file
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
-    """Compare two annotations of a video."""
     from aotlab.evaluation.agreement import measure_agreement
     from aotlab.media.annotations import read_annotations
     from aotlab.media.regions import VideoInfo

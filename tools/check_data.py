@@ -38,7 +38,6 @@ MAX_SIZES = 5
     help="threads that read frames (default: one per core, at most 8)",
 )
 def main(root: Path, *, kind: Literal["video", "static"] | None, dataset: str, split: str | None, workers: int) -> int:
-    """Check a folder of frames and masks before training."""
     require(not dataset or kind is None, "--kind: has no effect with --dataset; remove it")
     require(dataset or split is None, "--split: has no effect without --dataset; remove it")
     require_extra("score")

@@ -22,7 +22,6 @@ from aotlab.utils.text import format_count
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option("--split", type=Choice(("train", "val")), default="val", help="val keeps only the objects of the first frame")
 def main(*, annotations: Path, images: Path, output: Path, split: Literal["train", "val"]) -> int:
-    """Convert VISOR's polygons and frames to a data set."""
     require_extra("score")
     require_writable(output)
     from aotlab.dataloaders.benchmarks.visor_conversion import convert_visor

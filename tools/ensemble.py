@@ -34,7 +34,6 @@ from aotlab.utils.text import format_count
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @force_file
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
-    """Combine several sets of results by voting."""
     require(len(results) > 1, f"{results[0]}: a single folder of results; give at least two")
     require_extra("score")
     from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder

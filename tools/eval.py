@@ -75,7 +75,7 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     if result.fps is not None and len(result.resumed) < len(result.finished):
         print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
     if not scores:
-        remedy = benchmark.describe_submission(result.output)
+        remedy = benchmark.explain_no_score(result.output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
     content = {**table, "fps": result.fps, "failures": result.failures}
     write_text(result.output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -125,7 +125,6 @@ def main(
     device: str,
     **videos_to_track: Any,
 ) -> int:
-    """Run a model on a benchmark and score it."""
     benchmark = BenchmarkOptions(**videos_to_track)
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
     averaging = len(models) > 1 or flip or scales != (1.0,)

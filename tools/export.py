@@ -82,7 +82,6 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Write a model as ONNX graphs."""
     from aotlab.engine.export.clip import read_clip
     from aotlab.engine.export.export import ONNX_PACKAGES, ExportOptions, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES

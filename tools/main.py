@@ -11,36 +11,16 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
-from aotlab.tools.cli.command import EXIT_CODES, CommandGroup
+from aotlab.tools.cli.command import COMMANDS, COMMON_COMMANDS, EXIT_CODES, OTHER_COMMANDS, CommandGroup
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMAND_PLUGINS, STUDIO_NEEDED, list_plugins, load_plugin
 
-COMMON_COMMANDS = {
-    "track": "Track objects in a video.",
-    "mask": "Make a mask of one image from boxes and points.",
-    "eval": "Run a model on a benchmark and score it.",
-    "score": "Score folders of results.",
-    "train": "Train a model through the phases of a recipe.",
-    "check-data": "Check a folder of frames and masks before training.",
-    "submit": "Pack results for a benchmark's server.",
-    "export": "Write a model as ONNX graphs.",
-    "weights": "List, download and check the published checkpoints.",
-}
-"""Commands shown first, with their help, so that the list imports none of them."""
-OTHER_COMMANDS = {
-    "ensemble": "Combine several sets of results by voting.",
-    "agreement": "Compare two annotations of a video.",
-    "table": "Run a table of a paper and compare.",
-    "vot": "Track for the VOT toolkit.",
-    "convert-visor": "Convert VISOR's polygons and frames to a data set.",
-}
 STUDIO_COMMANDS = {
     "annotate": "Draw, track and correct masks in the browser.",
     "convert": "Convert masks from one format to another.",
     "export-clips": "Write the corrected masks of a list of videos into its results.",
 }
 """Commands of the package aotlab-studio, with their help."""
-COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 COMPLETION_VARIABLE = "_AOTLAB_COMPLETE"
 COMPLETION = f"""\
 bash   add to ~/.bashrc:  eval "$({COMPLETION_VARIABLE}=bash_source aotlab)"

@@ -40,7 +40,6 @@ def main(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Make a mask of one image from boxes and points."""
     if not (boxes or points or not_points):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
     suffix = f".{frame}{MASK_ENDING}" if frame else MASK_ENDING

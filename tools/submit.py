@@ -32,7 +32,6 @@ FORMATS = {name: dataset.submission for name, dataset in DATASETS.items() if dat
 @option("--output", type=click.Path(path_type=Path), required=True, help="archive, JSON file or folder to write")
 @force_file
 def main(*, dataset: str, root: Path | None, split: str | None, results: Path, output: Path, force: bool) -> int:
-    """Pack results for a benchmark's server."""
     require_extra("score")
     from aotlab.evaluation.submit import SUBMISSION_FORMATS
     from aotlab.evaluation.submit.results import BenchmarkResults

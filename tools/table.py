@@ -78,7 +78,6 @@ def list_model_options(model: TableModel) -> tuple[str, ...]:
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 def main(name: str, *, device: str, ranks: int, output: Path) -> int:
-    """Run a table of a paper and compare."""
     table = load_table(name)
     results = require_writable(output / table.name)
     figures, missing, failed = [], dict[str, None](), False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 
 from aotlab.media.location import locate_video
+from aotlab.media.value_syntax import FRAME_AND_OBJECT
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
 from aotlab.tools.cli.options import force_results, prompt_options, read_tracker, tracker_options, video_argument
 from aotlab.tools.cli.track_report import (
@@ -40,7 +41,6 @@ from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard
 from aotlab.utils.text import join_truncated, strip_credentials
-from aotlab.utils.value_syntax import FRAME_AND_OBJECT
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -201,7 +201,7 @@ def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str,
         type=FileName(str),
         help="PNG with one object id per pixel (0: background); 2=FILE is for frame 2, :2=FILE for object 2 (default: "
         "the first frame, ids of the file); or annotations of several frames: COCO, a folder of masks, or a format of "
-        "an installed package; may be repeated",
+        "an installed package; repeat it for more files",
     ),
     option(
         "--output",
@@ -294,7 +294,6 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    """Track objects in a video."""
     tracker = read_tracker(inputs)  # values of `Job.parse` are left
     if "help" in write:
         return print_outputs()

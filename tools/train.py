@@ -29,7 +29,6 @@ RECIPE = "configs/recipes/mini.yaml"
 def main(
     overrides: tuple[str, ...], *, dry_run: bool, restart: bool, device: str, config: str | None, print_config: bool
 ) -> int:
-    """Train a model through the phases of a recipe."""
     for text in overrides:
         if text.endswith((".yaml", ".yml")) and "=" not in text:
             raise UsageError(f"{text}: did you mean --config {text}?")

@@ -19,7 +19,6 @@ from aotlab.utils.errors import InputError, RunStopped, require_extra
 @settings
 @tracker_options()
 def main(**options: Any) -> int:
-    """Track for the VOT toolkit."""
     tracker = read_tracker(options)
     require_extra("vot")
     import trax

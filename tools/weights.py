@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import CommandGroup, report_failures
+from aotlab.tools.cli.command import COMMANDS, CommandGroup, report_failures
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import align_columns
@@ -29,10 +29,9 @@ def describe_weights(name: str) -> str:
     return f"{text}\n\n{describe_card(card)}" if card else f"{text}\n"
 
 
-@click.group("aotlab weights", CommandGroup, invoke_without_command=True)
+@click.group("aotlab weights", CommandGroup, help=COMMANDS["weights"], invoke_without_command=True)
 @click.pass_context
 def main(ctx: click.Context) -> int:
-    """List, download and check the published checkpoints."""
     return ctx.invoke(show_list) if ctx.invoked_subcommand is None else 0
 
 

@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
 MAX_FILE_BYTES = 2**30
-"""Largest JSON file that is read; a million polygons of 100 points take less."""
+"""Size of the largest JSON file that is read; a million polygons of 100 points take less."""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
-"""Errors that a damaged file never causes."""
+"""Errors of the program, not of a file."""
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Names of files that file managers of macOS and Windows create."""
-FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """Number and length of the blocks that `digest_samples` reads."""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -67,7 +67,7 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
         yield
     except caught as error:
         number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
-        remedy = "free space or " if number in FULL_DISK_ERRNOS else ""
+        remedy = "free space or " if number in NO_SPACE_ERRNOS else ""
         raise InputError(f"{path}: cannot be written ({reason}); {remedy}choose another folder") from error
 
 
@@ -124,7 +124,8 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # each library has its own
-        if isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
+        own = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
+        if own or isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
             raise
         if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
@@ -133,7 +134,7 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
 
 @contextmanager
 def prefix_errors(subject: object) -> Iterator[None]:
-    """Begin each `InputError` of the block with the subject, unless it already does."""
+    """Put the subject before the message of an `InputError` of the block, unless it is there."""
     try:
         yield
     except InputError as error:
@@ -158,7 +159,7 @@ def sibling_path(source: Path, ending: str) -> Path:
 
 
 def base_name(source: Path) -> str:
-    """Return the name of a folder, as of that which ``..`` leads to, or of a file without its suffix."""
+    """Return the name of a folder, also of the one that ``..`` names, or of a file without its suffix."""
     source = source if source.name not in ("", "..") else source.resolve()
     return source.name if os.path.isdir(source) else source.stem
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
 NICENESS = 5
-"""Niceness of helper threads above the others'; with much more, a busy machine would starve them."""
+"""Added niceness of helper threads; with much more, they would get no time on a busy machine."""
 
 STOP_SIGNALS = [
     signal.Signals(number) for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))
@@ -23,7 +23,7 @@ STOP_SIGNALS = [
 
 
 def lower_priority() -> None:
-    """Lower the priority of the calling thread, and of those it starts, below the other threads'; only on Linux."""
+    """Lower the priority of the calling thread and of the threads that it starts; only on Linux."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with suppress(OSError):

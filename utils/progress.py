@@ -32,7 +32,7 @@ class _LineStream:
 def progress_bar(
     total: int | None, *, unit: str = "it", title: str | None = None, enabled: bool = True, initial: int = 0
 ) -> tqdm:
-    """Return a tqdm bar on stderr; without a terminal it writes a line every `LINE_SECONDS` seconds, none by --quiet.
+    """Return a tqdm bar on stderr, which writes a line every `LINE_SECONDS` seconds without a terminal; none if quiet.
 
     Args:
         total: number of items; 0: no bar, None: unknown.

@@ -39,5 +39,5 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) ->
 
 
 def strip_credentials(text: str) -> str:
-    """Return a text, such as the name of a video, whose URLs are without names and passwords."""
+    """Remove names, passwords and keys from the URLs in a text, such as the name of a video."""
     return CREDENTIALS.sub("", text)

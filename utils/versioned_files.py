@@ -1,4 +1,4 @@
-"""Contents of files with kind, version and digest, which are checked when they are read."""
+"""JSON files with a kind, a version and a digest, which are checked when a file is read."""
 
 from __future__ import annotations
 

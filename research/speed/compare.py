@@ -24,7 +24,7 @@ import numpy as np
 
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
-from aotlab.utils.environment import limit_spin_waiting
+from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
 from aotlab.utils.numbers import parse_size
@@ -143,7 +143,7 @@ def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: 
     """Measure the seconds per frame or training step."""
     shared = {"threads": threads, "clock": clock, "device": device}
     parsed = [parse_setting(text) | shared for text in settings]
-    limit_spin_waiting()
+    prepare_torch()
     seconds, peaks = measure(parsed, rounds)
     print(f"{processor_name()}, {threads or 'default'} threads, {device}\n")
     print("| setting | s, median | s, fastest | peak MiB | first / this |\n|---|---|---|---|---|")

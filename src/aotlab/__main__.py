@@ -11,7 +11,6 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.stderr.write("interrupted\n")
         return 130
     finally:

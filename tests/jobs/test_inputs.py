@@ -13,9 +13,9 @@ from aotlab.jobs.job import Job
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.value_syntax import FrameObjectValue
 from tests.drawn_clips import draw_box, write_plain
 from tests.marks import slow
 from tests.media.video_files import set_frame_count, write_texture

@@ -8,7 +8,7 @@ import torch
 
 from aotlab.utils import devices
 from aotlab.utils.devices import THREAD_VARIABLES, leave_cores_free, list_devices, pick_device
-from aotlab.utils.environment import MPS_FALLBACK, enable_mps_fallback
+from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import InputError
 
 
@@ -48,8 +48,8 @@ def test_unusable_device_names_the_usable_ones(name):
 
 def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
     monkeypatch.setattr(os, "environ", {})
-    enable_mps_fallback()
-    assert os.environ[MPS_FALLBACK] == "1"
+    prepare_torch()
+    assert os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"
     zeros = torch.zeros
     monkeypatch.setattr(torch, "zeros", lambda *size, device: zeros(*size))
     with warnings.catch_warnings(record=True) as caught:

@@ -2,20 +2,22 @@
 
 import logging
 import os
+import platform
 from unittest.mock import Mock
 
 import pytest
 
 from aotlab.networks.fast.optimize import compile_parts
-from aotlab.utils.environment import SPIN_COUNT, SPIN_VARIABLES, limit_spin_waiting, tune_malloc
+from aotlab.utils.environment import SPIN_COUNT, SPIN_VARIABLES, prepare_torch
 from tests.processes import run_python
 
+MPS = "PYTORCH_ENABLE_MPS_FALLBACK"
 HUGE_PAGES = 4 * 64 // 2
 """Page faults that four blocks of 64 MiB take at least, with pages of 2 MiB."""
 SCRIPT = """
 import resource
 import numpy as np
-from aotlab.utils.environment import tune_malloc
+from aotlab.utils.environment import prepare_torch
 
 def faults(size):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -24,7 +26,7 @@ def faults(size):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 usual = faults(64)
-tune_malloc()
+prepare_torch()
 faults(64)  # the heap grows once
 kept = faults(64)
 print(usual, kept)
@@ -34,15 +36,15 @@ print(usual, kept)
 @pytest.mark.parametrize("name", SPIN_VARIABLES)
 def test_spin_count_is_set_unless_the_user_did(name, monkeypatch):
     monkeypatch.setattr(os, "environ", {})
-    limit_spin_waiting()
-    assert os.environ == {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+    prepare_torch()
+    assert os.environ == {"GOMP_SPINCOUNT": str(SPIN_COUNT), MPS: "1"}
     monkeypatch.setattr(os, "environ", {name: "something"})
-    limit_spin_waiting()
-    assert os.environ == {name: "something"}
+    prepare_torch()
+    assert os.environ == {name: "something", MPS: "1"}
 
 
 def test_freed_memory_is_reused():
-    if not tune_malloc():
+    if platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library is not glibc")
     run = run_python("-c", SCRIPT, check=True)
     usual, kept = map(int, run.stdout.split())

@@ -25,6 +25,7 @@ from aotlab.utils.files import (
     write_bytes,
 )
 from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.shards import Shard
 from tests.limits import limit_file_size, make_pipe
 
 NOT_PLAIN = [
@@ -180,10 +181,12 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
 
 @pytest.mark.parametrize("error", [
     KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"), RuntimeError("x"),
+    AttributeError("typo", obj=Shard(0, 1)),
     MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), AssertionError("x"), RunStopped("x"),
 ])  # fmt: skip
 def test_only_errors_that_a_file_causes_are_bad_input(error):
     of_file = type(error) in (KeyError, ValueError, TypeError, OSError, AttributeError, RuntimeError)
+    of_file = of_file and str(error) != "typo"
     with pytest.raises(InputError if of_file else type(error)) as raised, reading("file"):
         raise error
     assert str(raised.value).startswith("file: not readable") == of_file

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from aotlab.utils.environment import enable_mps_fallback, limit_spin_waiting, tune_malloc
+from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import (
     MEMORY_ADVICE,
     InputError,
@@ -28,9 +28,29 @@ from aotlab.utils.errors import (
     output_exists_error,
     require,
 )
-from aotlab.utils.files import FULL_DISK_ERRNOS, require_regular_file, require_writable
+from aotlab.utils.files import NO_SPACE_ERRNOS, require_regular_file, require_writable
 from aotlab.utils.processes import handle_stop_signals
 
+COMMON_COMMANDS = {
+    "track": "Track objects in a video.",
+    "mask": "Make a mask of one image from boxes and points.",
+    "eval": "Run a model on a benchmark and score it.",
+    "score": "Score folders of results.",
+    "train": "Train a model through the phases of a recipe.",
+    "check-data": "Check a folder of frames and masks before training.",
+    "submit": "Pack results for a benchmark's server.",
+    "export": "Write a model as ONNX graphs.",
+    "weights": "List, download and check the published checkpoints.",
+}
+"""Help of the commands that are listed first; ``aotlab --help`` imports none of them."""
+OTHER_COMMANDS = {
+    "ensemble": "Combine several sets of results by voting.",
+    "agreement": "Compare two annotations of a video.",
+    "table": "Run a table of a paper and compare.",
+    "vot": "Track for the VOT toolkit.",
+    "convert-visor": "Convert VISOR's polygons and frames to a data set.",
+}
+COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 SIGNAL_EXIT_BASE = 128
 """A command that signal n has ended exits with this plus n, as in shells."""
 EXIT_CODES = {"0": "done", "1": "not all done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
@@ -80,7 +100,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # click's parser leaves it out
+            error.ctx = error.ctx or ctx  # click's parser does not set it
             raise
 
 
@@ -106,9 +126,9 @@ def command(
 
     Args:
         name: how the program is started, such as ``aotlab track``.
-        help: text above the options; None: the docstring of the function.
+        help: text above the options; None: that of `COMMANDS`, or the docstring of the function.
     """
-    return click.command(name, Command, help=help, epilog=epilog)
+    return click.command(name, Command, help=help or COMMANDS.get(name.removeprefix("aotlab ")), epilog=epilog)
 
 
 def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -140,17 +160,14 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     """Run a command line; print bad input as one line on stderr, and return the exit code.
 
     2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped`, too
-    little memory and a full disk, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other error
-    is raised.
+    little memory and a disk without space, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe. Any other
+    error is raised.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
     logging.getLogger("aotlab").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, of large but allowed images
-    # OpenMP, malloc and MPS read these once, before the command imports PyTorch
-    tune_malloc()
-    limit_spin_waiting()
-    enable_mps_fallback()
+    prepare_torch()
     is_main_rank = os.environ.get("LOCAL_RANK", "0") == "0" or "RANK" not in os.environ
     try:
         with exit_on_signals(), command.make_context(prog_name, list(argv)) as context:
@@ -184,7 +201,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(
                 f"stopped: out of memory; close other programs or, if the command takes settings, {MEMORY_ADVICE}", 1
             )
-        if isinstance(error, OSError) and error.errno in FULL_DISK_ERRNOS and error.filename is None:
+        if isinstance(error, OSError) and error.errno in NO_SPACE_ERRNOS and error.filename is None:
             _flush_output()
             return _print_error("stopped: an output has no space left; free space", 1)
         if isinstance(error, OSError) and error.filename is not None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they describe: a tracker, the videos of a benchmark."""
+"""Options of several commands, and the objects that they choose: a tracker, the videos of a benchmark."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
     ``multiple``: purpose of repeating the option; None: it is given once.
     """
     repetition = f"; repeat it to {multiple}" if multiple else ""
-    random = "; random weights if only --config is given" if untrained else ""
+    random = "; --config alone: random weights" if untrained else ""
     return option(
         "--checkpoint",
         type=Checkpoint,
@@ -145,8 +145,8 @@ class BenchmarkOptions:
         videos = open_dataset(self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects)
         return select_videos(videos, self.sequence)
 
-    def describe_submission(self, results: Path) -> str | None:
-        """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
+    def explain_no_score(self, results: Path) -> str | None:
+        """Return why ``aotlab eval`` does not score the results, and what to do; None if it does."""
         from aotlab.dataloaders.benchmarks.datasets import DATASETS
 
         dataset = DATASETS[self.dataset]
