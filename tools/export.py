@@ -112,10 +112,10 @@ def main(
         require_extra("video", "cv2", "tqdm")
         require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
+    verified_clip = select_clip(clip, size[::-1]) if verify else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 
     def check(folder: Path) -> None:
-        verified_clip = select_clip(clip, size[::-1])
         agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider)
         print(agreement)
         accepted_loss = 1.0 if is_int8 and max_loss is None else max_loss

@@ -14,7 +14,8 @@ from aotlab.engine.export.export import export_model
 from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.segment import find_pixels_far_from_points
+from aotlab_runtime.components import find_pixels_far_from_points
+from aotlab_runtime.images import resize
 from demo.build import LIBRARIES, describe_license
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, draw_texture, stripes
@@ -183,6 +184,18 @@ def test_small_box_draws_one_pixel(box, row, column):
         const planes = drawPromptPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
         console.log(planes.indexOf(1), planes.reduce((sum, value) => sum + value));"""
     assert run_script(script).split() == [str((2 * 241 + row) * 433 + column), "1"]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_resized_maps_equal_runtime(align_corners):
+    for height, width in ((1, 2), (3, 1), (3, 4)):
+        values = np.arange(height * width, dtype=np.float32).reshape(height, width) ** 2
+        script = f"""
+            import {{ resize }} from 'SRC/images.js';
+            const map = Float32Array.from({values.ravel().tolist()});
+            console.log(resize(map, [{height}, {width}], [5, 7], {str(align_corners).lower()}).join());"""
+        found = np.array(run_script(script).split(","), float).reshape(5, 7)
+        np.testing.assert_allclose(found, resize(values, (5, 7), align_corners), atol=1e-5)
 
 
 def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():

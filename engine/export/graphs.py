@@ -10,15 +10,13 @@ be exported if the states of their blocks are NamedTuples of tensors.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.export.resize import resize_bicubic
@@ -72,10 +70,23 @@ GraphFunction = Callable[..., Any]
 
 
 def name_tensors(values: Any) -> dict[str, Tensor]:
-    """Name the tensors in nested lists, NamedTuples and dicts by their place: ``memory_1_long_key``."""
-    leaves, _ = pytree.tree_flatten_with_path(values)
-    named = {"_".join(re.findall(r"\w+", pytree.keystr(path))): leaf for path, leaf in leaves}
-    return {name: leaf for name, leaf in named.items() if isinstance(leaf, Tensor)}
+    """Name the tensors in nested dicts, lists and NamedTuples by their place: ``memory_1_long_key``."""
+    tensors: dict[str, Tensor] = {}
+    map_tensors(tensors.setdefault, values)
+    return tensors
+
+
+def map_tensors(function: Callable[[str, Tensor], Any], values: Any, *place: str) -> Any:
+    """Replace each tensor by ``function(name, tensor)``; for names, see `name_tensors`."""
+    if isinstance(values, Tensor):
+        return function("_".join(place), values)
+    if isinstance(values, Mapping):
+        return {name: map_tensors(function, value, *place, name) for name, value in values.items()}
+    if isinstance(values, list):
+        return [map_tensors(function, value, *place, str(index)) for index, value in enumerate(values)]
+    if hasattr(values, "_asdict"):
+        return type(values)(**map_tensors(function, values._asdict(), *place))
+    return values
 
 
 def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, Any]:
@@ -137,17 +148,16 @@ class Graph(nn.Module):
         self.axes = axes or {}
         # cloned because the exporter makes shapes of aliased inputs symbolic
         self.inputs = {name: x.clone() for name, x in name_tensors(arguments).items()}
-        self.results = self._call(self.inputs.values())
+        self.results = self._call(self.inputs)
         self.outputs = name_tensors(self.results)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Take tensors in the order of `inputs`; return them in the order of `outputs`."""
-        return tuple(name_tensors(self._call(tensors)).values())
+        return tuple(name_tensors(self._call(dict(zip(self.inputs, tensors, strict=True)))).values())
 
-    def _call(self, tensors: Iterable[Tensor]) -> Any:
-        """Call the method with other tensors than the example arguments hold."""
-        replacements = iter(tensors)
-        arguments = pytree.tree_map_only(Tensor, lambda _: next(replacements), self.arguments)
+    def _call(self, tensors: Mapping[str, Tensor]) -> Any:
+        """Call the method with tensors by name in place of those of the example arguments."""
+        arguments = map_tensors(lambda name, _: tensors[name], self.arguments)
         return self.method(self.model, **arguments)
 
 
