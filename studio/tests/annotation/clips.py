@@ -63,7 +63,7 @@ class TruthTracker:
         self.calls = []
         self.reset()
 
-    def fresh(self):
+    def new_tracker(self):
         return self
 
     def reset(self, length=None):
