@@ -21,18 +21,8 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
+from aotlab.engine.prompting import network
 from aotlab.engine.prompting.guided_filter import guided_filter
-from aotlab.engine.prompting.network import (
-    BOX_MARGIN,
-    COARSE_MARGIN,
-    CROP_EDGE,
-    EXCLUDED,
-    FILTER_RADIUS,
-    FRAME_EDGE,
-    MAX_PART_DISTANCE,
-    REFINE_MARGIN,
-    crop_input_size,
-)
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
 from aotlab.networks.attention import Attention
 from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
@@ -45,14 +35,14 @@ from aotlab.utils.errors import require
 
 PROMPTING = {
     "click_radius": CLICK_RADIUS,
-    "frame_edge": FRAME_EDGE,
-    "crop_edge": CROP_EDGE,
+    "frame_edge": network.FRAME_EDGE,
+    "crop_edge": network.CROP_EDGE,
     "min_crop": MIN_CROP,
-    "coarse_margin": COARSE_MARGIN,
-    "refine_margin": REFINE_MARGIN,
-    "box_margin": BOX_MARGIN,
-    "max_part_distance": MAX_PART_DISTANCE,
-    "excluded_logit": EXCLUDED,
+    "coarse_margin": network.COARSE_MARGIN,
+    "refine_margin": network.REFINE_MARGIN,
+    "box_margin": network.BOX_MARGIN,
+    "max_part_distance": network.MAX_PART_DISTANCE,
+    "excluded_logit": network.EXCLUDED,
 }
 """Settings of `NetworkSegmenter` that runtimes share."""
 EXAMPLE_FRAMES = 2
@@ -132,7 +122,7 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
     align_corners = model.config.align_corners
     logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=align_corners)[0, 0]
     filter_size = size[0] // 2, size[1] // 2
-    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, filter_size, FILTER_RADIUS)}
+    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, filter_size, network.FILTER_RADIUS)}
 
 
 class Graph(nn.Module):
@@ -233,9 +223,9 @@ def build_prompt_graph(model: VOSModel) -> Graph:
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
-    size = crop_input_size((3, 4), CROP_EDGE, align_corners=model.config.align_corners)
+    size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=model.config.align_corners)
     planes = torch.rand(1, len(PLANES) - 1, *size, generator=generator)
-    rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
+    rows, columns = (torch.export.Dim(name, min=2, max=network.FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     extra = int(model.config.align_corners)
     axes = {
         "image": FRAME_AXES,

@@ -60,14 +60,6 @@ def translate_errors() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-@translate_errors()
-def require_provider(name: str) -> None:
-    """Check that the runtime has an execution provider."""
-    import aotlab_runtime.loading
-
-    aotlab_runtime.loading.require_provider(name)
-
-
 def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
     """Return the frames to verify on: the first of a clip, or of a synthetic one of (height, width) if it is empty.
 

@@ -43,13 +43,10 @@ def open_sessions(
     paths: Sequence[Path], provider: Provider, threads: int | None
 ) -> dict[str, onnxruntime.InferenceSession]:
     """Return a session for each ONNX file, by its name; see `Graphs` for arguments and errors."""
-    name: Any = provider
-    provider_options: Mapping[str, Any] = {}
-    if isinstance(provider, tuple) and len(provider) == 2 and isinstance(provider[1], Mapping):
-        name, provider_options = provider
-    first, *fallbacks = require_provider(name)
-    providers, options = [(first, dict(provider_options)), *fallbacks], make_session_options(threads)
+    name, provider_options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
+    (first, *fallbacks), options = require_provider(name), make_session_options(threads)
     try:
+        providers = [(first, dict(provider_options)), *fallbacks]
         sessions = {path.stem: onnxruntime.InferenceSession(path, options, providers=providers) for path in paths}
     except Exception as error:  # onnxruntime's errors have no common class
         message = f"{paths[0].parent}: onnxruntime {onnxruntime.__version__} cannot load it ({name})"
@@ -74,7 +71,7 @@ def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
     return options
 
 
-def require_provider(name: str) -> list[str]:
+def require_provider(name: object) -> list[str]:
     """Return onnxruntime's providers for one of `PROVIDERS`; raise `InputError` if it is not installed."""
     if not isinstance(name, str) or name not in PROVIDERS:
         raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")

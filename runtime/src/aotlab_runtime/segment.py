@@ -45,20 +45,17 @@ def segment_object(
     The coarse pass has no rough mask: it segments a crop around the box or, without a box, the whole frame. The
     refining pass segments a crop around the object, and moves its outline to edges of the image.
     """
-    settings, height, width = graphs.prompting, *frame.shape[:2]
-    crop, edge, output = np.s_[0:height, 0:width], settings["frame_edge"], "logits"
-    no_mask = np.zeros((height, width), np.float32)
-    if rough_mask is not None:
-        crop = find_crop(prompt, rough_mask, settings["refine_margin"], settings["min_crop"])
-        edge, output = settings["crop_edge"], "refined_logits"
-    elif prompt.box is not None:
-        crop = find_crop(prompt, no_mask, settings["coarse_margin"], settings["min_crop"])
-        edge = settings["crop_edge"]
+    settings, (height, width), is_coarse = graphs.prompting, frame.shape[:2], rough_mask is None
+    mask = np.zeros((height, width), np.float32) if rough_mask is None else rough_mask
+    margin, edge = settings["coarse_margin" if is_coarse else "refine_margin"], settings["crop_edge"]
+    crop = find_crop(prompt, mask, margin, settings["min_crop"])
+    if is_coarse and prompt.box is None:
+        crop, edge = np.s_[0:height, 0:width], settings["frame_edge"]
     size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.stride, graphs.align_corners)
     planes = draw_prompt_planes(prompt, crop, size, settings["click_radius"])
+    outputs = graphs.prompt(frame[crop], planes[None], mask[crop])
     logits = np.full((height, width), settings["excluded_logit"], np.float32)
-    input_mask = no_mask if rough_mask is None else rough_mask
-    logits[crop] = graphs.prompt(frame[crop], planes[None], input_mask[crop])[output]
+    logits[crop] = outputs["logits" if is_coarse else "refined_logits"]
     return logits
 
 
