@@ -115,7 +115,7 @@ def run_job(
     """
     require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), _check_options(options)
-    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "new_tracker")
+    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
     require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     read_settings = partial(result_settings, tracker, options)
@@ -154,7 +154,7 @@ def track(
     """
     from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
-    require(hasattr(tracker, "new_tracker"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
+    require(hasattr(tracker, "fresh"), f"tracker: expected a Tracker, got {shorten(repr(tracker))}")
     is_mapping = isinstance(masks, Mapping) and all(isinstance(index, Integral) for index in masks)
     require(is_mapping and len(masks) > 0, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     is_selection = frames is None or isinstance(frames, FrameSelection)
@@ -189,7 +189,7 @@ def _check_options(options: JobOptions | None) -> JobOptions:
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
     """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
     require(not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
-    return tracker.new_tracker()
+    return tracker.fresh()
 
 
 def track_run(

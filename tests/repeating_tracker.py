@@ -30,7 +30,7 @@ class RepeatingTracker:
         self.labels, self.ids = None, ()
         self.resets += 1
 
-    def new_tracker(self):
+    def fresh(self):
         return type(self)(self.before_step)
 
     def is_cut(self, frame):

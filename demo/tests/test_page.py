@@ -283,12 +283,12 @@ def test_service_worker_allows_threads(tracked_sample):
 
 
 def test_mask_of_a_box_equals_pytorch(tracked_sample, tracker):
-    mask = tracker.new_tracker().step(tracked_sample.frames[0], prompts={1: Prompt(box=BOX)}).labels
+    mask = tracker.fresh().step(tracked_sample.frames[0], prompts={1: Prompt(box=BOX)}).labels
     assert iou(mask == 1, tracked_sample.masks[0] == 1) >= 0.97  # browsers scale images with other filters
 
 
 def test_tracked_masks_equal_pytorch(tracked_sample, tracker):
-    tracker = tracker.new_tracker()
+    tracker = tracker.fresh()
     tracker.step(tracked_sample.frames[0], tracked_sample.masks[0])
     equal = [
         (tracker.step(frame).labels == tracked_sample.masks[index]).mean()

@@ -60,7 +60,7 @@ def segment(tracker, frame, mask, prompt):
     points = [*prompt["positive"], *prompt["negative"]]
     labels = [1] * len(prompt["positive"]) + [0] * len(prompt["negative"])
     other_object, prompts = np.where(mask == 2, 2, 0), {9: Prompt(points, labels, prompt["box"])}
-    return tracker.new_tracker().step(frame, other_object, prompts=prompts).labels == 9
+    return tracker.fresh().step(frame, other_object, prompts=prompts).labels == 9
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ class Ensemble:
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
     ``fused_feedback`` the masks of the mean, as in MSDeAOT's. Branches run one after another. It has the members of a
-    `Tracker` that evaluation uses: `step`, `reset`, `new_tracker`, `ids` and `device`.
+    `Tracker` that evaluation uses: `step`, `reset`, `fresh`, `ids` and `device`.
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
@@ -69,10 +69,10 @@ class Ensemble:
         for branch in self.branches:
             branch.tracker.reset(length)
 
-    def new_tracker(self) -> Ensemble:
+    def fresh(self) -> Ensemble:
         """Return another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
-        other.branches = [replace(branch, tracker=branch.tracker.new_tracker()) for branch in self.branches]
+        other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
         return other
 
     @property

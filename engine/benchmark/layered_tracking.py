@@ -98,7 +98,7 @@ class LayeredTracker:
                 layer_masks += [layer.prediction.labels == object_id for object_id in tracked_ids]
             if not any(_masks_overlap(mask, other) for other in layer_masks):
                 return index
-        tracker = self.layers[0].tracker.new_tracker()
+        tracker = self.layers[0].tracker.fresh()
         tracker.reset(self._length)
         self.layers.append(_Layer(tracker))
         return len(self.layers) - 1

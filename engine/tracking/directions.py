@@ -87,7 +87,7 @@ def track_both_directions(
     Frames after the last annotated one are tracked forward. The frames between two masks are stored in ``folder``.
     """
     before: AnnotatedFrame | None = None
-    frames, reverse = iter(frames), timed.tracker.new_tracker()
+    frames, reverse = iter(frames), timed.tracker.fresh()
     while not stop.is_set():
         with TemporaryArrays(folder, compress=False) as gap:
             indices: list[int] = []

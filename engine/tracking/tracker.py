@@ -146,7 +146,7 @@ class Tracker:
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """Segmenter of the model's prompt network; a call raises `InputError` for models without one."""
 
-    def new_tracker(self) -> Tracker:
+    def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
         other = copy(self)
         other.reset()

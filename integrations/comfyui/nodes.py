@@ -67,7 +67,7 @@ class FirstMask:
         prompt = Prompt(clicks, point_labels, edges)
         if frame >= len(images):
             raise InputError(f"frame {frame}: the video has {len(images)} frames; give an earlier one")
-        labels = tracker.new_tracker().prompt(to_frame(images[frame]), {1: prompt}).labels
+        labels = tracker.fresh().prompt(to_frame(images[frame]), {1: prompt}).labels
         return (torch.from_numpy(labels > 0).float()[None],)
 
 
@@ -113,7 +113,7 @@ class TrackMasks:
         labels = np.zeros(images.shape[:3], np.uint16)
         orders = [range(frame, len(images)), *([range(frame, -1, -1)] if backward else [])]
         for order in orders:
-            moving = tracker.new_tracker()
+            moving = tracker.fresh()
             for index in order:
                 labels[index] = moving.step(to_frame(images[index]), first if index == frame else None).labels
         objects = [torch.from_numpy(labels == number).float() for number in range(1, len(masks) + 1)]

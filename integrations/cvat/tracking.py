@@ -38,7 +38,7 @@ class TrackingFunction:
     ) -> int:
         """Start tracking a shape from its frame; return its number. Raises `InputError` if it has no pixel."""
         height, width, _ = pp_image.shape
-        tracker, state = self._tracker.new_tracker(), next(self._numbers)
+        tracker, state = self._tracker.fresh(), next(self._numbers)
         tracker.step(pp_image, decode_mask(shape.points, image_width=width, image_height=height))
         self._trackers[state] = tracker
         if len(self._trackers) > self._max_shapes:

@@ -14,4 +14,4 @@ def exported():
 @pytest.fixture(params=["aotlab_runtime", "aotlab"])
 def tracker(request, exported):
     _, runtime, pytorch_tracker = exported
-    return (runtime if request.param == "aotlab_runtime" else pytorch_tracker).new_tracker()
+    return (runtime if request.param == "aotlab_runtime" else pytorch_tracker).fresh()

@@ -60,7 +60,7 @@ def assert_equal_prompted_masks(pair):
     frame, results = draw_texture(1)[0], []
     for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True):
         prompts = {object_id: package.Prompt(**prompt) for object_id, prompt in PROMPTS.items()}
-        labels = tracker.new_tracker().step(frame, OTHER_OBJECT, prompts=prompts).labels
+        labels = tracker.fresh().step(frame, OTHER_OBJECT, prompts=prompts).labels
         assert ((labels == 7) == (OTHER_OBJECT == 7)).all()
         results.append((tracker.prompt(frame, prompts).labels, labels))
     assert (np.array(results[0]) == np.array(results[1])).mean() >= 0.999  # ties on outlines

@@ -255,7 +255,7 @@ def test_documents_list_missing_names(exported):
     listed = dict(re.findall(r"^\* `(Tracker|Prediction|Prompt)`: ([^*;]*)", text, re.MULTILINE))
     names = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
-        objects = tracker, tracker.new_tracker().step(draw_texture(1)[0]), package.Prompt(points=(1, 1))
+        objects = tracker, tracker.fresh().step(draw_texture(1)[0]), package.Prompt(points=(1, 1))
         # attributes of the instances too, such as those of vars(tracker)
         names.append([{name for name in dir(item) if name[0] != "_"} for item in objects])
     for kind, own, framework in zip(("Tracker", "Prediction", "Prompt"), *names, strict=True):

@@ -31,25 +31,25 @@ def test_any_value_works_or_is_an_input_error(exported, index):
     folder, runtime, _ = exported
     value, frame = VALUES[index], draw_texture(1)[0]
     calls = [
-        lambda: runtime.new_tracker().step(value),
-        lambda: runtime.new_tracker().step(frame, value),
-        lambda: runtime.new_tracker().step(frame, prompts=value),
-        lambda: runtime.new_tracker().prompt(value, {1: (5, 5)}),
-        lambda: runtime.new_tracker().prompt(frame, value),
+        lambda: runtime.fresh().step(value),
+        lambda: runtime.fresh().step(frame, value),
+        lambda: runtime.fresh().step(frame, prompts=value),
+        lambda: runtime.fresh().prompt(value, {1: (5, 5)}),
+        lambda: runtime.fresh().prompt(frame, value),
         *(
-            lambda options=options: runtime.new_tracker().prompt(frame, {1: Prompt(**options)})
+            lambda options=options: runtime.fresh().prompt(frame, {1: Prompt(**options)})
             for options in ({"points": value}, {"points": (5, 5), "labels": value}, {"box": value})
         ),
-        lambda: runtime.new_tracker().forget(value),
-        lambda: runtime.new_tracker().reset(value),
-        lambda: runtime.new_tracker().load_state_dict(value),
-        lambda: runtime.new_tracker().load_state_dict({"header": value}),
+        lambda: runtime.fresh().forget(value),
+        lambda: runtime.fresh().reset(value),
+        lambda: runtime.fresh().load_state_dict(value),
+        lambda: runtime.fresh().load_state_dict({"header": value}),
         lambda: Tracker(value),
         lambda: Graphs(value),
         lambda: Graphs(folder, provider=value),
     ]
     if isinstance(value, Hashable):
-        calls.append(lambda: runtime.new_tracker().step(frame, MASKS[0], prompts={value: (5, 5)}))
+        calls.append(lambda: runtime.fresh().step(frame, MASKS[0], prompts={value: (5, 5)}))
     if value is not None and not (type(value) is int and 1 <= value <= 1024):
         calls.append(lambda: Graphs(folder, threads=value))
     for call in calls:

@@ -33,7 +33,7 @@ def test_prompts_with_a_mask_of_any_integers(exported, dtype):
     frame, mask = draw_texture(1)[0], stripes([1]).astype(dtype)
     results = []
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
-        tracker = tracker.new_tracker()
+        tracker = tracker.fresh()
         prediction = tracker.step(frame, mask, prompts={200: package.Prompt(box=(5, 5, 20, 20))})
         assert all(type(object_id) is int for object_id in prediction.ids)
         assert prediction.labels.dtype.kind == "u"
@@ -62,7 +62,7 @@ def test_tensors_without_numpy_rejected(exported, name, convert):
 def test_prompts_on_few_pixels_equal_pytorch(exported):
     logits = [
         tracker.prompt(draw_texture(1)[0][:2, :2], {1: package.Prompt(box=(0, 0, 2, 2))}).logits
-        for tracker, package in zip([x.new_tracker() for x in exported[1:]], (aotlab_runtime, aotlab), strict=True)
+        for tracker, package in zip([x.fresh() for x in exported[1:]], (aotlab_runtime, aotlab), strict=True)
     ]
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
 

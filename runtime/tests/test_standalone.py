@@ -45,7 +45,7 @@ def count_pixels(prediction):
 
 
 def test_areas_of_objects_are_those_of_pytorch(stored):
-    tracker, areas = stored.new_tracker(), []
+    tracker, areas = stored.fresh(), []
     for index, frame in enumerate(draw_frames(6)):
         masks = {0: MASK, 3: np.where(MASK == 1, 7, 0)}
         areas.append(count_pixels(tracker.step(frame, masks.get(index))))
@@ -54,7 +54,7 @@ def test_areas_of_objects_are_those_of_pytorch(stored):
 
 
 def test_state_file_resumes_a_video(stored):
-    tracker, other, file = stored.new_tracker(), stored.new_tracker(), io.BytesIO()
+    tracker, other, file = stored.fresh(), stored.fresh(), io.BytesIO()
     frames = draw_frames(4)
     tracker.step(frames[0], MASK)
     tracker.step(frames[1])
@@ -66,7 +66,7 @@ def test_state_file_resumes_a_video(stored):
 
 
 def test_forgotten_object_has_no_pixel_and_its_id_is_free(stored):
-    tracker, frames = stored.new_tracker(), draw_frames(3)
+    tracker, frames = stored.fresh(), draw_frames(3)
     tracker.step(frames[0], MASK)
     tracker.forget(1)
     prediction = tracker.step(frames[1])
@@ -76,7 +76,7 @@ def test_forgotten_object_has_no_pixel_and_its_id_is_free(stored):
 
 
 def test_unusable_input_changes_nothing(stored):
-    tracker = stored.new_tracker()
+    tracker = stored.fresh()
     (frame,) = draw_frames(1)
     for call in (
         lambda: tracker.step(np.zeros((HEIGHT, WIDTH), np.uint8)),
@@ -118,7 +118,7 @@ def test_areas_of_prompted_objects_are_those_of_pytorch(stored):
 
 
 def test_prompts_keep_other_objects(stored):
-    tracker, frames = stored.new_tracker(), draw_frames(2)
+    tracker, frames = stored.fresh(), draw_frames(2)
     prediction = tracker.step(frames[0], MASK * (MASK == 2), prompts={5: Prompt(box=(5, 5, 30, 20))})
     assert prediction.ids == (2, 5)
     assert np.array_equal(prediction.labels == 2, MASK == 2)
@@ -127,7 +127,7 @@ def test_prompts_keep_other_objects(stored):
 
 
 def test_aot_in_numpy_tracks_as_the_graphs(stored):
-    tracker, frames = stored.new_tracker(), draw_frames(4)
+    tracker, frames = stored.fresh(), draw_frames(4)
     tracker.step(frames[0], MASK)
     predictions = aot.track_aot(stored.graphs, dict(np.load(EXPORT / "blocks.npz")), frames, MASK, every=1)
     for frame, prediction in zip(frames[1:], predictions, strict=True):

@@ -16,20 +16,20 @@ def test_resumed_tracker_gives_equal_masks(tracker):
     frames = draw_texture(5)
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
-    other = tracker.new_tracker()
+    other = tracker.fresh()
     other.load_state_dict(tracker.state_dict())
     for frame in frames[2:]:
         assert np.array_equal(tracker.step(frame).labels, other.step(frame).labels)
 
 
 def test_state_is_saved_by_numpy(exported):
-    runtime = exported[1].new_tracker()
+    runtime = exported[1].fresh()
     runtime.reset(9)
     runtime.step(draw_texture(1)[0], MASKS[0])
     file = io.BytesIO()
     np.savez(file, **dict(sorted(runtime.state_dict().items())))
     file.seek(0)
-    other = runtime.new_tracker()
+    other = runtime.fresh()
     other.load_state_dict(np.load(file))
     assert other.state_dict()["header"] == runtime.state_dict()["header"]
 
@@ -55,7 +55,7 @@ DAMAGED_STATES = {
 
 @pytest.mark.parametrize("case", DAMAGED_STATES)
 def test_damaged_states_rejected(exported, case):
-    runtime, other = exported[1].new_tracker(), exported[1].new_tracker()
+    runtime, other = exported[1].fresh(), exported[1].fresh()
     for same_tracker in (runtime, other):
         same_tracker.step(draw_texture(2)[0], MASKS[0])
     expected = other.step(draw_texture(2)[1]).logits
@@ -74,7 +74,7 @@ def test_other_objects_are_not_states(tracker, state):
 
 
 def test_state_of_the_other_package_rejected(exported):
-    trackers = [tracker.new_tracker() for tracker in exported[1:]]
+    trackers = [tracker.fresh() for tracker in exported[1:]]
     states = [tracker.state_dict() for tracker in trackers]
     for tracker, state in zip(trackers, reversed(states), strict=True):
         with pytest.raises(ValueError, match=r"tracker state: .* by another program"):
@@ -82,7 +82,7 @@ def test_state_of_the_other_package_rejected(exported):
 
 
 def test_changes_of_a_state_do_not_reach_its_trackers(tracker):
-    frames, other = draw_texture(3), tracker.new_tracker()
+    frames, other = draw_texture(3), tracker.fresh()
     tracker.step(frames[0], MASKS[0])
     tracker.step(frames[1])
     state = tracker.state_dict()
@@ -96,7 +96,7 @@ def test_changes_of_a_state_do_not_reach_its_trackers(tracker):
 
 
 def test_state_of_another_export_rejected(exported, monkeypatch):
-    runtime = exported[1].new_tracker()
+    runtime = exported[1].fresh()
     state = runtime.state_dict()
     monkeypatch.setattr(runtime.graphs, "digest", "other")
     with pytest.raises(aotlab_runtime.InputError, match=r"saved with another export .* load the export that saved"):
@@ -105,11 +105,11 @@ def test_state_of_another_export_rejected(exported, monkeypatch):
 
 @pytest.mark.parametrize("name", ["header", "digest", "array_0"])
 def test_damaged_state_file_rejected(exported, name):
-    runtime = exported[1].new_tracker()
+    runtime = exported[1].fresh()
     runtime.step(draw_texture(1)[0], MASKS[0])
     state, file = runtime.state_dict(), io.BytesIO()
     np.savez(file, **state)
     damaged = bytearray(file.getvalue())
     damaged[damaged.index(state[name].tobytes()) + 8] ^= 1
     with pytest.raises(aotlab_runtime.InputError, match=r"tracker state: invalid .*CRC"):
-        runtime.new_tracker().load_state_dict(np.load(io.BytesIO(damaged)))
+        runtime.fresh().load_state_dict(np.load(io.BytesIO(damaged)))

@@ -22,7 +22,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
     {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)},  # resized to 33×49 in the network
 ])  # fmt: skip
 def test_masks_equal_pytorch(exported, masks):
-    pair = [tracker.new_tracker() for tracker in exported[1:]]
+    pair = [tracker.fresh() for tracker in exported[1:]]
     assert_equal_masks(pair, masks)
 
 
@@ -44,9 +44,9 @@ def test_background_before_the_first_mask(tracker):
 def test_images_tensors_and_views_are_accepted(tracker):
     frame, mask = draw_texture(1)[0], MASKS[0].astype(np.uint8)
     for convert in (Image.fromarray, torch.from_numpy, np.asfortranarray, np.ma.masked_array):
-        prediction = tracker.new_tracker().step(convert(frame), convert(mask))
+        prediction = tracker.fresh().step(convert(frame), convert(mask))
         assert np.array_equal(prediction.labels, mask)
-    flipped = tracker.new_tracker().step(frame[::-1, ::-1], mask[::-1, ::-1])
+    flipped = tracker.fresh().step(frame[::-1, ::-1], mask[::-1, ::-1])
     assert np.array_equal(flipped.labels, mask[::-1, ::-1])
 
 
@@ -59,7 +59,7 @@ def test_trackers_in_threads_share_graphs(tracker):
 
     expected = track(tracker)
     with ThreadPoolExecutor(3) as pool:
-        for results in pool.map(track, [tracker.new_tracker() for _ in range(3)]):
+        for results in pool.map(track, [tracker.fresh() for _ in range(3)]):
             assert all(map(np.array_equal, results, expected))
 
 
@@ -70,7 +70,7 @@ def test_prediction_is_printed_in_one_line(tracker):
 def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
     mask = stripes([1], 66, 98)
     mask[1, 1] = 2  # between the pixels that 33×49 takes
-    tracker, frame = exported[1].new_tracker(), np.zeros((66, 98, 3), np.uint8)
+    tracker, frame = exported[1].fresh(), np.zeros((66, 98, 3), np.uint8)
     assert tracker.step(frame, mask).ids == (1, 2)
     tracker.step(frame, np.where(mask == 2, 1, 0))  # a correction of a tracked object
     assert caplog.messages == ["object 2: too small to be tracked; export with a larger input.scale"]
@@ -78,7 +78,7 @@ def test_object_without_a_pixel_in_the_network_is_logged(exported, caplog):
 
 @pytest.mark.parametrize(("size", "count"), [((49, 33), 2), ((33, 97), 2), ((66, 98), 0), ((30, 47), 0)])
 def test_stretched_frames_logged_once_a_video(exported, caplog, size, count):
-    tracker = exported[1].new_tracker()
+    tracker = exported[1].fresh()
     for _ in range(2):
         for _ in range(3):
             tracker.step(np.zeros((*size, 3), np.uint8))
@@ -99,7 +99,7 @@ def test_reset_starts_another_video(tracker):
 
 def test_fresh_tracker_has_no_objects(tracker):
     tracker.step(draw_texture(1)[0], MASKS[0])
-    assert tracker.new_tracker().ids == ()
+    assert tracker.fresh().ids == ()
     assert tracker.ids == (1, 2)
 
 
@@ -115,7 +115,7 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert not tracker.step(frames[2]).labels.any()
     with pytest.raises(ValueError, match="object 2 is not tracked"):
         tracker.forget(2)
-    other = tracker.new_tracker()
+    other = tracker.fresh()
     tracker.step(frames[0], MASKS[0])  # begins like the first one
     other.step(frames[0], MASKS[0])
     assert np.array_equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
@@ -123,7 +123,7 @@ def test_forgotten_object_has_no_pixel(tracker):
 
 def test_masks_after_forgetting_equal_pytorch(exported):
     masks, labels = {0: stripes(range(1, 13)), 3: stripes([20, 2])}, []
-    for tracker in (tracker.new_tracker() for tracker in exported[1:]):
+    for tracker in (tracker.fresh() for tracker in exported[1:]):
         for index, frame in enumerate(draw_texture(5)):
             prediction = tracker.step(frame, masks.get(index))
             if index in (0, 1):
@@ -164,7 +164,7 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
     ("memorize", 2, stripes(range(1, 25))),
 ])  # fmt: skip
 def test_failed_step_leaves_the_state_unchanged(tracker, monkeypatch, name, call, mask):
-    frames, other, calls = draw_texture(4), tracker.new_tracker(), []
+    frames, other, calls = draw_texture(4), tracker.fresh(), []
     for same_tracker in (tracker, other):
         same_tracker.step(frames[0], stripes(range(1, 13)))
         same_tracker.step(frames[1])
@@ -212,7 +212,7 @@ class BrokenArray:
 ])  # fmt: skip
 def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     sentences = []
-    for tracker in (tracker.new_tracker() for tracker in exported[1:]):
+    for tracker in (tracker.fresh() for tracker in exported[1:]):
         with pytest.raises(ValueError, match=message) as raised:
             tracker.step(frame, mask)
         assert tracker.ids == ()

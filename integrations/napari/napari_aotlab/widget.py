@@ -59,7 +59,7 @@ class TrackWidget(Container):
         image, labels = layers
         try:
             prompts = self._read_prompts(image, labels.selected_label or 1)
-            found = self._load().new_tracker().prompt(read_frame(image, self.frame), prompts).labels
+            found = self._load().fresh().prompt(read_frame(image, self.frame), prompts).labels
         except InputError as error:
             show_warning(str(error))
             return
@@ -167,7 +167,7 @@ def track_frames(
     """Yield frame indices and labels H×W; ``given`` labels in a range or before its start are references and kept."""
     tracker = load()
     for indices in ranges:
-        moving = tracker.new_tracker()
+        moving = tracker.fresh()
         start, step = indices.start, indices.step
         for index in sorted((index for index in given if (start - index) * step > 0), reverse=step < 0):
             moving.step(read_frame(image, index), given[index])

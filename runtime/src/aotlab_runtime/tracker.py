@@ -60,7 +60,7 @@ class Tracker:
         self._frame_shape: tuple[int, ...] | None = None
         self.banks: list[MemoryBank] = []  # one for each group of objects
 
-    def new_tracker(self) -> "Tracker":
+    def fresh(self) -> "Tracker":
         """Return another tracker of the same model and settings, without objects or frames."""
         return Tracker(self.graphs)
 

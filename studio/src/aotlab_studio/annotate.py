@@ -36,7 +36,7 @@ def open_session(
     path = Path(video)
     if "://" in str(video) or path.is_char_device() or path.is_fifo():
         raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
-    return Session(open_document(path, **options), lambda: loader().new_tracker(), segmenter, loader)
+    return Session(open_document(path, **options), lambda: loader().fresh(), segmenter, loader)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class TruthTracker:
         self.calls = []
         self.reset()
 
-    def new_tracker(self):
+    def fresh(self):
         return self
 
     def reset(self, length=None):

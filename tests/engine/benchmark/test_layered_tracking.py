@@ -60,12 +60,12 @@ def test_late_object_over_another_gets_its_own_layer():
 
 def test_fresh_ensemble_is_independent(models):
     tracker, frames, masks = Tracker(*models["aott"]), draw_texture(3), (stripes([1]), stripes([0, 2]))
-    first = Ensemble([Branch(tracker), Branch(tracker.new_tracker(), flip=True)])
+    first = Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
     expected = []
     for mask in masks:
         expected.append([prediction.labels for prediction in run_tracker(first, frames, {0: mask})])
         first.reset()
-    both = (first, first.new_tracker())
+    both = (first, first.fresh())
     for index, frame in enumerate(frames):
         for ensemble, mask, labels in zip(both, masks, expected, strict=True):
             found = ensemble.step(frame, None if index else mask).labels

@@ -203,7 +203,7 @@ def test_second_prompt_of_tracker_reuses_frame_encoding(tracker, monkeypatch):
     tracker.prompt(frame(), prompts)
     tracker.step(frame(), prompts=prompts)
     assert len(sizes) == first
-    tracker.new_tracker().prompt(frame(), prompts)
+    tracker.fresh().prompt(frame(), prompts)
     assert len(sizes) == 2 * first
 
 

@@ -104,13 +104,13 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
 
     expected = track(Tracker(*restricted))
     with ThreadPoolExecutor(3) as threads:
-        for found in threads.map(track, [first.new_tracker() for _ in range(3)]):
+        for found in threads.map(track, [first.fresh() for _ in range(3)]):
             assert_same(found, expected)
 
 
 def test_trackers_leave_the_autocast_of_other_threads(restricted):
     first = Tracker(*restricted, optimize=False)
-    second = first.new_tracker()
+    second = first.fresh()
     with torch.autocast("cpu", torch.bfloat16):
         with first.autocast():
             thread = threading.Thread(target=second.autocast().__enter__)
