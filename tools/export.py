@@ -85,7 +85,7 @@ def main(
     from aotlab.engine.export.clip import read_clip
     from aotlab.engine.export.export import ONNX_PACKAGES, ExportOptions, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
-    from aotlab.engine.export.verify import require_agreement, require_provider, select_clip, verify_export
+    from aotlab.engine.export.verify import require_agreement, select_clip, translate_errors, verify_export
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -109,12 +109,15 @@ def main(
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
         require_extra("video", "cv2", "tqdm")
-        require_provider(provider)
+        from aotlab_runtime.loading import require_provider
+
+        with translate_errors():
+            require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
+    verified_clip = select_clip(clip, size[::-1]) if verify else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
 
     def check(folder: Path) -> None:
-        verified_clip = select_clip(clip, size[::-1])
         agreement = verify_export(model, export_config, folder, clip=verified_clip, provider=provider)
         print(agreement)
         accepted_loss = 1.0 if is_int8 and max_loss is None else max_loss

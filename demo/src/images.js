@@ -19,33 +19,32 @@ export function resize(map, [height, width], target, alignCorners) {
   const resized = new Float32Array(target[0] * target[1]);
   const line = new Float32Array(width);
   for (let y = 0; y < target[0]; y += 1) {
-    const offset = rows.starts[y] * width;
-    for (let x = 0; x < width; x += 1) {
-      line[x] = (1 - rows.weights[y]) * map[offset + x] + rows.weights[y] * map[offset + width + x];
-    }
+    const [first, second, weight] = [rows.first[y] * width, rows.second[y] * width, rows.weights[y]];
+    for (let x = 0; x < width; x += 1) line[x] = (1 - weight) * map[first + x] + weight * map[second + x];
     for (let x = 0; x < target[1]; x += 1) {
-      const start = columns.starts[x];
-      resized[y * target[1] + x] = (1 - columns.weights[x]) * line[start] + columns.weights[x] * line[start + 1];
+      const share = columns.weights[x];
+      resized[y * target[1] + x] = (1 - share) * line[columns.first[x]] + share * line[columns.second[x]];
     }
   }
   return resized;
 }
 
 /**
- * Return the first of the two pixels around each target pixel along an axis, and the weight of the second.
- * @param {number} source at least 2
+ * Return the two pixels around each target pixel along an axis, and the weight of the second.
+ * @param {number} source
  * @param {number} target
  * @param {boolean} alignCorners
  */
 function interpolationTaps(source, target, alignCorners) {
-  const [starts, weights] = [new Int32Array(target), new Float32Array(target)];
+  const [first, second, weights] = [new Int32Array(target), new Int32Array(target), new Float32Array(target)];
   for (let index = 0; index < target; index += 1) {
     const place = alignCorners ? index * ((source - 1) / Math.max(1, target - 1)) : ((index + 0.5) * source) / target - 0.5;
     const center = Math.min(source - 1, Math.max(0, place));
-    starts[index] = Math.min(Math.floor(center), source - 2);
-    weights[index] = center - starts[index];
+    first[index] = Math.floor(center);
+    second[index] = Math.min(first[index] + 1, source - 1);
+    weights[index] = center - first[index];
   }
-  return { starts, weights };
+  return { first, second, weights };
 }
 
 /**

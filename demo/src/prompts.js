@@ -19,7 +19,8 @@ import { labelComponents, measureDistance, round } from './images.js';
  */
 
 /**
- * Segment an object.
+ * Segment an object: a coarse pass over a crop around the box or, without a box, over the whole frame; then a refining
+ * pass over a crop around the object, which moves its outline to edges of the frame.
  * @param {Graphs} graphs
  * @param {Frame} frame
  * @param {Prompt} prompt with a box, a mask or a positive point
@@ -27,40 +28,17 @@ import { labelComponents, measureDistance, round } from './images.js';
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
 export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
-  const rough = (await segmentCoarse(graphs, frame, prompt, otherObjects)).map(sigmoid);
-  const mask = Uint8Array.from(await refine(graphs, frame, prompt, otherObjects, rough), (logit) => Number(logit > 0));
+  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
+  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
+  const coarseCrop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
+  const edge = prompt.box ? crop_edge : frame_edge;
+  const coarse = await segmentCrop(graphs, 'logits', frame, coarseCrop, edge, prompt, prompt.mask, otherObjects);
+  const rough = coarse.map(sigmoid);
+  const crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
+  const refined = await segmentCrop(graphs, 'refined_logits', frame, crop, crop_edge, prompt, rough, otherObjects);
+  const mask = Uint8Array.from(refined, (logit) => Number(logit > 0));
   removeFarFromPrompt(mask, frame, prompt, graphs.prompting);
   return mask;
-}
-
-/**
- * Return the logits H×W of an object from a crop around its box; without a box, from the whole frame.
- * @param {Graphs} graphs
- * @param {Frame} frame
- * @param {Prompt} prompt
- * @param {Uint8Array} otherObjects
- */
-function segmentCoarse(graphs, frame, prompt, otherObjects) {
-  const { crop_edge, frame_edge, min_crop, coarse_margin } = graphs.prompting;
-  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  const crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
-  const edge = prompt.box ? crop_edge : frame_edge;
-  return segmentCrop(graphs, 'logits', frame, crop, edge, prompt, prompt.mask, otherObjects);
-}
-
-/**
- * Return the logits H×W of an object from a crop around its rough mask, with outlines on edges of the frame.
- * @param {Graphs} graphs
- * @param {Frame} frame
- * @param {Prompt} prompt
- * @param {Uint8Array} otherObjects
- * @param {Float32Array} rough mask H×W in 0 to 1
- */
-function refine(graphs, frame, prompt, otherObjects, rough) {
-  const { crop_edge, min_crop, refine_margin } = graphs.prompting;
-  const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  const crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
-  return segmentCrop(graphs, 'refined_logits', frame, crop, crop_edge, prompt, rough, otherObjects);
 }
 
 /**
@@ -71,45 +49,42 @@ function refine(graphs, frame, prompt, otherObjects, rough) {
  * @param {Crop} crop
  * @param {number} edge
  * @param {Prompt} prompt
- * @param {ArrayLike<number> | null} rough mask H×W in 0 to 1
+ * @param {Uint8Array | Float32Array | null} rough mask H×W in 0 to 1
  * @param {Uint8Array} otherObjects H×W, pixels other than 0 are excluded
  * @returns {Promise<Float32Array>}
  */
 async function segmentCrop(graphs, output, frame, crop, edge, prompt, rough, otherObjects) {
   const { height, width } = crop;
+  const { click_radius, excluded_logit } = graphs.prompting;
   const [extra, scale] = [Number(graphs.alignCorners), edge / Math.max(height, width)];
   /** @param {number} side */
   const fit = (side) => graphs.stride * Math.max(2, round((side * scale - extra) / graphs.stride)) + extra;
   /** @type {Size} */
   const size = [fit(height), fit(width)];
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];
-  forCrop(crop, frame.width, (pixel, index) => {
-    for (let color = 0; color < 3; color += 1) image[3 * index + color] = frame.data[3 * pixel + color];
-    if (rough) mask[index] = rough[pixel];
+  forRows(crop, frame.width, (start, row) => {
+    image.set(frame.data.subarray(3 * start, 3 * (start + width)), 3 * row);
+    if (rough) mask.set(rough.subarray(start, start + width), row);
   });
   const outputs = await graphs.run('prompt', {
     image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
-    planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, graphs.prompting.click_radius), [1, 3, ...size]),
+    planes: graphs.tensor(drawPromptPlanes(prompt, crop, size, click_radius), [1, 3, ...size]),
     rough_mask: graphs.tensor(mask, [height, width]),
   });
   const data = /** @type {Float32Array} */ (outputs[output].data);
-  const logits = new Float32Array(frame.height * frame.width).fill(graphs.prompting.excluded_logit);
-  forCrop(crop, frame.width, (pixel, index) => {
-    if (!otherObjects[pixel]) logits[pixel] = data[index];
-  });
-  return logits;
+  const logits = new Float32Array(frame.height * frame.width).fill(excluded_logit);
+  forRows(crop, frame.width, (start, row) => logits.set(data.subarray(row, row + width), start));
+  return logits.map((logit, pixel) => (otherObjects[pixel] ? excluded_logit : logit));
 }
 
 /**
- * Call `visit` with the index of each pixel of a crop in the frame and in the crop.
+ * Call `visit` with the index of the first pixel of each row of a crop, in the frame and in the crop.
  * @param {Crop} crop
- * @param {number} width of the frame
- * @param {(pixel: number, index: number) => void} visit
+ * @param {number} frameWidth
+ * @param {(start: number, row: number) => void} visit
  */
-function forCrop(crop, width, visit) {
-  for (let y = 0; y < crop.height; y += 1) {
-    for (let x = 0; x < crop.width; x += 1) visit((crop.top + y) * width + crop.left + x, y * crop.width + x);
-  }
+function forRows({ top, left, height, width }, frameWidth, visit) {
+  for (let y = 0; y < height; y += 1) visit((top + y) * frameWidth + left, y * width);
 }
 
 /**
@@ -183,8 +158,9 @@ export function drawPromptPlanes(prompt, crop, [height, width], radius) {
     for (const point of points) {
       const x = (point[0] - crop.left + 0.5) * scale[0] - 0.5;
       const y = (point[1] - crop.top + 0.5) * scale[1] - 0.5;
-      for (let row = 0; row < height; row += 1) {
-        for (let column = 0; column < width; column += 1) {
+      const [lastRow, lastColumn] = [Math.min(height - 1, y + radius), Math.min(width - 1, x + radius)];
+      for (let row = Math.max(0, Math.ceil(y - radius)); row <= lastRow; row += 1) {
+        for (let column = Math.max(0, Math.ceil(x - radius)); column <= lastColumn; column += 1) {
           if ((row - y) ** 2 + (column - x) ** 2 <= radius ** 2) data[(plane * height + row) * width + column] = 1;
         }
       }

@@ -702,7 +702,7 @@ def test_sample_does_not_replace_an_opened_video(open_page, portrait):
 
 @pytest.mark.parametrize("size", build.SIZES)
 def test_speed_is_shown(open_page, site, size):
-    """The table of docs/howto/demo.md: ``pytest demo/tests -m slow -k speed -s``."""
+    """Printed by ``pytest demo/tests -m slow -k speed -s``, see docs/howto/demo.md."""
     for name in {"240p", size}:
         if not (site / "models" / f"{name}.zip").is_file():
             build.export(name, site / "models" / f"{name}.zip")

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 import aotlab
-from aotlab.engine.export.export import export_model
+from aotlab.engine.export.export import EXPORT
 from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import NetworkSegmenter
+from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.segment import find_pixels_far_from_points
+from aotlab_runtime.components import find_pixels_far_from_points
+from aotlab_runtime.images import resize
 from demo.build import LIBRARIES, describe_license
+from runtime.tests.exports import STORED, export_stored
 from tests.drawn_clips import draw_parts
-from tests.engine.small_model import build, draw_texture, stripes
+from tests.engine.small_model import draw_texture, stripes
 
 DEMO = Path(__file__).parents[1]
 HEIGHT, WIDTH = 120, 160
@@ -62,9 +65,11 @@ def segment(tracker, frame, mask, prompt):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    memory = ["memory.policy=bounded_fifo", "memory.frames=4", "memory.every=3"]
-    folder = tmp_path_factory.mktemp("exports") / "aott"
-    export_model(*build("aott", "model.prompt_blocks=1", *memory), folder, video=(HEIGHT, WIDTH))
+    """The runtime's stored export with a memory that the page supports."""
+    folder = shutil.copytree(STORED, tmp_path_factory.mktemp("exports") / "aott")
+    description = unwrap(EXPORT, json.loads((folder / "export.json").read_text()))
+    description["memory"] |= {"policy": "bounded_fifo", "every": 3}
+    (folder / "export.json").write_text(json.dumps(wrap(EXPORT, description)))
     return folder
 
 
@@ -98,7 +103,7 @@ def test_corrected_masks_equal_pytorch(exported, tmp_path):
         make_prompt(positive=[[140, 60]], mask=earlier.ravel().tolist()),
     ]
     _, segmented = track_in_node(exported, frame, mask, prompts, tmp_path / "output.bin")
-    segmenter = NetworkSegmenter(build("aott", "model.prompt_blocks=1")[0].eval())
+    segmenter = NetworkSegmenter(export_stored()[1].model)
     for prompt, found in zip(prompts, segmented, strict=True):
         points = [*prompt["positive"], *prompt["negative"]]
         same_prompt = aotlab.Prompt(points, [int(bool(prompt["positive"]))], mask=earlier)
@@ -183,6 +188,18 @@ def test_small_box_draws_one_pixel(box, row, column):
         const planes = drawPromptPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
         console.log(planes.indexOf(1), planes.reduce((sum, value) => sum + value));"""
     assert run_script(script).split() == [str((2 * 241 + row) * 433 + column), "1"]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_resized_maps_equal_runtime(align_corners):
+    for height, width in ((1, 2), (3, 1), (3, 4)):
+        values = np.arange(height * width, dtype=np.float32).reshape(height, width) ** 2
+        script = f"""
+            import {{ resize }} from 'SRC/images.js';
+            const map = Float32Array.from({values.ravel().tolist()});
+            console.log(resize(map, [{height}, {width}], [5, 7], {str(align_corners).lower()}).join());"""
+        found = np.array(run_script(script).split(","), float).reshape(5, 7)
+        np.testing.assert_allclose(found, resize(values, (5, 7), align_corners), atol=1e-5)
 
 
 def test_mask_without_a_pixel_left_is_refined_in_the_whole_frame():

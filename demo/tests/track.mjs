@@ -25,5 +25,8 @@ const results = [mask];
 await tracker.start(frames[0], mask);
 for (const frame of frames.slice(1)) results.push(await tracker.step(frame));
 const otherObjects = mask.map((id) => Number(id === 2));
-for (const prompt of prompts) results.push(await segmentPrompt(graphs, frames[0], prompt, otherObjects));
+for (const prompt of prompts) {
+  const typedPrompt = { ...prompt, mask: prompt.mask && Uint8Array.from(prompt.mask) };
+  results.push(await segmentPrompt(graphs, frames[0], typedPrompt, otherObjects));
+}
 writeFileSync(output, Buffer.concat(results));

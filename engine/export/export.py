@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from aotlab.utils.versioned_files import FileKind, wrap
 
 if TYPE_CHECKING:
     import onnx
+
+log = logging.getLogger(__name__)
 
 MAX_CONSTANT_ELEMENTS = 4096
 """Computed constants with more elements are not stored, but computed when a graph is loaded."""
@@ -102,7 +105,10 @@ def export_model(
         graphs = build_graphs(model, size, config.memory, fused=options.fused)
         if options.prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
-        protos = {name: convert_to_onnx(graph) for name, graph in graphs.items()}
+        protos: dict[str, onnx.ModelProto] = {}
+        for name, graph in graphs.items():
+            log.info("converting %s.onnx, graph %d of %d", name, len(protos) + 1, len(graphs))
+            protos[name] = convert_to_onnx(graph)
         if options.calibration:
             names = (*QUANTIZED_GRAPHS, "encode") if options.quantize_encoder else QUANTIZED_GRAPHS
             with tempfile.TemporaryDirectory() as float32_export:

@@ -10,31 +10,19 @@ be exported if the states of their blocks are NamedTuples of tensors.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
+from aotlab.engine.prompting import network
 from aotlab.engine.prompting.guided_filter import guided_filter
-from aotlab.engine.prompting.network import (
-    BOX_MARGIN,
-    COARSE_MARGIN,
-    CROP_EDGE,
-    EXCLUDED,
-    FILTER_RADIUS,
-    FRAME_EDGE,
-    MAX_PART_DISTANCE,
-    REFINE_MARGIN,
-    crop_input_size,
-)
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
 from aotlab.networks.attention import Attention
 from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
@@ -47,14 +35,14 @@ from aotlab.utils.errors import require
 
 PROMPTING = {
     "click_radius": CLICK_RADIUS,
-    "frame_edge": FRAME_EDGE,
-    "crop_edge": CROP_EDGE,
+    "frame_edge": network.FRAME_EDGE,
+    "crop_edge": network.CROP_EDGE,
     "min_crop": MIN_CROP,
-    "coarse_margin": COARSE_MARGIN,
-    "refine_margin": REFINE_MARGIN,
-    "box_margin": BOX_MARGIN,
-    "max_part_distance": MAX_PART_DISTANCE,
-    "excluded_logit": EXCLUDED,
+    "coarse_margin": network.COARSE_MARGIN,
+    "refine_margin": network.REFINE_MARGIN,
+    "box_margin": network.BOX_MARGIN,
+    "max_part_distance": network.MAX_PART_DISTANCE,
+    "excluded_logit": network.EXCLUDED,
 }
 """Settings of `NetworkSegmenter` that runtimes share."""
 EXAMPLE_FRAMES = 2
@@ -72,10 +60,23 @@ GraphFunction = Callable[..., Any]
 
 
 def name_tensors(values: Any) -> dict[str, Tensor]:
-    """Name the tensors in nested lists, NamedTuples and dicts by their place: ``memory_1_long_key``."""
-    leaves, _ = pytree.tree_flatten_with_path(values)
-    named = {"_".join(re.findall(r"\w+", pytree.keystr(path))): leaf for path, leaf in leaves}
-    return {name: leaf for name, leaf in named.items() if isinstance(leaf, Tensor)}
+    """Name the tensors in nested dicts, lists and NamedTuples by their place: ``memory_1_long_key``."""
+    tensors: dict[str, Tensor] = {}
+    map_tensors(tensors.setdefault, values)
+    return tensors
+
+
+def map_tensors(function: Callable[[str, Tensor], Any], values: Any, *place: str) -> Any:
+    """Replace each tensor by ``function(name, tensor)``; for names, see `name_tensors`."""
+    if isinstance(values, Tensor):
+        return function("_".join(place), values)
+    if isinstance(values, Mapping):
+        return {name: map_tensors(function, value, *place, name) for name, value in values.items()}
+    if isinstance(values, list):
+        return [map_tensors(function, value, *place, str(index)) for index, value in enumerate(values)]
+    if hasattr(values, "_asdict"):
+        return type(values)(**map_tensors(function, values._asdict(), *place))
+    return values
 
 
 def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
     align_corners = model.config.align_corners
     logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=align_corners)[0, 0]
     filter_size = size[0] // 2, size[1] // 2
-    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, filter_size, FILTER_RADIUS)}
+    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, filter_size, network.FILTER_RADIUS)}
 
 
 class Graph(nn.Module):
@@ -137,17 +138,16 @@ class Graph(nn.Module):
         self.axes = axes or {}
         # cloned because the exporter makes shapes of aliased inputs symbolic
         self.inputs = {name: x.clone() for name, x in name_tensors(arguments).items()}
-        self.results = self._call(self.inputs.values())
+        self.results = self._call(self.inputs)
         self.outputs = name_tensors(self.results)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Take tensors in the order of `inputs`; return them in the order of `outputs`."""
-        return tuple(name_tensors(self._call(tensors)).values())
+        return tuple(name_tensors(self._call(dict(zip(self.inputs, tensors, strict=True)))).values())
 
-    def _call(self, tensors: Iterable[Tensor]) -> Any:
-        """Call the method with other tensors than the example arguments hold."""
-        replacements = iter(tensors)
-        arguments = pytree.tree_map_only(Tensor, lambda _: next(replacements), self.arguments)
+    def _call(self, tensors: Mapping[str, Tensor]) -> Any:
+        """Call the method with tensors by name in place of those of the example arguments."""
+        arguments = map_tensors(lambda name, _: tensors[name], self.arguments)
         return self.method(self.model, **arguments)
 
 
@@ -223,9 +223,9 @@ def build_prompt_graph(model: VOSModel) -> Graph:
     """
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
-    size = crop_input_size((3, 4), CROP_EDGE, align_corners=model.config.align_corners)
+    size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=model.config.align_corners)
     planes = torch.rand(1, len(PLANES) - 1, *size, generator=generator)
-    rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
+    rows, columns = (torch.export.Dim(name, min=2, max=network.FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     extra = int(model.config.align_corners)
     axes = {
         "image": FRAME_AXES,

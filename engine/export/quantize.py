@@ -27,7 +27,7 @@ CALIBRATION_FRAMES = 16
 
 @translate_errors()
 def record_inputs(folder: Path, names: Sequence[str], clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Track a clip with an export; return the inputs of each call of the graphs ``names``, by graph."""
+    """Track a clip with an export; return the tensors given to each call of the graphs ``names``, by graph."""
     from aotlab_runtime import Tracker
     from aotlab_runtime.graphs import Graphs
 
@@ -36,8 +36,7 @@ def record_inputs(folder: Path, names: Sequence[str], clip: Clip) -> dict[str, l
     class RecordedGraphs(Graphs):
         def run(self, name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             if name in inputs:
-                nodes = self._sessions[name].get_inputs()
-                inputs[name].append({node.name: tensors[node.name] for node in nodes})
+                inputs[name].append(tensors)
             return super().run(name, tensors)
 
     tracker = Tracker(RecordedGraphs(folder))
@@ -61,7 +60,8 @@ def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) ->
         for node in proto.graph.node
         if max((sizes.get(name, 0) for name in node.input), default=0) < MIN_WEIGHTS
     ]
-    calls = iter({name: np.ascontiguousarray(x) for name, x in tensors.items()} for tensors in inputs)
+    names = [value.name for value in proto.graph.input]
+    calls = iter({name: np.ascontiguousarray(tensors[name]) for name in names} for tensors in inputs)
 
     class Calls(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:

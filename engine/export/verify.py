@@ -16,7 +16,7 @@ from aotlab.engine.export.clip import Clip
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RunStopped, require
 
 VERIFIED_FRAMES = 12
 """Largest number of frames to verify on."""
@@ -60,17 +60,15 @@ def translate_errors() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-@translate_errors()
-def require_provider(name: str) -> None:
-    """Check that the runtime has an execution provider."""
-    import aotlab_runtime.export
-
-    aotlab_runtime.export.require_provider(name)
-
-
 def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Return the frames to verify on: the first of a clip, or of a synthetic one of (height, width) if it is empty."""
-    return clip[:VERIFIED_FRAMES] or list(zip(*draw_clip(VERIFIED_FRAMES, *size, seed=0), strict=True))
+    """Return the frames to verify on: the first of a clip, or of a synthetic one of (height, width) if it is empty.
+
+    Raises:
+        InputError: the synthetic frames are too small to show an object.
+    """
+    selected = clip[:VERIFIED_FRAMES] or list(zip(*draw_clip(VERIFIED_FRAMES, *size, seed=0), strict=True))
+    require(selected[0][1].any(), f"{size[1]}x{size[0]}: too small for the clip of --verify; give a larger --size")
+    return selected
 
 
 @translate_errors()
@@ -137,6 +135,6 @@ def require_agreement(agreement: Agreement, *, half: bool, max_loss: float | Non
         is_accepted = agreement.difference <= TOLERANCE
         difference = f"{agreement.difference:.1e} standard deviations, expected at most {TOLERANCE}"
         problem = f"logits of the graphs differ from PyTorch's by {difference}"
-        remedy = "nothing was exported"
+        remedy = "nothing was exported; please report it"
     if not is_accepted:  # also if a value is not a number
         raise RunStopped(f"{problem}; {remedy}")

@@ -6,12 +6,9 @@ import pytest
 @pytest.fixture(scope="session")
 def exported():
     """Folder and trackers of the stored export."""
-    import aotlab_runtime
-    from runtime.tests.exports import STORED, GraphsWithPrompts, export_stored  # imports PyTorch
+    from runtime.tests.exports import STORED, export_stored  # imports PyTorch
 
-    _, pytorch_tracker = export_stored()
-    runtime = aotlab_runtime.Tracker(GraphsWithPrompts(STORED, pytorch_tracker.model))
-    return STORED, runtime, pytorch_tracker
+    return STORED, *export_stored()
 
 
 @pytest.fixture(params=["aotlab_runtime", "aotlab"])

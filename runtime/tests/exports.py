@@ -4,39 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import aotlab
 import aotlab_runtime
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
-from aotlab.engine.export.graphs import PROMPTING, build_prompt_graph
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab_runtime.graphs import Graphs
 from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RESTRICTED = (*FIFO, "memory.policy=restricted")
 STORED = Path(__file__).parent / "export"
-"""Export of a small model, without prompts; to renew it after a change of the format, remove it and run a test."""
+"""Export of a small model; to renew it after a change of the format, remove it and run a test."""
+STORED_WEIGHTS = STORED / "blocks.npz"
+"""Parameters of its blocks."""
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """Two objects, and on a later frame a third one."""
-
-
-class GraphsWithPrompts(Graphs):
-    """Graphs of an export without prompts; those of any size run in PyTorch, as converting them takes long."""
-
-    def __init__(self, folder, model):
-        super().__init__(folder, threads=1)
-        self.prompting = PROMPTING
-        self._prompt = build_prompt_graph(model)
-
-    def run(self, name, tensors):
-        if name != "prompt":
-            return super().run(name, tensors)
-        with torch.inference_mode():
-            inputs = (torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in self._prompt.inputs)
-            results = self._prompt(*inputs)
-        return {key: result.numpy() for key, result in zip(self._prompt.outputs, results, strict=True)}
 
 
 def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
@@ -51,8 +33,12 @@ def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **
 
 
 def export_stored():
-    """Return trackers of the stored export and of its model."""
-    return export_pair(STORED, "aott", "model.prompt_blocks=1", *RESTRICTED, prompts=False)
+    """Return trackers of the stored export and of its model; write the parameters of its blocks beside it."""
+    runtime, pytorch_tracker = export_pair(STORED, "aott", "model.prompt_blocks=1", "model.dim=16", *RESTRICTED)
+    weights = pytorch_tracker.model.state_dict()
+    if not STORED_WEIGHTS.exists():
+        np.savez(STORED_WEIGHTS, **{name: x for name, x in weights.items() if name.startswith(("blocks.", "norms."))})
+    return runtime, pytorch_tracker
 
 
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):

@@ -30,10 +30,12 @@ from tests.processes import run_python
 
 SOURCE = Path(aotlab_runtime.__file__).parent
 README, EXAMPLE = ROOT / "runtime/README.md", ROOT / "runtime/examples/track.py"
-GRAPHS = ("encode", "assign_identities", "reference", "propagate", "memorize", "decode", "relevance")
+GRAPHS = ("encode", "assign_identities", "reference", "propagate", "memorize", "decode", "relevance", "prompt")
 
 
 def build_graph(name, tracker):
+    if name == "prompt":
+        return build_prompt_graph(tracker.model)
     return build_graphs(tracker.model, (HEIGHT, WIDTH), tracker.config.memory)[name]
 
 
@@ -65,7 +67,7 @@ def assert_converted_graph_equals(graph):
     return {node.op_type for node in converted.graph.node}
 
 
-@pytest.mark.parametrize("name", ["encode", "propagate", *slow(*sorted({*GRAPHS} - {"encode", "propagate"}))])
+@pytest.mark.parametrize("name", ["encode", "propagate", *slow(*sorted({*GRAPHS} - {"encode", "propagate", "prompt"}))])
 def test_converted_graphs_equal_pytorch(exported, name):
     assert_converted_graph_equals(build_graph(name, exported[2]))
 
@@ -134,6 +136,8 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
     ("nonsense", "provider nonsense: unknown; choose one of cpu, cuda, "),
     (["cpu"], "provider .'cpu'.: unknown; choose one of cpu, cuda, "),
     (np.array(["cpu", "cuda"]), "provider .'cpu' 'cuda'.: unknown; choose one of cpu, cuda, "),
+    (("gpu", {}), "provider gpu: unknown; choose one of cpu, cuda, "),
+    (("cpu", 3), r"cannot load it .cpu.: TypeError"),
     ("directml", "provider directml: not in this onnxruntime; install a variant that has it"),
 ])  # fmt: skip
 def test_unavailable_provider_rejected(exported, provider, message):
@@ -168,15 +172,17 @@ def test_dropped_provider_rejected(exported, monkeypatch):
         aotlab_runtime.Tracker.from_export(exported[0], provider="cuda")
 
 
-def test_tensorrt_falls_back_to_cuda_then_cpu(exported, monkeypatch):
-    session = Mock()
-    session.get_providers.return_value = ["TensorrtExecutionProvider"]
+@pytest.mark.parametrize(("provider", "expected"), [
+    ("tensorrt", [("TensorrtExecutionProvider", {}), "CUDAExecutionProvider", "CPUExecutionProvider"]),
+    (("cuda", {"device_id": 1}), [("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]),
+])  # fmt: skip
+def test_provider_and_its_fallbacks_get_options(exported, monkeypatch, provider, expected):
+    session, ((first, _), *_) = Mock(), expected
+    session.get_providers.return_value = [first]
     monkeypatch.setattr(onnxruntime, "InferenceSession", Mock(return_value=session))
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
-    aotlab_runtime.Tracker.from_export(exported[0], provider="tensorrt")
-    assert onnxruntime.InferenceSession.call_args.kwargs["providers"] == [
-        "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
-    ]  # fmt: skip
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [first])
+    aotlab_runtime.Tracker.from_export(exported[0], provider=provider)
+    assert onnxruntime.InferenceSession.call_args.kwargs["providers"] == expected
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RUNTIME_EXCEPTION : std::bad_alloc")])
@@ -216,24 +222,15 @@ def test_readme_shows_the_example():
     assert f"```python\n{code.strip()}\n```" in README.read_text("utf-8")
 
 
-def find_summary(name):
-    """Return the first line of the docstring of a public class or of its member."""
-    value = aotlab_runtime
-    for part in name.split("."):
-        value = inspect.getattr_static(value, part)
-    return inspect.getdoc(getattr(value, "__func__", value)).partition("\n")[0]
-
-
-def test_readme_lists_public_names():
-    text = README.read_text("utf-8").partition("## Interface")[2].partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE))
-    members = {f"Tracker.{name}" for name in vars(aotlab_runtime.Tracker) if name[0] != "_"}
-    members |= {f"Prediction.{name}" for name in ("labels", "probabilities", "confidence")}
-    assert rows == {name: find_summary(name) for name in members | {*aotlab_runtime.__all__}}
+def test_readme_shows_all_public_names():
+    text = README.read_text("utf-8")
+    members = {f"tracker.{name}" for name in vars(aotlab_runtime.Tracker) if name[0] != "_"} - {"tracker.from_export"}
+    members |= {f"prediction.{name}" for name in ("ids", "logits", "labels", "probabilities", "confidence")}
+    assert [name for name in members | {*aotlab_runtime.__all__, "Tracker.from_export"} if name not in text] == []
 
 
 def test_equations_of_graphs_are_indented():
-    for name in (*GRAPHS, "prompt"):
+    for name in GRAPHS:
         text = inspect.getdoc(getattr(aotlab_runtime.Graphs, name))
         assert len(re.findall("::\n\n {4}", text)) == len(re.findall("::$", text, re.MULTILINE)), name
 

@@ -14,7 +14,7 @@ from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
-from aotlab_runtime import segment
+from aotlab_runtime import components, segment
 from aotlab_runtime.prompts import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
@@ -142,7 +142,7 @@ def test_crops_equal_framework(prompt, part):
 
 
 def assert_same_pixels_are_far(mask, point):
-    far = segment.find_pixels_far_from_points(mask, np.array([point]), PROMPTING["max_part_distance"])
+    far = components.find_pixels_far_from_points(mask, np.array([point]), PROMPTING["max_part_distance"])
     assert np.array_equal(far, network.find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
 
 
@@ -177,7 +177,8 @@ def test_parts_behind_another_object_are_far():
     graphs.prompt.return_value = outputs
     mask = np.zeros((40, 60), int)
     mask[:, 10:50] = 7
-    labels = segment.segment_prompts(graphs, np.zeros((40, 60, 3), np.uint8), {1: (5, 20)}, mask).labels
+    prompts = check_prompts({1: (5, 20)}, mask.shape)
+    labels = segment.segment_prompts(graphs, np.zeros((40, 60, 3), np.uint8), prompts, mask).labels
     assert (labels[:, :10] == 1).all()
     assert not labels[:, 10:].any()
 

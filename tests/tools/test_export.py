@@ -37,7 +37,7 @@ def save_clip(tmp_path):
 
 @pytest.mark.parametrize(("difference", "region", "precision", "message"), [
     (0.0, 0.5, "float32", ""),
-    (float("nan"), 0.5, "float32", "expected at most 0.001; nothing was exported"),
+    (float("nan"), 0.5, "float32", "expected at most 0.001; nothing was exported; please report it"),
     (0.5, 0.495, "int8", ""),
     (0.5, 0.47, "int8", "J of the graphs is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
     (0.5, float("nan"), "int8", "J of the graphs is nan points below"),
@@ -132,6 +132,7 @@ def test_settings_are_printed_as_exported(capsys):
     (["--output", "out", "--max-loss", "2"], "--max-loss: only with --precision int8 and --verify"),
     (["--output", "out", "--max-loss", "2", "--verify"], "--max-loss: only with --precision int8 and --verify"),
     (["--output", "out", "--max-loss", "2", "--precision", "int8", "--calibrate", ".", "."], "--max-loss: only with"),
+    (["--output", "out", "--size", "1x1", "--verify"], "1x1: too small for the clip of --verify; give a larger --size"),
     (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not in this onnxruntime; install"),
 ])  # fmt: skip
 def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, args, message):

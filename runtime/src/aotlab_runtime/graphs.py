@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from aotlab_runtime.export import MemorySettings, open_sessions, read_description
 from aotlab_runtime.inputs import InputError, describe_error, require
+from aotlab_runtime.loading import MemorySettings, Provider, open_sessions, read_description
 
 Tensors = dict[str, np.ndarray]
 """Inputs and outputs of graphs, by name."""
@@ -23,11 +23,12 @@ Tensors = dict[str, np.ndarray]
 class Graphs:
     """An exported model: one onnxruntime session per graph. It has no state; memory is an argument."""
 
-    def __init__(self, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, folder: str | Path, *, provider: Provider = "cpu", threads: int | None = None) -> None:
         """Load the folder that ``aotlab export`` wrote.
 
-        ``provider``: one of `PROVIDERS`. ``threads``: number of CPU threads; None: one per core. Raises `InputError` if
-        a file is changed, damaged or missing, or onnxruntime cannot load the graphs with the provider.
+        ``provider``: one of `PROVIDERS`, or a pair with onnxruntime's options for it, ``("cuda", {"device_id": 1})``.
+        ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a file is changed, damaged or
+        missing, or onnxruntime cannot load the graphs with the provider.
         """
         description = read_description(folder)
         paths = [Path(folder, name) for name in description["sha256"] if name.endswith(".onnx")]
@@ -40,7 +41,7 @@ class Graphs:
         self.align_corners: bool = description["align_corners"]  # in `resize`, as in PyTorch's ``interpolate``
         self.temperature: float = description["confidence_temperature"]  # divides logits in `confidence`
         self.memory: MemorySettings = description["memory"]
-        self.prompting: dict[str, float] | None = description["prompting"]  # settings of the prompt network, if any
+        self.prompting: dict[str, float] = description["prompting"] or {}  # settings of the prompt network, if any
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Run a graph and return its outputs; its inputs are taken from ``tensors`` by name."""
@@ -101,7 +102,7 @@ class Graphs:
 
         G', Q' and V' are computed from norm2(x) and id_norm2(z). ``output``, of which each attention has its own, is a
         depthwise convolution and a linear layer. The first block has no z: its identity gate is 1.
-        ``runtime/examples/block.py`` has all steps in NumPy.
+        ``runtime/examples/aot.py`` has all steps in NumPy.
 
         ``memory``: ``memory_N_long_key`` and ``_value``, 1×(T·L)×C; ``memory_N_short_key`` and ``_value``, 1×L×C.
         Returns ``embeddings_0``, x before the first block, and ``embeddings_(N+1)``, norm(x) after each, 1×C×h×w; and

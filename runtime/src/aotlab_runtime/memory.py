@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.export import MemorySettings
 from aotlab_runtime.graphs import Tensors
+from aotlab_runtime.loading import MemorySettings
 
 MOMENTUM = 0.8  # weight of the newest relevance in its running mean (RMem)
 

@@ -14,7 +14,7 @@ class Prediction:
     """Ids of the tracked objects in the order they were added."""
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``."""
-    temperature: float
+    temperature: float = 1.0
     """Divisor of the logits for `confidence`."""
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from aotlab_runtime.inputs import InputError, is_integer_between, require, short
 
 log = logging.getLogger(__name__)
 
+EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
 OUTSIDE = "outside the image of {1}×{0}; give pixels of the image"
 
 
@@ -44,20 +45,24 @@ class CheckedPrompt(NamedTuple):
     box: np.ndarray | None  # (left, top) and (right, bottom), clipped to the frame, 2×2
 
 
-def check_prompts(prompts: Prompts, size: ImageSize) -> dict[int, CheckedPrompt]:
+CheckedPrompts = dict[int, CheckedPrompt]
+"""Checked prompts by object id."""
+
+
+def check_prompts(prompts: Prompts, size: ImageSize) -> CheckedPrompts:
     """Return prompts by object id for a frame of (height, width); raise `InputError` if one does not fit."""
-    has_ids = isinstance(prompts, Mapping) and prompts and all(is_integer_between(key, 1) for key in prompts)
-    require(has_ids, "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
-    checked = {}
+    has_ids = isinstance(prompts, Mapping) and all(is_integer_between(key, 1) for key in prompts)
+    require(has_ids, EXPECTED_PROMPTS)
+    checked: CheckedPrompts = {}
     for object_id, value in prompts.items():
-        is_foreign = not isinstance(value, Prompt) and type(value).__name__ == "Prompt"
-        require(not is_foreign, "got an aotlab.Prompt; import Prompt from aotlab_runtime")
-        given = value if isinstance(value, Prompt) else Prompt(value)
-        box = None if given.box is None else check_box(given.box, size, int(object_id))
-        checked[int(object_id)] = CheckedPrompt(*check_points(given, size), box)
-    for object_id, prompt in checked.items():
-        others = [other.positive for other in checked.values() if other is not prompt]
-        checked[object_id] = prompt._replace(negative=np.concatenate([prompt.negative, *others]))
+        prompt = value if isinstance(value, Prompt) else Prompt(value)
+        is_from_aotlab = type(prompt.points).__name__ == "Prompt"
+        require(not is_from_aotlab, "got an aotlab.Prompt; import Prompt from aotlab_runtime")
+        box = None if prompt.box is None else check_box(prompt.box, size, int(object_id))
+        checked[int(object_id)] = CheckedPrompt(*check_points(prompt, size), box)
+    for object_id, own in checked.items():
+        others = [other.positive for other in checked.values() if other is not own]
+        checked[object_id] = own._replace(negative=np.concatenate([own.negative, *others]))
     return checked
 
 

@@ -22,9 +22,10 @@ from numpy.typing import ArrayLike
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
 from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_between, require, shorten
+from aotlab_runtime.loading import Provider
 from aotlab_runtime.memory import MemoryBank
 from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompts import Prompts
+from aotlab_runtime.prompts import EXPECTED_PROMPTS, Prompts, check_prompts
 from aotlab_runtime.segment import add_prompted_objects, segment_prompts
 from aotlab_runtime.state import pack_state, unpack_state
 
@@ -47,7 +48,7 @@ class Tracker:
         self.reset()
 
     @classmethod
-    def from_export(cls, folder: str | Path, *, provider: str = "cpu", threads: int | None = None) -> "Tracker":
+    def from_export(cls, folder: str | Path, *, provider: Provider = "cpu", threads: int | None = None) -> "Tracker":
         """Load a model that ``aotlab export`` wrote; see `Graphs` for arguments and errors."""
         return cls(Graphs(folder, provider=provider, threads=threads))
 
@@ -83,14 +84,15 @@ class Tracker:
         """
         image = check_frame(frame, self._frame_shape)
         object_mask = None if mask is None else check_mask(mask, image)
-        if not isinstance(prompts, Mapping | None) or prompts:
+        checked_prompts = {} if prompts is None else check_prompts(prompts, image.shape[:2])
+        if checked_prompts:
             earlier_mask = np.zeros(image.shape[:2], int) if object_mask is None else object_mask
-            object_mask = add_prompted_objects(self.graphs, image, prompts, earlier_mask)
+            object_mask = add_prompted_objects(self.graphs, image, checked_prompts, earlier_mask)
         if object_mask is not None and not object_mask.any():
             require(self.banks, "mask is empty: give ids above 0 where the objects are")
             object_mask = None
         banks = [copy(bank) for bank in self.banks]  # a failed step leaves the tracker unchanged
-        features = {} if not banks and object_mask is None else self.graphs.encode(image)
+        features = self.graphs.encode(image) if banks or object_mask is not None else {}
         propagated = [self.graphs.propagate(features, bank.read()) for bank in banks]
         logits = [self.graphs.decode(tensors, features) for tensors in propagated]
         merged_logits = self._merge_logits(banks, logits, image.shape[:2])
@@ -109,7 +111,10 @@ class Tracker:
 
     def prompt(self, frame: ArrayLike, prompts: Prompts) -> Prediction:
         """Segment objects of one frame from prompts by object id. Objects do not overlap. Memory does not change."""
-        return segment_prompts(self.graphs, check_frame(frame, self._frame_shape), prompts)
+        image = check_frame(frame, self._frame_shape)
+        checked_prompts = check_prompts(prompts, image.shape[:2])
+        require(checked_prompts, EXPECTED_PROMPTS)
+        return segment_prompts(self.graphs, image, checked_prompts, np.zeros(image.shape[:2], int))
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it disappears from the next frame; its id can be reused."""

@@ -203,7 +203,7 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
 def test_version_and_graphs_agree_with_the_ports():
     port = (ROOT / "demo/src/tracker.js").read_text("utf-8")
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
-    assert export.EXPORT.version == aotlab_runtime.export.EXPORT_VERSION
+    assert export.EXPORT.version == aotlab_runtime.loading.EXPORT_VERSION
     model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
     names = {*graphs.build_graphs(model, VIDEO, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
@@ -23,6 +23,8 @@ PROVIDERS = {
     "openvino": ["OpenVINOExecutionProvider", CPU],
 }
 """Onnxruntime's execution providers by name; an operator runs on the first that supports it."""
+Provider = str | tuple[str, Mapping[str, Any]]
+"""One of `PROVIDERS`, or a pair with onnxruntime's options for it."""
 
 
 class MemorySettings(TypedDict):
@@ -37,16 +39,20 @@ class MemorySettings(TypedDict):
     short_term_skip: int  # steps back to the frame in short-term memory
 
 
-def open_sessions(paths: Sequence[Path], provider: str, threads: int | None) -> dict[str, onnxruntime.InferenceSession]:
+def open_sessions(
+    paths: Sequence[Path], provider: Provider, threads: int | None
+) -> dict[str, onnxruntime.InferenceSession]:
     """Return a session for each ONNX file, by its name; see `Graphs` for arguments and errors."""
-    providers, options = require_provider(provider), make_session_options(threads)
+    name, provider_options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
+    (first, *fallbacks), options = require_provider(name), make_session_options(threads)
     try:
+        providers = [(first, dict(provider_options)), *fallbacks]
         sessions = {path.stem: onnxruntime.InferenceSession(path, options, providers=providers) for path in paths}
     except Exception as error:  # onnxruntime's errors have no common class
-        message = f"{paths[0].parent}: onnxruntime {onnxruntime.__version__} cannot load it ({provider})"
+        message = f"{paths[0].parent}: onnxruntime {onnxruntime.__version__} cannot load it ({name})"
         raise InputError(f"{message}: {shorten(repr(error), 200)}") from error
-    if providers[0] not in sessions["encode"].get_providers():  # onnxruntime falls back silently
-        raise InputError(f"provider {provider}: onnxruntime cannot start it; install its libraries")
+    if first not in sessions["encode"].get_providers():  # onnxruntime falls back silently
+        raise InputError(f"provider {name}: onnxruntime cannot start it; check its libraries and options")
     return sessions
 
 
@@ -56,7 +62,7 @@ def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
         raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # errors are raised, so they need not be printed too
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
     options.add_session_config_entry("session.use_env_allocators", "1")  # the registered arena
     arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
@@ -65,7 +71,7 @@ def make_session_options(threads: int | None) -> onnxruntime.SessionOptions:
     return options
 
 
-def require_provider(name: str) -> list[str]:
+def require_provider(name: object) -> list[str]:
     """Return onnxruntime's providers for one of `PROVIDERS`; raise `InputError` if it is not installed."""
     if not isinstance(name, str) or name not in PROVIDERS:
         raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")

@@ -1,10 +1,10 @@
-"""The blocks of runtime/examples/block.py beside the graphs."""
+"""The blocks of DeAOT in runtime/examples/aot.py beside the graphs."""
 
 import numpy as np
 import torch
 
 from aotlab.engine.export.graphs import build_graphs
-from runtime.examples import block
+from runtime.examples import aot
 from runtime.tests.exports import MASKS
 from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture
 
@@ -31,31 +31,6 @@ def to_tokens(maps):
     return maps[0].reshape(maps.shape[1], -1).T, maps.shape[2:]
 
 
-def test_block_of_aot_equals_graphs(exported):
-    _, runtime, pytorch_tracker = exported
-    tracker, model, frames = runtime.fresh(), pytorch_tracker.model, draw_texture(4)
-    tracker.step(frames[0], MASKS[0])
-    tracker.step(frames[1])
-    tracker.step(frames[2])
-    (bank,), graphs = tracker.banks, tracker.graphs
-    identities = np.arange(1 + graphs.max_objects)[:, None, None]  # equal to the ids
-    id_embeddings = graphs.assign_identities((MASKS[0] == identities)[None].astype(np.float32))
-    features = graphs.encode(frames[3])
-    propagated = graphs.propagate(features, bank.read())
-    memory, _ = graphs.memorize(propagated, id_embeddings)
-
-    x, size = to_tokens(features["features_projected"])
-    stored = read_block_memory(bank.read(), 0)
-    assert len(stored["long_key"]) == 3 * len(x)
-    w = list_parameters(model.blocks[0])
-    x, key, tokens = block.propagate_aot(w, x, size, stored)
-    _, value = block.memorize_aot(w, key, tokens, id_embeddings["id_embeddings_0"][0])
-    assert_near(block.norm(list_parameters(model.norms), "0", x), to_tokens(propagated["embeddings_1"])[0])
-    assert_near(key, propagated["states_0_key"][0])
-    assert_near(key, memory["memory_0_long_key"][0])
-    assert_near(value, memory["memory_0_long_value"][0])
-
-
 def test_blocks_of_deaot_equal_graphs():
     model, config = build("deaott", "model.stages.0.depth=2")
     graphs = build_graphs(model, (HEIGHT, WIDTH), config.memory)
@@ -79,11 +54,11 @@ def test_blocks_of_deaot_equal_graphs():
     identity = None
     for index, layer in enumerate(model.blocks):
         w = list_parameters(layer)
-        visual, identity, *state = block.propagate_deaot(w, visual, identity, size, read_block_memory(memory, index))
-        key, value = block.memorize_deaot(w, *state, id_embeddings["id_embeddings_0"][0])
+        visual, identity, *state = aot.propagate_deaot(w, visual, identity, size, read_block_memory(memory, index))
+        key, value = aot.memorize_deaot(w, *state, id_embeddings["id_embeddings_0"][0])
         assert_near(key, expected[f"memory_{index}_long_key"][0])
         assert_near(value, expected[f"memory_{index}_long_value"][0])
-    branches = block.normalize(np.stack([visual, identity], axis=1), (0, 2)).reshape(len(visual), -1)
+    branches = aot.normalize(np.stack([visual, identity], axis=1), (0, 2)).reshape(len(visual), -1)
     norm = list_parameters(model.norm)
     assert_near(
         branches * norm["weight"] + norm["bias"], to_tokens(propagated["embeddings_0"])[0]

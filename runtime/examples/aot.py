@@ -1,8 +1,13 @@
-"""Blocks of AOT and DeAOT in NumPy, as in the graphs ``propagate`` and ``memorize``.
+"""AOT and DeAOT in NumPy: how the objects of the first frame are propagated to all later frames.
 
-``w`` holds the parameters of a block by name, such as ``w["query.weight"]``. A checkpoint of aotlab has them under
-names like ``blocks.0.query.weight``. x has a row for each of the frame's L tokens, which form a map of ``size`` (h, w).
-Memory has ``long_key`` and ``long_value`` with T·L rows, ``short_key`` and ``short_value`` with L rows.
+`track_aot` is the recurrence: it runs the blocks on each frame, then adds the frame to memory. The convolutional
+networks around the blocks come from an export: `encode`, `assign_identities` and `decode` of `aotlab_runtime.Graphs`.
+The other functions compute the same as its graphs ``propagate``, ``reference`` and ``memorize``.
+
+``w`` holds parameters by name, as in a checkpoint of aotlab, which `safetensors.numpy.load_file` reads. Functions of a
+block take those of the block, ``query.weight`` for ``blocks.0.query.weight``. x has a row for each of the frame's L
+tokens, which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with T·L rows,
+``short_key`` and ``short_value`` with L rows.
 
 In AOT (section 4.2), keys are computed from the appearance of tokens, and values also contain the identities E of the
 objects. A token therefore attends to tokens of similar appearance, and receives their identities.
@@ -16,14 +21,77 @@ import math
 
 import numpy as np
 
+from aotlab_runtime import Prediction
+from aotlab_runtime.images import resize, resize_nearest
+
 EPSILON = 1e-5
 """Added to variances, against division by zero."""
 NORM_GROUPS = 32
 """Groups of AOT's GroupNorm."""
 
 
-def propagate_aot(w, x, size, memory):
-    """Propagate identities from memory to a frame with an LSTT block of AOT.
+def track_aot(graphs, w, frames, mask, every=5):
+    """Track up to M objects of the first frame; yield the `Prediction` of each later frame.
+
+    ``mask``: H×W object ids of the first frame. Long-term memory holds that frame and then one frame in ``every``. It
+    is not bounded here; `MemoryBank` of the runtime evicts frames.
+    """
+    ids = tuple(np.unique(mask[mask > 0]).tolist())
+    depth = len({name.split(".")[1] for name in w if name.startswith("blocks.")})
+    blocks = [select_parameters(w, f"blocks.{index}.") for index in range(depth)]
+    memory = [{}] * depth  # of each block
+    for index, frame in enumerate(frames):
+        features = graphs.encode(frame)
+        if index == 0:
+            id_embedding = embed_objects(graphs, mask, ids)
+            _, states = run_blocks(w, blocks, features, memory, id_embedding)
+        else:
+            embeddings, states = run_blocks(w, blocks, features, memory)
+            logits = graphs.decode(embeddings, features)[0, : 1 + len(ids)]
+            prediction = Prediction(ids, resize(logits, frame.shape[:2], graphs.align_corners))
+            yield prediction
+            id_embedding = embed_objects(graphs, prediction.labels, ids)
+        memory = [
+            store_frame(block_memory, *memorize_aot(block, *state, id_embedding), long=index % every == 0)
+            for block, block_memory, state in zip(blocks, memory, states, strict=True)
+        ]
+
+
+def run_blocks(w, blocks, features, memory, id_embedding=None):
+    """Run the blocks of AOT on a frame; a reference frame, whose objects are known, has an ``id_embedding``.
+
+    Returns the embeddings that ``decode`` reads, 1×C×h×w each, and the arguments of `memorize_aot` for each block.
+    """
+    embeddings, states = {"embeddings_0": features["features_projected"]}, []
+    _, channels, *size = embeddings["embeddings_0"].shape
+    x = embeddings["embeddings_0"].reshape(channels, -1).T
+    for index, (block, block_memory) in enumerate(zip(blocks, memory, strict=True)):
+        x, *state = propagate_aot(block, x, size, block_memory, id_embedding)
+        output = norm(w, f"norms.{index}", x)
+        embeddings[f"embeddings_{index + 1}"] = output.T.reshape(1, channels, *size).astype(np.float32)
+        states.append(state)
+    return embeddings, states
+
+
+def embed_objects(graphs, labels, ids):
+    """Return the identity embedding E (L×C) of labels H×W; the object ``ids[k]`` has the identity k + 1."""
+    masks = np.zeros((1, 1 + graphs.max_objects, *graphs.network_size), np.float32)
+    for identity, object_id in enumerate((0, *ids)):
+        masks[0, identity] = resize_nearest(labels, graphs.network_size) == object_id
+    return graphs.assign_identities(masks)["id_embeddings_0"][0]
+
+
+def store_frame(memory, key, value, long):
+    """Return the memory of a block with another frame, which is short-term and, if ``long``, also long-term memory."""
+    stored = {"short_key": key, "short_value": value}
+    if not long:
+        return memory | stored
+    long_key, long_value = memory.get("long_key", key[:0]), memory.get("long_value", value[:0])
+    return stored | {"long_key": np.concatenate([long_key, key]), "long_value": np.concatenate([long_value, value])}
+
+
+def propagate_aot(w, x, size, memory, id_embedding=None):
+    """Propagate identities from memory to a frame with an LSTT block of AOT; a reference frame reads itself instead.
 
     Returns tokens L×C for the next block, and the frame's keys and tokens, L×C each, for `memorize_aot`.
     """
@@ -36,6 +104,8 @@ def propagate_aot(w, x, size, memory):
 
     tokens = norm(w, "norm2", x)
     key = query = linear(w, "query", tokens)  # one projection for both
+    if id_embedding is not None:
+        memory = store_frame({}, *memorize_aot(w, key, tokens, id_embedding), long=True)
     long = attend(query, memory["long_key"], memory["long_value"], heads)
     short = attend_window(w, query, memory["short_key"], memory["short_value"], size, heads, window)
     x = x + linear(w, "long_projection", long) + linear(w, "short_projection", short)
@@ -167,6 +237,11 @@ def split_heads(x, heads):
 def merge_heads(x):
     """Map heads×L×c to L×(heads·c)."""
     return x.swapaxes(0, 1).reshape(x.shape[1], -1)
+
+
+def select_parameters(w, prefix):
+    """Return the parameters whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): x for name, x in w.items() if name.startswith(prefix)}
 
 
 def softmax(logits):
