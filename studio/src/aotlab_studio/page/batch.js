@@ -2,7 +2,7 @@
 
 import { connectUser, fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, formatCount } from './dom.js';
+import { addIcons, CoalescedTask, createElement, element, elements, formatCount } from './dom.js';
 import { onSubmit, RowList } from './fields.js';
 import { CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
 import { loadSettings } from './settings.js';
@@ -22,7 +22,13 @@ if (problem) showMessage(problem, true);
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
 element('filter').append(...STATUSES.map((status) => new Option(status)));
-element('filter').onchange = element('search').oninput = showClips;
+for (const field of elements('search', 'filter')) {
+  field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
+  field.oninput = () => {
+    sessionStorage.setItem(field.id, field.value);
+    showClips();
+  };
+}
 element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);

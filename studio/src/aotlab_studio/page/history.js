@@ -70,7 +70,7 @@ export class EditHistory {
       const { error, result: step } = await queue.send(action, message, target);
       if (error) return { error };
       selection.selectAfterUndo(id, objects);
-      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.userIsStillOn(each))) {
+      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.mayLeave(each))) {
         this.shownFrame = step.frame;
         playback.seek(step.frame);
       }

@@ -1,8 +1,8 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other through `App`; other classes name
- the parts of it that they use. A key press waits in `CommandQueue` until its frame shows, its edit in `EditQueue` until
- earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
+ Each class names the parts that it uses. A key press waits in `CommandQueue` until its frame shows, its edit in
+ `EditQueue` until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until
+ then.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
@@ -20,7 +20,7 @@ import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { CommandQueue, connectShortcuts } from './shortcuts.js';
+import { connectShortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
@@ -35,15 +35,15 @@ export class App {
     this.project = new Project();
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.connection = new Connection(this);
-    this.commands = new CommandQueue(this);
-    this.selection = new Selection(this);
-    this.queue = new EditQueue(this);
+    this.queue = new EditQueue(this.connection, this.project, (...values) => this.showAnswer(...values));
+    this.selection = new Selection(this.project, this.queue);
     this.frames = new FrameCache();
     this.viewer = new Viewer();
-    this.playback = new Playback(this);
+    this.playback = new Playback(this.frames, this.project, this.viewer);
+    this.commands = this.playback.commands;
+    this.history = new EditHistory(this);
     this.toolbox = new Toolbox(this);
     this.timeline = new Timeline(this);
-    this.history = new EditHistory(this);
     this.review = new Review(this);
     this.tracking = new Tracking(this);
     this.exporter = new Exporter(this);
@@ -53,7 +53,9 @@ export class App {
     returnFocus();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
-    new Gestures(this.toolbox);
+    this.selection.onChange = () => this.renderObjects();
+    this.playback.onShow = () => this.showFrame();
+    new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
@@ -110,6 +112,7 @@ export class App {
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
     await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.wanted.frame);
+    if (lastVisit.follows && this.tracking.job && this.playback.mode === 'rest') this.playback.setMode('follow');
     this.review.fetchTask.run();
     if (isFirst) this.queue.countRequests(-1);
   }
@@ -130,6 +133,19 @@ export class App {
     const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
+  }
+
+  showFrame() {
+    this.toolbox.show();
+    this.timeline.showFrame();
+    this.review.showFrame();
+  }
+
+  /** Show the masks and the object that an action has changed. @type {EditQueue['showAnswer']} */
+  async showAnswer(answer, target, into) {
+    await this.playback.refresh(answer.revision);
+    this.history.reportLosses(answer);
+    if (target) this.selection.updateTarget(target, answer.result?.object_id || into || 0);
   }
 
   renderObjects() {
@@ -187,8 +203,10 @@ export class App {
       playback.refresh(event.revision);
       timeline.fetchTask.run();
       review.fetchTask.run();
-    } else if (event.event === 'job') tracking.showJob(event.job);
-    else if (event.event === 'model') tracking.setModel(event.model);
+    } else if (event.event === 'job') {
+      tracking.showJob(event.job);
+      tracking.followJob();
+    } else if (event.event === 'model') tracking.setModel(event.model);
     else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }
 }

@@ -18,16 +18,6 @@ const SWITCHES = /** @type {const} */ ([
   { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
 ]);
 
-/** Focus the name of the selected object. @param {App} app */
-export function focusName({ queue, selection }) {
-  if (!selection.item) {
-    showMessage(queue.hasEdits ? 'The new object is being saved; rename it then.' : 'Select an object first.', true);
-    return;
-  }
-  element('object-name').focus();
-  element('object-name').select();
-}
-
 export class ObjectPanel {
   constructor(/** @type {App} */ app) {
     const { project } = app;
@@ -77,7 +67,7 @@ export class ObjectPanel {
     const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
     const select = () => commands.add(() => selection.selectByUser(id));
     button.onclick = select;
-    button.ondblclick = () => commands.add(() => focusName(this.app));
+    button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
     const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
       className: 'small', name: `${key}${id}`, onclick: () => this.toggleSwitch(key, { id }),
     }, createIcon(icon)));
@@ -117,6 +107,18 @@ export class ObjectPanel {
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
     if (item) for (const field of this.fields) field.show(item.id);
+  }
+
+  /** Let the user type the name of an object, which may be selected later. @param {number} id */
+  focusName(id) {
+    const { queue, project } = this.app;
+    if (!project.findObject(id)) {
+      showMessage(queue.hasEdits ? 'The new object is being saved; rename it then.' : 'Select an object first.', true);
+      return;
+    }
+    this.name.show(id);
+    element('object-name').focus();
+    element('object-name').select();
   }
 
   async addObject() {
@@ -202,7 +204,7 @@ async function loadMasks(app, files) {
   const names = unchanged.map((id) => app.project.getName(id)).join(', ');
   showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
-  if (playback.userIsStillOn(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
+  if (playback.mayLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */

@@ -134,7 +134,7 @@ export class Review {
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
     this.fetchTask.run();
-    if (!checked || !playback.userIsStillOn(frame)) return;
+    if (!checked || !playback.mayLeave(frame)) return;
     if (this.remainingEntries.length) this.showNext();
     else showHint(this.summary);
   }
