@@ -24,10 +24,7 @@ connectUser(() => showMessage(''));
 element('filter').append(...STATUSES.map((status) => new Option(status)));
 for (const field of elements('search', 'filter')) {
   field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
-  field.oninput = () => {
-    sessionStorage.setItem(field.id, field.value);
-    showClips();
-  };
+  field.oninput = showClips;
 }
 element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
@@ -55,6 +52,7 @@ async function fetchList() {
 }
 
 function showClips() {
+  for (const { id, value } of elements('search', 'filter')) sessionStorage.setItem(id, value);
   const count = (/** @type {string} */ status) => clips.filter((clip) => clip.status === status).length;
   const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
   const advice = clips.some((clip) => clip.objects)
@@ -63,6 +61,8 @@ function showClips() {
   const words = element('search').value.trim().toLowerCase();
   const shown = clips.filter((clip) => [clip.status, ''].includes(filter) && clip.name.toLowerCase().includes(words));
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
+  const waiting = clips.filter(({ sentences }) => sentences.includes('waits for export')).length;
+  if (element('export-clips').disabled) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.untracked);
   // rows do not move under the pointer

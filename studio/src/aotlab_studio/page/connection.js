@@ -64,11 +64,12 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  async explainDisconnect() {
+  /** Return the error that explains the lost connection. */
+  async findDisconnectError() {
     const address = `labels/0?project=${this.app.project.id}`; // refused for the same reason
     const answer = await fetch(address, { cache: 'no-store' }).catch(() => null);
-    if (!answer || answer.ok) throw new Error(NO_CONNECTION);
-    throw new Error(answer.status !== 403 ? await answer.text()
+    if (!answer || answer.ok) return new Error(NO_CONNECTION);
+    return new Error(answer.status !== 403 ? await answer.text()
       : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
   }
 

@@ -49,9 +49,6 @@ export class RowList {
 
 /** Unstored text, and why it was refused; no error: it is on its way. @typedef {{text: string, error: string}} Draft */
 
-/** Return the text that was sent last and not refused, or is stored. @param {string} stored @param {Draft} [draft] */
-const getAcceptedText = (stored, draft) => (draft && !draft.error ? draft.text : stored);
-
 /** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
   /** @param {HTMLInputElement} input
@@ -62,7 +59,7 @@ export class TextField {
     this.getStored = getStored;
     this.store = store;
     this.key = 0; // frame or object whose text the field shows
-    this.nextKey = 0; // frame or object to show when the user does not type
+    this.keyToShow = 0; // frame or object to show when the user does not type
     this.drafts = /** @type {Map<number, Draft>} */ (new Map()); // unstored, by frame or object
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
@@ -72,19 +69,19 @@ export class TextField {
   /** Show the text of a frame or object unless the user is typing. @param {number} key */
   show(key) {
     const { input, drafts } = this;
-    this.nextKey = key;
+    this.keyToShow = key;
     if (document.activeElement === input) return;
     this.key = key;
     input.value = this.getStored(key); // without line breaks
     const stored = input.value.trim();
     if (drafts.get(key)?.text === stored) drafts.delete(key);
     const draft = drafts.get(key);
-    input.defaultValue = getAcceptedText(stored, draft);
+    input.defaultValue = draft && !draft.error ? draft.text : stored;
     input.value = draft?.text ?? stored;
     this.problem.textContent = draft?.error ?? '';
   }
 
-  /** Store the text unless it is accepted, which is the field's default value; Escape restores that. */
+  /** Store the text unless it is the default value: the text that is stored or on its way. Escape restores that. */
   async commit() {
     const { input, key, drafts } = this;
     const draft = { text: input.value.trim(), error: '' };
@@ -96,8 +93,8 @@ export class TextField {
       const { error } = await this.store(key, draft.text);
       draft.error = error?.message ?? '';
       if (!error && drafts.get(key) === draft) drafts.delete(key);
-      if (error && this.key === key) input.defaultValue = getAcceptedText(this.getStored(key), drafts.get(key));
+      if (error && this.key === key) input.defaultValue = this.getStored(key);
     }
-    this.show(this.nextKey);
+    this.show(this.keyToShow);
   }
 }

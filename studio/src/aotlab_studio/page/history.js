@@ -62,12 +62,12 @@ export class EditHistory {
     const { playback, project, queue, selection } = this.app;
     if (playback.isReady) playback.stopAtShownFrame();
     const { frame } = playback.wanted;
-    const answer = await queue.runInOrder({ action }, async () => {
+    const answer = await queue.runInOrder({ action }, async (messageId) => {
       const { id, target } = selection;
       const { objects } = project;
       const message = getMessage();
       if (!message) return { error: CANCELED };
-      const { error, result: step } = await queue.send(action, message, target);
+      const { error, result: step } = await queue.send(action, message, target, messageId);
       if (error) return { error };
       selection.selectAfterUndo(id, objects);
       if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.mayLeave(each))) {

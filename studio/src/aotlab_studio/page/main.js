@@ -54,7 +54,11 @@ export class App {
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
     this.selection.onChange = () => this.renderObjects();
-    this.playback.onShow = () => this.showFrame();
+    this.playback.onShow = () => {
+      this.toolbox.show();
+      this.timeline.showFrame();
+      this.review.showFrame();
+    };
     new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
@@ -76,7 +80,7 @@ export class App {
   async showConnection(isOpen) {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
-      else await this.connection.explainDisconnect();
+      else throw await this.connection.findDisconnectError();
     } catch (error) {
       if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
@@ -112,7 +116,7 @@ export class App {
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
     await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.wanted.frame);
-    if (lastVisit.follows && this.tracking.job && this.playback.mode === 'rest') this.playback.setMode('follow');
+    if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
     this.review.fetchTask.run();
     if (isFirst) this.queue.countRequests(-1);
   }
@@ -133,12 +137,6 @@ export class App {
     const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
-  }
-
-  showFrame() {
-    this.toolbox.show();
-    this.timeline.showFrame();
-    this.review.showFrame();
   }
 
   /** Show the masks and the object that an action has changed. @type {EditQueue['showAnswer']} */

@@ -10,7 +10,7 @@ import { ask, showError, showHint, showMessage } from './messages.js';
 /** @typedef {Pick<import('./main.js').App, 'commands' | 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
 
-const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
+const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([
@@ -211,12 +211,12 @@ async function loadMasks(app, files) {
 async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
   const send = async (/** @type {string} */ targets) => {
     app.queue.countRequests(1);
-    return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+    return fetchOrThrow(address + targets, { method: 'POST', body: file }, NEEDS_MATCHING).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
     }).finally(() => app.queue.countRequests(-1));
   };
   const answer = await send('');
-  if (answer.status !== UNMATCHED) return { result: await answer.json() };
+  if (answer.status !== NEEDS_MATCHING) return { result: await answer.json() };
   const targets = await matchObjects(await answer.json(), app.project.objects);
   if (!targets) return {};
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };

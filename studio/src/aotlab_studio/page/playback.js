@@ -49,7 +49,7 @@ export class Playback {
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
     this.wanted = { frame: 0, revision: 0 };
     /** `seek`: the requested frame does not show yet; `follow`: frames show as they are tracked. */
-    this.mode = /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('seek');
+    this.mode = /** @type {'idle' | 'seek' | 'play' | 'follow'} */ ('seek');
     this.modeChanges = 0; // number of changes of the mode, by which playing notices that it was stopped
     this.loadTask = new CoalescedTask(() => this.loadWanted());
     this.abortStaleLoad = () => {}; // stops loading a frame that the user has left
@@ -119,7 +119,7 @@ export class Playback {
     viewer.placeholder = null;
     viewer.requestDraw();
     if (this.loadTask.isRequested) return;
-    if (this.mode === 'seek') this.setMode('rest');
+    if (this.mode === 'seek') this.setMode('idle');
     commands.runReady();
   }
 
@@ -164,7 +164,7 @@ export class Playback {
 
   /** Stop playing, following the tracking, and loading another frame. */
   stopAtShownFrame() {
-    this.setMode('rest');
+    this.setMode('idle');
     this.wanted.frame = this.frame;
     this.abortStaleLoad();
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
@@ -181,8 +181,8 @@ export class Playback {
 
   async togglePlay() {
     const { frames, wanted } = this;
-    this.setMode(this.mode === 'play' ? 'rest' : 'play');
-    if (this.mode === 'rest') return;
+    this.setMode(this.mode === 'play' ? 'idle' : 'play');
+    if (this.mode === 'idle') return;
     const start = this.modeChanges;
     if (wanted.frame >= this.count - 1) await this.goTo(0);
     let [due, prefetched] = [performance.now(), wanted.frame];
@@ -195,6 +195,6 @@ export class Playback {
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.modeChanges === start) this.setMode('rest');
+    if (this.modeChanges === start) this.setMode('idle');
   }
 }

@@ -49,7 +49,7 @@ export class Gestures {
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
       if (toolbox.tool.makesPrompts) selection.isolate(this.latest?.clickedId ?? 0);
-      else if (toolbox.isClosable) toolbox.finish();
+      else if (toolbox.tool.isPolygon && toolbox.isClosable) toolbox.finish();
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
@@ -76,20 +76,16 @@ export class Gestures {
     const isPan = pointers.size >= 2 || event.button === 1 || tool.name === 'pan';
     const point = viewer.clientToFrame(event);
     const press = () => toolbox.press(point, event.shiftKey || event.button === 2 || event.button === PEN_ERASER);
-    /** @type {Gesture} */
-    const gesture = {
-      kind: isPan ? 'pan' : tool.release ? 'draw' : 'wait', press, isTouch, time, pointers, place,
+    const kind = isPan ? 'pan' : tool.release ? 'draw' : 'wait';
+    this.gesture = this.latest = {
+      kind: /** @type {Gesture['kind']} */ (kind), press, isTouch, time, pointers, place,
       isDoubleClick: isQuick && getDistance(place, latest.place) < TAP.distance, // the mouse's events come later
       clickedId: latest?.clickedId ?? 0,
     };
-    this.gesture = this.latest = gesture;
-    if (isPan) {
-      event.preventDefault();
-      return;
-    }
     viewer.cursor = null;
     this.preview.clear();
-    if (tool.release) press();
+    if (isPan) event.preventDefault();
+    else if (tool.release) press();
   }
 
   /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */

@@ -64,19 +64,16 @@ export function connectShortcuts(app) {
     }
   }
   document.addEventListener('keydown', (event) => {
-    const { target, isComposing, altKey } = event;
-    if (document.querySelector('dialog[open]') || isComposing || altKey) return;
-    if (/** @type {Element} */ (target).matches(FIELDS)) leaveField(event);
-    else if (isShortcut(event)) runShortcut(event);
-  });
-  const runShortcut = (/** @type {KeyboardEvent} */ event) => {
+    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
+    if (/** @type {Element} */ (event.target).matches(FIELDS)) leaveField(event);
+    if (!isShortcut(event)) return;
     const { key, binding } = keyMap.find(event);
     if (!binding) return;
     event.preventDefault();
     if (event.repeat && !binding.repeats) return;
     if (key === 'Escape') binding.run(key); // drops the queued commands
     else app.commands.add(() => binding.run(key), binding.waitsForFrame);
-  };
+  });
   showKeys(groups);
 }
 
@@ -88,14 +85,14 @@ function leaveField({ key, target }) {
   if (key === 'Enter' && field.matches('input')) focusView();
 }
 
-/** Whether a key press outside fields is a shortcut, and no key of a button. @param {KeyboardEvent} event */
+/** Whether a key press is a shortcut, and does not belong to a field or button. @param {KeyboardEvent} event */
 function isShortcut({ key, target, ctrlKey, metaKey }) {
   const control = /** @type {Element} */ (target);
   const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), ctrlKey || metaKey];
   if ((key.length === 1 || isDelete) && !hasControl && loadSettings().singleKeys === false) return false;
+  if (control.matches(FIELDS) || (control.matches('input') && isDelete)) return false;
   if (control.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
-  if (control.matches('button, input, a') && [' ', 'Enter'].includes(key)) return false;
-  return !(control.matches('input') && isDelete);
+  return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */

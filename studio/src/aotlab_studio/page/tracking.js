@@ -87,7 +87,7 @@ export class Tracking {
   }
 
   showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
-    if (!background && this.app.playback.mode === 'follow') this.app.playback.setMode('rest');
+    if (!background && this.app.playback.mode === 'follow') this.app.playback.setMode('idle');
     const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
     const summary = `Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`;
     const text = background ? losses && `Correction ${status}: ${losses}` : summary;
@@ -121,7 +121,7 @@ export class Tracking {
       return queue.send('track', { frame, direction, ...range });
     });
     if (!error) showHint('');
-    else if (playback.mode === 'follow') playback.setMode('rest');
+    else if (playback.mode === 'follow') playback.setMode('idle');
   }
 
   async clearResults() {
