@@ -49,8 +49,7 @@ export class StatusButton {
     addEventListener('beforeunload', (event) => { if (this.draft !== undefined) event.preventDefault(); });
   }
 
-  /** @param {V} value as stored */
-  show(value) {
+  show(/** @type {V} */ value) {
     this.button.textContent = value.status + (value.note && `: ${value.note}`);
     this.button.onclick = () => this.change(value);
   }

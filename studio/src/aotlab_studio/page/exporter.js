@@ -18,8 +18,7 @@ export class Exporter {
     element('export-cancel').onclick = () => queue.send('cancel_export', { key: this.key });
   }
 
-  /** @param {Record<string, string>} outputs descriptions by name */
-  setOutputs(outputs) {
+  setOutputs(/** @type {Record<string, string>} */ outputs) {
     element('outputs').append(...Object.entries(outputs).map(([name, description]) => createElement('label', {},
       createElement('input', { type: 'checkbox', name, checked: ['masks', 'overlay'].includes(name) }),
       ` ${description}`)));

@@ -59,12 +59,11 @@ export class EditHistory {
   /** Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
    * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
-    const { playback, project, queue, selection } = this.app;
+    const { playback, queue, selection } = this.app;
     if (playback.isReady) playback.stopAtShownFrame();
     const { frame } = playback.wanted;
     const answer = await queue.runInOrder({ action }, async (messageId) => {
-      const { id, target } = selection;
-      const { objects } = project;
+      const { id, target, project: { objects } } = selection;
       const message = getMessage();
       if (!message) return { error: CANCELED };
       const { error, result: step } = await queue.send(action, message, target, messageId);

@@ -170,8 +170,7 @@ export class Playback {
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
-  /** @param {Playback['mode']} mode */
-  setMode(mode) {
+  setMode(/** @type {Playback['mode']} */ mode) {
     const [icon, label] = mode === 'play' ? ['pause', 'Stop'] : ['play', 'Play'];
     setIcon(element('play'), icon);
     Object.assign(element('play'), { ariaLabel: label, title: `${label} (Space)` });

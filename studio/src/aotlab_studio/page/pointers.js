@@ -31,8 +31,7 @@ export class Gestures {
     this.toolbox = toolbox;
     this.viewer = viewer;
     this.preview = new ClickPreview(toolbox, connection, tracking);
-    this.gesture = /** @type {Gesture | null} */ (null);
-    this.latest = /** @type {Gesture | null} */ (null); // the gesture, or the last one that has ended
+    this.gesture = /** @type {Gesture | null} */ (null); // the last one; it has ended if no pointer is pressed
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));
@@ -48,7 +47,7 @@ export class Gestures {
     canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
-      if (toolbox.tool.makesPrompts) selection.isolate(this.latest?.clickedId ?? 0);
+      if (toolbox.tool.makesPrompts) selection.isolate(this.gesture?.clickedId ?? 0);
       else if (toolbox.tool.isPolygon && toolbox.isClosable) toolbox.finish();
     });
     canvas.addEventListener('wheel', (event) => {
@@ -59,28 +58,29 @@ export class Gestures {
   }
 
   start(/** @type {PointerEvent} */ event) {
-    const { gesture: previous, latest, toolbox, toolbox: { tool }, viewer } = this;
+    const { gesture: last, toolbox, toolbox: { tool }, viewer } = this;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     viewer.canvas.classList.add('pointed');
     focusView();
     showHint(''); // in a narrow window it covers the frame
     const isTouch = event.pointerType === 'touch';
-    if (isTouch && previous && !previous.isTouch) return; // a palm beside the pen
-    if (toolbox.isDown && previous) toolbox.discard(); // as of a palm before the pen, or of the first of two fingers
+    const isJoined = last !== null && last.pointers.size > 0;
+    if (isTouch && isJoined && !last.isTouch) return; // a palm beside the pen
+    if (toolbox.isDown && isJoined) toolbox.discard(); // as of a palm before the pen, or of the first of two fingers
     else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
-    const pointers = new Map(isTouch ? previous?.pointers : []);
+    const pointers = new Map(isTouch ? last?.pointers : []);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const [place, time] = [measurePlace(pointers), event.timeStamp];
-    const isQuick = isTouch && latest !== null && latest.isTouch && time - latest.time < TAP.time;
+    const isSecond = isTouch && last !== null && last.isTouch && last.kind !== 'pan' && time - last.time < TAP.time;
     viewer.canvas.setPointerCapture(event.pointerId);
     const isPan = pointers.size >= 2 || event.button === 1 || tool.name === 'pan';
     const point = viewer.clientToFrame(event);
     const press = () => toolbox.press(point, event.shiftKey || event.button === 2 || event.button === PEN_ERASER);
     const kind = isPan ? 'pan' : tool.release ? 'draw' : 'wait';
-    this.gesture = this.latest = {
+    this.gesture = {
       kind: /** @type {Gesture['kind']} */ (kind), press, isTouch, time, pointers, place,
-      isDoubleClick: isQuick && getDistance(place, latest.place) < TAP.distance, // the mouse's events come later
-      clickedId: latest?.clickedId ?? 0,
+      isDoubleClick: isSecond && getDistance(place, last.place) < TAP.distance, // the mouse's events come later
+      clickedId: last?.clickedId ?? 0,
     };
     viewer.cursor = null;
     this.preview.clear();
@@ -90,11 +90,11 @@ export class Gestures {
 
   /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */
   startClick(/** @type {MouseEvent} */ event) {
-    const { gesture, latest, viewer } = this;
-    if (!latest) return;
-    latest.isDoubleClick = event.detail > 1;
-    if (!latest.isDoubleClick) latest.clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
-    if (gesture?.kind !== 'wait') return;
+    const { gesture, viewer } = this;
+    if (!gesture) return;
+    gesture.isDoubleClick = event.detail > 1;
+    if (!gesture.isDoubleClick) gesture.clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
+    if (gesture.kind !== 'wait' || !gesture.pointers.size) return;
     if (!gesture.isDoubleClick) gesture.press();
     gesture.kind = 'draw';
   }
@@ -102,7 +102,7 @@ export class Gestures {
   move(/** @type {PointerEvent} */ event) {
     const { gesture, toolbox, viewer } = this;
     const isActive = gesture !== null && gesture.pointers.has(event.pointerId);
-    if (gesture && !isActive) return;
+    if (gesture?.pointers.size && !isActive) return;
     if (isActive) {
       const { place } = gesture;
       gesture.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -134,7 +134,6 @@ export class Gestures {
       gesture.place = measurePlace(gesture.pointers);
       return;
     }
-    this.gesture = null;
     if (gesture.kind === 'wait' && event.type !== 'pointercancel' && !gesture.isDoubleClick) gesture.press();
     if (gesture.kind !== 'draw' || !toolbox.isDown) return;
     const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.place) > CLICK_DISTANCE;

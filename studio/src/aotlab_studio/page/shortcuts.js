@@ -34,29 +34,26 @@ function getTypedKey({ key: typed, code, ctrlKey, metaKey }) {
   return KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
 }
 
-/** Bindings by key, in the layout of the user. */
-class KeyMap {
-  constructor(/** @type {Binding[]} */ bindings) {
-    this.bindings = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
-    this.hasLatinLetters = true; // whether the last typed letter was one
-  }
-
-  /** Return the binding of a key press, and its key. @param {KeyboardEvent} event */
-  find(event) {
-    if (/^\p{Letter}$/u.test(event.key)) this.hasLatinLetters = /\p{Script=Latin}/u.test(event.key);
+/** Return a function that finds the binding of a key press, and its key, in the layout of the user.
+ * @param {Binding[]} bindings */
+function createKeyMap(bindings) {
+  const bindingsByKey = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
+  let hasLatinLetters = true; // whether the last typed letter was one
+  return (/** @type {KeyboardEvent} */ event) => {
+    if (/^\p{Letter}$/u.test(event.key)) hasLatinLetters = /\p{Script=Latin}/u.test(event.key);
     const typed = getKeyName(event, getTypedKey(event));
     const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[typed]) || typed];
     // a letter that is not Latin, and signs beside such letters, count by their position
-    if (!this.hasLatinLetters || /[^ -~]/.test(event.key)) keys.push(getKeyName(event, event.code.replace('Key', '')));
-    const key = keys.find((name) => this.bindings.has(name)) ?? '';
-    return { key, binding: this.bindings.get(key) };
-  }
+    if (!hasLatinLetters || /[^ -~]/.test(event.key)) keys.push(getKeyName(event, event.code.replace('Key', '')));
+    const key = keys.find((name) => bindingsByKey.has(name)) ?? '';
+    return { key, binding: bindingsByKey.get(key) };
+  };
 }
 
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
-  const keyMap = new KeyMap(Object.values(groups).flat());
+  const findBinding = createKeyMap(Object.values(groups).flat());
   for (const { keys, run, waitsForFrame, buttons } of Object.values(groups).flat()) {
     for (const [index, button] of elements(...buttons).entries()) {
       button.onclick = () => app.commands.add(() => run(keys[index]), waitsForFrame);
@@ -67,7 +64,7 @@ export function connectShortcuts(app) {
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
     if (/** @type {Element} */ (event.target).matches(FIELDS)) leaveField(event);
     if (!isShortcut(event)) return;
-    const { key, binding } = keyMap.find(event);
+    const { key, binding } = findBinding(event);
     if (!binding) return;
     event.preventDefault();
     if (event.repeat && !binding.repeats) return;

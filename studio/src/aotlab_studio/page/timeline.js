@@ -288,9 +288,7 @@ export class Timeline {
       if (position < NAMES_WIDTH - 1 || position > width + 1) return;
       const x = Math.min(position, width - 1);
       context.fillRect(x - 1, 0, 2, height);
-      context.beginPath(); // a flag that points into the range
-      context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
-      context.fill();
+      context.fillRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12); // a flag that points into the range
     });
   }
 

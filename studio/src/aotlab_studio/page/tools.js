@@ -13,21 +13,13 @@ import { toPairs } from './viewer.js';
 /** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: the click, if it is one.
  * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
 
-/** A tool of the page; `TOOLS` lists all.
- * @typedef {object} Tool
- * @property {string} name
- * @property {string} key
- * @property {string} icon
- * @property {string} help
- * @property {boolean} [usesBrush] whether it draws with the round brush
- * @property {boolean} [erases]
- * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
- * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
- * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
- * @property {(toolbox: Toolbox) => unknown} [release] ends a drag; without it, a press acts
- * @property {boolean} [isClosedShape] whether the outline of its input is drawn closed
- * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
- * @property {(points: Point[]) => Point[]} [shape] outline of its input */
+/** A tool of the page; `TOOLS` lists all. Its input may be a drag of the round brush (`usesBrush`) or a prompt
+ * (`makesPrompts`: a double click isolates an object), or show as corners (`isPolygon`) or closed (`isClosedShape`).
+ * Without `release`, a press acts; without `move`, a drag appends points to a free line; `shape` is its outline.
+ * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
+ *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean, shape?: (points: Point[]) => Point[],
+ *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (toolbox: Toolbox, point: Point) => void,
+ *   release?: (toolbox: Toolbox) => unknown}} Tool */
 
 const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
 const MAX_POINTS = 1500; // of a line; two messages fit into what a browser sends when the page closes
@@ -103,7 +95,7 @@ export class Toolbox {
     this.viewer = viewer;
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
-    this.radius = 12;
+    this.radius = 12; // of the brush, in pixels of the frame
     this.points = /** @type {Point[]} */ ([]); // of unfinished input
     /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch | 'click'>} */
     this.strokeStart = { frame: 0, target: selection.target, erase: false };
@@ -140,8 +132,7 @@ export class Toolbox {
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + minGrowth) : this.radius * factor);
   }
 
-  /** @param {number} radius pixels of the frame */
-  setRadius(radius) {
+  setRadius(/** @type {number} */ radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
     this.showButtons();
   }
