@@ -27,8 +27,7 @@ export async function fetchOrThrow(/** @type {string} */ url, /** @type {Request
 export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
 
 export class Connection {
-  /** @param {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} app */
-  constructor(app) {
+  constructor(/** @type {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} */ app) {
     this.app = app;
     this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids

@@ -1,8 +1,7 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- Each class names the parts that it uses. A key press waits in `CommandQueue` until its frame shows, its edit in
- `EditQueue` until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until
- then.
+ Each class names the parts that it uses. A key press waits in `Playback` until its frame shows, its edit in `EditQueue`
+ until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
@@ -40,7 +39,6 @@ export class App {
     this.frames = new FrameCache();
     this.viewer = new Viewer();
     this.playback = new Playback(this.frames, this.project, this.viewer);
-    this.commands = this.playback.commands;
     this.history = new EditHistory(this);
     this.toolbox = new Toolbox(this);
     this.timeline = new Timeline(this);
@@ -66,7 +64,7 @@ export class App {
       this.saveBeforeClose(true);
       const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-      const hasInput = this.commands.waiting.length > 0 || this.toolbox.points.length > 0;
+      const hasInput = this.playback.commands.length > 0 || this.toolbox.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
@@ -182,7 +180,7 @@ export class App {
   }
 
   escape() {
-    this.commands.waiting.length = 0;
+    this.playback.commands.length = 0;
     if (this.toolbox.cancel()) return;
     if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') this.togglePanels();
     else this.tracking.stop();
@@ -201,10 +199,8 @@ export class App {
       playback.refresh(event.revision);
       timeline.fetchTask.run();
       review.fetchTask.run();
-    } else if (event.event === 'job') {
-      tracking.showJob(event.job);
-      tracking.followJob();
-    } else if (event.event === 'model') tracking.setModel(event.model);
+    } else if (event.event === 'job') tracking.showJob(event.job);
+    else if (event.event === 'model') tracking.setModel(event.model);
     else if (event.event === 'export') element('export-progress').value = event.done / event.total;
   }
 }

@@ -7,7 +7,7 @@ import { ask, showError, showHint, showMessage } from './messages.js';
 
 /** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
 /** @import { Target } from './queue.js' */
-/** @typedef {Pick<import('./main.js').App, 'commands' | 'connection' | 'history' | 'playback' | 'project' | 'queue'
+/** @typedef {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
 
 const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
@@ -39,7 +39,7 @@ export class ObjectPanel {
       return this.changeObject(id, { attributes: Object.fromEntries(typed) });
     });
     this.fields = [this.name, this.className, this.attributes];
-    element('merge').onclick = () => app.commands.add(() => openMerge(app), true);
+    element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
       loadMasks(app, element('load').files).catch(showError);
       element('load').value = ''; // the same file may be chosen again
@@ -56,7 +56,7 @@ export class ObjectPanel {
 
   /** Return the row of an object, and the function that updates it. @param {Item} item */
   createRow({ id }) {
-    const { app: { commands, selection } } = this;
+    const { app: { playback, selection } } = this;
     const swatch = createElement('input', { type: 'color' });
     swatch.onchange = async () => {
       const { error } = await this.changeObject(id, { color: swatch.value });
@@ -65,7 +65,7 @@ export class ObjectPanel {
     const name = createElement('span', { className: 'name' });
     const category = createElement('span', { className: 'class' });
     const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-    const select = () => commands.add(() => selection.selectByUser(id));
+    const select = () => playback.addCommand(() => selection.selectByUser(id));
     button.onclick = select;
     button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
     const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {

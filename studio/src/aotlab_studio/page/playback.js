@@ -8,30 +8,6 @@ const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown whil
 const STALE_DELAY = 1000; // milliseconds after which loading stops if the user has requested another frame
 const PREFETCH_FRAMES = 6;
 
-/** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
-export class CommandQueue {
-  waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
-
-  constructor(/** @type {Playback} */ playback) {
-    this.playback = playback;
-  }
-
-  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame] */
-  add(run, waitsForFrame = false) {
-    this.waiting.push({ run, waitsForFrame });
-    this.runReady();
-  }
-
-  /** Run the commands up to the first one that waits for its frame; drop that one if the frame cannot be loaded. */
-  runReady() {
-    const { playback, waiting } = this;
-    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
-    if (!waiting.length || playback.mode === 'seek') return;
-    waiting.length = 0;
-    showMessage('This frame could not be loaded; nothing was changed.', true);
-  }
-}
-
 export class Playback {
   onLeave = () => {}; // called before another frame is loaded
   onShow = () => {}; // called after a frame was shown
@@ -43,7 +19,8 @@ export class Playback {
     this.frames = frames;
     this.project = project;
     this.viewer = viewer;
-    this.commands = new CommandQueue(this);
+    /** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
+    this.commands = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
     this.count = 1;
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
@@ -54,7 +31,7 @@ export class Playback {
     this.loadTask = new CoalescedTask(() => this.loadWanted());
     this.abortStaleLoad = () => {}; // stops loading a frame that the user has left
     const field = element('frame');
-    const seek = () => this.commands.add(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
+    const seek = () => this.addCommand(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
@@ -83,6 +60,21 @@ export class Playback {
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
+  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame] */
+  addCommand(run, waitsForFrame = false) {
+    this.commands.push({ run, waitsForFrame });
+    this.runCommands();
+  }
+
+  /** Run the commands up to the first one that waits for its frame; drop that one if the frame cannot be loaded. */
+  runCommands() {
+    const { commands } = this;
+    while (commands.length && (!commands[0].waitsForFrame || this.isReady)) commands.shift()?.run();
+    if (!commands.length || this.mode === 'seek') return;
+    commands.length = 0;
+    showMessage('This frame could not be loaded; nothing was changed.', true);
+  }
+
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
   seek(frame) {
     this.setMode('seek');
@@ -106,7 +98,7 @@ export class Playback {
 
   /** Load what is requested; then run the commands that wait for it. */
   async loadWanted() {
-    const { commands, shown, viewer, wanted, wanted: { frame, revision } } = this;
+    const { shown, viewer, wanted, wanted: { frame, revision } } = this;
     const load = new AbortController();
     this.abortStaleLoad = () => { if (frame !== wanted.frame) load.abort(); };
     const timer = setInterval(() => { if (this.mode === 'seek') this.abortStaleLoad(); }, STALE_DELAY);
@@ -120,13 +112,13 @@ export class Playback {
     viewer.requestDraw();
     if (this.loadTask.isRequested) return;
     if (this.mode === 'seek') this.setMode('idle');
-    commands.runReady();
+    this.runCommands();
   }
 
   /** Stay at the visible frame if another one cannot be loaded. */
   showFailure(/** @type {unknown} */ error, /** @type {number} */ frame, /** @type {number} */ revision) {
     showError(error);
-    this.commands.waiting.length = 0;
+    this.commands.length = 0;
     if (frame === this.frame) this.shown.revision = revision; // the next change tries again
     if (frame === this.wanted.frame) this.stopAtShownFrame();
   }

@@ -6,6 +6,7 @@ import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
 import { showHint, showMessage } from './messages.js';
 import { toPairs } from './viewer.js';
 
+/** @import { App } from './main.js' */
 /** @import { Point } from './viewer.js' */
 
 const PEN_ERASER = 5; // button
@@ -26,11 +27,10 @@ function measurePlace(pointers) {
 }
 
 export class Gestures {
-  /** @param {Pick<import('./main.js').App, 'connection' | 'selection' | 'toolbox' | 'tracking' | 'viewer'>} parts */
-  constructor({ connection, selection, toolbox, tracking, viewer, viewer: { canvas } }) {
+  constructor(/** @type {Pick<App, 'connection' | 'toolbox' | 'tracking'>} */ app) {
+    const { toolbox, toolbox: { selection, viewer, viewer: { canvas } } } = app;
     this.toolbox = toolbox;
-    this.viewer = viewer;
-    this.preview = new ClickPreview(toolbox, connection, tracking);
+    this.preview = new ClickPreview(app);
     this.gesture = /** @type {Gesture | null} */ (null); // the last one; it has ended if no pointer is pressed
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
@@ -58,7 +58,7 @@ export class Gestures {
   }
 
   start(/** @type {PointerEvent} */ event) {
-    const { gesture: last, toolbox, toolbox: { tool }, viewer } = this;
+    const { gesture: last, toolbox, toolbox: { tool, viewer } } = this;
     if (![0, 1, 2, PEN_ERASER].includes(event.button)) return;
     viewer.canvas.classList.add('pointed');
     focusView();
@@ -90,7 +90,7 @@ export class Gestures {
 
   /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */
   startClick(/** @type {MouseEvent} */ event) {
-    const { gesture, viewer } = this;
+    const { gesture, toolbox: { viewer } } = this;
     if (!gesture) return;
     gesture.isDoubleClick = event.detail > 1;
     if (!gesture.isDoubleClick) gesture.clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
@@ -100,7 +100,7 @@ export class Gestures {
   }
 
   move(/** @type {PointerEvent} */ event) {
-    const { gesture, toolbox, viewer } = this;
+    const { gesture, toolbox, toolbox: { viewer } } = this;
     const isActive = gesture !== null && gesture.pointers.has(event.pointerId);
     if (gesture?.pointers.size && !isActive) return;
     if (isActive) {
@@ -147,10 +147,9 @@ const CURSOR_STEP = 8;
 /** @type {Record<string, [number, number]>} */
 const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
-/** Move the keyboard's cursor. @param {import('./main.js').App} app @param {string} name W, A, S, D, or with Shift */
+/** Move the keyboard's cursor. @param {App} app @param {string} name W, A, S, D, or with Shift */
 export function moveCursor(app, name) {
-  const { viewer, toolbox } = app;
-  const { width, height } = viewer.size;
+  const { toolbox, viewer, viewer: { size: { width, height } } } = app;
   const { x, y } = viewer.cursor ?? { x: width / 2, y: height / 2 };
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
@@ -165,7 +164,7 @@ export function moveCursor(app, name) {
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
 }
 
-/** Press the selected tool at the cursor, or release it. @param {import('./main.js').App} app @param {boolean} shift */
+/** Press the selected tool at the cursor, or release it. @param {App} app @param {boolean} shift */
 export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
   if (app.toolbox.isDown || (!cursor && app.toolbox.isClosable)) app.toolbox.finish();
@@ -174,20 +173,16 @@ export function pressCursor(app, shift) {
 }
 
 class ClickPreview {
-  /** @param {import('./tools.js').Toolbox} toolbox @param {import('./connection.js').Connection} connection
-   * @param {import('./tracking.js').Tracking} tracking */
-  constructor(toolbox, connection, tracking) {
-    this.toolbox = toolbox;
-    this.connection = connection;
-    this.tracking = tracking;
+  constructor(/** @type {Pick<App, 'connection' | 'toolbox' | 'tracking'>} */ app) {
+    this.app = app;
     this.target = /** @type {Point | null} */ (null);
     this.fetchTask = new CoalescedTask(() => this.fetchOutlines());
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { tool, isDown, erasesByDefault, playback, selection, viewer } = this.toolbox;
-    if (tool.name !== 'click' || isDown || erasesByDefault || this.tracking.job || !playback.isReady) return false;
+    const { toolbox: { tool, isDown, erasesByDefault, playback, selection, viewer }, tracking } = this.app;
+    if (tool.name !== 'click' || isDown || erasesByDefault || tracking.job || !playback.isReady) return false;
     return !selection.id || !viewer.labels?.ids.includes(selection.id); // checked last: scans the mask
   }
 
@@ -199,16 +194,16 @@ class ClickPreview {
 
   clear() {
     this.target = null;
-    this.toolbox.viewer.preview = [];
+    this.app.toolbox.viewer.preview = [];
   }
 
   async fetchOutlines() {
-    const { target, toolbox: { playback, viewer } } = this;
+    const { target, app: { connection, toolbox: { playback, viewer } } } = this;
     const [{ frame }, { labels }] = [playback, viewer];
     if (!target) return;
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
     const message = { frame, positive: toPairs([target]) };
-    const answer = await this.connection.call('preview', message).catch(() => null);
+    const answer = await connection.call('preview', message).catch(() => null);
     const isCurrent = this.canPreview && playback.frame === frame && viewer.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');

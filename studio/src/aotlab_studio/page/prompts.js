@@ -41,14 +41,11 @@ export class Prompter {
   sendBox() {
     const { toolbox, toolbox: { points: [first, last = first], strokeStart, viewer } } = this;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
-    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom)) {
-      this.click(first);
-    } else if (strokeStart.erase) {
+    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom)) this.click(first);
+    else if (strokeStart.erase) {
       toolbox.discard();
       showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
-    } else {
-      this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
-    }
+    } else this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
   }
 
   /** Request a mask of the scribble, or correct one along it; a short one is a click. */
@@ -69,9 +66,7 @@ export class Prompter {
     if (other) {
       selection.selectByUser(other);
       showMessage(`${project.getName(other)} is selected.`);
-    } else {
-      this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
-    }
+    } else this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
   }
 
   /** Request a mask of the unfinished input. @param {Prompts} prompts @param {Click} [click] */

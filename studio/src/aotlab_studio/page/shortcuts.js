@@ -56,7 +56,7 @@ export function connectShortcuts(app) {
   const findBinding = createKeyMap(Object.values(groups).flat());
   for (const { keys, run, waitsForFrame, buttons } of Object.values(groups).flat()) {
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.commands.add(() => run(keys[index]), waitsForFrame);
+      button.onclick = () => app.playback.addCommand(() => run(keys[index]), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
@@ -69,7 +69,7 @@ export function connectShortcuts(app) {
     event.preventDefault();
     if (event.repeat && !binding.repeats) return;
     if (key === 'Escape') binding.run(key); // drops the queued commands
-    else app.commands.add(() => binding.run(key), binding.waitsForFrame);
+    else app.playback.addCommand(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }

@@ -78,6 +78,7 @@ export class Tracking {
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) this.showProgress(this.job);
     else if (job && !running) this.showEnd(job);
+    this.followJob();
   }
 
   /** Show the frame that was tracked last, unless the user has left this tracking. */
@@ -117,8 +118,7 @@ export class Tracking {
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
-      if (!range) return { error: CANCELED };
-      return queue.send('track', { frame, direction, ...range });
+      return range ? queue.send('track', { frame, direction, ...range }) : { error: CANCELED };
     });
     if (!error) showHint('');
     else if (playback.mode === 'follow') playback.setMode('idle');
