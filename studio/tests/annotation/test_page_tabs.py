@@ -185,6 +185,20 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
 
 
 @pytest.mark.slow
+def test_reloaded_page_follows_its_tracking(new_page):
+    wire = Wire(new_page)
+    wire.change = lambda result: result.update(job=RUNNING_JOB)
+    wire.hold_sent("track")
+    new_page.key("t")
+    wire.wait_unsent()
+    new_page.tab.on("dialog", lambda dialog: dialog.accept())
+    new_page.open()
+    new_page.wait_frame(0)
+    wire.socket.send(json.dumps({"event": "job", "job": RUNNING_JOB}))
+    new_page.wait_frame(RUNNING_JOB["frame"])
+
+
+@pytest.mark.slow
 def test_places_of_several_projects_are_kept(page, session):
     page.tab.evaluate("localStorage.aotlabother = JSON.stringify({ frame: 3 })")
     page.open()

@@ -57,7 +57,7 @@ export class StatusButton {
   /** Ask for a status, the shown one first, and a note; store them. @param {V} seen */
   async change(seen) {
     const field = createElement('input', { type: 'text', maxLength: 100, value: this.draft ?? seen.note });
-    field.oninput = () => { this.draft = field.value; };
+    field.oninput = () => { this.draft = field.value === seen.note ? undefined : field.value; };
     const others = STATUSES.filter((status) => status !== seen.status);
     const title = this.button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
     const status = await ask(title, createElement('label', {}, 'Note ', field), seen.status, ...others);
