@@ -297,7 +297,7 @@ def test_list_is_filtered_by_name_and_status(context, served_list):
 @pytest.mark.slow
 def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, monkeypatch):
     tab, held = open_list(context, served_list), []
-    tab.route("**/export", held.append)
+    tab.route("**/export", lambda route: held.append(route))
     monkeypatch.setattr(batch, "_unexported", {"a", "b"})
     tab.click("#export-clips")
     tab.wait_for_selector("#status >> text=Exporting… 2 clips left.")

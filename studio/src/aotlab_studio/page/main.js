@@ -34,7 +34,11 @@ export class App {
     this.project = new Project();
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.connection = new Connection(this);
-    this.queue = new EditQueue(this.connection, this.project, (...values) => this.showAnswer(...values));
+    this.queue = new EditQueue(this.connection, this.project, async (answer, target, into) => {
+      await this.playback.refresh(answer.revision);
+      this.history.reportLosses(answer);
+      if (target) this.selection.updateTarget(target, answer.result?.object_id || into || 0);
+    });
     this.selection = new Selection(this.project, this.queue);
     this.frames = new FrameCache();
     this.viewer = new Viewer();
@@ -135,13 +139,6 @@ export class App {
     const isFirstOfAnotherPage = wasEmpty && last && !this.selection.item && !this.queue.hasEdits;
     if (isFirstOfAnotherPage) this.selection.setSelected(last.id);
     else this.renderObjects();
-  }
-
-  /** Show the masks and the object that an action has changed. @type {EditQueue['showAnswer']} */
-  async showAnswer(answer, target, into) {
-    await this.playback.refresh(answer.revision);
-    this.history.reportLosses(answer);
-    if (target) this.selection.updateTarget(target, answer.result?.object_id || into || 0);
   }
 
   renderObjects() {
