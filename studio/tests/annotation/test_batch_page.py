@@ -287,4 +287,20 @@ def test_list_is_filtered_by_name_and_status(context, served_list):
     assert tab.inner_text("#clips tr").startswith("b")
     tab.select_option("#filter", "accepted")
     tab.wait_for_selector("#summary >> text=No clip matches")
+    tab.goto(tab.url)  # as from a clip
+    tab.wait_for_selector("#summary >> text=No clip matches")
+    assert (tab.input_value("#search"), tab.input_value("#filter")) == ("B", "accepted")
+    tab.close()
+
+
+@needs_browser
+@pytest.mark.slow
+def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, monkeypatch):
+    tab, held = open_list(context, served_list), []
+    tab.route("**/export", lambda route: held.append(route))
+    monkeypatch.setattr(batch, "_unexported", {"a", "b"})
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=Exporting… 2 clips left.")
+    held[0].fulfill(json={"names": ["a", "b"], "problems": [], "left_out": []})
+    tab.wait_for_selector("#status >> text=2 clips exported.")
     tab.close()

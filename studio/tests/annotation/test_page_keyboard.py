@@ -176,12 +176,18 @@ def test_delete_in_a_field_keeps_the_object(page, one_object):
 
 
 @pytest.mark.slow
-def test_escape_keeps_the_status(page, session):
+def test_escape_keeps_the_status_and_a_typed_note(page, session):
     page.tab.click("#clip-status")
     page.tab.keyboard.type("dark")
     page.key("Escape")
     page.key_done("n")
     assert session.document.log.status is None
+    assert not page.may_leave()
+    page.tab.click("#clip-status")
+    assert page.tab.input_value("dialog[open] input") == "dark"
+    page.tab.fill("dialog[open] input", "")
+    page.key("Escape")
+    assert page.may_leave()
 
 
 def test_held_key_acts_once_unless_it_moves(page):

@@ -75,6 +75,19 @@ def test_help_opens_at_its_top(idle_page):
     idle_page.key("Escape")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(1280, 690), (1001, 600)])
+def test_range_is_in_view_with_touch(browser, served, session, size):
+    draw(session, 0, 1, 2)
+    viewport = dict(zip(("width", "height"), size, strict=True))
+    with browser.new_context(viewport=viewport, has_touch=True, is_mobile=True) as context:
+        page = Page(context, served.url)
+        page.wait_objects(2)
+        box, foot = (page.tab.locator(name).bounding_box() for name in ("#last", "footer"))
+        assert box["y"] + box["height"] <= foot["y"]
+        assert box["height"] >= 44
+
+
 def test_subtract_is_in_view_on_a_phone(idle_page):
     idle_page.tab.set_viewport_size({"width": 390, "height": 844})
     box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))

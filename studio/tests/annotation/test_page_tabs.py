@@ -185,6 +185,20 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
 
 
 @pytest.mark.slow
+def test_reloaded_page_follows_its_tracking(new_page):
+    wire = Wire(new_page)
+    wire.change = lambda result: result.update(job=RUNNING_JOB)
+    wire.hold_sent("track")
+    new_page.key("t")
+    wire.wait_unsent()
+    new_page.tab.on("dialog", lambda dialog: dialog.accept())
+    new_page.open()
+    new_page.wait_frame(0)
+    wire.socket.send(json.dumps({"event": "job", "job": RUNNING_JOB}))
+    new_page.wait_frame(RUNNING_JOB["frame"])
+
+
+@pytest.mark.slow
 def test_places_of_several_projects_are_kept(page, session):
     page.tab.evaluate("localStorage.aotlabother = JSON.stringify({ frame: 3 })")
     page.open()
@@ -208,7 +222,7 @@ def test_message_about_a_loss_ends_with_the_reconnection(new_page):
     new_page.wait_status("Ann has it open")
 
 
-def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
+def test_changes_in_flight_survive_a_lost_connection(new_page, session):
     wire = Wire(new_page, "paint")
     send = wire.send
     new_page.key("b")
@@ -233,6 +247,15 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     new_page.wait_idle()
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
     assert len(session.document.log.steps) == 2
+
+    wire.actions = ("undo",)
+    new_page.key("Control+z")
+    wire.wait_held()  # undone; the answer is lost
+    wire.actions = ()
+    wire.socket.close()
+    new_page.wait_until(lambda: wire.list_sent("undo")[1:])
+    new_page.wait_idle()
+    assert (session.document.log.head, new_page.tab.inner_text("#status")) == (1, "")
 
 
 def test_stroke_after_a_box_survives_a_lost_connection(new_page, session):

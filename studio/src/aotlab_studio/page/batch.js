@@ -2,7 +2,7 @@
 
 import { connectUser, fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, formatCount } from './dom.js';
+import { addIcons, CoalescedTask, createElement, element, elements, formatCount } from './dom.js';
 import { onSubmit, RowList } from './fields.js';
 import { CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
 import { loadSettings } from './settings.js';
@@ -22,7 +22,10 @@ if (problem) showMessage(problem, true);
 history.replaceState(null, '', location.pathname); // without the token
 connectUser(() => showMessage(''));
 element('filter').append(...STATUSES.map((status) => new Option(status)));
-element('filter').onchange = element('search').oninput = showClips;
+for (const field of elements('search', 'filter')) {
+  field.value = sessionStorage.getItem(field.id) ?? ''; // as before a clip was opened
+  field.oninput = showClips;
+}
 element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);
@@ -49,6 +52,7 @@ async function fetchList() {
 }
 
 function showClips() {
+  for (const { id, value } of elements('search', 'filter')) sessionStorage.setItem(id, value);
   const count = (/** @type {string} */ status) => clips.filter((clip) => clip.status === status).length;
   const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
   const advice = clips.some((clip) => clip.objects)
@@ -57,6 +61,8 @@ function showClips() {
   const words = element('search').value.trim().toLowerCase();
   const shown = clips.filter((clip) => [clip.status, ''].includes(filter) && clip.name.toLowerCase().includes(words));
   const note = clips.length && !shown.length ? 'No clip matches “Find” and “Show”.' : advice;
+  const waiting = clips.filter(({ sentences }) => sentences.includes('waits for export')).length;
+  if (element('export-clips').disabled) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}. ${note}`;
   element('track-all').hidden = !clips.some((clip) => clip.untracked);
   // rows do not move under the pointer

@@ -29,8 +29,9 @@ export function findNext(/** @type {Clip[]} */ clips, name = '') {
 export function connectUser(onChange) {
   const field = element('person');
   const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
-  field.value = new URLSearchParams(stored).get(NAME_COOKIE) || ''; // decodes any text
+  field.defaultValue = new URLSearchParams(stored).get(NAME_COOKIE) || ''; // decodes any text
   field.onchange = () => {
+    field.defaultValue = field.value; // Escape restores it
     const name = encodeURIComponent(field.value.trim());
     document.cookie = `${NAME_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
     field.blur(); // the next key is a shortcut again
@@ -44,24 +45,25 @@ export class StatusButton {
   constructor(/** @type {HTMLButtonElement} */ button, /** @type {Store} */ store) {
     this.button = button;
     this.store = store;
-    this.refusedNote = ''; // note that the server refused, which the next dialog offers
+    this.draft = /** @type {string | undefined} */ (undefined); // typed note that is not stored
+    addEventListener('beforeunload', (event) => { if (this.draft !== undefined) event.preventDefault(); });
   }
 
-  /** @param {V} value as stored */
-  show(value) {
+  show(/** @type {V} */ value) {
     this.button.textContent = value.status + (value.note && `: ${value.note}`);
     this.button.onclick = () => this.change(value);
   }
 
   /** Ask for a status, the shown one first, and a note; store them. @param {V} seen */
   async change(seen) {
-    const field = createElement('input', { type: 'text', maxLength: 100, value: this.refusedNote || seen.note });
+    const field = createElement('input', { type: 'text', maxLength: 100, value: this.draft ?? seen.note });
+    field.oninput = () => { this.draft = field.value === seen.note ? undefined : field.value; };
     const others = STATUSES.filter((status) => status !== seen.status);
     const title = this.button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
     const status = await ask(title, createElement('label', {}, 'Note ', field), seen.status, ...others);
     if (!status) return;
-    const note = field.value.trim();
-    this.refusedNote = (await this.store(status, note, seen)).error ? note : '';
+    const { error } = await this.store(status, field.value.trim(), seen);
+    if (!error) this.draft = undefined;
   }
 }
 

@@ -27,8 +27,7 @@ export async function fetchOrThrow(/** @type {string} */ url, /** @type {Request
 export const toError = ({ error, choices }) => Object.assign(new Error(error), { choices });
 
 export class Connection {
-  /** @param {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} app */
-  constructor(app) {
+  constructor(/** @type {Pick<import('./main.js').App, 'handleEvent' | 'project' | 'showConnection'>} */ app) {
     this.app = app;
     this.pendingCalls = /** @type {Map<number, Call>} */ (new Map()); // by id of the message
     this.lastId = 2 ** 32 + Math.floor(Math.random() * 2 ** 52); // of messages; random, so that no two pages share ids
@@ -64,11 +63,12 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  async explainDisconnect() {
+  /** Return the error that explains the lost connection. */
+  async findDisconnectError() {
     const address = `labels/0?project=${this.app.project.id}`; // refused for the same reason
     const answer = await fetch(address, { cache: 'no-store' }).catch(() => null);
-    if (!answer || answer.ok) throw new Error(NO_CONNECTION);
-    throw new Error(answer.status !== 403 ? await answer.text()
+    if (!answer || answer.ok) return new Error(NO_CONNECTION);
+    return new Error(answer.status !== 403 ? await answer.text()
       : 'This page belongs to an earlier run. Open the link of the new one; this page then reconnects.');
   }
 

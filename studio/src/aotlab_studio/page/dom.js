@@ -86,9 +86,8 @@ export class CoalescedTask {
   isRequested = false;
   currentRun = /** @type {Promise<void> | null} */ (null); // of all requested runs; null: idle
 
-  /** @param {() => Promise<unknown>} task which shows its errors */
-  constructor(task) {
-    this.task = task;
+  constructor(/** @type {() => Promise<unknown>} */ task) {
+    this.task = task; // shows its errors
   }
 
   run() {

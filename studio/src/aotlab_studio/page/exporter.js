@@ -5,8 +5,7 @@ import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 
 export class Exporter {
-  /** @param {Pick<import('./main.js').App, 'queue' | 'timeline'>} parts */
-  constructor({ queue, timeline }) {
+  constructor(/** @type {Pick<import('./main.js').App, 'queue' | 'timeline'>} */ { queue, timeline }) {
     this.queue = queue;
     this.key = 0; // random number by which the export can be canceled, also before it is requested
     onSubmit(element('export-start'), () => this.start());
@@ -18,8 +17,7 @@ export class Exporter {
     element('export-cancel').onclick = () => queue.send('cancel_export', { key: this.key });
   }
 
-  /** @param {Record<string, string>} outputs descriptions by name */
-  setOutputs(outputs) {
+  setOutputs(/** @type {Record<string, string>} */ outputs) {
     element('outputs').append(...Object.entries(outputs).map(([name, description]) => createElement('label', {},
       createElement('input', { type: 'checkbox', name, checked: ['masks', 'overlay'].includes(name) }),
       ` ${description}`)));

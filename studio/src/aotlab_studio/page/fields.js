@@ -47,6 +47,8 @@ export class RowList {
   }
 }
 
+/** Unstored text, and why it was refused; no error: it is on its way. @typedef {{text: string, error: string}} Draft */
+
 /** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
   /** @param {HTMLInputElement} input
@@ -56,47 +58,43 @@ export class TextField {
     this.input = input;
     this.getStored = getStored;
     this.store = store;
-    this.shown = { key: 0, text: '' }; // frame or object whose text the field shows, and its stored text at that time
-    this.nextKey = 0; // frame or object to show when the user does not type
-    this.drafts = /** @type {Map<number, {text: string, error: string}>} */ (new Map()); // unstored, by frame or object
+    this.key = 0; // frame or object whose text the field shows
+    this.keyToShow = 0; // frame or object to show when the user does not type
+    this.drafts = /** @type {Map<number, Draft>} */ (new Map()); // unstored, by frame or object
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     (input.closest('label') ?? input).after(this.problem);
     input.onblur = () => this.commit();
-    input.onkeydown = (event) => { if (event.key === 'Escape' && !event.isComposing) input.value = this.savedText; };
   }
 
-  /** Text that was sent last and not refused, or is stored. */
-  get savedText() {
-    const { key, text } = this.shown;
-    const draft = this.drafts.get(key);
-    return draft && !draft.error ? draft.text : text;
-  }
-
-  /** Show the stored text of a frame or object unless the user is typing. @param {number} key */
+  /** Show the text of a frame or object unless the user is typing. @param {number} key */
   show(key) {
-    this.nextKey = key;
-    if (document.activeElement === this.input) return;
-    this.input.value = this.getStored(key); // without line breaks
-    const text = this.input.value.trim();
-    this.shown = { key, text };
-    if (this.drafts.get(key)?.text === text) this.drafts.delete(key);
-    const draft = this.drafts.get(key);
-    this.input.value = draft?.text ?? text;
+    const { input, drafts } = this;
+    this.keyToShow = key;
+    if (document.activeElement === input) return;
+    this.key = key;
+    input.value = this.getStored(key); // without line breaks
+    const stored = input.value.trim();
+    if (drafts.get(key)?.text === stored) drafts.delete(key);
+    const draft = drafts.get(key);
+    input.defaultValue = draft && !draft.error ? draft.text : stored;
+    input.value = draft?.text ?? stored;
     this.problem.textContent = draft?.error ?? '';
   }
 
+  /** Store the text unless it is the default value: the text that is stored or on its way. Escape restores that. */
   async commit() {
-    const { shown: { key }, drafts, savedText } = this;
-    const draft = { text: this.input.value.trim(), error: '' };
-    if (draft.text !== savedText) {
+    const { input, key, drafts } = this;
+    const draft = { text: input.value.trim(), error: '' };
+    if (draft.text === input.defaultValue) {
+      if (drafts.get(key)?.error) drafts.delete(key);
+    } else {
       drafts.set(key, draft);
+      input.defaultValue = draft.text;
       const { error } = await this.store(key, draft.text);
-      if (error) draft.error = error.message;
-      else {
-        if (drafts.get(key) === draft) drafts.delete(key);
-        if (this.shown.key === key) this.shown = { key, text: draft.text };
-      }
-    } else if (drafts.get(key)?.error) drafts.delete(key);
-    this.show(this.nextKey);
+      draft.error = error?.message ?? '';
+      if (!error && drafts.get(key) === draft) drafts.delete(key);
+      if (error && this.key === key) input.defaultValue = this.getStored(key);
+    }
+    this.show(this.keyToShow);
   }
 }

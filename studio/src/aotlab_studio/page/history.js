@@ -59,18 +59,17 @@ export class EditHistory {
   /** Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
    * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
-    const { playback, project, queue, selection } = this.app;
+    const { playback, queue, selection } = this.app;
     if (playback.isReady) playback.stopAtShownFrame();
     const { frame } = playback.wanted;
-    const answer = await queue.runInOrder({ action }, async () => {
-      const { id, target } = selection;
-      const { objects } = project;
+    const answer = await queue.runInOrder({ action }, async (messageId) => {
+      const { id, target, project: { objects } } = selection;
       const message = getMessage();
       if (!message) return { error: CANCELED };
-      const { error, result: step } = await queue.send(action, message, target);
+      const { error, result: step } = await queue.send(action, message, target, messageId);
       if (error) return { error };
       selection.selectAfterUndo(id, objects);
-      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.userIsStillOn(each))) {
+      if (step && step.frame !== null && [frame, this.shownFrame].some((each) => playback.mayLeave(each))) {
         this.shownFrame = step.frame;
         playback.seek(step.frame);
       }

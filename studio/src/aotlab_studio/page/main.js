@@ -1,8 +1,7 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- `Playback` (the frame), `Toolbox` (unfinished input) and `EditQueue` use each other through `App`; other classes name
- the parts of it that they use. A key press waits in `CommandQueue` until its frame shows, its edit in `EditQueue` until
- earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
+ Each class names the parts that it uses. A key press waits in `Playback` until its frame shows, its edit in `EditQueue`
+ until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
@@ -20,7 +19,7 @@ import { EditQueue } from './queue.js';
 import { Review } from './review.js';
 import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { CommandQueue, connectShortcuts } from './shortcuts.js';
+import { connectShortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
 import { Tracking } from './tracking.js';
@@ -35,15 +34,18 @@ export class App {
     this.project = new Project();
     this.lastScrolledId = 0; // object to which list and timeline have scrolled
     this.connection = new Connection(this);
-    this.commands = new CommandQueue(this);
-    this.selection = new Selection(this);
-    this.queue = new EditQueue(this);
+    this.queue = new EditQueue(this.connection, this.project, async (answer, target, into) => {
+      await this.playback.refresh(answer.revision);
+      this.history.reportLosses(answer);
+      if (target) this.selection.updateTarget(target, answer.result?.object_id || into || 0);
+    });
+    this.selection = new Selection(this.project, this.queue);
     this.frames = new FrameCache();
     this.viewer = new Viewer();
-    this.playback = new Playback(this);
+    this.playback = new Playback(this.frames, this.project, this.viewer);
+    this.history = new EditHistory(this);
     this.toolbox = new Toolbox(this);
     this.timeline = new Timeline(this);
-    this.history = new EditHistory(this);
     this.review = new Review(this);
     this.tracking = new Tracking(this);
     this.exporter = new Exporter(this);
@@ -53,14 +55,20 @@ export class App {
     returnFocus();
     connectUser(() => this.connection.socket?.close()); // the next one has the new name
     element('panels').onclick = () => this.togglePanels();
-    new Gestures(this.toolbox);
+    this.selection.onChange = () => this.renderObjects();
+    this.playback.onShow = () => {
+      this.toolbox.show();
+      this.timeline.showFrame();
+      this.review.showFrame();
+    };
+    new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.saveBeforeClose(true);
       const hasDrafts = this.objectPanel.hasDrafts || this.review.note.drafts.size > 0;
       const isSending = this.queue.requestCount > 0 || this.queue.actions.size > 0;
-      const hasInput = this.commands.waiting.length > 0 || this.toolbox.points.length > 0;
+      const hasInput = this.playback.commands.length > 0 || this.toolbox.points.length > 0;
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
@@ -74,7 +82,7 @@ export class App {
   async showConnection(isOpen) {
     try {
       if (isOpen) await clearErrorAfter(this.fetchSession().then((session) => this.showSession(session)));
-      else await this.connection.explainDisconnect();
+      else throw await this.connection.findDisconnectError();
     } catch (error) {
       if (isOpen === this.connection.isOpen) showError(error); // unless it changed meanwhile
     }
@@ -110,6 +118,7 @@ export class App {
     if (state.problems.length) showMessage(state.problems.join(' · '), true);
     else showHint('');
     await this.playback.goTo(isFirst ? lastVisit.frame || 0 : this.playback.wanted.frame);
+    if (lastVisit.follows && this.tracking.job && this.playback.mode === 'idle') this.playback.setMode('follow');
     this.review.fetchTask.run();
     if (isFirst) this.queue.countRequests(-1);
   }
@@ -168,7 +177,7 @@ export class App {
   }
 
   escape() {
-    this.commands.waiting.length = 0;
+    this.playback.commands.length = 0;
     if (this.toolbox.cancel()) return;
     if (element('panels').checkVisibility() && element('panels').ariaExpanded === 'true') this.togglePanels();
     else this.tracking.stop();

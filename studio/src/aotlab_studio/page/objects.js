@@ -7,26 +7,16 @@ import { ask, showError, showHint, showMessage } from './messages.js';
 
 /** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
 /** @import { Target } from './queue.js' */
-/** @typedef {Pick<import('./main.js').App, 'commands' | 'connection' | 'history' | 'playback' | 'project' | 'queue'
+/** @typedef {Pick<import('./main.js').App, 'connection' | 'history' | 'playback' | 'project' | 'queue'
  *   | 'renderObjects' | 'selection' | 'toolbox'>} App parts that this module uses */
 
-const UNMATCHED = 409; // HTTP status of a file whose objects must be matched
+const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([
   { key: 'hidden', text: 'Hide', icons: ['eye', 'eye-off'] },
   { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
 ]);
-
-/** Focus the name of the selected object. @param {App} app */
-export function focusName({ queue, selection }) {
-  if (!selection.item) {
-    showMessage(queue.hasEdits ? 'The new object is being saved; rename it then.' : 'Select an object first.', true);
-    return;
-  }
-  element('object-name').focus();
-  element('object-name').select();
-}
 
 export class ObjectPanel {
   constructor(/** @type {App} */ app) {
@@ -49,7 +39,7 @@ export class ObjectPanel {
       return this.changeObject(id, { attributes: Object.fromEntries(typed) });
     });
     this.fields = [this.name, this.className, this.attributes];
-    element('merge').onclick = () => app.commands.add(() => openMerge(app), true);
+    element('merge').onclick = () => app.playback.addCommand(() => openMerge(app), true);
     element('load').onchange = () => {
       loadMasks(app, element('load').files).catch(showError);
       element('load').value = ''; // the same file may be chosen again
@@ -66,7 +56,7 @@ export class ObjectPanel {
 
   /** Return the row of an object, and the function that updates it. @param {Item} item */
   createRow({ id }) {
-    const { app: { commands, selection } } = this;
+    const { app: { playback, selection } } = this;
     const swatch = createElement('input', { type: 'color' });
     swatch.onchange = async () => {
       const { error } = await this.changeObject(id, { color: swatch.value });
@@ -75,9 +65,9 @@ export class ObjectPanel {
     const name = createElement('span', { className: 'name' });
     const category = createElement('span', { className: 'class' });
     const button = createElement('button', { className: 'select', name: `select${id}` }, name, category);
-    const select = () => commands.add(() => selection.selectByUser(id));
+    const select = () => playback.addCommand(() => selection.selectByUser(id));
     button.onclick = select;
-    button.ondblclick = () => commands.add(() => focusName(this.app));
+    button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
     const switches = SWITCHES.map(({ key, icons: [icon] }) => createElement('button', {
       className: 'small', name: `${key}${id}`, onclick: () => this.toggleSwitch(key, { id }),
     }, createIcon(icon)));
@@ -117,6 +107,18 @@ export class ObjectPanel {
     element('empty').hidden = Boolean(item);
     element('object-fields').hidden = !item;
     if (item) for (const field of this.fields) field.show(item.id);
+  }
+
+  /** Let the user type the name of an object, which may be selected later. @param {number} id */
+  focusName(id) {
+    const { queue, project } = this.app;
+    if (!project.findObject(id)) {
+      showMessage(queue.hasEdits ? 'The new object is being saved; rename it then.' : 'Select an object first.', true);
+      return;
+    }
+    this.name.show(id);
+    element('object-name').focus();
+    element('object-name').select();
   }
 
   async addObject() {
@@ -202,19 +204,19 @@ async function loadMasks(app, files) {
   const names = unchanged.map((id) => app.project.getName(id)).join(', ');
   showHint(`Masks loaded on ${range}.${names && ` Locked or hidden, and unchanged: ${names}.`}`);
   app.history.reportLosses({ step, result }, 'The loaded masks');
-  if (playback.userIsStillOn(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
+  if (playback.mayLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
 /** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
 async function sendMasks(/** @type {File} */ file, /** @type {string} */ address, /** @type {App} */ app) {
   const send = async (/** @type {string} */ targets) => {
     app.queue.countRequests(1);
-    return fetchOrThrow(address + targets, { method: 'POST', body: file }, UNMATCHED).catch(({ message }) => {
+    return fetchOrThrow(address + targets, { method: 'POST', body: file }, NEEDS_MATCHING).catch(({ message }) => {
       throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
     }).finally(() => app.queue.countRequests(-1));
   };
   const answer = await send('');
-  if (answer.status !== UNMATCHED) return { result: await answer.json() };
+  if (answer.status !== NEEDS_MATCHING) return { result: await answer.json() };
   const targets = await matchObjects(await answer.json(), app.project.objects);
   if (!targets) return {};
   return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };

@@ -1,27 +1,37 @@
-/** Current frame: seeking, playing, refreshing its masks. */
+/** Current frame: seeking, playing, refreshing its masks; commands that wait for it. */
 
 import { CoalescedTask, element, elements, setIcon } from './dom.js';
 import { fetchImage } from './frames.js';
-import { showError, showHint } from './messages.js';
+import { showError, showMessage } from './messages.js';
 
 const NEAR_IMAGE_DELAY = 60; // milliseconds before a nearby frame is shown while the requested one is decoded
 const STALE_DELAY = 1000; // milliseconds after which loading stops if the user has requested another frame
 const PREFETCH_FRAMES = 6;
 
 export class Playback {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
+  onLeave = () => {}; // called before another frame is loaded
+  onShow = () => {}; // called after a frame was shown
+  isDrawing = () => false; // whether the page stays on the frame, as input is unfinished
+
+  /** @param {import('./frames.js').FrameCache} frames @param {import('./project.js').Project} project
+   * @param {import('./viewer.js').Viewer} viewer */
+  constructor(frames, project, viewer) {
+    this.frames = frames;
+    this.project = project;
+    this.viewer = viewer;
+    /** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
+    this.commands = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
     this.count = 1;
     this.rate = 25;
     this.shown = { frame: 0, revision: 0 }; // frame that shows, and the revision of its masks
     this.wanted = { frame: 0, revision: 0 };
     /** `seek`: the requested frame does not show yet; `follow`: frames show as they are tracked. */
-    this.mode = /** @type {'rest' | 'seek' | 'play' | 'follow'} */ ('seek');
+    this.mode = /** @type {'idle' | 'seek' | 'play' | 'follow'} */ ('seek');
     this.modeChanges = 0; // number of changes of the mode, by which playing notices that it was stopped
     this.loadTask = new CoalescedTask(() => this.loadWanted());
     this.abortStaleLoad = () => {}; // stops loading a frame that the user has left
     const field = element('frame');
-    const seek = () => app.commands.add(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
+    const seek = () => this.addCommand(() => this.seek(field.value === '' ? this.frame : Number(field.value)));
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
@@ -34,12 +44,12 @@ export class Playback {
 
   /** Whether the current frame can be changed. */
   get isReady() {
-    return this.mode !== 'seek' && this.app.viewer.image !== null;
+    return this.mode !== 'seek' && this.viewer.image !== null;
   }
 
   /** Return whether the page may leave a frame by itself: the user is still on it, and not drawing. */
-  userIsStillOn(/** @type {number} */ frame) {
-    return frame === this.wanted.frame && !this.app.toolbox.isDrawing;
+  mayLeave(/** @type {number} */ frame) {
+    return frame === this.wanted.frame && !this.isDrawing();
   }
 
   setVideo(/** @type {import('./protocol.js').Description} */ { frames, rate, revision }) {
@@ -47,8 +57,22 @@ export class Playback {
     this.rate = rate;
     this.wanted.revision = revision;
     this.shown.revision = -1; // an earlier run of the program counted other revisions
-    this.app.timeline.requestDraw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
+  }
+
+  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame] */
+  addCommand(run, waitsForFrame = false) {
+    this.commands.push({ run, waitsForFrame });
+    this.runCommands();
+  }
+
+  /** Run the commands up to the first one that waits for its frame; drop that one if the frame cannot be loaded. */
+  runCommands() {
+    const { commands } = this;
+    while (commands.length && (!commands[0].waitsForFrame || this.isReady)) commands.shift()?.run();
+    if (!commands.length || this.mode === 'seek') return;
+    commands.length = 0;
+    showMessage('This frame could not be loaded; nothing was changed.', true);
   }
 
   /** Show a frame requested by the user, and stop playing and following the tracking. @param {number} frame */
@@ -60,7 +84,7 @@ export class Playback {
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   goTo(frame) {
     this.wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (this.wanted.frame !== this.frame) this.app.toolbox.finish();
+    if (this.wanted.frame !== this.frame) this.onLeave();
     else this.abortStaleLoad();
     return this.loadTask.run();
   }
@@ -74,7 +98,7 @@ export class Playback {
 
   /** Load what is requested; then run the commands that wait for it. */
   async loadWanted() {
-    const { app, shown, wanted, wanted: { frame, revision } } = this;
+    const { shown, viewer, wanted, wanted: { frame, revision } } = this;
     const load = new AbortController();
     this.abortStaleLoad = () => { if (frame !== wanted.frame) load.abort(); };
     const timer = setInterval(() => { if (this.mode === 'seek') this.abortStaleLoad(); }, STALE_DELAY);
@@ -84,37 +108,36 @@ export class Playback {
       if (!load.signal.aborted) this.showFailure(error, frame, revision);
     }
     clearInterval(timer);
-    app.viewer.placeholder = null;
-    app.viewer.requestDraw();
+    viewer.placeholder = null;
+    viewer.requestDraw();
     if (this.loadTask.isRequested) return;
-    if (this.mode === 'seek') this.setMode('rest');
-    app.commands.runReady();
+    if (this.mode === 'seek') this.setMode('idle');
+    this.runCommands();
   }
 
   /** Stay at the visible frame if another one cannot be loaded. */
   showFailure(/** @type {unknown} */ error, /** @type {number} */ frame, /** @type {number} */ revision) {
     showError(error);
-    this.app.commands.waiting.length = 0;
+    this.commands.length = 0;
     if (frame === this.frame) this.shown.revision = revision; // the next change tries again
     if (frame === this.wanted.frame) this.stopAtShownFrame();
   }
 
   /** Load and show a frame with masks. @param {number} frame @param {number} revision @param {AbortSignal} signal */
   async loadFrame(frame, revision, signal) {
-    const { frames, viewer } = this.app;
+    const { frames, viewer } = this;
     const abort = new Promise((_, reject) => { signal.onabort = reject; });
     const answer = Promise.all([frames.getImage(frame), frames.fetchLabels(frame, signal)]);
     let hasEnded = false;
-    const showNear = async () => {
+    const showNearbyFrame = async () => {
       const near = hasEnded ? null : await fetchImage(`frame/${frame}?near=1`).catch(() => null);
       if (near && !hasEnded) viewer.placeholder = near;
       viewer.requestDraw();
     };
-    if (this.mode === 'seek') setTimeout(showNear, NEAR_IMAGE_DELAY);
+    if (this.mode === 'seek') setTimeout(showNearbyFrame, NEAR_IMAGE_DELAY);
     const [image, labels] = await Promise.race([answer, abort]).finally(() => { hasEnded = true; });
     this.shown = { frame, revision };
     viewer.show(image, labels);
-    this.app.toolbox.show();
     this.showPosition();
   }
 
@@ -124,29 +147,22 @@ export class Playback {
     if (document.activeElement !== field) field.value = field.defaultValue;
     const hundredths = Math.round((100 * this.frame) / this.rate);
     const time = `${Math.floor(hundredths / 6000)}:${((hundredths % 6000) / 100).toFixed(2).padStart(5, '0')}`;
-    const [first, last] = this.app.project.editable_range;
+    const [first, last] = this.project.editable_range;
     const isOutside = this.frame < first || this.frame > last;
     const note = isOutside ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${time}${note}`;
-    this.app.timeline.showFrame();
-    this.app.review.showFrame();
-  }
-
-  async step(/** @type {number} */ by) {
-    await this.seek(this.wanted.frame + by);
-    showHint(this.app.timeline.frameDescription);
+    this.onShow();
   }
 
   /** Stop playing, following the tracking, and loading another frame. */
   stopAtShownFrame() {
-    this.setMode('rest');
+    this.setMode('idle');
     this.wanted.frame = this.frame;
     this.abortStaleLoad();
     if (this.loadTask.currentRun) this.loadTask.run(); // the masks of this frame may have changed meanwhile
   }
 
-  /** @param {Playback['mode']} mode */
-  setMode(mode) {
+  setMode(/** @type {Playback['mode']} */ mode) {
     const [icon, label] = mode === 'play' ? ['pause', 'Stop'] : ['play', 'Play'];
     setIcon(element('play'), icon);
     Object.assign(element('play'), { ariaLabel: label, title: `${label} (Space)` });
@@ -155,9 +171,9 @@ export class Playback {
   }
 
   async togglePlay() {
-    const { app: { frames }, wanted } = this;
-    this.setMode(this.mode === 'play' ? 'rest' : 'play');
-    if (this.mode === 'rest') return;
+    const { frames, wanted } = this;
+    this.setMode(this.mode === 'play' ? 'idle' : 'play');
+    if (this.mode === 'idle') return;
     const start = this.modeChanges;
     if (wanted.frame >= this.count - 1) await this.goTo(0);
     let [due, prefetched] = [performance.now(), wanted.frame];
@@ -170,6 +186,6 @@ export class Playback {
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.modeChanges === start) this.setMode('rest');
+    if (this.modeChanges === start) this.setMode('idle');
   }
 }

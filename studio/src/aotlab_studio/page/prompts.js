@@ -15,61 +15,58 @@ const MIN_BOX_EDGE = { frame: 2, css: 4 }; // pixels of the frame, CSS pixels; a
 const SCRIBBLE_STEP = 8; // points of a removing scribble for each negative click
 
 export class Prompter {
-  constructor(/** @type {import('./tools.js').Toolbox} */ toolbox) {
+  /** @param {import('./tools.js').Toolbox} toolbox @param {import('./history.js').EditHistory} history
+   * @param {import('./project.js').Project} project */
+  constructor(toolbox, history, project) {
     this.toolbox = toolbox;
-    this.app = toolbox.app;
+    this.history = history;
+    this.project = project;
     /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
     this.clicksByStep = new Map();
   }
 
   /** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
-  findClicks(frame = this.app.playback.frame, id = this.app.selection.id) {
-    const last = this.clicksByStep.get(this.app.project.step);
+  findClicks(frame = this.toolbox.playback.frame, id = this.toolbox.selection.id) {
+    const last = this.clicksByStep.get(this.project.step);
     return last?.frame === frame && last.id === id ? last.clicks : [];
   }
 
   /** Undo the last click on the selected object, also one that is not answered yet. */
   undoClick() {
-    const { history, playback: { frame } } = this.app;
-    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: this.app.project.step } : undefined));
+    const { history, project, toolbox: { playback: { frame } } } = this;
+    history.undoOrRedo('undo', () => (this.findClicks(frame).length ? { step: project.step } : undefined));
   }
 
-  /** Request a mask of the drawn box; a small one is a click. @param {boolean} isDoubleClick */
-  sendBox(isDoubleClick) {
-    const { toolbox, toolbox: { points: [first, last = first], pressed, viewer } } = this;
+  /** Request a mask of the drawn box; a small one is a click. */
+  sendBox() {
+    const { toolbox, toolbox: { points: [first, last = first], strokeStart, viewer } } = this;
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
-    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom)) {
-      this.click(first, isDoubleClick);
-    } else if (pressed.erase) {
+    if (Math.max(width, height) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom)) this.click(first);
+    else if (strokeStart.erase) {
       toolbox.discard();
       showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
-    } else {
-      this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
-    }
+    } else this.suggest({ box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
   }
 
-  /** Request a mask of the scribble, or correct one along it; a short one is a click. @param {boolean} isDoubleClick */
-  sendScribble(isDoubleClick) {
-    const { points, pressed, viewer: { size } } = this.toolbox;
+  /** Request a mask of the scribble, or correct one along it; a short one is a click. */
+  sendScribble() {
+    const { points, strokeStart, viewer: { size } } = this.toolbox;
     const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
-    if (line.length < 2) this.click(line[0] ?? points[0], isDoubleClick);
-    else if (!pressed.erase) this.suggest({ scribble: toPairs(line) });
+    if (line.length < 2) this.click(line[0] ?? points[0]);
+    else if (!strokeStart.erase) this.suggest({ scribble: toPairs(line) });
     else this.suggest({ negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
   }
 
-  /** Request or correct a mask, or select the object there. @param {Point} point @param {boolean} [isDoubleClick] */
-  click(point, isDoubleClick = false) {
-    const { app, toolbox, toolbox: { pressed, viewer } } = this;
-    const positive = !pressed.erase;
+  /** Request or correct a mask, or select the object there. @param {Point} point */
+  click(point) {
+    const { project, toolbox, toolbox: { selection, strokeStart, viewer } } = this;
+    const positive = !strokeStart.erase;
     toolbox.discard();
-    if (isDoubleClick) return;
     const other = positive && viewer.findVisibleId(point);
     if (other) {
-      app.selection.selectByUser(other);
-      showMessage(`${app.project.getName(other)} is selected.`);
-    } else {
-      this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
-    }
+      selection.selectByUser(other);
+      showMessage(`${project.getName(other)} is selected.`);
+    } else this.suggest({ [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
   }
 
   /** Request a mask of the unfinished input. @param {Prompts} prompts @param {Click} [click] */
@@ -82,25 +79,25 @@ export class Prompter {
 
   /** Request a mask after the earlier edits. */
   send(/** @type {Input} */ input, /** @type {Prompts} */ prompts) {
-    const { sent } = this.toolbox;
+    const { queue, unanswered } = this.toolbox;
     const message = { ...prompts, frame: input.frame, object_id: null };
-    const answer = this.app.queue.runInOrder(
-      { action: 'suggest', message, target: input.target, isCanceled: () => !sent.has(input) },
+    const answer = queue.runInOrder(
+      { action: 'suggest', message, target: input.target, isCanceled: () => !unanswered.has(input) },
       (id) => this.requestMask(input, message, id));
     return this.toolbox.showUntilAnswered(input, answer);
   }
 
   /** Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one. */
   async requestMask(/** @type {Input} */ input, /** @type {Message} */ message, /** @type {number} */ messageId) {
-    const { app: { history, queue, selection }, toolbox: { sent } } = this;
+    const { history, toolbox: { queue, selection, unanswered } } = this;
     const { click, frame, target } = input;
-    if (!sent.has(input)) return { error: CANCELED };
+    if (!unanswered.has(input)) return { error: CANCELED };
     const previousId = target.id;
     const clicks = this.findClicks(frame, previousId);
     const answer = await queue.send('suggest', message, target, messageId);
     if (answer.error) return answer;
     const { result: { object_id: id }, step } = answer;
-    if (!sent.has(input)) return step ? queue.send('undo', { step }, target) : answer;
+    if (!unanswered.has(input)) return step ? queue.send('undo', { step }, target) : answer;
     const earlierClicks = id === previousId ? clicks : [];
     if (click && step) this.clicksByStep.set(step, { frame, id, clicks: [...earlierClicks, click] });
     if (previousId > 0 && id !== previousId && selection.id === previousId) selection.setSelected(id);
@@ -117,15 +114,15 @@ export class Prompter {
   /** Offer to take the pixels that others kept, or to add the mask to the previous object; `repeat` sends it again.
    * @type {(answer: ActionAnswer<'suggest'>, previousId: number, repeat: (changes: Prompts) => unknown) => void} */
   offerChanges(answer, previousId, repeat) {
-    const { app } = this;
+    const { history, project } = this;
     const { object_id: id, protected_pixels: protectedPixels } = answer.result;
-    const step = answer.step || app.project.step; // the messages stay until the next one
+    const step = answer.step || project.step; // the messages stay until the next one
     if (protectedPixels) showToast(`Other objects kept ${formatCount(protectedPixels, 'pixel')}`, {
       'Take them': () => repeat({ overwrite: true }),
     }, step);
-    if (previousId > 0 && id !== previousId) showToast(`Created ${app.project.getName(id)}`, {
-      [`Add to ${app.project.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
-      Undo: () => app.history.undo(step),
+    if (previousId > 0 && id !== previousId) showToast(`Created ${project.getName(id)}`, {
+      [`Add to ${project.getName(previousId)} instead`]: () => repeat({ extend: true, separate: false }),
+      Undo: () => history.undo(step),
     }, step);
   }
 }

@@ -19,21 +19,25 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Return how many messages a browser sends even if the page ends. Messages that follow the creation or removal of
- * their object stay with it, as the server knows that only during a request. @param {any[]} messages */
-function countWithinLimit(messages) {
+/** Split messages into those that a browser sends even if the page ends, and others. Messages that follow the creation
+ * or removal of their object stay with it, as the server knows that only during a request. @param {any[]} messages */
+function splitAtLimit(messages) {
   let count = messages.length;
   const isCut = (/** @type {any} */ { do: action, object_id: id, target }) => (
     (id === null || ['add_object', 'delete_object', 'merge_objects'].includes(action))
     && messages.slice(count).some((later) => later.target === target));
   const getSize = () => new Blob([JSON.stringify(messages.slice(0, count))]).size;
   while (getSize() > MAX_KEEPALIVE || messages.slice(0, count).some(isCut)) count -= 1;
-  return count;
+  return [messages.slice(0, count), messages.slice(count)];
 }
 
 export class EditQueue {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
+  /** @param {import('./connection.js').Connection} connection @param {import('./project.js').Project} project
+   * @param {(answer: any, target?: Target, into?: number) => Promise<void>} showAnswer runs before the next edit */
+  constructor(connection, project, showAnswer) {
+    this.connection = connection;
+    this.project = project;
+    this.showAnswer = showAnswer;
     this.repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
     /** Promises that settle after all queued edits, and after all statuses. */
     this.previous = { edits: /** @type {Promise<unknown>} */ (Promise.resolve()), statuses: Promise.resolve() };
@@ -56,7 +60,7 @@ export class EditQueue {
    * @type {<T extends {error?: Error}>(pending: PendingAction, task: (id: number) => Promise<T>,
    *   kind?: keyof EditQueue['previous']) => Promise<T>} */
   runInOrder(pending, task, kind = 'edits') {
-    const { app: { connection }, actions, previous } = this;
+    const { connection, actions, previous } = this;
     const id = connection.createId();
     actions.set(id, pending);
     const timer = setTimeout(() => { element('saving').hidden = false; }, SAVING_DELAY);
@@ -76,48 +80,51 @@ export class EditQueue {
 
   /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
-    const seen = this.previous.edits.then(() => { message.step = this.app.project.step; });
+    const seen = this.previous.edits.then(() => { message.step = this.project.step; });
     const task = (/** @type {number} */ id) => seen.then(() => this.send('set_status', message, undefined, id));
     return this.runInOrder({ action: 'set_status', message }, task, 'statuses');
   }
 
   /** Send an action at once, and show its error; `target` is the object of a message without one. @type {SendAction} */
   async send(action, message, target, id) {
-    const { app } = this;
     const fullMessage = addObjectId(message, target);
     const resendId = this.repeatableActions.includes(action) ? id : undefined;
     const count = action === 'export' ? 0 : 1; // its dialog shows its progress, and it ends without the page
     this.countRequests(count);
     try {
       const answer = /** @type {any} */ (await sendOrAsk((choice) => (
-        app.connection.call(action, { ...fullMessage, ...choice }, resendId))));
-      if (answer.error) return answer;
-      await app.playback.refresh(answer.revision);
-      app.history.reportLosses(answer);
-      if (target) app.selection.updateTarget(target, answer.result?.object_id || fullMessage.into || 0);
+        this.connection.call(action, { ...fullMessage, ...choice }, resendId))));
+      if (!answer.error) await this.showAnswer(answer, target, fullMessage.into);
       return answer;
     } finally {
       this.countRequests(-count);
     }
   }
 
-  /** Send the unanswered edits and prompts; if the user may stay, only those before an undo. */
-  sendOnClose(/** @type {boolean} */ userMayStay) {
-    /** The index of a target identifies its object for the server, which knows which are created or removed. */
+  /** Return the messages of unanswered edits and prompts; only those before an undo if the user may stay. */
+  listUnanswered(/** @type {boolean} */ userMayStay) {
+    // the index of a target identifies its object for the server, which knows which are created or removed
     const targets = [...this.actions.values()].map(({ target }) => target);
-    const edits = /** @type {object[]} */ ([]);
-    for (const [id, { action, message = {}, target, isCanceled }] of this.actions) {
-      const isRepeatable = this.repeatableActions.includes(action);
+    const messages = /** @type {object[]} */ ([]);
+    for (const [id, { action, message, target, isCanceled }] of this.actions) {
+      const isRepeatable = message && this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
       if (!isRepeatable || isCanceled?.()) continue;
-      edits.push({ ...addObjectId(message, target), id, do: action, target: targets.indexOf(target) });
+      messages.push({ ...addObjectId(message, target), id, do: action, target: targets.indexOf(target) });
     }
-    const count = userMayStay ? 0 : countWithinLimit(edits); // all requests on their way share the limit
+    return messages;
+  }
+
+  /** Send unanswered edits and prompts when the page closes, or may close. */
+  sendOnClose(/** @type {boolean} */ userMayStay) {
+    const messages = this.listUnanswered(userMayStay);
+    // all requests on their way share the limit
+    const [first, rest] = userMayStay ? [[], messages] : splitAtLimit(messages);
     const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
-      const address = `edits?project=${this.app.project.id}`;
+      const address = `edits?project=${this.project.id}`;
       if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
     };
     // one after the other, as the server stores them in the order in which they arrive
-    post(edits.slice(0, count), true).then(() => post(edits.slice(count), false)).catch(() => {});
+    post(first, true).then(() => post(rest, false)).catch(() => {});
   }
 }

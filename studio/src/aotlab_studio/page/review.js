@@ -11,8 +11,8 @@ const MAX_LISTED = 50; // largest number of listed frames
 const LIVE_PAUSE = 5000; // milliseconds between two refreshes while a job runs
 
 export class Review {
-  /** @param {Pick<import('./main.js').App, 'commands' | 'connection' | 'frames' | 'history' | 'playback' | 'project'
-   *   | 'queue' | 'selection' | 'timeline'>} app */
+  /** @param {Pick<import('./main.js').App, 'connection' | 'frames' | 'history' | 'playback' | 'project' | 'queue'
+   *   | 'selection' | 'timeline'>} app */
   constructor(app) {
     this.app = app;
     this.entries = /** @type {FrameToCheck[]} */ ([]); // frames to check, the worst first, then corrected ones
@@ -23,7 +23,7 @@ export class Review {
     this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
     /** @type {RowList<[string, string]>} */
     this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
-      const onclick = () => app.commands.add(() => app.playback.seek(Number(frame)));
+      const onclick = () => app.playback.addCommand(() => app.playback.seek(Number(frame)));
       const button = createElement('button', { name: `note${frame}`, onclick });
       const show = (/** @type {[string, string]} */ [, text]) => { button.textContent = `${frame}: ${text}`; };
       return { line: createElement('li', {}, button), show };
@@ -71,7 +71,7 @@ export class Review {
     const button = createElement('button', { name: `check${frame}` }, image, dot, text);
     const show = (/** @type {FrameToCheck} */ entry) => {
       const [isCorrected, address] = [this.isCorrected(entry), app.frames.getThumbnailAddress(frame)];
-      button.onclick = () => app.commands.add(() => this.goTo(entry));
+      button.onclick = () => app.playback.addCommand(() => this.goTo(entry));
       button.className = isCorrected ? 'done' : '';
       dot.textContent = isCorrected ? '✓' : '';
       dot.style.background = (!isCorrected && app.project.findObject(entry.object_ids[0])?.color) || 'none';
@@ -119,11 +119,10 @@ export class Review {
   }
 
   goTo(/** @type {FrameToCheck} */ { frame, object_ids: [worst], sentence }) {
-    const { app } = this;
     this.lastVisit = frame;
-    app.selection.selectByUser(worst);
+    this.app.selection.selectByUser(worst);
     showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
-    return app.playback.seek(frame);
+    return this.app.playback.seek(frame);
   }
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it shows. */
@@ -134,7 +133,7 @@ export class Review {
     if (answer.error) return;
     history.offerUndo(answer, `Frame ${frame} ${checked ? '' : 'no longer '}marked as checked`);
     this.fetchTask.run();
-    if (!checked || !playback.userIsStillOn(frame)) return;
+    if (!checked || !playback.mayLeave(frame)) return;
     if (this.remainingEntries.length) this.showNext();
     else showHint(this.summary);
   }

@@ -3,9 +3,13 @@
 import { showHint } from './messages.js';
 
 export class Selection {
-  /** @param {Pick<import('./main.js').App, 'project' | 'queue' | 'renderObjects' | 'toolbox'>} app */
-  constructor(app) {
-    this.app = app;
+  onLeave = () => {}; // called before the user selects another object
+  onChange = () => {};
+
+  /** @param {import('./project.js').Project} project @param {import('./queue.js').EditQueue} queue */
+  constructor(project, queue) {
+    this.project = project;
+    this.queue = queue;
     /** The selected object. @type {import('./queue.js').Target} */
     this.target = { id: 0 };
     this.recentIds = /** @type {number[]} */ ([]); // objects in the order of their selection, the latest first
@@ -14,7 +18,7 @@ export class Selection {
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
   get item() {
-    return this.app.project.findObject(this.target.id);
+    return this.project.findObject(this.target.id);
   }
 
   get id() {
@@ -23,7 +27,7 @@ export class Selection {
 
   /** Return the target of the next edit: a new object if another page has deleted the selected one. */
   getEditTarget() {
-    const { target, app: { queue } } = this;
+    const { target, queue } = this;
     if (target.id && !this.item && !queue.hasEdits) this.target = { id: 0 };
     return this.target;
   }
@@ -31,15 +35,15 @@ export class Selection {
   /** If an action created or removed the object of a target, let another one receive its later edits: the created one,
    * the one that has its pixels now, or (0) a new one. @param {{id: number}} target @param {number} id */
   updateTarget(target, id) {
-    if (this.app.project.findObject(target.id)) return;
+    if (this.project.findObject(target.id)) return;
     target.id = id;
     if (target === this.target) this.recentIds.unshift(id);
-    this.app.renderObjects();
+    this.onChange();
   }
 
   /** Select an object, and end the input for another. @param {number} id */
   selectByUser(id) {
-    if (id !== this.id) this.app.toolbox.finish();
+    if (id !== this.id) this.onLeave();
     this.setSelected(id);
   }
 
@@ -52,24 +56,24 @@ export class Selection {
   replaceTarget(/** @type {number} */ id) {
     if (id !== this.id) this.isolatedId = 0;
     this.target = { id };
-    this.app.renderObjects();
+    this.onChange();
   }
 
   /** If undo or redo removed the selected object, or restored one, select the last selected one that is there. */
   selectAfterUndo(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
-    const isRestored = this.app.project.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
-    const recentId = this.recentIds.find((candidate) => this.app.project.findObject(candidate));
+    const isRestored = this.project.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
+    const recentId = this.recentIds.find((candidate) => this.project.findObject(candidate));
     if (recentId && (isRestored || (previousId && !this.id))) this.replaceTarget(recentId);
   }
 
   selectNext(/** @type {number} */ by) {
-    const { objects } = this.app.project;
+    const { objects } = this.project;
     const index = objects.findIndex((item) => item.id === this.id);
     this.selectIndex(Math.min(objects.length - 1, Math.max(0, index + by)));
   }
 
   selectIndex(/** @type {number} */ index) {
-    const item = this.app.project.objects[index];
+    const item = this.project.objects[index];
     if (item) this.selectByUser(item.id);
   }
 
@@ -78,7 +82,7 @@ export class Selection {
     const isIsolated = id > 0 && id !== this.isolatedId;
     if (isIsolated) this.selectByUser(id);
     this.isolatedId = isIsolated ? id : 0;
-    this.app.renderObjects();
-    showHint(isIsolated ? `Only ${this.app.project.getName(id)} is shown; double-click it to show all objects.` : '');
+    this.onChange();
+    showHint(isIsolated ? `Only ${this.project.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 }

@@ -36,6 +36,6 @@ export function restoreSettings(app) {
     if (!project.id) return; // not described yet
     const shown = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber };
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, display: shown });
-    saveSettings({ frame: playback.frame, object_id: selection.id }, project.id);
+    saveSettings({ frame: playback.frame, object_id: selection.id, follows: playback.mode === 'follow' }, project.id);
   });
 }

@@ -1,8 +1,7 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, focusView, showKey } from './dom.js';
-import { showMessage } from './messages.js';
-import { focusName } from './objects.js';
+import { showHint } from './messages.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
@@ -21,6 +20,8 @@ const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
 
+const FIELDS = 'input:not([type=checkbox], [type=color]), select, textarea'; // they get the keys
+
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event @param {string} key */
 function getKeyName({ ctrlKey, metaKey, shiftKey }, key) {
   const hasCase = key.length > 1 || key.toLowerCase() !== key.toUpperCase() || '←→↑↓'.includes(key);
@@ -33,88 +34,62 @@ function getTypedKey({ key: typed, code, ctrlKey, metaKey }) {
   return KEY_NAMES[typed] || (typed.length === 1 ? typed.toUpperCase() : typed);
 }
 
-/** Bindings by key, in the layout of the user. */
-class KeyMap {
-  constructor(/** @type {Binding[]} */ bindings) {
-    this.bindings = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
-    this.hasLatinLetters = true; // whether the last typed letter was one
-  }
-
-  /** Return the binding of a key press, and its key. @param {KeyboardEvent} event */
-  find(event) {
-    if (/^\p{Letter}$/u.test(event.key)) this.hasLatinLetters = /\p{Script=Latin}/u.test(event.key);
+/** Return a function that finds the binding of a key press, and its key, in the layout of the user.
+ * @param {Binding[]} bindings */
+function createKeyMap(bindings) {
+  const bindingsByKey = new Map(bindings.flatMap((binding) => binding.keys.map((key) => [key, binding])));
+  let hasLatinLetters = true; // whether the last typed letter was one
+  return (/** @type {KeyboardEvent} */ event) => {
+    if (/^\p{Letter}$/u.test(event.key)) hasLatinLetters = /\p{Script=Latin}/u.test(event.key);
     const typed = getKeyName(event, getTypedKey(event));
     const keys = [(/** @type {Element} */ (event.target).role === 'slider' && SLIDER_KEYS[typed]) || typed];
     // a letter that is not Latin, and signs beside such letters, count by their position
-    if (!this.hasLatinLetters || /[^ -~]/.test(event.key)) keys.push(getKeyName(event, event.code.replace('Key', '')));
-    const key = keys.find((name) => this.bindings.has(name)) ?? '';
-    return { key, binding: this.bindings.get(key) };
-  }
-}
-
-/** Key presses and clicks, in order; one that changes masks waits for the frame that the user has requested. */
-export class CommandQueue {
-  constructor(/** @type {Pick<import('./main.js').App, 'playback'>} */ app) {
-    this.app = app;
-    this.waiting = /** @type {{run: () => void, waitsForFrame: boolean}[]} */ ([]);
-  }
-
-  /** Run a command after those before. @param {() => void} run @param {boolean} [waitsForFrame] */
-  add(run, waitsForFrame = false) {
-    this.waiting.push({ run, waitsForFrame });
-    this.runReady();
-  }
-
-  /** Run the commands up to the first one that waits for its frame; drop that one if the frame cannot be loaded. */
-  runReady() {
-    const { waiting, app: { playback } } = this;
-    while (waiting.length && (!waiting[0].waitsForFrame || playback.isReady)) waiting.shift()?.run();
-    if (!waiting.length || playback.mode === 'seek') return;
-    waiting.length = 0;
-    showMessage('This frame could not be loaded; nothing was changed.', true);
-  }
+    if (!hasLatinLetters || /[^ -~]/.test(event.key)) keys.push(getKeyName(event, event.code.replace('Key', '')));
+    const key = keys.find((name) => bindingsByKey.has(name)) ?? '';
+    return { key, binding: bindingsByKey.get(key) };
+  };
 }
 
 /** Connect keys and buttons with what they do. @param {import('./main.js').App} app */
 export function connectShortcuts(app) {
   const groups = createBindings(app);
-  const keyMap = new KeyMap(Object.values(groups).flat());
+  const findBinding = createKeyMap(Object.values(groups).flat());
   for (const { keys, run, waitsForFrame, buttons } of Object.values(groups).flat()) {
     for (const [index, button] of elements(...buttons).entries()) {
-      button.onclick = () => app.commands.add(() => run(keys[index]), waitsForFrame);
+      button.onclick = () => app.playback.addCommand(() => run(keys[index]), waitsForFrame);
       showKey(button, keys[index]);
     }
   }
   document.addEventListener('keydown', (event) => {
+    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
+    if (/** @type {Element} */ (event.target).matches(FIELDS)) leaveField(event);
     if (!isShortcut(event)) return;
-    const { key, binding } = keyMap.find(event);
+    const { key, binding } = findBinding(event);
     if (!binding) return;
     event.preventDefault();
     if (event.repeat && !binding.repeats) return;
     if (key === 'Escape') binding.run(key); // drops the queued commands
-    else app.commands.add(() => binding.run(key), binding.waitsForFrame);
+    else app.playback.addCommand(() => binding.run(key), binding.waitsForFrame);
   });
   showKeys(groups);
 }
 
-/** Whether a key press is a shortcut: no dialog is open, and it does not belong to a field or button. */
-function isShortcut(/** @type {KeyboardEvent} */ event) {
-  const target = /** @type {HTMLInputElement} */ (event.target);
-  const { key } = event;
-  const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), event.ctrlKey || event.metaKey];
-  if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return false;
+/** Leave a field by Enter or Escape, which restores its text. @param {KeyboardEvent} event */
+function leaveField({ key, target }) {
+  const field = /** @type {HTMLInputElement} */ (target);
+  if (key === 'Escape' && field.matches('[type=number], [type=text]')) field.value = field.defaultValue;
+  if (key === 'Escape') field.blur();
+  if (key === 'Enter' && field.matches('input')) focusView();
+}
+
+/** Whether a key press is a shortcut, and does not belong to a field or button. @param {KeyboardEvent} event */
+function isShortcut({ key, target, ctrlKey, metaKey }) {
+  const control = /** @type {Element} */ (target);
+  const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), ctrlKey || metaKey];
   if ((key.length === 1 || isDelete) && !hasControl && loadSettings().singleKeys === false) return false;
-  if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
-    if (key === 'Escape') {
-      if (target.type === 'number') target.value = target.defaultValue;
-      target.blur();
-    }
-    if (key === 'Enter' && target.matches('input')) focusView();
-    return false;
-  }
-  if (target.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
-  if (target.matches('button, input, a') && [' ', 'Enter'].includes(key)) return false;
-  return !(target.matches('input') && isDelete);
+  if (control.matches(FIELDS) || (control.matches('input') && isDelete)) return false;
+  if (control.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
+  return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
@@ -144,7 +119,11 @@ const bindHeld = (...values) => ({ ...bind(...values), repeats: true });
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 function createBindings(app) {
-  const { history, objectPanel, playback, selection, toolbox, tracking, viewer } = app;
+  const { history, objectPanel, playback, selection, timeline, toolbox, tracking, viewer } = app;
+  const step = async (/** @type {number} */ by) => {
+    await playback.seek(playback.wanted.frame + by);
+    showHint(timeline.frameDescription);
+  };
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => bind(key, name, () => toolbox.setTool(name))),
@@ -153,7 +132,7 @@ function createBindings(app) {
         toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2, 0.5)), 'smaller larger'),
       bindChange('Backspace', 'remove the last corner or click', () => (
         toolbox.stepBack() || toolbox.prompter.undoClick())),
-      bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.close()),
+      bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.isClosable && toolbox.finish()),
       bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', () => app.escape()),
       bind('Ctrl+Z', 'undo', () => toolbox.stepBack() || history.undo(), 'undo'),
       bind('Ctrl+Shift+Z Ctrl+Y', 'redo', () => history.undoOrRedo('redo'), 'redo'),
@@ -169,7 +148,7 @@ function createBindings(app) {
       bindHeld('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
-      bind('F2', 'rename the object', () => focusName(app)),
+      bind('F2', 'rename the object', () => objectPanel.focusName(selection.id)),
       bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
@@ -179,8 +158,8 @@ function createBindings(app) {
       bindChange('R', 'remove the drawn masks of this frame', () => history.resetFrame(), 'reset-frame'),
     ],
     'Frames and view': [
-      bindHeld('← →', 'previous, next frame', (key) => playback.step(key === '←' ? -1 : 1), 'previous next-frame'),
-      bindHeld('Shift+← Shift+→', 'ten frames back or forward', (key) => playback.step(key === 'Shift+←' ? -10 : 10)),
+      bindHeld('← →', 'previous, next frame', (key) => step(key === '←' ? -1 : 1), 'previous next-frame'),
+      bindHeld('Shift+← Shift+→', 'ten frames back or forward', (key) => step(key === 'Shift+←' ? -10 : 10)),
       bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1)),
       bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
       bindHeld('+ - PageUp PageDown', 'zoom at the pointer',

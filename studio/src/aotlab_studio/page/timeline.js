@@ -35,8 +35,7 @@ const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
 export class Timeline {
-  /** @param {Pick<import('./main.js').App, 'commands' | 'connection' | 'frames' | 'playback' | 'project'
-   *   | 'selection'>} app */
+  /** @param {Pick<import('./main.js').App, 'connection' | 'frames' | 'playback' | 'project' | 'selection'>} app */
   constructor(app) {
     this.app = app;
     const canvas = this.canvas = element('strips');
@@ -203,10 +202,10 @@ export class Timeline {
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
-    const { commands, playback, project, selection } = this.app;
+    const { playback, project, selection } = this.app;
     const [object, frame] = [project.objects[this.eventToRow(event)], this.eventToFrame(event)];
-    if (object) commands.add(() => selection.selectByUser(object.id));
-    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) commands.add(() => playback.seek(frame));
+    if (object) playback.addCommand(() => selection.selectByUser(object.id));
+    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) playback.addCommand(() => playback.seek(frame));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
@@ -217,7 +216,7 @@ export class Timeline {
     if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
     const frame = this.eventToFrame(event);
     if (isDraggingRange) this.moveHandle(event);
-    else app.commands.add(() => app.playback.seek(frame));
+    else app.playback.addCommand(() => app.playback.seek(frame));
   }
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
@@ -234,10 +233,9 @@ export class Timeline {
   drawNow() {
     if (!this.app.project.id) return; // not described yet
     this.fitHeight();
-    const { context, canvas, canvas: { clientWidth: width, clientHeight: height } } = this;
-    const { objects } = this.app.project;
-    canvas.width = Math.round(width * devicePixelRatio);
-    canvas.height = Math.round(height * devicePixelRatio);
+    const { app: { project: { objects } }, canvas: { clientWidth: width, clientHeight: height }, context } = this;
+    this.canvas.width = Math.round(width * devicePixelRatio);
+    this.canvas.height = Math.round(height * devicePixelRatio);
     context.scale(devicePixelRatio, devicePixelRatio);
     context.textBaseline = 'middle';
     const tops = objects.map((_, index) => RULER_HEIGHT + index * ROW_HEIGHT - element('rows').scrollTop);
@@ -259,8 +257,7 @@ export class Timeline {
 
   /** Dim the frames that cannot be changed. @param {number} height */
   dimMargins(height) {
-    const { context, app: { project } } = this;
-    const [first, last] = project.editable_range;
+    const { context, app: { project: { editable_range: [first, last] } } } = this;
     context.fillStyle = this.getColor('empty');
     context.globalAlpha = 0.75;
     if (first > 0) this.fillFrames(0, first, 0, height);
@@ -288,9 +285,7 @@ export class Timeline {
       if (position < NAMES_WIDTH - 1 || position > width + 1) return;
       const x = Math.min(position, width - 1);
       context.fillRect(x - 1, 0, 2, height);
-      context.beginPath(); // a flag that points into the range
-      context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
-      context.fill();
+      context.fillRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12); // a flag that points into the range
     });
   }
 
@@ -303,8 +298,7 @@ export class Timeline {
 
   /** Move the mark of the current frame, and describe the view. */
   showCurrentFrame() {
-    const { canvas, app } = this;
-    const { frame } = app.playback;
+    const { canvas, app, app: { playback: { frame } } } = this;
     Object.assign(element('frame-mark').style, { left: `${this.frameToX(frame)}px`, width: `${this.columnWidth}px` });
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     canvas.ariaValueMax = String(this.count - 1);

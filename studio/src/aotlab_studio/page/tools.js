@@ -6,30 +6,23 @@ import { Prompter } from './prompts.js';
 import { toPairs } from './viewer.js';
 
 /** @import { ActionAnswer, ShownError } from './connection.js' */
+/** @import { App } from './main.js' */
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
 /** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: the click, if it is one.
  * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
 
-/** A tool of the page; `TOOLS` lists all.
- * @typedef {object} Tool
- * @property {string} name
- * @property {string} key
- * @property {string} icon
- * @property {string} help
- * @property {boolean} [usesBrush] whether it draws with the round brush
- * @property {boolean} [erases]
- * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
- * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
- * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
- * @property {(toolbox: Toolbox, isDoubleClick: boolean) => unknown} [release] ends a drag; without it, a press acts
- * @property {boolean} [isClosedShape] whether the outline of its input is drawn closed
- * @property {boolean} [isPolygon] whether its input is corners, which are drawn, and is closed by a click or a key
- * @property {(points: Point[]) => Point[]} [shape] outline of its input */
+/** A tool of the page; `TOOLS` lists all. Its input may be a drag of the round brush (`usesBrush`) or a prompt
+ * (`makesPrompts`: a double click isolates an object), or show as corners (`isPolygon`) or closed (`isClosedShape`).
+ * Without `release`, a press acts; without `move`, a drag appends points to a free line; `shape` is its outline.
+ * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
+ *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean, shape?: (points: Point[]) => Point[],
+ *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (toolbox: Toolbox, point: Point) => void,
+ *   release?: (toolbox: Toolbox) => unknown}} Tool */
 
 const MIN_DISTANCE = 0.7; // of two points of a line, in pixels of the frame
-const MAX_POINTS = 3000; // of a line; the message fits into what a browser sends when the page closes
+const MAX_POINTS = 1500; // of a line; two messages fit into what a browser sends when the page closes
 const CLOSE_DISTANCE = { mouse: 8, finger: 20 }; // CSS pixels from the first corner; a nearer click closes the polygon
 
 /** @type {Tool[]} */
@@ -39,7 +32,7 @@ export const TOOLS = [
     help: 'Box: drag around an object; click to add to its mask, right-click or Shift to remove.',
     makesPrompts: true, isClosedShape: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-    release: ({ prompter }, isDoubleClick) => prompter.sendBox(isDoubleClick),
+    release: ({ prompter }) => prompter.sendBox(),
     shape: ([a, b]) => (b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : []),
   },
   {
@@ -52,7 +45,7 @@ export const TOOLS = [
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw on an object or a missing part; right button or Shift to remove.',
     makesPrompts: true,
-    release: ({ prompter }, isDoubleClick) => prompter.sendScribble(isDoubleClick),
+    release: ({ prompter }) => prompter.sendScribble(),
   },
   {
     name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. The wheel or [ ] changes the size.',
@@ -81,7 +74,7 @@ export const TOOLS = [
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
     press: async (toolbox, point) => {
-      const { selection, selection: { id } } = toolbox.app;
+      const { selection, selection: { id } } = toolbox;
       const answer = await toolbox.editMask('split_object', { point: toPairs([point])[0] });
       if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
     },
@@ -94,17 +87,20 @@ export const TOOLS = [
 const PAN = TOOLS[TOOLS.length - 1];
 
 export class Toolbox {
-  constructor(/** @type {import('./main.js').App} */ app) {
-    this.app = app;
-    this.viewer = app.viewer;
+  /** @param {Pick<App, 'history' | 'playback' | 'project' | 'queue' | 'selection' | 'viewer'>} app parts */
+  constructor({ history, playback, project, queue, selection, viewer }) {
+    this.playback = playback;
+    this.queue = queue;
+    this.selection = selection;
+    this.viewer = viewer;
     this.tool = TOOLS[0];
     this.drawingTool = this.tool; // last tool except pan; its unfinished input stays while the user pans
-    this.radius = 12;
+    this.radius = 12; // of the brush, in pixels of the frame
     this.points = /** @type {Point[]} */ ([]); // of unfinished input
     /** Frame and object of the last press, and whether it removes. @type {Omit<Input, keyof Sketch | 'click'>} */
-    this.pressed = { frame: 0, target: app.selection.target, erase: false };
-    this.sent = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
-    this.prompter = new Prompter(this);
+    this.strokeStart = { frame: 0, target: selection.target, erase: false };
+    this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
+    this.prompter = new Prompter(this, history, project);
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
     element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
@@ -114,6 +110,8 @@ export class Toolbox {
       return button;
     }));
     this.showButtons();
+    playback.onLeave = selection.onLeave = () => this.finish();
+    playback.isDrawing = () => this.points.length > 0 || this.shownInput.length > 0;
   }
 
   toggleSubtract() {
@@ -134,16 +132,16 @@ export class Toolbox {
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + minGrowth) : this.radius * factor);
   }
 
-  /** @param {number} radius pixels of the frame */
-  setRadius(radius) {
+  setRadius(/** @type {number} */ radius) {
     this.radius = Math.min(300, Math.max(0.5, radius));
     this.showButtons();
   }
 
   /** Send the unfinished input if it is complete; drop it otherwise. */
   finish() {
-    if (this.isDown) this.release();
-    else if (!this.close()) this.discard();
+    if (this.isDown) this.tool.release?.(this);
+    else if (this.isClosable) this.send();
+    else this.discard();
   }
 
   /** Drop unfinished input. */
@@ -154,26 +152,26 @@ export class Toolbox {
 
   /** Drop unfinished input, and cancel the prompts that are not answered; return whether there were any. */
   cancel() {
-    const prompts = [...this.sent].filter(({ tool }) => tool.makesPrompts);
+    const prompts = [...this.unanswered].filter(({ tool }) => tool.makesPrompts);
     const hasInput = this.points.length > 0 || prompts.length > 0;
-    for (const prompt of prompts) this.sent.delete(prompt);
+    for (const prompt of prompts) this.unanswered.delete(prompt);
     this.discard();
     return hasInput;
   }
 
   /** Sent input of the visible frame. */
   get shownInput() {
-    return [...this.sent].filter(({ frame }) => frame === this.app.playback.frame);
-  }
-
-  /** Whether input is unfinished, or sent and not answered; playback and tracking then stay on this frame. */
-  get isDrawing() {
-    return this.points.length > 0 || this.shownInput.length > 0;
+    return [...this.unanswered].filter(({ frame }) => frame === this.playback.frame);
   }
 
   /** Whether a pointer or key is dragging; the points of other tools are corners. */
   get isDown() {
     return this.tool.release !== undefined && this.points.length > 0;
+  }
+
+  /** Whether the input is a polygon with enough corners. */
+  get isClosable() {
+    return this.drawingTool.isPolygon && this.points.length > 2;
   }
 
   /** Remove the last corner or the unfinished stroke; return whether there was one. */
@@ -186,15 +184,15 @@ export class Toolbox {
 
   /** @param {Point} point @param {boolean} isShifted whether Shift or the right button is held */
   press(point, isShifted) {
-    const { playback } = this.app;
+    const { playback } = this;
     if (!playback.isReady) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
     }
     if (this.tool !== PAN) playback.stopAtShownFrame();
     // the first corner of a polygon decides
-    const erase = this.points.length ? this.pressed.erase : isShifted !== this.erasesByDefault;
-    this.pressed = { frame: playback.frame, target: this.app.selection.getEditTarget(), erase };
+    const erase = this.points.length ? this.strokeStart.erase : isShifted !== this.erasesByDefault;
+    this.strokeStart = { frame: playback.frame, target: this.selection.getEditTarget(), erase };
     if (this.tool.release) this.points = [point];
     this.tool.press?.(this, point);
     this.show();
@@ -212,29 +210,17 @@ export class Toolbox {
     this.show();
   }
 
-  /** End a drag. @param {boolean} [isDoubleClick] */
-  release(isDoubleClick = false) {
-    if (this.isDown) this.tool.release?.(this, isDoubleClick);
-  }
-
-  /** Send the polygon; return whether it has enough corners. */
-  close() {
-    const canClose = this.drawingTool.isPolygon && this.points.length > 2;
-    if (canClose) this.send();
-    return canClose;
-  }
-
   /** Add a corner unless it equals the last one, or close the polygon at the first one. @param {Point} point */
   addCorner(point) {
     const [first, last] = [this.points[0] ?? point, this.points[this.points.length - 1]];
     const distance = Math.hypot(point.x - first.x, point.y - first.y) * this.viewer.zoom;
-    if (distance < CLOSE_DISTANCE[getPointer()] && this.close()) return;
-    if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
+    if (this.isClosable && distance < CLOSE_DISTANCE[getPointer()]) this.send();
+    else if (last?.x !== point.x || last.y !== point.y) this.points.push(point);
   }
 
   /** Send a stroke or an outline. */
   send() {
-    const { app: { queue }, radius } = this;
+    const { queue, radius } = this;
     const input = this.createInput();
     const { frame, target, erase, points, tool } = input;
     this.points = [];
@@ -246,12 +232,12 @@ export class Toolbox {
   /** Show sent input until it is answered; a refused polygon can be sent again.
    * @param {Input} input @param {Promise<{error?: Error}>} answer */
   async showUntilAnswered(input, answer) {
-    this.sent.add(input);
+    this.unanswered.add(input);
     this.show();
     const { error } = await answer;
-    this.sent.delete(input);
+    this.unanswered.delete(input);
     const { frame, target, tool, points } = input;
-    const isSameObject = frame === this.app.playback.frame && target === this.app.selection.target;
+    const isSameObject = frame === this.playback.frame && target === this.selection.target;
     const canRepeat = tool.isPolygon && tool === this.drawingTool && isSameObject && !this.points.length;
     if (error && canRepeat) this.points = points;
     this.show();
@@ -259,14 +245,14 @@ export class Toolbox {
 
   /** Return the unfinished input. @returns {Input} */
   createInput() {
-    const { drawingTool: tool, points, pressed } = this;
-    const erases = tool.erases || (pressed.erase && tool.usesBrush);
+    const { drawingTool: tool, points, strokeStart } = this;
+    const erases = tool.erases || (strokeStart.erase && tool.usesBrush);
     return {
-      ...pressed,
+      ...strokeStart,
       tool,
       points: tool.shape?.(points) || points,
       width: tool.usesBrush ? 2 * this.radius : undefined,
-      color: erases ? '#ffffff' : this.app.selection.item?.color || '#109898',
+      color: erases ? '#ffffff' : this.selection.item?.color || '#109898',
       clicks: this.prompter.findClicks(),
     };
   }
@@ -275,7 +261,7 @@ export class Toolbox {
    * @type {<A extends 'fill_holes' | 'mark_absent' | 'split_object' | 'reassign'>(action: A, values?: object)
    *   => Promise<ActionAnswer<A> | ShownError>} */
   editMask(action, values) {
-    const { selection, playback: { frame }, queue } = this.app;
+    const { selection, playback: { frame }, queue } = this;
     return queue.edit(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection.getEditTarget());
   }
 

@@ -70,23 +70,25 @@ export class Tracking {
 
   /** Show the job that runs or has ended; corrections disable no buttons. @param {JobProgress | null} job null: none */
   showJob(job) {
-    const { playback, review } = this.app;
     const running = job && ['starting', 'running', 'paused'].includes(job.status) ? job : null;
     this.job = running?.background ? null : running;
     element('job').hidden = !this.job;
     for (const button of elements('track', 'backward', 'both')) button.disabled = Boolean(this.job);
     const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
     element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
-    if (this.job) {
-      this.showProgress(this.job);
-      const { done, frame, status } = this.job;
-      if (done) review.refreshLive();
-      if (status === 'running' && done && playback.mode === 'follow') playback.goTo(frame);
-    } else if (job && !running) this.showEnd(job);
+    if (this.job) this.showProgress(this.job);
+    else if (job && !running) this.showEnd(job);
+    this.followJob();
+  }
+
+  /** Show the frame that was tracked last, unless the user has left this tracking. */
+  followJob() {
+    const { job, app: { playback } } = this;
+    if (job?.status === 'running' && job.done && playback.mode === 'follow') playback.goTo(job.frame);
   }
 
   showEnd(/** @type {JobProgress} */ { background, done, overwritten_pixels: overwrittenPixels, problem, status }) {
-    if (!background && this.app.playback.mode === 'follow') this.app.playback.setMode('rest');
+    if (!background && this.app.playback.mode === 'follow') this.app.playback.setMode('idle');
     const losses = overwrittenPixels ? `${formatCount(overwrittenPixels, 'pixel')} taken from other objects` : '';
     const summary = `Tracking ${status}: ${formatCount(done, 'frame')}${losses && `, ${losses}`}`;
     const text = background ? losses && `Correction ${status}: ${losses}` : summary;
@@ -103,6 +105,7 @@ export class Tracking {
     const count = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     element('job-text').textContent = job.status === 'starting'
       ? 'Loading the model…' : `${job.status} · ${count}${speed}`;
+    if (job.done) this.app.review.refreshLive();
     setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
@@ -115,11 +118,10 @@ export class Tracking {
     const { frame } = playback;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
-      if (!range) return { error: CANCELED };
-      return queue.send('track', { frame, direction, ...range });
+      return range ? queue.send('track', { frame, direction, ...range }) : { error: CANCELED };
     });
     if (!error) showHint('');
-    else if (playback.mode === 'follow') playback.setMode('rest');
+    else if (playback.mode === 'follow') playback.setMode('idle');
   }
 
   async clearResults() {

@@ -40,14 +40,12 @@ export class Viewer {
     }).observe(canvas);
   }
 
-  /** @param {[number, number]} size height and width of the frames */
-  setSize([height, width]) {
+  setSize(/** @type {[number, number]} */ [height, width]) {
     this.size = { width, height };
     if (this.isFitted) this.fit();
   }
 
-  /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
-  setObjects(objects) {
+  setObjects(/** @type {{id: number, name: string, color: string}[]} */ objects) {
     const previousObjects = JSON.stringify([...this.objects]);
     this.objects = new Map(objects.map(({ id, name, color }) => {
       const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
@@ -238,8 +236,7 @@ export class Viewer {
     strokeWithOutline(context, 1);
   }
 
-  /** @param {Point} position in CSS pixels of the canvas */
-  drawCursor({ x, y }) {
+  drawCursor(/** @type {Point} */ { x, y }) {
     const { context } = this;
     context.beginPath();
     context.arc(x, y, this.cursorRadius * this.zoom, 0, 7);

@@ -59,7 +59,8 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
     view, before = session if actor is None else session.with_actor(actor), document.log.head
-    lock = document.lock if action in EDITS else session.prompt_lock if action is Session.suggest else nullcontext()
+    changes_document = action in (*EDITS, Document.undo, Document.redo)
+    lock = document.lock if changes_document else session.prompt_lock if action is Session.suggest else nullcontext()
     with lock:  # the message may arrive twice at once
         if (record := document.log.messages.get(view.document.actor.message_id)) is not None:
             returns_edit = signature(action, eval_str=True).return_annotation is EditResult

@@ -34,7 +34,7 @@ StatusNote = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
-REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "suggest", "set_status"]
+REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "undo", "redo", "suggest", "set_status"]
 """Actions that need no connection, and whose message may arrive again."""
 
 
