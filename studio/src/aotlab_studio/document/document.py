@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +49,7 @@ class Document:
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
+        self._message_locks: dict[int, threading.Lock] = {}
         self.listeners: dict[Listener, str | None] = {}
         """Functions to call on every change, each with the id of the open page that it notifies."""
         self.actor = log.Actor()
@@ -132,6 +134,20 @@ class Document:
             return log.digest_values(self._output_digest)  # the same as without a project
 
     # Edits
+
+    @contextmanager
+    def claim_message(self) -> Iterator[int | None]:
+        """Yield None if the actor's message is new; the block then carries it out.
+
+        A page may send a message twice, even at once. The second time, this waits for the first, and yields the number
+        of the step that it has added; 0 for another record.
+        """
+        if (message_id := self.actor.message_id) is None:
+            yield None
+            return
+        with self._message_locks.setdefault(message_id, threading.Lock()):
+            yield self.log.message_steps.get(message_id)
+            self._message_locks.pop(message_id, None)  # kept after an error, as the message may be waiting again
 
     def edit(
         self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}

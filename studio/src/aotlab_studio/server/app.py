@@ -166,7 +166,8 @@ async def answer_message(
     def act() -> Answer:
         result = run_on_target(session, message, actor, targets)
         with document.lock:  # events of this revision come before the answer
-            return Answer(message_id, result, document.revision, document.log.find_step(actor.message_id))
+            step = document.log.message_steps.get(actor.message_id, 0)
+            return Answer(message_id, result, document.revision, step)
 
     try:
         return await run_sync(act, limiter=threads)

@@ -59,8 +59,6 @@ class Session:
         self.document, self.segmenter, self.loader = document, segmenter, loader
         self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
-        self.prompt_lock = threading.Lock()
-        """Lock held while a prompt is answered."""
         self._export = threading.Lock()
         self._canceled_exports: set[int | None] = set()
         """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
@@ -129,8 +127,6 @@ class Session:
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
         self._wait_for_tracking(outdated)
         with document.lock:
-            if document.actor.message_id in document.log.messages:
-                return  # sent again while this one waited
             digest = document.snapshot.content_digest
             if step > len(document.log.steps) or document.take_snapshot(step).content_digest != digest:
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
