@@ -28,6 +28,8 @@ from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
+MAX_SNAPSHOTS = 4
+"""Number of snapshots in memory: those before and after an edit, and the one when the status was set."""
 Listener = Callable[[events.Event], None]
 """Function that may be called from any thread, and must not block."""
 
@@ -56,7 +58,7 @@ class Document:
         """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
-        self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
+        self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
         for step in self.log.steps.values():
             if (last := max(step.changes.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
@@ -75,14 +77,16 @@ class Document:
 
     def take_snapshot(self, step: int) -> Snapshot:
         """Return what the document shows after a step of its log; after step 0, it is empty."""
-        return Snapshot(self.log, step, self.log.state(step), self.masks, self.tracked_masks)
+        with self.lock:
+            key = step, self.tracked_masks.revision
+            stores = self.masks, self.tracked_masks
+            return self._snapshots.get_or_compute(key, lambda: Snapshot(self.log, step, self.log.state(step), *stores))
 
     @property
     def snapshot(self) -> Snapshot:
         """What the document shows now."""
         with self.lock:
-            key = self.log.head, self.tracked_masks.revision
-            return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
+            return self.take_snapshot(self.log.head)
 
     def close(self) -> None:
         """Write the backup and unlock the project. Masks can still be read."""
@@ -242,10 +246,8 @@ class Document:
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
         """Return whether nothing has changed since a status; for a final one, no more frames may be outdated."""
-        snapshots = self.take_snapshot(self.log.status_step), self.snapshot
-        before, after = ({index: each.drawn_masks(index) for index in each.drawn_frames} for each in snapshots)
-        # first, as the digest of a long video takes long
-        if before != after or record.digest != self.snapshot.content_digest:
+        before = self.take_snapshot(self.log.status_step)
+        if not self.snapshot.shows_same(before) or record.digest != before.content_digest:
             return False
         if self.unimported_digest not in ("", record.output_digest):
             return False

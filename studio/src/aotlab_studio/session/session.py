@@ -117,7 +117,8 @@ class Session:
 
         Args:
             digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
-            step: last step that the person has seen. Masks and objects must be as after it. None: the current step.
+            step: last step that the person has seen; later ones must not have changed masks or objects. None: the
+                current step.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -127,8 +128,7 @@ class Session:
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
         self._wait_for_tracking(outdated)
         with document.lock:
-            digest = document.snapshot.content_digest
-            if step > len(document.log.steps) or document.take_snapshot(step).content_digest != digest:
+            if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
             known_outdated = self.check_outdated("accept", outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)
