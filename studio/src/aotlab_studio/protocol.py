@@ -147,7 +147,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """Actions whose messages may be sent again; they take effect once."""
     job: JobProgress | None
     problems: list[str]
-    """Warnings about the project, such as `Document.retracked_warning`."""
+    """Warnings about the project, such as `Document.tracked_again_warning`."""
 
 
 class ModelEvent(Event, frozen=True):

@@ -272,8 +272,8 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 def test_edit_computes_what_shows_once(session, monkeypatch):
     draw_and_track(session, 1)
     session.document.set_status("accepted", "")
-    counted, compute = [], Snapshot.visible_layers.func
-    monkeypatch.setattr(Snapshot.visible_layers, "func", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.newest_layers.func
+    monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()

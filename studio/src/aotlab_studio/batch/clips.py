@@ -85,7 +85,7 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *status, digest=document.status_digest,
         untracked=status.value in ("open", "in progress") and has_untracked_frames(snapshot),
-        sentences=[*filter(None, [document.retracked_warning]), *checks],
+        sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def has_untracked_frames(snapshot: Snapshot) -> bool:
     (first, last), drawn = find_track_range(snapshot)
     layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
     # an absent object has the negative id of the layer that was tracked
-    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.visible_layers.values()])
+    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.newest_layers.values()])
     known = np.any(np.isin(shown, layers), axis=0)
     known[drawn] = True
     return bool(drawn) and not known[first : last + 1].all()

@@ -122,7 +122,7 @@ class Document:
         return "" if (digest := self._output_digest) in imported else digest
 
     @property
-    def retracked_warning(self) -> str:
+    def tracked_again_warning(self) -> str:
         """Warning that `aotlab track` ran again after the edits; empty otherwise, or if the status is final."""
         if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
             return ""

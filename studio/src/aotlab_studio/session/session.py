@@ -88,7 +88,7 @@ class Session:
             model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS,
             job=job.report() if job is not None else None,
-            problems=[*filter(None, [document.retracked_warning])],
+            problems=[*filter(None, [document.tracked_again_warning])],
         )
 
     def check_outdated(
