@@ -225,7 +225,7 @@ def test_export_error_lists_outdated_frames(session, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = "10 frames are outdated (2 to 11), and tracking has not finished. Wait for it, or export them as they are?"
+    words = "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with session.document.lock:
         editing.change_object(session.document, 1, locked=True)

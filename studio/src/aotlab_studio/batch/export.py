@@ -103,7 +103,7 @@ def export_clip(clip: BatchClip, document: Document, outputs: Sequence[str], cla
     job, results = clip.job, clip.results
     names, tracked, _ = _choose_outputs(clip, outputs)
     snapshot, record = snapshot_for_export(document)
-    if record["status"] not in FINAL_STATUSES:
+    if record.status not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
     with ExitStack() as lock, stage_files(results, internal.CORRECTED_FILE) as staging:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -89,20 +88,19 @@ def export_masks(
         incomplete.pop_all()
 
 
-def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, dict[str, Any]]:
-    """Return the visible masks, which later tracking does not change, and the record of an export in JSON."""
+def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:
+    """Return the visible masks, which later tracking does not change, and the record of an export without its files."""
     with document.lock:
         snapshot, status = document.snapshot, document.status
-        return snapshot, {
-            "edit": snapshot.step, "status": status.value, "note": status.note,
-            "digest": snapshot.masks_digest,  # reads all frames, which later tracking then does not change
-            "outdated": snapshot.list_outdated(first, last), "person": document.actor.author, "time": utc_now(),
-            "models": snapshot.list_models(), "objects": snapshot.objects_digest,
-        }  # fmt: skip
+        record = ExportRecord(
+            [], snapshot.step, status.value, status.note, snapshot.list_outdated(first, last), snapshot.list_models(),
+            snapshot.masks_digest, snapshot.objects_digest, document.actor.author, utc_now(),
+        )  # fmt: skip
+    return snapshot, record  # all frames were read for the digest
 
 
 def add_record(
-    staging: Path, record_name: str, record: dict[str, Any], *, replaced: Set[str] = set(), archive: str = ""
+    staging: Path, record_name: str, record: ExportRecord, *, replaced: Set[str] = set(), archive: str = ""
 ) -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
@@ -110,12 +108,12 @@ def add_record(
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
-    files = [*names, archive] if archive else names
-    roots = find_roots([*files, *old_files])
+    record.files = [*names, archive] if archive else names
+    roots = find_roots([*record.files, *old_files])
     for name in sorted({*list_files(staging.parent)} - old_files):
         if not roots.isdisjoint(find_roots([name])):
             raise InputError(f"{staging.parent / name}: not written by an export; move it away")
-    write_json(staging / record_name, record | {"files": files}, indent=1)
+    write_json(staging / record_name, record, indent=1)
     if archive:
         with (
             sdk.atomic_path(staging / archive) as path,
