@@ -71,11 +71,10 @@ class ExportRecord(Struct):
     outdated: list[tuple[int, int]] = []
     """First and last frame of each run of outdated frames."""
     models: list[dict[str, Any]] = []
-    """Result of `Snapshot.list_models`."""
     digest: str = ""
-    """`Snapshot.masks_digest`."""
+    """Digest of the exported masks."""
     objects: str = ""
-    """`Snapshot.objects_digest`."""
+    """Digest of the exported objects."""
     person: str = ""
     time: str = ""
 

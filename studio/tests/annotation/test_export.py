@@ -17,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.export import draw_names, read_prediction
+from aotlab_studio.session.export import describe_masks, draw_names
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
@@ -184,7 +184,7 @@ def test_export_replaces_only_what_an_export_wrote(session):
 
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, session.document.frames.read(0), read_prediction(session.document.snapshot, 0), 0)
+    tracked = TrackedFrame(0, session.document.frames.read(0), describe_masks(session.document.snapshot, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 
@@ -225,7 +225,9 @@ def test_export_error_lists_outdated_frames(session, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
+    words = (
+        "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
+    )
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with session.document.lock:
         editing.change_object(session.document, 1, locked=True)

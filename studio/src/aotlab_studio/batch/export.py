@@ -18,7 +18,7 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, find_roots, read_json, stage_files
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
-from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
@@ -80,14 +80,14 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
 
 
 def _choose_outputs(clip: BatchClip, outputs: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """Return the outputs to write, the tracked files that they replace, and the `PROBABILITIES` that stay.
+    """Return the outputs to write, the tracked files that they replace, and the `PROBABILITY_OUTPUTS` that stay.
 
     Raises `InputError` without an output to write.
     """
     corrected = find_roots(read_json(clip.results / internal.CORRECTED_FILE, ExportRecord).files)
     file_names = {name: sdk.find_output(name).file_name for name in internal.list_outputs()}
     tracked = {*clip.job.written} - corrected - {internal.CORRECTED_FILE}
-    kept = [name for name in PROBABILITIES if file_names[name] in tracked and name not in outputs]
+    kept = [name for name in PROBABILITY_OUTPUTS if file_names[name] in tracked and name not in outputs]
     tracked.difference_update(file_names[name] for name in kept)
     names = [name for name, file in file_names.items() if name in outputs or file in corrected | tracked]
     if not names:

@@ -21,7 +21,7 @@ from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
-from aotlab_studio.document.objects import MAX_OBJECTS, require_name
+from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
@@ -85,8 +85,7 @@ class Document:
     @property
     def snapshot(self) -> Snapshot:
         """What the document shows now."""
-        with self.lock:
-            return self.take_snapshot(self.log.head)
+        return self.take_snapshot(self.log.head)
 
     def close(self) -> None:
         """Write the backup and unlock the project. Masks can still be read."""
@@ -112,7 +111,7 @@ class Document:
 
     @property
     def _output_digest(self) -> str:
-        """Digest of the output folder; empty if it holds no readable output for this video."""
+        """Result of `digest_output` for the output folder."""
         return digest_output(self.output_folder, self.header.video)
 
     @property
@@ -347,7 +346,7 @@ class Document:
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
-            require_name(self.actor.author)
+            self.actor.require_author()
         signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
         signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct, field
 
-from aotlab import sdk
+from aotlab import InputError, sdk
 from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
@@ -143,6 +143,11 @@ class Actor(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Id of the page. While the page is open, no other page can undo or redo its edits."""
     message_id: int | None = field(default=None, name="message")
     """Id of the page's message, by which a repeated message is recognized."""
+
+    def require_author(self) -> None:
+        """Raise `InputError` if the author is unknown."""
+        if not self.author:
+            raise InputError("name: type your name first; it is stored with each change")
 
 
 class SignedRecord(Actor, frozen=True, kw_only=True):

@@ -218,12 +218,12 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") not in ("export", "set_status"):
+        if message.get("do") in ("export", "set_status"):
+            task = asyncio.create_task(self._answer(message, self._threads))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
             await self._answer(message)
-            return
-        task = asyncio.create_task(self._answer(message, self._threads))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, message: dict[str, Any], threads: CapacityLimiter | None = None) -> None:
         answer = await answer_message(self._session, message, self._actor, self._targets, threads)

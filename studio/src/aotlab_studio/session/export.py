@@ -20,13 +20,13 @@ from aotlab_studio.files import ExportRecord, find_roots, list_files, read_json,
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
-PROBABILITIES = ("mattes", "mattes16")
+PROBABILITY_OUTPUTS = ("mattes", "mattes16")
 """Outputs of probabilities. A project does not store these, so the page does not offer them."""
-VIDEOS = ("overlay", "prores", "vp9")
+VIDEO_OUTPUTS = ("overlay", "prores", "vp9")
 """Outputs with every frame of the range, annotated or not."""
 
 
-def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
+def describe_masks(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
     """Return the masks of a frame, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
@@ -45,7 +45,7 @@ def export_masks(
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write the masks of a range of frames. Only `VIDEOS` hold frames that are not annotated.
+    """Write the masks of a range of frames. Only `VIDEO_OUTPUTS` hold frames that are not annotated.
 
     Args:
         snapshot: visible masks from `snapshot_for_export`.
@@ -59,7 +59,7 @@ def export_masks(
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
-    indices = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
+    indices = range(first, last + 1) if any(name in VIDEO_OUTPUTS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = snapshot.state.classes if classes is None else classes
@@ -76,11 +76,11 @@ def export_masks(
             incomplete.callback(outputs[name].discard)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
-            image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
+            image, prediction = frames.read(index, "export"), describe_masks(snapshot, index)
             drawn_ids = frozenset(snapshot.drawn_masks(index))
             tracked = sdk.TrackedFrame(index, image, prediction, frames.source.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
-                if index in annotated or name in VIDEOS:
+                if index in annotated or name in VIDEO_OUTPUTS:
                     output.write(frames.source.frame_name(index), tracked)
             on_frame(done, len(indices))
         for output in outputs.values():

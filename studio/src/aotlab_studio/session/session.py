@@ -26,7 +26,7 @@ from aotlab_studio.document.planning import plan_request
 from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 
@@ -72,7 +72,7 @@ class Session:
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
-        kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITIES}
+        kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITY_OUTPUTS}
         return protocol.Description(
             **msgspec.structs.asdict(document.describe_state()),
             name=document.frames.name,
