@@ -133,11 +133,11 @@ def test_chosen_range_is_exported(session):
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
     with pytest.raises(InputError, match="7 to 11 are not annotated"):
         session.export(["masks"], 7)
-    with pytest.raises(InputError, match="contain none of 0 to 11; give another range"):
+    with pytest.raises(InputError, match="none of the frames 0 to 11; give another range"):
         session.export(["masks"], 9, 3)
     session.document.edit("job", Changes(ranges={"job": (2, 5)}))
     for frames in ((0, 1), (6, 9)):
-        with pytest.raises(InputError, match="contain none of 2 to 5; give another range"):
+        with pytest.raises(InputError, match="none of the frames 2 to 5; give another range"):
             session.export(["masks"], *frames)
 
 

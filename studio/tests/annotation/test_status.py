@@ -92,6 +92,13 @@ def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
             run_action(session, {**status, "step": unknown})
 
 
+def test_video_without_masks_is_not_accepted(session):
+    with pytest.raises(InputError, match="there is no mask yet; draw one, or reject the video"):
+        session.set_status("accepted")
+    session.set_status("rejected")
+    assert session.document.status.value == "rejected"
+
+
 def test_repeated_acceptance_is_stored_once(folder, reopen):
     session, message = reopen(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)

@@ -283,10 +283,8 @@ def set_range(document: Document, first: NonNegativeInt | None = None, last: Non
     """Set the range of frames to track, which includes ``last``. None stands for the start or the end."""
     start, end = document.snapshot.editable_range
     first, last = start if first is None else first, end if last is None else last
-    if first > last:
-        raise InputError(f"range {first} to {last}: From must not be after To")
-    if first < start or last > end:
-        raise InputError(f"range {first} to {last}: frames to track are {start} to {end}")
+    if not start <= first <= last <= end:
+        raise InputError(f"range {first} to {last}: must be in order and between frames {start} and {end}")
     whole = (first, last) == (0, document.snapshot.count - 1)
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 

@@ -202,7 +202,9 @@ class Snapshot:
         return largest
 
     def require_intact_masks(self) -> None:
-        """Raise `InputError` if a visible mask is damaged."""
+        """Raise `InputError` if there is no mask, or a visible one is damaged."""
+        if not self.annotated_frames:
+            raise InputError("there is no mask yet; draw one, or reject the video")
         for index in self.annotated_frames:
             self.drawn_labels(index)
             for shown in self.list_shown_layers(index):

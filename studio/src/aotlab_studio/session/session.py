@@ -262,10 +262,9 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        last = end if last is None else last
-        if max(first, start) > min(last, end):
-            raise InputError(f"export: frames {first} to {last} contain none of {start} to {end}; give another range")
-        first, last = max(first, start), min(last, end)
+        first, last = max(first, start), end if last is None else min(last, end)
+        if first > last:
+            raise InputError(f"export: the range has none of the frames {start} to {end}; give another range")
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
@@ -274,8 +273,7 @@ class Session:
         if not self._export.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
-            self._require_not_canceled(key)
+            self._wait_for_tracking(outdated, partial(self._require_not_canceled, key))
             with document.lock:
                 self.require_current("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
