@@ -90,7 +90,7 @@ def test_export_canceled_while_it_waits_for_tracking(session):
     job = start_job(session, 4)
     with ThreadPoolExecutor(1) as threads:
         export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
-        wait_until(lambda: session._export.locked())
+        wait_until(lambda: session._export_lock.locked())
         with pytest.raises(InputError, match="another export is running"):
             session.export(["masks"])
         session.cancel_export(7)

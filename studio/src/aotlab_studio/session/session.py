@@ -59,7 +59,7 @@ class Session:
         self.document, self.segmenter, self.loader = document, segmenter, loader
         self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
-        self._export = threading.Lock()
+        self._export_lock = threading.Lock()
         self._canceled_exports: set[int | None] = set()
         """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
 
@@ -270,7 +270,7 @@ class Session:
             document.emit(protocol.ExportEvent(done, total))
             self._require_not_canceled(key)
 
-        if not self._export.acquire(blocking=False):
+        if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
             self._wait_for_tracking(outdated, partial(self._require_not_canceled, key))
@@ -281,7 +281,7 @@ class Session:
                 export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
                 add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
         finally:
-            self._export.release()
+            self._export_lock.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
         return protocol.ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
