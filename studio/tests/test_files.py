@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import COMPLETE, OLD, list_files, move_entries, recover_export, stage_files
+from aotlab_studio.files import COMPLETE, OLD, ExportRecord, list_files, move_entries, recover_export, stage_files
 from aotlab_studio.session.export import add_record
 from tests.processes import completes_in_subprocess, die_before
 
@@ -94,7 +94,7 @@ def write_export(out, text, *names):
         for name in names:
             (made / name).parent.mkdir(exist_ok=True)
             (made / name).write_text(text)
-        add_record(made, "export.json", {"digest": text})
+        add_record(made, "export.json", ExportRecord(digest=text))
 
 
 OLD_NAMES = ("coco.json", "cvat.xml", "masks/0.png")

@@ -141,8 +141,8 @@ def main(
             frames = session.document.frames
             count = internal.format_count(frames.count, "frame")
             title = f"{frames.name}: {count}, masks in {session.document.folder}"
-            if session.document.retracked_warning:
-                print(f"warning: {session.document.retracked_warning}", file=sys.stderr)
+            if session.document.tracked_again_warning:
+                print(f"warning: {session.document.tracked_again_warning}", file=sys.stderr)
             session.runner.schedule()
             app = build_app(lambda _: session)
         elif project is not None:

@@ -96,7 +96,7 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
     if replaced := next((path for path in inputs if path.resolve().is_relative_to(target)), None):
         raise InputError(f"{output}: the output would replace the input {replaced}; give another name")
     if output.is_dir() and not suffix:
-        written = files.read_json(output / RECORD, files.ExportRecord).files | {RECORD}
+        written = {*files.read_json(output / RECORD, files.ExportRecord).files, RECORD}
         if other := next((name for name in files.list_files(output) if name not in written), ""):
             problem = f"holds {other}, which aotlab convert did not write"
             raise InputError(f"{output}: {problem}; give another name")

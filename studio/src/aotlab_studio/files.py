@@ -1,4 +1,8 @@
-"""Atomic writes, and exports whose files replace those of the last export together."""
+"""Atomic writes, and exports whose files replace those of the last export together.
+
+An export writes all files to the folder `STAGED`, renames it to `COMPLETE`, and then moves the files to their places,
+its record last. If it is killed before the renaming, `recover_export` removes the folder; after it, it moves the rest.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +61,22 @@ def read_json(path: Path, kind: type[Content]) -> Content:
 
 
 class ExportRecord(Struct):
-    """Record of an export."""
+    """Record of an export, which is one of its files."""
 
-    files: set[str] = set()
+    files: list[str] = []
+    edit: int = 0
+    """Step of the log that was exported."""
+    status: str = ""
+    note: str = ""
+    outdated: list[tuple[int, int]] = []
+    """First and last frame of each run of outdated frames."""
+    models: list[dict[str, Any]] = []
     digest: str = ""
     """Digest of the exported masks."""
     objects: str = ""
     """Digest of the exported objects."""
+    person: str = ""
+    time: str = ""
 
 
 def find_roots(files: Iterable[str]) -> set[str]:
@@ -84,10 +97,9 @@ def make_staging(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
-    """Yield a temporary folder inside ``folder``, which is created. After the block, its files replace the last export.
+    """Yield a folder for an export to ``folder``, which is created; after the block, its files replace the last export.
 
-    One of the files is the `ExportRecord`. Raises `InputError` for a system error, and if a file cannot be moved. After
-    that or a kill, `recover_export` moves the other files.
+    Raises `InputError` for a system error, and if a file cannot be moved.
     """
     try:
         with internal.writing(folder):

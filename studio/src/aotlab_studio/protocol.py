@@ -14,8 +14,8 @@ from msgspec import Struct
 from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
-OutdatedChoice = Literal["wait", "resume", "proceed"]
-"""What to do about outdated frames: wait for tracking, resume it and wait, or use the frames as they are."""
+OutdatedChoice = Literal["wait", "proceed"]
+"""What to do about outdated frames: wait for tracking, which resumes paused tracking, or use them as they are."""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -147,7 +147,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """Actions whose messages may be sent again; they take effect once."""
     job: JobProgress | None
     problems: list[str]
-    """Warnings about the project, such as `Document.retracked_warning`."""
+    """Warnings about the project, such as `Document.tracked_again_warning`."""
 
 
 class ModelEvent(Event, frozen=True):

@@ -170,7 +170,7 @@ def list_visible_frames(session, object_id=None):
 
 def list_tracked_frames(snapshot):
     """Return the frames with tracked masks."""
-    return np.flatnonzero(snapshot.flag_tracked()).tolist()
+    return np.flatnonzero(snapshot.find_tracked()).tolist()
 
 
 def list_titles(document):

@@ -375,7 +375,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
-        assert (document.log.has_history, document.retracked_warning, list_titles(document)) == (
+        assert (document.log.has_history, document.tracked_again_warning, list_titles(document)) == (
             False,
             "",
             (None, None),
@@ -448,7 +448,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.masks_digest == before
-        assert session.describe().problems == [session.document.retracked_warning] != [""]
+        assert session.describe().problems == [session.document.tracked_again_warning] != [""]
     set_status(batch, "a", "Ann", "accepted", outdated="proceed")
     clip = find_clip(batch, "a")
     assert clip.status == "accepted"

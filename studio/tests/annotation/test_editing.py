@@ -336,7 +336,7 @@ def test_removed_attribute_is_removed_on_all_frames(session):
 
 def test_attribute_called_name_rejected(session):
     editing.add_object(session.document)
-    with pytest.raises(InputError, match="which is not name"):
+    with pytest.raises(InputError, match="or called name"):
         editing.change_object(session.document, 1, attributes={"name": "other"})
 
 

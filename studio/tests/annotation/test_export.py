@@ -17,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Actor, Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import run_action
-from aotlab_studio.session.export import draw_names, read_prediction
+from aotlab_studio.session.export import describe_masks, draw_names
 from aotlab_studio.session.session import OutdatedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
@@ -90,7 +90,7 @@ def test_export_canceled_while_it_waits_for_tracking(session):
     job = start_job(session, 4)
     with ThreadPoolExecutor(1) as threads:
         export = threads.submit(session.export, ["masks"], outdated="wait", key=7)
-        wait_until(lambda: session._export.locked())
+        wait_until(lambda: session._export_lock.locked())
         with pytest.raises(InputError, match="another export is running"):
             session.export(["masks"])
         session.cancel_export(7)
@@ -133,11 +133,11 @@ def test_chosen_range_is_exported(session):
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
     with pytest.raises(InputError, match="7 to 11 are not annotated"):
         session.export(["masks"], 7)
-    with pytest.raises(InputError, match="contain none of 0 to 11; give another range"):
+    with pytest.raises(InputError, match="none of the frames 0 to 11; give another range"):
         session.export(["masks"], 9, 3)
     session.document.edit("job", Changes(ranges={"job": (2, 5)}))
     for frames in ((0, 1), (6, 9)):
-        with pytest.raises(InputError, match="contain none of 2 to 5; give another range"):
+        with pytest.raises(InputError, match="none of the frames 2 to 5; give another range"):
             session.export(["masks"], *frames)
 
 
@@ -184,7 +184,7 @@ def test_export_replaces_only_what_an_export_wrote(session):
 
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, session.document.frames.read(0), read_prediction(session.document.snapshot, 0), 0)
+    tracked = TrackedFrame(0, session.document.frames.read(0), describe_masks(session.document.snapshot, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 
@@ -225,7 +225,9 @@ def test_export_error_lists_outdated_frames(session, long_pause):
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    words = "10 frames are outdated (2 to 11), and tracking has not finished. Wait for it, or export them as they are?"
+    words = (
+        "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
+    )
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
     with session.document.lock:
         editing.change_object(session.document, 1, locked=True)

@@ -17,7 +17,7 @@ from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.session.export import draw_names, read_prediction
+from aotlab_studio.session.export import describe_masks, draw_names
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, open_session, set_mask
 
 NAMES = {3: "person", 300: "dish"}
@@ -147,7 +147,7 @@ def test_exported_overlay_shows_stored_masks(session, folder):
     frames = list(open_frames(folder / "overlay.mp4"))
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
-        image, stored = session.document.frames.read(index), read_prediction(session.document.snapshot, index)
+        image, stored = session.document.frames.read(index), describe_masks(session.document.snapshot, index)
         drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy

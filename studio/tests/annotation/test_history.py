@@ -461,6 +461,7 @@ class History(RuleBasedStateMachine):
         self.document.restore_version(number)
         self.model.push(self.kept[number - 1].copy())
 
+    @precondition(lambda self: self.document.snapshot.annotated_frames)
     @rule()
     def accept(self) -> None:
         self.document.set_status("accepted", "", [])

@@ -42,7 +42,7 @@ def test_two_tabs_share_changes_and_one_host(page, served):
 
 @pytest.mark.slow
 def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
-    monkeypatch.setattr(type(session.document), "retracked_warning", "the clip was tracked again")
+    monkeypatch.setattr(type(session.document), "tracked_again_warning", "the clip was tracked again")
     page.tab.reload()
     page.wait_status("tracked again")
     page.drag((15, 10), (20, 12))

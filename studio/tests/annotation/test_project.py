@@ -272,8 +272,8 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
 def test_edit_computes_what_shows_once(session, monkeypatch):
     draw_and_track(session, 1)
     session.document.set_status("accepted", "")
-    counted, compute = [], Snapshot.visible_layers.func
-    monkeypatch.setattr(Snapshot.visible_layers, "func", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.newest_layers.func
+    monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()
@@ -327,10 +327,9 @@ def test_classes_of_results_are_offered(tmp_path, reopen):
     assert session.describe().classes == ["cat", "dog"]
 
 
-@pytest.mark.parametrize(
-    ("range", "problem"), [((8, 3), "From must not be after To"), ((0, LENGTH), "frames to track are 0 to 11")]
-)
-def test_invalid_range_rejected(session, range, problem):
+@pytest.mark.parametrize("range", [(8, 3), (0, LENGTH)])
+def test_invalid_range_rejected(session, range):
+    problem = "must be in order and between frames 0 and 11"
     with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: {problem}"):
         editing.set_range(session.document, *range)
 

@@ -26,6 +26,7 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
+from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import (
@@ -41,7 +42,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
-from tests.processes import reserve_port
+from tests.processes import WAIT_SECONDS, reserve_port
 
 
 def test_token_becomes_a_strict_cookie(served):
@@ -266,9 +267,9 @@ def test_page_contains_its_icons(served):
         ({"do": "change_object", "object_id": 1, "name": ""}, "name"),
         ({"do": "change_object", "object_id": 1, "name": "x" * 61}, "name"),
         ({"do": "change_object", "object_id": 1, "color": "red"}, "color"),
-        ({"do": "change_object", "object_id": 1, "attributes": {"place": "left, behind"}}, "without a comma"),
-        ({"do": "change_object", "object_id": 1, "attributes": {"left, behind": "true"}}, "without a comma"),
-        ({"do": "change_object", "object_id": 1, "attributes": {"a=b": "c"}}, "without a comma"),
+        ({"do": "change_object", "object_id": 1, "attributes": {"place": "left, behind"}}, "with a comma"),
+        ({"do": "change_object", "object_id": 1, "attributes": {"left, behind": "true"}}, "with a comma"),
+        ({"do": "change_object", "object_id": 1, "attributes": {"a=b": "c"}}, "with a comma"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
         ({"do": "set_status", "status": "accepted", "outdatd": "proceed"}, "unknown field `outdatd`"),
     ],
@@ -491,3 +492,21 @@ def test_edits_sent_again_have_the_same_answer(served):
         first, again = connection.send_text(message), connection.send_text(message)
         assert "error" not in first
         assert first["result"] == again["result"]
+
+
+def test_prompt_sent_twice_at_once_is_drawn_once(session):
+    segment, calls, go_on = session.segmenter, [], threading.Event()
+
+    def segment_slowly(*prompt):
+        calls.append(prompt)
+        assert go_on.wait(WAIT_SECONDS)
+        return segment(*prompt)
+
+    session.segmenter = segment_slowly
+    box = {"do": "suggest", "frame": 0, "object_id": None, "box": [0, 0, 60, 40]}
+    with ThreadPoolExecutor(2) as threads:
+        answers = [threads.submit(run_action, session, dict(box), Actor(message_id=2**40)) for _ in range(2)]
+        wait_until(lambda: calls)
+        go_on.set()
+    assert [answer.result().object_id for answer in answers] == [1, 1]
+    assert (len(calls), len(session.document.log.steps)) == (1, 1)

@@ -63,14 +63,13 @@ def test_acceptance_resumes_paused_tracking(session):
         wait_until(lambda: job.done >= 2)
         session.pause()
         errors = [waiting.exception(60)]
+    with pytest.raises(OutdatedError) as refused:
+        session.set_status("accepted")
+    errors.append(refused.value)
+    assert all("tracking has not finished. Let it finish, or" in str(e) for e in errors)
+    assert all(error.choices == ["wait", "proceed"] for error in errors)
     tracker.allow()
-    for outdated in ("ask", "wait"):
-        with pytest.raises(OutdatedError) as refused:
-            session.set_status("accepted", outdated=outdated)
-        errors.append(refused.value)
-    assert all("tracking is paused. Resume it, or accept them" in str(error) for error in errors)
-    assert all(error.choices == ["resume", "proceed"] for error in errors)
-    session.set_status("accepted", outdated="resume")
+    session.set_status("accepted", outdated="wait")
     assert (job.status, session.document.status.value) == ("done", "accepted")
 
 
@@ -91,6 +90,13 @@ def test_acceptance_of_masks_that_changed_since_rejected(session, outdated):
     for unknown in (99, 2**31):
         with pytest.raises(InputError, match="changed meanwhile"):
             run_action(session, {**status, "step": unknown})
+
+
+def test_video_without_masks_is_not_accepted(session):
+    with pytest.raises(InputError, match="there is no mask yet; draw one, or reject the video"):
+        session.set_status("accepted")
+    session.set_status("rejected")
+    assert session.document.status.value == "rejected"
 
 
 def test_repeated_acceptance_is_stored_once(folder, reopen):

@@ -84,7 +84,7 @@ def describe_document(name: str, document: Document) -> Clip:
     return Clip(
         name, last + 1 - first, len(objects), *status, digest=document.status_digest,
         untracked=find_track_range(document) is not None,
-        sentences=[*filter(None, [document.retracked_warning]), *checks],
+        sentences=[*filter(None, [document.tracked_again_warning]), *checks],
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def find_track_range(document: Document) -> tuple[int, int, int] | None:
     drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
     layers = [key for key, layer in snapshot.state.layers.items() if layer.kind != "empty"]
     # an absent object has the negative id of the layer that was tracked
-    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.visible_layers.values()])
+    shown = np.abs([np.zeros(snapshot.count, int), *snapshot.newest_layers.values()])
     known = np.any(np.isin(shown, layers), axis=0)
     known[drawn] = True
     if not drawn or known[first : last + 1].all() or document.status.value not in ("open", "in progress"):

@@ -17,7 +17,7 @@ from aotlab_studio.document.log import FINAL_STATUSES
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.files import ExportRecord, find_roots, read_json, stage_files
 from aotlab_studio.lock import LOCK
-from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
@@ -66,7 +66,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
     corrected = find_roots(read_json(clip.results / internal.CORRECTED_FILE, ExportRecord).files)
     files = {name: sdk.find_output(name).file_name for name in internal.list_outputs()}
     tracked = {*clip.job.written} - corrected - {internal.CORRECTED_FILE}
-    kept = [name for name in PROBABILITIES if files[name] in tracked and name not in outputs]
+    kept = [name for name in PROBABILITY_OUTPUTS if files[name] in tracked and name not in outputs]
     replaced = tracked - {files[name] for name in kept}
     names = [name for name, file in files.items() if name in outputs or file in corrected | replaced]
     if not names:
@@ -103,7 +103,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     """
     clip, names, job, results = export.clip, export.outputs, export.clip.job, export.clip.results
     snapshot, record = snapshot_for_export(document)
-    if record["status"] not in FINAL_STATUSES:
+    if record.status not in FINAL_STATUSES:
         raise InputError("changed during the export; accept it again")
     first, last = snapshot.editable_range
     with ExitStack() as lock, stage_files(results, internal.CORRECTED_FILE) as staging:

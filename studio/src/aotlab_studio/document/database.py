@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from aotlab import InputError
@@ -119,12 +119,9 @@ class Database:
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
-        is_replaced = not backup.exists()
-        with suppress(sqlite3.Error):  # a backup that cannot be read
-            has_other_rows = _has_other_rows(backup, self.path, "records", "masks")
-            if not _has_other_rows(self.path, backup, "header", "records"):
-                return
-            is_replaced = not has_other_rows
+        state = _compare_backup(self.path, backup)
+        if state == "complete":
+            return
         with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
             _attach(project, temporary, "rwc")
             project.execute("PRAGMA other.journal_mode=MEMORY")
@@ -133,7 +130,7 @@ class Database:
                 _create_tables(project, "other")
                 for table in ("header", "records", "masks"):
                     project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
-        if not is_replaced:
+        if state == "other":
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
@@ -170,6 +167,19 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
 
 def _attach(connection: sqlite3.Connection, path: Path, mode: str) -> None:
     connection.execute("ATTACH ? AS other", (_format_uri(path, mode),))
+
+
+def _compare_backup(project: Path, backup: Path) -> Literal["complete", "older", "other"]:
+    """Return whether a backup has all records of a project, only earlier content, or content that the project lacks."""
+    if not backup.exists():
+        return "older"
+    try:
+        has_other_rows = _has_other_rows(backup, project, "records", "masks")
+        if not _has_other_rows(project, backup, "header", "records"):
+            return "complete"
+    except sqlite3.Error:  # it cannot be read
+        return "other"
+    return "other" if has_other_rows else "older"
 
 
 def _has_other_rows(path: Path, other: Path, *tables: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -20,13 +21,15 @@ from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
-from aotlab_studio.document.objects import MAX_OBJECTS, require_name
+from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.video import FrameStore
 
 logger = logging.getLogger(__name__)
+MAX_SNAPSHOTS = 4
+"""Number of snapshots in memory: those before and after an edit, and the one when the status was set."""
 Listener = Callable[[events.Event], None]
 """Function that may be called from any thread, and must not block."""
 
@@ -48,13 +51,14 @@ class Document:
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
+        self._message_locks: dict[int, threading.Lock] = {}
         self.listeners: dict[Listener, str | None] = {}
         """Functions to call on every change, each with the id of the open page that it notifies."""
         self.actor = log.Actor()
         """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
-        self._snapshots: LRUCache[Snapshot] = LRUCache(1, lambda _: 1)
+        self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
         for step in self.log.steps.values():
             if (last := max(step.changes.frames, default=0)) >= video.count:
                 problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
@@ -73,14 +77,15 @@ class Document:
 
     def take_snapshot(self, step: int) -> Snapshot:
         """Return what the document shows after a step of its log; after step 0, it is empty."""
-        return Snapshot(self.log, step, self.log.state(step), self.masks, self.tracked_masks)
+        with self.lock:
+            key = step, self.tracked_masks.revision
+            stores = self.masks, self.tracked_masks
+            return self._snapshots.get_or_compute(key, lambda: Snapshot(self.log, step, self.log.state(step), *stores))
 
     @property
     def snapshot(self) -> Snapshot:
         """What the document shows now."""
-        with self.lock:
-            key = self.log.head, self.tracked_masks.revision
-            return self._snapshots.get_or_compute(key, lambda: self.take_snapshot(self.log.head))
+        return self.take_snapshot(self.log.head)
 
     def close(self) -> None:
         """Write the backup and unlock the project. Masks can still be read."""
@@ -106,7 +111,7 @@ class Document:
 
     @property
     def _output_digest(self) -> str:
-        """Digest of the output folder; empty if it holds no readable output for this video."""
+        """Result of `digest_output` for the output folder."""
         return digest_output(self.output_folder, self.header.video)
 
     @property
@@ -116,7 +121,7 @@ class Document:
         return "" if (digest := self._output_digest) in imported else digest
 
     @property
-    def retracked_warning(self) -> str:
+    def tracked_again_warning(self) -> str:
         """Warning that `aotlab track` ran again after the edits; empty otherwise, or if the status is final."""
         if not (self.log.has_history and self.unimported_digest) or self.status.value in log.FINAL_STATUSES:
             return ""
@@ -132,6 +137,20 @@ class Document:
             return log.digest_values(self._output_digest)  # the same as without a project
 
     # Edits
+
+    @contextmanager
+    def claim_message(self) -> Iterator[int | None]:
+        """Yield None if the actor's message is new; the block then carries it out.
+
+        A page may send a message twice, even at once. The second time, this waits for the first, and yields the number
+        of the step that it has added; 0 for another record.
+        """
+        if (message_id := self.actor.message_id) is None:
+            yield None
+            return
+        with self._message_locks.setdefault(message_id, threading.Lock()):
+            yield self.log.message_steps.get(message_id)
+            self._message_locks.pop(message_id, None)  # kept after an error, as the message may be waiting again
 
     def edit(
         self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
@@ -226,10 +245,8 @@ class Document:
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
         """Return whether nothing has changed since a status; for a final one, no more frames may be outdated."""
-        snapshots = self.take_snapshot(self.log.status_step), self.snapshot
-        before, after = ({index: each.drawn_masks(index) for index in each.drawn_frames} for each in snapshots)
-        # first, as the digest of a long video takes long
-        if before != after or record.digest != self.snapshot.content_digest:
+        before = self.take_snapshot(self.log.status_step)
+        if not self.snapshot.shows_same(before) or record.digest != before.content_digest:
             return False
         if self.unimported_digest not in ("", record.output_digest):
             return False
@@ -329,7 +346,7 @@ class Document:
 
     def _append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared:
-            require_name(self.actor.author)
+            self.actor.require_author()
         signature = {**msgspec.structs.asdict(self.actor), "time": log.utc_now()}
         signed = (msgspec.structs.replace(record, **signature) for record in records)
         self.log.append(*signed, new_pngs=new_pngs)

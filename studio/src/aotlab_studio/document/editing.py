@@ -256,7 +256,7 @@ def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None =
         end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         ids = snapshot.expand_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
-        if not snapshot.flag_tracked(ids)[frame : last + 1].any():
+        if not snapshot.find_tracked(ids)[frame : last + 1].any():
             raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
         layer = Layer(ids, frame, last, frame, "empty")
         document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
@@ -283,10 +283,8 @@ def set_range(document: Document, first: NonNegativeInt | None = None, last: Non
     """Set the range of frames to track, which includes ``last``. None stands for the start or the end."""
     start, end = document.snapshot.editable_range
     first, last = start if first is None else first, end if last is None else last
-    if first > last:
-        raise InputError(f"range {first} to {last}: From must not be after To")
-    if first < start or last > end:
-        raise InputError(f"range {first} to {last}: frames to track are {start} to {end}")
+    if not start <= first <= last <= end:
+        raise InputError(f"range {first} to {last}: must be in order and between frames {start} and {end}")
     whole = (first, last) == (0, document.snapshot.count - 1)
     document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
 

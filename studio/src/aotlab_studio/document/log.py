@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct, field
 
-from aotlab import sdk
+from aotlab import InputError, sdk
 from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
@@ -144,6 +144,11 @@ class Actor(Struct, frozen=True, omit_defaults=True, kw_only=True):
     message_id: int | None = field(default=None, name="message")
     """Id of the page's message, by which a repeated message is recognized."""
 
+    def require_author(self) -> None:
+        """Raise `InputError` if the author is unknown."""
+        if not self.author:
+            raise InputError("name: type your name first; it is stored with each change")
+
 
 class SignedRecord(Actor, frozen=True, kw_only=True):
     """A record with its author and time."""
@@ -224,8 +229,8 @@ class Log:
         """Last step that imported output of `aotlab track` before any edit; 0 if there is none."""
         self.used_objects: set[int] = set()
         """Ids of all objects that ever existed; they are not used again."""
-        self.messages: dict[int | None, Record] = {}
-        """Last record of each message of a page."""
+        self.message_steps: dict[int | None, int] = {}
+        """Number of the step that each message of a page added; 0 if it added another record."""
         self.layer_steps: dict[int, int] = {}
         """Number of the step that added each layer."""
         self._states: LRUCache[State] = LRUCache(
@@ -251,11 +256,6 @@ class Log:
     def has_history(self) -> bool:
         """Whether there is an edit of a person that can be undone or redone."""
         return bool(self.undo_step or self.redo_step)
-
-    def find_step(self, message_id: int | None) -> int:
-        """Return the number of the step that a message of a page added; 0 if it added none."""
-        record = self.messages.get(message_id)
-        return next((number for number, step in reversed(self.steps.items()) if step is record), 0)
 
     def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         """Store records and the PNGs of new drawn masks by digest; on an `InputError`, none of them is stored."""
@@ -317,7 +317,7 @@ class Log:
                 raise KeyError(f"step {record.step}")
             self.versions.append(record)
         if record.message_id is not None:
-            self.messages[record.message_id] = record
+            self.message_steps[record.message_id] = self.head if isinstance(record, Step) else 0
         self.size += 1
 
 

@@ -106,12 +106,6 @@ def is_same(first: object, second: object) -> bool:
     return len(texts) == 1
 
 
-def require_name(person: str) -> None:
-    """Raise `InputError` if the name of the person is empty."""
-    if not person:
-        raise InputError("name: type your name first; it is stored with each change")
-
-
 def make_object(object_id: int, name: str = "", class_name: str = "", attributes: Mapping[str, Any] = {}) -> ObjectInfo:
     """Return a new object; its texts must be valid. Raise `InputError` for an id above 65535."""
     if object_id > 65535:
@@ -127,9 +121,8 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     for name, value in item.attributes.items():
         if not is_attribute(name, value):
-            expected = f"up to {NAME_LENGTH} printable characters, a value without a comma"
-            expected += ", a name without a comma or =, which is not name"
-            raise InputError(f"attribute {name[:80]!r}: expected {expected}")
+            problem = f"longer than {NAME_LENGTH} characters, not printable, with a comma or =, or called name"
+            raise InputError(f"attribute {name[:80]!r}: {problem}; choose another text")
     return item
 
 

@@ -55,7 +55,7 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
 
     An object is tracked from its new mask. If the edit removes its mask, it is tracked from the nearest other one.
     """
-    is_tracked, layers = _flag_tracked(before), list[Layer]()
+    is_tracked, layers = _find_tracked(before), list[Layer]()
     if not is_tracked.any():
         return layers
     drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
@@ -86,7 +86,7 @@ def _plan_object(
     or waited for tracking.
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
-    shows_object, is_annotated = _flag_tracked(before, object_ids), is_tracked.copy()
+    shows_object, is_annotated = _find_tracked(before, object_ids), is_tracked.copy()
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
     frames = [index for index, masks in drawn_masks.items() if object_id in masks]
     gaps = [range(start + 1, end) for start, end in pairwise([-1, *frames, after.count])]
@@ -110,9 +110,9 @@ def _plan_object(
             yield Layer(object_ids, first, last, frame, "correction")
 
 
-def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames like `Snapshot.flag_tracked`, and also those that pending layers will track."""
-    is_tracked = snapshot.flag_tracked(layer_objects)
+def _find_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    """Flag the frames like `Snapshot.find_tracked`, and also those that pending layers will track."""
+    is_tracked = snapshot.find_tracked(layer_objects)
     for layer_id in snapshot.pending:
         layer = snapshot.state.layers[layer_id]
         if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):

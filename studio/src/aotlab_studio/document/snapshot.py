@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,15 @@ UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
 """Marks of the timeline. The digits 0 to 9 mean a tracked mask with this confidence, in tenths."""
 
 
+class ShownLayer(NamedTuple):
+    """A layer that shows on a frame."""
+
+    layer_id: int
+    frame: LayerFrame
+    object_ids: list[int]
+    """Ids in the layer of the objects that it shows; `State.resolve` returns their ids after merges."""
+
+
 class Snapshot:
     """What the document shows after a step of its log; after step 0, it is empty.
 
@@ -38,7 +47,7 @@ class Snapshot:
         """Objects by id, without deleted ones, oldest first."""
         self.count, self.size = tracked_masks.count, masks.size
         self._log, self._masks, self._tracked_masks = log, masks, tracked_masks
-        self._tracked_masks_by_frame: dict[int, list[tuple[int, LayerFrame, list[int]]]] = {}
+        self._shown_layers: dict[int, list[ShownLayer]] = {}
 
     def with_changes(self, changes: Changes) -> Snapshot:
         """Return the snapshot after an edit."""
@@ -104,7 +113,7 @@ class Snapshot:
         return sorted({*object_ids, *merged_ids})
 
     @cached_property
-    def visible_layers(self) -> dict[int, np.ndarray]:
+    def newest_layers(self) -> dict[int, np.ndarray]:
         """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in self.state.layers.items():
@@ -118,40 +127,40 @@ class Snapshot:
                 np.copyto(newest, -layer_id, where=covered[frames] < 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
-    def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
+    def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
         """Flag the frames that have tracked masks, N bool: of objects by their ids in layers, or of any object."""
-        layer_ids = self.visible_layers
+        layer_ids = self.newest_layers
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
 
     @cached_property
     def annotated_frames(self) -> list[int]:
         """Frames with drawn or tracked masks."""
-        flags = self.flag_tracked()
+        flags = self.find_tracked()
         flags[self.drawn_frames] = True
         return np.flatnonzero(flags).tolist()
 
-    def list_tracked_masks(self, index: int) -> list[tuple[int, LayerFrame, list[int]]]:
-        """Return the layers that show on a frame, oldest first: layer id, masks, and ids of the objects shown."""
-        if (shown := self._tracked_masks_by_frame.get(index)) is None:
+    def list_shown_layers(self, index: int) -> list[ShownLayer]:
+        """Return the layers that show on a frame, oldest first."""
+        if (shown := self._shown_layers.get(index)) is None:
             drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
-            for object_id, newest in self.visible_layers.items():
-                layer_id = int(newest[index])
+            for object_id, layer_ids in self.newest_layers.items():
+                layer_id = int(layer_ids[index])
                 if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
                     layers.setdefault(layer_id, []).append(object_id)
             stored = self._tracked_masks
-            shown = [(key, stored.open(key).frames[index], ids) for key, ids in sorted(layers.items())]
-            self._tracked_masks_by_frame[index] = shown
+            shown = [ShownLayer(key, stored.open(key).frames[index], ids) for key, ids in sorted(layers.items())]
+            self._shown_layers[index] = shown
         return shown
 
     def labels(self, index: int) -> np.ndarray:
         """Return the masks of a frame, H×W uint16 ids; raise `InputError` for an unknown frame or a damaged mask."""
         require_frame(index, self.count)
         labels = np.zeros(self.size, np.uint16)
-        for _, masks, object_ids in self.list_tracked_masks(index):
-            ids = self._tracked_masks.read(masks)
-            table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
-            table[object_ids] = [self.state.resolve(object_id) for object_id in object_ids]
+        for shown in self.list_shown_layers(index):
+            ids = self._tracked_masks.read(shown.frame)
+            table = np.zeros(max(int(ids.max()), *shown.object_ids) + 1, np.uint16)
+            table[shown.object_ids] = [self.state.resolve(object_id) for object_id in shown.object_ids]
             layer_labels = table[ids]
             labels = np.where(layer_labels > 0, layer_labels, labels)
         drawn_labels = self.drawn_labels(index)
@@ -173,13 +182,15 @@ class Snapshot:
         Areas and centers are those of the visible pixels. The other scores of a merged object are those of its largest
         mask.
         """
-        drawn_masks, shown = self.drawn_masks(index), self.list_tracked_masks(index)
-        tracked = list[tuple[int, Score]]()
-        for _, masks, object_ids in shown:
-            scores = masks.scores
-            tracked += [(self.state.resolve(key), scores[key]) for key in object_ids if key in scores]
+        drawn_masks, shown_layers = self.drawn_masks(index), self.list_shown_layers(index)
+        tracked = [
+            (self.state.resolve(key), shown.frame.scores[key])
+            for shown in shown_layers
+            for key in shown.object_ids
+            if key in shown.frame.scores
+        ]
         largest = dict(sorted(tracked, key=lambda item: item[1].area))
-        if not drawn_masks and len(shown) < 2 and len(largest) == len(tracked):
+        if not drawn_masks and len(shown_layers) < 2 and len(largest) == len(tracked):
             return largest
 
         def measure() -> dict[int, Score]:
@@ -191,17 +202,19 @@ class Snapshot:
         return largest
 
     def require_intact_masks(self) -> None:
-        """Raise `InputError` if a visible mask is damaged."""
+        """Raise `InputError` if there is no mask, or a visible one is damaged."""
+        if not self.annotated_frames:
+            raise InputError("there is no mask yet; draw one, or reject the video")
         for index in self.annotated_frames:
             self.drawn_labels(index)
-            for _, masks, _ in self.list_tracked_masks(index):
-                self._tracked_masks.read_png(masks)
+            for shown in self.list_shown_layers(index):
+                self._tracked_masks.read_png(shown.frame)
 
     # Content
 
     @cached_property
     def masks_digest(self) -> str:
-        """Digest of the stored masks that are visible, and of their layers. It changes with every edit of a mask."""
+        """Digest of the visible drawn masks, and of the layers that show elsewhere. It reads no pixels."""
         return digest_values(*map(self.digest_frame, self.annotated_frames))
 
     @cached_property
@@ -216,11 +229,19 @@ class Snapshot:
         """Digest of masks and objects; a status holds as long as it stays the same."""
         return digest_values(self.masks_digest, self.objects_digest)
 
+    def shows_same(self, other: Snapshot) -> bool:
+        """Return whether another snapshot shows the same masks and exported objects."""
+        now, then = self.state, other.state
+        if now.drawn_masks != then.drawn_masks or self.objects_digest != other.objects_digest:
+            return False
+        has_same_layers = (now.layers, now.merged) == (then.layers, then.merged)
+        return has_same_layers or self.masks_digest == other.masks_digest  # a digest of all frames takes long
+
     def digest_frame(self, index: int) -> str:
         """Return a digest of the visible masks of a frame."""
         layers = [
-            (masks.digest, [(key, self.state.resolve(key)) for key in object_ids])
-            for _, masks, object_ids in self.list_tracked_masks(index)
+            (shown.frame.digest, [(key, self.state.resolve(key)) for key in shown.object_ids])
+            for shown in self.list_shown_layers(index)
         ]
         return digest_values(index, sorted(self.drawn_masks(index).items()), layers)
 
@@ -231,12 +252,11 @@ class Snapshot:
 
     def list_models(self) -> list[dict[str, Any]]:
         """Return layers with their `LayerFrame.model` and the frames that show them, oldest first, for JSON."""
-        shown: dict[tuple[int, str], np.ndarray] = {}
+        flags: dict[tuple[int, str], np.ndarray] = {}
         for index in self.annotated_frames:
-            for layer_id, masks, _ in self.list_tracked_masks(index):
-                shown.setdefault((layer_id, masks.model), np.zeros(self.count, bool))[index] = True
-        runs = {key: find_runs(shown[key]) for key in sorted(shown)}
-        return [{"layer": key, "model": model, "frames": runs[key, model]} for key, model in runs]
+            for shown in self.list_shown_layers(index):
+                flags.setdefault((shown.layer_id, shown.frame.model), np.zeros(self.count, bool))[index] = True
+        return [{"layer": key, "model": model, "frames": find_runs(flags[key, model])} for key, model in sorted(flags)]
 
     # What is outdated
 
@@ -254,17 +274,19 @@ class Snapshot:
         if layer_id not in self.state.layers:
             return False
         object_ids = {key for key in self.state.layers[layer_id].objects if self.state.resolve(key)}
-        left = {*self._list_missing(layer_id)} if object_ids else set()
+        left = self._find_missing(layer_id)
         for key, newer in self.state.layers.items():
             is_ignored = ignore_corrections and newer.kind == "correction"
             if key > layer_id and object_ids <= {*newer.objects} and not is_ignored:
-                left.difference_update(range(newer.first, newer.last + 1))
-        return bool(left)
+                left[newer.first : newer.last + 1] = False
+        return bool(object_ids) and bool(left.any())
 
-    def _list_missing(self, layer_id: int) -> list[int]:
-        """Return the frames that a layer has not tracked yet."""
-        tracked_frames = self._tracked_masks.open(layer_id).frames
-        return [index for index in self.state.layers[layer_id].frames_to_track if index not in tracked_frames]
+    def _find_missing(self, layer_id: int) -> np.ndarray:
+        """Flag the frames that a layer has not tracked yet, N bool."""
+        missing = np.zeros(self.count, bool)
+        missing[self.state.layers[layer_id].frames_to_track] = True
+        missing[[*self._tracked_masks.open(layer_id).frames]] = False
+        return missing
 
     def is_locked(self, layer: Layer) -> bool:
         """Return whether an object of a layer is locked; such a layer cannot be tracked."""
@@ -285,15 +307,13 @@ class Snapshot:
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            missing = np.zeros(self.count, bool)
-            if layer_id in self.pending:
-                missing[self._list_missing(layer_id)] = True
+            missing = self._find_missing(layer_id) if layer_id in self.pending else np.zeros(self.count, bool)
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
-                    newest = self.visible_layers.get(object_id, np.zeros(self.count, np.int64))
+                    newest = self.newest_layers.get(object_id, np.zeros(self.count, np.int64))
                     changed = newest == layer_id
                     if changed.any():
-                        changed &= self._flag_changed(layer_id, target_id)
+                        changed &= self._find_changed(layer_id, target_id)
                     outdated[target_id] |= (missing & (np.abs(newest) <= layer_id)) | changed
         for index in self.drawn_frames:
             for object_id in self.drawn_masks(index):
@@ -307,7 +327,7 @@ class Snapshot:
         outdated[self.count if last is None else last + 1 :] = False
         return find_runs(outdated)
 
-    def _flag_changed(self, layer_id: int, object_id: int) -> np.ndarray:
+    def _find_changed(self, layer_id: int, object_id: int) -> np.ndarray:
         """Flag the frames before or after which a drawn mask, from which a layer was tracked, has changed, N bool."""
         layer, step = self.state.layers[layer_id], self._log.layer_steps[layer_id]
         new_masks = self.find_drawn_masks(object_id)
@@ -342,7 +362,7 @@ class Snapshot:
         for index in frames:
             marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
             drawn_masks = self.drawn_masks(index)
-            scores = self.scores(index) if self.list_tracked_masks(index) else {}  # drawn masks need none
+            scores = self.scores(index) if self.list_shown_layers(index) else {}  # drawn masks need none
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
             marks |= {key: DRAWN if digest else DRAWN_ABSENT for key, digest in drawn_masks.items()}

@@ -10,7 +10,7 @@ import numpy as np
 
 from aotlab import sdk
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -22,7 +22,7 @@ def require_masks(regions: Sequence[sdk.ParsedRegion], others: Collection[str]) 
     if not any(region.rle is not None for region in regions):
         raise ValueError(f"only shapes of kind {kinds}" if others else "no mask or polygon")
     if others:
-        log.warning("shapes of kind %s are left out", kinds)
+        logger.warning("shapes of kind %s are left out", kinds)
 
 
 def parse_numbers(text: str) -> list[float]:

@@ -166,7 +166,8 @@ async def answer_message(
     def act() -> Answer:
         result = run_on_target(session, message, actor, targets)
         with document.lock:  # events of this revision come before the answer
-            return Answer(message_id, result, document.revision, document.log.find_step(actor.message_id))
+            step = document.log.message_steps.get(actor.message_id, 0)
+            return Answer(message_id, result, document.revision, step)
 
     try:
         return await run_sync(act, limiter=threads)
@@ -217,12 +218,12 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") not in ("export", "set_status"):
+        if message.get("do") in ("export", "set_status"):
+            task = asyncio.create_task(self._answer(message, self._threads))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
             await self._answer(message)
-            return
-        task = asyncio.create_task(self._answer(message, self._threads))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, message: dict[str, Any], threads: CapacityLimiter | None = None) -> None:
         answer = await answer_message(self._session, message, self._actor, self._targets, threads)

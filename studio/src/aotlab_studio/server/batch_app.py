@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab_studio.batch.batch import Batch
-from aotlab_studio.document.objects import require_name
+from aotlab_studio.document.log import Actor
 from aotlab_studio.server import http
 from aotlab_studio.server.app import build_app
 
@@ -25,12 +25,15 @@ def build_batch_app(batch: Batch) -> Starlette:
     """Return the application of a batch, without its guard."""
     clip_app = build_app(lambda connection: connection.scope["session"])
 
+    def require_person(request: Request) -> str:
+        Actor(author=(person := http.read_person(request))).require_author()
+        return person
+
     def track_all(request: Request) -> Response:
-        require_name(person := http.read_person(request))
-        return http.respond_json(batch.track_all(person))
+        return http.respond_json(batch.track_all(require_person(request)))
 
     async def export_all(request: Request) -> Response:
-        require_name(person := http.read_person(request))
+        person = require_person(request)
         outputs = msgspec.json.decode(await http.read_body(request), type=list[str])
         return http.respond_json(await run_in_threadpool(batch.export_all, outputs, person))
 

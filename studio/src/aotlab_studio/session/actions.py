@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from inspect import signature
 from typing import Any
 
@@ -15,7 +14,7 @@ import msgspec
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
-from aotlab_studio.document.log import Actor, Step
+from aotlab_studio.document.log import Actor
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
@@ -59,16 +58,14 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor | None = 
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
     view, before = session if actor is None else session.with_actor(actor), document.log.head
-    changes_document = action in (*EDITS, Document.undo, Document.redo)
-    lock = document.lock if changes_document else session.prompt_lock if action is Session.suggest else nullcontext()
-    with lock:  # the message may arrive twice at once
-        if (record := document.log.messages.get(view.document.actor.message_id)) is not None:
-            returns_edit = signature(action, eval_str=True).return_annotation is EditResult
-            if not (isinstance(record, Step) and returns_edit):
-                return None
-            # losses are not stored
-            return EditResult(next(iter(record.changes.objects), values.get("object_id", 0)))
-        result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
+    with view.document.claim_message() as step:
+        if step is None:
+            result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
+        elif step and signature(action, eval_str=True).return_annotation is EditResult:
+            object_id = next(iter(document.log.steps[step].changes.objects), values.get("object_id", 0))
+            result = EditResult(object_id)  # losses are not stored
+        else:
+            result = None
     if document.log.head != before:
         session.runner.schedule()
     return result

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -21,13 +20,13 @@ from aotlab_studio.files import ExportRecord, find_roots, list_files, read_json,
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
-PROBABILITIES = ("mattes", "mattes16")
+PROBABILITY_OUTPUTS = ("mattes", "mattes16")
 """Outputs of probabilities. A project does not store these, so the page does not offer them."""
-VIDEOS = ("overlay", "prores", "vp9")
+VIDEO_OUTPUTS = ("overlay", "prores", "vp9")
 """Outputs with every frame of the range, annotated or not."""
 
 
-def read_prediction(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
+def describe_masks(snapshot: Snapshot, index: int) -> sdk.StoredPrediction:
     """Return the masks of a frame, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
@@ -46,7 +45,7 @@ def export_masks(
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write the masks of a range of frames. Only `VIDEOS` hold frames that are not annotated.
+    """Write the masks of a range of frames. Only `VIDEO_OUTPUTS` hold frames that are not annotated.
 
     Args:
         snapshot: visible masks from `snapshot_for_export`.
@@ -60,7 +59,7 @@ def export_masks(
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
-    indices = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
+    indices = range(first, last + 1) if any(name in VIDEO_OUTPUTS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects.values()}
     class_ids = snapshot.state.classes if classes is None else classes
@@ -77,11 +76,11 @@ def export_masks(
             incomplete.callback(outputs[name].discard)
         max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(indices, start=1):
-            image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
+            image, prediction = frames.read(index, "export"), describe_masks(snapshot, index)
             drawn_ids = frozenset(snapshot.drawn_masks(index))
             tracked = sdk.TrackedFrame(index, image, prediction, frames.source.time(index), max_id, drawn_ids)
             for name, output in outputs.items():
-                if index in annotated or name in VIDEOS:
+                if index in annotated or name in VIDEO_OUTPUTS:
                     output.write(frames.source.frame_name(index), tracked)
             on_frame(done, len(indices))
         for output in outputs.values():
@@ -89,20 +88,19 @@ def export_masks(
         incomplete.pop_all()
 
 
-def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, dict[str, Any]]:
-    """Return the visible masks, which later tracking does not change, and the record of an export in JSON."""
+def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:
+    """Return the visible masks, which later tracking does not change, and the record of an export without its files."""
     with document.lock:
         snapshot, status = document.snapshot, document.status
-        return snapshot, {
-            "edit": snapshot.step, "status": status.value, "note": status.note,
-            "digest": snapshot.masks_digest,  # reads all frames, which later tracking then does not change
-            "outdated": snapshot.list_outdated(first, last), "person": document.actor.author, "time": utc_now(),
-            "models": snapshot.list_models(), "objects": snapshot.objects_digest,
-        }  # fmt: skip
+        record = ExportRecord(
+            [], snapshot.step, status.value, status.note, snapshot.list_outdated(first, last), snapshot.list_models(),
+            snapshot.masks_digest, snapshot.objects_digest, document.actor.author, utc_now(),
+        )  # fmt: skip
+    return snapshot, record  # all frames were read for the digest
 
 
 def add_record(
-    staging: Path, record_name: str, record: dict[str, Any], *, replaced: Set[str] = set(), archive: str = ""
+    staging: Path, record_name: str, record: ExportRecord, *, replaced: Set[str] = set(), archive: str = ""
 ) -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
@@ -110,12 +108,12 @@ def add_record(
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]
-    files = [*names, archive] if archive else names
-    roots = find_roots([*files, *old_files])
+    record.files = [*names, archive] if archive else names
+    roots = find_roots([*record.files, *old_files])
     for name in sorted({*list_files(staging.parent)} - old_files):
         if not roots.isdisjoint(find_roots([name])):
             raise InputError(f"{staging.parent / name}: not written by an export; move it away")
-    write_json(staging / record_name, record | {"files": files}, indent=1)
+    write_json(staging / record_name, record, indent=1)
     if archive:
         with (
             sdk.atomic_path(staging / archive) as path,

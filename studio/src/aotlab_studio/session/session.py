@@ -6,6 +6,7 @@ import copy
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,11 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
-from aotlab_studio.document.painting import Point, find_outlines, is_far_from, limit_to_prompt
+from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
 from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
-from aotlab_studio.session.export import PROBABILITIES, add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 
@@ -59,9 +60,7 @@ class Session:
         if loader is not None:
             loader.listeners.add(document.emit)
         self.video_id = secrets.token_hex(8)
-        self.prompt_lock = threading.Lock()
-        """Lock held while a prompt is answered."""
-        self._export = threading.Lock()
+        self._export_lock = threading.Lock()
         self._canceled_exports: set[int | None] = set()
         """Keys of canceled exports; None: all. The message of an export may come after its cancellation."""
 
@@ -74,7 +73,7 @@ class Session:
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
-        kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITIES}
+        kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITY_OUTPUTS}
         return protocol.Description(
             **msgspec.structs.asdict(document.describe_state()),
             name=document.frames.name,
@@ -90,21 +89,17 @@ class Session:
             model=self.loader.chosen if self.loader else "",
             repeatable_actions=REPEATABLE_ACTIONS,
             job=job.report() if job is not None else None,
-            problems=[*filter(None, [document.retracked_warning])],
+            problems=[*filter(None, [document.tracked_again_warning])],
         )
 
-    def check_outdated(
+    def require_current(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
     ) -> list[FrameRange]:
-        """Return the outdated frames of a range; raise `OutdatedError` if there are any, except with ``proceed``."""
+        """Raise `OutdatedError` if frames of a range are outdated; with ``proceed``, return them instead."""
         ranges = self.document.snapshot.list_outdated(first, last)
         if ranges and outdated != "proceed":
-            remedy: OutdatedChoice = "proceed"
-            if (job := self.runner.running_job) is not None and job.paused:
-                remedy = "resume"
-            elif job is not None or self.document.snapshot.list_corrections():
-                remedy = "wait"
-            raise OutdatedError(action, ranges, remedy)
+            can_wait = self.runner.running_job is not None or bool(self.document.snapshot.list_corrections())
+            raise OutdatedError(action, ranges, can_wait=can_wait)
         return ranges
 
     def set_status(
@@ -119,7 +114,8 @@ class Session:
 
         Args:
             digest: `Document.status_digest` in the list that the person has seen; None: it is not checked.
-            step: last step that the person has seen. Masks and objects must be as after it. None: the current step.
+            step: last step that the person has seen; later ones must not have changed masks or objects. None: the
+                current step.
         """
         document = self.document
         name, remedy = document.frames.name, "look at it, then set the status again"
@@ -129,12 +125,9 @@ class Session:
                 raise InputError(f"{name}: changed since the list was read; {remedy}")
         self._wait_for_tracking(outdated)
         with document.lock:
-            if document.actor.message_id in document.log.messages:
-                return  # sent again while this one waited
-            digest = document.snapshot.content_digest
-            if step > len(document.log.steps) or document.take_snapshot(step).content_digest != digest:
+            if step > len(document.log.steps) or not document.take_snapshot(step).shows_same(document.snapshot):
                 raise InputError(f"{name}: changed meanwhile; {remedy}")
-            known_outdated = self.check_outdated("accept", outdated) if status in FINAL_STATUSES else []
+            known_outdated = self.require_current("accept", outdated) if status in FINAL_STATUSES else []
             document.set_status(status, note, known_outdated)
 
     def pause(self) -> None:
@@ -184,42 +177,40 @@ class Session:
         positive, negative, stroke = positive or [], negative or [], scribble or []
         document, labels = self.document, self.document.snapshot.labels(frame)
         visible_mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
-        added_points, correction_points = [*positive, *stroke], list[Point]()
+        added_points, mode = [*positive, *stroke], "extend" if extend else "replace"
         if separate and is_far_from(visible_mask, box, [*positive, *stroke[:1], *stroke[-1:]]):
             object_id = None
-        elif separate and box is None:
-            if visible_mask.any():
-                correction_points = added_points or negative
-            elif not added_points:
-                raise InputError("remove: the object has no mask on this frame; click on the object first")
+        elif separate and box is None and visible_mask.any():
+            mode = "correct"
+        elif separate and box is None and not added_points:
+            raise InputError("remove: the object has no mask on this frame; click on the object first")
         if object_id is not None:
             editing.require_editable(document, object_id)
         protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         signs = [1] * len(positive) + [0] * len(negative)
-        previous_mask = visible_mask if correction_points else None
+        previous_mask = visible_mask if mode == "correct" else None
         prompt = Prompt([*positive, *negative], signs, box, stroke, mask=previous_mask, exclude=protected)
         self.runner.delay_corrections()
-        predicted_mask = self._segment(frame, prompt)
-
-        def edit(before: np.ndarray) -> np.ndarray:
-            after = before | free_mask if extend else free_mask
-            if correction_points:
-                after = limit_to_prompt(before, after, correction_points, positive=bool(added_points))
-            if not after.any():
-                raise InputError("nothing would be left of the object; press M if it is not on this frame")
-            if correction_points and (after == before).all():
-                raise InputError("nothing found at the click; use the brush or the eraser")
-            return after
-
+        mask = self._segment(frame, prompt)
         with document.lock:
-            # others may have drawn meanwhile
-            protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-            protected &= predicted_mask
-            free_mask = predicted_mask & ~protected
-            if not (correction_points or free_mask.any()):
+            # again, as others may have drawn meanwhile
+            protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite) & mask
+            mask &= ~protected
+            if mode != "correct" and not mask.any():
                 others = " but pixels of other objects, drawn, locked or hidden" if protected.any() else ""
                 remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
                 raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
+
+            def edit(before: np.ndarray) -> np.ndarray:
+                after = before | mask if mode == "extend" else mask
+                if mode == "correct":
+                    after = limit_to_prompt(before, mask, added_points or negative, positive=bool(added_points))
+                    if after.any() and (after == before).all():
+                        raise InputError("nothing found at the click; use the brush or the eraser")
+                if not after.any():
+                    raise InputError("nothing would be left of the object; press M if it is not on this frame")
+                return after
+
             result = editing.edit_mask(document, frame, object_id, edit, "prompt")
         return msgspec.structs.replace(result, protected_pixels=int(protected.sum()))
 
@@ -272,28 +263,26 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        last = end if last is None else last
-        if max(first, start) > min(last, end):
-            raise InputError(f"export: frames {first} to {last} contain none of {start} to {end}; give another range")
-        first, last = max(first, start), min(last, end)
+        first, last = max(first, start), end if last is None else min(last, end)
+        if first > last:
+            raise InputError(f"export: the range has none of the frames {start} to {end}; give another range")
 
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
             self._require_not_canceled(key)
 
-        if not self._export.acquire(blocking=False):
+        if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, lambda: self._require_not_canceled(key))
-            self._require_not_canceled(key)
+            self._wait_for_tracking(outdated, partial(self._require_not_canceled, key))
             with document.lock:
-                self.check_outdated("export", outdated, first, last)
+                self.require_current("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, EXPORT_RECORD) as staging:
                 export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
                 add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
         finally:
-            self._export.release()
+            self._export_lock.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
         return protocol.ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
@@ -310,10 +299,10 @@ class Session:
         return job
 
     def _wait_for_tracking(self, outdated: OutdatedPolicy, check: Callable[[], object] = lambda: None) -> None:
-        """Wait for tracking if the policy says so. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
-        if outdated == "resume" and (job := self.runner.running_job) is not None:
-            job.resume()
-        if outdated in ("wait", "resume"):
+        """With ``wait``, wait for tracking. A pause, `MAX_WAIT` or an error of ``check`` ends the wait."""
+        if outdated == "wait":
+            if (job := self.runner.running_job) is not None:
+                job.resume()
             self.runner.wait(MAX_WAIT, check)
 
     def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
@@ -331,16 +320,15 @@ class Session:
 class OutdatedError(InputError):
     """Frames are outdated. A person may repeat the action, with one of the ``choices`` as its ``outdated``."""
 
-    def __init__(self, action: str, ranges: list[FrameRange], remedy: OutdatedChoice) -> None:
+    def __init__(self, action: str, ranges: list[FrameRange], *, can_wait: bool) -> None:
         texts = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        reason = {
-            "wait": ", and tracking has not finished. Wait for it",
-            "resume": ", and tracking is paused. Resume it",
-            "proceed": ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock "
-            "locked objects first)",
-        }[remedy]
+        reason = (
+            ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock locked objects first)"
+        )
+        if can_wait:
+            reason = ", and tracking has not finished. Let it finish"
         super().__init__(f"{subject}{reason}, or {action} them as they are?")
-        self.choices: list[OutdatedChoice] = [remedy, "proceed"] if remedy != "proceed" else [remedy]
+        self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]

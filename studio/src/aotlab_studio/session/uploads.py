@@ -19,7 +19,7 @@ import numpy as np
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT_RECORD
-from aotlab_studio.document.log import Changes, Step
+from aotlab_studio.document.log import Changes
 from aotlab_studio.document.objects import (
     MAX_OBJECTS,
     ObjectInfo,
@@ -78,10 +78,9 @@ def load_upload(
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
-    with document.lock:
-        stored = document.log.messages.get(document.actor.message_id)
-        if isinstance(stored, Step):  # sent again; losses are not stored
-            return LoadedMasks(sorted(stored.changes.drawn_masks), {}, document.log.head)
+    with document.claim_message() as step, document.lock:
+        if step:  # losses are not stored
+            return LoadedMasks(sorted(document.log.steps[step].changes.drawn_masks), {}, step)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
         if targets is None:
