@@ -65,10 +65,10 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
 
-    scores, layout = score_finished(videos, result), find_rules(videos).table
-    table = make_scores_table(scores, layout) if scores else {}
+    scores, rules = score_finished(videos, result), find_rules(videos)
+    table = make_scores_table(scores, rules) if scores else {}
     if table:
-        print(format_table(table, layout))
+        print(format_table(table, rules))
     if result.resumed:
         count = f"{len(result.resumed)} of {len(result.finished)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
