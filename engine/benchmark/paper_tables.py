@@ -35,9 +35,10 @@ class Benchmark:
         return Path(self.root) if self.root else find_default_root(self.dataset)
 
     @property
-    def has_server(self) -> bool:
-        """Whether the annotations of the split are not public, so that a server scores it."""
-        return self.split in DATASETS[self.dataset].server_splits
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments that select its videos, for aotlab eval and aotlab submit."""
+        root = ("--root", self.root) if self.root else ()
+        return ("--dataset", self.dataset, *root, "--split", self.split)
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,14 @@ class TableModel:
 
     @property
     def files(self) -> list[Path]:
-        """Return the paths of the checkpoints."""
+        """Paths of the checkpoints."""
         return [resolve_path(name) if "/" in name else find_published_file(name) for name in self.checkpoints]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Arguments that select it, for aotlab eval."""
+        files = [f"--checkpoint={file}" for file in self.files]
+        return [*files, *(f"--config={name}" for name in self.configs), *self.options]
 
 
 @dataclass(frozen=True)
