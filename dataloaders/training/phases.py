@@ -125,8 +125,8 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     ]
     if not validation:
         log.info(
-            "no validation, and no best.safetensors: it needs a folder of %d videos, at least one of them with %d "
-            "labeled frames; give some with data.validation='[{path: FOLDER}]'",
+            "no validation, and no best.safetensors: validation needs a folder of at least %d videos, one of them with "
+            "%d labeled frames; give some with data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
             MIN_VALIDATION_FRAMES,
         )

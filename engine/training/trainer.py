@@ -202,7 +202,7 @@ def run_step(run: TrainingRun, state: PhaseState, clip_module: nn.Module, batche
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether ``every`` divides this step, or it is the last one of the phase; 0 means only the last one."""
+    """Return whether something that is done every N steps is due; it is also done after the last step. 0: only then."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 

@@ -126,7 +126,7 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
 
 def test_videos_shorter_than_a_clip_are_counted(root):
     line, _ = describe_mixture(mixture(root, VIDEOS, STATIC, clip_length=60))
-    assert line.endswith("; 2 videos are shorter than clip_length=60, so clips reverse")
+    assert line.endswith("; 2 videos are shorter than clip_length=60, their clips play back and forth")
 
 
 def test_invalid_balance_rejected(root):
