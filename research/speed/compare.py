@@ -56,8 +56,12 @@ def parse_setting(text: str) -> dict[str, Any]:
         values = dict(part.split("=", 1) for part in rest)
         run: dict[str, Any] = {
             "objects": int(values.pop("objects", "1")), "size": parse_size(values.pop("size", "854x480")),
-            "at_frame": int(values.pop("at_frame", "0")), "train": parse_step_shape(values.pop("train", None)),
+            "at_frame": int(values.pop("at_frame", "0")), "train": None,
         }  # fmt: skip
+        if "train" in values:
+            clips, length, crop = run["train"] = [int(number) for number in values.pop("train").split("x")]
+            if clips < 1 or length < 2 or crop < 10:
+                raise ValueError("expected train=CLIPSxFRAMESxCROP, such as 4x5x289")
         if not model or "=" in model:
             raise ValueError("no model")
     require((Path(checkout) / "src" / "aotlab").is_dir(), f"{checkout}: no such checkout; give one after @")
@@ -66,16 +70,6 @@ def parse_setting(text: str) -> dict[str, Any]:
         "title": text, "checkout": checkout or ".", "config": None if is_file else model,
         "checkpoint": model if is_file else None, "overrides": [f"{key}={values[key]}" for key in values],
     }  # fmt: skip
-
-
-def parse_step_shape(text: str | None) -> list[int] | None:
-    """Read "4x5x289": clips, frames per clip and side in pixels of a training step."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d*)x([2-9]|[1-9]\d+)x(\d{2,4})", text)
-    if match is None:
-        raise ValueError(f"train={text}: expected CLIPSxFRAMESxCROP, such as 4x5x289")
-    return [int(number) for number in match.groups()]
 
 
 @contextmanager
