@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["without_void", "with_void"]
-"""How all ids are merged to one object; ``with_void``: 255 is part of it, as in the first release of DAVIS 2016."""
+"""Treatment of void if all ids are one object. With void, 255 is part of it, as in the first release of DAVIS 2016."""
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
 
@@ -28,7 +28,7 @@ class ScoredObject(NamedTuple):
 
     object_id: int
     seen_in_training: bool | None = None
-    """Whether its category, video or kitchen is one of training; None: unknown."""
+    """Its category, video or kitchen occurs in the training set; None: unknown."""
     folder: Path | None = None
     """Folder of its annotations, which names it in tables; None: annotations are id PNGs of all objects."""
     missing_frames: int = 0

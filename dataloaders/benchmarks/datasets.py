@@ -32,7 +32,7 @@ class Dataset:
     layout: str
     """Layout of its folder."""
     source: str = ""
-    """Where to download it."""
+    """Web page of the download."""
     options: tuple[str, ...] = ()
     """Options of the reader."""
     server_splits: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Dataset:
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
     hota: bool = False
-    """Whether results are scored by HOTA instead of J and F."""
+    """Results are scored by HOTA instead of J and F."""
 
 
 DAVIS = "https://davischallenge.org"
@@ -81,7 +81,7 @@ _DATASETS = [
         server_splits=VALID_SPLITS, submission="archive",
     ),
     Dataset(
-        "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, valid/meta.json if there is one",
+        "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json",
         "https://mose.video",
         server_splits=VALID_SPLITS, submission="archive",
     ),

@@ -39,7 +39,7 @@ class EvaluationResult:
     failures: dict[str, str] = field(default_factory=dict)
     """Error message by sequence."""
     stopped: bool = False
-    """Whether the run was stopped early."""
+    """The run was stopped before its end."""
 
     @property
     def finished(self) -> list[str]:

@@ -37,7 +37,7 @@ class PhaseRecord:
     """Initial weights."""
     command: str
     scores: dict[str, float] = field(default_factory=dict)
-    """Scores of the last validation in percent, if any."""
+    """Scores of the last validation in percent; empty without validation."""
     resumed: list[str] = field(default_factory=list)
     """Sentences about settings that changed when the phase was resumed."""
 

@@ -73,7 +73,7 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
-        restart: start over; otherwise the newest state in the output folder is resumed, if any.
+        restart: start over, even if the output folder has a state to resume.
         command: command line, for the model card.
 
     Raises:
@@ -223,7 +223,7 @@ def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
 
 
 def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
-    """Score the averaged weights on the validation videos, if any, and keep the best.
+    """Score the averaged weights on the validation videos, and keep the best weights.
 
     Runs a missed validation on resume.
     """

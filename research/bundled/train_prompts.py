@@ -113,7 +113,7 @@ class PromptTrainer:
     """Trains the prompt network of a checkpoint; all other weights of the file stay bit for bit.
 
     Args:
-        checkpoint: tracking model to start from; its prompt network, if any, is trained further.
+        checkpoint: tracking model to start from. If it has a prompt network, that is trained further.
         data: folder of the sources.
         output: folder of state, log and weights; a state there is resumed.
         command: command line, for the model card.
