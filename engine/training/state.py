@@ -17,7 +17,7 @@ from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import describe_start_weights, read_start_phases
-from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
@@ -116,7 +116,7 @@ class PhaseState:
             start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config),
             command=self.command, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
-        return ModelCard([*self.earlier_phases, record], AVERAGED)
+        return ModelCard([*self.earlier_phases, record])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for `resume`, with the settings it depends on."""
