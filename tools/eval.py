@@ -70,12 +70,12 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     if table:
         print(format_table(table, rules))
     if result.resumed:
-        count = f"{len(result.resumed)} of {len(result.finished)}"
+        count = f"{len(result.resumed)} of {len(result.records)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
-    if result.fps is not None and len(result.resumed) < len(result.finished):
+    if result.fps is not None and len(result.resumed) < len(result.records):
         print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
     if not scores:
-        remedy = benchmark.describe_submission(result.output)
+        remedy = benchmark.explain_no_score(result.output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
     content = {**table, "fps": result.fps, "failures": result.failures}
     write_text(result.output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -157,7 +157,7 @@ def main(
         )
         result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if result.stopped:
-            progress = f"{len(result.finished)} of {len(videos)} sequences are done, in {output}"
+            progress = f"{len(result.records)} of {len(videos)} sequences are done, in {output}"
             raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
     return report_results(benchmark, videos, result) if world.is_main else 0
 

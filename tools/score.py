@@ -78,7 +78,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         if names := [video.name for video in videos if video not in scorable]:
             log.warning("not scored, without annotations: %s", ", ".join(names))
         return scorable
-    if (remedy := benchmark.describe_submission(results)) is not None:
+    if (remedy := benchmark.explain_no_score(results)) is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     dataset = DATASETS[benchmark.dataset]
     problem = f"only the first-frame masks are public; expected annotations of more frames in {dataset.layout}"

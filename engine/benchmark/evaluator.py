@@ -42,11 +42,6 @@ class EvaluationResult:
     """The run was stopped before its end."""
 
     @property
-    def finished(self) -> list[str]:
-        """Sequences with complete results."""
-        return list(self.records)
-
-    @property
     def timed_frames(self) -> int:
         """Number of timed frames; the first frame of a sequence is not timed."""
         return sum(record.timed_frames for record in self.records.values())

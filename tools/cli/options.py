@@ -145,8 +145,8 @@ class BenchmarkOptions:
         videos = open_dataset(self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects)
         return select_videos(videos, self.sequence)
 
-    def describe_submission(self, results: Path) -> str | None:
-        """Return how results are scored that ``aotlab eval`` does not score; None if it does."""
+    def explain_no_score(self, results: Path) -> str | None:
+        """Return why ``aotlab eval`` gives no score of these results, and what does; None if it gives one."""
         from aotlab.dataloaders.benchmarks.datasets import DATASETS
 
         dataset = DATASETS[self.dataset]
