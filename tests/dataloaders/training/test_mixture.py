@@ -12,8 +12,9 @@ import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip
+from aotlab.dataloaders.training.layouts import READERS
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
-from aotlab.dataloaders.training.phases import READERS, open_mixture
+from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks, phase, write_videos
