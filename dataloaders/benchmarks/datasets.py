@@ -17,16 +17,14 @@ from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.utils.errors import InputError, require_choice
 
-Reader = Callable[..., list[Video]]
-"""Reader: (root, split) and options by name to the videos of the split."""
-
 
 @dataclass(frozen=True)
 class Dataset:
     """A data set with its reader and download information."""
 
     name: str
-    read: Reader
+    read: Callable[..., list[Video]]
+    """Function from the root, the split, and options by name to the videos of the split."""
     folder: str | None
     """Folder below ``datasets/``; None: a root is required."""
     layout: str

@@ -192,16 +192,14 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     return VideoSet(videos, source.max_gap)
 
 
-Reader = Callable[[Path, SourceConfig], ClipSource]
-"""Reader of the images or videos in a folder, with the settings of the source."""
-READERS: dict[str, Reader] = {
+READERS: dict[str, Callable[[Path, SourceConfig], ClipSource]] = {
     "static": open_static,
     "coco": open_coco,
     **dict.fromkeys(SALIENCY_SETS, open_saliency),
     "voc2012": open_voc2012,
     **dict.fromkeys(VIDEO_READERS, open_videos),
 }
-"""Readers by the `kind` of a source."""
+"""Readers by the `kind` of a source. They get the folder of the images or videos, and the settings of the source."""
 
 
 def open_set(root: Path, source: SourceConfig) -> ClipSource:
