@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
@@ -107,9 +107,12 @@ def describe_mixture(mixture: Mixture) -> list[str]:
         split = f", {config.split}" if config.split else ""
         length, videos = mixture.phase.clip_length, getattr(source, "videos", ())
         short = sum(len(video.frames) < length for video in videos)
-        problem = f"; {short} videos are shorter than clip_length={length}, their clips play back and forth"
-        text = f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws"
-        lines.append(text + problem if short else text)
+        shorter = (
+            f"; {short} videos are shorter than clip_length={length}, their clips play back and forth" if short else ""
+        )
+        lines.append(
+            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{shorter}"
+        )
     return lines
 
 
@@ -131,11 +134,12 @@ def build_clip_loader(
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
     before = signal.getsignal(signal.SIGCHLD)
-    loader: DataLoader[Clip] = DataLoader(
-        mixture,  # type: ignore[arg-type]
-        batch_sampler=(list(range(start, start + size)) for start in starts),
+    loader: DataLoader[ClipTensors | InputError] = DataLoader(
+        _BatchDataset(mixture),
+        batch_size=None,
+        sampler=(range(start, start + size) for start in starts),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
-        collate_fn=stack_clips,
+        collate_fn=_return_batch,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
         # A loader draws a seed when it starts; the global generator would shift the draws of a resumed run.
@@ -160,6 +164,19 @@ def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
     return size
 
 
+@dataclass(frozen=True)
+class _BatchDataset(Dataset["ClipTensors | InputError"]):
+    """Batches by clip indices. Errors are returned as values; raised in a worker, they would lose their message."""
+
+    mixture: Mixture
+
+    def __getitem__(self, numbers: range) -> ClipTensors | InputError:
+        try:
+            return stack_clips([self.mixture[number] for number in numbers])
+        except InputError as error:
+            return error
+
+
 def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
     """Stack clips, time first."""
     return ClipTensors(
@@ -171,12 +188,13 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
     )
 
 
-def _raise_errors(batches: Iterator[ClipTensors]) -> Iterator[ClipTensors]:
-    """Yield the batches of a loader and raise the errors of its workers, without their tracebacks."""
+def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
+    """Yield the batches of a loader and raise the errors of its workers."""
     try:
-        yield from batches
-    except InputError as error:
-        raise InputError(str(error).rpartition("InputError: ")[2].rstrip()) from error
+        for batch in batches:
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
     except (RuntimeError, OSError, EOFError) as error:
         if not _is_lost_worker(error):
             raise
@@ -193,6 +211,10 @@ def _is_lost_worker(error: Exception) -> bool:
         return str(error).startswith("DataLoader worker")
     # A worker that dies while sending a batch breaks the connection.
     return not str(error).startswith("Caught")
+
+
+def _return_batch(batch: ClipTensors | InputError) -> ClipTensors | InputError:
+    return batch
 
 
 def _start_worker(_: int) -> None:

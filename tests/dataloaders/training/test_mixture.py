@@ -182,6 +182,7 @@ def test_loader_passes_errors_of_workers(tmp_path, workers):
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"^train\.phases: 10 items in a row"):
         next(build_clip_loader(clips, 0))
+    assert active_children() == []
 
 
 def test_loader_can_start_at_a_later_step(root):
