@@ -128,38 +128,35 @@ def check_videos(videos: Sequence[Video], *, kind: DataKind | None = None, worke
     result = CheckResult()
     with ThreadPoolExecutor(workers) as pool, progress_bar(len(videos), unit="folder" if kind else "video") as bar:
         for video in videos:
-            mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
+            given = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
             separate = chain.from_iterable(map(sequences.list_masks, video.object_folders.values()))
-            mask_files = [*dict.fromkeys([*mask_files, *video.annotations, *separate])]
-            frames, masks = (
-                dict(zip(paths, pool.map(partial(read_file_info, read=read), paths), strict=True))
-                for read, paths in ((None, video.frames), (read_ids if kind else read_mask, mask_files))
-            )
-            _add_video(result, video, frames, masks, kind)
+            mask_files = list(dict.fromkeys([*given, *video.annotations, *separate]))
+            read_mask_info = partial(read_file_info, read=read_ids if kind else read_mask)
+            frames = dict(zip(video.frames, pool.map(read_file_info, video.frames), strict=True))
+            masks = dict(zip(mask_files, pool.map(read_mask_info, mask_files), strict=True))
+            findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
+            findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
+            if kind == "static":
+                findings += _check_images(masks)
+            elif kind == "video":
+                findings += [*_check_same_size(frames), *_check_video_ids(video, masks)]
+            result.findings += _merge_warnings(findings)
+            _count_files(result, video, frames, masks, is_static=kind == "static")
             bar.update()
     return result
 
 
-def _add_video(result: CheckResult, video: Video, frames: FileInfos, masks: FileInfos, kind: DataKind | None) -> None:
-    """Add the findings and counts of a video to a result."""
-    findings = [] if video.load_error is None else [make_error(Path(video.name), video.load_error)]
-    findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
-    stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.reference_masks}
-    labeled = len(stems & {path.stem for path in frames})
-    ids_by_file = {path: info.ids for path, info in masks.items() if info.ids is not None}
-    ids = set().union(*ids_by_file.values())
+def _count_files(result: CheckResult, video: Video, frames: FileInfos, masks: FileInfos, *, is_static: bool) -> None:
+    """Add the counts of a video to a result."""
+    ids_by_file = [{*info.ids} for info in masks.values() if info.ids is not None]
+    ids = set[int]().union(*ids_by_file)
     num_objects = len(video.objects) or (int(bool(ids)) if video.merge_ids else len(ids - {VOID}))
-    if kind == "static":
-        counts = {path: len({*found} - {VOID}) or len(found) for path, found in ids_by_file.items()}
-        num_objects = sum(counts.values())
-        empty = (path for path, count in counts.items() if not count)
-        findings += [make_warning(path, "no object; draw one or remove the pair") for path in empty]
-    elif kind == "video":
-        findings += [*_check_same_size(frames), *_check_video_ids(video, labeled, ids_by_file)]
-    result.findings += _merge_warnings(findings)
+    if is_static:
+        num_objects = sum(len(image_ids - {VOID}) or len(image_ids) for image_ids in ids_by_file)
+    stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.reference_masks}
     result.num_videos += 1
     result.num_frames += len(frames)
-    result.num_labeled += labeled
+    result.num_labeled += len(stems & {path.stem for path in frames})
     result.sizes.update(info.size for info in frames.values() if info.size)
     result.num_objects += num_objects
 
@@ -240,21 +237,30 @@ def _check_same_size(frames: FileInfos) -> Iterator[Finding]:
             yield make_error(path, f"{sizes}; give frames of one size, or use kind static for single images")
 
 
-def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
+def _check_images(masks: FileInfos) -> Iterator[Finding]:
+    """Yield the masks of single images that show no object."""
+    for path, info in masks.items():
+        if info.ids == ():
+            yield make_warning(path, "no object; draw one or remove the pair")
+
+
+def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
     """Yield findings about the number of masks of a video, and their ids in order."""
+    labeled = len(sequences.match_masks(video.frames, video.annotations))
     if labeled < MIN_FRAMES:
         advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
         yield make_warning(folder, f"{format_count(labeled, 'frame')} with a mask; {advice}")
-    objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
-    if not masks:
+    ids_by_file = {path: info.ids for path, info in masks.items() if info.ids is not None}
+    if not ids_by_file:
         return
-    first = next(iter(masks))
-    if not set().union(*objects.values()) and any(masks.values()):
+    objects = {path: {*ids} - {VOID} for path, ids in ids_by_file.items()}
+    first = next(iter(objects))
+    if not any(objects.values()) and any(ids_by_file.values()):
         yield make_error(
             first,
             "the only values in the masks of this video are 0 and 255, and 255 is ignored; write the object as 1, or "
-            "train with kind davis and a split 2016/..., which uses all but 0 as one object",
+            "train with kind davis and a split 2016/..., which treats every value above 0 as one object",
         )
     elif not objects[first]:
         advice = "start the video where one is visible, or draw it"

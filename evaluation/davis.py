@@ -23,8 +23,8 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool 
 
     Args:
         drop_last: skip the last annotated frame as well as the first.
-        present_ids: score only ids that the first annotation has, instead of 1 to the largest, and ignore predicted
-            ids that it lacks, instead of refusing them.
+        present_ids: score the ids in the first annotation, instead of 1 to the largest. Other predicted ids are then
+            background, instead of an error.
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing
 
@@ -59,6 +59,3 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
         parts = [column_mean(rows, column, seen, group) for group in (True, False)]
         values |= {column: mean_or_none(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
     return {"J&F": mean_or_none([values["J"], values["F"]]), **values}
-
-
-TABLE = TableLayout(COLUMNS, make_row, summarize)

@@ -6,7 +6,6 @@ division.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,35 +14,22 @@ CONTOUR_TOLERANCE = 0.008
 """Largest distance of matching contours, as a fraction of the frame's diagonal."""
 
 
-class ObjectMetric(NamedTuple):
-    """J, F and further values of one object on a frame."""
+Measure = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
+"""Function from the annotation and the prediction of one object to its scores on a frame, J first.
 
-    measure: Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
-    """(annotation, prediction, size) to the values; both are H×W bool, cropped to the `find_object_slices` of both,
-    ``size`` is (height, width) of the whole frame."""
-    num_values: int = 2
-
-    def score(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:
-        """Return the values of one object, H×W bool each; all 1 if both masks are empty."""
-        union = annotation | prediction
-        box = find_object_slices(union) if union.size else None
-        if box is None:
-            return [1.0] * self.num_values
-        return self.measure(annotation[box], prediction[box], size)
+Both masks are H×W bool, cropped as `crop_to_objects` does; (height, width) is the size of the whole frame.
+"""
 
 
 def measure_region_and_contour(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return J and F; a function for `ObjectMetric.measure`.
+    """Return J and F, a `Measure`.
 
     F is 1 if neither mask has a contour, even if one is empty and the other fills the frame.
     """
     region = region_similarity(annotation, prediction)
     return region, 1.0 if region == 1 else match_contours(annotation, prediction, tolerance_radius(*size))
-
-
-REGION_AND_CONTOUR = ObjectMetric(measure_region_and_contour)
 
 
 def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
@@ -67,7 +53,7 @@ def match_contours(
     radius: float,
     count: Callable[[np.ndarray, np.ndarray, float], int] = count_matched,
 ) -> float:
-    """Return F of two H×W bool masks cropped to their `find_object_slices`; contours match within ``radius`` pixels."""
+    """Return F of two H×W bool masks cropped by `crop_to_objects`; contours match within ``radius`` pixels."""
     true, predicted = boundary_map(annotation), boundary_map(prediction)
     lengths = np.count_nonzero(true), np.count_nonzero(predicted)
     if 0 in lengths:
@@ -98,13 +84,13 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
     return contour
 
 
-def find_object_slices(mask: np.ndarray) -> tuple[slice, slice] | None:
-    """Return the bounding box of an H×W bool or uint8 mask as slices, padded by one pixel; None if it is empty.
+def crop_to_objects(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Crop H×W ids or bool masks to the pixels that are not 0 in either, and a border of one pixel.
 
-    Contours lie up to one pixel above and left of a mask, so J and F of two masks cropped to their common box equal
-    those of the whole frame.
+    Contours lie up to one pixel above and left of a mask, so J and F equal those of the whole frame. Empty masks become
+    one pixel.
     """
-    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if width == 0:
-        return None
-    return slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
+    union = annotation.astype(bool, copy=False) | prediction.astype(bool, copy=False)
+    left, top, width, height = cv2.boundingRect(union.view(np.uint8))
+    box = slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
+    return annotation[box], prediction[box]

@@ -16,8 +16,8 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, metrics
+from aotlab.evaluation.rows import Row, Summary, column_mean
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
 
 AREA_TOLERANCE = 0.1
 """Largest distance of matching contours, as a fraction of the square root of the object's area."""
@@ -28,13 +28,13 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else of its first annotation."""
     plan = davis.plan_sequence(sequence, present_ids=True)
     objects = tuple(ScoredObject(item.object_id) for item in sequence.objects) or plan.objects
-    return replace(plan, objects=objects, metric=METRIC)
+    return replace(plan, objects=objects, measure=measure_object)
 
 
 def measure_object(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; a function for `ObjectMetric.measure`."""
+    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0, a `Measure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
     max_radius = metrics.CONTOUR_TOLERANCE * math.hypot(*size)
@@ -46,9 +46,6 @@ def measure_object(
     count = metrics.count_matched if max_radius < 1 else count_in_disk
     contour = metrics.match_contours(annotation, prediction, max(1, max_radius), count)
     return region, contour, contour, float(area == 0)
-
-
-METRIC = metrics.ObjectMetric(measure_object, num_values=4)
 
 
 def count_in_disk(contour: np.ndarray, other: np.ndarray, radius: float) -> int:
@@ -82,6 +79,3 @@ def make_row(region: np.ndarray, adaptive: np.ndarray, contour: np.ndarray, abse
 def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects. For J&F_d and J&F_r, objects without them are skipped; None if all are."""
     return {column: column_mean(rows, column) for column in COLUMNS}
-
-
-TABLE = TableLayout(COLUMNS, make_row, summarize)

@@ -8,17 +8,27 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
-from aotlab.evaluation.metrics import ObjectMetric, region_similarity
+from aotlab.evaluation.metrics import region_similarity
+from aotlab.evaluation.rows import COLUMNS, Row, Summary, column_mean, compute_statistics, make_davis_row, mean_row
 from aotlab.evaluation.sequence_scores import ScoringPlan
-from aotlab.evaluation.tables import DAVIS_TABLE, Row, Summary, TableLayout, column_mean, compute_statistics, mean_row
+
+
+def summarize_davis(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """Return the means over all objects."""
+    return {**mean_row(rows)}
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Scoring plan and table layout of a benchmark."""
+    """Scoring rules of a benchmark: the frames and objects that count, and the table of their scores."""
 
     plan: Callable[[Video], ScoringPlan]
-    table: TableLayout
+    columns: tuple[str, ...] = COLUMNS
+    """Columns of the table."""
+    make_row: Callable[..., Row] = make_davis_row
+    """Function from the values of J, F and further scores of an object, (n,) each, to its row."""
+    summarize: Callable[[Sequence[Row], Sequence[bool | None]], Summary] = summarize_davis
+    """Function from all rows, and whether the category of each occurs in training, to the benchmark's summary."""
     min_frames: int = 3
     """Minimum number of annotated frames in a sequence."""
 
@@ -31,12 +41,11 @@ def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary
 
 def plan_vost(sequence: Video) -> ScoringPlan:
     """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
-    metric = ObjectMetric(measure_region, num_values=1)
-    return replace(davis.plan_sequence(sequence), metric=metric, refuse_unknown_ids=False)
+    return replace(davis.plan_sequence(sequence), measure=measure_region, refuse_unknown_ids=False)
 
 
 def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:
-    """Return J; a function for `ObjectMetric.measure`."""
+    """Return J, a `Measure`."""
     return (region_similarity(annotation, prediction),)
 
 
@@ -49,18 +58,16 @@ def make_vost_row(region: np.ndarray) -> Row:
 
 
 VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
-VOST_TABLE = replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=make_vost_row)
-VISOR_TABLE = replace(DAVIS_TABLE, summary=summarize_visor)
 
 RULES: dict[str, Rules] = {
-    "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
-    "folder": Rules(partial(davis.plan_sequence, present_ids=True), DAVIS_TABLE),
-    "folder_new_objects": Rules(davis.plan_late_objects, DAVIS_TABLE),
-    "lvos": Rules(lvos.plan_sequence, lvos.TABLE, min_frames=2),
-    "mosev2": Rules(mosev2.plan_sequence, mosev2.TABLE),
-    "sav": Rules(sav.plan_sequence, DAVIS_TABLE),
+    "davis": Rules(davis.plan_sequence),
+    "folder": Rules(partial(davis.plan_sequence, present_ids=True)),
+    "folder_new_objects": Rules(davis.plan_late_objects),
+    "lvos": Rules(lvos.plan_sequence, lvos.COLUMNS, lvos.make_row, lvos.summarize, min_frames=2),
+    "mosev2": Rules(mosev2.plan_sequence, mosev2.COLUMNS, mosev2.make_row, mosev2.summarize),
+    "sav": Rules(sav.plan_sequence),
     # the last frame counts
-    "visor": Rules(partial(davis.plan_sequence, drop_last=False), VISOR_TABLE, min_frames=2),
-    "vost": Rules(plan_vost, VOST_TABLE),
-    "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, min_frames=2),
+    "visor": Rules(partial(davis.plan_sequence, drop_last=False), summarize=summarize_visor, min_frames=2),
+    "vost": Rules(plan_vost, VOST_COLUMNS, make_vost_row),
+    "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.COLUMNS, summarize=youtube_vos.summarize, min_frames=2),
 }

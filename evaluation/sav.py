@@ -6,12 +6,13 @@ Source: Ravi et al. 2024 and the public evaluator.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.evaluation.metrics import crop_to_objects
 from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import read_mask
@@ -25,10 +26,13 @@ class SeparateObjects(ScoringPlan):
     Results are id PNGs, or one folder of binary PNGs per object, named like its annotations.
     """
 
-    object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """Annotation folder of each scored object: one binary PNG per frame."""
     skipped_ids: frozenset[int] = frozenset()
     """Ids of the objects that are not scored."""
+
+    @property
+    def object_folders(self) -> dict[int, Path]:
+        """Annotation folder of each scored object: one binary PNG per frame."""
+        return {item.object_id: item.folder for item in self.objects if item.folder is not None}
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
@@ -43,7 +47,8 @@ class SeparateObjects(ScoringPlan):
                 path, prediction = predictions[object_id]
                 annotation = read_mask(folder / frame.name) > 0
                 require_image_size(prediction, annotation.shape, path, "its annotation")
-                values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
+                size = (annotation.shape[0], annotation.shape[1])
+                values[:, index] = self.measure(*crop_to_objects(annotation, prediction), size)
         return values, unknown - self.skipped_ids
 
 
@@ -81,9 +86,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
-        tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
+        tuple(ScoredObject(object_id, folder=folders[object_id]) for object_id in present),
         object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
-        object_folders={object_id: folders[object_id] for object_id in present},
         skipped_ids=frozenset(folders.keys() - present.keys()),
         refuse_unknown_ids=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -85,59 +85,44 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     Raises:
         RunStopped: a process died.
     """
-    report = ScoringResult()
-    plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
-    frames = [(plan, frame) for plan in plans for frame in plan.frames]
-    frame_scores: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
-    workers = min(workers, max(1, len(frames) // MIN_FRAMES_PER_WORKER))
-    with ExitStack() as opened:
-        bar = opened.enter_context(progress_bar(len(frames), unit="frame"))
-        map_frames: Callable[..., Iterator[FrameScores | Exception]] = map
-        if workers > 1:
-            pool = opened.enter_context(worker_pool(workers, __name__))
-            map_frames = partial(pool.map, chunksize=CHUNK_FRAMES)
-        try:
-            parts = map_frames(partial(_score, results), frames)
-            for (plan, _), part in zip(frames, parts, strict=True):
-                bar.update()
-                if plan.name in report.failures:
-                    continue
-                with collect_failure(report.failures, plan.name, "not scored", FEWER_WORKERS):
-                    if isinstance(part, Exception):
-                        raise part
-                    frame_scores[plan.name].append(part)
-        except BrokenProcessPool as error:
-            raise RunStopped(f"a scoring process died; {FEWER_WORKERS}") from error
-    for plan in plans:
-        if plan.name not in report.failures:
-            scores = report.scores[plan.name] = join_scores(plan, frame_scores[plan.name])
-            if scores.unknown_ids:
-                ids = ", ".join(map(str, sorted(scores.unknown_ids)))
-                log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
+    report, plans = ScoringResult(), list[ScoringPlan]()
+    for video in videos:
+        with collect_failure(report.failures, video.name, "not scored", FEWER_WORKERS):
+            require_readable([video])
+            plan = RULES[video.rules].plan(video)
+            if plan.ids and plan.frames:
+                require_predictions(plan, find_masks_folder(results / video.name))
+                plans.append(plan)
+            else:
+                log.warning("%s: no object has a frame that is scored", video.name)
+    num_frames = sum(len(plan.frames) for plan in plans)
+    workers = min(workers, num_frames // MIN_FRAMES_PER_WORKER)
+    with frame_mapper(workers) as map_frames, progress_bar(num_frames, unit="frame") as bar:
+        parts = [map_frames(partial(plan.score, find_masks_folder(results / plan.name)), plan.frames) for plan in plans]
+        for plan, frames in zip(plans, parts, strict=True):
+            frame_scores = []
+            with collect_failure(report.failures, plan.name, "not scored", FEWER_WORKERS):
+                for part in frames:
+                    frame_scores.append(part)
+                    bar.update()
+                scores = report.scores[plan.name] = join_scores(plan, frame_scores)
+                if scores.unknown_ids:
+                    ids = ", ".join(map(str, sorted(scores.unknown_ids)))
+                    log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
     return report
 
 
-def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
-    """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
-    with collect_failure(report.failures, video.name, "not scored", FEWER_WORKERS):
-        require_readable([video])
-        plan = RULES[video.rules].plan(video)
-        if plan.ids and plan.frames:
-            require_predictions(plan, find_masks_folder(results / video.name))
-            return plan
-        log.warning("%s: no object has a frame that is scored", video.name)
-    return None
-
-
-def _score(results: Path, planned_frame: tuple[ScoringPlan, Path]) -> FrameScores | Exception:
-    """Score a frame of a plan; bad input and a lack of memory are returned, so that other frames are still scored."""
-    plan, frame = planned_frame
-    try:
-        return plan.score(find_masks_folder(results / plan.name), frame)
-    except Exception as error:
-        if isinstance(error, InputError) or is_out_of_memory(error):
-            return error
-        raise
+@contextmanager
+def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]:
+    """Yield ``map``, or with several workers that of a process pool; raise `RunStopped` if a process dies."""
+    if workers < 2:
+        yield map
+        return
+    with worker_pool(workers, __name__) as pool:
+        try:
+            yield partial(pool.map, chunksize=CHUNK_FRAMES)
+        except BrokenProcessPool as error:
+            raise RunStopped(f"a scoring process died; {FEWER_WORKERS}") from error
 
 
 @contextmanager

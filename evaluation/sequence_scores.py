@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric, find_object_slices
+from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["without_void", "with_void"]
-"""How all ids are merged to one object; ``with_void``: 255 is part of it, as in the first release of DAVIS 2016."""
+"""Treatment of void if all ids are one object. With void, 255 is part of it, as in the first release of DAVIS 2016."""
 FrameScores = tuple[np.ndarray, set[int]]
 """J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
 
@@ -28,16 +28,16 @@ class ScoredObject(NamedTuple):
 
     object_id: int
     seen_in_training: bool | None = None
-    """Whether its category, video or kitchen is one of training; None: unknown."""
-    folder: str = ""
-    """Name of the folder of its masks, which is its name in tables; empty: its masks are id PNGs."""
+    """Its category, video or kitchen occurs in the training set; None: unknown."""
+    folder: Path | None = None
+    """Folder of its annotations, which names it in tables; None: annotations are id PNGs of all objects."""
     missing_frames: int = 0
     """Number of missing frames, which count as 0."""
 
     @property
     def name(self) -> str:
         """Name in tables."""
-        return self.folder or str(self.object_id)
+        return str(self.object_id) if self.folder is None else self.folder.name
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class ScoringPlan:
     """Annotations of the scored frames in temporal order."""
     objects: tuple[ScoredObject, ...]
     is_counted: np.ndarray | None = None
-    """K×N bool: whether a frame counts for an object; None: all do."""
+    """K×N bool: frames that count for each object, if the metadata list them. None: all frames count."""
     object_present: np.ndarray | None = None
-    """K×N bool: whether a frame's annotation has the object. An object then counts from the first frame on which the
-    annotation or the prediction shows it. None: `is_counted` decides."""
+    """K×N bool: frames whose annotation shows each object, if objects may begin late. An object then counts from the
+    first frame on which the annotation or the prediction shows it."""
     merge: Merge | None = None
     refuse_unknown_ids: bool = True
     """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
-    metric: ObjectMetric = REGION_AND_CONTOUR
+    measure: Measure = measure_region_and_contour
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -111,25 +111,15 @@ def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction:
     unknown = set()
     if plan.merge:
         annotation = annotation > 0 if plan.merge == "with_void" else (annotation > 0) & ~is_void(annotation)
-        annotation, prediction = _crop_to_objects(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
+        annotation, prediction = crop_to_objects(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
     else:
-        annotation, prediction = _crop_to_objects(annotation, prediction)
+        annotation, prediction = crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, plan.ids)
     if unknown and plan.refuse_unknown_ids:
         known = ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
-    values = np.empty((plan.metric.num_values, len(plan.objects)))
-    for index, object_id in enumerate(plan.ids):
-        # The metric crops again to this object, which does not change its values.
-        true, predicted = annotation == object_id, prediction == object_id
-        values[:, index] = plan.metric.score(true, predicted, size)
-    return values, unknown
-
-
-def _crop_to_objects(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Crop H×W ids to the foreground of both, padded by one pixel; 0×0 if both are empty."""
-    box = find_object_slices((annotation != 0) | (prediction != 0)) or (slice(0), slice(0))
-    return annotation[box], prediction[box]
+    masks = ((annotation == object_id, prediction == object_id) for object_id in plan.ids)
+    return np.array([plan.measure(*crop_to_objects(*pair), size) for pair in masks], np.float64).T, unknown
 
 
 def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:

@@ -26,8 +26,8 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
     return np.take_along_axis(stacked, np.argmax(support, 0)[None], 0)[0]
 
 
-def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
-    """Convert weights such as "2" or "0.5" to thousandths; equal weights by default."""
+def parse_weights(weights: Sequence[str], count: int) -> list[int]:
+    """Return weights such as "2" or "0.5" as integers, in thousandths; without weights, all are equal."""
     if not weights:
         return [1] * count
     try:

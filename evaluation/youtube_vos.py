@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.evaluation.rows import Row, Summary, column_mean, mean_or_none
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 
 COLUMNS = ("J&F", "J", "F")
 
@@ -45,6 +45,3 @@ def summarize(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
         for column in "JF"
     }
     return {"overall": mean_or_none(parts.values()), **parts, **{name: column_mean(rows, name) for name in COLUMNS}}
-
-
-TABLE = TableLayout(COLUMNS, make_davis_row, summarize)

@@ -38,9 +38,9 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     require_extra("score")
     from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
     from aotlab.dataloaders.benchmarks.sequences import list_masks
-    from aotlab.evaluation.voting import list_sequences, to_integer_weights, vote_sequence
+    from aotlab.evaluation.voting import list_sequences, parse_weights, vote_sequence
 
-    votes = to_integer_weights(weights, len(results))
+    votes = parse_weights(weights, len(results))
     is_inside = any(output.resolve().is_relative_to(folder.resolve()) for folder in results)
     require(not is_inside, f"--output {output}: inside one of the results; choose another folder")
     require_new_output(output, force=force)

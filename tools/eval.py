@@ -65,14 +65,14 @@ def report_results(benchmark: BenchmarkOptions, videos: Sequence[Video], result:
     from aotlab.evaluation.scoring import find_rules
     from aotlab.evaluation.tables import format_table, make_scores_table
 
-    scores, layout = score_finished(videos, result), find_rules(videos).table
-    table = make_scores_table(scores, layout) if scores else {}
+    scores, rules = score_finished(videos, result), find_rules(videos)
+    table = make_scores_table(scores, rules) if scores else {}
     if table:
-        print(format_table(table, layout))
+        print(format_table(table, rules))
     if result.resumed:
-        count = f"{len(result.resumed)} of {len(result.finished)}"
+        count = f"{len(result.resumed)} of {len(result.records)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
-    if result.fps is not None and len(result.resumed) < len(result.finished):
+    if result.fps is not None and len(result.resumed) < len(result.records):
         print(f"{result.fps:.2f} frames per second over {result.timed_frames} frames")
     if not scores:
         remedy = benchmark.explain_no_score(result.output)
@@ -156,7 +156,7 @@ def main(
         )
         result = evaluate(tracker, videos, output, origin=origin, force=force, stop=stop, world=world)
         if result.stopped:
-            progress = f"{len(result.finished)} of {len(videos)} sequences are done, in {output}"
+            progress = f"{len(result.records)} of {len(videos)} sequences are done, in {output}"
             raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
     return report_results(benchmark, videos, result) if world.is_main else 0
 

@@ -45,7 +45,7 @@ def compare_reports(reports: Mapping[str, ScoringResult], videos: Sequence[Video
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
         note = f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
-        tables[name] = rows[name + note] = make_scores_table(scores, find_rules(videos).table)
+        tables[name] = rows[name + note] = make_scores_table(scores, find_rules(videos))
     print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
@@ -95,12 +95,12 @@ def print_report(
 
     if not report.scores:
         return {"fps": None, "failures": report.failures}
-    layout = find_rules(videos).table
-    table = make_scores_table(report.scores, layout)
-    print(format_table(table, layout))
+    rules = find_rules(videos)
+    table = make_scores_table(report.scores, rules)
+    print(format_table(table, rules))
     if worst:
-        print(f"\nworst {layout.columns[0]}:")
-    worst_objects = list_worst_objects(table, worst, layout.columns[0])
+        print(f"\nworst {rules.columns[0]}:")
+    worst_objects = list_worst_objects(table, worst, rules.columns[0])
     notes = [""] * len(worst_objects)
     if draw_folder is not None:
         paths = write_strips(draw_folder, worst_objects, videos, results, report.scores)

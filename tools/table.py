@@ -12,10 +12,9 @@ from pathlib import Path
 
 import click
 
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.engine.benchmark.paper_tables import (
-    Benchmark,
     PaperTable,
-    TableModel,
     TableRow,
     format_figures,
     format_table,
@@ -33,12 +32,12 @@ from aotlab.utils.files import require_writable, write_text
 def run_row(table: PaperTable, row: TableRow, output: Path, *, device: str, ranks: int) -> str:
     """Run a row and return our figures, or the archive for the benchmark's server; raise if a command fails."""
     model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
-    results, data = output / name_results(row.model, row.benchmark), list_benchmark_options(benchmark)
-    options = (*data, *benchmark.options, *list_model_options(model), *model.options)
+    results = output / name_results(row.model, row.benchmark)
+    options = (*benchmark.arguments, *benchmark.options, *model.arguments)
     run_tool("eval", *options, "--device", device, "--force", "--output", str(results), ranks=ranks)
-    if benchmark.has_server:
+    if benchmark.split in DATASETS[benchmark.dataset].server_splits:
         archive = results.with_name(f"{results.name}.zip")
-        run_tool("submit", *data, "--results", str(results), "--output", str(archive), "--force")
+        run_tool("submit", *benchmark.arguments, "--results", str(results), "--output", str(archive), "--force")
         return f"server: {archive}"
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     return format_figures([scores.get(key) for key in table.columns.values()])
@@ -54,19 +53,6 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
         raise RunStopped(f"{tool} was interrupted; the same command resumes")
     if status:
         raise subprocess.CalledProcessError(status, line)
-
-
-def list_benchmark_options(benchmark: Benchmark) -> tuple[str, ...]:
-    """Return the options of a benchmark."""
-    root = ("--root", benchmark.root) if benchmark.root else ()
-    return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
-
-
-def list_model_options(model: TableModel) -> tuple[str, ...]:
-    """Return the options of a model."""
-    files = (option for file in model.files for option in ("--checkpoint", str(file)))
-    presets = (option for name in model.configs for option in ("--config", name))
-    return (*files, *presets)
 
 
 @command(

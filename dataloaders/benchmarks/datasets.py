@@ -17,22 +17,20 @@ from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.utils.errors import InputError, require_choice
 
-Reader = Callable[..., list[Video]]
-"""Reader: (root, split) and options by name to the videos of the split."""
-
 
 @dataclass(frozen=True)
 class Dataset:
     """A data set with its reader and download information."""
 
     name: str
-    read: Reader
+    read: Callable[..., list[Video]]
+    """Function from the root, the split, and options by name to the videos of the split."""
     folder: str | None
     """Folder below ``datasets/``; None: a root is required."""
     layout: str
     """Layout of its folder."""
     source: str = ""
-    """Where to download it."""
+    """Web page of the download."""
     options: tuple[str, ...] = ()
     """Options of the reader."""
     server_splits: tuple[str, ...] = ()
@@ -40,7 +38,7 @@ class Dataset:
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
     hota: bool = False
-    """Whether results are scored by HOTA instead of J and F."""
+    """Results are scored by HOTA instead of J and F."""
 
 
 DAVIS = "https://davischallenge.org"
@@ -81,7 +79,7 @@ _DATASETS = [
         server_splits=VALID_SPLITS, submission="archive",
     ),
     Dataset(
-        "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, valid/meta.json if there is one",
+        "mosev2", partial(read_mose, version=2), "MOSEv2", f"{VALID_LAYOUT}, optionally valid/meta.json",
         "https://mose.video",
         server_splits=VALID_SPLITS, submission="archive",
     ),

@@ -41,7 +41,7 @@ class ObjectInfo:
     length: int
     """Number of frames according to the metadata."""
     seen_in_training: bool | None = None
-    """Whether its category occurs in the training set; None: unknown."""
+    """Its category occurs in the training set; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Video:
     frames: tuple[Path, ...]
     """Images in temporal order."""
     reference_masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """Masks given to the tracker, by frame index; `new_ids` returns the objects that each one adds."""
+    """Masks given to the tracker, by frame index. `new_ids` returns the objects that a mask adds."""
     annotations: tuple[Path, ...] = ()
     """Ground truth in temporal order, for scoring; empty, or only the first frame, if it is not public."""
     merge_ids: bool = False
@@ -66,11 +66,11 @@ class Video:
     object_folders: Mapping[int, Path] = field(default_factory=dict)
     """Ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``."""
     seen_in_training: bool | None = None
-    """Whether the classes or places of the video occur in the training set; None: unknown."""
+    """The classes or places of the video occur in the training set; None: unknown."""
     rules: str = "davis"
     """Name of the scoring rules."""
     load_error: str | None = None
-    """Reason why the video cannot be read, which then has no frames; None: it can be read."""
+    """Error of reading the video, which then has no frames; None: the video can be read."""
 
     @property
     def written_stems(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Video:
         return tuple(f"{folder}{stem}.png" for folder in folders or [""])
 
     def new_ids(self, index: int) -> frozenset[int] | None:
-        """Return the new objects in a frame's given mask; None: all that no earlier mask has."""
+        """Return the ids that the given mask of a frame adds; None: all ids that no earlier mask has."""
         if not self.objects:
             return None
         stem = self.frames[index].stem

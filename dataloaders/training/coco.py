@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.layouts import find_paths, make_image_set
-from aotlab.dataloaders.training.sets import ImageSet, LabeledImage
+from aotlab.dataloaders.training.sets import LabeledImage
 from aotlab.media.coco import drop_short_polygons, parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.rle import decode_rle, require_size
-from aotlab.utils.errors import require_extra
 from aotlab.utils.files import read_json, reading
 
 MIN_AREA = 500
@@ -37,18 +34,6 @@ def draw_annotations(size: tuple[int, int], annotations: bytes, source: Path) ->
             if segmentation != []:
                 mask[decode_rle(parse_segmentation(segmentation, size), size)] = object_id
     return mask
-
-
-def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find COCO instances of a split (default: train2017), or any set with COCO JSON."""
-    require_extra("train", "pycocotools")
-    split = source.split or "train2017"
-    layout = f"{split}/*.jpg and annotations/instances_{split}.json"
-    instances = f"instances_{split}.json"
-    (json_file,) = find_paths(folder, [(f"annotations/{instances}",), (instances,)], layout)
-    folders = (split, f"images/{split}", "images", "JPEGImages")
-    (images,) = find_paths(folder, [(name,) for name in folders], layout)
-    return make_image_set(list_coco_images(images, json_file), images, json_file)
 
 
 def list_coco_images(images: Path, instances: Path) -> list[LabeledImage]:

@@ -11,8 +11,10 @@ from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.vost import read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
+from aotlab.dataloaders.training.coco import list_coco_images
 from aotlab.dataloaders.training.sets import (
     MIN_FRAMES,
+    ClipSource,
     ImageSet,
     LabeledImage,
     MaskReader,
@@ -22,7 +24,7 @@ from aotlab.dataloaders.training.sets import (
     read_saliency,
     select_labeled_frames,
 )
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_choice, require_extra
 from aotlab.utils.files import raise_if_missing
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,18 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 
 
+def open_coco(folder: Path, source: SourceConfig) -> ImageSet:
+    """Find COCO instances of a split (default: train2017), or any set with COCO JSON."""
+    require_extra("train", "pycocotools")
+    split = source.split or "train2017"
+    layout = f"{split}/*.jpg and annotations/instances_{split}.json"
+    instances = f"instances_{split}.json"
+    (json_file,) = find_paths(folder, [(f"annotations/{instances}",), (instances,)], layout)
+    folders = (split, f"images/{split}", "images", "JPEGImages")
+    (images,) = find_paths(folder, [(name,) for name in folders], layout)
+    return make_image_set(list_coco_images(images, json_file), images, json_file)
+
+
 def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
     """Return a set of images."""
     require(images, f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
@@ -176,3 +190,23 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
     return VideoSet(videos, source.max_gap)
+
+
+READERS: dict[str, Callable[[Path, SourceConfig], ClipSource]] = {
+    "static": open_static,
+    "coco": open_coco,
+    **dict.fromkeys(SALIENCY_SETS, open_saliency),
+    "voc2012": open_voc2012,
+    **dict.fromkeys(VIDEO_READERS, open_videos),
+}
+"""Readers by the `kind` of a source. They get the folder of the images or videos, and the settings of the source."""
+
+
+def open_set(root: Path, source: SourceConfig) -> ClipSource:
+    """Find the images or videos of one source below ``root``."""
+    require_choice(source.kind, READERS, "train.phases.sources.kind")
+    if source.balance and source.kind != "static":
+        problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
+        raise InputError(f"train.phases.sources.balance is {problem}")
+    folder = sequences.require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
+    return READERS[source.kind](folder, source)

@@ -107,7 +107,9 @@ def describe_mixture(mixture: Mixture) -> list[str]:
         split = f", {config.split}" if config.split else ""
         length, videos = mixture.phase.clip_length, getattr(source, "videos", ())
         short = sum(len(video.frames) < length for video in videos)
-        shorter = f"; {short} videos are shorter than clip_length={length}, so clips reverse" if short else ""
+        shorter = (
+            f"; {short} videos are shorter than clip_length={length}, their clips play back and forth" if short else ""
+        )
         lines.append(
             f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{shorter}"
         )

@@ -1,7 +1,7 @@
-"""Training and validation data of all phases of a recipe: sources by kind, and their mixtures."""
+"""Training and validation data of all phases of a recipe."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +10,12 @@ import numpy as np
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
-from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
+from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.sequences import require_folder
-from aotlab.dataloaders.training import layouts
-from aotlab.dataloaders.training.coco import open_coco
+from aotlab.dataloaders.training.layouts import open_set
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import ClipSource, VideoSet, resolve_paths, skip_to_first_object
+from aotlab.dataloaders.training.sets import VideoSet, resolve_paths, skip_to_first_object
 from aotlab.utils.errors import InputError, require, require_choice
 
 log = logging.getLogger(__name__)
@@ -27,17 +26,6 @@ MIN_VALIDATION_FRAMES = 3
 """Minimum number of labeled frames of a validation video; the first and the last are not scored."""
 MIN_VIDEOS = 10
 """Minimum number of videos in a folder for validating on some of them."""
-
-Reader = Callable[[Path, SourceConfig], ClipSource]
-"""Reader of the images or videos in a folder, with the settings of the source."""
-READERS: dict[str, Reader] = {
-    "static": layouts.open_static,
-    "coco": open_coco,
-    **dict.fromkeys(layouts.SALIENCY_SETS, layouts.open_saliency),
-    "voc2012": layouts.open_voc2012,
-    **dict.fromkeys(layouts.VIDEO_READERS, layouts.open_videos),
-}
-"""Readers by the `kind` of a source."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +113,8 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     ]
     if not validation:
         log.info(
-            "no validation, and no best.safetensors: it needs a folder of %d videos, at least one of them with %d "
-            "labeled frames; give some with data.validation='[{path: FOLDER}]'",
+            "no validation, and no best.safetensors: validation needs a folder of at least %d videos, one of them with "
+            "%d labeled frames; give some with data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
             MIN_VALIDATION_FRAMES,
         )
@@ -158,16 +146,6 @@ def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video
     ordered = sorted(videos, key=lambda video: video.name)
     count = min(len(ordered), max(1, round(fraction * len(ordered))))
     return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
-
-
-def open_set(root: Path, source: SourceConfig) -> ClipSource:
-    """Find the images or videos of one source below ``root``."""
-    require_choice(source.kind, READERS, "train.phases.sources.kind")
-    if source.balance and source.kind != "static":
-        problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
-        raise InputError(f"train.phases.sources.balance is {problem}")
-    folder = require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
-    return READERS[source.kind](folder, source)
 
 
 def find_data_root(data: DataConfig) -> Path:

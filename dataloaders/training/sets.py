@@ -34,6 +34,7 @@ MIN_REFERENCE_PIXELS = 200
 MAX_IGNORED_FRACTION = 0.2
 """Largest number of ignored pixels on a reference frame, relative to its labeled ones."""
 REFERENCE_TRIES = 20
+"""Number of attempts to choose a reference frame that shows enough."""
 WINDOW_TRIES = 6
 """Number of attempts to choose frames without new objects after the reference frame."""
 

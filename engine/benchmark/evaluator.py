@@ -39,12 +39,7 @@ class EvaluationResult:
     failures: dict[str, str] = field(default_factory=dict)
     """Error message by sequence."""
     stopped: bool = False
-    """Whether the run was stopped early."""
-
-    @property
-    def finished(self) -> list[str]:
-        """Sequences with complete results."""
-        return list(self.records)
+    """The run was stopped before its end."""
 
     @property
     def timed_frames(self) -> int:

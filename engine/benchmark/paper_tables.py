@@ -11,7 +11,7 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
-from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import read_text, reading
 from aotlab.utils.text import align_columns
 
@@ -35,9 +35,10 @@ class Benchmark:
         return Path(self.root) if self.root else find_default_root(self.dataset)
 
     @property
-    def has_server(self) -> bool:
-        """Whether the annotations of the split are not public, so that a server scores it."""
-        return self.split in DATASETS[self.dataset].server_splits
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments that select its videos, for aotlab eval and aotlab submit."""
+        root = ("--root", self.root) if self.root else ()
+        return ("--dataset", self.dataset, *root, "--split", self.split)
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,14 @@ class TableModel:
 
     @property
     def files(self) -> list[Path]:
-        """Return the paths of the checkpoints."""
+        """Paths of the checkpoints."""
         return [resolve_path(name) if "/" in name else find_published_file(name) for name in self.checkpoints]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Arguments that select it, for aotlab eval."""
+        files = [f"--checkpoint={file}" for file in self.files]
+        return [*files, *(f"--config={name}" for name in self.configs), *self.options]
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,22 @@ class PaperTable:
     note: str = ""
     """Notes on the comparison."""
 
+    def __post_init__(self) -> None:
+        """Check all names, and the number of figures of each row."""
+        for name, model in self.models.items():
+            require(model.checkpoints, f"model {name}: no checkpoints; name at least one")
+        for benchmark in self.benchmarks.values():
+            require_choice(benchmark.dataset, DATASETS, "dataset")
+        for row in self.rows:
+            require_choice(row.model, self.models, "model")
+            require_choice(row.benchmark, self.benchmarks, "benchmark")
+            for source, values in row.published.items():
+                require_choice(source, self.sources, "source")
+                subject, count = f"{row.model}, {row.benchmark}, {source}", len(self.columns)
+                require(
+                    len(values) == count, f"{subject}: {len(values)} figures; expected {count}, one for each column"
+                )
+
 
 def load_table(table: str | Path) -> PaperTable:
     """Read a table by its name in `TABLES` or from a YAML file."""
@@ -101,9 +124,7 @@ def load_table(table: str | Path) -> PaperTable:
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row} for row in tree["rows"]
         ]
-        paper_table = build_config(tree, str(path), PaperTable)
-        _check_table(paper_table)
-    return paper_table
+    return build_config(tree, str(path), PaperTable)
 
 
 def name_results(model: str, benchmark: str) -> str:
@@ -147,25 +168,6 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
 def format_figures(values: Sequence[float | None]) -> str:
     """Return the figures of one row in the order of the columns."""
     return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
-
-
-def _check_table(table: PaperTable) -> None:
-    """Raise ValueError for an unknown name, a model without files, or a row whose figures do not match the columns."""
-    unknown_names = [
-        *({benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys()),
-        *({row.model for row in table.rows} - table.models.keys()),
-        *({row.benchmark for row in table.rows} - table.benchmarks.keys()),
-        *({source for row in table.rows for source in row.published} - table.sources.keys()),
-    ]
-    if unknown_names:
-        raise ValueError(f"unknown name {unknown_names[0]}")
-    for name, model in table.models.items():
-        if not model.checkpoints:
-            raise ValueError(f"model {name} has no checkpoints")
-    for row in table.rows:
-        for source, values in row.published.items():
-            if len(values) != len(table.columns):
-                raise ValueError(f"{row.model}, {row.benchmark}, {source}: {len(values)} figures")
 
 
 def _shorten_path(path: Path) -> str:

@@ -33,7 +33,7 @@ MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 
 
 class Journal:
-    """``log.jsonl`` and ``tensorboard/`` of a run; a full disk never stops training.
+    """``log.jsonl`` and ``tensorboard/`` of a run. Training continues if there is no space left for them.
 
     Args:
         output: existing folder of the run.
@@ -53,7 +53,7 @@ class Journal:
 
     @contextmanager
     def phase(self, name: str, done: int) -> Iterator[None]:
-        """Show the bar of a phase of which ``done`` steps were run before; later log lines are removed."""
+        """Show the progress bar of a phase that has done ``done`` steps; remove log lines of later steps."""
         names, steps = list(self.lengths), self.lengths[name]
         self.name, self.done = name, done
         self.first = sum(list(self.lengths.values())[: names.index(name)])
@@ -142,7 +142,7 @@ class Journal:
         self._write_tensorboard(write)
 
     def _write_tensorboard(self, write: Callable[[Any], None]) -> None:
-        """Call TensorBoard's writer, if any; a failure disables it."""
+        """Call TensorBoard's writer, if it is open; a failure disables it."""
         try:
             if self.board is not None:
                 write(self.board)

@@ -9,8 +9,6 @@ from pathlib import Path
 from aotlab.configs.load import build_config
 from aotlab.networks.weights.checkpoints import read_card
 
-AVERAGED = "averaged"
-
 
 @dataclass(frozen=True)
 class PhaseRecord:
@@ -37,7 +35,7 @@ class PhaseRecord:
     """Initial weights."""
     command: str
     scores: dict[str, float] = field(default_factory=dict)
-    """Scores of the last validation in percent, if any."""
+    """Scores of the last validation in percent; empty without validation."""
     resumed: list[str] = field(default_factory=list)
     """Sentences about settings that changed when the phase was resumed."""
 
@@ -47,8 +45,6 @@ class ModelCard:
     """All training phases of a checkpoint, first to last."""
 
     phases: list[PhaseRecord]
-    weights: str = AVERAGED
-    """Averaged: the exponential moving average over steps; raw: the weights after the last step."""
 
     def to_json(self) -> str:
         """Return the card as JSON for the metadata."""
@@ -61,7 +57,7 @@ def parse_card(text: str | None) -> ModelCard | None:
     try:
         content = json.loads(text or "")
         phases = [{name: phase[name] for name in field_names & phase.keys()} for phase in content["phases"]]
-        return build_config({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
+        return build_config({"phases": phases}, "model card", ModelCard)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # a damaged card
         return None
 
@@ -75,7 +71,7 @@ def describe_card(card: ModelCard) -> str:
     """Return the card as Markdown: a table of phases, then data, start, command and changes of each."""
     steps, hours = sum(phase.steps for phase in card.phases), sum(phase.hours for phase in card.phases)
     lines = [
-        f"{card.weights} weights after {steps} steps in {hours:.2f} hours",
+        f"averaged weights after {steps} steps in {hours:.2f} hours",
         "",
         "| phase | steps | hours | batch | clip | crop | precision | device | seed | J&F / J / F |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -17,7 +17,7 @@ from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import describe_start_weights, read_start_phases
-from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
@@ -29,11 +29,10 @@ log = logging.getLogger(__name__)
 
 STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """Pattern of a state's name: index and name of its phase, and step."""
-FIXED_SETTINGS = re.compile(
-    r"model\.(?!depth$|.*\.drop_path$).*|train\.(freeze_encoder_stages|encoder_lr_ratio)|"
-    r"train\.phases\.\d+\.(name|weight_decay)"
-)
-"""Settings that weights and optimizer depend on; all others may change when a run is resumed."""
+FREE_SETTINGS = ("model.depth", ".drop_path")
+"""Ends of the names of model settings that may change when a run is resumed."""
+FIXED_SETTINGS = (".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
+"""Ends of the names of training settings that may not change, as the optimizer depends on them."""
 
 
 class NonFiniteError(RunStopped):
@@ -117,7 +116,7 @@ class PhaseState:
             start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config),
             command=self.command, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
-        return ModelCard([*self.earlier_phases, record], AVERAGED)
+        return ModelCard([*self.earlier_phases, record])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for `resume`, with the settings it depends on."""
@@ -203,7 +202,8 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
         if saved_settings.get(name) != current_settings.get(name)
     }
     for name, (value, _) in changes.items():
-        if FIXED_SETTINGS.fullmatch(name):
+        is_fixed = name.endswith(FIXED_SETTINGS) or (name.startswith("model.") and not name.endswith(FREE_SETTINGS))
+        if is_fixed:
             raise InputError(f"{path}: was saved with {name}={value}; give another train.output")
     if index not in phases:
         name = config.train.phases[index].name

@@ -73,7 +73,7 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
-        restart: start over; otherwise the newest state in the output folder is resumed, if any.
+        restart: start over, even if the output folder has a state to resume.
         command: command line, for the model card.
 
     Raises:
@@ -202,7 +202,7 @@ def run_step(run: TrainingRun, state: PhaseState, clip_module: nn.Module, batche
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether ``every`` divides this step, or it is the last one of the phase; 0 means only the last one."""
+    """Return whether something that is done every N steps is due; it is also done after the last step. 0: only then."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 
@@ -223,7 +223,7 @@ def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
 
 
 def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
-    """Score the averaged weights on the validation videos, if any, and keep the best.
+    """Score the averaged weights on the validation videos, and keep the best weights.
 
     Runs a missed validation on resume.
     """

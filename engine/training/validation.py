@@ -26,7 +26,7 @@ from aotlab.utils.text import format_count
 
 
 def describe_videos(videos: Sequence[Video]) -> str:
-    """Describe validation videos in one line, which is equal for equal names, lengths and first masks; "" for none."""
+    """Return a line that is equal for validation videos of equal names, lengths and first masks; "" without videos."""
     content = [(video.name, len(video.frames), digest_samples(video.annotations[0])) for video in videos]
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
     return f"{format_count(len(videos), 'video')} ({digest})" if videos else ""

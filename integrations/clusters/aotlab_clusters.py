@@ -30,7 +30,7 @@ class JobResult:
     error: str | None = None
     """Error message; None on success."""
     reused: bool = False
-    """Whether the results existed already."""
+    """The results existed already."""
 
 
 def run_job(

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 
 import click
 import numpy as np
@@ -62,8 +61,6 @@ class Result:
     box: float
     clicks: list[float]
     """After each click; the last value is also that of all later ones."""
-    seconds: list[float]
-    """Duration of each call."""
 
     def iou_after(self, count: int) -> float:
         """Return J after ``count`` clicks."""
@@ -95,15 +92,7 @@ def read_held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int)
 
 def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
     """Segment an object from a box, and from up to five clicks."""
-    seconds: list[float] = []
-
-    def segment_prompt(prompt: Prompt) -> np.ndarray:
-        start = time.perf_counter()
-        labels = segmenter(case.frame, {1: prompt})
-        seconds.append(time.perf_counter() - start)
-        return labels == 1
-
-    box = jaccard(segment_prompt(Prompt(box=find_box(case.truth == 1))), case.truth)
+    box = jaccard(segmenter(case.frame, {1: Prompt(box=find_box(case.truth == 1))}) == 1, case.truth)
     points: list[Point] = []
     labels: list[int] = []
     scores: list[float] = []
@@ -111,14 +100,15 @@ def evaluate_case(segmenter: Segmenter, case: Case) -> Result:
     while len(scores) < max(CLICK_COUNTS) and (next_point := next_click(prediction, case.truth)) is not None:
         points.append(next_point[0])
         labels.append(next_point[1])
-        prediction = segment_prompt(Prompt(points, labels, mask=prediction if scores else None))
+        prompt = Prompt(points, labels, mask=prediction if scores else None)
+        prediction = segmenter(case.frame, {1: prompt}) == 1
         scores.append(jaccard(prediction, case.truth))
-    return Result(case.share, box, scores, seconds)
+    return Result(case.share, box, scores)
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """Return a Markdown table of the mean J in percent over all objects and by size, and the median ms of a call."""
-    titles = ["objects", "n", "box", *(f"{count} clicks" for count in CLICK_COUNTS), "ms"]
+    """Return a Markdown table of the mean J in percent over all objects and by size."""
+    titles = ["objects", "n", "box", *(f"{count} clicks" for count in CLICK_COUNTS)]
     lines = [f"| {' | '.join(titles)} |".replace("1 clicks", "1 click"), "|" + "---|" * len(titles)]
     for name, (low, high) in {"all": (0.0, 1.01), **SIZE_CLASSES}.items():
         chosen = [result for result in results if low <= result.share < high]
@@ -126,9 +116,8 @@ def format_table(results: Sequence[Result]) -> str:
             continue
         values = [mean(result.box for result in chosen)]
         values += [mean(result.iou_after(count) for result in chosen) for count in CLICK_COUNTS]
-        milliseconds = 1000 * median(second for result in chosen for second in result.seconds)
         cells = [name, str(len(chosen)), *(f"{100 * value:.1f}" for value in values)]
-        lines.append(f"| {' | '.join(cells)} | {milliseconds:.0f} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, product
@@ -172,36 +171,32 @@ class Score(NamedTuple):
     """Number of pixels of objects that are labeled as another object."""
     pixels: int
     """Number of pixels of objects."""
-    seconds: float
-    """Median CPU time of a frame after the first two."""
 
 
 def track(tracker: Tracker, clip: Clip) -> Score:
     """Track a clip and score it."""
     tracker.reset(len(clip.frames))
-    predictions, seconds = [], []
+    predictions = []
     for index, frame in enumerate(clip.frames):
         mask = np.where(clip.labels[0] < VOID, clip.labels[0], 0) if index == 0 else None
-        start = time.process_time()
         predictions.append(tracker.step(np.ascontiguousarray(frame), mask).labels)
-        seconds.append(time.process_time() - start)
     truth, predicted = clip.labels[1:], np.stack(predictions[1:])
     objects = (truth > 0) & (truth < VOID)
     exchanged = objects & (predicted > 0) & (predicted != truth)
     region = score_labels(list(clip.labels), predictions).region.mean()
-    return Score(100 * float(region), int(exchanged.sum()), int(objects.sum()), float(np.median(seconds[2:])))
+    return Score(100 * float(region), int(exchanged.sum()), int(objects.sum()))
 
 
 def format_row(name: str, without: np.ndarray, scores: np.ndarray) -> str:
-    """Return one line of the table from two N×4 arrays of `Score`: a group without and with the rules."""
+    """Return one line of the table from two N×3 arrays of `Score`: a group without and with the rules."""
     gains = scores[:, 0] - without[:, 0]
     drawn = np.random.default_rng(0).integers(len(gains), size=(RESAMPLES, len(gains)))
     low, high = np.percentile(gains[drawn].mean(1), (5, 95))
-    (before, *counts, seconds), (after, *new_counts, longer) = without.mean(0), scores.mean(0)
+    (before, *counts), (after, *new_counts) = without.mean(0), scores.mean(0)
     exchanged, still = (100 * switched / pixels for switched, pixels in (counts, new_counts))
     return (
         f"| {name} | {len(gains)} | {before:.1f} | {after:.1f} | {gains.mean():+.1f} ({low:+.1f} to {high:+.1f}) "
-        f"| {exchanged:.1f} → {still:.1f} % | {longer / seconds:.2f} |"
+        f"| {exchanged:.1f} → {still:.1f} % |"
     )
 
 
@@ -220,8 +215,8 @@ def main(*, data: Path, rules: tuple[str, ...]) -> int:
             scores.setdefault(name, []).append([track(tracker, clip) for tracker in trackers])
             bar.update()
     scores["all"] = list(chain.from_iterable(scores.values()))
-    print("| objects | videos | without | with | gain (90 %) | pixels exchanged | time |")
-    print("|---" * 7 + "|")
+    print("| objects | videos | without | with | gain (90 %) | pixels exchanged |")
+    print("|---" * 6 + "|")
     for name, pairs in scores.items():
         print(format_row(name, *np.array(pairs).swapaxes(0, 1)))
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,8 @@ from research.bundled.touching_clips import (
 
 CONTACT_DISTANCE = 3
 """Distance in pixels within which two objects touch."""
+MAX_OBJECTS = 10
+"""Largest number of objects in a clip."""
 PIXELS_PER_FRAME = 400
 """Number of pixels of each frame on which calibration is measured."""
 FRAMES, SIDE = 12, 321
@@ -50,6 +52,8 @@ TEMPERATURES = np.geomspace(0.25, 8, 241)
 """Temperatures that `fit_temperature` tries."""
 PEOPLE = ("CCP", "PennFudan")
 """Sets of images of people."""
+PixelSample = tuple[np.ndarray, np.ndarray]
+"""Logits of pixels, N×(1 + MAX_OBJECTS) float32, -inf for objects that a clip lacks, and N true channels."""
 
 
 class IdentitySwitches(NamedTuple):
@@ -96,22 +100,6 @@ def count_switches(annotations: Iterable[np.ndarray], predictions: Iterable[np.n
     return IdentitySwitches(frames, pixels, switched)
 
 
-@dataclass(frozen=True)
-class PixelSample:
-    """Pixels that were labeled as an object."""
-
-    logits: np.ndarray
-    """N×C float32, -inf where a clip has fewer objects."""
-    truth: np.ndarray
-    """N channels."""
-
-    def error(self, temperature: float) -> float:
-        """Return the expected calibration error at a temperature."""
-        chosen = self.logits.argmax(1)
-        probability = softmax_with_temperature(self.logits, temperature)[np.arange(len(chosen)), chosen]
-        return expected_calibration_error(probability, chosen == self.truth)
-
-
 def expected_calibration_error(probability: np.ndarray, right: np.ndarray) -> float:
     """Return the mean difference of probability and share of right pixels over equal bins, weighted by their pixels.
 
@@ -149,13 +137,20 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     return float(min(TEMPERATURES, key=entropy))
 
 
-def calibrate(sample: list[PixelSample], stored: float) -> float:
+def calibrate(samples: list[PixelSample], stored: float) -> float:
     """Print the calibration error on clips of even numbers, with a temperature fitted on the others; return that."""
-    fitted, tested = concatenate(sample[1::2]), concatenate(sample[::2])
-    temperature = fit_temperature(fitted.logits, fitted.truth)
+    (fitted, fitted_truth), (tested, truth) = (
+        [np.concatenate(arrays) for arrays in zip(*part, strict=True)] for part in (samples[1::2], samples[::2])
+    )
+    chosen, temperature = tested.argmax(1), fit_temperature(fitted, fitted_truth)
+
+    def measure_error(temperature: float) -> float:
+        probability = softmax_with_temperature(tested, temperature)[np.arange(len(chosen)), chosen]
+        return expected_calibration_error(probability, chosen == truth)
+
     print(
-        f"calibration error {tested.error(1.0):.2%}, with the stored temperature {stored:g} "
-        f"{tested.error(stored):.2%}, with the fitted {temperature:.3f} {tested.error(temperature):.2%}"
+        f"calibration error {measure_error(1.0):.2%}, with the stored temperature {stored:g} "
+        f"{measure_error(stored):.2%}, with the fitted {temperature:.3f} {measure_error(temperature):.2%}"
     )
     return temperature
 
@@ -167,7 +162,7 @@ def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: i
         index = images.sample_index(rng)
         cutouts = draw_cutouts(images, index, rng)
     background = pan_image(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
-    clip = paste_touching(background, cutouts, rng, max_objects=10)
+    clip = paste_touching(background, cutouts, rng, max_objects=MAX_OBJECTS)
     return replace(clip, names=(images.images[index].image.stem,))
 
 
@@ -207,7 +202,7 @@ def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, 
 
 
 def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSample]:
-    """Return the labels of each frame, and pixels of the frames after the first."""
+    """Return the labels of each frame, and pixels that were labeled as an object on the frames after the first."""
     tracker.reset(len(clip.frames))
     predicted, rng = [], np.random.default_rng(0)
     logits, truth = [], []
@@ -219,21 +214,13 @@ def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSam
             rows, columns = np.nonzero((prediction.labels > 0) & (labels < VOID))
             drawn = rng.integers(len(rows), size=PIXELS_PER_FRAME) if len(rows) else np.zeros(0, int)
             rows, columns = rows[drawn], columns[drawn]
-            logits.append(prediction.logits.float().numpy()[:, rows, columns].T)
+            channels = prediction.logits.float().numpy()[:, rows, columns].T
+            missing = ((0, 0), (0, 1 + MAX_OBJECTS - channels.shape[1]))
+            logits.append(np.pad(channels, missing, constant_values=-np.inf))
             channel_of = np.zeros(256, int)
             channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
             truth.append(channel_of[labels[rows, columns]])
-    return predicted, PixelSample(np.concatenate(logits), np.concatenate(truth))
-
-
-def concatenate(parts: list[PixelSample]) -> PixelSample:
-    """Return the pixels of several clips."""
-    num_channels = max(part.logits.shape[1] for part in parts)
-    wide = [
-        np.pad(part.logits, ((0, 0), (0, num_channels - part.logits.shape[1])), constant_values=-np.inf)
-        for part in parts
-    ]
-    return PixelSample(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
+    return predicted, (np.concatenate(logits), np.concatenate(truth))
 
 
 @command("python -m research.bundled.benchmark_touching")

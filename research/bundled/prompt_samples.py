@@ -43,7 +43,7 @@ class AnnotatedImage:
     parts: float
     """Probability that objects that touch count as one (a rider and a horse, or the parts of a person)."""
     video: bool = False
-    """Whether its set is one of videos."""
+    """The image is a frame of a video."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
-from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, load_card
+from aotlab.engine.training.model_card import ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import resolve_precision
@@ -113,7 +113,7 @@ class PromptTrainer:
     """Trains the prompt network of a checkpoint; all other weights of the file stay bit for bit.
 
     Args:
-        checkpoint: tracking model to start from; its prompt network, if any, is trained further.
+        checkpoint: tracking model to start from. If it has a prompt network, that is trained further.
         data: folder of the sources.
         output: folder of state, log and weights; a state there is resumed.
         command: command line, for the model card.
@@ -248,7 +248,7 @@ class PromptTrainer:
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
             command=self.command,
         )  # fmt: skip
-        return ModelCard([*(before.phases if before else []), record], AVERAGED)
+        return ModelCard([*(before.phases if before else []), record])
 
 
 def init_prompt_network(network: PromptNetwork, model: Any) -> None:

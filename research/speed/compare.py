@@ -14,8 +14,8 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
 from aotlab.utils.environment import prepare_torch
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import require
 from aotlab.utils.files import reading
 from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
@@ -56,8 +56,12 @@ def parse_setting(text: str) -> dict[str, Any]:
         values = dict(part.split("=", 1) for part in rest)
         run: dict[str, Any] = {
             "objects": int(values.pop("objects", "1")), "size": parse_size(values.pop("size", "854x480")),
-            "at_frame": int(values.pop("at_frame", "0")), "train": parse_step_shape(values.pop("train", None)),
+            "at_frame": int(values.pop("at_frame", "0")), "train": None,
         }  # fmt: skip
+        if "train" in values:
+            clips, length, crop = run["train"] = [int(number) for number in values.pop("train").split("x")]
+            if clips < 1 or length < 2 or crop < 10:
+                raise ValueError("expected train=CLIPSxFRAMESxCROP, such as 4x5x289")
         if not model or "=" in model:
             raise ValueError("no model")
     require((Path(checkout) / "src" / "aotlab").is_dir(), f"{checkout}: no such checkout; give one after @")
@@ -68,65 +72,43 @@ def parse_setting(text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def parse_step_shape(text: str | None) -> list[int] | None:
-    """Read "4x5x289": clips, frames per clip and side in pixels of a training step."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d*)x([2-9]|[1-9]\d+)x(\d{2,4})", text)
-    if match is None:
-        raise ValueError(f"train={text}: expected CLIPSxFRAMESxCROP, such as 4x5x289")
-    return [int(number) for number in match.groups()]
+@contextmanager
+def start_worker(setting: dict[str, Any]) -> Iterator[Callable[[], str]]:
+    """Start the process that times one setting, and prepare it; yield a function that times one more frame or step.
 
+    The function returns the line of the process; it raises `InputError` if the process has ended.
+    """
+    source = Path(setting["checkout"]) / "src"
+    environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
+    process = subprocess.Popen(
+        [sys.executable, str(WORKER)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
-class Worker:
-    """Process that times one setting; leaving the context ends it."""
+    def ask(line: str = "") -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        require(answer, f"{setting['title']}: failed; its error is above")
+        return answer
 
-    def __init__(self, setting: dict[str, Any]) -> None:
-        """Start the process; `wait` returns when the setting is prepared."""
-        self._title = setting["title"]
-        source = Path(setting["checkout"]) / "src"
-        environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
-        self._process = subprocess.Popen(
-            [sys.executable, str(WORKER)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._send(json.dumps(setting))
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def time_call(self) -> str:
-        """Time one more frame or step; return the line that `wait` returns."""
-        self._send("")
-        return self.wait()
-
-    def _send(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-
-    def wait(self) -> str:
-        """Return the process's next line; raises InputError if it has ended."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise InputError(f"{self._title}: failed; its error is above")
-        return line
+    try:
+        ask(json.dumps(setting))
+        yield ask
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray, list[float]]:
     """Time all settings in turn; return seconds (settings × rounds), and the peak memory of each setting in bytes."""
     seconds, peaks = np.empty((len(settings), rounds)), [0.0] * len(settings)
     with ExitStack() as stack, progress_bar(rounds, unit="round") as bar:
-        workers = [stack.enter_context(Worker(setting)) for setting in settings]
-        for worker in workers:
-            worker.wait()
+        time_calls = [stack.enter_context(start_worker(setting)) for setting in settings]
         for number in range(rounds):
-            for index in range(len(workers))[:: 1 if number % 2 == 0 else -1]:
-                seconds[index, number], peaks[index] = map(float, workers[index].time_call().split())
+            for index in range(len(settings))[:: 1 if number % 2 == 0 else -1]:
+                seconds[index, number], peaks[index] = map(float, time_calls[index]().split())
             bar.update()
     return seconds, peaks
 

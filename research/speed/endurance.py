@@ -1,7 +1,6 @@
 """Plot of time and memory of a tracker on a very long video, each memory policy in a separate process.
 
-python -m research.speed.endurance clip.mp4 endurance.png --frames 3000 --compare first_frame --compare every_nth \
-    --compare bounded_fifo,memory.frames=9 --size 320x180
+python -m research.speed.endurance clip.mp4 endurance.png --frames 3000
 """
 
 from __future__ import annotations
@@ -12,28 +11,26 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
-import cv2
 import numpy as np
 
-from aotlab.configs.schema import POLICIES
 from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.video import open_frames
-from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import checkpoint_option, device, settings
-from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, Size, option
+from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
 from aotlab.utils.files import atomic_path
 from aotlab.utils.progress import progress_bar
 
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory."""
+POLICIES = ("first_frame", "bounded_fifo", "restricted", "relevance_redundancy")
+"""Policies with bounded memory."""
 CLIP_FRAMES = 250
 """Largest number of frames of the video; they are held in memory."""
 MIB = 2**20
@@ -50,52 +47,29 @@ class Sample(NamedTuple):
     """Bytes of long-term memory, including space reserved for later frames."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A model with one memory policy on one video."""
-
-    policy: str
-    """Name and settings of the policy, as in --compare."""
-    checkpoint: Path
-    overrides: tuple[str, ...]
-    device: str
-    clip: Sequence[np.ndarray]
-    """Frames H×W×3 uint8, played forward and backward; an object fills the middle of the first one."""
-    frames: int
-    """Number of frames to track."""
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """Settings of the model, with those of the policy."""
-        name, *policy_settings = self.policy.split(",")
-        return (*self.overrides, f"memory.policy={name}", *policy_settings)
-
-
-def load_clip(video: Path, size: tuple[int, int] | None) -> list[np.ndarray]:
-    """Return the first frames of a video, resized to (width, height) if given."""
-    clip = list(islice(open_frames(video), CLIP_FRAMES))
-    return [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip] if size else clip
-
-
-def run_in_process(trial: Trial) -> list[Sample]:
-    """Run a trial in a new process, so that its memory can be measured."""
+def run_in_process(*arguments: Any) -> list[Sample]:
+    """Call `sample_policy` in a new process, so that its memory can be measured."""
     spawn = multiprocessing.get_context("spawn")  # a forked process has a copy of this one's memory
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(run_trial, trial).result()
+        return pool.submit(sample_policy, *arguments).result()
 
 
-def run_trial(trial: Trial) -> list[Sample]:
-    """Track the clip forward and backward, and sample every frame."""
-    tracker = Tracker.from_pretrained(
-        trial.checkpoint, overrides=trial.settings, device=trial.device, protocol="published"
-    )
-    height, width = trial.clip[0].shape[:2]
+def sample_policy(
+    policy: str, checkpoint: Path, overrides: tuple[str, ...], device: str, clip: Sequence[np.ndarray], frames: int
+) -> list[Sample]:
+    """Track a number of frames with one memory policy, and sample every frame.
+
+    The clip, H×W×3 uint8 each, is played forward and backward; an object fills the middle of its first frame.
+    """
+    settings = (*overrides, f"memory.policy={policy}")
+    tracker = Tracker.from_pretrained(checkpoint, overrides=settings, device=device, protocol="published")
+    height, width = clip[0].shape[:2]
     box = np.zeros((height, width), np.uint8)
     box[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)] = 1
     samples: list[Sample] = []
-    with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
-        for index in range(trial.frames):
-            frame = trial.clip[reflect_index(index, len(trial.clip))]
+    with progress_bar(frames, title=policy, unit="frame") as bar:
+        for index in range(frames):
+            frame = clip[reflect_index(index, len(clip))]
             begin = time.perf_counter()
             tracker.step(frame, box if index == 0 else None).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
@@ -139,34 +113,13 @@ def plot_samples(results: Mapping[str, Sequence[Sample]], path: Path, title: str
 @click.argument("plot", metavar="PLOT", type=File, help="plot to write: PNG, PDF or SVG")
 @settings
 @option("--frames", type=PositiveInt, default=3000, help="number of frames to track")
-@option("--size", type=Size, help="WIDTHxHEIGHT to resize frames to (default: their own)")
-@option(
-    "--compare",
-    multiple=True,
-    default=("first_frame", "bounded_fifo", "restricted", "relevance_redundancy"),
-    metavar="POLICY[,key=value...]",
-    help=f"{', '.join(POLICIES)}; may be repeated (default: all but every_nth)",
-)
 @checkpoint_option()
 @device
-def main(
-    video: Path,
-    plot: Path,
-    overrides: tuple[str, ...],
-    *,
-    frames: int,
-    size: tuple[int, int] | None,
-    compare: tuple[str, ...],
-    checkpoint: Path,
-    device: str,
-) -> int:
+def main(video: Path, plot: Path, overrides: tuple[str, ...], *, frames: int, checkpoint: Path, device: str) -> int:
     """Plot time and memory of a tracker on a very long video."""
     require_new_output(plot, ".png", ".pdf", ".svg", force=True)
-    clip = load_clip(video, size)
-    trials = [Trial(policy, checkpoint, overrides, device, clip, frames) for policy in dict.fromkeys(compare)]
-    for trial in trials:  # a wrong setting is an error before the first trial runs
-        read_settings(trial.checkpoint, overrides=trial.settings)
-    results = {trial.policy: run_in_process(trial) for trial in trials}
+    clip = list(islice(open_frames(video), CLIP_FRAMES))
+    results = {policy: run_in_process(policy, checkpoint, overrides, device, clip, frames) for policy in POLICIES}
     plot_samples(results, plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {frames} frames")
     return 0
 

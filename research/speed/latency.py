@@ -11,9 +11,8 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -34,19 +33,14 @@ FRAMES_PER_ROUND = 10
 ROUNDS = 3
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measurement."""
-
-    name: str
-    median: float
-    high: float
-    """90th percentile."""
-    unit: str = "ms"
+def report(name: str, values: Sequence[float], unit: str) -> None:
+    """Print the median and the 90th percentile of measurements."""
+    median, high = np.quantile(values, (0.5, 0.9))
+    print(f"{name:45} median {median:8.2f} {unit:2}  high {high:8.2f} {unit}")
 
 
-def measure(session: Session, server: Server, token: str) -> list[Row]:
-    """Measure seconds from request to answer, and the speed of tracking while a page follows it.
+def measure(session: Session, server: Server, token: str) -> None:
+    """Print the milliseconds from request to answer, and the speed of tracking while a page follows it.
 
     Args:
         session: session of a video; all changes are undone at the end.
@@ -61,18 +55,17 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
     cookie = f"aotlab_{host.rpartition(':')[2]}={token}"
     get = _make_get(http.client.HTTPConnection(host), cookie)
     with _connect(server, cookie) as socket:
-        rows = _measure_actions(session, get, _make_call(socket))
+        _measure_actions(session, get, _make_call(socket))
     add_first_mask(session)
     with _connect(server, cookie) as socket:
         follower = threading.Thread(target=_follow, args=(socket, get), daemon=True)
         follower.start()
-        rows.append(measure_tracking_ratio(session, session.runner.make_tracker()))
+        report("tracking, share of the tracker's own speed", measure_tracking(session), "")
     follower.join()
     while session.document.undo() is not None:
         pass
     server.should_exit = True
     thread.join()
-    return rows
 
 
 def _connect(server: Server, cookie: str) -> Any:
@@ -108,7 +101,7 @@ def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
         return
 
 
-def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
+def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> None:
     rng = np.random.default_rng(0)
     height, width = session.document.frames.size
     frames = [int(index) for index in rng.integers(0, session.document.frames.count, REPEATS)]
@@ -140,24 +133,23 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
         point = [width * (0.3 + 0.02 * index), height * 0.5]
         call("preview", frame=frames[0], positive=[point])
 
-    rows = [_measure_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: REPEATS // 4])]
-    rows += [_measure_row("seek, first time", seek, frames), _measure_row("seek again", seek, frames)]
-    rows += [_measure_row("stroke", stroke, frames), _measure_row("box", box, frames[:10])]
+    _measure_action("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: REPEATS // 4])
+    _measure_action("seek, first time", seek, frames)
+    _measure_action("seek again", seek, frames)
+    _measure_action("stroke", stroke, frames)
+    _measure_action("box", box, frames[:10])
     preview(0)  # encodes the image
-    rows.append(_measure_row("preview of a click, image encoded", preview, list(range(REPEATS // 2))))
+    _measure_action("preview of a click, image encoded", preview, range(REPEATS // 2))
     while call("undo") is not None:
         pass
-    return rows
 
 
-def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
+def measure_tracking(session: Session) -> list[float]:
     """Return the speed of a job over the tracker's own on the same frames, measured in turn.
 
-    Args:
-        session: session whose first frame has masks.
-        tracker: tracker like that of the session's jobs.
+    The first frame of the session has masks.
     """
-    ratios = []
+    ratios, tracker = [], session.runner.make_tracker()
     last = min(FRAMES_PER_ROUND, session.document.frames.count - 1)
     for _ in range(ROUNDS):
         alone = _time_tracker(session, tracker, last)
@@ -168,7 +160,7 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
         job.wait()
         assert job.status == "done", job.problem
         ratios.append(alone / (time.perf_counter() - start))
-    return Row("tracking, share of the tracker's own speed", float(np.median(ratios)), float(max(ratios)), "")
+    return ratios
 
 
 def add_first_mask(session: Session) -> None:
@@ -189,13 +181,13 @@ def _time_tracker(session: Session, tracker: Tracker, last: int) -> float:
     return time.perf_counter() - start
 
 
-def _measure_row(name: str, action: Callable[[int], Any], frames: list[int]) -> Row:
-    seconds = []
+def _measure_action(name: str, action: Callable[[int], Any], frames: Sequence[int]) -> None:
+    milliseconds = []
     for index in frames:
         start = time.perf_counter()
         action(index)
-        seconds.append(time.perf_counter() - start)
-    return Row(name, 1000 * float(np.median(seconds)), 1000 * float(np.quantile(seconds, 0.9)))
+        milliseconds.append(1000 * (time.perf_counter() - start))
+    report(name, milliseconds, "ms")
 
 
 def _make_get(web: http.client.HTTPConnection, cookie: str) -> Callable[[str], bytes]:
@@ -228,10 +220,8 @@ def main(video: str, **options: Any) -> int:
     tracker = read_tracker(options)
     session = open_session(video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint()))
     token = secrets.token_urlsafe(24)
-    rows = measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
+    measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()
-    for row in rows:
-        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
     return 0
 
 

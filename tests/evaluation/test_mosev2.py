@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
-from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, make_row, plan_sequence
+from aotlab.evaluation.metrics import crop_to_objects
+from aotlab.evaluation.mosev2 import COLUMNS, make_row, measure_object, plan_sequence, summarize
+from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import format_table, make_scores_table
 from tests.drawn_clips import draw_disc, write_masks
 from tests.evaluation.scoring import brute_force_f, score_sequence
@@ -44,7 +46,7 @@ def test_measures_equal_plain_evaluator(size):
     for object_id in range(1, 8):
         true, found = truth == object_id, prediction == object_id
         expected = reference_measures(true, found)
-        values = METRIC.score(true, found, size)
+        values = measure_object(*crop_to_objects(true, found), size)
         assert values == pytest.approx(expected, abs=1e-12)
 
 
@@ -62,8 +64,8 @@ def test_permanent_objects_have_no_reappearance_score():
     row = make_row(values, values, values, np.zeros(4))
     assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]
     rows = [row, {**row, "J&F_d": 10.0, "J&F_r": 30.0}]
-    assert TABLE.summary(rows, [None, None])["J&F_d"] == 10
-    assert TABLE.summary(rows[:1], [None])["J&F_r"] is None
+    assert summarize(rows, [None, None])["J&F_d"] == 10
+    assert summarize(rows[:1], [None])["J&F_r"] is None
 
 
 def test_metadata_objects_count_on_inner_frames(tmp_path):
@@ -78,7 +80,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)
     assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
-    table = make_scores_table({"a": scores}, TABLE)
+    table = make_scores_table({"a": scores}, RULES["mosev2"])
     assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
-    assert "-" in format_table(table, TABLE).splitlines()[2]
+    assert "-" in format_table(table, RULES["mosev2"]).splitlines()[2]
     assert plan_sequence(Video("a", (), annotations=truth)).ids == (3,)

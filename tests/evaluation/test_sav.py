@@ -8,7 +8,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import read_labels
-from aotlab.evaluation.metrics import REGION_AND_CONTOUR
+from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
@@ -66,7 +66,7 @@ def test_results_as_ids_are_scored(videos, tmp_path):
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
     scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
     whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
-    expected = REGION_AND_CONTOUR.score(whole, whole & ~small, whole.shape)
+    expected = measure_region_and_contour(*crop_to_objects(whole, whole & ~small), whole.shape)
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 

@@ -55,7 +55,7 @@ def write_predictions(
 def score_table(videos: list[Video], results: Path) -> dict:
     report = score_videos(videos, results)
     assert report.failures == {}
-    return make_scores_table(report.scores, find_rules(videos).table)
+    return make_scores_table(report.scores, find_rules(videos))
 
 
 def assert_objects(table: dict, expected: dict[str, dict]) -> None:

@@ -88,7 +88,7 @@ def test_rows_run_eval_and_submit(small, fake_commands, tmp_path):
     assert [call[0] for call in fake_commands] == ["eval", "eval", "submit"]
     first = fake_commands[0]
     assert first[first.index("--scales") + 1] == "1.0,1.3"
-    assert first.count("--checkpoint") == 2
+    assert sum(argument.startswith("--checkpoint=") for argument in first) == 2
     assert first[first.index("--device") + 1] == "cuda"
     assert "--new-objects" in first
 
@@ -154,10 +154,10 @@ def test_missing_file_without_a_source_is_listed(small):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("columns:", "colums:", "unknown key colums"),
-    ("{model: A,", "{model: C,", "unknown name C"),
+    ("{model: A,", "{model: C,", "model must be one of A, B, got C"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
-    ("dataset: folder", "dataset: holder", "unknown name holder"),
-    ("checkpoints: [a.safetensors]", "checkpoints: []", "model A has no checkpoints"),
+    ("dataset: folder", "dataset: holder", "did you mean folder?"),
+    ("checkpoints: [a.safetensors]", "checkpoints: []", "model A: no checkpoints"),
     ("title:", "  title:", "not readable as YAML"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old, new, message):
@@ -184,8 +184,7 @@ def test_table_commands_parse(path, monkeypatch):
         load_config(config)
     for row in table.rows:
         model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
-        data = [*tool.list_benchmark_options(benchmark), *benchmark.options]
-        options = [*data, *tool.list_model_options(model), *model.options]
+        options = [*benchmark.arguments, *benchmark.options, *model.arguments]
         evaluation.main.make_context("aotlab eval", [*options, "--output", "results"])
         for line in list_missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"

@@ -31,5 +31,5 @@ def test_groups_have_the_documented_sizes(tmp_path):
 
 
 def test_row_compares_the_same_clips():
-    scores = np.array([[[50, 10, 100, 1], [60, 30, 100, 1]], [[52, 5, 100, 1.5], [62, 25, 100, 1.5]]])
-    assert format_row("x", *scores) == "| x | 2 | 55.0 | 57.0 | +2.0 (+2.0 to +2.0) | 20.0 → 15.0 % | 1.50 |"
+    scores = np.array([[[50, 10, 100], [60, 30, 100]], [[52, 5, 100], [62, 25, 100]]])
+    assert format_row("x", *scores) == "| x | 2 | 55.0 | 57.0 | +2.0 (+2.0 to +2.0) | 20.0 → 15.0 % |"

@@ -5,55 +5,48 @@ from PIL import Image
 
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from research.speed import endurance
-from research.speed.endurance import Sample, Trial, main, run_trial
+from research.speed.endurance import POLICIES, Sample, main, sample_policy
 from tests.engine.small_model import build, draw_texture
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory):
-    """Makes a trial of a tiny network."""
+def sample(tmp_path_factory):
+    """Samples a policy with a tiny network."""
     checkpoint = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
     save_checkpoint(checkpoint, *build())
 
-    def make(policy="first_frame", frames=17):
+    def run(policy):
         bounded = () if policy in ("first_frame", "every_nth") else ("memory.frames=4",)
-        text = ",".join([policy, "memory.every=2", *bounded])
-        return Trial(text, checkpoint, (), "cpu", list(draw_texture(4)), frames)
+        return sample_policy(policy, checkpoint, ("memory.every=2", *bounded), "cpu", list(draw_texture(4)), 17)
 
-    return make
+    return run
 
 
 @pytest.mark.parametrize("policy", ["first_frame", "relevance_redundancy"])
-def test_bounded_memory_is_flat_after_it_has_filled(trial, policy):
-    samples = run_trial(trial(policy))
+def test_bounded_memory_is_flat_after_it_has_filled(sample, policy):
+    samples = sample(policy)
     assert len(samples) == 17
     assert all(sample.seconds > 0 and sample.resident > 2**20 for sample in samples)
     assert len({sample.bank for sample in samples[6:]}) == 1
 
 
-def test_unbounded_memory_grows(trial):
-    samples = run_trial(trial("every_nth"))
+def test_unbounded_memory_grows(sample):
+    samples = sample("every_nth")
     assert samples[-1].bank > samples[8].bank > samples[0].bank
 
 
 @pytest.mark.slow
 def test_each_policy_runs_and_is_plotted(monkeypatch, tmp_path):
-    trials: list[Trial] = []
+    calls = []
 
-    def run_in_process(trial):
-        trials.append(trial)
-        return [Sample(0.01, 2**20, 2**20)] * trial.frames
+    def run_in_process(policy, checkpoint, overrides, device, clip, frames):
+        calls.append((policy, overrides, len(clip), frames))
+        return [Sample(0.01, 2**20, 2**20)] * frames
 
     monkeypatch.setattr(endurance, "run_in_process", run_in_process)
     (tmp_path / "video").mkdir()
     for index in range(5):
         Image.new("RGB", (60, 40), (50 * index, 90, 40)).save(tmp_path / "video" / f"{index:05d}.png")
-    compare = ["first_frame", "bounded_fifo,memory.frames=4", "every_nth"]
-    policies = [word for policy in compare for word in ("--compare", policy)]
-    options = ["--frames", "9", "--size", "30x20", *policies, "memory.every=7"]
-    assert main([str(tmp_path / "video"), f"{tmp_path}/plot.png", *options]) == 0
-    assert [len(trial.clip) for trial in trials] == [5, 5, 5]
-    assert trials[0].clip[0].shape == (20, 30, 3)
-    assert trials[1].settings == ("memory.every=7", "memory.policy=bounded_fifo", "memory.frames=4")
-    assert [trial.policy for trial in trials] == compare
+    assert main([str(tmp_path / "video"), f"{tmp_path}/plot.png", "--frames", "9", "memory.every=7"]) == 0
+    assert calls == [(policy, ("memory.every=7",), 5, 9) for policy in POLICIES]
     assert (tmp_path / "plot.png").is_file()

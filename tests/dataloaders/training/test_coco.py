@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.phases import open_set
+from aotlab.dataloaders.training.layouts import open_set
 from aotlab.media.rle import encode_rle
 from aotlab.utils.errors import InputError
 from tests.mutations import change_json

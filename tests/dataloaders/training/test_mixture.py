@@ -12,8 +12,9 @@ import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.clips import Clip
+from aotlab.dataloaders.training.layouts import READERS
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
-from aotlab.dataloaders.training.phases import READERS, open_mixture
+from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks, phase, write_videos
@@ -126,7 +127,7 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
 
 def test_videos_shorter_than_a_clip_are_counted(root):
     line, _ = describe_mixture(mixture(root, VIDEOS, STATIC, clip_length=60))
-    assert line.endswith("; 2 videos are shorter than clip_length=60, so clips reverse")
+    assert line.endswith("; 2 videos are shorter than clip_length=60, their clips play back and forth")
 
 
 def test_invalid_balance_rejected(root):
@@ -181,6 +182,7 @@ def test_loader_passes_errors_of_workers(tmp_path, workers):
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"^train\.phases: 10 items in a row"):
         next(build_clip_loader(clips, 0))
+    assert active_children() == []
 
 
 def test_loader_can_start_at_a_later_step(root):

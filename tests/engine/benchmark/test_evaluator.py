@@ -44,7 +44,7 @@ def run_videos(videos, output, tracker=None, **options):
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
     report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b", frames=2)], tmp_path / "out")
-    assert report.finished == ["a", "b"]
+    assert list(report.records) == ["a", "b"]
     stems = [f"a/{index:05d}.png" for index in range(4)] + ["b/00000.png", "b/00001.png"]
     assert names(tmp_path / "out") == [".finished/a.json", ".finished/b.json", *stems]
     with Image.open(tmp_path / "out/a/00003.png") as image:
@@ -82,7 +82,7 @@ def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
     stop = Event()
     tracker = RepeatingTracker(lambda _: stop.set() if len(tracker.annotated_ids) == 3 else None)
     report = run_videos([make_video(tmp_path, "a"), make_video(tmp_path, "b")], tmp_path / "out", tracker, stop=stop)
-    assert (report.finished, report.stopped) == (["a"], True)
+    assert (list(report.records), report.stopped) == (["a"], True)
 
 
 def test_first_result_is_the_given_mask(tmp_path):
@@ -118,7 +118,7 @@ def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
 def test_object_255_is_written_in_16_bits(tmp_path):
     video = make_video(tmp_path, "a")
     write_mask(video.reference_masks[0], square(255), max_id=255)
-    assert run_videos([video], tmp_path / "out").finished == ["a"]
+    assert run_videos([video], tmp_path / "out").records.keys() == {"a"}
     for path in (tmp_path / "out" / "a").iterdir():
         np.testing.assert_array_equal(read_mask(path), square(255, np.uint16), strict=True)
 

@@ -83,7 +83,7 @@ def sav(tmp_path):
 
 def test_separate_objects_get_a_folder_each(sav, tmp_path):
     videos, evaluate_sav = sav
-    assert evaluate_sav().finished == ["sav_000001", "sav_000002"]
+    assert list(evaluate_sav().records) == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].written_stems:
         assert np.array_equal(read_mask(tmp_path / "out" / "sav_000001" / "000" / f"{stem}.png"), whole)

@@ -25,7 +25,6 @@ def test_card_lists_phases_beside_half_weights(recipe):
     weights = load_file(checkpoint)
     assert {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()} == {torch.float16}
     card = load_card(checkpoint)
-    assert card.weights == "averaged"
     first, second = card.phases
     assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
     assert first.data == ["drawn (video): 2 videos with 6 labeled frames, gaps up to 1; 100.0 % of the draws"]

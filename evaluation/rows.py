@@ -1,0 +1,72 @@
+"""Rows of tables, one per object, and their means, in percent."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+RECALL_THRESHOLD = 0.5
+COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
+
+
+def nanmean(values: np.ndarray) -> float:
+    """Return the mean of (N,) values without NaN; NaN, without numpy's warning, if all are NaN."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+def recall(values: np.ndarray) -> float:
+    """Return the fraction of (N,) values above `RECALL_THRESHOLD`; NaN counts as below."""
+    return float((values > RECALL_THRESHOLD).mean()) if values.size else float("nan")
+
+
+def decay(values: np.ndarray) -> float:
+    """Return the mean of the first quarter of the (N,) values minus the mean of the last; quarters share end frames.
+
+    Indices are Python integers; the reference evaluator's 8-bit indices overflow from 256 frames on.
+    """
+    last = len(values) - 1
+    if last < 0:
+        return float("nan")
+    # quarter points, halves rounded up
+    ends = [(quarter * last + 2) // 4 for quarter in range(5)]
+    return nanmean(values[ends[0] : ends[1] + 1]) - nanmean(values[ends[3] : ends[4] + 1])
+
+
+Row = dict[str, float]
+"""Value in percent by column."""
+
+Summary = dict[str, float | None]
+"""Values in percent over all objects; None if undefined."""
+
+
+def compute_statistics(name: str, values: np.ndarray) -> Row:
+    """Return mean, recall and decay of one metric (n,) of an object in temporal order, in percent."""
+    return {name: 100 * nanmean(values), f"{name}-Recall": 100 * recall(values), f"{name}-Decay": 100 * decay(values)}
+
+
+def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:
+    """Return the `COLUMNS` of one object from its J and F, (n,) each."""
+    both = 50 * (nanmean(region) + nanmean(contour))
+    return {"J&F": both, **compute_statistics("J", region), **compute_statistics("F", contour)}
+
+
+def mean_row(rows: Sequence[Row]) -> Row:
+    """Return the mean of every column over the rows that have it."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return {column: value for column in columns if (value := column_mean(rows, column)) is not None}
+
+
+def column_mean(
+    rows: Sequence[Row], column: str, seen: Sequence[bool | None] = (), group: bool | None = None
+) -> float | None:
+    """Return the mean of one column over the rows that have it, of one group if given; None without rows."""
+    if group is not None:
+        rows = [row for row, is_seen in zip(rows, seen, strict=True) if is_seen is group]
+    values = [row[column] for row in rows if column in row]
+    return sum(values) / len(values) if values else None
+
+
+def mean_or_none(values: Collection[float | None]) -> float | None:
+    """Return the mean; None if a value is undefined (None)."""
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if len(numbers) == len(values) else None
