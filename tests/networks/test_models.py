@@ -73,7 +73,7 @@ def test_clips_of_a_batch_do_not_see_each_other(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_unused_identities_leave_logits_unchanged(name):
+def test_unused_identities_do_not_change_logits(name):
     model, image, object_masks = build_case(name)[0], draw_images(2, 33, 49), draw_planes(1, 4, 33, 49)
     few, _ = match_second_frame(model, image, object_masks)
     all_planes, _ = match_second_frame(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))

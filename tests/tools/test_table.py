@@ -202,6 +202,6 @@ def test_default_roots_follow_the_environment(monkeypatch, data, base):
             assert find_default_root(name) == Path(base) / dataset.folder
 
 
-def test_help_says_where_data_sets_are_read_from(capsys):
+def test_help_names_the_folder_of_data_sets(capsys):
     assert tool.main(["--help"]) == 0
     assert "environment variable AOTLAB_DATA" in " ".join(capsys.readouterr().out.split())

@@ -308,7 +308,7 @@ def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
     assert not folder.with_name("clip.aotlab").exists()
 
 
-def test_backup_is_of_the_last_history(folder, reopen):
+def test_backup_has_the_last_history(folder, reopen):
     for frame in (0, 5):
         session = reopen(folder)
         project = session.document.folder

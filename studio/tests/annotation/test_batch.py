@@ -278,7 +278,7 @@ def test_clips_of_a_killed_list_are_shown(results):
         assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
 
 
-def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
+def test_folder_of_videos_opens_as_a_batch(tmp_path):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):
         draw_folder(folder / name)
@@ -466,7 +466,7 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     assert list(map(sorted, waiting)) == [["a", "b"], ["b"], []]
 
 
-def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
+def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     batch.release("a")
@@ -616,7 +616,7 @@ def break_start(session):
         (break_start, "internal error; the program's output has the details"),
     ],
 )
-def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, prepare, problem):
+def test_others_are_tracked_after_a_failed_clip(tmp_path, monkeypatch, prepare, problem):
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
     batch = Batch(tmp_path, open_clip)

@@ -118,7 +118,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
 
 
 @needs_browser
-def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, batch):
+def test_page_reports_that_a_clip_was_tracked_again(context, served_list, results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     replace_results(results, "a", 3, range(2, 6))
@@ -130,7 +130,7 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 
 @needs_browser
-def test_list_says_who_has_a_clip_open(context, served_list, batch):
+def test_list_names_who_has_a_clip_open(context, served_list, batch):
     people = {"a": "Ann", "b": "", "c": "Bob"}
     with ExitStack() as uses:
         for name, person in people.items():

@@ -357,7 +357,7 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
     assert document.snapshot.list_outdated() == []
 
 
-def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
+def test_next_edit_propagates_after_a_locked_database(session, short_pause, monkeypatch, caplog):
     draw_and_track(session, 1)
     failed, list_corrections = threading.Event(), Snapshot.list_corrections
 

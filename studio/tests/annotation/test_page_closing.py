@@ -145,7 +145,7 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
 
 
 @pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), *slow(("q", "mark as checked"))])
-def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, title):
+def test_command_after_a_stroke_is_stored_at_a_close(context, served, key, title):
     document = served.session.document
     draw(served.session, 0, 1)
     run_job(served.session, 0)

@@ -68,7 +68,7 @@ def test_clicks_refine_a_box_with_either_tool(page):
 
 
 @pytest.mark.slow
-def test_marks_are_those_of_the_last_click(page, session):
+def test_marks_show_the_last_click(page, session):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
     editing.add_object(session.document)
@@ -211,7 +211,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
 
 
 @pytest.mark.slow
-def test_preview_of_a_click_goes_with_its_object(page):
+def test_preview_disappears_with_its_object(page):
     page.key("c")
     page.key_done("n")  # masks that arrive later would drop the preview
     page.move(10, 10)

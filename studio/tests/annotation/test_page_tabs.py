@@ -279,7 +279,7 @@ def test_changed_name_signs_the_next_edit(new_page, session):
 
 
 @pytest.mark.parametrize("field", ["#note", *slow("#last", "#class")])
-def test_late_events_keep_what_is_typed(page, session, field, one_object):
+def test_late_events_keep_typed_text(page, session, field, one_object):
     page.tab.click(field)
     page.tab.keyboard.type("1")
     editing.set_range(session.document, 1, 8)

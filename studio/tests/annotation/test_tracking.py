@@ -150,7 +150,7 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     assert list_visible_frames(session) == list(range(9))
 
 
-def test_job_that_cannot_start_leaves_the_document_unchanged(session):
+def test_job_that_cannot_start_does_not_change_the_document(session):
     draw_and_track(session, 1)
     head = session.document.log.head
 
@@ -178,7 +178,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session):
 
 
 @pytest.mark.parametrize("undone", [True, False])
-def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
+def test_undo_shows_edits_only(session, undone):
     document = session.document
     document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
     if undone:
@@ -405,7 +405,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     assert all(check.object_ids == [1] for check in checks)
 
 
-def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
+def test_backward_strip_is_lost_before_the_object_appears(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(6)))
     draw(session, 11, 1)
     events = []
@@ -550,7 +550,7 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, load, status, re
     assert again.document.snapshot.drawn_frames == [0, 3]
 
 
-def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
+def test_scores_exclude_pixels_of_locked_objects(session):
     draw_and_track(session, 1, 2)
     document, everywhere = session.document, np.full((40, 60), 2, np.uint16)
     editing.change_object(document, 1, locked=True)
@@ -565,7 +565,7 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     assert document.snapshot.scores(3)[2].area == (document.snapshot.labels(3) == 2).sum() == everywhere.size - 100
 
 
-def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
+def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     draw(session, 0, 1)
     tracker = hold(session, 3)
     job = start_job(session, 0)
@@ -607,7 +607,7 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
+def test_scores_of_a_merged_object_include_all_pixels(session):
     draw(session, 0, 1, 2)
     document, labels = session.document, truth(3)
     labels[26:35] = 0  # of object 2, a row is left

@@ -404,7 +404,7 @@ def load_attributes(document, values, **options):
     load_upload(document, 0, json.dumps(tree).encode(), **options)
 
 
-def test_constant_attributes_are_those_of_the_object(session):
+def test_constant_attributes_belong_to_the_object(session):
     document = session.document
     load_attributes(document, {3: {"color": "red", "cut": True, "pose": "up"}, 5: {"color": "red", "cut": True}})
     assert document.snapshot.objects[1].attributes == {"color": "red", "cut": True}
@@ -434,7 +434,7 @@ def test_second_file_keeps_attributes_of_other_frames(session, first):
     assert by_frame == shown | {frame: {"pose": "right"} for frame in first if frame == 5}
 
 
-def test_second_file_leaves_frames_without_an_attribute(session):
+def test_second_file_keeps_frames_without_an_attribute(session):
     load_attributes(session.document, {2: {"pose": "left"}, 5: {}})
     load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
     assert session.document.snapshot.describe_objects()[1][1][5] == {}

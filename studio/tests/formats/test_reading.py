@@ -190,7 +190,7 @@ def test_label_studio_image_is_found_among_texts(read, image):
     assert sorted(found.frames) == [2]
 
 
-def test_label_studio_image_that_is_no_url_is_not_unquoted(read):
+def test_only_urls_of_label_studio_are_unquoted(read):
     video = replace(VIDEO, frame_names=tuple(f"a%20{index}" for index in range(VIDEO.length)))
     for image in ("a%202.png", "s3://bucket/a%202.png", "/data/local-files/?d=a%25202.png"):
         found = read({"a.json": [task(2, result("a", PERCENT)) | {"data": {"image": image}}]}, video=video)

@@ -43,7 +43,7 @@ def list_trained_videos(data):
     return [[video.name for source in each for video in source.videos] for each in sources]
 
 
-def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
+def test_fine_tuning_reports_held_back_videos(folder, caplog):
     config = load_config(RECIPE, [f"data.root={folder(20)}"])
     with caplog.at_level(logging.INFO):
         data = open_phases(config)

@@ -102,7 +102,7 @@ def test_object_of_one_mask_keeps_its_direction():
     [({}, 7, (3, 4, 5, 6)), ({6: stripes([4, 9, 5])}, 6, (3,))],
     ids=["last mask", "one of two"],
 )
-def test_mask_of_one_object_leaves_the_others(models, tmp_path, last, end, kept):
+def test_mask_of_one_object_does_not_change_others(models, tmp_path, last, end, kept):
     frames, masks = draw_texture(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     forward = run_tracker(Tracker(*models["aott"]), frames, masks)
@@ -129,7 +129,7 @@ def test_masks_of_all_but_a_removed_object_reset_the_memory(models, tmp_path):
     assert torch.equal(results[4][2].logits, forward[1].logits)
 
 
-def test_disagreement_is_of_common_objects():
+def test_disagreement_is_measured_for_common_objects():
     ahead = make_prediction((1,), [[0.0, 0.9], [1.0, 0.1]])
     backward = make_probabilities((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
     assert merge(ahead, backward, 0.25).disagreement == {1: 0.0}

@@ -104,7 +104,7 @@ def test_small_part_stays():
     assert rule.find_reassignments(labels, frame) == []
 
 
-def test_usual_area_is_that_of_the_last_frames():
+def test_usual_area_is_the_median_of_the_last_frames():
     rule = start_rule(*TWO, frames=AREA_HISTORY)
     labels, frame = draw_squares(*TWO)
     labels[26:] = 0  # half of each square

@@ -142,7 +142,7 @@ def change_tensors(tree, change):
     return change(tree)
 
 
-def test_rejected_state_leaves_tracker_unchanged(bounded_models):
+def test_rejected_state_does_not_change_the_tracker(bounded_models):
     frames, tracker, other = (
         draw_texture(5),
         Tracker(*bounded_models["restricted"]),

@@ -81,7 +81,7 @@ def test_temperature_changes_confidence_only(models):
     assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
 
 
-def test_settings_of_the_network_are_those_of_the_model(models):
+def test_settings_of_the_network_come_from_the_model(models):
     model, config = models["aott"]
     other = replace(config, model=replace(config.model, align_corners=False))
     tracker, expected = Tracker(model, other), Tracker(model, config)

@@ -108,7 +108,7 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
             assert_same(found, expected)
 
 
-def test_trackers_leave_the_autocast_of_other_threads(restricted):
+def test_trackers_do_not_change_the_autocast_of_other_threads(restricted):
     first = Tracker(*restricted, optimize=False)
     second = first.fresh()
     with torch.autocast("cpu", torch.bfloat16):
