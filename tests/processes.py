@@ -6,6 +6,7 @@ import pkgutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -67,6 +68,11 @@ def die_before(function: str, number: int = 1) -> None:
         return original(*args, **options)
 
     setattr(owner, name, call_or_die)
+
+
+def wait_for_event(event: threading.Event) -> None:
+    """Wait until an event is set; fail on timeout."""
+    assert event.wait(WAIT_SECONDS), f"{event} after {WAIT_SECONDS} s"
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -34,7 +34,7 @@ from tests.drawn_clips import write_images
 from tests.engine.small_model import draw_texture, stripes
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
-from tests.processes import wait_until
+from tests.processes import wait_for_event, wait_until
 from tests.repeating_tracker import RepeatingTracker
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
@@ -87,7 +87,7 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
     stalled, release, minutes = threading.Event(), threading.Event(), itertools.count(0, 60)
     clock = SimpleNamespace(monotonic=lambda: next(minutes) if stalled.is_set() else 0)
     monkeypatch.setattr("aotlab.utils.streaming.time", clock)
-    source = Source(at={3: lambda: (stalled.set(), release.wait(120))})
+    source = Source(at={3: lambda: (stalled.set(), wait_for_event(release))})
     result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.error.startswith("fake: no frame for 30 seconds")
@@ -116,7 +116,9 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
 @needs_posix  # Windows wakes no waiting main thread
 def test_signal_stops_a_silent_source(tmp_path):
     tracked, release = threading.Event(), threading.Event()
-    source = Source(at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))})
+    source = Source(
+        at={3: lambda: (wait_for_event(tracked), os.kill(os.getpid(), signal.SIGINT), wait_for_event(release))}
+    )
     result = track(make_tracker({2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
@@ -142,7 +144,7 @@ def test_second_interrupt_removes_the_unfinished_video(tmp_path):
 
 def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     source, seen = Source(30), []
-    tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or source.ended.wait(120))
+    tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or wait_for_event(source.ended))
     options = JobOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
     assert seen == [0, 7, 8, 29]

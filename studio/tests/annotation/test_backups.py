@@ -45,7 +45,7 @@ from studio.tests.annotation.results import write_results
 from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -246,12 +246,12 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
     draw_and_track(session, 1)
     draw(session, 4, 1)
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     session.document.save_version("tracked")
     session.close()
     restore_backup(session.document.folder)
     session = reopen(folder)
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     before = session.document.snapshot.masks_digest
     editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)

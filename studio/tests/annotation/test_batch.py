@@ -64,6 +64,7 @@ from studio.tests.annotation.results import (
     write_results,
 )
 from studio.tests.annotation.served import Served
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 
 def post_as(served, person, path, content):
@@ -646,15 +647,15 @@ def test_others_are_tracked_after_a_failed_clip(tmp_path, monkeypatch, prepare, 
 def test_status_waiting_for_corrections_does_not_block_others(batch):
     request = batch.use("a", "Ann")
     waits, corrected = threading.Event(), threading.Event()
-    request.__enter__().runner.wait = lambda *_: (waits.set(), corrected.wait(60))
+    request.__enter__().runner.wait = lambda *_: (waits.set(), wait_for_event(corrected))
     with ThreadPoolExecutor() as pool:
         stored = pool.submit(set_status, batch, "a", "Ann", "accepted", outdated="wait")
-        assert waits.wait(60)
+        wait_for_event(waits)
         try:
-            pool.submit(request.__exit__, None, None, None).result(60)  # stays open for who waits
+            pool.submit(request.__exit__, None, None, None).result(WAIT_SECONDS)  # stays open for who waits
         finally:
             corrected.set()
-        stored.result(60)
+        stored.result(WAIT_SECONDS)
     assert statuses(batch)["a"] == "accepted"
 
 

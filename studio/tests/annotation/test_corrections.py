@@ -38,7 +38,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     wait_until_propagated,
 )
-from tests.processes import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 
 def propagate(session):
@@ -266,7 +266,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
     waits = threading.Event()
     with ThreadPoolExecutor() as pool:
         is_tracked = pool.submit(session.runner.wait, WAIT_SECONDS, waits.set)
-        waits.wait()
+        wait_for_event(waits)
         run_action(session, {"do": "stop"})
         assert not is_tracked.result()
     assert session.runner.running_job is None
@@ -353,7 +353,7 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
     monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
     assert caplog.text == ""
     document.redo()
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert document.snapshot.list_outdated() == []
 
 
@@ -367,11 +367,11 @@ def test_next_edit_propagates_after_a_locked_database(session, short_pause, monk
 
     monkeypatch.setattr(Snapshot, "list_corrections", fail)
     run_action(session, stroke(5, 50, 20))
-    assert failed.wait(60)
+    wait_for_event(failed)
     wait_until(lambda: "database is locked" in caplog.text)
     monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -467,9 +467,9 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     draw_and_track(session, 1)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    session.runner.wait(60)
+    assert not session.runner.wait(WAIT_SECONDS)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
-    session.runner.wait(60)
+    assert not session.runner.wait(WAIT_SECONDS)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"]) for item in session.document.snapshot.list_models()
     ]

@@ -18,7 +18,18 @@ from aotlab_studio.document.painting import draw_stroke
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    WIDTH,
+    draw,
+    draw_and_track,
+    list_titles,
+    png,
+    set_mask,
+    square,
+    truth,
+    wait_for,
+)
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -71,7 +82,7 @@ def test_names_and_classes_are_stripped(session):
 def test_stroke_without_an_effect_rejected(session):
     draw(session, 0, 1)
     run_action(session, {"do": "track", "frame": 0})
-    session.runner.job.wait()
+    wait_for(session.runner.job)
     step = session.document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
     hole = {"do": "fill_holes", "object_id": 1}

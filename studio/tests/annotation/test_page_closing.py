@@ -15,6 +15,7 @@ from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import draw, list_titles, run_job, truth, wait_until
 from tests.marks import slow
+from tests.processes import wait_for_event
 
 pytestmark = needs_browser
 
@@ -67,7 +68,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
 
     @functools.wraps(paint)
     def slow(*args, **values):
-        closed.wait(60)
+        wait_for_event(closed)
         return paint(*args, **values)
 
     monkeypatch.setitem(actions.ACTIONS, "paint", slow)
@@ -123,7 +124,7 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
 
     def wait_and_segment(*values):
         begun.set()
-        released.wait(60)
+        wait_for_event(released)
         return segment(*values)
 
     session.segmenter = wait_and_segment

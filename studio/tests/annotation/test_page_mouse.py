@@ -11,6 +11,7 @@ from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import draw, draw_and_track, segment_stripes, set_mask, truth
 from tests.marks import slow
+from tests.processes import wait_for_event
 
 pytestmark = needs_browser
 
@@ -198,7 +199,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
     segment = session.segmenter
 
     def wait_and_segment(frame, prompts):
-        released.wait(60)
+        wait_for_event(released)
         return segment(frame, prompts)
 
     session.segmenter = wait_and_segment

@@ -12,7 +12,7 @@ from PIL import Image
 from aotlab_studio.document import editing
 from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import Wire, needs_browser
-from studio.tests.annotation.clips import draw, hold, list_titles, refresh_review, start_job, truth
+from studio.tests.annotation.clips import draw, hold, list_titles, refresh_review, start_job, truth, wait_for
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -465,5 +465,5 @@ def test_escape_cancels_a_sent_box(new_page, session):
     new_page.wait_objects(1)
     new_page.key("Escape")
     tracker.allow()
-    job.wait()
+    wait_for(job)
     assert wire.list_sent("stop")

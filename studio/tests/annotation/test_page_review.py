@@ -27,7 +27,7 @@ from studio.tests.annotation.clips import (
     wait_for,
     wait_until,
 )
-from tests.processes import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 pytestmark = needs_browser
 
@@ -38,7 +38,7 @@ def hold_review(monkeypatch):
 
     def find_checks(*_):
         begun.set()
-        release.wait(WAIT_SECONDS)
+        wait_for_event(release)
         return [Check(7, 1, "lost", 1.0)]
 
     monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find_checks)
@@ -130,7 +130,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert page.tab.is_visible("#export-start")
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
-    assert started.wait(WAIT_SECONDS)
+    wait_for_event(started)
     assert page.tab.get_attribute("#view", "aria-busy") == "false"  # more strokes are possible
     page.tab.click("#export-cancel")
     page.tab.wait_for_selector("#export-missing >> text=export: canceled")

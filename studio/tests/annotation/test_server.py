@@ -41,7 +41,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
-from tests.processes import reserve_port
+from tests.processes import reserve_port, wait_for_event
 
 
 def test_token_becomes_a_strict_cookie(served):
@@ -349,7 +349,7 @@ def test_waiting_statuses_do_not_block_requests(served):
 
     def wait(*_):
         waiting.release()
-        go_on.wait(60)
+        wait_for_event(go_on)
 
     served.session.runner.wait = wait
     page = served.open()

@@ -65,6 +65,14 @@ def test_least_relevant_frame_is_evicted_except_newest():
         assert fill_bank(policy, 6, relevance=fake_relevance(shares)).frames[-1] == 5
 
 
+def test_newest_relevance_has_most_of_the_running_mean():
+    policy = RMem(1, 9)
+    for shares in ([0.5, 0.5], [1.0, 0.0]):
+        policy.decide([0, 1], [1], 2, FrameRelevance(torch.tensor(shares), torch.zeros(2, 1, 1)))
+    assert policy.running == pytest.approx({0: 0.9, 1: 0.1})
+    assert policy.updates == {0: 2, 1: 2, 2: 2}
+
+
 def test_redundant_frame_is_evicted():
     shares = torch.full((4,), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
@@ -72,6 +80,10 @@ def test_redundant_frame_is_evicted():
     assert ERMU(1, 4).decide(range(4), range(1, 4), 4, FrameRelevance(shares, keys)) == (True, 2)
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
+    keys = torch.zeros(4, 4, 2)  # the first two frames resemble each other half as much as the last two
+    keys[:2, :, 0] = keys[2:, :, 1] = 1
+    keys[1, 1:] = 0
+    assert compute_redundancy(keys).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 3, 1 / 3], abs=1e-4)
 
 
 def test_nearly_equal_redundancy_evicts_oldest_frame():
