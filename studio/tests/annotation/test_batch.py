@@ -61,6 +61,7 @@ from studio.tests.annotation.results import (
     replace_results,
     set_status,
     statuses,
+    wait_until_tracked,
     write_results,
 )
 from studio.tests.annotation.served import Served
@@ -296,8 +297,7 @@ def test_folder_of_videos_opens_as_a_batch(tmp_path):
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
-    wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    wait_until_tracked(batch)
     for name in ("one", "two"):
         assert (Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)).all()
         set_status(batch, name, "Ann", "accepted")
@@ -324,7 +324,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
         set_status(batch, "three", "Ann", "accepted", outdated="proceed")
         assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
         assert batch.track_all("Ann") == 2
-        wait_until(lambda: all(run.done() for run in batch._runs.values()))
+        wait_until_tracked(batch)
         assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
         assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
         assert not any(clip.untracked for clip in batch.list_clips())
@@ -525,7 +525,7 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, monkeypatch,
         monkeypatch.setattr(batch, "list_clips", lambda: list_clips() if batch._choice.locked() else [])
         assert batch.track_all("Bob") == 1
         monkeypatch.undo()
-        wait_until(lambda: batch._runs["one"].done())
+        wait_until_tracked(batch)
         assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
         assert list_titles(session.document) == titles
 
@@ -635,7 +635,7 @@ def test_others_are_tracked_after_a_failed_clip(tmp_path, monkeypatch, prepare, 
 
     monkeypatch.setattr(batch, "use", use_late)
     assert batch.track_all("Ann") == 2
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    wait_until_tracked(batch)
     one, two = batch.list_clips()
     assert one.sentences == [problem]
     assert not two.untracked

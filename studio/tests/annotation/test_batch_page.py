@@ -11,7 +11,14 @@ from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.browser import Page, choose_status, find_violations, hold_first_answer, needs_browser
 from studio.tests.annotation.clips import draw, draw_folder, wait_until
-from studio.tests.annotation.results import change_record, open_clip, replace_results, set_status, statuses
+from studio.tests.annotation.results import (
+    change_record,
+    open_clip,
+    replace_results,
+    set_status,
+    statuses,
+    wait_until_tracked,
+)
 from studio.tests.annotation.served import Served
 
 
@@ -95,7 +102,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
     wait_until(lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: all(run.done() for run in batch._runs.values()))
+    wait_until_tracked(batch)
     tab.reload()
     tab.wait_for_selector("#clips tr")
     tab.click("#export-clips")
