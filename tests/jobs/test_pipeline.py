@@ -351,16 +351,16 @@ def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     assert tracker.annotated_ids == []
 
 
-@pytest.mark.parametrize(("mask_frame", "valid"), [(5, False), (2, True), (1, False)])
-def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid):
+def test_object_with_a_later_mask_is_removed_again():
+    groups = group_removals(((4, 1), (2, 1)), {0: {1}, 2: {1}}, FrameSelection(Source()))
+    assert groups == {2: [1], 4: [1]}
+
+
+@pytest.mark.parametrize("mask_frame", [1, 5])
+def test_second_removal_without_a_mask_between_rejected(tmp_path, mask_frame):
     options = JobOptions(progress=False, removals=((4, 1), (2, 1)))
-    masks = {0: MASK, mask_frame: MASK}
-    if valid:
-        groups = group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source()))
-        assert groups == {2: [1], 4: [1]}
-    else:
-        with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
-            track(RepeatingTracker(), Source(), masks, tmp_path, options)
+    with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
+        track(RepeatingTracker(), Source(), {0: MASK, mask_frame: MASK}, tmp_path, options)
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [

@@ -192,11 +192,11 @@ def test_table_commands_parse(path, monkeypatch):
     assert f"`{path.stem}`" in (ROOT / "docs" / "howto" / "benchmarks.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("data", "base"), [(None, "datasets"), ("/data", "/data"), ("", "datasets")])
-def test_default_roots_follow_the_environment(monkeypatch, data, base):
-    monkeypatch.delenv("AOTLAB_DATA", raising=False)
-    if data is not None:
-        monkeypatch.setenv("AOTLAB_DATA", data)
+@pytest.mark.parametrize(
+    ("environment", "base"), [({}, "datasets"), ({"AOTLAB_DATA": "/data"}, "/data"), ({"AOTLAB_DATA": ""}, "datasets")]
+)
+def test_default_roots_follow_the_environment(monkeypatch, environment, base):
+    monkeypatch.setattr("os.environ", environment)
     for name, dataset in DATASETS.items():
         if dataset.folder is not None:
             assert find_default_root(name) == Path(base) / dataset.folder

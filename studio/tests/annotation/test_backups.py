@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from operator import methodcaller
 from unittest.mock import Mock
 
 import numpy as np
@@ -175,12 +176,10 @@ def test_failed_backup_is_reported(folder, session, caplog):
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("content", [None, b""])
-def test_missing_file_does_not_replace_its_backup(video, project, content):
+@pytest.mark.parametrize("damage", [methodcaller("unlink"), methodcaller("write_bytes", b"")])
+def test_missing_file_does_not_replace_its_backup(video, project, damage):
     backup = (project / BACKUP_FILE).read_bytes()
-    (project / PROJECT_FILE).unlink()
-    if content is not None:
-        (project / PROJECT_FILE).write_bytes(content)
+    damage(project / PROJECT_FILE)
     with pytest.raises(InputError, match=r"missing or empty; replace it by project.sqlite.bak"):
         open_document(video)
     assert (project / BACKUP_FILE).read_bytes() == backup

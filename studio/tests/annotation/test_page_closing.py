@@ -275,8 +275,8 @@ def test_long_strokes_after_a_removed_object_outlive_a_close(new_page, session):
     assert [*document.snapshot.objects] == [2, 3]
 
 
-@pytest.mark.parametrize("action", ["delete", *slow("merge")])
-def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, action):
+@pytest.mark.parametrize(("buttons", "object_id"), [(["#delete"], 3), *slow((["#merge", "dialog[open] .main"], 2))])
+def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, buttons, object_id):
     draw(served.session, 0, 1)
     document, page = served.session.document, Page(context, served.url, opened=False)
     wire = Wire(page, "add_object")
@@ -286,14 +286,13 @@ def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, act
     page.stroke((5, 5), (20, 5))
     page.key("1")
     page.wait_selected("object 1")
-    page.tab.click(f"#{action}")
-    if action == "merge":
-        page.tab.click("dialog[open] .main")
+    for button in buttons:
+        page.tab.click(button)
     page.stroke((5, 35), (20, 35))
     page.leave()
     wait_until(lambda: document.snapshot.labels(0)[35, 15])
     assert document.snapshot.labels(0)[5, 15] == 2
-    assert document.snapshot.labels(0)[35, 15] == (3 if action == "delete" else 2)
+    assert document.snapshot.labels(0)[35, 15] == object_id
     assert 1 not in document.snapshot.objects
 
 

@@ -112,13 +112,10 @@ def test_message_offers_undo_of_the_last_step_only(page, session, one_object):
     page.tab.wait_for_selector(".toast", state="detached")
 
 
-@pytest.mark.parametrize("way", ["F2", *slow("double click")])
-def test_typing_a_name_does_not_change_masks(page, session, way, two_objects):
-    if way == "F2":
-        page.tab.click("#objects .name >> text='object 1'")
-        page.key("F2")
-    else:
-        page.tab.dblclick("#objects .name >> text='object 1'")
+@pytest.mark.parametrize(("clicks", "keys"), [(1, ["F2"]), *slow((2, []))])
+def test_typing_a_name_does_not_change_masks(page, session, clicks, keys, two_objects):
+    page.tab.click("#objects .name >> text='object 1'", click_count=clicks)
+    page.key(*keys)
     page.tab.wait_for_selector("#object-name:focus")
     editing.change_object(session.document, 2, color="#123456")  # as by another window
     page.wait_until(lambda: page.tab.input_value("#objects li:last-child [type=color]") == "#123456")

@@ -347,8 +347,12 @@ def test_cvat_label_map_is_a_legend(colored):
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
+def test_missing_legend_is_named(colored):
+    with pytest.raises(InputError, match=r"legend\.json"):
+        read_annotations(colored, VIDEO)
+
+
 @pytest.mark.parametrize(("legend", "words"), [
-    (None, "legend.json"),
     ({"#ff0000": "person"}, "0,128,255"),
     ({"#ff0000": -1}, "nor an object id"),
     ({"#ff0000": None}, "neither a class name"),
@@ -357,8 +361,7 @@ def test_cvat_label_map_is_a_legend(colored):
     ([], "expected colors"),
 ])  # fmt: skip
 def test_invalid_legend_rejected(colored, legend, words):
-    if legend is not None:
-        (colored.parent / "legend.json").write_text(json.dumps(legend))
+    (colored.parent / "legend.json").write_text(json.dumps(legend))
     with pytest.raises(InputError, match=words):
         read_annotations(colored, VIDEO)
 

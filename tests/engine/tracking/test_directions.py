@@ -187,18 +187,20 @@ def test_stop_ends_at_once(models, tmp_path):
 
 
 def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
-    sizes = []
-    original = TemporaryArrays.append
+    sizes, lengths = [], []
+    original, reset = TemporaryArrays.append, Tracker.reset
 
     def append(self, array):
         original(self, array)
         sizes.append((self._compress, len(self)))
 
     monkeypatch.setattr(TemporaryArrays, "append", append)
+    monkeypatch.setattr(Tracker, "reset", lambda self, length=None: lengths.append(length) or reset(self, length))
     masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
     track_both(Tracker(*models["aott"]), draw_texture(12), masks, tmp_path)
     assert {compress for compress, _ in sizes} == {True, False}
     assert max(count for _, count in sizes) == 2
+    assert lengths.count(3) == 2 * 3, "both trackers know the length of each gap"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -183,7 +183,14 @@ def test_prediction_of_another_frame_keeps_claims():
 def test_nothing_is_claimed_after_a_cut():
     rule = start_rule(*TWO)
     rule.clear_positions()
-    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+    squares = (1, 20, 10, RED), (1, 20, 44, RED)
+    assert apply_rule(rule, *squares) == []
+    rules = TrackerRules(RulesConfig(ownership=True))
+    rules.ownership = start_rule(*TWO)
+    labels, frame = draw_squares(*squares)
+    indices = torch.from_numpy(labels).long()
+    rules.update(frame, indices, (1, 2), (), cut=True, thumbnail=None, reassignments=[])
+    assert apply_rule(rules.ownership, *squares) == []
 
 
 def test_prediction_of_another_size_clears_positions():

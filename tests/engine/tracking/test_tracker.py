@@ -144,14 +144,13 @@ def test_reset_forgets_the_video(small_tracker):
     assert_same(again, first)
 
 
-@pytest.mark.parametrize(
-    "preset",
-    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot 16 8 4"],
-    ids=str,
-)
+@pytest.mark.parametrize(("make", "words"), [
+    (build, ["aott"]), (build, ["aotl", "memory.every=2"]), (build, ["aott", "memory.short_term_frames=2"]),
+    (build_case, ["msdeaot"]), (build_case, ["paot 16 8 4"]),
+])  # fmt: skip
 @torch.inference_mode()
-def test_training_clip_equals_tracker(preset):
-    model, config = build_case(preset) if isinstance(preset, str) else build(*preset)
+def test_training_clip_equals_tracker(make, words):
+    model, config = make(*words)
     model.eval()
     frames, mask = draw_texture(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run_tracker(Tracker(model, config), frames, {0: mask})])
