@@ -1,4 +1,4 @@
-"""Subprocesses: Python with this checkout on its path, and functions that may be killed."""
+"""Subprocesses: Python with this checkout on its path, functions that may be killed; waits that fail on timeout."""
 
 import multiprocessing
 import os
@@ -42,7 +42,7 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
 
 
 def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
-    """Run ``work`` in a new process, which may call `die_before`; return whether it completed."""
+    """Run ``work`` in a new process; return whether it completed, and was not killed by `die_before`."""
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
         context.set_forkserver_preload([work.__module__])
