@@ -14,6 +14,7 @@ from aotlab.networks import model as network_module
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES, build_model
+from aotlab.networks.deaot import GatedOutput
 from aotlab.networks.encoders import ENCODER_CLASSES
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
@@ -154,6 +155,13 @@ def test_aost_identities_scale_keys_and_shift_values():
     half = DIM // 2
     torch.testing.assert_close(key, torch.tensor([[[3.0] * half + [1.0] * half]]))
     torch.testing.assert_close(value, 4 * x)
+
+
+@torch.no_grad()
+def test_gated_propagation_drops_channels_in_training():
+    torch.manual_seed(0)
+    output, values = GatedOutput(64), torch.randn(1, 12, 256)
+    assert not torch.equal(*(output(values, values, (3, 4)) for _ in range(2)))
 
 
 @torch.no_grad()
