@@ -96,13 +96,7 @@ def test_scores_equal_those_by_hand():
 
 def test_restricted_memory_evicts_the_lowest_score():
     settings = MemorySettings(
-        policy="restricted",
-        frames=3,
-        every=1,
-        max_tracked=3,
-        max_stored=None,
-        score_early=False,
-        short_term_skip=1,
+        policy="restricted", frames=3, every=1, max_tracked=3, max_stored=None, score_early=False, short_term_skip=1
     )
     memory = MemoryBank(settings, None)
     stored = []

@@ -61,11 +61,8 @@ def test_example_of_two_frames_runs():
 @pytest.mark.parametrize("name", CASES)
 def test_clips_of_a_batch_do_not_see_each_other(name):
     # In float64 batched and single matrix products round alike, to 1e-13; random weights amplify what float32 rounds.
-    model, image, object_masks = (
-        build_case(name)[0].double(),
-        draw_images(4, 33, 49).double(),
-        draw_planes(2, 4, 33, 49).double(),
-    )
+    model = build_case(name)[0].double()
+    image, object_masks = draw_images(4, 33, 49).double(), draw_planes(2, 4, 33, 49).double()
     both, _ = match_second_frame(model, image, object_masks)
     for clip in range(2):
         alone, _ = match_second_frame(model, image[clip::2], object_masks[clip : clip + 1])

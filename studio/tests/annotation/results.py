@@ -15,7 +15,6 @@ from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, image, truth
 from tests.drawn_clips import segment_by_color
-from tests.processes import wait_until
 
 
 def change_record(results, **changes):
@@ -54,11 +53,6 @@ def find_clip(batch, name):
 def statuses(batch):
     """Return the status of each clip by name."""
     return {clip.name: clip.status for clip in batch.list_clips()}
-
-
-def wait_until_tracked(batch):
-    """Wait until no clip of the list is tracked or waits for it."""
-    wait_until(lambda: not any("tracking" in text for clip in batch.list_clips() for text in clip.sentences))
 
 
 def set_status(batch, name, person, *values, **options):

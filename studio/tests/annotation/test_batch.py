@@ -53,6 +53,7 @@ from studio.tests.annotation.clips import (
     restore_backup,
     truth,
     wait_until,
+    wait_until_tracked,
 )
 from studio.tests.annotation.results import (
     change_record,
@@ -61,7 +62,6 @@ from studio.tests.annotation.results import (
     replace_results,
     set_status,
     statuses,
-    wait_until_tracked,
     write_results,
 )
 from studio.tests.annotation.served import Served

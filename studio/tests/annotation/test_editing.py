@@ -18,18 +18,7 @@ from aotlab_studio.document.painting import draw_stroke
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
-from studio.tests.annotation.clips import (
-    HEIGHT,
-    WIDTH,
-    draw,
-    draw_and_track,
-    list_titles,
-    png,
-    set_mask,
-    square,
-    truth,
-    wait_for,
-)
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -80,9 +69,7 @@ def test_names_and_classes_are_stripped(session):
 
 
 def test_stroke_without_an_effect_rejected(session):
-    draw(session, 0, 1)
-    run_action(session, {"do": "track", "frame": 0})
-    wait_for(session.runner.job)
+    draw_and_track(session, 1)
     step = session.document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
     hole = {"do": "fill_holes", "object_id": 1}

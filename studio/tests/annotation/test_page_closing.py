@@ -177,22 +177,6 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
 
 
 @pytest.mark.slow
-def test_undo_keeps_its_place_if_the_user_stays(new_page):
-    wire = Wire(new_page, "paint")
-    new_page.stroke((10, 10), (20, 10))
-    wire.wait_held()
-    new_page.key("Control+z")
-    new_page.stroke((10, 30), (20, 30))
-    with new_page.tab.expect_response("**/edits?*"):
-        assert not new_page.may_leave()
-    wire.actions = ()
-    wire.release()
-    new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    new_page.wait_idle()
-    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
-
-
-@pytest.mark.slow
 def test_undo_overtaken_by_a_stroke_at_a_close_is_refused(new_page):
     wire = Wire(new_page)
     new_page.drag((10, 10), (20, 10))

@@ -157,12 +157,20 @@ def test_masks_load_on_the_frame_and_object_of_the_choice(new_page, session, tmp
     assert (new_page.labels(0) == (truth(0) == 1)).all()
 
 
-def test_undo_removes_the_stroke_before_it(new_page):
+def stay(page):
+    """Try to leave a page, which asks, and stay."""
+    with page.tab.expect_response("**/edits?*"):
+        assert not page.may_leave()
+
+
+@pytest.mark.parametrize("act", [lambda page: None, *slow(stay)])
+def test_undo_removes_the_stroke_before_it(new_page, act):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()
     new_page.key("Control+z")
     new_page.stroke((10, 30), (20, 30))
+    act(new_page)
     wire.actions = ()
     wire.release()
     new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))

@@ -10,7 +10,17 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine.small_model import assert_same, build, build_case, clip_batch, draw_texture, run_tracker, stripes
+from tests.engine.small_model import (
+    HEIGHT,
+    WIDTH,
+    assert_same,
+    build,
+    build_case,
+    clip_batch,
+    draw_texture,
+    run_tracker,
+    stripes,
+)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -28,6 +38,12 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(small_tracker, size
     for index, frame in enumerate(frames[:-1]):
         assert small_tracker.step(frame, masks.get(index), size=size).labels.shape == size
     assert torch.equal(small_tracker.step(frames[-1]).logits, full.logits)
+
+
+def test_mask_is_enlarged_to_nearest_pixels(small_tracker):
+    mask = stripes([1, 2, 3])
+    prediction = small_tracker.step(draw_texture(1)[0], mask, size=(3 * HEIGHT, 3 * WIDTH))
+    assert (prediction.labels == mask.repeat(3, 0).repeat(3, 1)).all()
 
 
 @pytest.mark.parametrize(("ids", "mask_dtype", "returned"), [
