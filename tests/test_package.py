@@ -55,9 +55,7 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = [
-    "av", "cv2", "scipy", "pycocotools", "tensorboard", "onnx", "onnxruntime", "trax", "resource",
-]  # fmt: skip
+OPTIONAL = ["av", "cv2", "scipy", "pycocotools", "tensorboard", "onnx", "onnxruntime", "trax", "resource"]
 
 
 def run_isolated(*command, cwd, path=None):

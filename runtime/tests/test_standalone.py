@@ -15,9 +15,7 @@ MASK = np.repeat([0, 1, 2], (16, 16, 17))[None].repeat(HEIGHT, 0)
 """Three stripes: background, object 1, object 2."""
 
 
-AREAS = [
-    (528, 561, 0), (127, 66, 0), (187, 75, 0), (87, 85, 528), (180, 82, 98), (196, 79, 101)
-]  # fmt: skip
+AREAS = [(528, 561, 0), (127, 66, 0), (187, 75, 0), (87, 85, 528), (180, 82, 98), (196, 79, 101)]
 """Pixels of the objects 1, 2 and 7 in each frame, as tracked with PyTorch."""
 
 

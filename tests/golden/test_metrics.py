@@ -21,9 +21,7 @@ from tests.golden.references import golden_arrays, golden_table
 
 ROUNDING = 1e-12
 """Integer counts, then float64 divisions and sums in another order."""
-SEQUENCES = (
-    "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
-)  # fmt: skip
+SEQUENCES = ("three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame")
 """Synthetic sequences, scored as DAVIS is."""
 References = tuple[dict[str, dict[str, np.ndarray]], dict]
 """benchmark/video to T×H×W ids of truth and prediction; the tables."""

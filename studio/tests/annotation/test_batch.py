@@ -340,9 +340,7 @@ def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
             for index in range(count):
                 draw(session, index, 1)
     batch = Batch(tmp_path, open_clip)
-    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [
-        ("two", 3), ("three", 3), ("one", 0),
-    ]  # fmt: skip
+    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [("two", 3), ("three", 3), ("one", 0)]
     batch.close()
 
 

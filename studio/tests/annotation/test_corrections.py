@@ -56,9 +56,7 @@ def wait_for_correction(session, done):
 
 def stroke(frame, *point, object_id=1):
     """The message of a dot on an object that propagates."""
-    return {
-        "do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3,
-    }  # fmt: skip
+    return {"do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3}
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])

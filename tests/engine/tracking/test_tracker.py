@@ -10,17 +10,7 @@ from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine.small_model import (
-    HEIGHT,
-    WIDTH,
-    assert_same,
-    build,
-    build_case,
-    clip_batch,
-    draw_texture,
-    run_tracker,
-    stripes,
-)
+from tests.engine.small_model import assert_same, build, build_case, clip_batch, draw_texture, run_tracker, stripes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -42,7 +32,7 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(small_tracker, size
 
 def test_mask_is_enlarged_to_nearest_pixels(small_tracker):
     mask = stripes([1, 2, 3])
-    prediction = small_tracker.step(draw_texture(1)[0], mask, size=(3 * HEIGHT, 3 * WIDTH))
+    prediction = small_tracker.step(draw_texture(1)[0], mask, size=tuple(3 * side for side in mask.shape))
     assert (prediction.labels == mask.repeat(3, 0).repeat(3, 1)).all()
 
 
