@@ -39,11 +39,6 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_bank_of_one_frame_keeps_reference(policy):
-    assert fill_bank(BOUNDED[policy](2, 1), 9, relevance=fake_relevance([1.0] * 9)).frames == [0]
-
-
 def test_fifo_evicts_oldest_frame():
     assert fill_bank(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
     assert fill_bank(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
