@@ -20,7 +20,7 @@ from tests.limits import drop_root
 # Processes share the cores, and small models lose time to threads; set before PyTorch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# In memory if there is room: tests sync and remove many small files.
+# Temporary files are in memory if there is room: tests sync and delete many small ones.
 RAM_FOLDER = "/dev/shm"
 if os.path.isdir(RAM_FOLDER) and shutil.disk_usage(RAM_FOLDER).free > 8 * 2**30:
     tempfile.tempdir = os.environ.setdefault("TMPDIR", RAM_FOLDER)

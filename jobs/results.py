@@ -24,10 +24,10 @@ from aotlab.media.job_record import (
 )
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
+from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
-from aotlab.utils.value_syntax import parse_frame_object
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""Subprocesses: Python with this checkout on its path, and functions that may be killed."""
+"""Subprocesses: Python with this checkout on its path, functions that may be killed; waits that fail on timeout."""
 
 import multiprocessing
 import os
@@ -6,6 +6,7 @@ import pkgutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
 
 
 def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
-    """Run ``work`` in a new process, which may call `die_before`; return whether it completed."""
+    """Run ``work`` in a new process; return whether it completed, and was not killed by `die_before`."""
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
         context.set_forkserver_preload([work.__module__])
@@ -67,6 +68,11 @@ def die_before(function: str, number: int = 1) -> None:
         return original(*args, **options)
 
     setattr(owner, name, call_or_die)
+
+
+def wait_for_event(event: threading.Event) -> None:
+    """Wait until an event is set; fail on timeout."""
+    assert event.wait(WAIT_SECONDS), f"{event} after {WAIT_SECONDS} s"
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -65,9 +65,7 @@ def parse_ini(text):
     configparser.ConfigParser().read_string(text)
 
 
-PARSERS = {
-    "python": ast.parse, "yaml": yaml.safe_load, "yml": yaml.safe_load, "ini": parse_ini, "json": json.loads,
-}  # fmt: skip
+PARSERS = {"python": ast.parse, "yaml": yaml.safe_load, "yml": yaml.safe_load, "ini": parse_ini, "json": json.loads}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
+from tests.marks import slow
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
@@ -54,9 +55,7 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = [
-    "av", "cv2", "scipy", "pycocotools", "tensorboard", "onnx", "onnxruntime", "trax", "resource",
-]  # fmt: skip
+OPTIONAL = ["av", "cv2", "scipy", "pycocotools", "tensorboard", "onnx", "onnxruntime", "trax", "resource"]
 
 
 def run_isolated(*command, cwd, path=None):
@@ -307,15 +306,15 @@ NEEDED_EXTRAS = {
 """Command line to what it needs."""
 
 
-def test_missing_extra_is_reported_in_one_sentence(tmp_path):
+@pytest.mark.parametrize("lines", [[*NEEDED_EXTRAS][:-1], *slow([*NEEDED_EXTRAS][-1:])])  # export loads PyTorch
+def test_missing_extra_is_reported_in_one_sentence(tmp_path, lines):
     (tmp_path / "clip").mkdir()
     (tmp_path / "mask.png").touch()
-    lines = [line.split() for line in NEEDED_EXTRAS]
-    start = f"from aotlab.tools.main import main; print([main(line) for line in {lines}])"
+    start = f"from aotlab.tools.main import main; print([main(line.split()) for line in {lines}])"
     done = run_isolated(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
-    assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
-    for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):
-        assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
+    assert done.stdout == f"{[2] * len(lines)}\n", done.stderr
+    for line, message in zip(lines, done.stderr.splitlines(), strict=True):
+        assert f"must be installed for this; pip install 'aotlab[{NEEDED_EXTRAS[line]}]'" in message
 
 
 @pytest.mark.slow

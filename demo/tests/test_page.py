@@ -669,13 +669,13 @@ def test_missing_feature_named_or_replaced(open_page, scripts, words):
     wait_status(open_page(*scripts), words)
 
 
+FETCH = "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm' ? ANSWER : real(url, ...rest)"
+"""A script with another answer to requests for the sample."""
+
+
 def test_missing_sample_named(open_page, portrait):
-    tab = open_page(
-        FAKE_MODEL,
-        PLAIN_SERVER,
-        "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
-        " ? Promise.reject(new TypeError('Failed to fetch')) : real(url, ...rest)",
-    )
+    failure = "Promise.reject(new TypeError('Failed to fetch'))"
+    tab = open_page(FAKE_MODEL, PLAIN_SERVER, FETCH.replace("ANSWER", failure))
     tab.wait_for_selector("#speed >> text=fake")
     wait_status(tab, "sample.webm: cannot be fetched; open your own video")
     press(tab, (345, 135), (509, 297))
@@ -686,12 +686,8 @@ def test_missing_sample_named(open_page, portrait):
 
 
 def test_sample_does_not_replace_an_opened_video(open_page, portrait):
-    tab = open_page(
-        FAKE_MODEL,
-        PLAIN_SERVER,
-        "const real = fetch; window.fetch = (url, ...rest) => url === 'sample.webm'"
-        " ? new Promise((resolve) => { window.answer = () => resolve(real(url)); }) : real(url, ...rest)",
-    )
+    answer = "new Promise((resolve) => { window.answer = () => resolve(real(url)); })"
+    tab = open_page(FAKE_MODEL, PLAIN_SERVER, FETCH.replace("ANSWER", answer))
     tab.wait_for_function("typeof answer === 'function'")
     tab.set_input_files("#file", portrait)
     wait_status(tab, "6 frames")

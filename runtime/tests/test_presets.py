@@ -19,9 +19,7 @@ from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_
 from tests import SAMPLE
 from tests.engine.small_model import draw_texture, stripes
 
-PRESETS = (
-    "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
-)  # fmt: skip
+PRESETS = ("aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl")
 """Presets with all methods and encoders, the quickest to export."""
 
 

@@ -44,7 +44,7 @@ def count_pixels(prediction):
     return [int((prediction.labels == object_id).sum()) for object_id in (1, 2, 7)]
 
 
-def test_areas_of_objects_are_those_of_pytorch(stored):
+def test_areas_of_objects_equal_pytorch(stored):
     tracker, areas = stored.fresh(), []
     for index, frame in enumerate(draw_frames(6)):
         masks = {0: MASK, 3: np.where(MASK == 1, 7, 0)}

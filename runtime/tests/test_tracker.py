@@ -163,7 +163,7 @@ def test_invalid_length_of_a_video_rejected(tracker, length):
     ("assign_identities", 2, stripes(range(1, 25))),
     ("memorize", 2, stripes(range(1, 25))),
 ])  # fmt: skip
-def test_failed_step_leaves_the_state_unchanged(tracker, monkeypatch, name, call, mask):
+def test_failed_step_does_not_change_the_state(tracker, monkeypatch, name, call, mask):
     frames, other, calls = draw_texture(4), tracker.fresh(), []
     for same_tracker in (tracker, other):
         same_tracker.step(frames[0], stripes(range(1, 13)))

@@ -90,7 +90,7 @@ def convert_until_killed(line, renames):
 
 
 @pytest.mark.parametrize("renames", [1, 2])
-def test_conversion_after_a_killed_one_leaves_only_its_output(video, tmp_path, renames):
+def test_conversion_after_a_kill_writes_only_its_output(video, tmp_path, renames):
     line = [*sample_line(tmp_path / "out", "masks", video), "--force"]
     assert main(line) == 0
     before = sorted(tmp_path.rglob("*"))

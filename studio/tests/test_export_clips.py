@@ -31,6 +31,7 @@ from studio.tests.annotation.clips import (
     open_session,
     square,
     truth,
+    wait_for,
     write_video,
 )
 from studio.tests.annotation.results import change_record, open_clip, write_results
@@ -43,7 +44,7 @@ def batch(tmp_path):
         session = open_session(draw_folder(tmp_path / "clips" / name), project=tmp_path / f"{name}.first")
         draw(session, 0, 1)
         run_action(session, {"do": "track", "frame": 0})
-        session.runner.job.wait()
+        wait_for(session.runner.job)
         session.export(["masks", "coco", "review"])
         folder = tmp_path / "batch" / name
         folder.parent.mkdir(exist_ok=True)

@@ -295,5 +295,5 @@ def test_other_dataclasses_load_with_the_same_checks():
         build_config({"items": {"a": {}}}, "list.yaml", Listing)
 
 
-def test_presets_of_quick_tests_are_of_all_methods():
+def test_presets_of_quick_tests_cover_all_methods():
     assert {load_config(name).model.method for name in METHOD_PRESETS} == METHODS.keys()

@@ -106,7 +106,7 @@ def test_frames_of_every_method_stay_on_the_device(load, preset, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", slow("bfloat16", "float16"))
-def test_memory_of_a_lower_precision_is_of_that_type(precision):
+def test_memory_has_the_precision_of_the_model(precision):
     with fake_cuda():
         tracker = tracker_on_cuda(
             load_tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)

@@ -96,7 +96,7 @@ def test_youtube_object_of_the_last_frame_is_not_scored(tmp_path):
     assert scores.region.shape == (2, 5)
 
 
-def test_folder_objects_are_those_of_first_masks(tmp_path):
+def test_folder_objects_come_from_the_first_masks(tmp_path):
     videos = miniatures.make_with_results("folder", tmp_path)
     scores = score_videos(videos, tmp_path / "results").scores
     assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
@@ -127,7 +127,7 @@ def test_given_masks_are_not_ground_truth(davis):
     assert [has_annotations(video) for video in shorter] == [False, True]
 
 
-def test_rules_without_videos_are_those_of_davis(davis):
+def test_davis_rules_are_the_default(davis):
     assert find_rules([]) is find_rules(davis) is RULES["davis"]
 
 

@@ -15,9 +15,12 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import optimize
+from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.weights.published_keys import convert_published
 from tests.golden import synthetic
 
+LOGITS = 5e-4
+"""Largest difference of logits."""
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SHARED_GOLDEN = SHARED / "golden"
 SHIPPED_GOLDEN = Path(__file__).parent / "data"
@@ -97,3 +100,18 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
     assert crc32(frames.tobytes()) == meta["frames_crc32"]
     assert crc32(masks.tobytes()) == meta.get("masks_crc32", crc32(masks.tobytes()))
     return frames, masks
+
+
+def planes(labels: np.ndarray) -> torch.Tensor:
+    """One-hot planes 1×11×H×W of labels H×W."""
+    return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
+
+
+def tokens(x: torch.Tensor) -> torch.Tensor:
+    """A map 1×C×h×w as the reference keeps it, L×1×C."""
+    return x.flatten(2).permute(2, 0, 1)
+
+
+def assert_close(found: torch.Tensor, reference: np.ndarray) -> None:
+    assert found.shape == reference.shape
+    assert np.abs(found.numpy() - reference).max() < LOGITS

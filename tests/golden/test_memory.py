@@ -19,8 +19,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import add_reference_frame
 from tests.golden import synthetic
-from tests.golden.references import golden_arrays, golden_table, memory_model
-from tests.golden.tensors import LOGITS, assert_close, planes, tokens
+from tests.golden.references import LOGITS, assert_close, golden_arrays, golden_table, memory_model, planes, tokens
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
 PRESETS = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]

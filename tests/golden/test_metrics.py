@@ -1,6 +1,7 @@
 """The benchmarks' tables against the public evaluators: data sets on disk, read and scored as a user does it."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,28 @@ from aotlab.evaluation.tables import make_scores_table
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays, golden_table
-from tests.golden.tables import ROUNDING, assert_row
 
-SEQUENCES = (
-    "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
-)  # fmt: skip
+ROUNDING = 1e-12
+"""Integer counts, then float64 divisions and sums in another order."""
+SEQUENCES = ("three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame")
 """Synthetic sequences, scored as DAVIS is."""
 References = tuple[dict[str, dict[str, np.ndarray]], dict]
 """benchmark/video to T×H×W ids of truth and prediction; the tables."""
+
+
+def find_column(name: str) -> str:
+    """Return our name for an evaluator's column, such as J-Recall for J_recall, and J_seen for J-seen-Mean."""
+    measure, statistic = re.fullmatch(r"(.+?)(?:[-_](mean|recall|decay))?", name, re.IGNORECASE).groups()
+    column = measure.replace("-", "_").replace("J_last", "J_tr")
+    return column if statistic in (None, "mean", "Mean") else f"{column}-{statistic.capitalize()}"
+
+
+def assert_row(found: dict, expected: dict[str, float]) -> None:
+    """Compare a row in percent with an evaluator's."""
+    assert expected
+    for name, value in expected.items():
+        if value is not None and name != "n_frames":
+            assert found[find_column(name)] == pytest.approx(100 * value, abs=100 * ROUNDING), name
 
 
 @pytest.fixture(scope="module")

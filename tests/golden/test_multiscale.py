@@ -15,8 +15,7 @@ from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.multiscale import Transition
 from tests.engine.frames import add_reference_frame, propagate_frame
 from tests.golden import synthetic
-from tests.golden.references import golden_arrays, golden_table, memory_model
-from tests.golden.tensors import assert_close, planes, tokens
+from tests.golden.references import assert_close, golden_arrays, golden_table, memory_model, planes, tokens
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 

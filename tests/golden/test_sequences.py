@@ -19,8 +19,7 @@ from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import add_reference_frame, propagate_frame
 from tests.golden import synthetic
-from tests.golden.references import golden_clip, golden_model, golden_recipe
-from tests.golden.tensors import planes
+from tests.golden.references import golden_clip, golden_model, golden_recipe, planes
 from tests.marks import slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]

@@ -13,9 +13,7 @@ from aotlab.utils.errors import InputError
 def test_classes_of_later_videos_keep_shared_ids(tmp_path):
     path = tmp_path / "classes.json"
     assert merge_class_ids(path, {"person": 1, "ball": 2}) == {"person": 1, "ball": 2}
-    assert merge_class_ids(path, {"ball": 1, "dog": 2, "tree": 9}) == {
-        "person": 1, "ball": 2, "dog": 3, "tree": 9,
-    }  # fmt: skip
+    assert merge_class_ids(path, {"ball": 1, "dog": 2, "tree": 9}) == {"person": 1, "ball": 2, "dog": 3, "tree": 9}
     assert merge_class_ids(path, {"ball": 1})["ball"] == 2
     assert json.loads(path.read_text())["dog"] == 3
     assert [file.name for file in tmp_path.iterdir()] == ["classes.json"]

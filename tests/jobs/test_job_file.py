@@ -52,9 +52,7 @@ def test_json_lines_are_read(tmp_path):
 def test_lists_take_prompts_and_class_names(tmp_path):
     text = 'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
     (tmp_path / "a.csv").write_text(text)
-    row = {
-        "video": "a", "box": ["1,2,30,40", ":2=5,6,9,9"], "point": ":3=7,8", "class": ["cat", ":2=dog"], "fps": 25,
-    }  # fmt: skip
+    row = {"video": "a", "box": ["1,2,30,40", ":2=5,6,9,9"], "point": ":3=7,8", "class": ["cat", ":2=dog"], "fps": 25}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     expected = Job.parse(
         "a", tmp_path / "a", boxes=("1,2,30,40", ":2=5,6,9,9"), points=":3=7,8", classes=("cat", ":2=dog"), rate="25"

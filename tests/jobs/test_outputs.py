@@ -48,10 +48,8 @@ def report(models, source, out):
 def test_all_outputs_agree_with_each_other(report, source, out):
     assert report.error is None
     assert set(report.written) == set(list_outputs())
-    tree, found = (
-        json.loads((out / "coco.json").read_text()),
-        read_annotations(out / "coco.json", VideoInfo.from_source(source)),
-    )
+    tree = json.loads((out / "coco.json").read_text())
+    found = read_annotations(out / "coco.json", VideoInfo.from_source(source))
     assert [frame["file_name"] for frame in tree["images"]] == [f"in/f{index}.png" for index in range(4)]
     assert tree["info"]["rate"] == "12"
     for index, frame in enumerate(tree["images"]):

@@ -34,7 +34,7 @@ from tests.drawn_clips import write_images
 from tests.engine.small_model import draw_texture, stripes
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
-from tests.processes import wait_until
+from tests.processes import wait_for_event, wait_until
 from tests.repeating_tracker import RepeatingTracker
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
@@ -87,7 +87,7 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
     stalled, release, minutes = threading.Event(), threading.Event(), itertools.count(0, 60)
     clock = SimpleNamespace(monotonic=lambda: next(minutes) if stalled.is_set() else 0)
     monkeypatch.setattr("aotlab.utils.streaming.time", clock)
-    source = Source(at={3: lambda: (stalled.set(), release.wait(120))})
+    source = Source(at={3: lambda: (stalled.set(), wait_for_event(release))})
     result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.error.startswith("fake: no frame for 30 seconds")
@@ -116,7 +116,9 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
 @needs_posix  # Windows wakes no waiting main thread
 def test_signal_stops_a_silent_source(tmp_path):
     tracked, release = threading.Event(), threading.Event()
-    source = Source(at={3: lambda: (tracked.wait(120), os.kill(os.getpid(), signal.SIGINT), release.wait(120))})
+    source = Source(
+        at={3: lambda: (wait_for_event(tracked), os.kill(os.getpid(), signal.SIGINT), wait_for_event(release))}
+    )
     result = track(make_tracker({2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert result.interrupted
@@ -142,7 +144,7 @@ def test_second_interrupt_removes_the_unfinished_video(tmp_path):
 
 def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     source, seen = Source(30), []
-    tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or source.ended.wait(120))
+    tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or wait_for_event(source.ended))
     options = JobOptions(realtime=True, progress=False)
     result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
     assert seen == [0, 7, 8, 29]
@@ -349,16 +351,16 @@ def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     assert tracker.annotated_ids == []
 
 
-@pytest.mark.parametrize(("mask_frame", "valid"), [(5, False), (2, True), (1, False)])
-def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, valid):
+def test_object_with_a_later_mask_is_removed_again():
+    groups = group_removals(((4, 1), (2, 1)), {0: {1}, 2: {1}}, FrameSelection(Source()))
+    assert groups == {2: [1], 4: [1]}
+
+
+@pytest.mark.parametrize("mask_frame", [1, 5])
+def test_second_removal_without_a_mask_between_rejected(tmp_path, mask_frame):
     options = JobOptions(progress=False, removals=((4, 1), (2, 1)))
-    masks = {0: MASK, mask_frame: MASK}
-    if valid:
-        groups = group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source()))
-        assert groups == {2: [1], 4: [1]}
-    else:
-        with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
-            track(RepeatingTracker(), Source(), masks, tmp_path, options)
+    with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
+        track(RepeatingTracker(), Source(), {0: MASK, mask_frame: MASK}, tmp_path, options)
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [

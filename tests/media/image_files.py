@@ -15,9 +15,7 @@ CLIP = draw_moving_clip(("0", "1", "2", "3"), size=(24, 32)).frames
 """4×24×32×3 uint8."""
 DEEP = CLIP.astype(np.uint16) * 257
 """The same with 16 bits."""
-FORMATS = (
-    "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO",
-)  # fmt: skip
+FORMATS = ("WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO")
 READERS = (read_image, read_mask, read_ids, read_saliency)
 
 

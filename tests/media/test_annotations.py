@@ -143,7 +143,7 @@ def test_photo_is_not_a_mask(tmp_path, name):
             read(tmp_path / name)
 
 
-def test_frames_after_an_understated_length_are_of_the_video(tmp_path):
+def test_frames_beyond_a_wrong_length_are_accepted(tmp_path):
     """As of an AVI file whose header states one frame and that holds eight."""
     record = JobRecord("clip", last_frame=0, frames=8)
     assert record.has_frame("00007")

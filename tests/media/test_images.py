@@ -134,7 +134,7 @@ def test_nan_is_black_and_infinity_white():
     assert Levels(0, 1)(values).reshape(-1).tolist() == [0, 255, 0, 128]
 
 
-def test_estimated_levels_are_of_finite_values():
+def test_estimated_levels_ignore_nonfinite_values():
     assert estimate_levels(lambda index: np.array([np.nan, np.inf, -np.inf, 5]), 2) == (5, 6)
 
 

@@ -92,11 +92,10 @@ def test_padding_mode_is_kept():
     assert torch.equal(model(image), expected)
 
 
-@pytest.mark.parametrize(("name", "trained"), [*((name, False) for name in CASES), ("aot", True)])
-def test_optimized_model_equals_the_plain_one(name, trained):
+@pytest.mark.parametrize(("name", "prepare"), [*((name, nn.Identity()) for name in CASES), ("aot", optimize_training)])
+def test_optimized_model_equals_the_plain_one(name, prepare):
     model, image, object_masks = build_case(name)[0], draw_images(4, 49, 65), draw_planes(2, 4, 49, 65)
-    if trained:
-        optimize_training(model)
+    prepare(model)
     expected, _ = match_second_frame(model, image, object_masks)
     found, _ = match_second_frame(optimize(model, precision="float32"), image, object_masks)
     torch.testing.assert_close(found, expected, atol=ROUNDING * (expected.std().item() + 1), rtol=ROUNDING)

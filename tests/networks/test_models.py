@@ -14,6 +14,7 @@ from aotlab.networks import model as network_module
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES, build_model
+from aotlab.networks.deaot import GatedOutput
 from aotlab.networks.encoders import ENCODER_CLASSES
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
@@ -60,11 +61,8 @@ def test_example_of_two_frames_runs():
 @pytest.mark.parametrize("name", CASES)
 def test_clips_of_a_batch_do_not_see_each_other(name):
     # In float64 batched and single matrix products round alike, to 1e-13; random weights amplify what float32 rounds.
-    model, image, object_masks = (
-        build_case(name)[0].double(),
-        draw_images(4, 33, 49).double(),
-        draw_planes(2, 4, 33, 49).double(),
-    )
+    model = build_case(name)[0].double()
+    image, object_masks = draw_images(4, 33, 49).double(), draw_planes(2, 4, 33, 49).double()
     both, _ = match_second_frame(model, image, object_masks)
     for clip in range(2):
         alone, _ = match_second_frame(model, image[clip::2], object_masks[clip : clip + 1])
@@ -73,7 +71,7 @@ def test_clips_of_a_batch_do_not_see_each_other(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_unused_identities_leave_logits_unchanged(name):
+def test_unused_identities_do_not_change_logits(name):
     model, image, object_masks = build_case(name)[0], draw_images(2, 33, 49), draw_planes(1, 4, 33, 49)
     few, _ = match_second_frame(model, image, object_masks)
     all_planes, _ = match_second_frame(model, image, F.pad(object_masks, (0, 0, 0, 0, 0, 7)))
@@ -154,6 +152,13 @@ def test_aost_identities_scale_keys_and_shift_values():
     half = DIM // 2
     torch.testing.assert_close(key, torch.tensor([[[3.0] * half + [1.0] * half]]))
     torch.testing.assert_close(value, 4 * x)
+
+
+@torch.no_grad()
+def test_gated_propagation_drops_channels_in_training():
+    torch.manual_seed(0)
+    output, values = GatedOutput(64), torch.randn(1, 12, 256)
+    assert not torch.equal(*(output(values, values, (3, 4)) for _ in range(2)))
 
 
 @torch.no_grad()

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from aotlab.configs.load import build_config
+from aotlab.configs.schema import StageConfig
 from aotlab.engine.memory.relevance import attention_per_frame
 from aotlab.networks.attention import split_heads
 from aotlab.networks.build import build_model
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab.networks.rmem import TemporalEmbedding, assign_temporal_slots
+from aotlab.networks.rmem import RecurrentLSTTBlock, RecurrentState, TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_same_weights, draw_normal, to_published
@@ -60,6 +61,15 @@ def test_chunked_relevance_equals_full_matrix(monkeypatch, heads, at_once):
 def test_no_foreground_has_zero_relevance():
     found = attention_per_frame(draw_normal(1, 1, 4, DIM), draw_normal(1, 1, 8, DIM), torch.zeros(1, 4), 2, None)
     assert found.tolist() == [[0, 0]]
+
+
+@torch.no_grad()
+def test_identities_are_added_to_both_values():
+    block, state = RecurrentLSTTBlock(DIM, StageConfig(heads=2)), RecurrentState(*draw_normal(3, 1, TOKENS, DIM))
+    identities = draw_normal(1, TOKENS, DIM, seed=1)
+    long, short = block.memorize(state, identities)
+    assert torch.equal(long.value, block.value(state.tokens + identities))
+    assert torch.equal(short.value, block.short_value(state.short_read + identities))
 
 
 def build_small(method, **stage):

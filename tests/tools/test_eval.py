@@ -42,7 +42,7 @@ def make(name, folder, split="val"):
 
 
 @pytest.mark.parametrize("name", ["youtubevos2019", "mosev2", "sav", "folder"])
-def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
+def test_scores_equal_the_scoring_program(name, tmp_path, loaded):
     dataset_options = make(name, tmp_path, miniatures.scored_split(name))
     output, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*dataset_options, "--output", str(output)]) == 0

@@ -191,16 +191,16 @@ def test_table_commands_parse(path, monkeypatch):
     assert f"`{path.stem}`" in (ROOT / "docs" / "howto" / "benchmarks.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("data", "base"), [(None, "datasets"), ("/data", "/data"), ("", "datasets")])
-def test_default_roots_follow_the_environment(monkeypatch, data, base):
-    monkeypatch.delenv("AOTLAB_DATA", raising=False)
-    if data is not None:
-        monkeypatch.setenv("AOTLAB_DATA", data)
+@pytest.mark.parametrize(
+    ("environment", "base"), [({}, "datasets"), ({"AOTLAB_DATA": "/data"}, "/data"), ({"AOTLAB_DATA": ""}, "datasets")]
+)
+def test_default_roots_follow_the_environment(monkeypatch, environment, base):
+    monkeypatch.setattr("os.environ", environment)
     for name, dataset in DATASETS.items():
         if dataset.folder is not None:
             assert find_default_root(name) == Path(base) / dataset.folder
 
 
-def test_help_says_where_data_sets_are_read_from(capsys):
+def test_help_names_the_folder_of_data_sets(capsys):
     assert tool.main(["--help"]) == 0
     assert "environment variable AOTLAB_DATA" in " ".join(capsys.readouterr().out.split())

@@ -13,16 +13,13 @@ from aotlab.utils.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("cores", "helpers", "chosen", "kept"),
-    [(1, 2, "", 1), (2, 2, "", 2), (4, 1, "", 3), (4, 2, "", 3), (5, 2, "", 4), (8, 2, "", 6), (8, 0, "", 8)]
-    + [(8, 2, name, 8) for name in THREAD_VARIABLES],
+    ("cores", "helpers", "environment", "kept"),
+    [(1, 2, {}, 1), (2, 2, {}, 2), (4, 1, {}, 3), (4, 2, {}, 3), (5, 2, {}, 4), (8, 2, {}, 6), (8, 0, {}, 8)]
+    + [(8, 2, {name: "8"}, 8) for name in THREAD_VARIABLES],
 )
-def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, chosen, kept, monkeypatch):
+def test_helpers_get_at_most_a_quarter_of_the_cores(cores, helpers, environment, kept, monkeypatch):
     before = torch.get_num_threads()
-    for name in THREAD_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    if chosen:
-        monkeypatch.setenv(chosen, "8")
+    monkeypatch.setattr(os, "environ", environment)
     monkeypatch.setattr(devices, "_count_cores", lambda: cores)
     torch.set_num_threads(cores)
     try:

@@ -94,7 +94,7 @@ def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
         find("viwer")
 
 
-def test_outputs_of_the_studio_are_those_of_its_package():
+def test_studio_outputs_equal_its_entry_points():
     toml = pytest.importorskip("tomllib")
     groups = toml.loads((ROOT / "studio/pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
     names = {*groups[plugins.MASK_WRITER_PLUGINS], *groups[plugins.OUTPUT_PLUGINS]}

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from aotlab.utils.processes import stop_flag
+from tests.processes import wait_for_event
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -14,14 +15,14 @@ def test_signal_sets_the_flag_and_handler_is_restored(number):
     with stop_flag() as stop:
         assert not stop.is_set()
         signal.raise_signal(number)
-        assert stop.wait(60)
+        wait_for_event(stop)
     assert signal.getsignal(number) is before
 
 
 def test_second_interrupt_acts_at_once():
     with pytest.raises(KeyboardInterrupt), stop_flag() as stop:  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
-        assert stop.wait(60)
+        wait_for_event(stop)
         signal.raise_signal(signal.SIGINT)
         threading.Event().wait(60)
 

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.utils.processes import NICENESS
 from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
-from tests.processes import wait_until
+from tests.processes import wait_for_event, wait_until
 
 
 def negate(items):
@@ -84,7 +84,7 @@ def test_closed_stream_drops_queue_and_ends_threads(monkeypatch):
     shutdown = ThreadPoolExecutor.shutdown
 
     def write(result):
-        gate.wait(60)
+        wait_for_event(gate)
         written.append(result)
 
     def shut_down(pool, wait=True, **options):
@@ -107,7 +107,7 @@ def test_reading_error_after_a_stop_is_not_raised():
 
     def items():
         yield 1
-        stop.wait(60)
+        wait_for_event(stop)
         raise KeyError
 
     reader = ReadAhead(items(), stop=stop)
@@ -131,7 +131,7 @@ def test_items_left_unread_are_closed():
     results = iter(reader)
     next(results)
     results.close()
-    assert closed.wait(60)
+    wait_for_event(closed)
 
 
 @pytest.mark.parametrize(("kept", "left"), [([], [4]), ([1], [1, 4]), ([1, 3], [1, 3, 4]), ([4], [4])])
@@ -140,7 +140,7 @@ def test_late_items_except_the_newest_are_dropped_unless_kept(kept, left):
 
     def items():
         yield 9
-        taken.wait(60)
+        wait_for_event(taken)
         yield from range(5)
         read.set()
 
@@ -148,5 +148,5 @@ def test_late_items_except_the_newest_are_dropped_unless_kept(kept, left):
     results = iter(reader)
     assert next(results) == 9
     taken.set()
-    read.wait(60)
+    wait_for_event(read)
     assert (list(results), reader.dropped) == (left, 5 - len(left))

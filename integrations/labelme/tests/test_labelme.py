@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-labelme = pytest.importorskip("labelme")
+labelme = pytest.importorskip("labelme", reason="the plug-in needs labelme (pip install labelme)")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from propagate import propagate  # noqa: E402
 

@@ -48,7 +48,7 @@ def test_object_appears_during_video():
     assert iou(results[4], 2, 4, true_id=3) > 0.5
 
 
-def test_added_object_leaves_other_masks_unchanged():
+def test_adding_an_object_does_not_change_other_masks():
     """Objects tracked so far have the same pixels on the frame where another is added."""
     boxes = iter(([Detection(box(1, 0), TEXTS[0], 0.9)], [Detection(box(3, 1), TEXTS[1], 0.9)]))
     added = [*TextTracker(Tracker.from_pretrained(), lambda _: next(boxes), every=1).track(FRAMES[:2])][1]

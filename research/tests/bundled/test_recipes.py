@@ -17,7 +17,7 @@ def test_recipe_tracks_as_the_bundled_model():
     assert recipe.rules == bundled.rules == RulesConfig(ownership=True, cuts=True)
 
 
-def test_script_without_data_says_what_to_give(tmp_path):
+def test_script_without_data_names_the_missing_option(tmp_path):
     for arguments in ([], [str(tmp_path / "nowhere")]):
         done = subprocess.run(
             ["bash", str(BUNDLED / "train.sh"), *arguments], capture_output=True, text=True, timeout=60

@@ -9,7 +9,7 @@ from studio.tests.annotation.clips import TruthTracker, draw_folder
 
 
 @pytest.mark.slow  # starts a browser and tracks a clip
-def test_latency_run_leaves_no_object(tmp_path, capsys, monkeypatch):
+def test_objects_are_forgotten_after_a_latency_run(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
     tracker = TruthTracker()
     monkeypatch.setattr(TrackerLoader, "__call__", lambda self: tracker)

@@ -242,6 +242,11 @@ def wait_until_propagated(session):
     wait_until(lambda: not session.document.snapshot.list_corrections() and not session.runner.running_job)
 
 
+def wait_until_tracked(batch):
+    """Wait until no clip of the list is tracked or waits for it."""
+    wait_until(lambda: not any("tracking" in text for clip in batch.list_clips() for text in clip.sentences))
+
+
 def png(labels):
     """Return labels as the bytes of a PNG."""
     content = io.BytesIO()

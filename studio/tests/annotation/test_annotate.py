@@ -24,7 +24,7 @@ from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tra
 from studio.tests.annotation.results import change_record
 from tests.drawn_clips import write_masks, write_plain
 from tests.marks import needs_posix, slow
-from tests.processes import run_python, start_python
+from tests.processes import run_python, start_python, wait_for_event
 
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 
@@ -87,7 +87,7 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
         looked.set()
 
     monkeypatch.setattr("webbrowser.open", look)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: looked.wait(60))
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: wait_for_event(looked))
     assert cli.main([str(video)]) == 0
     ((url, mode, page),) = opened
     address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]

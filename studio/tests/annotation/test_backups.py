@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from operator import methodcaller
 from unittest.mock import Mock
 
 import numpy as np
@@ -45,7 +46,7 @@ from studio.tests.annotation.results import write_results
 from tests.drawn_clips import write_plain
 from tests.limits import limit_file_size
 from tests.mutations import replace_values
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before
 
 
 def test_project_of_another_version_rejected(video, project):
@@ -175,12 +176,10 @@ def test_failed_backup_is_reported(folder, session, caplog):
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("content", [None, b""])
-def test_missing_file_does_not_replace_its_backup(video, project, content):
+@pytest.mark.parametrize("damage", [methodcaller("unlink"), methodcaller("write_bytes", b"")])
+def test_missing_file_does_not_replace_its_backup(video, project, damage):
     backup = (project / BACKUP_FILE).read_bytes()
-    (project / PROJECT_FILE).unlink()
-    if content is not None:
-        (project / PROJECT_FILE).write_bytes(content)
+    damage(project / PROJECT_FILE)
     with pytest.raises(InputError, match=r"missing or empty; replace it by project.sqlite.bak"):
         open_document(video)
     assert (project / BACKUP_FILE).read_bytes() == backup
@@ -246,12 +245,12 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
 def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
     draw_and_track(session, 1)
     draw(session, 4, 1)
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     session.document.save_version("tracked")
     session.close()
     restore_backup(session.document.folder)
     session = reopen(folder)
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     before = session.document.snapshot.masks_digest
     editing.mark_absent(session.document, 4, 1)
     session.document.restore_version(1)
@@ -308,7 +307,7 @@ def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
     assert not folder.with_name("clip.aotlab").exists()
 
 
-def test_backup_is_of_the_last_history(folder, reopen):
+def test_backup_has_the_last_history(folder, reopen):
     for frame in (0, 5):
         session = reopen(folder)
         project = session.document.folder

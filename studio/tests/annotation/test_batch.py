@@ -54,6 +54,7 @@ from studio.tests.annotation.clips import (
     restore_backup,
     truth,
     wait_until,
+    wait_until_tracked,
 )
 from studio.tests.annotation.results import (
     change_record,
@@ -65,6 +66,7 @@ from studio.tests.annotation.results import (
     write_results,
 )
 from studio.tests.annotation.served import Served
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 
 def post_as(served, person, path, content):
@@ -280,7 +282,7 @@ def test_clips_of_a_killed_list_are_shown(results):
         assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
 
 
-def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
+def test_folder_of_videos_opens_as_a_batch(tmp_path):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):
         draw_folder(folder / name)
@@ -300,8 +302,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     with pytest.raises(InputError, match="type your name first"):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
-    wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
+    wait_until_tracked(batch)
     for name in ("one", "two"):
         assert (Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)).all()
         set_status(batch, name, "Ann", "accepted")
@@ -328,7 +329,7 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path):
         set_status(batch, "three", "Ann", "accepted", outdated="proceed")
         assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
         assert batch.track_all("Ann") == 2
-        wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
+        wait_until_tracked(batch)
         assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
         assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
         assert not any(clip.untracked for clip in batch.list_clips())
@@ -344,9 +345,7 @@ def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
             for index in range(count):
                 draw(session, index, 1)
     batch = Batch(tmp_path, open_clip)
-    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [
-        ("two", 3), ("three", 3), ("one", 0),
-    ]  # fmt: skip
+    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [("two", 3), ("three", 3), ("one", 0)]
     batch.close()
 
 
@@ -471,7 +470,7 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     assert list(map(sorted, waiting)) == [["a", "b"], ["b"], []]
 
 
-def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
+def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     batch.close_if_unused("a")
@@ -563,7 +562,7 @@ def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, begin_reques
         draw(session, 1, 1)
         titles = list_titles(session.document)
         assert batch.track_all("Bob") == 1
-        wait_until(lambda: batch._tracking_runs["one"].done())
+        wait_until_tracked(batch)
         assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
         assert list_titles(session.document) == titles
 
@@ -658,7 +657,7 @@ def break_start(session):
         (break_start, "internal error; the program's output has the details"),
     ],
 )
-def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, prepare, problem):
+def test_others_are_tracked_after_a_failed_clip(tmp_path, monkeypatch, prepare, problem):
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
     batch = Batch(tmp_path, open_clip)
@@ -676,7 +675,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, prep
 
     monkeypatch.setattr(batch, "use", use_late)
     assert batch.track_all("Ann") == 2
-    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
+    wait_until_tracked(batch)
     one, two = batch.list_clips()
     assert one.sentences == [problem]
     assert not two.untracked
@@ -688,15 +687,15 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, prep
 def test_status_waiting_for_corrections_does_not_block_others(batch):
     request = batch.use("a", "Ann")
     waits, corrected = threading.Event(), threading.Event()
-    request.__enter__().runner.wait = lambda *_: (waits.set(), corrected.wait(60))
+    request.__enter__().runner.wait = lambda *_: (waits.set(), wait_for_event(corrected))
     with ThreadPoolExecutor() as pool:
         stored = pool.submit(set_status, batch, "a", "Ann", "accepted", outdated="wait")
-        assert waits.wait(60)
+        wait_for_event(waits)
         try:
-            pool.submit(request.__exit__, None, None, None).result(60)  # stays open for who waits
+            pool.submit(request.__exit__, None, None, None).result(WAIT_SECONDS)  # stays open for who waits
         finally:
             corrected.set()
-        stored.result(60)
+        stored.result(WAIT_SECONDS)
     assert statuses(batch)["a"] == "accepted"
 
 

@@ -10,7 +10,7 @@ from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
 from aotlab_studio.session.session import OutdatedError
 from studio.tests.annotation.browser import Page, choose_status, find_violations, hold_first_answer, needs_browser
-from studio.tests.annotation.clips import draw, draw_folder, wait_until
+from studio.tests.annotation.clips import draw, draw_folder, wait_until, wait_until_tracked
 from studio.tests.annotation.results import change_record, open_clip, replace_results, set_status, statuses
 from studio.tests.annotation.served import Served
 
@@ -95,7 +95,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         tab.wait_for_selector("#clips tr")
     tab.click("#track-all")
     wait_until(lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
+    wait_until_tracked(batch)
     tab.reload()
     tab.wait_for_selector("#clips tr")
     tab.click("#export-clips")
@@ -118,7 +118,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
 
 
 @needs_browser
-def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, batch):
+def test_page_reports_that_a_clip_was_tracked_again(context, served_list, results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     replace_results(results, "a", 3, range(2, 6))
@@ -130,7 +130,7 @@ def test_page_says_that_a_clip_was_tracked_again(context, served_list, results, 
 
 
 @needs_browser
-def test_list_says_who_has_a_clip_open(context, served_list, batch):
+def test_list_names_who_has_a_clip_open(context, served_list, batch):
     people = {"a": "Ann", "b": "", "c": "Bob"}
     with ExitStack() as uses:
         for name, person in people.items():

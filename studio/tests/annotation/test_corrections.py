@@ -38,7 +38,7 @@ from studio.tests.annotation.clips import (
     wait_until,
     wait_until_propagated,
 )
-from tests.processes import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 
 def propagate(session):
@@ -56,9 +56,7 @@ def wait_for_correction(session, done):
 
 def stroke(frame, *point, object_id=1):
     """The message of a dot on an object that propagates."""
-    return {
-        "do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3,
-    }  # fmt: skip
+    return {"do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3}
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
@@ -238,16 +236,18 @@ def test_later_stroke_replaces_an_earlier_correction(session, short_pause):
 
 
 @pytest.mark.parametrize("paused", [False, True])
-@pytest.mark.parametrize("refused", [False, True])
-def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, refused, paused):
+@pytest.mark.parametrize(
+    ("object_id", "outcome"), [(1, nullcontext()), (7, pytest.raises(InputError, match="no such object"))]
+)
+def test_stroke_elsewhere_does_not_restart_a_correction(session, short_pause, object_id, outcome, paused):
     draw_and_track(session, 1)
     tracker = hold(session, 6)
     run_action(session, stroke(5, 50, 20))
     first = wait_for_correction(session, 4)
     if paused:
         run_action(session, {"do": "pause"})
-    with pytest.raises(InputError, match="no such object") if refused else nullcontext():
-        run_action(session, stroke(8, 50, 20, object_id=7 if refused else 1))
+    with outcome:
+        run_action(session, stroke(8, 50, 20, object_id=object_id))
     tracker.allow()
     if paused:
         wait_until(lambda: first.status == "paused")
@@ -266,7 +266,7 @@ def test_stopped_correction_waits_for_the_next_edit(session, short_pause):
     waits = threading.Event()
     with ThreadPoolExecutor() as pool:
         is_tracked = pool.submit(session.runner.wait, WAIT_SECONDS, waits.set)
-        waits.wait()
+        wait_for_event(waits)
         run_action(session, {"do": "stop"})
         assert not is_tracked.result()
     assert session.runner.running_job is None
@@ -353,11 +353,11 @@ def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatc
     monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
     assert caplog.text == ""
     document.redo()
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert document.snapshot.list_outdated() == []
 
 
-def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_pause, monkeypatch, caplog):
+def test_next_edit_propagates_after_a_locked_database(session, short_pause, monkeypatch, caplog):
     draw_and_track(session, 1)
     failed, list_corrections = threading.Event(), Snapshot.list_corrections
 
@@ -367,11 +367,11 @@ def test_unreadable_project_leaves_corrections_for_the_next_edit(session, short_
 
     monkeypatch.setattr(Snapshot, "list_corrections", fail)
     run_action(session, stroke(5, 50, 20))
-    assert failed.wait(60)
+    wait_for_event(failed)
     wait_until(lambda: "database is locked" in caplog.text)
     monkeypatch.setattr(Snapshot, "list_corrections", list_corrections)
     run_action(session, stroke(8, 50, 20))
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -467,9 +467,9 @@ def test_correction_resumed_with_another_model_names_both(session, short_pause):
     draw_and_track(session, 1)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=4, digest="2")
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    session.runner.wait(60)
+    assert not session.runner.wait(WAIT_SECONDS)
     session.runner.make_tracker = lambda: TruthTracker(fail_at=3, digest="3")
-    session.runner.wait(60)
+    assert not session.runner.wait(WAIT_SECONDS)
     models = [
         (item["layer"], item["model"].split()[2][0], item["frames"]) for item in session.document.snapshot.list_models()
     ]

@@ -48,7 +48,7 @@ def test_eraser_changes_only_the_chosen_object(session):
     assert set(session.document.snapshot.drawn_masks(0)) == {1, 2}
 
 
-def test_name_follows_the_class_that_it_is(session):
+def test_default_name_follows_the_class(session):
     editing.add_object(session.document)
     editing.change_object(session.document, 1, name="rabbit", class_name="rabbit")
     editing.change_object(session.document, 1, class_name="hare")
@@ -69,9 +69,7 @@ def test_names_and_classes_are_stripped(session):
 
 
 def test_stroke_without_an_effect_rejected(session):
-    draw(session, 0, 1)
-    run_action(session, {"do": "track", "frame": 0})
-    session.runner.job.wait()
+    draw_and_track(session, 1)
     step = session.document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
     hole = {"do": "fill_holes", "object_id": 1}
@@ -227,7 +225,7 @@ def test_part_of_another_object_is_reassigned(session):
 
 
 @pytest.mark.parametrize("part", ["masks", "log"])
-def test_failed_write_leaves_the_document_unchanged(session, monkeypatch, part):
+def test_failed_write_does_not_change_the_document(session, monkeypatch, part):
     draw(session, 0, 1)
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
     before, titles = session.document.snapshot.labels(0), list_titles(session.document)
@@ -524,7 +522,7 @@ def test_refining_click_changes_the_existing_mask(served):
     assert "extend" in connection.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
 
 
-def test_preview_of_a_click_leaves_masks_unchanged(served):
+def test_preview_of_a_click_does_not_change_masks(served):
     answer = served.open().do("preview", frame=0, positive=[[10, 10]])
     assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
     assert not served.session.document.snapshot.labels(0).any()

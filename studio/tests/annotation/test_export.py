@@ -38,7 +38,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from tests.limits import limit_file_size
-from tests.processes import completes_in_subprocess, die_before
+from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before
 
 
 def track_part(session):
@@ -47,7 +47,7 @@ def track_part(session):
     run_job(session, 0, last=4)
     draw(session, 3, 2)
     session.runner.schedule()  # tracks object 2
-    assert session.runner.wait(60)
+    assert session.runner.wait(WAIT_SECONDS)
     return session.archive.parent
 
 

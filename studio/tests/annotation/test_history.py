@@ -522,12 +522,12 @@ def run_machine(examples: int, length: int) -> None:
     History.TestCase().runTest()
 
 
-def test_random_history_shows_what_the_rules_say():
+def test_random_history_follows_the_rules():
     run_machine(12, 25)
 
 
 @pytest.mark.slow
-def test_long_random_histories_show_what_the_rules_say():
+def test_long_random_histories_follow_the_rules():
     steps.clear()
     run_machine(500, 50)
     print(dict(steps))

@@ -15,6 +15,7 @@ from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
 from studio.tests.annotation.clips import draw, list_titles, run_job, truth, wait_until
 from tests.marks import slow
+from tests.processes import wait_for_event
 
 pytestmark = needs_browser
 
@@ -67,7 +68,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
 
     @functools.wraps(paint)
     def slow(*args, **values):
-        closed.wait(60)
+        wait_for_event(closed)
         return paint(*args, **values)
 
     monkeypatch.setitem(actions.ACTIONS, "paint", slow)
@@ -123,7 +124,7 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
 
     def wait_and_segment(*values):
         begun.set()
-        released.wait(60)
+        wait_for_event(released)
         return segment(*values)
 
     session.segmenter = wait_and_segment
@@ -145,7 +146,7 @@ def test_stroke_on_the_object_of_a_box_waits_for_it_at_a_close(context, served):
 
 
 @pytest.mark.parametrize(("key", "title"), [("Shift+Delete", "clear tracking"), *slow(("q", "mark as checked"))])
-def test_command_behind_a_stroke_is_stored_at_a_close(context, served, key, title):
+def test_command_after_a_stroke_is_stored_at_a_close(context, served, key, title):
     document = served.session.document
     draw(served.session, 0, 1)
     run_job(served.session, 0)
@@ -173,22 +174,6 @@ def test_hidden_page_sends_strokes_on_their_way(new_page, session):
     assert session.document.snapshot.labels(0)[20, 40] == 1
     new_page.tab.evaluate(change, False)
     assert new_page.tab.evaluate("document.activeElement.id") == "note"
-
-
-@pytest.mark.slow
-def test_undo_keeps_its_place_if_the_user_stays(new_page):
-    wire = Wire(new_page, "paint")
-    new_page.stroke((10, 10), (20, 10))
-    wire.wait_held()
-    new_page.key("Control+z")
-    new_page.stroke((10, 30), (20, 30))
-    with new_page.tab.expect_response("**/edits?*"):
-        assert not new_page.may_leave()
-    wire.actions = ()
-    wire.release()
-    new_page.wait_until(lambda: len(wire.list_sent("paint")) == 2 and len(wire.answers) == len(wire.sent))
-    new_page.wait_idle()
-    assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
 @pytest.mark.slow
@@ -274,8 +259,8 @@ def test_long_strokes_after_a_removed_object_outlive_a_close(new_page, session):
     assert [*document.snapshot.objects] == [2, 3]
 
 
-@pytest.mark.parametrize("action", ["delete", *slow("merge")])
-def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, action):
+@pytest.mark.parametrize(("buttons", "object_id"), [(["#delete"], 3), *slow((["#merge", "dialog[open] .main"], 2))])
+def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, buttons, object_id):
     draw(served.session, 0, 1)
     document, page = served.session.document, Page(context, served.url, opened=False)
     wire = Wire(page, "add_object")
@@ -285,14 +270,13 @@ def test_stroke_after_a_removed_object_is_stored_at_a_close(context, served, act
     page.stroke((5, 5), (20, 5))
     page.key("1")
     page.wait_selected("object 1")
-    page.tab.click(f"#{action}")
-    if action == "merge":
-        page.tab.click("dialog[open] .main")
+    for button in buttons:
+        page.tab.click(button)
     page.stroke((5, 35), (20, 35))
     page.leave()
     wait_until(lambda: document.snapshot.labels(0)[35, 15])
     assert document.snapshot.labels(0)[5, 15] == 2
-    assert document.snapshot.labels(0)[35, 15] == (3 if action == "delete" else 2)
+    assert document.snapshot.labels(0)[35, 15] == object_id
     assert 1 not in document.snapshot.objects
 
 

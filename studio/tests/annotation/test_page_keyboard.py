@@ -54,7 +54,7 @@ def test_page_works_with_the_keyboard_only(page):
 
 
 @pytest.mark.parametrize("field", ["note", *slow("frame", "last")])
-def test_escape_discards_what_was_typed(page, session, field):
+def test_escape_discards_typed_text(page, session, field):
     before = page.tab.input_value(f"#{field}")
     page.tab.focus(f"#{field}")
     page.key("7", "Escape")
@@ -105,7 +105,7 @@ def test_control_that_is_changed_by_key_keeps_the_focus(page):
         assert page.tab.evaluate("document.activeElement.id") == control
 
 
-def test_brackets_follow_their_place_and_letters_the_print(idle_page):
+def test_letters_follow_the_label_and_brackets_the_position(idle_page):
     press(idle_page, "KeyZ", "w")
     idle_page.wait_status("Cursor at 30, 12")
     press(idle_page, "KeyQ", "a")

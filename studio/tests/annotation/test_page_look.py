@@ -7,7 +7,7 @@ import re
 import pytest
 
 from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
-from studio.tests.annotation.clips import draw, hold, start_job
+from studio.tests.annotation.clips import draw, hold, start_job, wait_for
 from tests.marks import slow
 
 pytestmark = needs_browser
@@ -241,7 +241,7 @@ def test_running_tracking_can_be_stopped_in_every_window(page, session, one_obje
         assert stop["y"] + stop["height"] <= height
         page.tab.click("#stop")
         tracker.allow()
-        job.wait()
+        wait_for(job)
         page.tab.wait_for_selector("#job", state="hidden")
 
 

@@ -11,6 +11,7 @@ from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import draw, draw_and_track, segment_stripes, set_mask, truth
 from tests.marks import slow
+from tests.processes import wait_for_event
 
 pytestmark = needs_browser
 
@@ -68,7 +69,7 @@ def test_clicks_refine_a_box_with_either_tool(page):
 
 
 @pytest.mark.slow
-def test_marks_are_those_of_the_last_click(page, session):
+def test_marks_show_the_last_click(page, session):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
     editing.add_object(session.document)
@@ -198,7 +199,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
     segment = session.segmenter
 
     def wait_and_segment(frame, prompts):
-        released.wait(60)
+        wait_for_event(released)
         return segment(frame, prompts)
 
     session.segmenter = wait_and_segment
@@ -211,7 +212,7 @@ def test_pointer_shows_that_a_preview_is_slow(page, session):
 
 
 @pytest.mark.slow
-def test_preview_of_a_click_goes_with_its_object(page):
+def test_preview_disappears_with_its_object(page):
     page.key("c")
     page.key_done("n")  # masks that arrive later would drop the preview
     page.move(10, 10)
@@ -324,7 +325,7 @@ def test_key_that_ends_a_polygon_closes_it(page):
     assert page.may_leave()
 
 
-@pytest.mark.parametrize("way", ["double click", *slow("Enter")])
+@pytest.mark.parametrize("way", ["double click", "Enter"])
 @pytest.mark.slow
 def test_equal_corners_count_once(page, way):
     page.key("p")

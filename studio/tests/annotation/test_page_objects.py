@@ -70,7 +70,7 @@ def test_undo_of_a_new_object_selects_the_one_before(page, one_object):
 
 
 @pytest.mark.slow
-def test_page_says_when_a_stroke_starts_an_object(page, session):
+def test_page_reports_that_a_stroke_starts_an_object(page, session):
     assert "a new object" in page.tab.inner_text("#empty")
     page.drag((10, 10), (20, 10))
     assert not page.tab.is_visible("#empty")
@@ -112,13 +112,10 @@ def test_message_offers_undo_of_the_last_step_only(page, session, one_object):
     page.tab.wait_for_selector(".toast", state="detached")
 
 
-@pytest.mark.parametrize("way", ["F2", *slow("double click")])
-def test_typed_name_leaves_the_masks(page, session, way, two_objects):
-    if way == "F2":
-        page.tab.click("#objects .name >> text='object 1'")
-        page.key("F2")
-    else:
-        page.tab.dblclick("#objects .name >> text='object 1'")
+@pytest.mark.parametrize(("clicks", "keys"), [(1, ["F2"]), *slow((2, []))])
+def test_typing_a_name_does_not_change_masks(page, session, clicks, keys, two_objects):
+    page.tab.click("#objects .name >> text='object 1'", click_count=clicks)
+    page.key(*keys)
     page.tab.wait_for_selector("#object-name:focus")
     editing.change_object(session.document, 2, color="#123456")  # as by another window
     page.wait_until(lambda: page.tab.input_value("#objects li:last-child [type=color]") == "#123456")
@@ -301,7 +298,7 @@ def test_class_goes_to_the_object_it_is_typed_for(page, session, two_objects):
 
 
 @pytest.mark.slow
-def test_late_prompt_leaves_a_typed_class(new_page, session):
+def test_late_prompt_does_not_change_a_typed_class(new_page, session):
     wire = Wire(new_page, "suggest")
     draw(session, 0, 1)
     new_page.wait_objects(1)
@@ -357,7 +354,7 @@ def test_refused_text_stays_in_its_field(context, served, field):
 
 
 @pytest.mark.parametrize(("texts", "stored"), [(["first", ""], {}), *slow((["first", "first"], {0: "first"}))])
-def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, texts, stored):
+def test_text_typed_before_the_last_is_stored_is_stored_too(new_page, session, texts, stored):
     wire = Wire(new_page)
     wire.hold_sent("set_note")
     for text in texts:
@@ -370,7 +367,7 @@ def test_text_typed_while_another_is_on_its_way_is_stored(new_page, session, tex
 
 
 @pytest.mark.slow
-def test_focus_leaves_texts_that_a_field_shows_otherwise(page, session, one_object):
+def test_focus_does_not_change_reformatted_texts(page, session, one_object):
     editing.set_note(session.document, 0, "ear\ntail")
     editing.change_object(session.document, 1, attributes={"color": "red "})
     page.wait_until(lambda: page.tab.input_value("#attributes"))
@@ -420,7 +417,7 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
 
 
 @pytest.mark.slow
-def test_keys_act_on_an_object_on_its_way(new_page, session):
+def test_keys_act_on_an_object_before_it_is_stored(new_page, session):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))
     wire.wait_held()

@@ -150,7 +150,7 @@ def test_third_finger_is_ignored(idle_page):
     assert idle_page.pixel(30, 30) == before
 
 
-def test_lifted_finger_leaves_the_view(idle_page):
+def test_lifting_a_finger_does_not_move_the_view(idle_page):
     idle_page.tab.evaluate(
         "document.addEventListener('pointerdown', ({ pointerId }) => { window.newest = pointerId; })"
     )

@@ -27,7 +27,7 @@ from studio.tests.annotation.clips import (
     wait_for,
     wait_until,
 )
-from tests.processes import WAIT_SECONDS
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 pytestmark = needs_browser
 
@@ -38,7 +38,7 @@ def hold_review(monkeypatch):
 
     def find_checks(*_):
         begun.set()
-        release.wait(WAIT_SECONDS)
+        wait_for_event(release)
         return [Check(7, 1, "lost", 1.0)]
 
     monkeypatch.setattr("aotlab_studio.review.checks.find_checks", find_checks)
@@ -130,7 +130,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
     assert page.tab.is_visible("#export-start")
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
-    assert started.wait(WAIT_SECONDS)
+    wait_for_event(started)
     assert page.tab.get_attribute("#view", "aria-busy") == "false"  # more strokes are possible
     page.tab.click("#export-cancel")
     page.tab.wait_for_selector("#export-missing >> text=export: canceled")
@@ -213,7 +213,7 @@ class Shifted(TruthTracker):
 
 
 @pytest.mark.slow
-def test_undo_of_tracking_brings_a_correction_back(page, session):
+def test_undo_of_tracking_restores_a_correction(page, session):
     draw(session, 0, 2)
     with page.tracked():
         start_job(session, 0)
@@ -233,7 +233,7 @@ def test_undo_of_tracking_brings_a_correction_back(page, session):
 
 
 @pytest.mark.slow
-def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
+def test_stroke_over_a_tracked_object_keeps_it_tracked(page, session):
     draw(session, 0, 1, 2)
     with page.tracked():
         start_job(session, 0)
@@ -263,7 +263,7 @@ def test_undo_key_ends_the_tracking_it_started(page, session):
 
 
 @pytest.mark.slow
-def test_box_beside_a_tracked_object_leaves_it(page, session):
+def test_box_beside_a_tracked_object_does_not_change_it(page, session):
     draw(session, 0, 1)
     with page.tracked():
         start_job(session, 0)
@@ -306,7 +306,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     assert '"outdated"' in (session.archive.parent / "export.json").read_text()
 
 
-def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, checks):
+def test_checking_a_frame_shows_the_next_one(page, session, checks):
     draw_and_track(session, 1)
     checks.extend([Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)])
     refresh_review(session)
@@ -456,7 +456,7 @@ def send_job(wire, **changes):
 
 
 @pytest.mark.slow
-def test_tracking_leaves_the_files_of_the_page(new_page):
+def test_tracking_requests_no_page_files(new_page):
     wire = Wire(new_page)
     new_page.requests.clear()
     for done in range(1, 51):
@@ -506,7 +506,7 @@ def test_review_grows_while_tracking_runs(new_page, session, checks):
 
 
 @pytest.mark.slow
-def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
+def test_timeline_and_review_hide_a_deleted_object(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     draw(session, 9, 2)
 
@@ -549,7 +549,7 @@ def test_refused_status_shows_the_stored_one(page, session, monkeypatch):
     assert page.tab.inner_text("#clip-status") == "open"
 
 
-def test_refused_export_says_so_in_its_dialog(page):
+def test_refused_export_shows_an_error_in_its_dialog(page):
     page.key("Shift+E")
     page.tab.fill("#export-first", "99")
     page.tab.click("#export-start")
@@ -563,7 +563,7 @@ def test_refused_export_says_so_in_its_dialog(page):
 
 
 @pytest.mark.slow
-def test_refused_version_says_so_in_its_dialog(page, session):
+def test_refused_version_shows_an_error_in_its_dialog(page, session):
     draw(session, 0, 1)
     page.tab.click("#open-versions")
     page.tab.fill("#version-title", "first")

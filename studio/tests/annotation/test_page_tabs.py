@@ -18,6 +18,7 @@ from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_stat
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, refresh_review
 from studio.tests.annotation.served import TOKEN, Served
 from tests.marks import slow
+from tests.processes import WAIT_SECONDS
 
 pytestmark = needs_browser
 
@@ -114,7 +115,8 @@ def test_other_video_at_the_same_address_starts_afresh(page, served, tmp_path):
 
 def test_requests_after_a_lost_server_show_an_error(page, served):
     served.server.should_exit = True
-    served.thread.join(60)
+    served.thread.join(WAIT_SECONDS)
+    assert not served.thread.is_alive()
     page.key("ArrowRight", "m", "t", "Shift+Delete")
     page.tab.wait_for_selector("#status.error")
     page.tab.evaluate(
@@ -302,7 +304,7 @@ def test_changed_name_signs_the_next_edit(new_page, session):
 
 
 @pytest.mark.parametrize("field", ["#note", *slow("#last", "#class")])
-def test_late_events_keep_what_is_typed(page, session, field, one_object):
+def test_late_events_keep_typed_text(page, session, field, one_object):
     page.tab.click(field)
     page.tab.keyboard.type("1")
     editing.set_range(session.document, 1, 8)

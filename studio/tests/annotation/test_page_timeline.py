@@ -461,7 +461,7 @@ def test_task_runs_again_after_a_failure(idle_page):
 
 
 @pytest.mark.slow
-def test_hanging_request_leaves_the_shown_frame_usable(page):
+def test_shown_frame_is_usable_during_a_hanging_request(page):
     held = []
     page.answer(re.compile(r"/labels/5\?"), lambda route: held.append(route))
     page.tab.fill("#frame", "5")

@@ -240,7 +240,7 @@ def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
     assert Document.read(session.document.folder).snapshot.drawn_frames == [0, 1]
 
 
-def test_reader_leaves_a_write_of_another_machine(folder, tmp_path, reopen):
+def test_reader_keeps_a_write_of_another_machine(folder, tmp_path, reopen):
     session, copy = reopen(folder), tmp_path / "copy.aotlab"
     draw(session, 0, 1)
     with suppress(ZeroDivisionError), session.document.database.transaction() as connection:
@@ -305,7 +305,7 @@ def test_results_with_a_long_or_unprintable_class_are_opened(tmp_path, name):
         assert document.snapshot.objects[1].class_name == name.replace("\t", "")[:60]
 
 
-def test_attributes_of_results_are_those_of_the_object(tmp_path):
+def test_attributes_of_results_belong_to_the_object(tmp_path):
     results = write_results(tmp_path, ["a"]) / "a"
     info = sdk.VideoInfo("a", (HEIGHT, WIDTH), LENGTH)
     given = sdk.read_annotations(results / "masks", info)

@@ -42,7 +42,7 @@ from studio.tests.annotation.clips import (
     wait_until,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
-from tests.processes import WAIT_SECONDS, reserve_port
+from tests.processes import reserve_port, wait_for_event
 
 
 def test_token_becomes_a_strict_cookie(served):
@@ -350,7 +350,7 @@ def test_waiting_statuses_do_not_block_requests(served):
 
     def wait(*_):
         waiting.release()
-        go_on.wait(60)
+        wait_for_event(go_on)
 
     served.session.runner.wait = wait
     page = served.open()
@@ -499,7 +499,7 @@ def test_prompt_sent_twice_at_once_is_drawn_once(session):
 
     def segment_slowly(*prompt):
         calls.append(prompt)
-        assert go_on.wait(WAIT_SECONDS)
+        wait_for_event(go_on)
         return segment(*prompt)
 
     session.segmenter = segment_slowly

@@ -194,7 +194,7 @@ def test_mark_that_does_not_show_is_not_removed(session):
     assert session.document.log.head == head
 
 
-def test_checked_frame_leaves_the_list_until_its_masks_change(folder, reopen):
+def test_checked_frame_is_unlisted_until_its_masks_change(folder, reopen):
     class Jumping(TruthTracker):
         """Shifts everything on frame 7."""
 

@@ -27,7 +27,7 @@ from studio.tests.annotation.clips import (
 from tests.processes import start_python
 
 
-def test_scores_are_those_of_the_masks_that_show(session):
+def test_scores_belong_to_the_shown_masks(session):
     draw_and_track(session, 1)
     draw(session, 5, 2)
     document = session.document
@@ -220,7 +220,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     assert session.document.tracked_masks.open(1).finished
 
 
-def test_damaged_result_goes_and_the_older_one_stays(database):
+def test_damaged_result_is_removed_and_the_older_one_kept(database):
     layers = TrackedMaskStore(database, (4, 6), 3)
     for layer_id in (1, 1, 2):
         layers.put(layer_id, LayerFrame(0), np.ones((4, 6), np.uint16))

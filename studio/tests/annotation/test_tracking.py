@@ -38,6 +38,7 @@ from studio.tests.annotation.clips import (
     wait_for,
     wait_until,
 )
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 
 def test_forward_reaches_the_end_and_backward_the_start(session):
@@ -150,7 +151,7 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     assert list_visible_frames(session) == list(range(9))
 
 
-def test_job_that_cannot_start_leaves_the_document_unchanged(session):
+def test_job_that_cannot_start_does_not_change_the_document(session):
     draw_and_track(session, 1)
     head = session.document.log.head
 
@@ -178,7 +179,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session):
 
 
 @pytest.mark.parametrize("undone", [True, False])
-def test_only_what_undo_or_redo_leads_to_is_an_edit(session, undone):
+def test_history_keeps_undone_but_not_canceled_tracking(session, undone):
     document = session.document
     document.edit("tracking", Changes(layers={1: Layer([1], 1, 3)}))
     if undone:
@@ -250,7 +251,7 @@ def test_stop_before_the_first_frame_removes_the_step(session, loading):
 
     def make_tracker():
         loads.set()
-        loaded.wait(60)
+        wait_for_event(loaded)
         return tracker
 
     session.runner.make_tracker = make_tracker
@@ -258,7 +259,7 @@ def test_stop_before_the_first_frame_removes_the_step(session, loading):
     with nullcontext() if loading else session.runner._changed:  # its thread waits for the lock
         job = start_job(session, 0)
         if loading:
-            loads.wait(60)
+            wait_for_event(loads)
         session.stop()
     loaded.set()
     wait_for(job)
@@ -354,13 +355,13 @@ def job_in_its_first_direction(session):
 
 def test_lock_stops_a_request_in_its_first_direction(session, job_in_its_first_direction):
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
-    job_in_its_first_direction.wait(60)
+    wait_for(job_in_its_first_direction)
     assert (job_in_its_first_direction.status, job_in_its_first_direction.done) == ("stopped", 4)
 
 
 def test_request_stopped_in_its_first_direction_is_undone(session, job_in_its_first_direction):
     session.stop()
-    job_in_its_first_direction.wait(60)
+    wait_for(job_in_its_first_direction)
     assert list_titles(session.document) == ("drawn", None)
     assert session.document.snapshot.list_outdated() == []
 
@@ -374,7 +375,7 @@ def test_object_locked_between_both_directions_stops_the_run(session):
     editing.change_object(session.document, 1, locked=True)
     before = list_labels(session.document)
     tracker.allow()
-    job.wait()
+    wait_for(job)
     assert job.status == "stopped"
     assert equal_labels(list_labels(session.document), before)
     assert list_visible_frames(session, 1) == [0, 11]
@@ -405,7 +406,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
     assert all(check.object_ids == [1] for check in checks)
 
 
-def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder, reopen):
+def test_backward_strip_is_lost_before_the_object_appears(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(6)))
     draw(session, 11, 1)
     events = []
@@ -495,13 +496,13 @@ def test_undo_at_the_end_of_a_job_does_not_deadlock(session, monkeypatch):
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()
-        holds.wait()
+        wait_for_event(holds)
         return undo()
 
     monkeypatch.setattr(session.document, "undo", undo_meanwhile)
     page = threading.Thread(target=session.document.undo, daemon=True)
     page.start()
-    page.join(60)
+    page.join(WAIT_SECONDS)
     assert not page.is_alive()
 
 
@@ -550,7 +551,7 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, load, status, re
     assert again.document.snapshot.drawn_frames == [0, 3]
 
 
-def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
+def test_scores_exclude_pixels_of_locked_objects(session):
     draw_and_track(session, 1, 2)
     document, everywhere = session.document, np.full((40, 60), 2, np.uint16)
     editing.change_object(document, 1, locked=True)
@@ -565,7 +566,7 @@ def test_scores_are_of_the_pixels_that_a_locked_object_leaves(session):
     assert document.snapshot.scores(3)[2].area == (document.snapshot.labels(3) == 2).sum() == everywhere.size - 100
 
 
-def test_undone_deletion_of_the_only_object_leaves_its_tracking(session):
+def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     draw(session, 0, 1)
     tracker = hold(session, 3)
     job = start_job(session, 0)
@@ -601,13 +602,13 @@ def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     wait_until(lambda: job.done == 3)  # and a frame for the reference
     run_action(session, {"do": "clear_tracking", "frame": cleared})
     tracker.allow(100)
-    job.wait()
+    wait_for(job)
     assert job.status == "stopped"
     assert list_visible_frames(session) == [*range(1, cleared)]
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_scores_of_a_merged_object_are_of_all_its_pixels(session):
+def test_scores_of_a_merged_object_include_all_pixels(session):
     draw(session, 0, 1, 2)
     document, labels = session.document, truth(3)
     labels[26:35] = 0  # of object 2, a row is left

@@ -44,7 +44,7 @@ def test_undo_while_tracking_removes_object_and_name(folder, session):
 
 
 @pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
-def test_undo_of_delete_or_merge_brings_all_masks_back(folder, session, action, reopen):
+def test_undo_of_delete_or_merge_restores_all_masks(folder, session, action, reopen):
     draw_and_track(session, 1, 2)
     draw(session, 6, 2)
     before = list_labels(session.document)

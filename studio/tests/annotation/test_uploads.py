@@ -173,15 +173,15 @@ def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
     assert load_upload(session.document, 0, zip_files(files)).frames == [0]
 
 
-@pytest.mark.parametrize("is_complete", [True, False])  # some programs leave hidden files out
-def test_archive_of_results_is_loaded(session, tmp_path, is_complete):
+# some programs leave hidden files out
+@pytest.mark.parametrize(("hidden", "class_name"), [([JOB_RECORD], "fish"), ([], "")])
+def test_archive_of_results_is_loaded(session, tmp_path, hidden, class_name):
     write_job_record(tmp_path, JobRecord("clip", "clip", frames=1, written=["masks"], class_names={1: "fish"}))
     files = {"masks/00000.png": png(truth(0)), "review.json": b"{}", "scores.json": b"{}"}
-    if is_complete:
-        files[JOB_RECORD] = (tmp_path / JOB_RECORD).read_bytes()
+    files |= {name: (tmp_path / name).read_bytes() for name in hidden}
     archive = zip_files({f"clip/{name}": content for name, content in files.items()})
     assert load_upload(session.document, 0, archive).frames == [0]
-    assert session.document.snapshot.objects[1].class_name == ("fish" if is_complete else "")
+    assert session.document.snapshot.objects[1].class_name == class_name
 
 
 def test_archive_of_yolo_labels_with_one_image_is_loaded(session):
@@ -404,7 +404,7 @@ def load_attributes(document, values, **options):
     load_upload(document, 0, json.dumps(tree).encode(), **options)
 
 
-def test_constant_attributes_are_those_of_the_object(session):
+def test_constant_attributes_belong_to_the_object(session):
     document = session.document
     load_attributes(document, {3: {"color": "red", "cut": True, "pose": "up"}, 5: {"color": "red", "cut": True}})
     assert document.snapshot.objects[1].attributes == {"color": "red", "cut": True}
@@ -434,7 +434,7 @@ def test_second_file_keeps_attributes_of_other_frames(session, first):
     assert by_frame == shown | {frame: {"pose": "right"} for frame in first if frame == 5}
 
 
-def test_second_file_leaves_frames_without_an_attribute(session):
+def test_second_file_keeps_frames_without_an_attribute(session):
     load_attributes(session.document, {2: {"pose": "left"}, 5: {}})
     load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
     assert session.document.snapshot.describe_objects()[1][1][5] == {}

@@ -190,7 +190,7 @@ def test_label_studio_image_is_found_among_texts(read, image):
     assert sorted(found.frames) == [2]
 
 
-def test_label_studio_image_that_is_no_url_is_not_unquoted(read):
+def test_only_urls_of_label_studio_are_unquoted(read):
     video = replace(VIDEO, frame_names=tuple(f"a%20{index}" for index in range(VIDEO.length)))
     for image in ("a%202.png", "s3://bucket/a%202.png", "/data/local-files/?d=a%25202.png"):
         found = read({"a.json": [task(2, result("a", PERCENT)) | {"data": {"image": image}}]}, video=video)
@@ -347,8 +347,12 @@ def test_cvat_label_map_is_a_legend(colored):
     assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
+def test_missing_legend_is_named(colored):
+    with pytest.raises(InputError, match=r"legend\.json"):
+        read_annotations(colored, VIDEO)
+
+
 @pytest.mark.parametrize(("legend", "words"), [
-    (None, "legend.json"),
     ({"#ff0000": "person"}, "0,128,255"),
     ({"#ff0000": -1}, "nor an object id"),
     ({"#ff0000": None}, "neither a class name"),
@@ -357,8 +361,7 @@ def test_cvat_label_map_is_a_legend(colored):
     ([], "expected colors"),
 ])  # fmt: skip
 def test_invalid_legend_rejected(colored, legend, words):
-    if legend is not None:
-        (colored.parent / "legend.json").write_text(json.dumps(legend))
+    (colored.parent / "legend.json").write_text(json.dumps(legend))
     with pytest.raises(InputError, match=words):
         read_annotations(colored, VIDEO)
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from operator import methodcaller
 
 import numpy as np
 import pytest
@@ -192,14 +193,13 @@ def test_videos_are_sorted_by_number_of_checks(tmp_path):
     assert [clip.name for clip in clips] == ["wrong", "two", "one", "fine"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999, None])
-def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
+@pytest.mark.parametrize("change", [
+    methodcaller("unlink"),
+    *(methodcaller("write_text", text) for text in ("{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999)),
+])  # fmt: skip
+def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, change):
     write_clip(tmp_path, "a")
-    review = tmp_path / "a" / "review.json"
-    if content is None:
-        review.unlink()
-    else:
-        review.write_text(content)
+    change(tmp_path / "a" / "review.json")
     assert BatchClip(tmp_path, "a").review == VideoReview()
 
 

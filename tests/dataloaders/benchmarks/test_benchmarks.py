@@ -73,7 +73,7 @@ def test_masks_before_the_first_frame_are_not_ground_truth(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
+def test_missing_and_empty_root_name_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
         open_dataset(name, tmp_path / "nowhere")
     assert name == "folder" or "https://" in str(caught.value)

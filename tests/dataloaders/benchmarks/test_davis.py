@@ -80,7 +80,7 @@ def test_error_lists_data_sets_and_suggests_one():
 
 
 @pytest.mark.parametrize(("ids", "merged"), [([0, 255], True), ([1, 255], False), ([0, 0], False)])
-def test_first_mask_of_0_and_255_is_of_one_object(tmp_path, ids, merged):
+def test_first_mask_of_0_and_255_has_one_object(tmp_path, ids, merged):
     write_mask(tmp_path / "00000.png", np.array([ids], np.uint8))
     assert read_annotated_video("a", tmp_path).merge_ids is merged
 

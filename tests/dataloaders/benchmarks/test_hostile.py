@@ -15,9 +15,7 @@ from tests.mutations import change_json, check_mutations
 from tests.repeating_tracker import RepeatingTracker
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
-MINIATURES = (
-    "davis2017", "vost", "visor", "mose", "mosev2", "youtubevos2019", "lvosv2", "longvideo", "folder",
-)  # fmt: skip
+MINIATURES = ("davis2017", "vost", "visor", "mose", "mosev2", "youtubevos2019", "lvosv2", "longvideo", "folder")
 METADATA = {"youtubevos2019": "valid/meta.json", "lvosv2": "valid/valid_meta.json", "mosev2": "train/meta.json"}
 LISTS = {"davis2017": "ImageSets/2017/val.txt", "vost": "ImageSets/val.txt", "visor": "ImageSets/2022/val.txt"}
 

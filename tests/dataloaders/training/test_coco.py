@@ -20,8 +20,7 @@ HEIGHT, WIDTH = 40, 60
 def box(number, image, x, y, width, height, **fields):
     """An annotation of an axis-aligned box."""
     corners = [x, y, x + width, y, x + width, y + height, x, y + height]
-    return {"id": number, "image_id": image, "segmentation": [corners], "area": width * height, "iscrowd": 0,
-            **fields}  # fmt: skip
+    return {"id": number, "image_id": image, "segmentation": [corners], "area": width * height, "iscrowd": 0, **fields}
 
 
 ANNOTATIONS = [

@@ -43,7 +43,7 @@ def list_trained_videos(data):
     return [[video.name for source in each for video in source.videos] for each in sources]
 
 
-def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
+def test_fine_tuning_reports_held_back_videos(folder, caplog):
     config = load_config(RECIPE, [f"data.root={folder(20)}"])
     with caplog.at_level(logging.INFO):
         data = open_phases(config)
@@ -56,25 +56,27 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
     assert "clip05, clip15" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["video", "static", "link"])
-def test_no_phase_trains_on_validation_videos(folder, kind):
+@pytest.mark.parametrize(
+    ("path", "kind", "items", "count"),
+    [("./{}", "video", "videos", 8), ("{}", "static", "images", 24), ("{}/link", "video", "videos", 8)],
+)
+def test_no_phase_trains_on_validation_videos(folder, path, kind, items, count):
     root = folder(20)
     write_list(root / "ImageSets" / "half.txt", [f"clip{number:02d}" for number in range(1, 20, 2)])
     (root / "link").symlink_to(root)
-    path = {"video": f"./{root.name}", "static": root.name, "link": f"{root.name}/link"}[kind]
-    other = SourceConfig(path, "static" if kind == "static" else "video", "half")
+    other = SourceConfig(path.format(root.name), kind, "half")
     data = open_sources(root, [SourceConfig(root.name)], [other])
     validation_names = {video.name for video in data.validation}
     assert validation_names == {"clip05", "clip15"}
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert not validation_names & {video.name for video in first.videos}
-    items = second.images if kind == "static" else second.videos
-    assert len(items) == (24 if kind == "static" else 8)
-    assert not any(name in str(item) for item in items for name in validation_names)
+    trained = getattr(second, items)
+    assert len(trained) == count
+    assert not any(name in str(item) for item in trained for name in validation_names)
 
 
-@pytest.mark.parametrize("kind", ["video", "static"])
-def test_linked_frames_are_held_back(folder, kind):
+@pytest.mark.parametrize(("kind", "items", "count"), [("video", "videos", 1), ("static", "images", 3)])
+def test_linked_frames_are_held_back(folder, kind, items, count):
     root = folder(10)
     for path in sorted(root.glob("*/*/*.png")):  # one folder for the frames of all videos, as in a cache
         link = root.parent / f"{root.name}_{kind}_linked" / path.relative_to(root)
@@ -90,9 +92,9 @@ def test_linked_frames_are_held_back(folder, kind):
     assert [video.name for video in data.validation] == ["clip05"]
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert len(first.videos) == 9
-    items = second.images if kind == "static" else second.videos
-    assert len(items) == (3 if kind == "static" else 1)
-    assert not any("clip05" in str(item) for item in items)
+    trained = getattr(second, items)
+    assert len(trained) == count
+    assert not any("clip05" in str(item) for item in trained)
 
 
 def test_source_of_only_validation_videos_rejected(folder):

@@ -217,7 +217,7 @@ def test_folder_of_a_similar_name_is_kept(empty_graphs, tmp_path):
     assert (tmp_path / ".export.old").is_dir()
 
 
-def test_failed_replacement_leaves_no_mixed_export(empty_graphs, monkeypatch, tmp_path):
+def test_failed_replacement_does_not_mix_exports(empty_graphs, monkeypatch, tmp_path):
     model, config = build("aott")
     export_model(model, config, tmp_path / "export", video=VIDEO)
     calls = iter([os.replace, Mock(side_effect=OSError(5, "Input/output error"))])

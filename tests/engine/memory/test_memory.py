@@ -71,7 +71,7 @@ def test_interval_restarts_at_a_reference():
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("place", [0, 1, 3])
-def test_dropped_frame_leaves_every_block(place, training):
+def test_frame_is_evicted_from_every_block(place, training):
     bank = MemoryBank(FIFO(1), training=training)
     for number in range(4):
         coarse, (fine,) = draw_memory(number), draw_memory(number, blocks=1)
@@ -87,7 +87,7 @@ def test_dropped_frame_leaves_every_block(place, training):
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
-def test_dropped_frame_leaves_room_for_the_next(place):
+def test_next_frame_reuses_memory_of_an_evicted_one(place):
     bank = fill_bank(FIFO(1), 4)
     before, addresses = memory_bytes(bank), long_addresses(bank)
     bank.evict(place)

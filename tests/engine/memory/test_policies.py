@@ -39,11 +39,6 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
         assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_bank_of_one_frame_keeps_reference(policy):
-    assert fill_bank(BOUNDED[policy](2, 1), 9, relevance=fake_relevance([1.0] * 9)).frames == [0]
-
-
 def test_fifo_evicts_oldest_frame():
     assert fill_bank(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
     assert fill_bank(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
@@ -65,6 +60,14 @@ def test_least_relevant_frame_is_evicted_except_newest():
         assert fill_bank(policy, 6, relevance=fake_relevance(shares)).frames[-1] == 5
 
 
+def test_newest_relevance_has_most_of_the_running_mean():
+    policy = RMem(1, 9)
+    for shares in ([0.5, 0.5], [1.0, 0.0]):
+        policy.decide([0, 1], [1], 2, FrameRelevance(torch.tensor(shares), torch.zeros(2, 1, 1)))
+    assert policy.running == pytest.approx({0: 0.9, 1: 0.1})
+    assert policy.updates == {0: 2, 1: 2, 2: 2}
+
+
 def test_redundant_frame_is_evicted():
     shares = torch.full((4,), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
@@ -72,6 +75,10 @@ def test_redundant_frame_is_evicted():
     assert ERMU(1, 4).decide(range(4), range(1, 4), 4, FrameRelevance(shares, keys)) == (True, 2)
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
+    keys = torch.zeros(4, 4, 2)  # the first two frames resemble each other half as much as the last two
+    keys[:2, :, 0] = keys[2:, :, 1] = 1
+    keys[1, 1:] = 0
+    assert compute_redundancy(keys).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 3, 1 / 3], abs=1e-4)
 
 
 def test_nearly_equal_redundancy_evicts_oldest_frame():

@@ -11,6 +11,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import ModelConfig
 from aotlab.engine.prompting.network import (
+    EXCLUDED,
     FrameSegmenter,
     NetworkSegmenter,
     crop_input_size,
@@ -96,6 +97,11 @@ def test_objects_are_segmented_together_at_two_resolutions():
     assert model.prompts.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
 
 
+def test_points_of_other_objects_are_negative_in_both_passes():
+    labels = NetworkSegmenter(Model())(frame(), {1: Prompt(points=[(27, 35)]), 2: Prompt(points=[(43, 35)])})
+    assert (labels[35, 27], labels[35, 43]) == (1, 2)
+
+
 def test_excluded_pixels_are_left_out_of_every_pass():
     pixels, exclude = np.zeros((90, 120, 3), np.uint8), np.zeros((90, 120), bool)
     pixels[20:50, 20:80] = (255, 0, 0)
@@ -103,7 +109,7 @@ def test_excluded_pixels_are_left_out_of_every_pass():
     for prompt in (Prompt(points=[(30, 30)], exclude=exclude), Prompt(box=(15, 15, 70, 40), exclude=exclude)):
         model = Model()
         logits = FrameSegmenter(model, pixels).logits([prompt])[0]
-        assert not (logits[exclude] > 0).any()
+        assert (logits[exclude] == EXCLUDED).all()
         assert (logits[22:48, 22:48] > 0).all()
         assert model.prompts.masks[-1].max() > 0.9
         assert model.prompts.masks[-1].mean() < 0.7, "refining starts without the excluded half"
@@ -157,7 +163,6 @@ def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precis
     plain = NetworkSegmenter(optimize(model, precision=precision))
     expected = plain.logits(frame(), {1: Prompt(points=[(30, 30)])})
     assert torch.equal(logits, expected)
-    assert segmenter._model.prompts.projector.weight.dtype == getattr(torch, precision)
 
 
 def test_checkpoint_without_prompts_uses_the_bundled_model(monkeypatch, tmp_path):

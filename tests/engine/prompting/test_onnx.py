@@ -34,7 +34,7 @@ def encoder(path, shape=(1, 3, EDGE, EDGE)):
 
 
 def decoder(path, *, masks="masks", extra=None):
-    """The mask is 1 everywhere but the sign of the sum of all labels of points decides which of two is better."""
+    """Of two masks, without and with all pixels, the second is better if the labels of points have a positive sum."""
     node = onnx.helper.make_node
     nodes = [
         node("Cast", ["orig_im_size"], ["size"], to=onnx.TensorProto.INT64),
@@ -57,8 +57,8 @@ def decoder(path, *, masks="masks", extra=None):
     constants = [
         ("two", np.array([1, 2], np.int64)),
         ("zero", np.float32(0)),
-        ("signs", np.array([1.0, -1.0], np.float32).reshape(1, 2, 1, 1)),
-        ("order", np.array([[1.0, -1.0]], np.float32)),
+        ("signs", np.array([-1.0, 1.0], np.float32).reshape(1, 2, 1, 1)),
+        ("order", np.array([[-1.0, 1.0]], np.float32)),
     ]
     outputs = [(masks, [1, 2, None, None]), ("iou_predictions", [1, 2])]
     return save(path, nodes, inputs, outputs, constants)
@@ -72,7 +72,7 @@ def segmenter(tmp_path):
     return OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx"))
 
 
-@pytest.mark.parametrize("prompt", [Prompt(box=(5.0, 5.0, 20.0, 20.0)), Prompt(points=[(3, 3), (9, 9)], labels=[1, 0])])
+@pytest.mark.parametrize("prompt", [Prompt(box=(5.0, 5.0, 20.0, 20.0)), Prompt(points=[(3, 3), (9, 9)])])
 def test_best_mask_of_the_decoder_is_returned(segmenter, prompt):
     labels = segmenter(FRAME, {4: prompt})
     assert labels.shape == (40, 60)
@@ -92,8 +92,11 @@ def inputs(monkeypatch):
 
 
 def test_boxes_and_points_are_encoded_as_in_sam(segmenter, inputs):
-    segmenter(FRAME, {1: Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)), 2: Prompt(points=[(30, 20)])})
-    _, first, second = inputs
+    frame = np.full_like(FRAME, (200, 100, 50))
+    segmenter(frame, {1: Prompt([(30, 20), (0, 0)], [1, 0], (6.0, 3.0, 30.0, 15.0)), 2: Prompt(points=[(30, 20)])})
+    image, first, second = inputs
+    assert image["image"][0, :, 42, 63] == pytest.approx([1.307, -0.285, -0.933], abs=1e-3)
+    assert not image["image"][0, :, 43:].any()
     assert first["point_labels"].tolist() == [[1, 0, 2, 3]]
     assert np.allclose(first["point_coords"][0] * 60 / EDGE, [[30, 20], [0, 0], [6, 3], [36, 18]])
     assert first["orig_im_size"].tolist() == [40, 60]

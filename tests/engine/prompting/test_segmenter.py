@@ -39,7 +39,7 @@ def test_kept_mask_keeps_pixels_of_objects_without_prompts():
     assert (labels == 2).sum() == 15 * 20, "the earlier mask of a prompted object is replaced"
 
 
-def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
+def test_box_beyond_the_image_is_cropped_with_a_warning(caplog):
     segmenter = BoxSegmenter()
     segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 30))})
     assert segmenter.prompts[2].box == (30, 20, 34, 28)

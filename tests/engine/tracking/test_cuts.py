@@ -52,7 +52,7 @@ def test_correlation_of_equal_and_opposite_images():
     assert correlate(image, 250 - image) == pytest.approx(-1)
 
 
-def test_cut_detection_leaves_the_state_unchanged(model):
+def test_cut_detection_does_not_change_the_state(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))
     predicted = tracker.predict(frames[1])

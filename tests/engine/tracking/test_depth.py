@@ -33,11 +33,12 @@ def test_untrained_depth_rejected(preset, depth, words):
 
 def test_depth_can_change_between_videos():
     tracker = Tracker(*small_model.build("aost", "model.depth=1"))
+    tracker.reset(9)
     frame, mask = small_model.draw_texture(1)[0], small_model.stripes([1])
     for depth in (1, 3, 2):
         tracker.set_depth(depth)
         tracker.step(frame, mask)
-        assert tracker.config.model.depth == depth
+        assert (tracker.config.model.depth, tracker.state.length) == (depth, 9)
         assert len(tracker.state.groups[0].memory.read()) == depth
         state = tracker.state_dict()
         tracker.load_state_dict(state)

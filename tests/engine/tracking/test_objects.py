@@ -11,7 +11,7 @@ from tests.engine.small_model import ROUNDING, assert_same, build, draw_texture,
 
 
 @pytest.mark.parametrize(("name", "ids"), [("aott", [4, 7, 9]), ("three_objects", [4, 7, 9, 300, 12])])
-def test_forgotten_object_leaves_other_ids_unchanged(models, name, ids):
+def test_forgetting_an_object_does_not_change_other_ids(models, name, ids):
     frames, tracker = draw_texture(5), Tracker(*models[name])
     before = run_tracker(tracker, frames[:3], {0: stripes(ids)})[-1]
     forgotten = int(np.bincount(before.labels[before.labels > 0]).argmax())

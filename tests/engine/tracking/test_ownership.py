@@ -104,7 +104,7 @@ def test_small_part_stays():
     assert rule.find_reassignments(labels, frame) == []
 
 
-def test_usual_area_is_that_of_the_last_frames():
+def test_usual_area_is_the_median_of_the_last_frames():
     rule = start_rule(*TWO, frames=AREA_HISTORY)
     labels, frame = draw_squares(*TWO)
     labels[26:] = 0  # half of each square
@@ -183,7 +183,14 @@ def test_prediction_of_another_frame_keeps_claims():
 def test_nothing_is_claimed_after_a_cut():
     rule = start_rule(*TWO)
     rule.clear_positions()
-    assert apply_rule(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
+    squares = (1, 20, 10, RED), (1, 20, 44, RED)
+    assert apply_rule(rule, *squares) == []
+    rules = TrackerRules(RulesConfig(ownership=True))
+    rules.ownership = start_rule(*TWO)
+    labels, frame = draw_squares(*squares)
+    indices = torch.from_numpy(labels).long()
+    rules.update(frame, indices, (1, 2), (), cut=True, thumbnail=None, reassignments=[])
+    assert apply_rule(rules.ownership, *squares) == []
 
 
 def test_prediction_of_another_size_clears_positions():

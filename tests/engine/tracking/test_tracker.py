@@ -30,6 +30,12 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(small_tracker, size
     assert torch.equal(small_tracker.step(frames[-1]).logits, full.logits)
 
 
+def test_mask_is_enlarged_to_nearest_pixels(small_tracker):
+    mask = stripes([1, 2, 3])
+    prediction = small_tracker.step(draw_texture(1)[0], mask, size=tuple(3 * side for side in mask.shape))
+    assert (prediction.labels == mask.repeat(3, 0).repeat(3, 1)).all()
+
+
 @pytest.mark.parametrize(("ids", "mask_dtype", "returned"), [
     ([1, 2], np.uint8, np.uint8),
     ([7, 200, 255], np.uint8, np.uint8),
@@ -81,7 +87,7 @@ def test_temperature_changes_confidence_only(models):
     assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
 
 
-def test_settings_of_the_network_are_those_of_the_model(models):
+def test_settings_of_the_network_come_from_the_model(models):
     model, config = models["aott"]
     other = replace(config, model=replace(config.model, align_corners=False))
     tracker, expected = Tracker(model, other), Tracker(model, config)
@@ -144,14 +150,13 @@ def test_reset_forgets_the_video(small_tracker):
     assert_same(again, first)
 
 
-@pytest.mark.parametrize(
-    "preset",
-    [("aott",), ("aotl", "memory.every=2"), ("aott", "memory.short_term_frames=2"), "msdeaot", "paot 16 8 4"],
-    ids=str,
-)
+@pytest.mark.parametrize(("make", "words"), [
+    (build, ["aott"]), (build, ["aotl", "memory.every=2"]), (build, ["aott", "memory.short_term_frames=2"]),
+    (build_case, ["msdeaot"]), (build_case, ["paot 16 8 4"]),
+])  # fmt: skip
 @torch.inference_mode()
-def test_training_clip_equals_tracker(preset):
-    model, config = build_case(preset) if isinstance(preset, str) else build(*preset)
+def test_training_clip_equals_tracker(make, words):
+    model, config = make(*words)
     model.eval()
     frames, mask = draw_texture(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run_tracker(Tracker(model, config), frames, {0: mask})])

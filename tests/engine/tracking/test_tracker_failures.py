@@ -16,6 +16,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
+from tests.processes import wait_for_event
 
 FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
 
@@ -108,7 +109,7 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
             assert_same(found, expected)
 
 
-def test_trackers_leave_the_autocast_of_other_threads(restricted):
+def test_trackers_do_not_change_the_autocast_of_other_threads(restricted):
     first = Tracker(*restricted, optimize=False)
     second = first.fresh()
     with torch.autocast("cpu", torch.bfloat16):
@@ -126,14 +127,14 @@ def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
 
     def wait(*args):
         inside.set()
-        proceed.wait(60)
+        wait_for_event(proceed)
         return decode(*args)
 
     with ThreadPoolExecutor(1) as thread:
         with monkeypatch.context() as patch:
             patch.setattr(tracker.model, "decode", wait)
             step = thread.submit(tracker.step, frames[5])
-            inside.wait(60)
+            wait_for_event(inside)
         assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
         proceed.set()
         with pytest.raises(InputError, match="one tracker per thread"):

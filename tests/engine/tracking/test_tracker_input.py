@@ -28,7 +28,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_tex
     (Image.new("RGB", (WIDTH, HEIGHT)), ""),
     (stripes([1]).astype("timedelta64[s]"), ""),
 ])  # fmt: skip
-def test_invalid_mask_leaves_tracker_unchanged(models, mask, words):
+def test_invalid_mask_does_not_change_the_tracker(models, mask, words):
     frames, tracker, second = draw_texture(3), Tracker(*models["aott"]), Tracker(*models["aott"])
     with pytest.raises(InputError, match=f"mask: .*{words}"):
         tracker.step(frames[0], mask)

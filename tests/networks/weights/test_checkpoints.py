@@ -103,7 +103,7 @@ def test_config_replaces_stored_settings(tmp_path, aott):
     assert load_checkpoint(tmp_path / "tiny.safetensors", config="aott")[1] == load_config("aott")
 
 
-def test_full_disk_leaves_the_old_file(tmp_path, model, config):
+def test_full_disk_keeps_the_old_file(tmp_path, model, config):
     path = tmp_path / "small.safetensors"
     path.write_bytes(b"old")
     with limit_file_size(1000), pytest.raises(InputError, match="File too large"):

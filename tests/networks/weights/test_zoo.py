@@ -238,9 +238,7 @@ def test_address_on_the_hub_names_repository_and_file(monkeypatch):
     assert [call.args for call in load.call_args_list] == [("a/b", "c/d.pth"), ("a/b", "e")]
 
 
-SOURCES = [
-    "/dev/zero", "/", "gone", "file:///gone", "http://[::1", "http://127.0.0.1:1/x", "hf:///", "",
-]  # fmt: skip
+SOURCES = ["/dev/zero", "/", "gone", "file:///gone", "http://[::1", "http://127.0.0.1:1/x", "hf:///", ""]
 
 
 @pytest.mark.parametrize("source", SOURCES)

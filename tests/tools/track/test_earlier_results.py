@@ -167,7 +167,7 @@ def test_foreign_mask_on_a_new_frame_is_kept(video, mask, tmp_path, capsys, args
 
 
 @pytest.mark.parametrize("function", ["remove_results", "write_job_record"])
-def test_kill_while_results_are_replaced_leaves_a_usable_folder(video, mask, tmp_path, monkeypatch, function):
+def test_folder_is_usable_after_a_killed_replacement(video, mask, tmp_path, monkeypatch, function):
     class Killed(BaseException):
         """End of a process without any cleanup."""
 
@@ -259,7 +259,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("spelling", SAME, ids=str)
-def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
+def test_equivalent_spellings_have_one_digest(video, mask, tmp_path, monkeypatch, spelling):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/video").symlink_to(video)
     values = {

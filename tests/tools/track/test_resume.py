@@ -53,7 +53,7 @@ def files(folder):
 
 
 @pytest.mark.parametrize("interrupted_run", [signal.SIGINT, signal.SIGTERM], indirect=True)
-def test_interrupt_leaves_complete_files(interrupted_run, tmp_path):
+def test_interrupted_run_has_complete_files(interrupted_run, tmp_path):
     assert list(largest_ids(tmp_path)) == NAMES[:3]
     assert len(list(open_frames(interrupted_run / "overlay.mp4"))) == 3
 
@@ -134,7 +134,7 @@ def test_forced_run_that_was_stopped_resumes(video, mask, tmp_path, monkeypatch)
     assert count_steps(video, tmp_path, mask) == 1
 
 
-def test_rate_leaves_out_reading_of_restored_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
+def test_rate_excludes_reading_of_restored_masks(interrupted_run, video, mask, tmp_path, monkeypatch):
     clock = SimpleNamespace(seconds=0.0)
 
     def read(path):

@@ -57,7 +57,7 @@ def test_default_output_has_the_name_of_the_video(tmp_path, monkeypatch, source,
     assert str(default_output(source)) == expected
 
 
-def test_first_line_says_where_results_are(video, mask, capsys):
+def test_first_line_names_the_folder_of_results(video, mask, capsys):
     assert main([str(video), "--mask", str(mask)]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith(f"{video}: 4 frames of 48×32, 1 object to track, 24 frames per second")
@@ -221,7 +221,7 @@ def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
     assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
 
 
-def test_dry_run_of_one_video_says_what_a_run_does(video, mask, tmp_path, capsys, monkeypatch):
+def test_dry_run_of_one_video_prints_what_a_run_does(video, mask, tmp_path, capsys, monkeypatch):
     def dry_run():
         assert track(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
         return capsys.readouterr().out
@@ -278,7 +278,7 @@ def test_settings_reach_the_tracker(video, mask, tmp_path, repeater, args):
 
 
 @pytest.mark.parametrize(("args", "policy"), [([], "restricted"), (["memory.policy=every_nth"], "every_nth")])
-def test_printed_settings_are_those_of_the_tracker(capsys, args, policy):
+def test_printed_settings_equal_the_trackers(capsys, args, policy):
     assert main(["--config", "aotl", "--print-config", *args]) == 0
     assert f"policy: {policy}" in capsys.readouterr().out
 
