@@ -1,6 +1,7 @@
 """A drawn video of two squares that slide, and a tracker that knows where they are."""
 
 import io
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -244,7 +245,8 @@ def wait_until_propagated(session):
 
 def wait_until_tracked(batch):
     """Wait until no clip of the list is tracked or waits for it."""
-    wait_until(lambda: not any("tracking" in text for clip in batch.list_clips() for text in clip.sentences))
+    busy = re.compile(r"waits for tracking|tracking: \d+ of")
+    wait_until(lambda: not any(busy.match(text) for clip in batch.list_clips() for text in clip.sentences))
 
 
 def png(labels):
