@@ -138,9 +138,16 @@ class TrackedMaskStore:
     def open(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""
         with self._lock:
-            if layer_id not in self._layers:
-                self._layers[layer_id] = self._load_layer(layer_id)
-            return self._layers[layer_id]
+            if (layer := self._layers.get(layer_id)) is None:
+                layer = TrackedLayer(self.count)
+                rows = "SELECT id, description FROM tracked_masks WHERE layer = ? ORDER BY id"
+                for row_id, description in self._database.query(rows, layer_id):
+                    with suppress(ValueError):  # damaged
+                        layer.add(msgspec.structs.replace(decode_layer_frame(description), row_id=row_id))
+                finished = self._database.query("SELECT frames FROM finished_layers WHERE layer = ?", layer_id)
+                layer.finished = any(len(layer.frames) >= frames for (frames,) in finished)
+                self._layers[layer_id] = layer
+            return layer
 
     def put(self, layer_id: int, masks: LayerFrame, ids: np.ndarray) -> None:
         """Store the masks of a frame, H×W ids, in a layer."""
@@ -193,16 +200,6 @@ class TrackedMaskStore:
             connection.execute(f"DELETE FROM tracked_masks WHERE NOT ({kept})")
             newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
             connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
-
-    def _load_layer(self, layer_id: int) -> TrackedLayer:
-        layer = TrackedLayer(self.count)
-        rows = "SELECT id, description FROM tracked_masks WHERE layer = ? ORDER BY id"
-        for row_id, description in self._database.query(rows, layer_id):
-            with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_layer_frame(description), row_id=row_id))
-        finished = self._database.query("SELECT frames FROM finished_layers WHERE layer = ?", layer_id)
-        layer.finished = any(len(layer.frames) >= frames for (frames,) in finished)
-        return layer
 
     def read_png(self, masks: LayerFrame) -> bytes:
         """Return the PNG of a frame; raise `InputError` if it is damaged."""
