@@ -1,4 +1,4 @@
-"""Atomic writes, and exports whose files replace those of the last export together.
+"""JSON files, and exports whose files replace those of the last export together.
 
 An export writes all files to the folder `STAGED`, renames it to `COMPLETE`, and then moves the files to their places,
 its record last. If it is killed before the renaming, `recover_export` removes the folder; after it, it moves the rest.
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, internal
 
 Content = TypeVar("Content")
 STAGED = ".aotlab-new"
@@ -28,12 +28,6 @@ OLD = ".aotlab-old"
 """Name of the folder for files that are replaced."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, which appears only once it is complete."""
-    with sdk.atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-
-
 def encode_json(value: Any, indent: int | None = None) -> bytes:
     """Return JSON in ASCII, which can also hold file names that are not UTF-8; without ``indent``, in one line."""
     separators = (",", ":") if indent is None else None
@@ -41,8 +35,8 @@ def encode_json(value: Any, indent: int | None = None) -> bytes:
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    """Write JSON as `encode_json` and `write_bytes` do."""
-    write_bytes(path, encode_json(value, indent) + b"\n")
+    """Write JSON in the form of `encode_json`; the file appears only once it is complete."""
+    internal.write_bytes(path, encode_json(value, indent) + b"\n")
 
 
 def list_files(folder: Path) -> Iterator[str]:

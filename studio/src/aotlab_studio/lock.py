@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from aotlab import InputError, internal
-from aotlab_studio.files import write_bytes
 
 LOCK = ".lock"
 OWNER = ".owner"
@@ -114,7 +113,7 @@ class FolderLock:
         return owner if owner is not None and owner.token != self.owner.token else None
 
     def _write_owner(self) -> None:
-        write_bytes(self._folder / OWNER, msgspec.json.encode(self.owner))
+        internal.write_bytes(self._folder / OWNER, msgspec.json.encode(self.owner))
 
 
 def _read_owner(folder: Path) -> Owner | None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import draw_overlay, internal, sdk
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
@@ -77,7 +77,7 @@ class ReviewFile(sdk.Output):
         write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
+            internal.write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
 
     def summary(self) -> str:
         """Return a text with the first frames to check, the cuts, and a warning for every lost object."""
