@@ -113,8 +113,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.has_history and status in FINAL_STATUSES:
-        digests = document.snapshot.masks_digest, document.snapshot.objects_digest
-        if (exported.digest, exported.objects) != digests:
+        digest = document.snapshot.content_digest
+        if exported.digest != digest:
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

@@ -66,9 +66,7 @@ class ExportRecord(Struct):
     """First and last frame of each run of outdated frames."""
     models: list[dict[str, Any]] = []
     digest: str = ""
-    """Digest of the exported masks."""
-    objects: str = ""
-    """Digest of the exported objects."""
+    """`Snapshot.content_digest` of the exported masks and objects."""
     person: str = ""
     time: str = ""
 
@@ -109,10 +107,7 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
 
 
 def recover_export(folder: Path, record_name: str) -> None:
-    """Finish an export that was killed while its files were moved; remove one that was killed before that.
-
-    The caller holds the lock of the folder. Raises `InputError` if a file cannot be moved.
-    """
+    """Finish or remove an export that was killed. The caller holds the lock; raises `InputError` as `move_entries`."""
     shutil.rmtree(folder / STAGED, ignore_errors=True)
     complete = folder / COMPLETE
     if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
@@ -138,5 +133,4 @@ def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), las
             if os.path.lexists(path):
                 path.rename(target)
         except OSError as error:
-            problem = f"{path}: cannot be moved ({error.strerror})"
-            raise InputError(f"{problem}; close programs that use it") from error
+            raise InputError(f"{path}: cannot be moved ({error.strerror}); close programs that use it") from error

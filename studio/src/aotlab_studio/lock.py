@@ -99,7 +99,6 @@ class FolderLock:
             raise InputError(f"{self._folder}: taken over by {owner}; open it again when it is closed there")
 
     def release(self) -> None:
-        """Release the folder."""
         if not self.released:
             self.released = True
             if self._find_new_owner() is None:

@@ -19,7 +19,7 @@ from aotlab_studio.lock import FolderLock
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
-RESTORE = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}"  # which SQLite would apply to the backup
+RESTORE = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}"  # SQLite would apply the journal to the backup
 DAMAGED_REMEDY = f"{RESTORE}, or repair it with the .recover command of sqlite3"
 TIMEOUT = 10.0
 """Seconds to wait for another program that reads or writes the file."""
@@ -96,12 +96,11 @@ class Database:
                 yield self._connection
 
     def query(self, statement: str, *values: int | str | None) -> list[Any]:
-        """Return the rows that a statement selects."""
         with self._wrap_errors("read"), self._lock:
             return self._connection.execute(statement, values).fetchall()
 
     def read_content(self, table: str, key: int | str) -> bytes:
-        """Return the content of a row; empty if there is no such row."""
+        """Return the content of a row; empty without such a row."""
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
 

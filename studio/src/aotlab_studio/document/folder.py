@@ -90,7 +90,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
         if os.path.exists(video) and read_job(video) is None:  # not the results, whose name is the same
             return Path(os.path.realpath(video)), path
-    remedy = f"put it next to the project, or open it with project {path}"
+    remedy = f"put it next to the project, or open the video with --project {path}"
     raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")
 
 

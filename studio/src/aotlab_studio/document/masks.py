@@ -33,7 +33,7 @@ def encode_png(ids: np.ndarray) -> bytes:
 
 
 def decode_png(content: bytes) -> np.ndarray:
-    """Return the H×W uint16 ids of a PNG. Other content raises whatever error the decoder raises."""
+    """Return the H×W uint16 ids of a PNG. Raise any error of the decoder for other content."""
     with sdk.decode_image(BytesIO(content)) as image:
         return np.array(image).astype(np.uint16)
 
@@ -97,7 +97,6 @@ class LayerFrame(Struct, frozen=True, omit_defaults=True):
 
 
 decode_layer_frame = msgspec.json.Decoder(LayerFrame).decode
-decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
 class TrackedLayer:
@@ -152,9 +151,9 @@ class TrackedMaskStore:
     def put(self, layer_id: int, masks: LayerFrame, ids: np.ndarray) -> None:
         """Store the masks of a frame, H×W ids, in a layer."""
         layer, content = self.open(layer_id), encode_png(ids)
-        masks = msgspec.structs.replace(masks, digest=hashlib.sha256(content).hexdigest()[:16])
-        description = msgspec.json.encode(masks)
-        decode_layer_frame(description)  # check that it can be read back
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        description = msgspec.json.encode(msgspec.structs.replace(masks, digest=digest))
+        masks = decode_layer_frame(description)  # check that it can be read back
         with self._database.transaction() as connection:
             row = layer_id, description, content
             row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
@@ -182,7 +181,8 @@ class TrackedMaskStore:
         """Return the scores of the masks with a digest. They are measured once, then kept in the project."""
         if (scores := self._scores.get(digest)) is None:
             try:
-                scores = decode_scores(self._database.read_content("scores", digest))
+                content = self._database.read_content("scores", digest)
+                scores = msgspec.json.decode(content, type=dict[int, Score])
             except ValueError:  # missing or damaged
                 scores = measure()
                 self._new_scores[digest] = msgspec.json.encode(scores)

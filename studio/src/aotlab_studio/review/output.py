@@ -45,7 +45,6 @@ class ReviewFile(sdk.Output):
         self._review = VideoReview()
 
     def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
-        """Add one frame."""
         prediction, labels = tracked.prediction, tracked.labels
         if tracked.index not in self._scores:
             signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
@@ -55,13 +54,10 @@ class ReviewFile(sdk.Output):
         self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
-        image = draw_thumbnail(tracked.frame, labels)
-        if not self._thumbnails:
-            self._thumbnails["first"] = image
-            return
-        if confidence < self._lowest_confidence:
+        image, place = draw_thumbnail(tracked.frame, labels), "last" if self._thumbnails else "first"
+        self._thumbnails[place] = image
+        if place == "last" and confidence < self._lowest_confidence:
             self._lowest_confidence, self._thumbnails["worst"] = confidence, image
-        self._thumbnails["last"] = image
 
     def finish(self) -> None:
         """Write the files. Without frames, there is no thumbnail."""
