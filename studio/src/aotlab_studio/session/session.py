@@ -6,7 +6,6 @@ import copy
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -265,14 +264,18 @@ class Session:
         if first > last:
             raise InputError(f"export: the range has none of the frames {start} to {end}; give another range")
 
+        def require_not_canceled() -> None:
+            if not self._canceled_exports.isdisjoint((None, key)):
+                raise InputError("export: canceled; nothing was written")
+
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
-            self._require_not_canceled(key)
+            require_not_canceled()
 
         if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, partial(self._require_not_canceled, key))
+            self._wait_for_tracking(outdated, require_not_canceled)
             with document.lock:
                 self.require_current("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
@@ -308,10 +311,6 @@ class Session:
             raise InputError("prompt: this session has no segmenter; draw the mask")
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
-
-    def _require_not_canceled(self, key: int | None) -> None:
-        if not self._canceled_exports.isdisjoint((None, key)):
-            raise InputError("export: canceled; nothing was written")
 
 
 class OutdatedError(InputError):
