@@ -29,7 +29,7 @@ OLD = ".aotlab-old"
 
 
 def encode_json(value: Any, indent: int | None = None) -> bytes:
-    """Return JSON in ASCII, which can also hold file names that are not UTF-8; without ``indent``, in one line."""
+    """Return JSON in ASCII, so that file names need not be UTF-8; without ``indent``, it is one line."""
     separators = (",", ":") if indent is None else None
     return json.dumps(msgspec.to_builtins(value), indent=indent, separators=separators).encode()
 

@@ -30,7 +30,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     @property
     def is_here(self) -> bool:
-        """Whether the program runs on this machine, also in another container, or ran here before a restart."""
+        """Whether the program runs on this machine, possibly in another container, or ran on it before a restart."""
         boot_id, host = find_machine()
         return boot_id == self.machine[0] or host == self.machine[1]
 
@@ -107,7 +107,7 @@ class FolderLock:
             self._file_lock.close()
 
     def _find_new_owner(self) -> Owner | None:
-        """Return the program that has taken the folder over; None if there is none."""
+        """Return the program that has taken over the folder; None if no program has."""
         owner = _read_owner(self._folder)
         return owner if owner is not None and owner.token != self.owner.token else None
 

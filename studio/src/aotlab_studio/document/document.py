@@ -111,7 +111,7 @@ class Document:
 
     @property
     def unimported_digest(self) -> str:
-        """Digest of output of `aotlab track` that the document has not imported; empty if there is none."""
+        """Digest of the output of `aotlab track`; empty if the document has imported it, or without output."""
         imported = {layer.source_digest for layer in self.snapshot.state.layers.values()}
         return "" if (digest := self._output_digest) in imported else digest
 
@@ -202,7 +202,7 @@ class Document:
 
     @property
     def history(self) -> tuple[events.StepInfo | None, events.StepInfo | None]:
-        """Edits that undo and redo would change; None if there is none."""
+        """The edit to undo and the edit to redo; each may be None."""
         return self._describe_step(self.log.undo_step), self._describe_step(self.log.redo_step)
 
     def _describe_step(self, number: int) -> events.StepInfo | None:
@@ -213,7 +213,7 @@ class Document:
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
     def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
-        """Store a status, with the outdated frames accepted as they are; a final one requires intact masks."""
+        """Store a status, and the outdated frames that the person accepts. A final status requires intact masks."""
         with self.lock:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
@@ -283,7 +283,7 @@ class Document:
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
             after = self.snapshot
-            after.scores(tracked.frame)  # stored, as they take long to measure
+            after.scores(tracked.frame)  # measured here, as this takes long, and stored
             self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0

@@ -43,7 +43,7 @@ class DocumentState(Struct, frozen=True):
     history: tuple[StepInfo | None, StepInfo | None]
     """Edits that undo and redo would change."""
     step: int
-    """Number of the last step that is not undone; 0 if there is none."""
+    """Number of the last step that is not undone; 0 without one."""
     outdated: dict[int, list[FrameRange]]
     """First and last frame of each run of outdated frames, by object id."""
     range: FrameRange | None

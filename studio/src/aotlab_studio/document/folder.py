@@ -39,7 +39,7 @@ class StoredVideo(Struct, omit_defaults=True):
     source: dict[str, Any]
     """Fingerprint of its content, from `compute_fingerprint`."""
     levels: tuple[float, float] | None = None
-    """Values that are shown as black and white; None if the person gave none."""
+    """Values that are shown as black and white; None if no values were given."""
 
 
 class Header(Struct):

@@ -182,7 +182,7 @@ class StatusRecord(SignedRecord, frozen=True, tag="status"):
     """`digest_output` when it was set; the status ends when `aotlab track` writes other output."""
     note: str = ""
     outdated: list[FrameRange] = []
-    """Frames that were outdated when it was set, and accepted as they were."""
+    """Outdated frames that the person has accepted with the status."""
 
 
 class VersionRecord(SignedRecord, frozen=True, tag="version"):
@@ -224,9 +224,9 @@ class Log:
         """Newest step when the status was set."""
         self.versions: list[VersionRecord] = []
         self.head = 0
-        """Number of the last step that is not undone; 0 if there is none."""
+        """Number of the last step that is not undone; 0 without one."""
         self.last_import = 0
-        """Last step that imported output of `aotlab track` before any edit; 0 if there is none."""
+        """Last step that imported output of `aotlab track` before any edit; 0 without one."""
         self.used_objects: set[int] = set()
         """Ids of all objects that ever existed; they are not used again."""
         self.message_steps: dict[int | None, int] = {}
@@ -244,12 +244,12 @@ class Log:
 
     @property
     def undo_step(self) -> int:
-        """Number of the step to undo; 0 if there is none. An import of `aotlab track` output cannot be undone."""
+        """Number of the step to undo; 0 without one. An import of `aotlab track` output cannot be undone."""
         return self.head if self.head > self.last_import else 0
 
     @property
     def redo_step(self) -> int:
-        """Number of the step to redo; 0 if there is none."""
+        """Number of the step to redo; 0 without one."""
         return self.undone[-1] if self.undone else 0
 
     @property

@@ -104,7 +104,7 @@ def add_record(
 ) -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
-    The files in ``replaced`` may be replaced too. Raises `InputError` if another file is in the way.
+    The export may also replace the files in ``replaced``. Raises `InputError` if it would replace any other file.
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]

@@ -134,7 +134,7 @@ class Session:
         self.runner.wake()
 
     def resume(self) -> None:
-        """Continue the paused job; raise `InputError` if there is none."""
+        """Continue a paused job; raise `InputError` if no job is running."""
         self._require_job("resume").resume()
 
     def stop(self) -> None:
@@ -191,7 +191,7 @@ class Session:
         self.runner.delay_corrections()
         mask = self._segment(frame, prompt)
         with document.lock:
-            # again, as others may have drawn meanwhile
+            # again, as others may have drawn in the meantime
             protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite) & mask
             mask &= ~protected
             if mode != "correct" and not mask.any():
