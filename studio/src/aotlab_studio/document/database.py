@@ -19,8 +19,8 @@ from aotlab_studio.lock import FolderLock
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
-RESTORE = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}"  # SQLite would apply the journal to the backup
-DAMAGED_REMEDY = f"{RESTORE}, or repair it with the .recover command of sqlite3"
+# SQLite would apply the journal to the backup
+DAMAGED_REMEDY = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}, or run the .recover command of sqlite3"
 TIMEOUT = 10.0
 """Seconds to wait for another program that reads or writes the file."""
 TABLES = {

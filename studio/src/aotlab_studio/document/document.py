@@ -57,10 +57,10 @@ class Document:
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
         self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
-        for step in self.log.steps.values():
-            if (last := max(step.changes.frames, default=0)) >= video.count:
-                problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
-                raise InputError(f"{database.path}: {problem}")
+        last = max((index for step in self.log.steps.values() for index in step.changes.frames), default=0)
+        if last >= video.count:
+            problem = f"refers to frame {last}, but the video has {video.count} frames"
+            raise InputError(f"{database.path}: {problem}; {DAMAGED_REMEDY}")
 
     @classmethod
     def read(cls, folder: Path) -> Document:
