@@ -25,7 +25,7 @@ from .tools.cli.options import (
     video_argument as video_argument,
 )
 from .tools.cli.types import Bytes as Bytes, Choice as Choice
-from .utils.files import SYSTEM_FILES as SYSTEM_FILES, writing as writing
+from .utils.files import SYSTEM_FILES as SYSTEM_FILES, write_bytes as write_bytes, writing as writing
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .jobs.inputs import load_masks as load_masks

@@ -11,7 +11,7 @@ from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
-from aotlab_studio.files import ExportRecord, read_json, write_bytes, write_json
+from aotlab_studio.files import ExportRecord, read_json, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.job_results import load_job_masks
 
@@ -113,8 +113,8 @@ def read_status(clip: BatchClip) -> VideoStatus:
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.log.has_history and status in FINAL_STATUSES:
-        digests = document.snapshot.masks_digest, document.snapshot.objects_digest
-        if (exported.digest, exported.objects) != digests:
+        digest = document.snapshot.content_digest
+        if exported.digest != digest:
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 
@@ -174,9 +174,9 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
         store_images(source, masks, output / part / "images" / name)
         masks.frame_names = {frame: f"{name}/{masks.frame_name(frame)}" for frame in masks.frames}
         for file, text in format_labels(masks).items():
-            write_bytes(output / part / file, text.encode())
+            internal.write_bytes(output / part / file, text.encode())
     settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
-    write_bytes(output / "data.yaml", settings.encode())
+    internal.write_bytes(output / "data.yaml", settings.encode())
 
 
 MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}

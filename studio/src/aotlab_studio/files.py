@@ -1,4 +1,4 @@
-"""Atomic writes, and exports whose files replace those of the last export together.
+"""JSON files, and exports whose files replace those of the last export together.
 
 An export writes all files to the folder `STAGED`, renames it to `COMPLETE`, and then moves the files to their places,
 its record last. If it is killed before the renaming, `recover_export` removes the folder; after it, it moves the rest.
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, internal
 
 Content = TypeVar("Content")
 STAGED = ".aotlab-new"
@@ -28,21 +28,15 @@ OLD = ".aotlab-old"
 """Name of the folder for files that are replaced."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, which appears only once it is complete."""
-    with sdk.atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-
-
 def encode_json(value: Any, indent: int | None = None) -> bytes:
-    """Return JSON in ASCII, which can also hold file names that are not UTF-8; without ``indent``, in one line."""
+    """Return JSON in ASCII, so that file names need not be UTF-8; without ``indent``, it is one line."""
     separators = (",", ":") if indent is None else None
     return json.dumps(msgspec.to_builtins(value), indent=indent, separators=separators).encode()
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    """Write JSON as `encode_json` and `write_bytes` do."""
-    write_bytes(path, encode_json(value, indent) + b"\n")
+    """Write JSON in the form of `encode_json`; the file appears only once it is complete."""
+    internal.write_bytes(path, encode_json(value, indent) + b"\n")
 
 
 def list_files(folder: Path) -> Iterator[str]:
@@ -72,9 +66,7 @@ class ExportRecord(Struct):
     """First and last frame of each run of outdated frames."""
     models: list[dict[str, Any]] = []
     digest: str = ""
-    """Digest of the exported masks."""
-    objects: str = ""
-    """Digest of the exported objects."""
+    """`Snapshot.content_digest` of the exported masks and objects."""
     person: str = ""
     time: str = ""
 
@@ -115,10 +107,7 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
 
 
 def recover_export(folder: Path, record_name: str) -> None:
-    """Finish an export that was killed while its files were moved; remove one that was killed before that.
-
-    The caller holds the lock of the folder. Raises `InputError` if a file cannot be moved.
-    """
+    """Finish or remove an export that was killed. The caller holds the lock; raises `InputError` as `move_entries`."""
     shutil.rmtree(folder / STAGED, ignore_errors=True)
     complete = folder / COMPLETE
     if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
@@ -144,5 +133,4 @@ def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), las
             if os.path.lexists(path):
                 path.rename(target)
         except OSError as error:
-            problem = f"{path}: cannot be moved ({error.strerror})"
-            raise InputError(f"{problem}; close programs that use it") from error
+            raise InputError(f"{path}: cannot be moved ({error.strerror}); close programs that use it") from error

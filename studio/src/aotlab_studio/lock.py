@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from aotlab import InputError, internal
-from aotlab_studio.files import write_bytes
 
 LOCK = ".lock"
 OWNER = ".owner"
@@ -31,7 +30,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     @property
     def is_here(self) -> bool:
-        """Whether the program runs on this machine, also in another container, or ran here before a restart."""
+        """Whether the program runs on this machine, possibly in another container, or ran on it before a restart."""
         boot_id, host = find_machine()
         return boot_id == self.machine[0] or host == self.machine[1]
 
@@ -100,7 +99,6 @@ class FolderLock:
             raise InputError(f"{self._folder}: taken over by {owner}; open it again when it is closed there")
 
     def release(self) -> None:
-        """Release the folder."""
         if not self.released:
             self.released = True
             if self._find_new_owner() is None:
@@ -109,12 +107,12 @@ class FolderLock:
             self._file_lock.close()
 
     def _find_new_owner(self) -> Owner | None:
-        """Return the program that has taken the folder over; None if there is none."""
+        """Return the program that has taken over the folder; None if no program has."""
         owner = _read_owner(self._folder)
         return owner if owner is not None and owner.token != self.owner.token else None
 
     def _write_owner(self) -> None:
-        write_bytes(self._folder / OWNER, msgspec.json.encode(self.owner))
+        internal.write_bytes(self._folder / OWNER, msgspec.json.encode(self.owner))
 
 
 def _read_owner(folder: Path) -> Owner | None:

@@ -15,7 +15,7 @@ from aotlab_studio.document.events import DocumentState, Event, Timeline
 from aotlab_studio.document.log import VideoStatus
 
 OutdatedChoice = Literal["wait", "proceed"]
-"""What to do about outdated frames: wait for tracking, which resumes paused tracking, or use them as they are."""
+"""What to do about outdated frames: wait until they are tracked (paused tracking resumes), or use their old masks."""
 OutdatedPolicy = Literal["ask", OutdatedChoice]
 """``ask`` refuses the action and offers the choices."""
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -26,7 +26,7 @@ class FileObject(Struct, frozen=True):
 
     id: int
     name: str
-    """Name in the file; empty if there is none."""
+    """Name in the file; empty without a name."""
     target: int | None
     """Object of the project that it probably is; None for a new one."""
 

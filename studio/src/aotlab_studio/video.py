@@ -45,21 +45,20 @@ class FrameStore:
         if frame is None and isinstance(self.source, internal.VideoFrames):
             video = self._readers.setdefault(reader, internal.VideoReader(self.source))
             with video.lock:
-                frame = self._decoded.get(index)  # another thread may have read it meanwhile
-                return video.read(index, self._decoded.put) if frame is None else _to_rgb(frame)
-        if frame is None:
+                if (frame := self._decoded.get(index)) is None:  # another thread may have read it meanwhile
+                    return video.read(index, self._decoded.put)
+        elif frame is None:
             self._decoded.put(index, frame := self.source.read(index))
-        return _to_rgb(frame)
+        return frame if isinstance(frame, np.ndarray) else np.asarray(frame.to_rgb())
 
     def read_jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, at most ``width`` pixels wide; raise `InputError` if there is no such frame."""
-        require_frame(index, self.count)
         width = None if width is None or width >= self.size[1] else max(16, width)
         reader = "view" if width is None else "small"
         return self._jpegs.get_or_compute((index, width), lambda: encode_jpeg(self.read(index, reader), width))
 
     def read_nearest_jpeg(self, index: int) -> bytes:
-        """Return the JPEG of the nearest decoded frame; if all are far away, of the last key frame."""
+        """Return the JPEG of the nearest decoded frame; if none is near, of the key frame before it."""
         require_frame(index, self.count)
         near = range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1)
         for other in sorted(near, key=lambda other: abs(other - index)):
@@ -74,10 +73,6 @@ def require_frame(index: int, count: int) -> None:
     """Raise `InputError` if a video of ``count`` frames has no such frame."""
     if not 0 <= index < count:
         raise InputError(f"frame {index}: no such frame; give one from 0 to {count - 1}")
-
-
-def _to_rgb(frame: Any) -> np.ndarray:
-    return frame if isinstance(frame, np.ndarray) else frame.to_rgb()
 
 
 def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:

@@ -332,10 +332,11 @@ def test_removed_attribute_is_removed_on_all_frames(session):
     assert session.document.snapshot.state.attributes[1] == {3: {"side": "left"}}
 
 
-def test_attribute_called_name_rejected(session):
+@pytest.mark.parametrize("name", ["name", ""])
+def test_attribute_called_name_or_unnamed_rejected(session, name):
     editing.add_object(session.document)
-    with pytest.raises(InputError, match="or called name"):
-        editing.change_object(session.document, 1, attributes={"name": "other"})
+    with pytest.raises(InputError, match="unnamed, or called name"):
+        editing.change_object(session.document, 1, attributes={name: "other"})
 
 
 def test_split_part_becomes_a_new_object(session):

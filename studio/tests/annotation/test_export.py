@@ -270,7 +270,7 @@ def test_export_and_its_record_show_the_same_masks(session):
     session.document.listeners[interfere] = None
     result = session.export(["masks"])
     record = json.loads((session.archive.parent / "export.json").read_text())
-    assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.masks_digest, [])
+    assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.content_digest, [])
     assert (result.missing, result.unclassed) == (0, 1)
     written = read_mask(session.archive.parent / "masks" / "00008.png")
     assert (written == before.labels(8)).all()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from aotlab import InputError
@@ -19,8 +19,8 @@ from aotlab_studio.lock import FolderLock
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
-RESTORE = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}"  # which SQLite would apply to the backup
-DAMAGED_REMEDY = f"{RESTORE}, or repair it with the .recover command of sqlite3"
+# SQLite would apply the journal to the backup
+DAMAGED_REMEDY = f"replace it by {BACKUP_FILE} and delete {JOURNAL_FILE}, or run the .recover command of sqlite3"
 TIMEOUT = 10.0
 """Seconds to wait for another program that reads or writes the file."""
 TABLES = {
@@ -96,12 +96,11 @@ class Database:
                 yield self._connection
 
     def query(self, statement: str, *values: int | str | None) -> list[Any]:
-        """Return the rows that a statement selects."""
         with self._wrap_errors("read"), self._lock:
             return self._connection.execute(statement, values).fetchall()
 
     def read_content(self, table: str, key: int | str) -> bytes:
-        """Return the content of a row; empty if there is no such row."""
+        """Return the content of a row; empty without such a row."""
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
 
@@ -119,18 +118,22 @@ class Database:
         """
         backup, temporary = self.folder / BACKUP_FILE, self.folder / f"{BACKUP_FILE}.new"
         temporary.unlink(missing_ok=True)  # of a killed program
-        state = _compare_backup(self.path, backup)
-        if state == "complete":
+        try:
+            is_complete = backup.exists() and not _has_other_rows(self.path, backup, "header", "records")
+            is_older = not backup.exists() or not _has_other_rows(backup, self.path, "records", "masks")
+        except sqlite3.Error:  # it cannot be read
+            is_complete = is_older = False
+        if is_complete:
             return
         with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
-            _attach(project, temporary, "rwc")
+            project.execute("ATTACH ? AS other", (_format_uri(temporary, "rwc"),))
             project.execute("PRAGMA other.journal_mode=MEMORY")
             with project:
                 project.execute("BEGIN")
                 _create_tables(project, "other")
                 for table in ("header", "records", "masks"):
                     project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
-        if state == "other":
+        if not is_older:
             names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
             backup.rename(next(path for path in names if not path.exists()))
         temporary.replace(backup)
@@ -165,27 +168,10 @@ def _create_tables(connection: sqlite3.Connection, schema: str) -> None:
     connection.execute(f"CREATE INDEX IF NOT EXISTS {schema}.masks_by_layer ON tracked_masks (layer, id)")
 
 
-def _attach(connection: sqlite3.Connection, path: Path, mode: str) -> None:
-    connection.execute("ATTACH ? AS other", (_format_uri(path, mode),))
-
-
-def _compare_backup(project: Path, backup: Path) -> Literal["complete", "older", "other"]:
-    """Return whether a backup has all records of a project, only earlier content, or content that the project lacks."""
-    if not backup.exists():
-        return "older"
-    try:
-        has_other_rows = _has_other_rows(backup, project, "records", "masks")
-        if not _has_other_rows(project, backup, "header", "records"):
-            return "complete"
-    except sqlite3.Error:  # it cannot be read
-        return "other"
-    return "other" if has_other_rows else "older"
-
-
 def _has_other_rows(path: Path, other: Path, *tables: str) -> bool:
     """Return whether a project has a row that another one lacks, or has with other content."""
     with closing(_connect(path, "ro")) as connection:
-        _attach(connection, other, "ro")
-        found = "EXISTS (SELECT 1 FROM other.{0} WHERE (id, content) = (item.id, item.content))"
-        select = f"SELECT 1 FROM main.{{0}} AS item WHERE NOT {found}"
+        connection.execute("ATTACH ? AS other", (_format_uri(other, "ro"),))
+        found = "SELECT content FROM other.{0} WHERE id = item.id"
+        select = f"SELECT 1 FROM main.{{0}} AS item WHERE content IS NOT ({found})"
         return any(connection.execute(select.format(table)).fetchone() for table in tables)

@@ -30,8 +30,6 @@ from aotlab_studio.video import FrameStore
 logger = logging.getLogger(__name__)
 MAX_SNAPSHOTS = 4
 """Number of snapshots in memory: those before and after an edit, and the one when the status was set."""
-Listener = Callable[[events.Event], None]
-"""Function that may be called from any thread, and must not block."""
 
 
 class Document:
@@ -52,17 +50,17 @@ class Document:
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self._message_locks: dict[int, threading.Lock] = {}
-        self.listeners: dict[Listener, str | None] = {}
-        """Functions to call on every change, each with the id of the open page that it notifies."""
+        self.listeners: dict[Callable[[events.Event], None], str | None] = {}
+        """Functions that are called on every change, in any thread, each with the id of the page that it notifies."""
         self.actor = log.Actor()
         """Author of the edits made through this view."""
         self.shared = False
         """Whether several people work on the project, so that each edit needs the name of its author."""
         self._snapshots: LRUCache[Snapshot] = LRUCache(MAX_SNAPSHOTS, lambda _: 1)
-        for step in self.log.steps.values():
-            if (last := max(step.changes.frames, default=0)) >= video.count:
-                problem = f"refers to frame {last}, but the video has {video.count}; {DAMAGED_REMEDY}"
-                raise InputError(f"{database.path}: {problem}")
+        last = max((index for step in self.log.steps.values() for index in step.changes.frames), default=0)
+        if last >= video.count:
+            problem = f"refers to frame {last}, but the video has {video.count} frames"
+            raise InputError(f"{database.path}: {problem}; {DAMAGED_REMEDY}")
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -84,7 +82,6 @@ class Document:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What the document shows now."""
         return self.take_snapshot(self.log.head)
 
     def close(self) -> None:
@@ -100,7 +97,6 @@ class Document:
 
     @property
     def frames(self) -> FrameStore:
-        """The video."""
         assert self._frames is not None  # not a document that is only read
         return self._frames
 
@@ -111,12 +107,11 @@ class Document:
 
     @property
     def _output_digest(self) -> str:
-        """Result of `digest_output` for the output folder."""
         return digest_output(self.output_folder, self.header.video)
 
     @property
     def unimported_digest(self) -> str:
-        """Digest of output of `aotlab track` that the document has not imported; empty if there is none."""
+        """Digest of the output of `aotlab track`; empty if the document has imported it, or without output."""
         imported = {layer.source_digest for layer in self.snapshot.state.layers.values()}
         return "" if (digest := self._output_digest) in imported else digest
 
@@ -136,14 +131,12 @@ class Document:
                 return log.digest_values(self.snapshot.content_digest, self._output_digest)
             return log.digest_values(self._output_digest)  # the same as without a project
 
-    # Edits
-
     @contextmanager
     def claim_message(self) -> Iterator[int | None]:
-        """Yield None if the actor's message is new; the block then carries it out.
+        """Yield None if the actor's message is new and the block has to carry it out.
 
-        A page may send a message twice, even at once. The second time, this waits for the first, and yields the number
-        of the step that it has added; 0 for another record.
+        A page may send a message twice, even at the same time. The second call waits until the first one is done. It
+        yields the number of the step that the message has added; 0 if it added another record.
         """
         if (message_id := self.actor.message_id) is None:
             yield None
@@ -151,6 +144,8 @@ class Document:
         with self._message_locks.setdefault(message_id, threading.Lock()):
             yield self.log.message_steps.get(message_id)
             self._message_locks.pop(message_id, None)  # kept after an error, as the message may be waiting again
+
+    # Edits
 
     def edit(
         self, title: str, changes: log.Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
@@ -163,8 +158,7 @@ class Document:
             first, last = self.snapshot.with_changes(changes).editable_range
             for index in changes.frames:
                 if not first <= index <= last:
-                    problem = f"outside the tracked part of the video, frames {first} to {last}"
-                    raise InputError(f"frame {index}: {problem}")
+                    raise InputError(f"frame {index}: outside the tracked part of the video, frames {first} to {last}")
             changes = changes.drop_unchanged(self.snapshot.state)
             if changes != log.Changes():
                 self._append(log.Step(title, changes, frame), new_pngs=new_pngs)
@@ -204,12 +198,11 @@ class Document:
         return next(key for key in count(1) if key not in self.log.used_objects and key not in reserved)
 
     def make_layer_id(self) -> int:
-        """Return an unused layer id."""
         return max(self.log.layer_steps, default=0) + 1
 
     @property
     def history(self) -> tuple[events.StepInfo | None, events.StepInfo | None]:
-        """Edits that undo and redo would change; None if there is none."""
+        """The edit to undo and the edit to redo; each may be None."""
         return self._describe_step(self.log.undo_step), self._describe_step(self.log.redo_step)
 
     def _describe_step(self, number: int) -> events.StepInfo | None:
@@ -220,7 +213,7 @@ class Document:
         return events.StepInfo(step.title, step.author, step.time, step.frame, page)
 
     def set_status(self, status: log.VideoStatus, note: str, outdated: Iterable[log.FrameRange] = ()) -> None:
-        """Store a status, with the outdated frames accepted as they are; a final one requires intact masks."""
+        """Store a status, and the outdated frames that the person accepts. A final status requires intact masks."""
         with self.lock:
             if status in log.FINAL_STATUSES:
                 self.snapshot.require_intact_masks()
@@ -244,7 +237,7 @@ class Document:
             return log.Status("in progress" if record or step else "open", "", author)
 
     def _still_holds(self, record: log.StatusRecord) -> bool:
-        """Return whether nothing has changed since a status; for a final one, no more frames may be outdated."""
+        """Return whether nothing has changed since a status was set; nothing new may be outdated if it is final."""
         before = self.take_snapshot(self.log.status_step)
         if not self.snapshot.shows_same(before) or record.digest != before.content_digest:
             return False
@@ -290,7 +283,7 @@ class Document:
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             self.tracked_masks.put(layer_id, tracked, ids)
             after = self.snapshot
-            after.scores(tracked.frame)  # stored, as they take long to measure
+            after.scores(tracked.frame)  # measured here, as this takes long, and stored
             self._emit_frame(tracked.frame)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
             return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
@@ -302,7 +295,6 @@ class Document:
                 self.tracked_masks.finish(layer_id)
 
     def emit(self, event: events.Event) -> None:
-        """Notify all listeners."""
         for listener in list(self.listeners):
             listener(event)
 
@@ -325,7 +317,6 @@ class Document:
         return events.Timeline(revision, snapshot.timeline)
 
     def emit_state(self) -> None:
-        """Notify all listeners of the state."""
         self.emit(events.DocumentEvent(self.describe_state()))
 
     def _emit_frame(self, index: int) -> None:

@@ -212,8 +212,7 @@ def change_object(
             frame: {key: value for key, value in values.items() if key not in removed}
             for frame, values in document.snapshot.state.attributes.get(object_id, {}).items()
         }
-        attributes_by_id = {object_id: by_frame} if by_frame else {}
-        changes = Changes({object_id: item}, classes=classes, attributes=attributes_by_id)
+        changes = Changes({object_id: item}, classes=classes, attributes={object_id: by_frame or None})
         document.edit("change object", changes)
 
 

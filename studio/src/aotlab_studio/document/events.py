@@ -1,4 +1,4 @@
-"""What a document tells its listeners: its state, the history, and events."""
+"""State and history of a document, and the events that its listeners receive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Timeline(Struct, frozen=True):
 
 
 class DocumentState(Struct, frozen=True):
-    """What a page shows of a document, except masks and timeline."""
+    """All that a page shows of a document, except masks and timeline."""
 
     revision: int
     status: VideoStatus
@@ -43,7 +43,7 @@ class DocumentState(Struct, frozen=True):
     history: tuple[StepInfo | None, StepInfo | None]
     """Edits that undo and redo would change."""
     step: int
-    """Number of the last step that is not undone; 0 if there is none."""
+    """Number of the last step that is not undone; 0 without one."""
     outdated: dict[int, list[FrameRange]]
     """First and last frame of each run of outdated frames, by object id."""
     range: FrameRange | None
@@ -56,7 +56,7 @@ class DocumentState(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
-    """Something that all pages are told."""
+    """Base class of the events that are sent to all pages."""
 
 
 class FrameEvent(Event, frozen=True):

@@ -39,7 +39,7 @@ class StoredVideo(Struct, omit_defaults=True):
     source: dict[str, Any]
     """Fingerprint of its content, from `compute_fingerprint`."""
     levels: tuple[float, float] | None = None
-    """Values that are shown as black and white; None if the person gave none."""
+    """Values that are shown as black and white; None if no values were given."""
 
 
 class Header(Struct):
@@ -90,7 +90,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
         if os.path.exists(video) and read_job(video) is None:  # not the results, whose name is the same
             return Path(os.path.realpath(video)), path
-    remedy = f"put it next to the project, or open it with project {path}"
+    remedy = f"put it next to the project, or open the video with --project {path}"
     raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")
 
 

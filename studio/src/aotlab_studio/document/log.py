@@ -30,7 +30,7 @@ MAX_STATE_VALUES = 1_000_000
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Objects whose tracked masks are replaced on a range of frames; `TrackedMaskStore` holds the new masks.
+    """A run of tracking, whose masks replace those of its objects on a range of frames. `TrackedMaskStore` has them.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30. It is
     tracked from the masks that the document showed when the layer was added.
@@ -46,8 +46,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """Directions are requests of a person. ``correction``: tracked in the background after an edit; ``empty``: has no
     masks, and hides those of older layers; ``import``: read from the output of `aotlab track`."""
     drawn_frames: list[NonNegativeInt] = []
-    """Other frames to track from, by their drawn masks: for ``both``, all in the range; for a correction, the previous
-    one. Frames between two references are tracked from both."""
+    """Other frames to track from, with drawn masks only. For ``both``, these are all drawn frames of the range; for
+    a correction, the previous one. Frames between two references are tracked from both."""
     source_digest: str = ""
     """For an import: `digest_output` of the imported folder; empty if it has no job record."""
 
@@ -62,7 +62,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
 
 class Changes(Struct, frozen=True, omit_defaults=True):
-    """Values of a document that an edit sets; None removes a value.
+    """Values that an edit sets; None removes a value.
 
     ``Changes(drawn_masks={7: {2: ""}}, notes={3: None})``: frame 7 has one drawn mask, in which object 2 is absent; the
     note on frame 3 is removed.
@@ -182,7 +182,7 @@ class StatusRecord(SignedRecord, frozen=True, tag="status"):
     """`digest_output` when it was set; the status ends when `aotlab track` writes other output."""
     note: str = ""
     outdated: list[FrameRange] = []
-    """Frames that were outdated when it was set, and accepted as they were."""
+    """Outdated frames that the person has accepted with the status."""
 
 
 class VersionRecord(SignedRecord, frozen=True, tag="version"):
@@ -224,9 +224,9 @@ class Log:
         """Newest step when the status was set."""
         self.versions: list[VersionRecord] = []
         self.head = 0
-        """Number of the last step that is not undone; 0 if there is none."""
+        """Number of the last step that is not undone; 0 without one."""
         self.last_import = 0
-        """Last step that imported output of `aotlab track` before any edit; 0 if there is none."""
+        """Last step that imported output of `aotlab track` before any edit; 0 without one."""
         self.used_objects: set[int] = set()
         """Ids of all objects that ever existed; they are not used again."""
         self.message_steps: dict[int | None, int] = {}
@@ -244,12 +244,12 @@ class Log:
 
     @property
     def undo_step(self) -> int:
-        """Number of the step to undo; 0 if there is none. An import of `aotlab track` output cannot be undone."""
+        """Number of the step to undo; 0 without one. An import of `aotlab track` output cannot be undone."""
         return self.head if self.head > self.last_import else 0
 
     @property
     def redo_step(self) -> int:
-        """Number of the step to redo; 0 if there is none."""
+        """Number of the step to redo; 0 without one."""
         return self.undone[-1] if self.undone else 0
 
     @property

@@ -33,7 +33,7 @@ def encode_png(ids: np.ndarray) -> bytes:
 
 
 def decode_png(content: bytes) -> np.ndarray:
-    """Return the H×W uint16 ids of a PNG. Other content raises whatever error the decoder raises."""
+    """Return the H×W uint16 ids of a PNG. Raise any error of the decoder for other content."""
     with sdk.decode_image(BytesIO(content)) as image:
         return np.array(image).astype(np.uint16)
 
@@ -97,7 +97,6 @@ class LayerFrame(Struct, frozen=True, omit_defaults=True):
 
 
 decode_layer_frame = msgspec.json.Decoder(LayerFrame).decode
-decode_scores = msgspec.json.Decoder(dict[int, Score]).decode
 
 
 class TrackedLayer:
@@ -138,16 +137,23 @@ class TrackedMaskStore:
     def open(self, layer_id: int) -> TrackedLayer:
         """Return the masks of a layer, which grow as it is tracked."""
         with self._lock:
-            if layer_id not in self._layers:
-                self._layers[layer_id] = self._load_layer(layer_id)
-            return self._layers[layer_id]
+            if (layer := self._layers.get(layer_id)) is None:
+                layer = TrackedLayer(self.count)
+                rows = "SELECT id, description FROM tracked_masks WHERE layer = ? ORDER BY id"
+                for row_id, description in self._database.query(rows, layer_id):
+                    with suppress(ValueError):  # damaged
+                        layer.add(msgspec.structs.replace(decode_layer_frame(description), row_id=row_id))
+                finished = self._database.query("SELECT frames FROM finished_layers WHERE layer = ?", layer_id)
+                layer.finished = any(len(layer.frames) >= frames for (frames,) in finished)
+                self._layers[layer_id] = layer
+            return layer
 
     def put(self, layer_id: int, masks: LayerFrame, ids: np.ndarray) -> None:
         """Store the masks of a frame, H×W ids, in a layer."""
         layer, content = self.open(layer_id), encode_png(ids)
-        masks = msgspec.structs.replace(masks, digest=hashlib.sha256(content).hexdigest()[:16])
-        description = msgspec.json.encode(masks)
-        decode_layer_frame(description)  # check that it can be read back
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        description = msgspec.json.encode(msgspec.structs.replace(masks, digest=digest))
+        masks = decode_layer_frame(description)  # check that it can be read back
         with self._database.transaction() as connection:
             row = layer_id, description, content
             row_id = connection.execute("INSERT INTO tracked_masks VALUES (NULL, ?, ?, ?)", row).lastrowid
@@ -175,7 +181,8 @@ class TrackedMaskStore:
         """Return the scores of the masks with a digest. They are measured once, then kept in the project."""
         if (scores := self._scores.get(digest)) is None:
             try:
-                scores = decode_scores(self._database.read_content("scores", digest))
+                content = self._database.read_content("scores", digest)
+                scores = msgspec.json.decode(content, type=dict[int, Score])
             except ValueError:  # missing or damaged
                 scores = measure()
                 self._new_scores[digest] = msgspec.json.encode(scores)
@@ -193,16 +200,6 @@ class TrackedMaskStore:
             connection.execute(f"DELETE FROM tracked_masks WHERE NOT ({kept})")
             newest = f"SELECT rowid FROM scores ORDER BY rowid DESC LIMIT {MAX_SCORES}"
             connection.execute(f"DELETE FROM scores WHERE rowid NOT IN ({newest})")
-
-    def _load_layer(self, layer_id: int) -> TrackedLayer:
-        layer = TrackedLayer(self.count)
-        rows = "SELECT id, description FROM tracked_masks WHERE layer = ? ORDER BY id"
-        for row_id, description in self._database.query(rows, layer_id):
-            with suppress(ValueError):  # damaged
-                layer.add(msgspec.structs.replace(decode_layer_frame(description), row_id=row_id))
-        finished = self._database.query("SELECT frames FROM finished_layers WHERE layer = ?", layer_id)
-        layer.finished = any(len(layer.frames) >= frames for (frames,) in finished)
-        return layer
 
     def read_png(self, masks: LayerFrame) -> bytes:
         """Return the PNG of a frame; raise `InputError` if it is damaged."""

@@ -121,7 +121,7 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     for name, value in item.attributes.items():
         if not is_attribute(name, value):
-            problem = f"longer than {NAME_LENGTH} characters, not printable, with a comma or =, or called name"
+            problem = f"longer than {NAME_LENGTH} characters, not printable, with a comma or =, unnamed, or called name"
             raise InputError(f"attribute {name[:80]!r}: {problem}; choose another text")
     return item
 
@@ -129,6 +129,6 @@ def check_object(item: ObjectInfo) -> ObjectInfo:
 def is_attribute(name: str, value: str | float) -> bool:
     """Return whether an attribute fits into the page's list ``name=value, name=value``."""
     fits = all(text.isprintable() and len(text) <= NAME_LENGTH for text in (name, str(value)))
-    if not fits or "," in f"{name}{value}" or "=" in name or name == "name":
+    if not (fits and name) or "," in f"{name}{value}" or "=" in name or name == "name":
         return False
     return isinstance(value, str) or math.isfinite(value)

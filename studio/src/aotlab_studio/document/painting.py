@@ -11,7 +11,7 @@ import numpy as np
 Point = tuple[float, float]
 MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
-"""Largest distance from a click at which it changes a mask, as a share of the image's shorter edge."""
+"""Largest distance from a click to a pixel that it changes, as a share of the image's shorter edge."""
 IMAGE_DISTANCE, OBJECT_DISTANCE = 0.06, 0.25
 """Largest distance of a click from its object, as a share of the image's shorter edge and of the object's size."""
 SUBPIXEL_BITS = 4

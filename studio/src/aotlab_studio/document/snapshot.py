@@ -1,4 +1,4 @@
-"""What a document shows at a step of its log: objects, masks, scores and outdated frames. Read-only, without a lock.
+"""Objects, masks, scores and outdated frames that a document shows at a step of its log. Read-only, without a lock.
 
 On each frame, an object shows its drawn mask; if that is empty, the object is absent. An object without a drawn mask
 shows its mask in the newest layer that has tracked it on the frame.
@@ -50,12 +50,10 @@ class Snapshot:
         self._shown_layers: dict[int, list[ShownLayer]] = {}
 
     def with_changes(self, changes: Changes) -> Snapshot:
-        """Return the snapshot after an edit."""
         return Snapshot(self._log, self.step, self.state.apply(changes), self._masks, self._tracked_masks)
 
     @property
     def locked_ids(self) -> list[int]:
-        """Ids of locked objects."""
         return [item.id for item in self.objects.values() if item.locked]
 
     @property
@@ -94,7 +92,6 @@ class Snapshot:
 
     @cached_property
     def drawn_frames(self) -> list[int]:
-        """Frames with drawn masks."""
         return [index for index in self.state.drawn_masks if self.drawn_masks(index)]
 
     def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
@@ -128,7 +125,7 @@ class Snapshot:
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
-        """Flag the frames that have tracked masks, N bool: of objects by their ids in layers, or of any object."""
+        """Flag the frames with tracked masks, N bool, of the objects with these ids in layers; None: of all objects."""
         layer_ids = self.newest_layers
         chosen = layer_ids if layer_objects is None else layer_ids.keys() & layer_objects
         return np.any([np.zeros(self.count, bool), *(layer_ids[key] > 0 for key in chosen)], axis=0)
@@ -142,16 +139,16 @@ class Snapshot:
 
     def list_shown_layers(self, index: int) -> list[ShownLayer]:
         """Return the layers that show on a frame, oldest first."""
-        if (shown := self._shown_layers.get(index)) is None:
+        if index not in self._shown_layers:
             drawn_masks, layers = self.drawn_masks(index), dict[int, list[int]]()
             for object_id, layer_ids in self.newest_layers.items():
                 layer_id = int(layer_ids[index])
                 if layer_id > 0 and self.state.resolve(object_id) not in drawn_masks:
                     layers.setdefault(layer_id, []).append(object_id)
-            stored = self._tracked_masks
-            shown = [ShownLayer(key, stored.open(key).frames[index], ids) for key, ids in sorted(layers.items())]
-            self._shown_layers[index] = shown
-        return shown
+            self._shown_layers[index] = [
+                ShownLayer(key, self._tracked_masks.open(key).frames[index], ids) for key, ids in sorted(layers.items())
+            ]
+        return self._shown_layers[index]
 
     def labels(self, index: int) -> np.ndarray:
         """Return the masks of a frame, H×W uint16 ids; raise `InputError` for an unknown frame or a damaged mask."""
@@ -235,7 +232,7 @@ class Snapshot:
         if now.drawn_masks != then.drawn_masks or self.objects_digest != other.objects_digest:
             return False
         has_same_layers = (now.layers, now.merged) == (then.layers, then.merged)
-        return has_same_layers or self.masks_digest == other.masks_digest  # a digest of all frames takes long
+        return has_same_layers or self.masks_digest == other.masks_digest  # slow, as it looks at all frames
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of the visible masks of a frame."""
@@ -258,7 +255,7 @@ class Snapshot:
                 flags.setdefault((shown.layer_id, shown.frame.model), np.zeros(self.count, bool))[index] = True
         return [{"layer": key, "model": model, "frames": find_runs(flags[key, model])} for key, model in sorted(flags)]
 
-    # What is outdated
+    # Outdated frames
 
     @cached_property
     def pending(self) -> list[int]:

@@ -14,9 +14,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab import sdk
+from aotlab import internal, sdk
 from aotlab_studio import formats
-from aotlab_studio.files import write_bytes
 from aotlab_studio.formats import Size
 
 AREA_SHAPES = ("polygon", "mask")
@@ -192,7 +191,7 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
 
 
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> None:
-    write_bytes(path, format_cvat(annotations, video, kind))
+    internal.write_bytes(path, format_cvat(annotations, video, kind))
 
 
 CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video, masks", partial(_write, kind="mask"))

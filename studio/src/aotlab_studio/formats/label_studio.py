@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.files import write_json
 from aotlab_studio.formats import Size, encode_xml, require_masks
 
 MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
@@ -93,7 +93,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
         '<View>\n  <Image name="image" value="$image" />\n  <BrushLabels name="tag" toName="image">\n'
         f"{labels}  </BrushLabels>\n</View>\n"
     )
-    write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
+    internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 
 
 LABEL_STUDIO = sdk.MaskWriter(

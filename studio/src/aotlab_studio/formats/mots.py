@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.files import write_json
 
 IDS_PER_CLASS = 1000
 """Largest number of objects of one class, plus one."""
@@ -70,7 +70,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
             frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
             number = numbers[frame] if numbers else frame
             lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
-    write_bytes(path, "".join(lines).encode())
+    internal.write_bytes(path, "".join(lines).encode())
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 
 

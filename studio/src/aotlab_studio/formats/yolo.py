@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from aotlab import InputError, sdk
-from aotlab_studio.files import write_bytes
+from aotlab import InputError, internal, sdk
 from aotlab_studio.formats import Size, parse_numbers, require_masks, trace_outlines
 
 MAX_CLASS_ID = 100_000
@@ -91,7 +90,7 @@ def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     settings = format_settings(annotations.class_ids(), "images", "images")
     for name, text in {**format_labels(annotations), "data.yaml": settings}.items():
-        write_bytes(path / name, text.encode())
+        internal.write_bytes(path / name, text.encode())
 
 
 def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:

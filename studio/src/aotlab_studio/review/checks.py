@@ -15,7 +15,7 @@ from aotlab_studio.document.snapshot import Snapshot
 
 REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
-"""Smallest distance in frames of two checks for the same object and reason. A correction also helps its neighbors."""
+"""Smallest distance in frames of checks for one object and reason. Correcting one frame helps those near it."""
 MIN_SEVERITY = 0.25
 MIN_CONTACT_DISTANCE = 25
 """`MIN_DISTANCE` for the reason ``contact``, which lasts many frames."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import draw_overlay, internal, sdk
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.video import encode_jpeg
@@ -45,7 +45,6 @@ class ReviewFile(sdk.Output):
         self._review = VideoReview()
 
     def write(self, name: str, tracked: sdk.TrackedFrame) -> None:
-        """Add one frame."""
         prediction, labels = tracked.prediction, tracked.labels
         if tracked.index not in self._scores:
             signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
@@ -55,13 +54,10 @@ class ReviewFile(sdk.Output):
         self._drawn[tracked.index] = tracked.annotated_ids
         self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
-        image = draw_thumbnail(tracked.frame, labels)
-        if not self._thumbnails:
-            self._thumbnails["first"] = image
-            return
-        if confidence < self._lowest_confidence:
+        image, place = draw_thumbnail(tracked.frame, labels), "last" if self._thumbnails else "first"
+        self._thumbnails[place] = image
+        if place == "last" and confidence < self._lowest_confidence:
             self._lowest_confidence, self._thumbnails["worst"] = confidence, image
-        self._thumbnails["last"] = image
 
     def finish(self) -> None:
         """Write the files. Without frames, there is no thumbnail."""
@@ -77,7 +73,7 @@ class ReviewFile(sdk.Output):
         write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
+            internal.write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
 
     def summary(self) -> str:
         """Return a text with the first frames to check, the cuts, and a warning for every lost object."""

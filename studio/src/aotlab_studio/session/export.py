@@ -44,12 +44,11 @@ def export_masks(
     last: int,
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
-    """Write the masks of a range of frames. Only `VIDEO_OUTPUTS` hold frames that are not annotated.
+) -> int:
+    """Write the masks of a range of frames; return the number of annotated ones. Only `VIDEO_OUTPUTS` hold others.
 
     Args:
         snapshot: visible masks from `snapshot_for_export`.
-        names: outputs.
         classes: class ids by class name; None: those of the document.
         on_frame: called with the number of frames done and in total; an error that it raises cancels the export.
     """
@@ -86,6 +85,7 @@ def export_masks(
         for output in outputs.values():
             output.finish()
         incomplete.pop_all()
+    return len(annotated)
 
 
 def snapshot_for_export(document: Document, first: int = 0, last: int | None = None) -> tuple[Snapshot, ExportRecord]:
@@ -94,9 +94,9 @@ def snapshot_for_export(document: Document, first: int = 0, last: int | None = N
         snapshot, status = document.snapshot, document.status
         record = ExportRecord(
             [], snapshot.step, status.value, status.note, snapshot.list_outdated(first, last), snapshot.list_models(),
-            snapshot.masks_digest, snapshot.objects_digest, document.actor.author, utc_now(),
+            snapshot.content_digest, document.actor.author, utc_now(),
         )  # fmt: skip
-    return snapshot, record  # all frames were read for the digest
+    return snapshot, record  # the digest has looked up the layers of all frames
 
 
 def add_record(
@@ -104,7 +104,7 @@ def add_record(
 ) -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
-    The files in ``replaced`` may be replaced too. Raises `InputError` if another file is in the way.
+    The export may also replace the files in ``replaced``. Raises `InputError` if it would replace any other file.
     """
     old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
     names = [*sorted(list_files(staging)), record_name]

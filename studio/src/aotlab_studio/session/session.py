@@ -6,7 +6,6 @@ import copy
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +30,6 @@ from aotlab_studio.tracking.models import TrackerLoader, import_tracker
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""
-StatusNote = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """Largest number of seconds that a status or an export waits for corrections."""
 MAX_CHECKS = 500
@@ -40,7 +38,7 @@ REPEATABLE_ACTIONS = [*(edit.__name__ for edit in EDITS), "undo", "redo", "sugge
 
 
 class Session:
-    """Everything that people do with a video, except edits of its `Document`.
+    """Prompts, tracking, status and export of a document. Other edits are functions of `editing`.
 
     Args:
         make_tracker: returns the tracker for a job.
@@ -105,7 +103,7 @@ class Session:
     def set_status(
         self,
         status: VideoStatus,
-        note: StatusNote = "",
+        note: Annotated[str, Meta(max_length=100)] = "",
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
         step: NonNegativeInt | None = None,
@@ -136,7 +134,7 @@ class Session:
         self.runner.wake()
 
     def resume(self) -> None:
-        """Continue the paused job; raise `InputError` if there is none."""
+        """Continue a paused job; raise `InputError` if no job is running."""
         self._require_job("resume").resume()
 
     def stop(self) -> None:
@@ -193,7 +191,7 @@ class Session:
         self.runner.delay_corrections()
         mask = self._segment(frame, prompt)
         with document.lock:
-            # again, as others may have drawn meanwhile
+            # again, as others may have drawn in the meantime
             protected = editing.find_protected_pixels(document, frame, object_id, overwrite=overwrite) & mask
             mask &= ~protected
             if mode != "correct" and not mask.any():
@@ -258,7 +256,6 @@ class Session:
         """Replace the last export in the project's folder by the masks of a range of frames; see `archive`.
 
         Args:
-            names: outputs.
             key: random number by which `cancel_export` cancels the export.
         """
         document, folder = self.document, self.archive.parent
@@ -267,25 +264,28 @@ class Session:
         if first > last:
             raise InputError(f"export: the range has none of the frames {start} to {end}; give another range")
 
+        def require_not_canceled() -> None:
+            if not self._canceled_exports.isdisjoint((None, key)):
+                raise InputError("export: canceled; nothing was written")
+
         def report(done: int, total: int) -> None:
             document.emit(protocol.ExportEvent(done, total))
-            self._require_not_canceled(key)
+            require_not_canceled()
 
         if not self._export_lock.acquire(blocking=False):
             raise InputError("export: another export is running; wait until it ends")
         try:
-            self._wait_for_tracking(outdated, partial(self._require_not_canceled, key))
+            self._wait_for_tracking(outdated, require_not_canceled)
             with document.lock:
                 self.require_current("export", outdated, first, last)
                 snapshot, record = snapshot_for_export(document, first, last)
             with stage_files(folder, EXPORT_RECORD) as staging:
-                export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
+                count = export_masks(document.frames, snapshot, staging, names, first=first, last=last, on_frame=report)
                 add_record(staging, EXPORT_RECORD, record, archive=self.archive.name)
         finally:
             self._export_lock.release()
-        annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        return protocol.ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
+        return protocol.ExportResult(self.archive.name, last + 1 - first - count, unclassed)
 
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""
@@ -312,10 +312,6 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _require_not_canceled(self, key: int | None) -> None:
-        if not self._canceled_exports.isdisjoint((None, key)):
-            raise InputError("export: canceled; nothing was written")
-
 
 class OutdatedError(InputError):
     """Frames are outdated. A person may repeat the action, with one of the ``choices`` as its ``outdated``."""
@@ -325,10 +321,9 @@ class OutdatedError(InputError):
         texts += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
         subject = f"{count} {'frame is' if count == 1 else 'frames are'} outdated ({texts})"
-        reason = (
-            ": a drawn mask has changed since, or tracking was cut off. Track them again (unlock locked objects first)"
-        )
+        problem = ": a drawn mask has changed since, or tracking was cut off"
+        remedy = "Track them again (unlock locked objects first)"
         if can_wait:
-            reason = ", and tracking has not finished. Let it finish"
-        super().__init__(f"{subject}{reason}, or {action} them as they are?")
+            problem, remedy = ", and tracking has not finished", "Let it finish"
+        super().__init__(f"{subject}{problem}. {remedy}, or {action} them as they are?")
         self.choices: list[OutdatedChoice] = ["wait", "proceed"] if can_wait else ["proceed"]

@@ -38,7 +38,7 @@ MAX_FILES = 20_000
 WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 """Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
 MASK_SUFFIXES = ((".json", ".xml"), (".png",), (".txt",))
-"""Suffixes of mask files in an archive. Files of the first group that occurs are read; images may lie beside them."""
+"""Suffixes of mask files in an archive. The first group that occurs is read; images beside annotations are ignored."""
 RECORDS = (sdk.JOB_RECORD, internal.CORRECTED_FILE)
 """Hidden files that mark a folder of results."""
 SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
@@ -49,7 +49,7 @@ EXPORTED_MASKS = (
 
 
 class AmbiguousObjectsError(InputError):
-    """It is unclear which objects of the project the objects of a file are; a person must say."""
+    """It is unclear which objects of the project the file contains, so a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__("masks: choose the object of each mask in the file")
