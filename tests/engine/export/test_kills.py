@@ -38,7 +38,7 @@ def test_next_export_removes_files_of_a_killed_one(tmp_path):
 
 
 def check_second_export_refused(folder):
-    with pytest.raises(InputError, match="already contains an export"):
+    with pytest.raises(InputError, match="already contains files of an export"):
         export_empty(folder)
 
 

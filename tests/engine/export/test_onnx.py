@@ -23,7 +23,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
-from aotlab.engine.export.files import PARTS, WEIGHTS_FILE, SharedWeights
+from aotlab.engine.export.files import EXPORT_FILES, WEIGHTS_FILE, SharedWeights
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
@@ -134,12 +134,18 @@ def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, qu
     assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
 
 
-def test_failed_export_removes_its_files(monkeypatch, tmp_path):
+@pytest.mark.parametrize("names", [[], ["encode.onnx", "weights.bin"]])
+def test_failed_export_removes_only_its_files(monkeypatch, tmp_path, names):
+    folder = tmp_path / "export"
+    for name in names:
+        folder.mkdir(exist_ok=True)
+        (folder / name).touch()
     fail = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(export, "convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
-        export_model(*build("aott"), tmp_path / "export", video=VIDEO)
-    assert list(tmp_path.iterdir()) == []
+        export_model(*build("aott"), folder, video=VIDEO, force=True)
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == names
+    assert folder.exists() == bool(names)
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "export.json"])
@@ -207,7 +213,7 @@ def test_version_and_graphs_agree_with_the_ports():
     model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
     names = {*graphs.build_graphs(model, VIDEO, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
-    assert {f"{name}.onnx" for name in names} | {WEIGHTS_FILE} == PARTS
+    assert {f"{name}.onnx" for name in names} | {WEIGHTS_FILE} == EXPORT_FILES
     assert names == {name for name in vars(aotlab_runtime.Graphs) if name[0] != "_"} - {"run"}
 
 
