@@ -15,25 +15,24 @@ Crop = tuple[slice, slice]
 
 def add_prompted_objects(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> np.ndarray:
     """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
-    prediction = segment_prompts(graphs, frame, prompts, mask)
-    for object_id in prediction.ids:
-        is_found = object_id in prediction.labels
-        require(is_found, f"object {object_id}: no pixel found there; give another box or point")
-    return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
+    labels = segment_prompts(graphs, frame, prompts, mask).labels
+    for object_id in prompts:
+        require(object_id in labels, f"object {object_id}: no pixel found there; give another box or point")
+    return np.where(np.isin(mask, [0, *prompts]), labels, mask)
 
 
 def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> Prediction:
     """Segment objects of a frame; other objects of ``mask``, object ids H×W, keep their pixels."""
-    advice = "give a mask, or export the bundled weights without --no-prompts"
-    require(graphs.prompting, f"this export has no prompt network; {advice}")
-    excluded_logit, is_other_object = graphs.prompting["excluded_logit"], ~np.isin(mask, [0, *prompts])
+    settings = graphs.prompting
+    require(settings, "this export has no prompt network; give a mask, or export the bundled model with prompts")
+    excluded_logit, is_other_object = settings["excluded_logit"], ~np.isin(mask, [0, *prompts])
     coarse = np.stack([segment_object(graphs, frame, prompt) for prompt in prompts.values()])
     coarse[:, is_other_object] = excluded_logit
     pairs = zip(prompts.values(), keep_strongest(coarse), strict=True)
     logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in pairs])
     logits[:, is_other_object] = excluded_logit
     for object_logits, prompt in zip(logits, prompts.values(), strict=True):
-        object_logits[find_stray_pixels(object_logits > 0, prompt, graphs.prompting)] = excluded_logit
+        object_logits[find_stray_pixels(object_logits > 0, prompt, settings)] = excluded_logit
     return Prediction((*prompts,), np.concatenate([-logits.max(0)[None], logits]), graphs.temperature)
 
 
