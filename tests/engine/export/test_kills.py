@@ -18,7 +18,7 @@ def export_empty(folder, replace=False):
     torch.set_num_threads(1)
     pytest.MonkeyPatch().setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto())
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
-    export.export_model(model, config, folder, video=((1 + replace) * HEIGHT, WIDTH), force=replace)
+    export.export_model(model, config, folder, frame_size=((1 + replace) * HEIGHT, WIDTH), force=replace)
 
 
 def export_until(place, folder, calls=1, replace=False):
