@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """Weights of all graphs, each stored once."""
-EXPORT_FILES = {
-    WEIGHTS_FILE, "assign_identities.onnx", "decode.onnx", "encode.onnx", "memorize.onnx",
-    "prompt.onnx", "propagate.onnx", "reference.onnx", "relevance.onnx",
-}  # fmt: skip
-"""Files that an export may have besides ``export.json``."""
 MIN_SHARED_BYTES = 1024
 """Smaller constants stay in the graphs."""
 
@@ -35,45 +30,32 @@ MIN_SHARED_BYTES = 1024
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Lock ``folder``, a resolved path, and yield a temporary folder in it; move its files out if the block succeeds.
 
-    ``force``: replace the files of an earlier export, which are kept if the block fails. Raises InputError if the
-    folder contains other files or cannot be written.
+    ``export.json`` is moved first. It has the digests of the other files, so an export that is killed between cannot be
+    loaded. ``force``: replace an earlier export, which is kept if the block fails. Raises InputError if the folder
+    contains other files or cannot be written.
     """
     with locked_output(folder), writing(folder):
         remove_leftovers(folder, folder.name)
-        names = {path.name for path in folder.iterdir()} - {LOCK_SUFFIX}
-        if not names <= _list_exported(folder):
+        earlier = {path.name for path in folder.iterdir()} - {LOCK_SUFFIX}
+        if not earlier <= _list_exported(folder):
             raise output_exists_error(folder, "files that are not of an export")
-        if names and not force:
-            raise output_exists_error(folder, "files of an export", forceable=True)
+        if earlier and not force:
+            raise output_exists_error(folder, "an export", forceable=True)
         temporary = folder / temporary_name(folder)
         temporary.mkdir()
         try:
             yield temporary
-            _replace_files(folder, names, temporary)
+            paths = sorted(temporary.iterdir(), key=lambda path: path.name != DESCRIPTION_FILE)
+            for name in earlier - {path.name for path in paths}:
+                remove(folder / name)
+            for path in paths:
+                os.replace(path, folder / path.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace_files(folder: Path, names: Set[str], temporary: Path) -> None:
-    """Replace the files ``names`` of a folder by those of a temporary one; on failure, remove both.
-
-    ``export.json`` is removed first and moved last, so an export that is killed between cannot be loaded.
-    """
-    try:
-        for name in sorted(names, key=lambda name: name != DESCRIPTION_FILE):
-            remove(folder / name)
-        for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
-            os.replace(path, folder / path.name)
-    finally:
-        if not os.path.lexists(folder / DESCRIPTION_FILE):
-            for name in EXPORT_FILES:
-                remove(folder / name)
-
-
 def _list_exported(folder: Path) -> Set[str]:
-    """Return the names of an export's files, also of an incomplete one; empty if ``export.json`` is not an export's."""
-    if not os.path.lexists(folder / DESCRIPTION_FILE):
-        return EXPORT_FILES
+    """Return the names of an export's files; empty if the folder has no ``export.json`` of an export."""
     try:
         return {DESCRIPTION_FILE, *read_json(folder / DESCRIPTION_FILE)["sha256"]}
     except (OSError, ValueError, LookupError, TypeError):
