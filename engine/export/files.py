@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.utils.errors import output_exists_error
 from aotlab.utils.files import read_json, remove, temporary_name, writing
-from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
+from aotlab.utils.locks import locked_output, remove_leftovers
 
 if TYPE_CHECKING:
     import onnx
@@ -32,11 +32,11 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
 
     ``export.json`` is moved first. It has the digests of the other files, so an export that is killed between cannot be
     loaded. ``force``: replace an earlier export, which is kept if the block fails. Raises InputError if the folder
-    contains other files or cannot be written.
+    contains other files, except hidden ones, or cannot be written.
     """
     with locked_output(folder), writing(folder):
         remove_leftovers(folder, folder.name)
-        earlier = {path.name for path in folder.iterdir()} - {LOCK_SUFFIX}
+        earlier = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if not earlier <= _list_exported(folder):
             raise output_exists_error(folder, "files that are not of an export")
         if earlier and not force:

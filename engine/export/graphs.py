@@ -103,7 +103,7 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
 def _compute_relevance(
     model: VOSModel, states: list[Any], memory_0_long_key: Tensor, logits: Tensor, sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
-    """Compute each stored frame's share of the foreground's attention, T."""
+    """Compute each stored frame's share of the foreground's attention, T; the key is named as in memory."""
     frames = memory_0_long_key.shape[1] // math.prod(sizes[0])
     propagated = PropagatedFrame([], states, sizes)
     frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)

@@ -154,6 +154,8 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     model, config = build("aott")
     for _ in range(2):
         export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, force=True)
+        (tmp_path / "export" / ".DS_Store").touch()
+    assert (tmp_path / "export" / ".DS_Store").exists()
     (tmp_path / "export" / "photos").mkdir()
     with pytest.raises(InputError, match="files that are not of an export"):
         export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, force=True)
