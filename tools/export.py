@@ -126,7 +126,9 @@ def main(
     options = ExportOptions(
         half=half, prompts=not no_prompts, calibration=clip, fused=fused or is_int8, quantize_encoder=quantize_encoder
     )
-    export_model(model, model_config, output, options, video=size[::-1], force=force, check=check if verify else None)
+    export_model(
+        model, model_config, output, options, frame_size=size[::-1], force=force, check=check if verify else None
+    )
     megabytes = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(
         f"{output}: {model_config.name} as ONNX graphs of {megabytes:.1f} MB for {size[0]}x{size[1]}, "

@@ -30,11 +30,11 @@ import { labelComponents, measureDistance, round } from './images.js';
 export async function segmentPrompt(graphs, frame, prompt, otherObjects) {
   const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  const coarseCrop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
+  const coarseCrop = prompt.box ? findCrop(prompt, null, frame, coarse_margin, min_crop) : whole;
   const edge = prompt.box ? crop_edge : frame_edge;
   const coarse = await segmentCrop(graphs, 'logits', frame, coarseCrop, edge, prompt, prompt.mask, otherObjects);
   const rough = coarse.map(sigmoid);
-  const crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
+  const crop = findCrop(prompt, rough, frame, refine_margin, min_crop);
   const refined = await segmentCrop(graphs, 'refined_logits', frame, crop, crop_edge, prompt, rough, otherObjects);
   const mask = Uint8Array.from(refined, (logit) => Number(logit > 0));
   removeFarFromPrompt(mask, frame, prompt, graphs.prompting);
@@ -88,19 +88,28 @@ function forRows({ top, left, height, width }, frameWidth, visit) {
 }
 
 /**
- * Return the crop around points, square where the frame allows; without points, the whole frame.
- * @param {Point[]} corners
- * @param {Crop} whole
+ * Return the crop around an object, square where the frame allows; without the object, the whole frame.
+ * @param {Prompt} prompt its positive points and its box are in the crop
+ * @param {Float32Array | null} rough mask H×W in 0 to 1, in the crop too if the prompt has no box
+ * @param {Frame} frame
  * @param {number} margin on each side, as a fraction of the longer side
  * @param {number} shortest shortest side in pixels; smaller objects need their surroundings
  * @returns {Crop}
  */
-function findCrop(corners, whole, margin, shortest) {
-  if (!corners.length) return whole;
-  const [left, top, right, bottom] = boundingBox(corners);
+function findCrop({ positive, box }, rough, frame, margin, shortest) {
+  let [left, top, right, bottom] = boundingBox(box ? [...positive, ...boxCorners(box)] : positive);
+  if (!box) {
+    rough?.forEach((value, pixel) => {
+      if (value <= 0.5) return;
+      const [x, y] = [pixel % frame.width, Math.floor(pixel / frame.width)];
+      [left, top] = [Math.min(left, x), Math.min(top, y)];
+      [right, bottom] = [Math.max(right, x + 1), Math.max(bottom, y + 1)];
+    });
+  }
+  if (left > right) return { top: 0, left: 0, height: frame.height, width: frame.width };
   const side = Math.max(shortest, (1 + 2 * margin) * Math.max(right - left, bottom - top));
-  const [y, height] = placeSide((top + bottom) / 2, side, whole.height);
-  const [x, width] = placeSide((left + right) / 2, side, whole.width);
+  const [y, height] = placeSide((top + bottom) / 2, side, frame.height);
+  const [x, width] = placeSide((left + right) / 2, side, frame.width);
   return { top: y, left: x, height, width };
 }
 
@@ -110,7 +119,7 @@ function placeSide(center, side, limit) {
   return [start, Math.min(limit, start + round(side)) - start];
 }
 
-/** Return left, top, right, bottom. @param {Point[]} points */
+/** Return left, top, right, bottom; without points, an empty range. @param {Point[]} points */
 function boundingBox(points) {
   const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
@@ -119,29 +128,6 @@ function boundingBox(points) {
 /** @param {NonNullable<Prompt['box']>} box @returns {[Point, Point]} */
 function boxCorners([left, top, width, height]) {
   return [[left, top], [left + width, top + height]];
-}
-
-/**
- * Return points that the crop must contain: positive points with the box or, without a box, with the rough mask H×W.
- * @param {Prompt} prompt
- * @param {Float32Array} [rough]
- * @param {number} width of the rough mask
- */
-function promptCorners(prompt, rough, width = 0) {
-  const corners = [...prompt.positive];
-  if (prompt.box) return [...corners, ...boxCorners(prompt.box)];
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  rough?.forEach((value, pixel) => {
-    if (value <= 0.5) return;
-    const x = pixel % width;
-    const y = Math.floor(pixel / width);
-    left = Math.min(left, x);
-    top = Math.min(top, y);
-    right = Math.max(right, x + 1);
-    bottom = Math.max(bottom, y + 1);
-  });
-  if (right > left) corners.push([left, top], [right, bottom]);
-  return corners;
 }
 
 /**

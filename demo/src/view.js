@@ -42,10 +42,18 @@ function updateControls() {
   const playing = activity?.name === 'play';
   /** @type {[string, boolean][]} */
   const enabled = [
-    ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
-    ['add', idle && marked && objectCount < COLORS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
-    ['track', idle && Boolean(model?.backend) && store.hasObjects(position)], ['cancel', activity !== null && activity.name in CANCELED],
-    ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
+    ['play', video !== null && (idle || playing)],
+    ['frame', video !== null && (idle || playing)],
+    ['add', idle && marked && objectCount < COLORS.length],
+    ['clear', idle && marked],
+    ['undo', idle && history.length > 0],
+    ['track', idle && Boolean(model?.backend) && store.hasObjects(position)],
+    ['cancel', activity !== null && activity.name in CANCELED],
+    ['masks', idle && marked],
+    ['overlay', idle && marked],
+    ['size', idle],
+    ['compute', idle],
+    ['file', idle],
   ];
   for (const [id, value] of enabled) /** @type {HTMLButtonElement} */ (element(id)).disabled = !value;
   element('play').textContent = playing ? '⏸' : '▶';

@@ -14,7 +14,7 @@ from aotlab.media.masks import read_mask, resize_labels
 from aotlab.utils.errors import require
 
 Clip = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Frames H×W×3 uint8 RGB with their masks H×W of object ids."""
+"""Pairs of a frame H×W×3 uint8 RGB and its mask H×W of object ids."""
 
 
 def read_clip(images: Path, masks: Path, length: int, size: tuple[int, int] | None = None) -> Clip:

@@ -42,9 +42,9 @@ ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
 def resolve_export_config(config: Config) -> Config:
-    """Return the settings an export is limited to: float32, no rules, and a memory of at most ``memory.frames``.
+    """Return the settings of an export: float32, no rules, and a memory of at most ``memory.frames`` frames.
 
-    Policies without a bound are replaced as by `bound_memory`: the same masks for up to that many stored frames.
+    `bound_memory` replaces policies without a bound. Masks stay the same until that many frames are stored.
     """
     memory = bound_memory(config.memory)
     require(
@@ -86,7 +86,7 @@ def export_model(
     folder: Path,
     options: ExportOptions = ExportOptions(),
     *,
-    video: tuple[int, int],
+    frame_size: tuple[int, int],
     force: bool = False,
     check: Callable[[Path], None] | None = None,
 ) -> None:
@@ -95,12 +95,12 @@ def export_model(
     Args:
         config: ``memory.frames`` bounds long-term memory.
         folder: folder to create, or an empty one.
-        video: (height, width) of the frames in pixels, which decides the network's size.
+        frame_size: (height, width) of the frames in pixels, from which the network's input size follows.
         force: replace an earlier export in ``folder``.
         check: called with the complete export before it is moved to ``folder``; an error keeps it from being moved.
     """
     config = resolve_export_config(config)
-    size = network_size(video, config.input, align_corners=config.model.align_corners)
+    size = network_size(frame_size, config.input, align_corners=config.model.align_corners)
     with new_export_folder(folder.resolve(), force=force) as temporary:
         graphs = build_graphs(model, size, config.memory, fused=options.fused)
         if options.prompts and model.prompts is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.utils.errors import output_exists_error
 from aotlab.utils.files import read_json, remove, temporary_name, writing
-from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
+from aotlab.utils.locks import locked_output, remove_leftovers
 
 if TYPE_CHECKING:
     import onnx
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """Weights of all graphs, each stored once."""
-PARTS = {
-    WEIGHTS_FILE, "assign_identities.onnx", "decode.onnx", "encode.onnx", "memorize.onnx",
-    "prompt.onnx", "propagate.onnx", "reference.onnx", "relevance.onnx",
-}  # fmt: skip
-"""Files that an export may have besides ``export.json``."""
 MIN_SHARED_BYTES = 1024
 """Smaller constants stay in the graphs."""
 
@@ -35,36 +30,32 @@ MIN_SHARED_BYTES = 1024
 def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Lock ``folder``, a resolved path, and yield a temporary folder in it; move its files out if the block succeeds.
 
-    ``export.json`` is removed first and moved last, so an export that is killed between cannot be loaded. ``force``:
-    replace an earlier export, which is kept if the block fails, or parts of one that was killed. Raises InputError if
-    the folder contains other files or cannot be written.
+    ``export.json`` is moved first. It has the digests of the other files, so an export that is killed between cannot be
+    loaded. ``force``: replace an earlier export, which is kept if the block fails. Raises InputError if the folder
+    contains other files, except hidden ones, or cannot be written.
     """
     with locked_output(folder), writing(folder):
         remove_leftovers(folder, folder.name)
-        names = {path.name for path in folder.iterdir()} - {LOCK_SUFFIX}
-        if not names <= _list_exported(folder):
+        earlier = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        if not earlier <= _list_exported(folder):
             raise output_exists_error(folder, "files that are not of an export")
-        if names and not force:
+        if earlier and not force:
             raise output_exists_error(folder, "an export", forceable=True)
         temporary = folder / temporary_name(folder)
         temporary.mkdir()
         try:
             yield temporary
-            for name in sorted(names, key=lambda name: name != DESCRIPTION_FILE):
+            paths = sorted(temporary.iterdir(), key=lambda path: path.name != DESCRIPTION_FILE)
+            for name in earlier - {path.name for path in paths}:
                 remove(folder / name)
-            for path in sorted(temporary.iterdir(), key=lambda path: path.name == DESCRIPTION_FILE):
+            for path in paths:
                 os.replace(path, folder / path.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            if not os.path.lexists(folder / DESCRIPTION_FILE):
-                for name in PARTS:
-                    remove(folder / name)
 
 
 def _list_exported(folder: Path) -> Set[str]:
-    """Return the names of an export's files, or of its parts; none if ``export.json`` is of something else."""
-    if not os.path.lexists(folder / DESCRIPTION_FILE):
-        return PARTS
+    """Return the names of an export's files; empty if the folder has no ``export.json`` of an export."""
     try:
         return {DESCRIPTION_FILE, *read_json(folder / DESCRIPTION_FILE)["sha256"]}
     except (OSError, ValueError, LookupError, TypeError):

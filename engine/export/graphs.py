@@ -103,7 +103,7 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
 def _compute_relevance(
     model: VOSModel, states: list[Any], memory_0_long_key: Tensor, logits: Tensor, sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
-    """Compute each stored frame's share of the foreground's attention, T."""
+    """Compute each stored frame's share of the foreground's attention, T; the key is named as in memory."""
     frames = memory_0_long_key.shape[1] // math.prod(sizes[0])
     propagated = PropagatedFrame([], states, sizes)
     frame_relevance = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
@@ -111,7 +111,7 @@ def _compute_relevance(
 
 
 def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
-    """Segment an object of a crop, see `build_prompt_graph`."""
+    """Segment an object of a crop; ``planes`` are the first three of `PLANES`, and ``rough_mask`` becomes the last."""
     assert model.prompts is not None
     size, pixels = planes.shape[2:], image.permute(2, 0, 1).float()
     resized, rough = (
@@ -214,13 +214,7 @@ def _build_example_memory(frame_memory: Memory, max_frames: int) -> tuple[list[B
 
 
 def build_prompt_graph(model: VOSModel) -> Graph:
-    """Build the graph of a model's prompt network for a crop of any size.
-
-    It takes ``image`` H×W×3 uint8; ``planes`` 1×3×h×w of an object in 0 to 1 (the first of
-    `aotlab.networks.prompts.PLANES`), of the network's size from `crop_input_size`; and ``rough_mask`` H×W in 0 to 1,
-    the last plane. It returns ``logits`` H×W, and ``refined_logits`` H×W whose outlines lie on edges of the image (see
-    `guided_filter`).
-    """
+    """Build the graph of a model's prompt network for a crop of any size; see ``Graphs.prompt`` of the runtime."""
     model, generator = _copy_exportable(model), torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=generator)
     size = network.crop_input_size((3, 4), network.CROP_EDGE, align_corners=model.config.align_corners)

@@ -27,7 +27,7 @@ CALIBRATION_FRAMES = 16
 
 @translate_errors()
 def record_inputs(folder: Path, names: Sequence[str], clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Track a clip with an export; return the tensors given to each call of the graphs ``names``, by graph."""
+    """Track a clip with an export; return the inputs of every call of the graphs ``names``, by graph."""
     from aotlab_runtime import Tracker
     from aotlab_runtime.graphs import Graphs
 

@@ -61,7 +61,7 @@ def translate_errors() -> Iterator[None]:
 
 
 def select_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Return the frames to verify on: the first of a clip, or of a synthetic one of (height, width) if it is empty.
+    """Return the first frames of a clip, or a synthetic clip of (height, width) if it is empty.
 
     Raises:
         InputError: the synthetic frames are too small to show an object.

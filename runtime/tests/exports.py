@@ -21,14 +21,14 @@ MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """Two objects, and on a later frame a third one."""
 
 
-def export_pair(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
+def export_pair(folder, preset, *overrides, tiny=True, frame_size=(HEIGHT, WIDTH), **options):
     """Export a model of random weights unless ``folder`` exists; return trackers of the runtime and of PyTorch."""
     model, config = build(preset, *overrides, tiny=tiny)
     for name, parameter in model.named_parameters():
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
     if not folder.exists():
-        export_model(model, config, folder, ExportOptions(**options), video=video)
+        export_model(model, config, folder, ExportOptions(**options), frame_size=frame_size)
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, resolve_export_config(config))
 
 

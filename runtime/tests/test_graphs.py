@@ -229,6 +229,11 @@ def test_readme_shows_all_public_names():
     assert [name for name in members | {*aotlab_runtime.__all__, "Tracker.from_export"} if name not in text] == []
 
 
+@pytest.mark.parametrize("function", [aotlab_runtime.Tracker.step, aotlab_runtime.Prompt])
+def test_help_names_types_instead_of_expanding_them(function):
+    assert len(str(inspect.signature(function))) < 200
+
+
 def test_equations_of_graphs_are_indented():
     for name in GRAPHS:
         text = inspect.getdoc(getattr(aotlab_runtime.Graphs, name))

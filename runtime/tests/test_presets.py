@@ -43,7 +43,7 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
 def test_bundled_model_on_sample_equals_pytorch(tmp_path):
     """The figures of docs/howto/export.md: ``pytest runtime/tests -m slow -k bundled -s``."""
     model, config = load_model("bundled")
-    export_model(model, config, tmp_path / "export", video=(480, 854))
+    export_model(model, config, tmp_path / "export", frame_size=(480, 854))
     runtime = aotlab_runtime.Tracker.from_export(tmp_path / "export", threads=1)
     pytorch_tracker = Tracker(model, resolve_export_config(config))
     frames = read_clip(SAMPLE / "JPEGImages/480p/pond", SAMPLE / "Annotations/480p/pond", 20)
@@ -113,7 +113,7 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     policy = load_config(preset).memory.policy
     exported = policy != "relevance_redundancy"
     changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
-    runtime, pytorch_tracker = export_pair(tmp_path / "export", preset, *changes, tiny=False, video=(129, 161))
+    runtime, pytorch_tracker = export_pair(tmp_path / "export", preset, *changes, tiny=False, frame_size=(129, 161))
     share_masks(monkeypatch, pytorch_tracker.model, runtime.graphs)
     equal, ids = [], set()
     for index, frame in enumerate(draw_texture(9, 129, 161)):

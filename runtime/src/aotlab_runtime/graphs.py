@@ -55,7 +55,7 @@ class Graphs:
             raise InputError(f"graph {name}: {describe_error(error)}") from error
 
     def encode(self, frame: np.ndarray) -> Tensors:
-        """Encode a frame H×W×3 uint8 RGB, without its objects.
+        """Encode a frame H×W×3 uint8 RGB. The result does not depend on its objects.
 
         Returns ``features_f4``, ``_f8`` and ``_f16``, the encoder's maps at strides 4, 8 and 16, and
         ``features_projected``, the last of them projected to C channels, 1×C×h×w.
@@ -88,8 +88,9 @@ class Graphs:
 
             attention(Q, K, V) = softmax(Q·Kᵀ / √c)·V
 
-        RMem adds learned vectors before long-term attention: one to Q, and to the keys of each stored frame the one of
-        its age. With AOT, it also makes short-term attention recurrent, so that it has no window.
+        RMem adds learned vectors before long-term attention: one to Q, and one to the keys of each stored frame, chosen
+        by the place of the frame in memory. In AOT, RMem also computes short-term memory from the output of short-term
+        attention, which then has no window.
 
         DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Memory is read by one head.
         Its attention weights depend on x only and apply to the values of both, and gates G scale what x and z receive::

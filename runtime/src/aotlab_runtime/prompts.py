@@ -1,5 +1,7 @@
 """`Prompt`, points on an object and a box around it; checks of prompts."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,14 +52,13 @@ CheckedPrompts = dict[int, CheckedPrompt]
 
 
 def check_prompts(prompts: Prompts, size: ImageSize) -> CheckedPrompts:
-    """Return prompts by object id for a frame of (height, width); raise `InputError` if one does not fit."""
+    """Return prompts by object id for a frame of (height, width); raise `InputError` if one is unusable."""
     has_ids = isinstance(prompts, Mapping) and all(is_integer_between(key, 1) for key in prompts)
     require(has_ids, EXPECTED_PROMPTS)
     checked: CheckedPrompts = {}
     for object_id, value in prompts.items():
         prompt = value if isinstance(value, Prompt) else Prompt(value)
-        is_from_aotlab = type(prompt.points).__name__ == "Prompt"
-        require(not is_from_aotlab, "got an aotlab.Prompt; import Prompt from aotlab_runtime")
+        require(type(prompt.points).__name__ != "Prompt", "got an aotlab.Prompt; import Prompt from aotlab_runtime")
         box = None if prompt.box is None else check_box(prompt.box, size, int(object_id))
         checked[int(object_id)] = CheckedPrompt(*check_points(prompt, size), box)
     for object_id, own in checked.items():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from aotlab_runtime.components import find_pixels_far_from_points
-from aotlab_runtime.graphs import Graphs
+from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize
 from aotlab_runtime.inputs import require
 from aotlab_runtime.prediction import Prediction
@@ -15,48 +15,44 @@ Crop = tuple[slice, slice]
 
 def add_prompted_objects(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> np.ndarray:
     """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
-    prediction = segment_prompts(graphs, frame, prompts, mask)
-    for object_id in prediction.ids:
-        is_found = object_id in prediction.labels
-        require(is_found, f"object {object_id}: no pixel found there; give another box or point")
-    return np.where(np.isin(mask, [0, *prediction.ids]), prediction.labels, mask)
+    labels = segment_prompts(graphs, frame, prompts, mask).labels
+    for object_id in prompts:
+        require(object_id in labels, f"object {object_id}: no pixel found there; give another box or point")
+    return np.where(np.isin(mask, [0, *prompts]), labels, mask)
 
 
 def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> Prediction:
-    """Segment objects of a frame; other objects of ``mask``, object ids H×W, keep their pixels."""
-    advice = "give a mask, or export the bundled weights without --no-prompts"
-    require(graphs.prompting, f"this export has no prompt network; {advice}")
-    excluded_logit, is_other_object = graphs.prompting["excluded_logit"], ~np.isin(mask, [0, *prompts])
-    coarse = np.stack([segment_object(graphs, frame, prompt) for prompt in prompts.values()])
-    coarse[:, is_other_object] = excluded_logit
-    pairs = zip(prompts.values(), keep_strongest(coarse), strict=True)
-    logits = np.stack([segment_object(graphs, frame, prompt, rough_mask) for prompt, rough_mask in pairs])
-    logits[:, is_other_object] = excluded_logit
-    for object_logits, prompt in zip(logits, prompts.values(), strict=True):
-        object_logits[find_stray_pixels(object_logits > 0, prompt, graphs.prompting)] = excluded_logit
-    return Prediction((*prompts,), np.concatenate([-logits.max(0)[None], logits]), graphs.temperature)
+    """Segment objects of a frame; other objects of ``mask``, object ids H×W, keep their pixels.
 
-
-def segment_object(
-    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the logits H×W of an object.
-
-    The coarse pass has no rough mask: it segments a crop around the box or, without a box, the whole frame. The
-    refining pass segments a crop around the object, and moves its outline to edges of the image.
+    The coarse pass segments a crop around the box of an object or, without a box, the whole frame. The refining pass
+    segments a crop around the object, and moves its outline to edges of the image.
     """
-    settings, (height, width), is_coarse = graphs.prompting, frame.shape[:2], rough_mask is None
-    mask = np.zeros((height, width), np.float32) if rough_mask is None else rough_mask
-    margin, edge = settings["coarse_margin" if is_coarse else "refine_margin"], settings["crop_edge"]
-    crop = find_crop(prompt, mask, margin, settings["min_crop"])
-    if is_coarse and prompt.box is None:
+    settings, (height, width) = graphs.prompting, frame.shape[:2]
+    require(settings, "this export has no prompt network; give a mask, or export the bundled model with prompts")
+    min_crop, excluded_logit = settings["min_crop"], settings["excluded_logit"]
+    is_other_object, no_mask = ~np.isin(mask, [0, *prompts]), np.zeros((height, width), np.float32)
+    coarse, refined = np.full((2, len(prompts), height, width), excluded_logit, np.float32)
+    for prompt, logits in zip(prompts.values(), coarse, strict=True):
         crop, edge = np.s_[0:height, 0:width], settings["frame_edge"]
+        if prompt.box is not None:
+            crop, edge = find_crop(prompt, no_mask, settings["coarse_margin"], min_crop), settings["crop_edge"]
+        logits[crop] = segment_crop(graphs, frame, prompt, no_mask, crop, edge)["logits"]
+        logits[is_other_object] = excluded_logit
+    for prompt, logits, rough_mask in zip(prompts.values(), refined, keep_strongest(coarse), strict=True):
+        crop, edge = find_crop(prompt, rough_mask, settings["refine_margin"], min_crop), settings["crop_edge"]
+        logits[crop] = segment_crop(graphs, frame, prompt, rough_mask, crop, edge)["refined_logits"]
+        logits[is_other_object] = excluded_logit
+        logits[find_stray_pixels(logits > 0, prompt, settings)] = excluded_logit
+    return Prediction((*prompts,), np.concatenate([-refined.max(0)[None], refined]), graphs.temperature)
+
+
+def segment_crop(
+    graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, rough_mask: np.ndarray, crop: Crop, edge: float
+) -> Tensors:
+    """Run the prompt network on a crop whose longer edge becomes about ``edge`` pixels; see `Graphs.prompt`."""
     size = fit_to_tokens(frame[crop].shape[:2], edge, graphs.stride, graphs.align_corners)
-    planes = draw_prompt_planes(prompt, crop, size, settings["click_radius"])
-    outputs = graphs.prompt(frame[crop], planes[None], mask[crop])
-    logits = np.full((height, width), settings["excluded_logit"], np.float32)
-    logits[crop] = outputs["logits" if is_coarse else "refined_logits"]
-    return logits
+    planes = draw_prompt_planes(prompt, crop, size, graphs.prompting["click_radius"])
+    return graphs.prompt(frame[crop], planes[None], rough_mask[crop])
 
 
 def fit_to_tokens(size: ImageSize, edge: float, stride: int, align_corners: bool) -> ImageSize:

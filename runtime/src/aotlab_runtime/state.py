@@ -14,7 +14,7 @@ STATE_VERSION = 16
 
 
 def pack_state(content: Mapping[str, Any]) -> Tensors:
-    """Return a state as arrays by name; the text ``header`` is the content as JSON, with the names of its arrays."""
+    """Return a state as arrays by name; the text ``header`` is the content as JSON, {"array": NAME} for each array."""
     arrays: Tensors = {}
 
     def name_array(array: np.ndarray) -> dict[str, str]:

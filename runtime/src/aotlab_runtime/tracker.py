@@ -9,6 +9,8 @@ numbered from 1; identity 0 is the background. The steps of a frame are methods 
                     assign_identities(labels), reference, memorize
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from copy import copy
@@ -48,7 +50,7 @@ class Tracker:
         self.reset()
 
     @classmethod
-    def from_export(cls, folder: str | Path, *, provider: Provider = "cpu", threads: int | None = None) -> "Tracker":
+    def from_export(cls, folder: str | Path, *, provider: Provider = "cpu", threads: int | None = None) -> Tracker:
         """Load a model that ``aotlab export`` wrote; see `Graphs` for arguments and errors."""
         return cls(Graphs(folder, provider=provider, threads=threads))
 
@@ -60,7 +62,7 @@ class Tracker:
         self._frame_shape: tuple[int, ...] | None = None
         self.banks: list[MemoryBank] = []  # one for each group of objects
 
-    def fresh(self) -> "Tracker":
+    def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
         return Tracker(self.graphs)
 

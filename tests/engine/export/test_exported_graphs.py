@@ -17,7 +17,7 @@ def exported(tmp_path_factory):
     """Folder of an export without a prompt network."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
-    export_model(model, config, folder, ExportOptions(prompts=False), video=(HEIGHT, WIDTH))
+    export_model(model, config, folder, ExportOptions(prompts=False), frame_size=(HEIGHT, WIDTH))
     return folder
 
 

@@ -87,7 +87,7 @@ def test_method_of_two_stages_tracks(monkeypatch):
 def test_custom_method_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
-    export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
+    export_model(model, config, tmp_path / "export", frame_size=(HEIGHT, WIDTH))
     agreement = verify_export(
         model,
         resolve_export_config(config),
@@ -102,4 +102,4 @@ def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
         ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, 0)._asdict())
     )
     with pytest.raises(InputError, match=r"SimpleNamespace: to be exported, .* must be a NamedTuple"):
-        export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))
+        export_model(*scaled, tmp_path / "export", frame_size=(HEIGHT, WIDTH))

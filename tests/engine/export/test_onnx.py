@@ -23,7 +23,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.engine.export import export, graphs
 from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
-from aotlab.engine.export.files import PARTS, WEIGHTS_FILE, SharedWeights
+from aotlab.engine.export.files import WEIGHTS_FILE, SharedWeights
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.export.verify import require_agreement, verify_export
@@ -44,7 +44,7 @@ from tests.engine.small_model import (
 from tests.limits import drop_root
 from tests.marks import needs_posix
 
-VIDEO = (HEIGHT, WIDTH)
+FRAME_SIZE = (HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (70, 65), (33, 200)])
@@ -75,14 +75,14 @@ def test_exportable_local_attention_is_exact(size, relative_value, frames, monke
 def test_attention_is_fused_on_request(fused):
     """Only onnxruntime has the operator."""
     model, config = build("aott")
-    made = graphs.build_graphs(model, VIDEO, config.memory, fused=fused)["propagate"].model
+    made = graphs.build_graphs(model, FRAME_SIZE, config.memory, fused=fused)["propagate"].model
     assert any(isinstance(module, FusedAttention) for module in made.modules()) == fused
 
 
 def test_norms_are_folded_into_convolutions():
     """Quantization would round each norm's result; onnxruntime fuses float convolutions by itself."""
     config = load_config("aott", ["memory.policy=bounded_fifo", "memory.frames=2"])
-    encode = graphs.build_graphs(build_model(config.model), VIDEO, config.memory)["encode"].model
+    encode = graphs.build_graphs(build_model(config.model), FRAME_SIZE, config.memory)["encode"].model
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in encode.modules())
 
 
@@ -130,7 +130,7 @@ def test_encoder_is_quantized_on_request(empty_graphs, monkeypatch, tmp_path, qu
     monkeypatch.setattr(export, "quantize", lambda graph, name: quantized.append(name) or graph)
     clip = [(draw_texture(1)[0], stripes([1]))]
     options = ExportOptions(calibration=clip, quantize_encoder=quantize_encoder)
-    export_model(*build("aott"), tmp_path / "export", options, video=VIDEO)
+    export_model(*build("aott"), tmp_path / "export", options, frame_size=FRAME_SIZE)
     assert {*quantized} == {*QUANTIZED_GRAPHS, *["encode"] * quantize_encoder}
 
 
@@ -138,25 +138,27 @@ def test_failed_export_removes_its_files(monkeypatch, tmp_path):
     fail = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(export, "convert_to_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
-        export_model(*build("aott"), tmp_path / "export", video=VIDEO)
+        export_model(*build("aott"), tmp_path / "export", frame_size=FRAME_SIZE)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["mine.txt", "export.json"])
+@pytest.mark.parametrize("name", ["mine.txt", "export.json", "weights.bin"])
 def test_other_files_are_not_replaced(tmp_path, name):
     (tmp_path / name).write_text("[" * 100_000)  # deeper than JSON is parsed
     with pytest.raises(InputError, match="already contains files that are not of an export"):
-        export_model(*build("aott"), tmp_path, video=VIDEO, force=True)
+        export_model(*build("aott"), tmp_path, frame_size=FRAME_SIZE, force=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     model, config = build("aott")
     for _ in range(2):
-        export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
+        export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, force=True)
+        (tmp_path / "export" / ".DS_Store").touch()
+    assert (tmp_path / "export" / ".DS_Store").exists()
     (tmp_path / "export" / "photos").mkdir()
     with pytest.raises(InputError, match="files that are not of an export"):
-        export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
+        export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, force=True)
     assert (tmp_path / "export" / "photos").is_dir()
 
 
@@ -165,24 +167,25 @@ def test_current_or_mounted_folder_is_filled(empty_graphs, tmp_path, monkeypatch
     folder = tmp_path / "export"
     (folder / ".export.00000000.part").mkdir(parents=True)  # left by a killed export
     (folder / "relevance.onnx").touch()
+    (folder / "export.json").write_text('{"sha256": {"relevance.onnx": ""}}')
     if kind == "current":
         monkeypatch.chdir(folder)
     else:
         monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
     model, config = build("aott")
     output = Path() if kind == "current" else folder
-    export_model(model, config, output, video=VIDEO, force=True)
+    export_model(model, config, output, frame_size=FRAME_SIZE, force=True)
     assert not [*folder.glob(".*"), *folder.glob("relevance.onnx")]
     assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     before = (folder / "export.json").read_bytes()
-    export_model(model, config, output, video=(2 * HEIGHT, WIDTH), force=True)
+    export_model(model, config, output, frame_size=(2 * HEIGHT, WIDTH), force=True)
     assert (folder / "export.json").read_bytes() != before
 
 
 @needs_posix
 def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
-    """Also after a failure, which leaves it empty."""
+    """Also after a failure, which leaves an export that cannot be loaded."""
     with tempfile.TemporaryDirectory() as parent:
         folder, (model, config) = Path(parent, "export"), build("aott")
         os.chmod(parent, 0o777)
@@ -194,9 +197,9 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
                 calls = iter([os.replace, Mock(side_effect=KeyboardInterrupt)])
                 patch.setattr(os, "replace", lambda source, target: next(calls)(source, target))
                 with pytest.raises(KeyboardInterrupt):
-                    export_model(model, config, folder, video=VIDEO)
-            assert list(folder.iterdir()) == []
-            export_model(model, config, folder, video=VIDEO)
+                    export_model(model, config, folder, frame_size=FRAME_SIZE)
+            assert os.listdir(folder) == ["export.json"]
+            export_model(model, config, folder, frame_size=FRAME_SIZE, force=True)
             assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
 
 
@@ -205,26 +208,27 @@ def test_version_and_graphs_agree_with_the_ports():
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
     assert export.EXPORT.version == aotlab_runtime.loading.EXPORT_VERSION
     model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
-    names = {*graphs.build_graphs(model, VIDEO, config.memory), "prompt"}
+    names = {*graphs.build_graphs(model, FRAME_SIZE, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
-    assert {f"{name}.onnx" for name in names} | {WEIGHTS_FILE} == PARTS
     assert names == {name for name in vars(aotlab_runtime.Graphs) if name[0] != "_"} - {"run"}
 
 
 def test_folder_of_a_similar_name_is_kept(empty_graphs, tmp_path):
     (tmp_path / ".export.old").mkdir()
-    export_model(*build("aott"), tmp_path / "export", video=VIDEO)
+    export_model(*build("aott"), tmp_path / "export", frame_size=FRAME_SIZE)
     assert (tmp_path / ".export.old").is_dir()
 
 
 def test_failed_replacement_does_not_mix_exports(empty_graphs, monkeypatch, tmp_path):
     model, config = build("aott")
-    export_model(model, config, tmp_path / "export", video=VIDEO)
+    export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE)
     calls = iter([os.replace, Mock(side_effect=OSError(5, "Input/output error"))])
     monkeypatch.setattr(os, "replace", lambda source, target: next(calls)(source, target))
+    monkeypatch.setattr(export, "convert_to_onnx", lambda graph: onnx.ModelProto(ir_version=9))
     with pytest.raises(InputError, match=r"cannot be written \(Input/output error\)"):
-        export_model(model, config, tmp_path / "export", ExportOptions(half=True), video=VIDEO, force=True)
-    assert not [*(tmp_path / "export").iterdir()]
+        export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, force=True)
+    with pytest.raises(aotlab_runtime.InputError, match="changed or damaged"):
+        aotlab_runtime.loading.read_description(tmp_path / "export")
 
 
 def test_scales_of_int8_stay_float32_in_exports_of_half_size(tmp_path):
@@ -242,7 +246,7 @@ def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     model, config = build("r50_aotl_rmem")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     config = replace(config, memory=replace(config.memory, frames=3))
-    export_model(model, config, tmp_path / "export", video=VIDEO)
+    export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE)
     assert_same_weights(model.state_dict(), before)
     assert all(parameter.requires_grad for parameter in model.parameters())
 
