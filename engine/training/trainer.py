@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import METHODS, Config
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
@@ -84,14 +85,18 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
     config = resolve_training(config)
     output = Path(str(config.train.output))
     with locked_output(output, world):
-        clear_output(output, world, restart=restart)
+        if world.is_main:
+            for folder in (output, states_folder(output)):
+                remove_leftovers(folder)
         data = open_phases(config)
         for mixture in data.mixtures.values():  # a batch that cannot be split is an error before the first step
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
         validation = describe_videos(data.validation)
-        saved = load_state(output, config, data.mixtures)
+        saved = None if restart else load_state(output, config, data.mixtures)
         torch.manual_seed(config.train.seed)
         model = build_training_model(config, world.device)
+        if restart:  # after everything that may be wrong with the new run
+            remove_earlier_run(config, output, world)
         state: PhaseState | None = None
         journal = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
         with stop_flag() as stop, closing(journal):
@@ -134,18 +139,18 @@ def resolve_training(config: Config) -> Config:
     return replace(config, train=replace(config.train, phases=phases, output=output))
 
 
-def clear_output(output: Path, world: Distributed, *, restart: bool) -> None:
-    """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights.
+def remove_earlier_run(config: Config, output: Path, world: Distributed) -> None:
+    """Remove the states, logs and best weights of an earlier run; the other ranks wait for the main one.
 
-    Other files in their folders are kept. The main rank removes files, and the others wait for it.
+    Other files in their folders are kept. Raises `InputError` if the new run starts from one of these files.
     """
-    if world.is_main:
-        for folder in (output, states_folder(output)):
-            remove_leftovers(folder)
-        if restart:
-            logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
-            for path in (*logs, output / f"{BEST}.safetensors", *list_saved_states(output)):
-                remove(path)
+    logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
+    files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
+    for start in filter(None, (config.train.start_from, config.train.warm_start)):
+        is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
+        require(not is_removed, f"{start}: --restart would remove it; copy it, or give another train.output")
+    for path in files if world.is_main else ():
+        remove(path)
     world.gather(None)
 
 
