@@ -105,14 +105,8 @@ def describe_mixture(mixture: Mixture) -> list[str]:
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
         split = f", {config.split}" if config.split else ""
-        length, videos = mixture.phase.clip_length, getattr(source, "videos", ())
-        short = sum(len(video.frames) < length for video in videos)
-        shorter = (
-            f"; {short} videos are shorter than clip_length={length}, their clips play back and forth" if short else ""
-        )
-        lines.append(
-            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{shorter}"
-        )
+        contents = source.describe(mixture.phase.clip_length)
+        lines.append(f"{config.path} ({config.kind}{split}): {contents}; {100 * share:.1f} % of the draws")
     return lines
 
 
