@@ -25,7 +25,8 @@ CHUNK_FRAMES = 16
 """Number of frames that are sent to a process at once."""
 MIN_FRAMES_PER_WORKER = 200
 """Number of frames that take about as long as starting a process."""
-FEWER_WORKERS = "try aotlab score --workers 1"
+WORKERS_ADVICE = "try aotlab score --workers 1"
+"""Remedy for a lack of memory."""
 
 
 @dataclass
@@ -89,7 +90,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     """
     report, plans = ScoringResult(), list[ScoringPlan]()
     for video in videos:
-        with collect_failure(report.failures, video.name, "not scored", FEWER_WORKERS):
+        with collect_failure(report.failures, video.name, "not scored", WORKERS_ADVICE):
             require_readable([video])
             plan = RULES[video.rules].plan(video)
             if plan.ids and plan.frames:
@@ -103,7 +104,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
         parts = [map_frames(partial(plan.score, find_masks_folder(results / plan.name)), plan.frames) for plan in plans]
         for plan, frames in zip(plans, parts, strict=True):
             frame_scores = []
-            with collect_failure(report.failures, plan.name, "not scored", FEWER_WORKERS):
+            with collect_failure(report.failures, plan.name, "not scored", WORKERS_ADVICE):
                 for part in frames:
                     frame_scores.append(part)
                     bar.update()
@@ -124,7 +125,7 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:
-            raise RunStopped(f"a scoring process died; {FEWER_WORKERS}") from error
+            raise RunStopped(f"a scoring process died; {WORKERS_ADVICE}") from error
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
 
 
 def list_sequences(results: Path) -> list[str]:
-    """Return the sorted names of folders with PNGs or of results; ``sequence/object`` if each object has a folder."""
+    """Return the sorted names of the sequences with results; ``sequence/object`` if each object has a folder."""
     names = _list_folders(results)
     names += [f"{name}/{part}" for name in names for part in _list_folders(find_masks_folder(results / name))]
     sequences = sorted(name for name in names if list_masks(find_masks_folder(results / name)))

@@ -46,7 +46,7 @@ class SavedState(NamedTuple):
     """Index of its phase."""
     content: dict[str, Any]
     changes: dict[str, tuple[Any, Any]]
-    """Values then and now of the settings that have changed."""
+    """Saved and current value of each setting that has changed."""
 
 
 class PhaseState:

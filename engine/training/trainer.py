@@ -207,7 +207,7 @@ def run_step(run: TrainingRun, state: PhaseState, clip_module: nn.Module, batche
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether something that is done every N steps is due; it is also done after the last step. 0: only then."""
+    """Return whether an action is due that is done every N steps and after the last step; 0: only after the last."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 

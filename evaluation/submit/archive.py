@@ -28,7 +28,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") -> int:
     """Pack the id PNGs, all with the standard palette; return the number of masks.
 
-    ``folder`` is around the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
+    ``folder``: folder of the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
     missing; the logger prints each at debug level.
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
