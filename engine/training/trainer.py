@@ -18,7 +18,7 @@ from aotlab.configs.schema import METHODS, Config
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
 from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.build import build_training_model, read_start_phases
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.failures import save_on_failure, stop_if_interrupted
 from aotlab.engine.training.journal import Journal
@@ -94,7 +94,8 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
         validation = describe_videos(data.validation)
         saved = None if restart else load_state(output, config, data.mixtures)
         torch.manual_seed(config.train.seed)
-        model = build_training_model(config, world.device)
+        model = build_training_model(config, world.device, pretrained=saved is None)
+        start_phases = read_start_phases(config) if saved is None else []
         if restart:  # after everything that may be wrong with the new run
             remove_earlier_run(config, output, world)
         state: PhaseState | None = None
@@ -105,8 +106,9 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
                 if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
-                    config, world, model, mixture, validation=validation, command=command, previous=state
-                )
+                    config, world, model, mixture, validation=validation, command=command, previous=state,
+                    start_phases=start_phases,
+                )  # fmt: skip
                 if saved is not None:
                     state.resume(saved)
                     saved = None  # frees its tensors

@@ -111,6 +111,15 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
     assert [line["step"] for line in log_lines(config)] == [1, 2]
 
 
+def test_resumed_run_does_not_need_its_initial_weights(recipe):
+    first = run_recipe(recipe("first", phase("first", steps=1))).checkpoint
+    for steps in (1, 2):
+        config = recipe("run", phase(steps=steps), overrides=[f"train.start_from={first}"])
+        weights = run_recipe(config).checkpoint
+        first.unlink(missing_ok=True)
+    assert [record.name for record in load_card(weights).phases] == ["first", "video"]
+
+
 def test_hours_of_a_resumed_run_include_those_before(recipe):
     run_recipe(recipe("run", phase(steps=1)))
     (path,) = list_states(recipe("run", phase()))
