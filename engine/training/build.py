@@ -27,23 +27,12 @@ CPU = torch.device("cpu")
 log = logging.getLogger(__name__)
 
 
-def build_training_model(config: Config, device: torch.device = CPU, *, pretrained: bool = True) -> VOSModel:
-    """Build the model; frozen encoder stages do not require gradients.
+def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel:
+    """Build the model with its initial weights; frozen encoder stages do not require gradients.
 
-    Args:
-        device: device that trains it.
-        pretrained: load the initial weights of the settings; false if a saved state replaces them.
+    ``device``: device that trains it.
     """
     model = build_model(config.model)
-    if pretrained:
-        load_initial_weights(model, config)
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prepare_model(model, config.train)
-    return model
-
-
-def load_initial_weights(model: VOSModel, config: Config) -> None:
-    """Load the weights that the settings name."""
     settings = config.train
     if settings.start_from is not None:
         load_weights(model, resolve_weights(settings.start_from), config.name)
@@ -51,6 +40,9 @@ def load_initial_weights(model: VOSModel, config: Config) -> None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
         warm_start(model, resolve_weights(settings.warm_start))
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepare_model(model, settings)
+    return model
 
 
 def resolve_weights(setting: str) -> Path:

@@ -94,8 +94,11 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
         validation = describe_videos(data.validation)
         saved = None if restart else load_state(output, config, data.mixtures)
         torch.manual_seed(config.train.seed)
-        model = build_training_model(config, world.device, pretrained=saved is None)
-        start_phases = read_start_phases(config) if saved is None else []
+        initial = config
+        if saved is not None:  # its weights replace the initial ones
+            no_weights = replace(config.train, start_from=None, encoder_weights=None, warm_start=None)
+            initial = replace(config, train=no_weights)
+        model, start_phases = build_training_model(initial, world.device), read_start_phases(initial)
         if restart:  # after everything that may be wrong with the new run
             remove_earlier_run(config, output, world)
         state: PhaseState | None = None

@@ -33,7 +33,11 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     """
     split = results.split
     mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    names_by_sequence = read_object_names(mapping)
+    with reading(mapping):
+        names_by_sequence = {
+            sequence: {int(object_id): str(name) for object_id, name in objects.items()}
+            for sequence, objects in read_json(mapping).items()
+        }
     for video in results.videos:
         require(video.name in names_by_sequence, f"{mapping}: has no objects of {video.name}; convert VISOR again")
     entries = []
@@ -46,15 +50,6 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         add_entry(archive, f"{split}.json", text.encode(), zipfile.ZIP_DEFLATED)
     return sum(len(entry["annotations"]) for entry in entries)
-
-
-def read_object_names(path: Path) -> dict[str, dict[int, str]]:
-    """Return the names of objects by sequence and id."""
-    with reading(path):
-        return {
-            str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
-            for sequence, objects in read_json(path).items()
-        }
 
 
 def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
