@@ -74,10 +74,9 @@ class Records:
         return record
 
     def begin(self, video: Video) -> None:
-        """Record a sequence as unfinished and remove its earlier files, before it is tracked.
+        """Record a sequence as unfinished and remove its earlier results, before it is tracked.
 
-        Results of an interrupted run are thus incomplete, not a mixture of two models, and are neither scored nor
-        submitted.
+        Otherwise an interrupted run would leave masks of two models, which nothing tells apart.
         """
         write_versioned(self._path(video), SEQUENCE_KIND, asdict(SequenceRecord()))
         remove_leftovers(self.output / RECORD_FOLDER, f"{video.name}.json")

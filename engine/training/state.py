@@ -75,7 +75,7 @@ class PhaseState:
             validation: the validation videos, from `describe_videos`.
             command: command line, for the card.
             previous: the phase that was run before it.
-            start_phases: phases of the checkpoint that a run starts from; of the first phase.
+            start_phases: phases of the checkpoint that the run starts from, for its first phase.
         """
         self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
         self.command = command

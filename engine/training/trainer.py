@@ -95,9 +95,9 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
         saved = None if restart else load_state(output, config, data.mixtures)
         torch.manual_seed(config.train.seed)
         initial = config
-        if saved is not None:  # its weights replace the initial ones
-            no_weights = replace(config.train, start_from=None, encoder_weights=None, warm_start=None)
-            initial = replace(config, train=no_weights)
+        if saved is not None:  # its weights replace those that the settings name
+            settings = replace(config.train, start_from=None, encoder_weights=None, warm_start=None)
+            initial = replace(config, train=settings)
         model, start_phases = build_training_model(initial, world.device), read_start_phases(initial)
         if restart:  # after everything that may be wrong with the new run
             remove_earlier_run(config, output, world)
