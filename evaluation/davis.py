@@ -17,6 +17,8 @@ from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
 
+NO_FRAMES = "no annotated frame between the first and the last, which are not scored"
+
 
 def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool = False) -> ScoringPlan:
     """Plan the scoring of a sequence.
@@ -28,7 +30,7 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool 
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
-    _require_frames(scored, sequence.name)
+    require(scored, f"{sequence.name}: {NO_FRAMES}")
     first = read_mask(ordered[0])
     ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
     ids = tuple(sorted(list_ids(first))) if present_ids and not merge else ids
@@ -75,15 +77,11 @@ def score_labels(
         InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
     """
     middle = range(1, len(annotations) - 1)
-    _require_frames(middle, "the sequence")
+    require(middle, f"the sequence: {NO_FRAMES}")
     first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
     plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)
     frames = [score_pair(plan, f"frame {index}", annotations[index], prediction[index]) for index in middle]
     return join_scores(plan, frames)
-
-
-def _require_frames(scored: Sequence[object], name: str) -> None:
-    require(scored, f"{name}: no annotated frame between the first and the last, which are not scored")
 
 
 def find_first_objects(

@@ -1,4 +1,4 @@
-"""Scoring rules of LVOS, following the evaluator since version 2.
+"""Scoring rules of LVOS, as in its evaluator since version 2.
 
 The metadata list every fifth frame of an object. The first of these and the last one of ``frame_nums`` do not count;
 frames of ``frame_nums`` that are not listed count as 0. V is the variation of the per-frame score over time.

@@ -51,15 +51,15 @@ def match_contours(
     annotation: np.ndarray,
     prediction: np.ndarray,
     radius: float,
-    count: Callable[[np.ndarray, np.ndarray, float], int] = count_matched,
+    count_matches: Callable[[np.ndarray, np.ndarray, float], int] = count_matched,
 ) -> float:
     """Return F of two H×W bool masks cropped by `crop_to_objects`; contours match within ``radius`` pixels."""
     true, predicted = boundary_map(annotation), boundary_map(prediction)
     lengths = np.count_nonzero(true), np.count_nonzero(predicted)
     if 0 in lengths:
         return float(lengths[0] == lengths[1])
-    recall = count(true, predicted, radius) / lengths[0]
-    precision = count(predicted, true, radius) / lengths[1]
+    recall = count_matches(true, predicted, radius) / lengths[0]
+    precision = count_matches(predicted, true, radius) / lengths[1]
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 

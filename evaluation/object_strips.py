@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,10 @@ def write_strips(
     Return the paths, None for an object that has no frame to draw.
     """
     by_name = {video.name: video for video in videos}
-    for name in by_name:
-        for earlier in folder.glob(f"[0-9][0-9]*_{escape(name)}_*.jpg"):
-            remove(earlier)
+    strip = re.compile(rf"[0-9]{{2,}}_({'|'.join(map(re.escape, by_name))})_[0-9]+\.jpg")
+    for path in folder.glob("*.jpg"):
+        if strip.fullmatch(path.name):
+            remove(path)
     paths: list[Path | None] = []
     for rank, (name, item, _) in enumerate(worst, start=1):
         path, objects = folder / f"{rank:02d}_{name}_{item}.jpg", scores[name].objects

@@ -25,7 +25,8 @@ CHUNK_FRAMES = 16
 """Number of frames that are sent to a process at once."""
 MIN_FRAMES_PER_WORKER = 200
 """Number of frames that take about as long as starting a process."""
-FEWER_WORKERS = "try aotlab score --workers 1"
+WORKERS_ADVICE = "try aotlab score --workers 1"
+"""Remedy for a lack of memory."""
 
 
 @dataclass
@@ -41,7 +42,9 @@ def has_annotations(video: Video) -> bool:
     """Return whether the video has annotations besides the reference masks."""
     if video.object_folders:
         return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
-    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.reference_masks) + 1)
+    # without public ground truth, annotations are the masks on which listed objects begin
+    num_given = len(video.reference_masks) if video.objects else 1
+    return len(video.annotations) >= max(RULES[video.rules].min_frames, num_given + 1)
 
 
 def find_rules(videos: Sequence[Video]) -> Rules:
@@ -87,7 +90,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     """
     report, plans = ScoringResult(), list[ScoringPlan]()
     for video in videos:
-        with collect_failure(report.failures, video.name, "not scored", FEWER_WORKERS):
+        with collect_failure(report.failures, video.name, "not scored", WORKERS_ADVICE):
             require_readable([video])
             plan = RULES[video.rules].plan(video)
             if plan.ids and plan.frames:
@@ -101,7 +104,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
         parts = [map_frames(partial(plan.score, find_masks_folder(results / plan.name)), plan.frames) for plan in plans]
         for plan, frames in zip(plans, parts, strict=True):
             frame_scores = []
-            with collect_failure(report.failures, plan.name, "not scored", FEWER_WORKERS):
+            with collect_failure(report.failures, plan.name, "not scored", WORKERS_ADVICE):
                 for part in frames:
                     frame_scores.append(part)
                     bar.update()
@@ -122,7 +125,7 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:
-            raise RunStopped(f"a scoring process died; {FEWER_WORKERS}") from error
+            raise RunStopped(f"a scoring process died; {WORKERS_ADVICE}") from error
 
 
 @contextmanager

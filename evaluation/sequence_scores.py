@@ -14,7 +14,7 @@ import numpy as np
 from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_void, read_mask
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import raise_if_missing
 
 Merge = Literal["without_void", "with_void"]
@@ -127,6 +127,12 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     if labels.max(initial=0) <= len(ids) and tuple(ids) == tuple(range(1, len(ids) + 1)):
         return set()
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
+
+
+def require_known_ids(labels: np.ndarray, ids: Sequence[int]) -> None:
+    """Raise `InputError` if H×W labels have ids that are neither background nor in ``ids``."""
+    unknown, known = (", ".join(map(str, values)) for values in (sorted(find_unknown_ids(labels, ids)), ids))
+    require(not unknown, f"unknown ids {unknown}; the objects are {known}")
 
 
 def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:

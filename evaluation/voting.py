@@ -26,21 +26,8 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
     return np.take_along_axis(stacked, np.argmax(support, 0)[None], 0)[0]
 
 
-def parse_weights(weights: Sequence[str], count: int) -> list[int]:
-    """Return weights such as "2" or "0.5" as integers, in thousandths; without weights, all are equal."""
-    if not weights:
-        return [1] * count
-    try:
-        thousandths = [round(1000 * float(weight)) for weight in weights]
-    except (ValueError, OverflowError):
-        thousandths = []
-    if len(thousandths) != count or not all(1 <= weight <= 10**9 for weight in thousandths):
-        raise InputError(f"weights {' '.join(weights)}: expected {count} numbers from 0.001 to 1000000")
-    return thousandths
-
-
 def list_sequences(results: Path) -> list[str]:
-    """Return the sorted names of folders with PNGs or of results; ``sequence/object`` if each object has a folder."""
+    """Return the sorted names of the sequences with results; ``sequence/object`` if each object has a folder."""
     names = _list_folders(results)
     names += [f"{name}/{part}" for name in names for part in _list_folders(find_masks_folder(results / name))]
     sequences = sorted(name for name in names if list_masks(find_masks_folder(results / name)))

@@ -14,11 +14,14 @@ import click
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
 from aotlab.tools.cli.options import force_file
-from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, option
+from aotlab.tools.cli.types import ExistingFolder, Folder, list_option, number_type, option
 from aotlab.utils.errors import InputError, output_exists_error, require, require_extra
 from aotlab.utils.files import require_writable
+from aotlab.utils.numbers import Range
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import format_count
+
+VoteWeight = number_type(Range(0.001, 1e6))
 
 
 @command("aotlab ensemble")
@@ -30,17 +33,19 @@ from aotlab.utils.text import format_count
     required=True,
     help="folders with <sequence>/<frame>.png, in order of preference",
 )
-@list_option("--weights", "weight of each folder, comma-separated (default: 1)")
+@list_option("--weights", "weight of each folder, comma-separated (default: 1)", VoteWeight.read)
 @option("--output", type=Folder, required=True, help="folder for the voted results")
 @force_file
-def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
+def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path, force: bool) -> int:
     require(len(results) > 1, f"{results[0]}: a single folder of results; give at least two")
+    given = f"{format_count(len(weights), 'weight')} for {len(results)} folders"
+    require(len(weights) in (0, len(results)), f"--weights: {given}; give one for each")
     require_extra("score")
     from aotlab.dataloaders.benchmarks.labeled_video import find_masks_folder
     from aotlab.dataloaders.benchmarks.sequences import list_masks
-    from aotlab.evaluation.voting import list_sequences, parse_weights, vote_sequence
+    from aotlab.evaluation.voting import list_sequences, vote_sequence
 
-    votes = parse_weights(weights, len(results))
+    votes = [round(1000 * weight) for weight in weights] or [1] * len(results)  # ties of integers are exact
     is_inside = any(output.resolve().is_relative_to(folder.resolve()) for folder in results)
     require(not is_inside, f"--output {output}: inside one of the results; choose another folder")
     require_new_output(output, force=force)

@@ -45,7 +45,7 @@ def show_list() -> int:
 
     rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
     for name, entry in zoo.list_published_weights().items():
-        here = "yes" if (zoo.weights_folder() / f"{name}.safetensors").is_file() else ""
+        here = "yes" if zoo.find_weights(name) else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     print(*align_columns(rows), sep="\n")

@@ -54,7 +54,7 @@ def read_sequences(path: Path) -> list[BurstSequence]:
 
 
 def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
-    """Parse an entry of ``sequences``; ``name``: the file, for messages. An invalid entry raises any error."""
+    """Parse an entry of ``sequences``; ``name``: the file, for messages. Errors of an invalid entry are of any type."""
     source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
     annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
     rle_by_frame = ({str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"])

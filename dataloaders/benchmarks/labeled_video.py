@@ -79,7 +79,7 @@ class Video:
         return tuple(stem for stem in stems if self.result_stems is None or stem in self.result_stems)
 
     def result_files(self, stem: str) -> tuple[str, ...]:
-        """Return the result files of a frame in the sequence's folder: one of ids, or one per object folder."""
+        """Return the names of a frame's results in the sequence's folder: one file of ids, or one for each object."""
         folders = [f"{folder.name}/" for folder in self.object_folders.values()]
         return tuple(f"{folder}{stem}.png" for folder in folders or [""])
 

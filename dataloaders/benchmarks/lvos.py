@@ -40,7 +40,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
             name,
             frames,
             reference_masks=masks_by_frame,
-            annotations=annotations,
+            annotations=() if meta is None else annotations,
             objects=objects,
             seen_in_training=seen,
             rules="lvos",

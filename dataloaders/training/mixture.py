@@ -105,14 +105,8 @@ def describe_mixture(mixture: Mixture) -> list[str]:
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
         split = f", {config.split}" if config.split else ""
-        length, videos = mixture.phase.clip_length, getattr(source, "videos", ())
-        short = sum(len(video.frames) < length for video in videos)
-        shorter = (
-            f"; {short} videos are shorter than clip_length={length}, their clips play back and forth" if short else ""
-        )
-        lines.append(
-            f"{config.path} ({config.kind}{split}): {source.describe()}; {100 * share:.1f} % of the draws{shorter}"
-        )
+        contents = source.describe(mixture.phase.clip_length)
+        lines.append(f"{config.path} ({config.kind}{split}): {contents}; {100 * share:.1f} % of the draws")
     return lines
 
 
@@ -139,7 +133,6 @@ def build_clip_loader(
         batch_size=None,
         sampler=(range(start, start + size) for start in starts),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
-        collate_fn=_return_batch,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
         # A loader draws a seed when it starts; the global generator would shift the draws of a resumed run.
@@ -196,25 +189,15 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
                 raise batch
             yield batch
     except (RuntimeError, OSError, EOFError) as error:
-        if not _is_lost_worker(error):
+        # Errors of a worker's code start with "Caught"; a worker that dies while sending a batch breaks the connection.
+        is_runtime_error, text = isinstance(error, RuntimeError), str(error)
+        if not (text.startswith("DataLoader worker") if is_runtime_error else not text.startswith("Caught")):
             raise
         raise RunStopped(
             f"a process that prepares clips died ({error}), perhaps for lack of memory or /dev/shm; lower data.workers"
         ) from error
     finally:
         del batches  # stop the workers now, not when the last traceback is freed
-
-
-def _is_lost_worker(error: Exception) -> bool:
-    """Return whether a loader's error means that a worker died; errors of its code start with "Caught ..."."""
-    if isinstance(error, RuntimeError):
-        return str(error).startswith("DataLoader worker")
-    # A worker that dies while sending a batch breaks the connection.
-    return not str(error).startswith("Caught")
-
-
-def _return_batch(batch: ClipTensors | InputError) -> ClipTensors | InputError:
-    return batch
 
 
 def _start_worker(_: int) -> None:

@@ -21,7 +21,7 @@ from aotlab.utils.errors import InputError, require, require_choice
 log = logging.getLogger(__name__)
 
 NUM_CHECKED_CLIPS = 20
-"""Number of clips that are checked at the start of a phase; at least one must show an object."""
+"""Number of clips of each phase that are checked before training; at least one must show an object."""
 MIN_VALIDATION_FRAMES = 3
 """Minimum number of labeled frames of a validation video; the first and the last are not scored."""
 MIN_VIDEOS = 10

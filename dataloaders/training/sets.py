@@ -99,8 +99,8 @@ class ClipSource(Protocol):
     def __len__(self) -> int:
         """Return the number of items: images or videos."""
 
-    def describe(self) -> str:
-        """Return the numbers of items and frames as text."""
+    def describe(self, clip_length: int) -> str:
+        """Return the numbers of items and frames as text, for clips of this length."""
 
     def sample_index(self, rng: Generator) -> int:
         """Draw the index of an item."""
@@ -134,7 +134,7 @@ class ImageSet:
         weights = [len(indices) ** (1 - self.balance) for indices in self.folders.values()]
         return [weight / sum(weights) for weight in weights]
 
-    def describe(self) -> str:
+    def describe(self, clip_length: int) -> str:
         pairs = zip(self.folders, self.shares, strict=True)
         shares = ", ".join(f"{folder.name} {100 * share:.0f} %" for folder, share in pairs)
         return format_count(len(self.images), "image") + (f" ({shares})" if shares else "")
@@ -169,9 +169,11 @@ class VideoSet:
     max_gap: int
     """Largest step from a frame of a clip to the next, in labeled frames."""
 
-    def describe(self) -> str:
+    def describe(self, clip_length: int) -> str:
         frames = format_count(sum(len(video.frames) for video in self.videos), "labeled frame")
-        return f"{format_count(len(self.videos), 'video')} with {frames}, gaps up to {self.max_gap}"
+        text = f"{format_count(len(self.videos), 'video')} with {frames}, gaps up to {self.max_gap}"
+        short = sum(len(video.frames) < clip_length for video in self.videos)
+        return f"{text}, {short} shorter than a clip, which then plays back and forth" if short else text
 
     def sample_index(self, rng: Generator) -> int:
         return int(rng.integers(len(self.videos)))

@@ -12,7 +12,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import digest_samples, reading, sha256
+from aotlab.utils.files import digest_samples, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
@@ -74,12 +74,18 @@ class Records:
         return record
 
     def begin(self, video: Video) -> None:
-        """Record a sequence as unfinished and remove its temporary files, before it is tracked."""
+        """Record a sequence as unfinished and remove its earlier results, before it is tracked.
+
+        Otherwise an interrupted run would leave masks of two models, which nothing tells apart.
+        """
         write_versioned(self._path(video), SEQUENCE_KIND, asdict(SequenceRecord()))
         remove_leftovers(self.output / RECORD_FOLDER, f"{video.name}.json")
         folder = self.output / video.name
         for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
             remove_leftovers(part)
+        for stem in video.written_stems:
+            for file in video.result_files(stem):
+                remove(folder / file)
 
     def save(self, video: Video, record: SequenceRecord) -> None:
         """Write the record of a sequence with its digests."""

@@ -6,7 +6,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import torch
 from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
-from aotlab.engine.training.build import describe_start_weights, read_start_phases
+from aotlab.engine.training.build import describe_start_weights
 from aotlab.engine.training.model_card import ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
@@ -46,7 +46,7 @@ class SavedState(NamedTuple):
     """Index of its phase."""
     content: dict[str, Any]
     changes: dict[str, tuple[Any, Any]]
-    """Values then and now of the settings that have changed."""
+    """Saved and current value of each setting that has changed."""
 
 
 class PhaseState:
@@ -66,6 +66,7 @@ class PhaseState:
         validation: str = "",
         command: str = "",
         previous: PhaseState | None = None,
+        start_phases: Sequence[PhaseRecord] = (),
     ) -> None:
         """Create the state before the first step.
 
@@ -74,6 +75,7 @@ class PhaseState:
             validation: the validation videos, from `describe_videos`.
             command: command line, for the card.
             previous: the phase that was run before it.
+            start_phases: phases of the checkpoint that the run starts from, for its first phase.
         """
         self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
         self.command = command
@@ -102,7 +104,7 @@ class PhaseState:
         self.validation = validation
         self.data = describe_mixture(mixture)
         """Training data of this phase, one line per source."""
-        self.earlier_phases = previous.card().phases if previous else read_start_phases(config)
+        self.earlier_phases = previous.card().phases if previous else list(start_phases)
         """Phases that were trained before this one."""
 
     def card(self) -> ModelCard:

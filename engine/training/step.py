@@ -34,9 +34,9 @@ class StepResult:
     """Metrics and masks of an optimizer step."""
 
     metrics: dict[str, float]
-    """Means over the ranks: total loss, loss of reference frames, loss of tracked frames; IoU of tracked objects (0 to
-    1, nan without objects); learning rates; norm of the gradient before clipping; seconds spent waiting for data and in
-    the whole step."""
+    """Means over the ranks: losses, in total and of reference and tracked frames; IoU of tracked objects, 0 to 1, nan
+    without objects; learning rates; norm of the gradient before clipping; seconds of waiting for data and of the step.
+    """
     clip: ClipBatch
     """Last micro-batch."""
     predictions: list[Tensor]

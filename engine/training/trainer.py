@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import METHODS, Config
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
 from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.build import build_training_model, read_start_phases
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.failures import save_on_failure, stop_if_interrupted
 from aotlab.engine.training.journal import Journal
@@ -84,14 +85,22 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
     config = resolve_training(config)
     output = Path(str(config.train.output))
     with locked_output(output, world):
-        clear_output(output, world, restart=restart)
+        if world.is_main:
+            for folder in (output, states_folder(output)):
+                remove_leftovers(folder)
         data = open_phases(config)
         for mixture in data.mixtures.values():  # a batch that cannot be split is an error before the first step
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
         validation = describe_videos(data.validation)
-        saved = load_state(output, config, data.mixtures)
+        saved = None if restart else load_state(output, config, data.mixtures)
         torch.manual_seed(config.train.seed)
-        model = build_training_model(config, world.device)
+        initial = config
+        if saved is not None:  # its weights replace those that the settings name
+            settings = replace(config.train, start_from=None, encoder_weights=None, warm_start=None)
+            initial = replace(config, train=settings)
+        model, start_phases = build_training_model(initial, world.device), read_start_phases(initial)
+        if restart:  # after everything that may be wrong with the new run
+            remove_earlier_run(config, output, world)
         state: PhaseState | None = None
         journal = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
         with stop_flag() as stop, closing(journal):
@@ -100,8 +109,9 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
                 if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
-                    config, world, model, mixture, validation=validation, command=command, previous=state
-                )
+                    config, world, model, mixture, validation=validation, command=command, previous=state,
+                    start_phases=start_phases,
+                )  # fmt: skip
                 if saved is not None:
                     state.resume(saved)
                     saved = None  # frees its tensors
@@ -134,18 +144,18 @@ def resolve_training(config: Config) -> Config:
     return replace(config, train=replace(config.train, phases=phases, output=output))
 
 
-def clear_output(output: Path, world: Distributed, *, restart: bool) -> None:
-    """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights.
+def remove_earlier_run(config: Config, output: Path, world: Distributed) -> None:
+    """Remove the states, logs and best weights of an earlier run; the other ranks wait for the main one.
 
-    Other files in their folders are kept. The main rank removes files, and the others wait for it.
+    Other files in their folders are kept. Raises `InputError` if the new run starts from one of these files.
     """
-    if world.is_main:
-        for folder in (output, states_folder(output)):
-            remove_leftovers(folder)
-        if restart:
-            logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
-            for path in (*logs, output / f"{BEST}.safetensors", *list_saved_states(output)):
-                remove(path)
+    logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
+    files = [*logs, output / f"{BEST}.safetensors", *list_saved_states(output)]
+    for start in filter(None, (config.train.start_from, config.train.warm_start)):
+        is_removed = resolve_path(start).resolve() in {path.resolve() for path in files}
+        require(not is_removed, f"{start}: --restart would remove it; copy it, or give another train.output")
+    for path in files if world.is_main else ():
+        remove(path)
     world.gather(None)
 
 
@@ -202,7 +212,7 @@ def run_step(run: TrainingRun, state: PhaseState, clip_module: nn.Module, batche
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether something that is done every N steps is due; it is also done after the last step. 0: only then."""
+    """Return whether an action is due that is done every N steps and after the last step; 0: only after the last."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.dataloaders.benchmarks.object_masks import extract_object_ids
 from aotlab.dataloaders.training.sets import list_frame_pairs
-from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
@@ -21,7 +20,7 @@ from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.files import digest_samples
-from aotlab.utils.streaming import ReadAhead, stream
+from aotlab.utils.streaming import ReadAhead
 from aotlab.utils.text import format_count
 
 
@@ -58,14 +57,10 @@ def validate(model: VOSModel, config: Config, videos: list[Video], world: Distri
 def score_video(tracker: Tracker, video: Video) -> SequenceScores:
     """Track a video from its first mask and score all frames."""
     annotations: list[np.ndarray] = []
-
-    def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[Prediction, None, None]:
+    labels: list[np.ndarray] = []
+    tracker.reset(len(video.frames))
+    with closing(iter(ReadAhead(frame.read() for frame in list_frame_pairs(video)))) as frames:
         for image, mask in frames:
             annotations.append(extract_object_ids(mask))
-            yield tracker.step(image, annotations[0] if len(annotations) == 1 else None)
-
-    tracker.reset(len(video.frames))
-    labels: list[np.ndarray] = []
-    reader = ReadAhead(frame.read() for frame in list_frame_pairs(video))
-    deque(stream(reader, predictions, lambda prediction: labels.append(prediction.labels)), maxlen=0)
+            labels.append(tracker.step(image, None if labels else annotations[0]).labels)
     return score_labels(annotations, labels, ids=sorted(list_ids(annotations[0])))

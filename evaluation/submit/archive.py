@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.evaluation.sequence_scores import find_unknown_ids
+from aotlab.evaluation.sequence_scores import require_known_ids
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.images import decode_image
 from aotlab.media.masks import PALETTE
@@ -28,7 +28,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 def write_archive(results: BenchmarkResults, output: Path, *, folder: str = "") -> int:
     """Pack the id PNGs, all with the standard palette; return the number of masks.
 
-    ``folder`` is around the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
+    ``folder``: folder of the sequences in the archive; "" for its root. Raises `InputError` if masks are invalid or
     missing; the logger prints each at debug level.
     """
     sizes_and_ids = {video.name: read_size_and_ids(video) for video in results.videos}
@@ -80,8 +80,7 @@ def standardize_mask(content: bytes, size: Size, ids: Sequence[int]) -> bytes:
         require((height, width) == size, f"{width}×{height}; expected {size[1]}×{size[0]}")
         labels = np.array(image)
         is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
-    unknown = ", ".join(map(str, sorted(find_unknown_ids(labels, ids))))
-    require(not unknown, f"unknown ids {unknown}; the objects are {', '.join(map(str, ids))}")
+    require_known_ids(labels, ids)
     if is_standard:
         return content
     palette_image = Image.fromarray(labels, mode="P")

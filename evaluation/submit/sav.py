@@ -29,7 +29,9 @@ def write_object_folders(results: BenchmarkResults, output: Path) -> int:
         folders = video.object_folders
         names = {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
         for name in sorted(names):
-            masks, _ = read_object_results(results.folder / video.name, name, folders)
+            masks, unknown = read_object_results(results.folder / video.name, name, folders)
+            ids = ", ".join(map(str, sorted(unknown)))
+            require(not unknown, f"{results.folder / video.name / name}: unknown ids {ids}; object 000 is id 1")
             for object_id, (_, mask) in masks.items():
                 write_mask(output / video.name / folders[object_id].name / name, mask.astype(np.uint8))
             count += len(masks)

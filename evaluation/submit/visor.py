@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import find_unknown_ids
+from aotlab.evaluation.sequence_scores import require_known_ids
 from aotlab.evaluation.submit.archive import add_entry
 from aotlab.evaluation.submit.results import BenchmarkResults, read_size_and_ids
 from aotlab.media.masks import read_mask
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, read_json, reading
+from aotlab.utils.errors import require
+from aotlab.utils.files import atomic_path, prefix_errors, read_json, reading
 
 INFO = {
     "Dataset Name": "VISOR",
@@ -32,10 +32,17 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     The objects are named as in ``<split>_data_mapping.json``, which the conversion writes.
     """
     split = results.split
-    names_by_sequence = read_object_names(results.root / f"{split.removesuffix('_unseen')}_data_mapping.json")
+    mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
+    with reading(mapping):
+        names_by_sequence = {
+            sequence: {int(object_id): str(name) for object_id, name in objects.items()}
+            for sequence, objects in read_json(mapping).items()
+        }
+    for video in results.videos:
+        require(video.name in names_by_sequence, f"{mapping}: has no objects of {video.name}; convert VISOR again")
     entries = []
     for video in results.videos:
-        objects, (size, _) = names_by_sequence.get(video.name, {}), read_size_and_ids(video)
+        objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)
         for stem in video.written_stems:
             path = results.folder / video.name / f"{stem}.png"
             entries.append(_make_entry(video.name, stem, read_mask(path, size=size), objects, path))
@@ -43,15 +50,6 @@ def write_polygons(results: BenchmarkResults, output: Path) -> int:
     with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         add_entry(archive, f"{split}.json", text.encode(), zipfile.ZIP_DEFLATED)
     return sum(len(entry["annotations"]) for entry in entries)
-
-
-def read_object_names(path: Path) -> dict[str, dict[int, str]]:
-    """Return the names of objects by sequence and id."""
-    with reading(path):
-        return {
-            str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
-            for sequence, objects in read_json(path).items()
-        }
 
 
 def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
@@ -62,10 +60,8 @@ def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
 
 def _make_entry(sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path) -> dict[str, Any]:
     """Return the entry of one frame."""
-    if unknown := find_unknown_ids(labels, [*names]):
-        raise InputError(
-            f"{path}: id {min(unknown)} is not an object of {sequence}; expected one of [{', '.join(map(str, names))}]"
-        )
+    with prefix_errors(path):
+        require_known_ids(labels, [*names])
     video = "_".join(sequence.split("_")[:2])
     name = f"{stem}.png"
     image = {"image_path": f"{video}/{name}", "name": name, "subsequence": sequence, "video": video}

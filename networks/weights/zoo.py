@@ -49,7 +49,7 @@ def weights_folder() -> Path:
 def resolve_checkpoint(checkpoint: str | Path) -> Path:
     """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
-    ``aott_mini``, its preset, names the bundled one too.
+    ``aott_mini``, its preset, is another name of the bundled one.
 
     Raises:
         InputError: no such file or name, or named weights that cannot be downloaded.
@@ -92,19 +92,15 @@ def load_model(
 
 def list_models() -> dict[str, Path]:
     """Return the checkpoints on this machine by name: the bundled one, then downloaded weights."""
-    downloaded = {name: weights_folder() / f"{name}.safetensors" for name in list_published_weights()}
-    return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if path.is_file()}}
+    downloaded = {name: find_weights(name) for name in list_published_weights()}
+    return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if path is not None}}
 
 
 def find_published_file(file: str) -> Path:
     """Return the stored checkpoint with this original file name, or its path in the project's folder."""
     path = PRETRAINED_FOLDER / file
-    stored = [
-        weights_folder() / f"{name}.safetensors"
-        for name, entry in list_published_weights().items()
-        if entry.file == file
-    ]
-    return path if path.is_file() else next(filter(Path.is_file, stored), path)
+    names = [name for name, entry in list_published_weights().items() if entry.file == file]
+    return path if path.is_file() else next(filter(None, map(find_weights, names)), path)
 
 
 def find_weights(name: str) -> Path | None:

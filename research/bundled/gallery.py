@@ -1,9 +1,9 @@
 """Images of the gallery page: the bundled model on bundled clips.
 
-    python -m research.bundled.gallery [OUTPUT]      (default: docs/gallery)
+    python -m research.bundled.gallery [DOCS]      (default: docs)
 
-Writes an image of four frames per example and the animation of the front page, and prints the mean J of examples with
-known masks.
+Writes DOCS/gallery, an image of four frames per example, and DOCS/track.webp, the animation of the front page. Prints
+the mean J of examples with known masks.
 """
 
 from __future__ import annotations
@@ -55,15 +55,16 @@ EXAMPLES = (
 HERO = "rabbit_box"
 
 
-def main(output: Path) -> None:
-    """Write all images to a folder."""
-    output.mkdir(parents=True, exist_ok=True)
+def main(docs: Path) -> None:
+    """Write all images to a folder of documents."""
+    gallery = docs / "gallery"
+    gallery.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
         frames = list(open_frames(example.clip))
         labels = track_example(example, frames)
-        draw_panels(example, frames, labels).save(output / f"{example.name}.jpg", quality=85)
+        draw_panels(example, frames, labels).save(gallery / f"{example.name}.jpg", quality=85)
         if example.name == HERO:
-            save_animation(frames, labels, output.parent / "track.webp")
+            save_animation(frames, labels, docs / "track.webp")
         if example.truth is not None:
             print(example.name, {object_id: f"J {value:.1f}" for object_id, value in score(example, labels)})
 
@@ -132,4 +133,4 @@ def save_animation(frames: list[np.ndarray], labels: list[np.ndarray], path: Pat
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLE.parents[1] / "docs" / "gallery")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLE.parents[1] / "docs")

@@ -66,13 +66,16 @@ def test_predictions_are_the_annotations_with_other_run_lengths(root, tmp_path):
     assert found == truth
 
 
-def test_result_of_another_size_rejected(root, tmp_path):
+def test_result_of_another_size_or_object_rejected(root, tmp_path):
     write_truth(root, tmp_path)
-    write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
-    with pytest.raises(InputError, match=r"frame0004\.png: 5×5, but its frame is"):
-        write_run_lengths(
-            open_dataset("burst", root), tmp_path, tmp_path / "p.json", annotations=find_annotation_file(root, "val")
-        )
+    annotations = find_annotation_file(root, "val")
+    for labels, message in (
+        (np.zeros((5, 5), np.uint8), "5×5, but its frame is"),
+        (np.full((48, 64), 9, np.uint8), "unknown ids 9; the objects are 1, 2"),
+    ):
+        write_mask(tmp_path / "HACS-kite" / "frame0004.png", labels)
+        with pytest.raises(InputError, match=rf"frame0004\.png: {message}"):
+            write_run_lengths(open_dataset("burst", root), tmp_path, tmp_path / "p.json", annotations=annotations)
 
 
 @pytest.mark.parametrize("change", [

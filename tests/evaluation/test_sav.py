@@ -84,7 +84,7 @@ def test_frames_count_from_the_first_pixel(tmp_path):
     assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
 
 
-def test_results_become_folders_of_objects(videos, tmp_path):
+def test_results_become_folders_of_objects(videos, tmp_path, capsys):
     for video in videos:
         for stem, ids in miniatures.separate_labels(video).items():
             write_mask(tmp_path / "ids" / video.name / f"{stem}.png", ids)
@@ -104,6 +104,11 @@ def test_results_become_folders_of_objects(videos, tmp_path):
     plan = plan_sequence(videos[0])
     found, expected = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
     assert np.array_equal(found.region, expected.region)
+    (tmp_path / "tree" / "other").rmdir()
+    path = next((tmp_path / "ids").rglob("*.png"))
+    write_mask(path, np.full_like(read_mask(path), 77))
+    assert submit([*line, "--force"]) == 2
+    assert f"{path}: unknown ids 77; object 000 is id 1" in capsys.readouterr().err
 
 
 def test_object_without_pixels_is_written_empty(videos, tmp_path):

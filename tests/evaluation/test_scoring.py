@@ -119,9 +119,10 @@ def test_late_objects_count_from_first_sight(tmp_path):
 
 def test_given_masks_are_not_ground_truth(davis):
     bear = davis[0]
-    reference_masks = dict(enumerate(bear.annotations))
+    given = replace(bear, reference_masks=dict(enumerate(bear.annotations)))
     assert has_annotations(bear)
-    assert not has_annotations(replace(bear, reference_masks=reference_masks))
+    assert has_annotations(given)  # as in a folder in which each mask adds an object
+    assert not has_annotations(replace(given, objects=(ObjectInfo(1, ("00000",), 1),)))
     min_frames = RULES["davis"].min_frames
     shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (min_frames - 1, min_frames)]
     assert [has_annotations(video) for video in shorter] == [False, True]

@@ -90,11 +90,11 @@ def name_objects(text):
 
 @pytest.mark.parametrize(("damage", "sentence"), [
     (lambda source: (source.results / NAME / f"{STEMS[1]}.png").unlink(), "no such file"),
-    (paint(3), "id 3"),
+    (paint(3), "unknown ids 3; the objects are 1, 2"),
     (paint(1, (48, 85)), "85×48"),
     (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
     (name_objects("[]"), "not readable"),
-    (name_objects("{}"), f"is not an object of {NAME}"),
+    (name_objects("{}"), f"has no objects of {NAME}"),
 ])  # fmt: skip
 def test_errors_are_one_sentence_and_leave_the_folder_empty(source, damage, sentence, capsys):
     damage(source)

@@ -133,9 +133,11 @@ def test_worst_objects_come_first_and_are_drawn(davis, tmp_path, capsys):
     with Image.open(images[0]) as image:
         # three scored frames of 200×480, truth above result, at 480 pixels, with two gaps of 4
         assert (image.format, image.size) == ("JPEG", (3 * 100 + 8, 480))
-    (tmp_path / "worst" / "01_other_2.jpg").touch()
+    others = {"01_other_2.jpg", "2024_bear_trip.jpg", "01_brown_bear_1.jpg"}
+    for name in others:
+        (tmp_path / "worst" / name).touch()
     assert main([*davis, "--worst", "1", "--draw-worst", str(tmp_path / "worst"), "--force"]) == 0
-    assert {path.name for path in (tmp_path / "worst").iterdir()} == {"01_bear_2.jpg", "01_other_2.jpg"}
+    assert {path.name for path in (tmp_path / "worst").iterdir()} == {"01_bear_2.jpg", *others}
 
 
 def test_sequences_that_are_not_scored_are_in_the_file(davis, tmp_path):

@@ -127,7 +127,7 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
 
 def test_videos_shorter_than_a_clip_are_counted(root):
     line, _ = describe_mixture(mixture(root, VIDEOS, STATIC, clip_length=60))
-    assert line.endswith("; 2 videos are shorter than clip_length=60, their clips play back and forth")
+    assert "gaps up to 2, 2 shorter than a clip, which then plays back and forth; " in line
 
 
 def test_invalid_balance_rejected(root):
@@ -137,7 +137,7 @@ def test_invalid_balance_rejected(root):
 
 def test_reader_of_a_caller_makes_the_clips(root, monkeypatch):
     class Blank:
-        def describe(self):
+        def describe(self, clip_length):
             return "blank frames"
 
         def sample_index(self, rng):

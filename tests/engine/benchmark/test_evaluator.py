@@ -85,6 +85,15 @@ def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
     assert (list(report.records), report.stopped) == (["a"], True)
 
 
+def test_interrupted_replacement_leaves_no_mixture(tmp_path):
+    video, output, stop = make_video(tmp_path, "a"), tmp_path / "out", Event()
+    run_videos([video], output, origin={"models": []})
+    (output / "a" / "notes.txt").touch()
+    tracker = RepeatingTracker(lambda _: stop.set())
+    run_videos([video], output, tracker, origin={"models": [1]}, force=True, stop=stop)
+    assert names(output / "a") == ["00000.png", "notes.txt"]
+
+
 def test_first_result_is_the_given_mask(tmp_path):
     tracker = RepeatingTracker()
     tracker.step = lambda frame, *_, **__: SimpleNamespace(labels=np.zeros(frame.shape[:2], np.int64))

@@ -49,7 +49,16 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     earlier = output / "best.safetensors", output / "tensorboard" / "events.out.tfevents.0.earlier"
     for path in earlier:
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"of the earlier run")
+        path.write_bytes((output / "video.safetensors").read_bytes())
+    files = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    for override, message in (
+        ("data.root=missing", "no such folder"),
+        ("train.start_from=missing.pth", "no such checkpoint"),
+        (f"train.warm_start={earlier[0]}", "--restart would remove it"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run_recipe(recipe("run", phase(steps=1), overrides=[override]), restart=True)
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == files
     run_recipe(config, restart=True)
     assert [line["step"] for line in log_lines(config)] == [1]
     assert not any(path.exists() for path in earlier)
@@ -100,6 +109,15 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
     torch.save(content, path)
     run_recipe(recipe("run", phase(steps=2)))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
+
+
+def test_resumed_run_does_not_need_its_initial_weights(recipe):
+    first = run_recipe(recipe("first", phase("first", steps=1))).checkpoint
+    for steps in (1, 2):
+        config = recipe("run", phase(steps=steps), overrides=[f"train.start_from={first}"])
+        weights = run_recipe(config).checkpoint
+        first.unlink(missing_ok=True)
+    assert [record.name for record in load_card(weights).phases] == ["first", "video"]
 
 
 def test_hours_of_a_resumed_run_include_those_before(recipe):
