@@ -108,7 +108,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.runner.job.stop_mode:
+            if self.session.runner.job.stopped.is_set():
                 break
         return super().step(frame, mask)
 
