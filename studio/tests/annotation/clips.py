@@ -244,7 +244,8 @@ def wait_until_propagated(session):
 
 def wait_until_tracked(batch):
     """Wait until no clip of the list is tracked or waits for it."""
-    wait_until(lambda: not any("tracking" in text for clip in batch.list_clips() for text in clip.sentences))
+    progress = "waits for tracking", " frames"
+    wait_until(lambda: not any(text.endswith(progress) for clip in batch.list_clips() for text in clip.sentences))
 
 
 def png(labels):

@@ -467,7 +467,11 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     monkeypatch.setattr(batches, "export_clip", list_waiting)
     batch.export_all(["coco"])
     list_waiting()
-    assert list(map(sorted, waiting)) == [["a", "b"], ["b"], []]
+    (batch.folder / "classes.json").write_text("{")
+    with pytest.raises(InputError, match=r"classes\.json"):
+        batch.export_all(["coco"])
+    list_waiting()
+    assert list(map(sorted, waiting)) == [["a", "b"], ["b"], [], []]
 
 
 def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):

@@ -234,7 +234,7 @@ class JobRunner:
             self._changed.notify_all()
 
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
-        """Wait until all corrections are tracked, and return whether they are. A pause or an error of ``check`` ends it."""
+        """Wait until all corrections are tracked, or a pause or an error of ``check``; return whether they are."""
 
         def is_done() -> bool:
             check()
