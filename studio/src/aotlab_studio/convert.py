@@ -88,7 +88,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
 
 
 def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, force: bool) -> None:
-    """Raise `InputError` if an output exists (see `require_new_output`), or is or contains an input.
+    """Raise `InputError` if an output exists (see `require_new_output`), or would replace an input.
 
     Without a suffix, the output is a folder. Even with ``force``, a conversion must have written every file in it.
     """
@@ -98,8 +98,7 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
     if output.is_dir() and not suffix:
         written = {*files.read_json(output / RECORD, files.ExportRecord).files, RECORD}
         if other := next((name for name in files.list_files(output) if name not in written), ""):
-            problem = f"holds {other}, which aotlab convert did not write"
-            raise InputError(f"{output}: {problem}; give another name")
+            raise InputError(f"{output}: holds {other}, which aotlab convert did not write; give another name")
     internal.require_new_output(output, *filter(None, [suffix]), force=force)
 
 

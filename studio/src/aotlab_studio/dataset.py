@@ -140,10 +140,9 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
-        stems: dict[int, list[str]] = {key: [] for key in masks.objects()}
+        described: dict[str, Any] = {str(k): {"category": masks.class_name(k), "frames": []} for k in masks.objects()}
         for frame, region in masks.regions():
-            stems[region.object_id].append(masks.frame_name(frame))
-        described = {str(key): {"category": masks.class_name(key), "frames": stems[key]} for key in stems}
+            described[str(region.object_id)]["frames"].append(masks.frame_name(frame))
         objects[name] = {"objects": described}
     write_json(output / part / "meta.json", {"videos": objects})
 

@@ -150,8 +150,7 @@ def run_job(session, *args, **options):
 
 def wait_for(job):
     """Wait until a job has ended, and return it."""
-    job.wait(WAIT_SECONDS)
-    assert job.status in ("done", "stopped", "failed")
+    assert job.ended.wait(WAIT_SECONDS)
     return job
 
 

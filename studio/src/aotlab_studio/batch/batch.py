@@ -210,7 +210,7 @@ class Batch:
                     return ""  # tracked or accepted while it waited
                 start, first, last = frames
                 job = session.runner.start(session.document, start, "both", first, last)
-                job.wait()
+                job.ended.wait()
                 return job.problem or ""
         except InputError as error:
             return str(error)

@@ -39,7 +39,7 @@ from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
-"""Maximum size of a message; the longest stroke takes half of it."""
+"""Maximum size of a message, twice that of the longest stroke."""
 MAX_CONNECTIONS = 500
 """Largest number of connections; processes may commonly open 1024 files."""
 IDLE_SECONDS = 120
@@ -67,7 +67,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``width`` in pixels; ``near=1``: return the nearest decoded frame; ``masks=1``: draw the
         masks over it. A browser may cache the response if the query has the ``video`` of this session.
         """
-        session, index, query = find_session(request), http.parse_index(request), request.query_params
+        session, index, query = find_session(request), request.path_params["index"], request.query_params
         frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
@@ -80,7 +80,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths; a browser may cache them as in `get_frame`."""
-        session, index = find_own_session(request), http.parse_index(request)
+        session, index = find_own_session(request), request.path_params["index"]
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
@@ -91,7 +91,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
         message, by which a repeated request is recognized.
         """
-        session, query, index = find_own_session(request), request.query_params, http.parse_index(request)
+        session, query, index = find_own_session(request), request.query_params, request.path_params["index"]
         require_frame(index, session.document.frames.count)
         body = await http.read_body(request)
         try:
@@ -122,7 +122,6 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
-        """Return the last export."""
         path = find_session(request).archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
@@ -138,9 +137,9 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
     return Starlette(
         routes=[
             *http.make_page_routes("index.html"),
-            Route("/frame/{index}", get_frame),
-            Route("/labels/{index}", get_labels),
-            Route("/masks/{index}", upload_masks, methods=["POST"]),
+            Route("/frame/{index:int}", get_frame),
+            Route("/labels/{index:int}", get_labels),
+            Route("/masks/{index:int}", upload_masks, methods=["POST"]),
             Route("/edits", store_edits, methods=["POST"]),
             Route("/export.zip", get_archive),
             WebSocketRoute("/socket", serve_page),
@@ -156,17 +155,15 @@ async def answer_message(
     session: Session, message: dict[str, Any], actor: Actor, targets: Targets, threads: CapacityLimiter | None = None
 ) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
-    document, message_id = session.document, message.get("id")
-    if not isinstance(message_id, int):
-        message_id = None
-    is_of_page = message_id is not None and message_id >= MIN_PAGE_ID
+    document, message_id = session.document, message["id"] if isinstance(message.get("id"), int) else None
     # programs may use an id again for another message
-    actor = msgspec.structs.replace(actor, message_id=message_id if is_of_page else MIN_PAGE_ID + secrets.randbits(52))
+    unique_id = message_id if (message_id or 0) >= MIN_PAGE_ID else MIN_PAGE_ID + secrets.randbits(52)
+    actor = msgspec.structs.replace(actor, message_id=unique_id)
 
     def act() -> Answer:
         result = run_on_target(session, message, actor, targets)
         with document.lock:  # events of this revision come before the answer
-            step = document.log.message_steps.get(actor.message_id, 0)
+            step = document.log.message_steps.get(unique_id, 0)
             return Answer(message_id, result, document.revision, step)
 
     try:

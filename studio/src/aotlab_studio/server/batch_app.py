@@ -44,7 +44,6 @@ def build_batch_app(batch: Batch) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], http.read_person(HTTPConnection(scope))
         connected, cleanup = scope["type"] == "websocket", ExitStack()
         # a status in the list, or strokes of a page that closes: others may have the clip open

@@ -55,7 +55,7 @@ class TrackingJob:
         """Earliest time of the next frame, from `time.monotonic`."""
         self.interrupted = False
         """Whether its layer is left unfinished, for a later job."""
-        self._resumed, self.stopped, self._ended = (threading.Event() for _ in range(3))
+        self._resumed, self.stopped, self.ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
     @property
@@ -76,10 +76,6 @@ class TrackingJob:
         self.interrupted |= interrupt
         self.stopped.set()
         self._resumed.set()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until the job has ended."""
-        self._ended.wait(seconds)
 
     def report(self) -> JobProgress:
         times = list(self._times)
@@ -114,7 +110,7 @@ class TrackingJob:
                 # the marks of earlier frames may have changed: an object is lost after several frames
                 self._document.emit(ResultsEvent(self._document.revision))
         finally:
-            self._ended.set()
+            self.ended.set()
 
     def _undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
@@ -258,7 +254,7 @@ class JobRunner:
         self.wake()
         if self.job is not None:
             self.job.stop(interrupt=True)
-            self.job.wait(10)
+            self.job.ended.wait(10)
 
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
