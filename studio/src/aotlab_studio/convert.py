@@ -15,7 +15,7 @@ from click import UsageError
 
 from aotlab import InputError, internal, open_frames, sdk
 from aotlab_studio import files
-from aotlab_studio.batch.clips import find_clips, list_results
+from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 
 RECORD = ".aotlab-convert.json"
@@ -62,7 +62,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     if output.name in ("", ".."):
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
-    clips = (list_results(masks) or find_clips(masks)) if merge else []
+    clips = find_clips(masks, prefer_results=True) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.job.video) for clip in clips if clip.job.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)

@@ -17,8 +17,6 @@ from aotlab_studio.job_results import load_job_masks
 
 
 class VideoMasks(NamedTuple):
-    """A video and its masks."""
-
     name: str
     source: sdk.FrameSource
     annotations: sdk.Annotations

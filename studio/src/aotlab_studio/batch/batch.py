@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class OpenClip:
-    """A clip that this program has open."""
-
     session: Session
     people: list[str] = field(default_factory=list)
     """Person of each request in progress; empty for another program, or without a name."""
@@ -42,7 +40,7 @@ class OpenClip:
     """Cancels the timer that closes the clip."""
 
     def find_other(self, person: str) -> str:
-        """Return another person whose page uses the clip; empty if there is none, or ``person`` is unknown."""
+        """Return another person whose page uses the clip; empty without one, or if ``person`` is unknown."""
         return next((other for other in self.people if person and other not in ("", person)), "")
 
 

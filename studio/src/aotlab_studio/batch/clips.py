@@ -102,21 +102,20 @@ def find_track_range(document: Document) -> tuple[int, int, int] | None:
     return drawn[0], first, last
 
 
-def find_clips(folder: Path) -> list[BatchClip]:
-    """Return the clips of a batch in natural order, tracked or not; empty if the path is no batch."""
+def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]:
+    """Return the clips of a batch in natural order, tracked or not; empty if the path is no batch.
+
+    In a folder that holds videos and their results, the videos are the clips, or with ``prefer_results`` the results.
+    """
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, sdk.JOB_RECORD)):
         return []
-    results = list_results(folder)
+    results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
     videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in internal.IMAGE_SUFFIXES}
-    if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
+    is_apart = prefer_results or not any(clip.video_is_in(folder) for clip in results)
+    if not (videos or images) or (results and is_apart):
         return results
     frames = images.difference(f"{path.stem}.png" for path in videos)  # without masks beside videos
     if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
-
-
-def list_results(folder: Path) -> list[BatchClip]:
-    """Return the clips with results in a folder, in natural order."""
-    return [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]

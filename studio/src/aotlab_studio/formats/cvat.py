@@ -80,7 +80,7 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
 
 
 def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Yield object ids and tracks of polygons: one of the largest part on each frame, one of the second, and so on."""
+    """Yield object ids and tracks of polygons. The first track has the largest part on each frame."""
     parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
     for frame, region in annotations.regions():
         outlines = formats.trace_outlines(sdk.decode_rle(region.rle, annotations.size))

@@ -96,7 +96,7 @@ LABEL_STUDIO = sdk.MaskWriter(
 
 
 def _find_image(data: dict[str, Any]) -> str:
-    """Return the name of the image of a task: the first text with an image suffix, or the first text; empty without."""
+    """Return the name of the image of a task: the first text with an image suffix, or else the first text."""
     texts = [text for text in data.values() if isinstance(text, str)]
     images = (text for text in texts if any(suffix in text.lower() for suffix in internal.IMAGE_SUFFIXES))
     name = next(images, next(iter(texts), ""))

@@ -67,7 +67,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``width`` in pixels; ``near=1``: return the nearest decoded frame; ``masks=1``: draw the
         masks over it. A browser may cache the response if the query has the ``video`` of this session.
         """
-        session, index, query = find_session(request), request.path_params["index"], request.query_params
+        session, index, query = find_session(request), http.parse_index(request), request.query_params
         frames = session.document.frames
         text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
@@ -80,7 +80,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
 
     def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths; a browser may cache them as in `get_frame`."""
-        session, index = find_own_session(request), request.path_params["index"]
+        session, index = find_own_session(request), http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
@@ -91,7 +91,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
         message, by which a repeated request is recognized.
         """
-        session, query, index = find_own_session(request), request.query_params, request.path_params["index"]
+        session, query, index = find_own_session(request), request.query_params, http.parse_index(request)
         require_frame(index, session.document.frames.count)
         body = await http.read_body(request)
         try:
@@ -128,18 +128,17 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return FileResponse(path, filename=os.fsencode(path.name).decode(errors="replace"))
 
     async def serve_page(page: WebSocket) -> None:
-        """Exchange messages with a page until it disconnects."""
         try:
             await Connection(find_own_session(page), page).run()
         except InputError:
-            await page.close(1008)  # the page then asks why
+            await page.close(1008)  # the page then requests the reason
 
     return Starlette(
         routes=[
             *http.make_page_routes("index.html"),
-            Route("/frame/{index:int}", get_frame),
-            Route("/labels/{index:int}", get_labels),
-            Route("/masks/{index:int}", upload_masks, methods=["POST"]),
+            Route("/frame/{index}", get_frame),
+            Route("/labels/{index}", get_labels),
+            Route("/masks/{index}", upload_masks, methods=["POST"]),
             Route("/edits", store_edits, methods=["POST"]),
             Route("/export.zip", get_archive),
             WebSocketRoute("/socket", serve_page),
@@ -191,7 +190,7 @@ class Connection:
         """Threads of these messages, which may wait for an hour; requests use other threads."""
 
     async def run(self) -> None:
-        """Serve until the page disconnects."""
+        """Exchange messages with the page until it disconnects."""
         await self._socket.accept()
         document = self._session.document
         document.listeners[self._notify] = self._actor.page

@@ -57,7 +57,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         except InputError:
             if not connected:
                 raise
-            await WebSocket(scope, receive, send).close(1008)  # the page then asks why
+            await WebSocket(scope, receive, send).close(1008)  # the page then requests the reason
         finally:
             await run_in_threadpool(cleanup.close)
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from aotlab import sdk
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.files import encode_json
 
@@ -22,8 +23,13 @@ CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
 def respond_json(value: Any, status: int = 200) -> Response:
-    """Return a response of JSON; see `encode_json`."""
     return Response(encode_json(value), status, media_type="application/json")
+
+
+def parse_index(request: Request) -> int:
+    """Return the frame number of an address; raise `InputError` for other text."""
+    with sdk.reading("frame", "give its number"):
+        return int(request.path_params["index"])
 
 
 async def read_body(request: Request) -> bytes:
