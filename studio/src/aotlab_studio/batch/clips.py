@@ -112,8 +112,9 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
     results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
     videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in internal.IMAGE_SUFFIXES}
-    is_apart = prefer_results or not any(clip.video_is_in(folder) for clip in results)
-    if not (videos or images) or (results and is_apart):
+    if not (videos or images):
+        return results
+    if results and (prefer_results or not any(clip.video_is_in(folder) for clip in results)):
         return results
     frames = images.difference(f"{path.stem}.png" for path in videos)  # without masks beside videos
     if len(frames) > len({path.name for path in videos} - images):  # one video

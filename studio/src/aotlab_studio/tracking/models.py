@@ -48,7 +48,7 @@ class TrackerLoader:
             if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
                 replace(options, checkpoint=path).check()
         self._own = list(own_models.values())
-        self.models = own_models | known_models | own_models
+        self.models = own_models | {name: path for name, path in known_models.items() if name not in own_models}
         """Checkpoints by the name of the model; the first one is the default."""
         self.chosen = next(iter(self.models))
         self.listeners: set[Callable[[ModelEvent], None]] = set()

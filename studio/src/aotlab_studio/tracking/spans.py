@@ -78,7 +78,8 @@ def track_span(
     forward = _step_frames(tracker, frames, snapshot, span, span.forward)
     backward = _step_frames(tracker, frames, snapshot, span, span.backward)
     if not (span.forward and span.backward):
-        yield from _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
+        tracked_frames = chain(forward, backward)
+        yield from _copy_ahead(tracked_frames) if str(tracker.device).startswith("cuda") else tracked_frames
         return
     references = {
         index: snapshot.drawn_masks(index).keys() | {*np.unique(span.read_reference(snapshot, index)).tolist()}
@@ -131,15 +132,13 @@ def _step_frames(
         yield SpanFrame(index, prediction, absent_ids)
 
 
-def _track_one_way(tracked_frames: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
-    """Yield the frames; a GPU computes the next frame while the caller stores one."""
+def _copy_ahead(tracked_frames: Iterable[SpanFrame]) -> Iterator[SpanFrame]:
+    """Yield the frames of a GPU, which computes the next frame while the caller stores one."""
     pending: list[SpanFrame] = []
     for tracked in tracked_frames:
-        if on_gpu:
-            tracked.prediction.start_host_copy(confidence=True)
-        pending.append(tracked)
-        if len(pending) > on_gpu:
-            yield pending.pop(0)
+        tracked.prediction.start_host_copy(confidence=True)
+        yield from pending
+        pending = [tracked]
     yield from pending
 
 
