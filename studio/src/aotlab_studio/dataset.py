@@ -138,10 +138,10 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
-        described: dict[str, Any] = {str(k): {"category": masks.class_name(k), "frames": []} for k in masks.objects()}
+        items: dict[str, Any] = {str(key): {"category": masks.class_name(key), "frames": []} for key in masks.objects()}
         for frame, region in masks.regions():
-            described[str(region.object_id)]["frames"].append(masks.frame_name(frame))
-        objects[name] = {"objects": described}
+            items[str(region.object_id)]["frames"].append(masks.frame_name(frame))
+        objects[name] = {"objects": items}
     write_json(output / part / "meta.json", {"videos": objects})
 
 

@@ -244,7 +244,7 @@ class Batch:
         document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))
+        frames = FrameStore(Path(clip.job.video), levels=clip.job.levels or read_levels(clip.project))
         masks = {0: np.zeros(frames.size, np.uint16)}
         if document is not None and (annotated := document.snapshot.annotated_frames):
             snapshot = document.snapshot

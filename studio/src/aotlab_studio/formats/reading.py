@@ -54,7 +54,8 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         return parse_mots(path, video)
     if suffix == ".json":
         tree = json.loads(path.read_bytes())
-        if all(map(is_task, tasks := tree if isinstance(tree, list) and tree else [tree])):
+        tasks = tree if isinstance(tree, list) else [tree]
+        if tasks and all(map(is_task, tasks)):
             return parse_label_studio(tasks, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
             return parse_youtube_vis(tree, video)

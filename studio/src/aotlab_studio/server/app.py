@@ -154,7 +154,8 @@ async def answer_message(
     session: Session, message: dict[str, Any], actor: Actor, targets: Targets, threads: CapacityLimiter | None = None
 ) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
-    document, message_id = session.document, message["id"] if isinstance(message.get("id"), int) else None
+    document = session.document
+    message_id = message["id"] if isinstance(message.get("id"), int) else None
     # programs may use an id again for another message
     unique_id = message_id if (message_id or 0) >= MIN_PAGE_ID else MIN_PAGE_ID + secrets.randbits(52)
     actor = msgspec.structs.replace(actor, message_id=unique_id)
