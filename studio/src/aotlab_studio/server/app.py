@@ -79,7 +79,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths; a browser may cache them as in `get_frame`."""
+        """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`."""
         session, index = find_own_session(request), http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))

@@ -26,8 +26,9 @@ def build_batch_app(batch: Batch) -> Starlette:
     clip_app = build_app(lambda connection: connection.scope["session"])
 
     def require_person(request: Request) -> str:
-        Actor(author=(person := http.read_person(request))).require_author()
-        return person
+        actor = Actor(author=http.read_person(request))
+        actor.require_author()
+        return actor.author
 
     def track_all(request: Request) -> Response:
         return http.respond_json(batch.track_all(require_person(request)))
