@@ -157,7 +157,7 @@ def measure_tracking(session: Session) -> list[float]:
         session.track(0, last=last)
         job = session.runner.job
         assert job is not None
-        job.wait()
+        job.ended.wait()
         assert job.status == "done", job.problem
         ratios.append(alone / (time.perf_counter() - start))
     return ratios

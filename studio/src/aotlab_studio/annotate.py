@@ -17,7 +17,7 @@ from click import UsageError
 from aotlab import InputError, internal, sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from aotlab_studio.session.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
@@ -128,10 +128,10 @@ def main(
     from aotlab_studio.tracking.models import TrackerLoader
 
     loader = TrackerLoader(options, checkpoint)
-    weights, device = options.resolve_checkpoint(), options.device
-    prompter = sdk.load_segmenter(segmenter, checkpoint=weights, device=device)
-    opening: dict[str, Any] = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
-    open_video: Callable[..., Session] = partial(open_session, loader=loader, segmenter=prompter, **opening)
+    prompter = sdk.load_segmenter(segmenter, checkpoint=options.resolve_checkpoint(), device=options.device)
+    open_video = partial(
+        open_session, loader=loader, segmenter=prompter, cache_bytes=cache, levels=levels, same_video=same_video
+    )
     with _exit_on_signals(), ExitStack() as cleanup:
         listener = cleanup.enter_context(bind_socket(host, port))  # before a project is created
         if not find_clips(Path(video[0])):
@@ -139,8 +139,7 @@ def main(
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
-            count = internal.format_count(frames.count, "frame")
-            title = f"{frames.name}: {count}, masks in {session.document.folder}"
+            title = f"{frames.name}: {internal.format_count(frames.count, 'frame')}, masks in {session.document.folder}"
             if session.document.tracked_again_warning:
                 print(f"warning: {session.document.tracked_again_warning}", file=sys.stderr)
             session.runner.schedule()

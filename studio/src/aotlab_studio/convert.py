@@ -15,7 +15,7 @@ from click import UsageError
 
 from aotlab import InputError, internal, open_frames, sdk
 from aotlab_studio import files
-from aotlab_studio.batch.clips import find_clips, list_results
+from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 
 RECORD = ".aotlab-convert.json"
@@ -62,7 +62,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
         raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     if output.name in ("", ".."):
         raise UsageError(f"OUT {output}: give the name of a file or folder to write")
-    clips = (list_results(masks) or find_clips(masks)) if merge else []
+    clips = find_clips(masks, prefer_results=True) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.job.video) for clip in clips if clip.job.video)]
     suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)
@@ -88,7 +88,7 @@ def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool,
 
 
 def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, force: bool) -> None:
-    """Raise `InputError` if an output exists (see `require_new_output`), or is or contains an input.
+    """Raise `InputError` if an output exists (see `require_new_output`), or would replace an input.
 
     Without a suffix, the output is a folder. Even with ``force``, a conversion must have written every file in it.
     """
@@ -98,8 +98,7 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
     if output.is_dir() and not suffix:
         written = {*files.read_json(output / RECORD, files.ExportRecord).files, RECORD}
         if other := next((name for name in files.list_files(output) if name not in written), ""):
-            problem = f"holds {other}, which aotlab convert did not write"
-            raise InputError(f"{output}: {problem}; give another name")
+            raise InputError(f"{output}: holds {other}, which aotlab convert did not write; give another name")
     internal.require_new_output(output, *filter(None, [suffix]), force=force)
 
 

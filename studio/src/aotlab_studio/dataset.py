@@ -17,8 +17,6 @@ from aotlab_studio.job_results import load_job_masks
 
 
 class VideoMasks(NamedTuple):
-    """A video and its masks."""
-
     name: str
     source: sdk.FrameSource
     annotations: sdk.Annotations
@@ -140,11 +138,10 @@ def write_merged_masks(part: str, videos: Sequence[VideoMasks], output: Path) ->
     for name, source, masks, _ in videos:
         store_images(source, masks, output / part / "JPEGImages" / name)
         write_masks(masks, output / part / "Annotations" / name)
-        stems: dict[int, list[str]] = {key: [] for key in masks.objects()}
+        items: dict[str, Any] = {str(key): {"category": masks.class_name(key), "frames": []} for key in masks.objects()}
         for frame, region in masks.regions():
-            stems[region.object_id].append(masks.frame_name(frame))
-        described = {str(key): {"category": masks.class_name(key), "frames": stems[key]} for key in stems}
-        objects[name] = {"objects": described}
+            items[str(region.object_id)]["frames"].append(masks.frame_name(frame))
+        objects[name] = {"objects": items}
     write_json(output / part / "meta.json", {"videos": objects})
 
 

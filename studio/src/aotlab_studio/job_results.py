@@ -71,7 +71,7 @@ def restore_output(document: Document, job: sdk.JobRecord) -> None:
 
 
 def _store_output(document: Document, job: sdk.JobRecord, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
-    """Store the masks of a job as a layer, of all frames that it tracked; return these masks, and its inputs."""
+    """Store the masks of all frames that a job tracked as a layer; return these masks, and those it began with."""
     folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
     internal.require_same_video(folder, job, document.frames.path)
     results = clean_classes(sdk.read_annotations(folder, video))

@@ -109,7 +109,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.runner.job.stop_mode:
+            if self.session.runner.job.stopped.is_set():
                 break
         return super().step(frame, mask)
 
@@ -151,8 +151,7 @@ def run_job(session, *args, **options):
 
 def wait_for(job):
     """Wait until a job has ended, and return it."""
-    job.wait(WAIT_SECONDS)
-    assert job.status in ("done", "stopped", "failed")
+    assert job.ended.wait(WAIT_SECONDS)
     return job
 
 

@@ -31,9 +31,9 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.document.log import Actor, Changes, Layer
-from aotlab_studio.files import STAGED
+from aotlab_studio.files import STAGED, read_json
 from aotlab_studio.opening import open_document
-from aotlab_studio.review.checks import Check
+from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
@@ -467,7 +467,11 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
     monkeypatch.setattr(batches, "export_clip", list_waiting)
     batch.export_all(["coco"])
     list_waiting()
-    assert list(map(sorted, waiting)) == [["a", "b"], ["b"], []]
+    (batch.folder / "classes.json").write_text("{")
+    with pytest.raises(InputError, match=r"classes\.json"):
+        batch.export_all(["coco"])
+    list_waiting()
+    assert list(map(sorted, waiting)) == [["a", "b"], ["b"], [], []]
 
 
 def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):
@@ -769,7 +773,8 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     written = [path.name for path in result.written.values()]
     record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
     write_job_record(clip, record)
-    listed = [(check.frame, check.object_id) for check in find_clips(clip.parent)[0].review.check]
+    review = read_json(clip / REVIEW_FILE, VideoReview)
+    listed = [(check.frame, check.object_id) for check in review.check]
     session = open_clip(clip)
     shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     session.close()

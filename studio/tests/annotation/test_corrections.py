@@ -331,6 +331,25 @@ def test_failed_correction_stays_outdated(session, short_pause):
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
 
+def test_failure_of_an_interrupted_correction_keeps_corrections_enabled(session, short_pause):
+    draw_and_track(session, 1)
+    began, failing = threading.Event(), threading.Event()
+
+    def fail():
+        began.set()
+        wait_for_event(failing)
+        raise InputError("no model")
+
+    session.runner.make_tracker = fail
+    run_action(session, stroke(5, 50, 20))
+    wait_for_event(began)
+    session.runner.make_tracker = TruthTracker
+    job = start_job(session, 0, last=3)
+    failing.set()
+    wait_for(job)
+    wait_until_propagated(session)
+
+
 def test_correction_undone_at_its_start_keeps_others_running(session, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     draw_and_track(session, 1)

@@ -273,9 +273,9 @@ def test_interrupted_job_is_not_finished_by_a_later_stop(session):
     draw(session, 0, 1)
     job = start_job(session, 0)
     wait_until(lambda: job.done)
-    for mode in ("interrupt", "finish"):
-        job.stop(mode)
-    assert job.stop_mode == "interrupt"
+    for interrupt in (True, False):
+        job.stop(interrupt=interrupt)
+    assert job.interrupted
     wait_for(job)
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
 

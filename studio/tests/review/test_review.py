@@ -200,7 +200,7 @@ def test_videos_are_sorted_by_number_of_checks(tmp_path):
 def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, change):
     write_clip(tmp_path, "a")
     change(tmp_path / "a" / "review.json")
-    assert BatchClip(tmp_path, "a").review == VideoReview()
+    assert (BatchClip(tmp_path, "a").row.objects, BatchClip(tmp_path, "a").row.sentences) == (0, [])
 
 
 def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):

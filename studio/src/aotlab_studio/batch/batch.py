@@ -33,16 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class OpenClip:
-    """A clip that this program has open."""
-
     session: Session
     people: list[str] = field(default_factory=list)
-    """Person of each request in progress; empty if the request is not from a page, or has no name."""
+    """Person of each request in progress; empty for another program, or without a name."""
     cancel_timer: Callable[[], None] = lambda: None
     """Cancels the timer that closes the clip."""
 
     def find_other(self, person: str) -> str:
-        """Return another person whose page uses the clip; empty if there is none, or ``person`` is unknown."""
+        """Return another person whose page uses the clip; empty without one, or if ``person`` is unknown."""
         return next((other for other in self.people if person and other not in ("", person)), "")
 
 
@@ -71,7 +69,7 @@ class Batch:
         """Clips of the last list by name; their files are read again only after a change."""
 
     def list_clips(self, person: str = "") -> list[Clip]:
-        """Return all clips: failed ones, then by number of checks. One that ``person`` has open here has no holder."""
+        """Return all clips: failed ones, then by number of checks. A clip that ``person`` has open has no holder."""
         clips = dict[str, BatchClip]()
         for clip in find_clips(self.folder):
             previous = self._clips.get(clip.name, clip)
@@ -125,7 +123,6 @@ class Batch:
                 self._close(name)
 
     def close(self) -> None:
-        """Close all clips."""
         self._tracking.shutdown(wait=False, cancel_futures=True)
         self._tracking_runs.clear()
         for name in list(self._locks):
@@ -179,21 +176,23 @@ class Batch:
             sdk.find_output(output)
         with self._export_lock:
             exports = list_exports(find_clips(self.folder), outputs)
-            self._unexported = {export.clip.name for export in exports if export.outputs}
             classes = dict[str, int | None]()
             for export in exports:
                 classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}
             class_ids = internal.merge_class_ids(self.folder / internal.CLASSES, classes) if classes else {}
-            for export in exports:
-                try:
-                    withdraw_masks(export)
-                    if export.outputs:
-                        with self.use(export.clip.name, person) as session:
-                            export_clip(export, session.document, class_ids)
-                except InputError as error:
-                    export.problem = format_problem(export.clip, error)
-                finally:
+            self._unexported = {export.clip.name for export in exports if export.outputs}
+            try:
+                for export in exports:
+                    try:
+                        withdraw_masks(export)
+                        if export.outputs:
+                            with self.use(export.clip.name, person) as session:
+                                export_clip(export, session.document, class_ids)
+                    except InputError as error:
+                        export.problem = format_problem(export.clip, error)
                     self._unexported.discard(export.clip.name)
+            finally:
+                self._unexported.clear()
             return ExportedClips(
                 [export.clip.name for export in exports if export.outputs and not export.problem],
                 [export.problem for export in exports if export.problem],
@@ -209,7 +208,7 @@ class Batch:
                     return ""  # tracked or accepted while it waited
                 start, first, last = frames
                 job = session.runner.start(session.document, start, "both", first, last)
-                job.wait()
+                job.ended.wait()
                 return job.problem or ""
         except InputError as error:
             return str(error)
@@ -239,22 +238,19 @@ class Batch:
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of three frames with masks: the first, the least confident and the last one.
 
-        Without a project, it is the thumbnail of tracking, or the first frame. Raises `InputError` as `_find_clip`.
+        Without a project, it is the thumbnail of tracking, or the first frame. Raises `InputError` for a missing clip.
         """
         clip = self._find_clip(name)
         document = clip.read_document()
         if document is None and (clip.path / THUMBNAIL).is_file():
             return (clip.path / THUMBNAIL).read_bytes()
-        frames = FrameStore(Path(clip.job.video), levels=read_levels(clip.project))
+        frames = FrameStore(Path(clip.job.video), levels=clip.job.levels or read_levels(clip.project))
         masks = {0: np.zeros(frames.size, np.uint16)}
-        if document is not None:
-            snapshot, annotated = document.snapshot, document.snapshot.annotated_frames
-            confidence = [
-                min((s.confidence for s in snapshot.scores(index).values()), default=1.0) for index in annotated
-            ]
-            if annotated:
-                worst = annotated[int(np.argmin(confidence))]
-                masks = {index: snapshot.labels(index) for index in (annotated[0], worst, annotated[-1])}
+        if document is not None and (annotated := document.snapshot.annotated_frames):
+            snapshot = document.snapshot
+            confidence = {index: [item.confidence for item in snapshot.scores(index).values()] for index in annotated}
+            worst = min(annotated, key=lambda index: min(confidence[index], default=1.0))
+            masks = {index: snapshot.labels(index) for index in (annotated[0], worst, annotated[-1])}
         images = [draw_thumbnail(frames.read(index), labels) for index, labels in masks.items()]
         return encode_jpeg(internal.concat_images(images), None)
 

@@ -34,7 +34,7 @@ class BatchClip:
 
     @cached_property
     def file_times(self) -> list[int]:
-        """Times of the files of the clip, by which changes are noticed; 0 for a missing file."""
+        """Modification times of the clip's files, to notice changes; 0 for a missing file."""
         files = self.path / sdk.JOB_RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE
         return [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
 
@@ -44,11 +44,6 @@ class BatchClip:
         if self.is_video:
             return sdk.JobRecord(self.name, str(self.path))
         return read_job(self.path) or sdk.JobRecord(self.name, error=NO_RECORD)
-
-    @cached_property
-    def review(self) -> VideoReview:
-        """Review of the results."""
-        return read_json(self.path / REVIEW_FILE, VideoReview)
 
     @property
     def is_untouched(self) -> bool:
@@ -64,12 +59,13 @@ class BatchClip:
         """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
             return describe_document(self.name, document)
-        classes = {item.id: f" ({item.class_name})" for item in self.review.objects if item.class_name}
+        review = read_json(self.path / REVIEW_FILE, VideoReview)
+        classes = {item.id: f" ({item.class_name})" for item in review.objects if item.class_name}
         sentences = [
-            check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}") for check in self.review.check
+            check.describe(f"object {check.object_id}{classes.get(check.object_id, '')}") for check in review.check
         ]
         digest = digest_values(digest_output(self.path))  # `Document.status_digest` of a new project
-        return Clip(self.name, self.job.frames, len(self.review.objects), digest=digest, sentences=sentences)
+        return Clip(self.name, self.job.frames, len(review.objects), digest=digest, sentences=sentences)
 
     def read_document(self) -> Document | None:
         """Read the project of the clip; None without one. Raises `InputError` if it is damaged."""
@@ -106,21 +102,21 @@ def find_track_range(document: Document) -> tuple[int, int, int] | None:
     return drawn[0], first, last
 
 
-def find_clips(folder: Path) -> list[BatchClip]:
-    """Return the clips of a batch in natural order, tracked or not; empty if the path is no batch."""
+def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]:
+    """Return the clips of a batch in natural order, tracked or not; empty if the path is no batch.
+
+    In a folder that holds videos and their results, the videos are the clips, or with ``prefer_results`` the results.
+    """
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, sdk.JOB_RECORD)):
         return []
-    results = list_results(folder)
+    results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
     videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in internal.IMAGE_SUFFIXES}
-    if not (videos or images) or (results and not any(clip.video_is_in(folder) for clip in results)):
+    if not (videos or images):
+        return results
+    if results and (prefer_results or not any(clip.video_is_in(folder) for clip in results)):
         return results
     frames = images.difference(f"{path.stem}.png" for path in videos)  # without masks beside videos
     if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
-
-
-def list_results(folder: Path) -> list[BatchClip]:
-    """Return the clips with results in a folder, in natural order."""
-    return [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]

@@ -35,7 +35,7 @@ class ClipExport:
     outputs: Sequence[str] = ()
     """Outputs to write; empty if the clip is left out."""
     replaced: Set[str] = frozenset()
-    """Files of tracking that they replace."""
+    """Files of the tracked results that the outputs replace."""
     classes: Mapping[str, int | None] = field(default_factory=dict)
     """Class ids of the project by class name; None: any id."""
 
@@ -108,7 +108,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     first, last = snapshot.editable_range
     with ExitStack() as lock, stage_files(results, internal.CORRECTED_FILE) as staging:
         export_masks(document.frames, snapshot, staging, names, first=first, last=last, classes=classes)
-        # files beside those of tracking, such as the scores of a review
+        # side files of outputs, such as the scores of a review
         replaced = {*os.listdir(staging)} - {sdk.find_output(name).file_name for name in names}
         lock.enter_context(internal.locked(results / LOCK, LOCK_TIMEOUT, subject=results))
         if not clip.is_video and read_job(results) != job:
@@ -117,7 +117,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             files = internal.list_output_files(results / name, job)
             replaced.update(file.relative_to(results).as_posix() for file in files)
         add_record(staging, internal.CORRECTED_FILE, record, replaced=replaced)
-        # first, as after a kill in between, the digest of the masks says that they are not exported
+        # before the masks: after a kill in between, the digest in the old record shows that they are not exported
         if not clip.is_video:
             class_names, _ = snapshot.describe_objects()
             internal.write_job_record(results, replace(job, class_names=class_names, error=None))

@@ -18,7 +18,7 @@ MAX_ID = 65535
 
 Color = tuple[int, int, int]
 Legend = dict[Color, tuple[int, str]]
-"""Object id and class name of each color; id 0: background, black by default."""
+"""Object id and class name of each color. The background has id 0, and is black by default."""
 
 
 def read_colors(path: Path, size: Size) -> np.ndarray | None:

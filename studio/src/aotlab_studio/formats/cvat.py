@@ -6,9 +6,8 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from functools import partial
 from operator import itemgetter
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -80,7 +79,7 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
 
 
 def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Yield object ids and tracks of polygons: one of the largest part on each frame, one of the second, and so on."""
+    """Yield object ids and tracks of polygons. The first track has the largest part on each frame."""
     parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
     for frame, region in annotations.regions():
         outlines = formats.trace_outlines(sdk.decode_rle(region.rle, annotations.size))
@@ -190,11 +189,13 @@ def _parse_shape(shape: Element, size: Size) -> np.ndarray:
     return formats.place_mask(inside.reshape(height, width), left, top, size)
 
 
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> None:
-    internal.write_bytes(path, format_cvat(annotations, video, kind))
-
-
-CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video, masks", partial(_write, kind="mask"))
+CVAT = sdk.MaskWriter(
+    "cvat.xml",
+    "CVAT for video, masks",
+    lambda path, masks, video: internal.write_bytes(path, format_cvat(masks, video, "mask")),
+)
 CVAT_POLYGONS = sdk.MaskWriter(
-    "cvat_polygons.xml", "CVAT for video, tracks of polygons", partial(_write, kind="polygon")
+    "cvat_polygons.xml",
+    "CVAT for video, tracks of polygons",
+    lambda path, masks, video: internal.write_bytes(path, format_cvat(masks, video, "polygon")),
 )

@@ -29,19 +29,13 @@ RUN_BIT_LENGTHS = (3, 4, 8, 16)
 MAX_RUN = 2 ** RUN_BIT_LENGTHS[-1]
 
 
-def is_label_studio(tree: Any) -> bool:
-    """Return whether JSON is a list of tasks, or one."""
-    tasks = tree if isinstance(tree, list) else [tree]
-    return bool(tasks) and all(
-        isinstance(task, dict) and "data" in task and ("annotations" in task or "predictions" in task) for task in tasks
-    )
+def is_task(tree: Any) -> bool:
+    return isinstance(tree, dict) and "data" in tree and ("annotations" in tree or "predictions" in tree)
 
 
-def parse_label_studio(tree: Any, size: Size) -> sdk.ParsedFile:
+def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> sdk.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
-    all_tasks = [
-        (_find_image(task["data"]), _list_results(task)) for task in (tree if isinstance(tree, list) else [tree])
-    ]
+    all_tasks = [(_find_image(task["data"]), _list_results(task)) for task in json_tasks]
     kinds = {str(result.get("type")) for _, results in all_tasks for result in results or ()}
     tasks = [
         (image, masks)
@@ -102,7 +96,7 @@ LABEL_STUDIO = sdk.MaskWriter(
 
 
 def _find_image(data: dict[str, Any]) -> str:
-    """Return the name of the image of a task: the first text with an image suffix, or the first text; empty without."""
+    """Return the name of the image of a task: the first text with an image suffix, or else the first text."""
     texts = [text for text in data.values() if isinstance(text, str)]
     images = (text for text in texts if any(suffix in text.lower() for suffix in internal.IMAGE_SUFFIXES))
     name = next(images, next(iter(texts), ""))
@@ -113,10 +107,7 @@ def _find_image(data: dict[str, Any]) -> str:
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the results of the first annotation or, without annotations, prediction that has results.
-
-    None if the task has neither.
-    """
+    """Return the results of the first annotation with results, or else prediction; None if the task has neither."""
     annotations = [item for item in task.get("annotations") or () if not item.get("was_cancelled")]
     result_lists = [item.get("result") or [] for item in annotations or task.get("predictions") or ()]
     return next(filter(None, result_lists), [] if result_lists else None)

@@ -12,11 +12,8 @@ import numpy as np
 from aotlab import sdk
 from aotlab_studio.formats import Size, place_mask, require_masks
 
-SHAPES = {"polygon", "mask"}
-
 
 def is_labelme(tree: Any) -> bool:
-    """Return whether JSON is a file of LabelMe."""
     return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
 
 
@@ -24,30 +21,29 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> sdk.ParsedFile:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
     sdk.require_different_images(names)
-    regions = []
+    regions, others = [], set[str]()
     for tree, name in zip(trees, names, strict=True):
         if not tree["shapes"]:
             regions.append(sdk.ParsedRegion(None, None, image=name))
         sdk.require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
-            rle = _parse_shape(shape, size)
-            if rle is not None:
-                label, group = str(shape.get("label", "")), shape.get("group_id")
-                key = None if group is None else (label, str(group))
-                regions.append(sdk.ParsedRegion(None, rle, label, key, name))
-    kinds = {str(shape.get("shape_type") or "polygon") for tree in trees for shape in tree["shapes"]}
-    require_masks(regions, kinds - SHAPES)
+            kind = str(shape.get("shape_type") or "polygon")
+            if kind == "polygon":
+                rle = sdk.fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
+            elif kind == "mask":
+                rle = _parse_mask(shape, size)
+            else:
+                others.add(kind)
+                continue
+            label, group = str(shape.get("label", "")), shape.get("group_id")
+            key = None if group is None else (label, str(group))
+            regions.append(sdk.ParsedRegion(None, rle, label, key, name))
+    require_masks(regions, others)
     return sdk.ParsedFile(regions)
 
 
-def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
-    """Return the run lengths of a polygon or mask; None for other shapes."""
-    kind = shape.get("shape_type") or "polygon"
-    if kind == "polygon":
-        return sdk.fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
-    if kind != "mask":
-        return None
-    # the mask of the box between two points is an image as base64 text
+def _parse_mask(shape: dict[str, Any], size: Size) -> np.ndarray:
+    """Return the run lengths of a mask, which is an image of the box between two points, as base64 text."""
     left, top = (int(value) for value in shape["points"][0])
     with sdk.decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
         part = np.array(image.convert("L")) > 0

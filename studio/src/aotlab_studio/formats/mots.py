@@ -38,11 +38,10 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
     classes = json.loads(file.read_text(encoding="utf-8-sig")) if file.is_file() else {}
     names = {int(class_id): str(name) for name, class_id in classes.items()}
     images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
-    parsed = [([*map(int, values)], counts) for *values, counts in rows]
-    used_ids = {(number % IDS_PER_CLASS, class_id) for (_, number, class_id, _, _), _ in parsed}
-    uses = Counter(object_id for object_id, _ in used_ids)
+    uses = Counter(object_id for object_id, _ in {(int(row[1]) % IDS_PER_CLASS, int(row[2])) for row in rows})
     regions = []
-    for (frame, number, class_id, height, width), counts in parsed:
+    for *values, counts in rows:
+        frame, number, class_id, height, width = map(int, values)
         if number != IGNORED:
             sdk.require_size(height, width, video.size)
             rle, object_id = sdk.parse_rle(counts, video.size), number % IDS_PER_CLASS

@@ -11,7 +11,7 @@ from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.colors import LEGENDS, parse_color_folder, parse_colors, read_colors, read_legend
 from aotlab_studio.formats.cvat import parse_cvat
-from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
+from aotlab_studio.formats.label_studio import is_task, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.yolo import list_label_files, parse_yolo
@@ -54,8 +54,9 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         return parse_mots(path, video)
     if suffix == ".json":
         tree = json.loads(path.read_bytes())
-        if is_label_studio(tree):
-            return parse_label_studio(tree, size)
+        tasks = tree if isinstance(tree, list) else [tree]
+        if tasks and all(map(is_task, tasks)):
+            return parse_label_studio(tasks, size)
         if isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys():
             return parse_youtube_vis(tree, video)
         return parse_labelme([tree], size) if is_labelme(tree) else None

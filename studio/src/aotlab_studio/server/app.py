@@ -39,7 +39,7 @@ from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
-"""Maximum size of a message; the longest stroke takes half of it."""
+"""Maximum size of a message, twice that of the longest stroke."""
 MAX_CONNECTIONS = 500
 """Largest number of connections; processes may commonly open 1024 files."""
 IDLE_SECONDS = 120
@@ -79,7 +79,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths; a browser may cache them as in `get_frame`."""
+        """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`."""
         session, index = find_own_session(request), http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
         content = encode_labels(session.document.snapshot.labels(index))
@@ -122,18 +122,16 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return http.respond_json(answers)
 
     def get_archive(request: Request) -> Response:
-        """Return the last export."""
         path = find_session(request).archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
         return FileResponse(path, filename=os.fsencode(path.name).decode(errors="replace"))
 
     async def serve_page(page: WebSocket) -> None:
-        """Exchange messages with a page until it disconnects."""
         try:
             await Connection(find_own_session(page), page).run()
         except InputError:
-            await page.close(1008)  # the page then asks why
+            await page.close(1008)  # the page then requests the reason
 
     return Starlette(
         routes=[
@@ -156,17 +154,16 @@ async def answer_message(
     session: Session, message: dict[str, Any], actor: Actor, targets: Targets, threads: CapacityLimiter | None = None
 ) -> Answer | Failure:
     """Carry out an action in a thread, once for each message id of a page; return the reply."""
-    document, message_id = session.document, message.get("id")
-    if not isinstance(message_id, int):
-        message_id = None
-    is_of_page = message_id is not None and message_id >= MIN_PAGE_ID
+    document = session.document
+    message_id = message["id"] if isinstance(message.get("id"), int) else None
     # programs may use an id again for another message
-    actor = msgspec.structs.replace(actor, message_id=message_id if is_of_page else MIN_PAGE_ID + secrets.randbits(52))
+    unique_id = message_id if (message_id or 0) >= MIN_PAGE_ID else MIN_PAGE_ID + secrets.randbits(52)
+    actor = msgspec.structs.replace(actor, message_id=unique_id)
 
     def act() -> Answer:
         result = run_on_target(session, message, actor, targets)
         with document.lock:  # events of this revision come before the answer
-            step = document.log.message_steps.get(actor.message_id, 0)
+            step = document.log.message_steps.get(unique_id, 0)
             return Answer(message_id, result, document.revision, step)
 
     try:
@@ -194,7 +191,7 @@ class Connection:
         """Threads of these messages, which may wait for an hour; requests use other threads."""
 
     async def run(self) -> None:
-        """Serve until the page disconnects."""
+        """Exchange messages with the page until it disconnects."""
         await self._socket.accept()
         document = self._session.document
         document.listeners[self._notify] = self._actor.page

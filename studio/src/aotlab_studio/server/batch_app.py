@@ -26,8 +26,9 @@ def build_batch_app(batch: Batch) -> Starlette:
     clip_app = build_app(lambda connection: connection.scope["session"])
 
     def require_person(request: Request) -> str:
-        Actor(author=(person := http.read_person(request))).require_author()
-        return person
+        actor = Actor(author=http.read_person(request))
+        actor.require_author()
+        return actor.author
 
     def track_all(request: Request) -> Response:
         return http.respond_json(batch.track_all(require_person(request)))
@@ -44,7 +45,6 @@ def build_batch_app(batch: Batch) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the application of a clip."""
         name, person = scope["path_params"]["clip"], http.read_person(HTTPConnection(scope))
         connected, cleanup = scope["type"] == "websocket", ExitStack()
         # a status in the list, or strokes of a page that closes: others may have the clip open
@@ -58,7 +58,7 @@ def build_batch_app(batch: Batch) -> Starlette:
         except InputError:
             if not connected:
                 raise
-            await WebSocket(scope, receive, send).close(1008)  # the page then asks why
+            await WebSocket(scope, receive, send).close(1008)  # the page then requests the reason
         finally:
             await run_in_threadpool(cleanup.close)
 

@@ -44,7 +44,6 @@ class GuardMiddleware:
             self._names |= {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         request = HTTPConnection(scope)
         # the first request of a page, with the right token
         is_first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"

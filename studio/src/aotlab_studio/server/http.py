@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aotlab import InputError
+from aotlab import sdk
 from aotlab_studio.document.objects import clean_name
 from aotlab_studio.files import encode_json
 
@@ -24,16 +23,13 @@ CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
 def respond_json(value: Any, status: int = 200) -> Response:
-    """Return a response of JSON; see `encode_json`."""
     return Response(encode_json(value), status, media_type="application/json")
 
 
 def parse_index(request: Request) -> int:
     """Return the frame number of an address; raise `InputError` for other text."""
-    try:
-        return msgspec.convert(request.path_params["index"], int, strict=False)
-    except msgspec.ValidationError as error:
-        raise InputError("frame: not a frame number") from error
+    with sdk.reading("frame", "give its number"):
+        return int(request.path_params["index"])
 
 
 async def read_body(request: Request) -> bytes:

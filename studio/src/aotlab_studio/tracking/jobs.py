@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MakeTracker = Callable[[], "Tracker"]
-StopMode = Literal["finish", "interrupt"]
-"""How a job stops: ``finish`` marks its layer as finished; ``interrupt`` leaves the layer to a later job."""
 SPEED_FRAMES = 20
 """Number of frames in the average of the speed."""
 CORRECTION_DELAY = 0.6
@@ -38,7 +36,7 @@ CORRECTION_DELAY = 0.6
 
 
 class TrackingJob:
-    """Tracks a layer, from the masks that the document showed when it was added, as long as it is needed."""
+    """Tracks the frames of a layer, from the masks that were visible when the layer was added."""
 
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
@@ -54,9 +52,10 @@ class TrackingJob:
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self.resume_time = 0.0
-        """Time, as `time.monotonic`, until which it waits before the next frame."""
-        self.stop_mode: StopMode | None = None
-        self._resumed, self._stopped, self._ended = (threading.Event() for _ in range(3))
+        """Earliest time of the next frame, from `time.monotonic`."""
+        self.interrupted = False
+        """Whether its layer is left unfinished, for a later job."""
+        self._resumed, self.stopped, self.ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
     @property
@@ -69,22 +68,16 @@ class TrackingJob:
         self._resumed.clear()
 
     def resume(self) -> None:
-        """Continue."""
         self._times.clear()
         self._resumed.set()
 
-    def stop(self, mode: StopMode = "finish") -> None:
-        """Stop after the current frame. An interrupted job cannot be finished."""
-        self.stop_mode = "interrupt" if self.stop_mode == "interrupt" else mode
-        self._stopped.set()
+    def stop(self, *, interrupt: bool = False) -> None:
+        """Stop after the current frame."""
+        self.interrupted |= interrupt
+        self.stopped.set()
         self._resumed.set()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until the job has ended."""
-        self._ended.wait(seconds)
-
     def report(self) -> JobProgress:
-        """Return the progress."""
         times = list(self._times)
         speed = (len(times) - 1) / (times[-1] - times[0]) if times and times[-1] > times[0] else 0.0
         remaining = round((self.total - self.done) / speed, 1) if speed else None
@@ -94,15 +87,15 @@ class TrackingJob:
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
-        """Track until the end or a stop. An error is stored as the `problem`, and the layer stays unfinished."""
+        """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays unfinished."""
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
-            if not self.stop_mode:
+            if not self.stopped.is_set():
                 self._track(make_tracker())
-            if self.stop_mode != "interrupt":
+            if not self.interrupted:
                 self._document.finish_layer(self.layer_id)
-            status = "stopped" if self.stop_mode else "done"
+            status = "stopped" if self.stopped.is_set() else "done"
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
@@ -117,12 +110,12 @@ class TrackingJob:
                 # the marks of earlier frames may have changed: an object is lost after several frames
                 self._document.emit(ResultsEvent(self._document.revision))
         finally:
-            self._ended.set()
+            self.ended.set()
 
     def _undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
-        if is_empty and not self.is_correction and self.stop_mode != "interrupt":
+        if is_empty and not self.is_correction and not self.interrupted:
             document.cancel(document.log.layer_steps[self.layer_id])
             document.finish_layer(self.layer_id)
 
@@ -132,18 +125,18 @@ class TrackingJob:
         self._set_status("running")
         self._times.append(time.perf_counter())
         for span in self._spans:
-            if self.stop_mode:
+            if self.stopped.is_set():
                 return
             for tracked in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                if not (self._resumed.is_set() or self.stop_mode):
+                if self.paused:
                     self._set_status("paused")
                     self._resumed.wait()
-                while (delay := self.resume_time - time.monotonic()) > 0 and not self._stopped.wait(delay):
+                while (delay := self.resume_time - time.monotonic()) > 0 and not self.stopped.wait(delay):
                     pass
-                if self.stop_mode:
+                if self.stopped.is_set():
                     return
                 if not (tracked.partial or self._store(tracked, model)):
-                    self.stop("interrupt")  # after redo or an unlock, a later job continues
+                    self.stop(interrupt=True)  # after redo or an unlock, a later job continues
                     return
                 self.done += 1
                 self.frame = tracked.index
@@ -178,9 +171,9 @@ class JobRunner:
         self.job: TrackingJob | None = None
         """Latest job; the thread may not have begun it yet."""
         self._corrections_enabled = False
-        """Whether corrections are tracked. At first, and after a stop or failure, they wait for the next edit."""
+        """Whether corrections are tracked. A stop or a failure disables them until the next edit."""
         self._resume_time = 0.0
-        """Time, as `time.monotonic`, until which no correction starts."""
+        """Earliest time of the next correction, from `time.monotonic`."""
         self._closed = False
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
@@ -194,7 +187,7 @@ class JobRunner:
     def start(
         self, document: Document, frame: int, direction: Direction, first: int = 0, last: int | None = None
     ) -> TrackingJob:
-        """Add the layer of `plan_request`, as an edit, and track it; raise `InputError` if a request is running."""
+        """Start to track the layer of `plan_request`, which is an edit; raise `InputError` if a request is running."""
         with self._changed:
             running_job = self.running_job
             if running_job is not None and not running_job.is_correction:
@@ -205,7 +198,7 @@ class JobRunner:
                 document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             if running_job is not None:
-                running_job.stop("interrupt")
+                running_job.stop(interrupt=True)
             self.job, self._corrections_enabled = job, True
             self._changed.notify_all()
             return job
@@ -221,10 +214,10 @@ class JobRunner:
         with self._changed:
             if (job := self.running_job) is not None:
                 self._corrections_enabled &= not job.is_correction
-                job.stop("interrupt" if job.is_correction else "finish")
+                job.stop(interrupt=job.is_correction)
 
     def schedule(self) -> None:
-        """After an edit: track all corrections soon, and stop a job whose layer is locked or not needed any more."""
+        """Enable corrections after an edit. Stop the running job if its layer is locked or not needed any more."""
         with self._changed:
             self._corrections_enabled = True
             self.delay_corrections()
@@ -233,11 +226,11 @@ class JobRunner:
                 # a request continues: corrections of its masks are tracked after it
                 is_needed = snapshot.has_frames_left(job.layer_id, ignore_corrections=not job.is_correction)
                 if not is_needed or snapshot.is_locked(job.layer):
-                    job.stop("interrupt")
+                    job.stop(interrupt=True)
             self._changed.notify_all()
 
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:
-        """Track all corrections, and wait until a pause or an error of ``check``; return whether all are tracked."""
+        """Wait until all corrections are tracked, or a pause or an error of ``check``; return whether they are."""
 
         def is_done() -> bool:
             check()
@@ -260,39 +253,32 @@ class JobRunner:
         self._closed = True
         self.wake()
         if self.job is not None:
-            self.job.stop("interrupt")
-            self.job.wait(10)
+            self.job.stop(interrupt=True)
+            self.job.ended.wait(10)
 
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
             job.run(self.make_tracker)
             with self._changed:
-                if job.status == "failed" and job.is_correction:
+                if job.status == "failed" and job.is_correction and not job.interrupted:
                     self._corrections_enabled = False
                 self._changed.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
-        """Wait for the next job and return it; None if the runner is closed."""
+        """Wait for a request, or make the job of the next correction; return None if the runner is closed."""
         with self._changed:
             while self.running_job is None and not self._closed:
-                delay = self._start_correction()
-                if self.running_job is None:
-                    self._changed.wait(delay)
+                delay = None
+                try:
+                    with self._document.lock:  # no undo in between
+                        if self._corrections_enabled and (layer_ids := self._document.snapshot.list_corrections()):
+                            delay = self._resume_time - time.monotonic()
+                            if delay <= 0:
+                                self.job = TrackingJob(self._document, layer_ids[0])
+                                break
+                except Exception:  # for example, the project cannot be read
+                    logger.exception("corrections wait for the next edit")
+                    self._corrections_enabled = False
+                    self._changed.notify_all()
+                self._changed.wait(delay)
             return self.running_job
-
-    def _start_correction(self) -> float | None:
-        """Make the job of the next correction, or return the seconds until it may start; None if none is wanted."""
-        try:
-            with self._document.lock:  # no undo in between
-                waiting = self._document.snapshot.list_corrections() if self._corrections_enabled else []
-                if not waiting:
-                    return None
-                delay = self._resume_time - time.monotonic()
-                if delay <= 0:
-                    self.job = TrackingJob(self._document, waiting[0])
-                return delay
-        except Exception:  # for example, the project cannot be read
-            logger.exception("corrections wait for the next edit")
-            self._corrections_enabled = False
-            self._changed.notify_all()
-            return None

@@ -29,8 +29,7 @@ def import_tracker() -> None:
 def describe_model(tracker: Tracker) -> str:
     """Return a text that identifies a tracker: its model, digests of checkpoint and settings, and our version."""
     checkpoint, settings = tracker.checkpoint_digest or "unknown", digest_values(tracker.fingerprint)
-    program = f"aotlab {version('aotlab')}"
-    return f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, {program}"
+    return f"{tracker.config.name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {version('aotlab')}"
 
 
 class TrackerLoader:
@@ -41,21 +40,20 @@ class TrackerLoader:
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
         self._options = options
-        self._own = list(dict.fromkeys((options.resolve_checkpoint(), *checkpoints)))
         known_models, own_models = list_models(), dict[str, Path]()
         names = {path: name for name, path in known_models.items()}
-        for path in self._own:
+        for path in dict.fromkeys((options.resolve_checkpoint(), *checkpoints)):
             name = names.get(path, path.stem)
             own_models[name if name not in own_models else str(path)] = path
-        self.models = own_models | known_models | own_models
+            if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
+                replace(options, checkpoint=path).check()
+        self._own = list(own_models.values())
+        self.models = own_models | {name: path for name, path in known_models.items() if name not in own_models}
         """Checkpoints by the name of the model; the first one is the default."""
         self.chosen = next(iter(self.models))
         self.listeners: set[Callable[[ModelEvent], None]] = set()
         """Functions to call when another model is chosen."""
         self._lock = threading.Lock()
-        if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
-            for path in self._own:
-                replace(options, checkpoint=path).check()
         self._loaded: tuple[str, Tracker] | None = None
 
     def __call__(self) -> Tracker:

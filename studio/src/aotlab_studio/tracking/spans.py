@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aotlab import Prediction, Tracker
 
 MAX_REFERENCES = 4
-"""Largest number of drawn frames behind the first reference that the tracker sees before it starts."""
+"""Largest number of earlier drawn frames that the tracker sees before it starts from a reference."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Span:
     """Reference frames, if both directions are tracked. The nearer one has more weight in a merged prediction."""
     start: int | None = None
     """Reference frame that also uses tracked masks; the others use drawn masks only."""
+
+    def read_reference(self, snapshot: Snapshot, index: int) -> np.ndarray:
+        return snapshot.labels(index) if index == self.start else snapshot.drawn_labels(index)
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,14 @@ def track_span(
     Frames in both directions come twice: first the backward prediction, which is kept in a temporary file in
     ``folder``, then the merged one. The snapshot is that of the step that added the layer.
     """
-
-    def read_reference(index: int) -> np.ndarray:
-        return snapshot.labels(index) if index == span.start else snapshot.drawn_labels(index)
-
-    forward = _step_frames(tracker, frames, snapshot, span.forward, read_reference)
-    backward = _step_frames(tracker, frames, snapshot, span.backward, read_reference)
+    forward = _step_frames(tracker, frames, snapshot, span, span.forward)
+    backward = _step_frames(tracker, frames, snapshot, span, span.backward)
     if not (span.forward and span.backward):
-        yield from _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
+        tracked_frames = chain(forward, backward)
+        yield from _copy_ahead(tracked_frames) if str(tracker.device).startswith("cuda") else tracked_frames
         return
     references = {
-        index: snapshot.drawn_masks(index).keys() | {*np.unique(read_reference(index)).tolist()}
+        index: snapshot.drawn_masks(index).keys() | {*np.unique(span.read_reference(snapshot, index)).tolist()}
         for index in span.references
     }
     between = range(span.forward.start, span.backward.start + 1)
@@ -106,11 +106,7 @@ def track_span(
 
 
 def _step_frames(
-    tracker: Tracker,
-    frames: FrameStore,
-    snapshot: Snapshot,
-    indices: range,
-    read_reference: Callable[[int], np.ndarray],
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, indices: range
 ) -> Iterator[SpanFrame]:
     """Track frames from the reference just before the first one; references on the way are used too."""
     if not indices:
@@ -128,7 +124,7 @@ def _step_frames(
             tracker.step(frames.read(index, "track"), mask)
     absent_ids = frozenset(snapshot.drawn_masks(start)) - set(tracker.ids)
     for index in indices:
-        stated_ids, reference = frozenset(snapshot.drawn_masks(index)), read_reference(index)
+        stated_ids, reference = frozenset(snapshot.drawn_masks(index)), span.read_reference(snapshot, index)
         for object_id in stated_ids & set(tracker.ids) - set(np.unique(reference).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), reference if reference.any() else None)
@@ -136,15 +132,13 @@ def _step_frames(
         yield SpanFrame(index, prediction, absent_ids)
 
 
-def _track_one_way(tracked_frames: Iterable[SpanFrame], *, on_gpu: bool) -> Iterator[SpanFrame]:
-    """Yield the frames; a GPU computes the next frame while the caller stores one."""
+def _copy_ahead(tracked_frames: Iterable[SpanFrame]) -> Iterator[SpanFrame]:
+    """Yield the frames of a GPU, which computes the next frame while the caller stores one."""
     pending: list[SpanFrame] = []
     for tracked in tracked_frames:
-        if on_gpu:
-            tracked.prediction.start_host_copy(confidence=True)
-        pending.append(tracked)
-        if len(pending) > on_gpu:
-            yield pending.pop(0)
+        tracked.prediction.start_host_copy(confidence=True)
+        yield from pending
+        pending = [tracked]
     yield from pending
 
 
