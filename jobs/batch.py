@@ -212,7 +212,8 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     """Raise `InputError` if a list would replace files that aotlab did not write, or inputs of its jobs."""
     if (output / JOB_RECORD).exists():
         raise output_exists_error(output, "results of a single video")
-    _require_list_files(output)
+    read_class_ids(output / CLASSES)
+    _read_failed_rows(output / SUMMARY_FILE)
     has_results = bool(list_job_folders(output))
     target = resolve_links(output)
     folders: dict[Path, str] = {}
@@ -227,16 +228,6 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
             owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
             problem = f"{path} belongs to the results of {', '.join(owners)}, which this list may replace"
             require(not owners, f"{job.name}: {problem}; copy it elsewhere, or remove the link")
-
-
-def _require_list_files(output: Path) -> None:
-    """Raise `InputError` if a folder has another file with the name of a file of a list."""
-    read_class_ids(output / CLASSES)
-    if (summary := output / SUMMARY_FILE).exists():
-        with reading(summary, "move or delete it"), summary.open(encoding="utf-8-sig", errors="replace") as file:
-            header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
-            if header != ",".join(SUMMARY_COLUMNS):
-                raise ValueError("not a summary of aotlab")
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
@@ -265,8 +256,13 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
 
 
 def _read_failed_rows(path: Path) -> dict[str, list[str]]:
-    """Return the rows of failed videos in a summary by name; empty without one."""
-    if not path.is_file():
+    """Return the rows of failed videos in a summary by name; raise `InputError` for a file of another program."""
+    if not path.exists():
         return {}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return {row[0]: row for row in csv.reader(file) if row[1:2] == ["failed"]}
+    with reading(path, "move or delete it"), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        separator = ";" if ";" in file.readline() else ","  # Excel saves ; in some languages
+        file.seek(0)
+        header, *rows = [*csv.reader(file, delimiter=separator)] or [[]]
+        if header != [*SUMMARY_COLUMNS]:
+            raise ValueError("not a summary of aotlab")
+        return {row[0]: row for row in rows if row[1:2] == ["failed"]}
