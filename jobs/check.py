@@ -62,8 +62,18 @@ class JobRun:
     """Segmenter of the prompts, see `Job.segmenter`."""
     classes: ObjectClasses | None = None
     """Classes of the objects; None: those in the masks."""
-    is_resumable: bool = False
-    """Whether the run saves checkpoints, from which another run resumes."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether each run gives the same results, as the video is stored and no frame is dropped."""
+        return self.source.path is not None and not self.options.realtime
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the run saves checkpoints, from which another run with the same digests resumes."""
+        resumable = all(output.resumable for output in self.options.outputs.values())
+        resumable = resumable and not self.options.both_directions and "masks" in self.options.write
+        return resumable and self.is_repeatable and bool(self.record.input_digests)
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -111,11 +121,10 @@ def check_job(
     run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
     warn_about_empty_masks(run, subject)
     settings = read_settings()
-    digests = {"recording": secrets.token_hex()}  # another run has other frames
-    if from_list or job.is_repeatable(options):
-        digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    record = replace(run.record, input_digests=digests)
-    return replace(run, record=record, segmenter=job.segmenter, is_resumable=job.is_resumable(options))
+    run.record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
+    if from_list or run.is_repeatable:
+        run.record.input_digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
+    return replace(run, segmenter=job.segmenter)
 
 
 def make_run(

@@ -25,6 +25,7 @@ from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, 
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.levels import Levels
+from aotlab.media.masks import write_mask
 from aotlab.media.regions import MAX_ID, Annotations
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, require
@@ -217,9 +218,15 @@ def track_run(
 
         tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
         on_start()
-        prompt_masks = {} if segmenter is None else _segment_prompts(run, segmenter)
+        if segmenter is not None:
+            _segment_prompts(run, segmenter)
         classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
-        replace_earlier = partial(replace_results, folder, run.record, earlier, prompt_masks, resumed=resumed)
+
+        def replace_earlier() -> None:
+            replace_results(folder, run.record, earlier, resumed=resumed)
+            for index in run.prompts:
+                write_mask(folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png", run.masks[index])
+
         with nullcontext(stop) if stop else stop_flag() as flag:
             result = track_frames(run, tracker, classes, replace_earlier, flag)
         if isinstance(tracker, ResumingTracker):
@@ -278,15 +285,12 @@ def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> Pro
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> dict[Path, np.ndarray]:
-    """Add the masks of prompts to those of the run; return them by the path of their file in the results."""
-    files = {}
+def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> None:
+    """Add the masks of prompts to those of the run."""
     for index, prompts in run.prompts.items():
         labels = segmenter(run.source.read(index), prompts)
         require_pixels(labels, prompts)
         run.masks.add_mask(index, labels)
-        files[run.folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png"] = labels
-    return files
 
 
 def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:

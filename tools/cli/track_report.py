@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
 
-STATUSES = {"track": "to track", "replace": "to track", "resume": "to resume", "reuse": "done"}
+STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by its `Action`."""
 
 
