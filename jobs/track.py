@@ -113,11 +113,17 @@ def run_job(
     """
     require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), _check_options(options)
-    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
-    require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
-    load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
+    load_tracker: Callable[[], Tracker]
+    if isinstance(tracker, TrackerOptions):
+        load_tracker = partial(tracker.load, job.overrides)
+    else:
+        expected = "expected a Tracker or TrackerOptions"
+        require(hasattr(tracker, "fresh"), f"tracker: {expected}, got {shorten(repr(tracker))}")
+        problem = "need TrackerOptions in place of a loaded tracker"
+        require(not job.overrides, f"overrides {' '.join(job.overrides)}: {problem}")
+        load_tracker = tracker.fresh
     run = check_job(job, Path(folder), options, partial(result_settings, tracker, options))
-    return track_run(run, partial(load, job.overrides), force=force)
+    return track_run(run, load_tracker, force=force)
 
 
 def track(
@@ -183,12 +189,6 @@ def _check_options(options: JobOptions | None) -> JobOptions:
     options = JobOptions() if options is None else options
     require(isinstance(options, JobOptions), f"options: expected JobOptions, got {shorten(repr(options))}")
     return options
-
-
-def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
-    """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
-    require(not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
-    return tracker.fresh()
 
 
 def track_run(
