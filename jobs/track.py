@@ -181,7 +181,7 @@ def track(
     record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
     run = make_run(record, folder, options, source, frames, annotations, prompts={})
     warn_about_empty_masks(run, source.name)
-    return track_run(replace(run, classes=classes), lambda: tracker, force=True)
+    return track_run(run, lambda: tracker, force=True, classes=classes)
 
 
 def _check_options(options: JobOptions | None) -> JobOptions:
@@ -196,6 +196,7 @@ def track_run(
     load_tracker: Callable[[], Tracker],
     *,
     force: bool = False,
+    classes: ObjectClasses | None = None,
     class_file: Path | None = None,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
@@ -205,6 +206,7 @@ def track_run(
     Args:
         load_tracker: returns a tracker with the settings of the job.
         force: replace results of other inputs.
+        classes: classes of the objects; None: those in the masks.
         class_file: class ids of a list of videos, see `merge_class_ids`.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
@@ -220,7 +222,7 @@ def track_run(
         on_start()
         if segmenter is not None:
             _segment_prompts(run, segmenter)
-        classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
+        classes = classes or ObjectClasses.from_annotations(run.masks, class_file)
 
         def replace_earlier() -> None:
             replace_results(folder, run.record, earlier, resumed=resumed)
