@@ -44,7 +44,7 @@ class BatchResult:
     records: dict[str, JobRecord] = field(default_factory=dict)
     """Records of the ended jobs by name."""
     errors: dict[str, str] = field(default_factory=dict)
-    """Errors of this run by name. If finished results of an earlier run stay, the job has their record."""
+    """Errors of this run by name. A failed job whose earlier results are finished has their record."""
     summary_error: str | None = None
     """Error message about ``summary.csv``; None if it was written."""
 
