@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -85,21 +85,23 @@ class Batch:
                 that the list would replace; the device or the settings of a job cannot be used.
         """
         jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
-        lock_briefly: Callable[[], AbstractContextManager[None]] = nullcontext
-        if shard is not None:  # other shards hold the lock briefly
-            lock_file = make_folder(self._output) / LOCK_SUFFIX
-            lock_briefly = partial(locked, lock_file, LOCK_TIMEOUT, subject=self._output)
         with locked_output(self._output) if shard is None else nullcontext():
-            with lock_briefly():
+            with self._lock_briefly(shard):
                 _require_list_folder(self._output, self._jobs)
             self._start(jobs, "" if shard is None else f" in shard {shard}")
             result = self.track_jobs(jobs, stop)
             try:
-                with lock_briefly():
+                with self._lock_briefly(shard):
                     write_summary(self._output, self._jobs, result.records)
             except InputError as error:  # the jobs have ended
                 result.summary_error = str(error)
         return result
+
+    def _lock_briefly(self, shard: Shard | None) -> AbstractContextManager[None]:
+        """Lock the folder that a shard uses with others; without shards, the run holds the lock until it ends."""
+        if shard is None:
+            return nullcontext()
+        return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings, log the number of videos, and warn about missing files."""
