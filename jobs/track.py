@@ -371,15 +371,16 @@ def _predict(
     """Yield the frames with their predictions, tracked forward or in both directions."""
     from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
 
-    ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in run.masks.items()}
-    max_id = max(frozenset[int]().union(*ids.values()), default=0)
+    max_id = max(run.objects, default=0)
     if run.options.both_directions:
         results = track_both_directions(tracker, frames, run.masks, run.removals, run.folder, stop)
     else:
         results = track_forward(tracker, frames, run.masks, run.removals)
     with closing(results):
         for index, frame, prediction in results:
-            annotated = ids.get(index, frozenset())
+            annotated = frozenset[int]()
+            if index in run.masks.frames:
+                annotated = frozenset(np.unique(run.masks[index]).tolist()) - {0}
             yield TrackedFrame(index, frame, prediction, run.source.time(index), max_id, annotated)
 
 
