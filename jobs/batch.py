@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -44,7 +44,7 @@ class BatchResult:
     records: dict[str, JobRecord] = field(default_factory=dict)
     """Records of the ended jobs by name."""
     errors: dict[str, str] = field(default_factory=dict)
-    """Errors of this run by name. If finished results of an earlier run stay, the job has their record."""
+    """Errors of this run by name. A failed job whose earlier results are finished has their record."""
     summary_error: str | None = None
     """Error message about ``summary.csv``; None if it was written."""
 
@@ -85,21 +85,23 @@ class Batch:
                 that the list would replace; the device or the settings of a job cannot be used.
         """
         jobs = self._jobs if shard is None else self._jobs[shard.index :: shard.count]
-        lock_briefly: Callable[[], AbstractContextManager[None]] = nullcontext
-        if shard is not None:  # other shards hold the lock briefly
-            lock_file = make_folder(self._output) / LOCK_SUFFIX
-            lock_briefly = partial(locked, lock_file, LOCK_TIMEOUT, subject=self._output)
         with locked_output(self._output) if shard is None else nullcontext():
-            with lock_briefly():
+            with self._lock_briefly(shard):
                 _require_list_folder(self._output, self._jobs)
             self._start(jobs, "" if shard is None else f" in shard {shard}")
             result = self.track_jobs(jobs, stop)
             try:
-                with lock_briefly():
+                with self._lock_briefly(shard):
                     write_summary(self._output, self._jobs, result.records)
             except InputError as error:  # the jobs have ended
                 result.summary_error = str(error)
         return result
+
+    def _lock_briefly(self, shard: Shard | None) -> AbstractContextManager[None]:
+        """Lock the folder that a shard uses with others; without shards, the run holds the lock until it ends."""
+        if shard is None:
+            return nullcontext()
+        return locked(make_folder(self._output) / LOCK_SUFFIX, LOCK_TIMEOUT, subject=self._output)
 
     def _start(self, jobs: Sequence[Job], part: str) -> None:
         """Check the settings, log the number of videos, and warn about missing files."""
@@ -212,7 +214,8 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
     """Raise `InputError` if a list would replace files that aotlab did not write, or inputs of its jobs."""
     if (output / JOB_RECORD).exists():
         raise output_exists_error(output, "results of a single video")
-    _require_list_files(output)
+    read_class_ids(output / CLASSES)
+    _read_failed_rows(output / SUMMARY_FILE)
     has_results = bool(list_job_folders(output))
     target = resolve_links(output)
     folders: dict[Path, str] = {}
@@ -227,16 +230,6 @@ def _require_list_folder(output: Path, jobs: Sequence[Job]) -> None:
             owners = {folders[folder] for folder in (path, *path.parents) if folder in folders} - {job.name}
             problem = f"{path} belongs to the results of {', '.join(owners)}, which this list may replace"
             require(not owners, f"{job.name}: {problem}; copy it elsewhere, or remove the link")
-
-
-def _require_list_files(output: Path) -> None:
-    """Raise `InputError` if a folder has another file with the name of a file of a list."""
-    read_class_ids(output / CLASSES)
-    if (summary := output / SUMMARY_FILE).exists():
-        with reading(summary, "move or delete it"), summary.open(encoding="utf-8-sig", errors="replace") as file:
-            header = file.readline().strip().replace(";", ",")  # as Excel saves it in some languages
-            if header != ",".join(SUMMARY_COLUMNS):
-                raise ValueError("not a summary of aotlab")
 
 
 def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRecord]) -> None:
@@ -265,8 +258,13 @@ def write_summary(folder: Path, jobs: Sequence[Job], records: Mapping[str, JobRe
 
 
 def _read_failed_rows(path: Path) -> dict[str, list[str]]:
-    """Return the rows of failed videos in a summary by name; empty without one."""
-    if not path.is_file():
+    """Return the rows of failed videos in a summary by name; raise `InputError` for a file of another program."""
+    if not path.exists():
         return {}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return {row[0]: row for row in csv.reader(file) if row[1:2] == ["failed"]}
+    with reading(path, "move or delete it"), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        separator = ";" if ";" in file.readline() else ","  # Excel saves ; in some languages
+        file.seek(0)
+        header, *rows = [*csv.reader(file, delimiter=separator)] or [[]]
+        if header != [*SUMMARY_COLUMNS]:
+            raise ValueError("not a summary of aotlab")
+        return {row[0]: row for row in rows if row[1:2] == ["failed"]}

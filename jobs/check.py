@@ -16,7 +16,6 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
 from aotlab.jobs.job_file import add_masks_beside, find_masks_beside
-from aotlab.jobs.outputs import ObjectClasses
 from aotlab.media.frames import FrameSource, parse_rate
 from aotlab.media.images import list_images
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
@@ -58,12 +57,20 @@ class JobRun:
     """Ids of all objects to track."""
     record: JobRecord
     """Record of the run before its first frame."""
-    segmenter: tuple[Path, Path] | None = None
+    segmenter: tuple[Path, Path] | None
     """Segmenter of the prompts, see `Job.segmenter`."""
-    classes: ObjectClasses | None = None
-    """Classes of the objects; None: those in the masks."""
-    is_resumable: bool = False
-    """Whether the run saves checkpoints, from which another run resumes."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether each run gives the same results, as the video is stored and no frame is dropped."""
+        return self.source.path is not None and not self.options.realtime
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the run saves checkpoints, from which another run with the same digests resumes."""
+        resumable = all(output.resumable for output in self.options.outputs.values())
+        resumable = resumable and not self.options.both_directions and "masks" in self.options.write
+        return resumable and self.is_repeatable and bool(self.record.input_digests)
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -108,14 +115,13 @@ def check_job(
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
-    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
+    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, job.segmenter)
     warn_about_empty_masks(run, subject)
     settings = read_settings()
-    digests = {"recording": secrets.token_hex()}  # another run has other frames
-    if from_list or job.is_repeatable(options):
-        digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    record = replace(run.record, input_digests=digests)
-    return replace(run, record=record, segmenter=job.segmenter, is_resumable=job.is_resumable(options))
+    run.record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
+    if from_list or run.is_repeatable:
+        run.record.input_digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
+    return run
 
 
 def make_run(
@@ -126,6 +132,7 @@ def make_run(
     frames: FrameSelection,
     masks: Annotations,
     prompts: Mapping[int, Mapping[int, Prompt]],
+    segmenter: tuple[Path, Path] | None = None,
 ) -> JobRun:
     """Return the run of a video whose inputs were read; check its class names and removals."""
     ids: dict[int, Collection[int]] = {
@@ -150,7 +157,7 @@ def make_run(
         video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
         frame_names=names,
     )  # fmt: skip
-    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record)
+    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record, segmenter)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:

@@ -157,11 +157,11 @@ def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSel
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
-    if number is None and index is not None and file.stem in (names := video.frame_names or ()):
-        named_frame = FrameObjectValue(frames.number(names.index(file.stem)), object_id, str(file))
-        if file.stem != names[index]:
-            message = "%s: used for frame %s; for the frame of its name write %s"
-            log.warning(message, subject, names[index], named_frame)
+    names = video.frame_names or ()
+    if number is None and index is not None and file.stem in names and file.stem != names[index]:
+        named = names.index(file.stem)
+        other = f"; for the frame of its name write {FrameObjectValue(frames.number(named), object_id, text)}"
+        log.warning("%s: used for frame %s%s", subject, names[index], other if named in frames else "")
     if number is not None:
         index = frames.index(number, subject if object_id else f"{subject}{suggest_object_syntax(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)

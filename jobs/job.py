@@ -55,20 +55,22 @@ class JobOptions:
     """Whether to show a progress bar if stderr is a terminal."""
 
     def __post_init__(self) -> None:
-        expected = f"removals: expected pairs of frame number and object id, got {shorten(repr(self.removals))}"
         try:
             removals = tuple((index(frame), index(object_id)) for frame, object_id in self.removals)
         except (TypeError, ValueError) as error:
-            raise InputError(expected) from error
+            value = shorten(repr(self.removals))
+            raise InputError(f"removals: expected pairs of frame number and object id, got {value}") from error
         # the class is frozen
         vars(self).update(write=tuple(_list_texts("write", self.write)), removals=removals)
         require(bool(self.write), f"write: no output; choose from {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
         value = shorten(repr(self.timeout))
         require(self.timeout in POSITIVE, f"timeout: expected seconds {POSITIVE}, got {value}")
-        conflict = "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"
-        is_allowed = not (self.both_directions and self.realtime)
-        require(is_allowed, f"{conflict}, as later frames are needed; give one of them")
+        if self.both_directions and self.realtime:
+            raise InputError(
+                "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime), as "
+                "later frames are needed; give one of them"
+            )
 
     @property
     def outputs(self) -> dict[str, type[Output]]:
@@ -185,16 +187,6 @@ class Job:
         missing = ", ".join(str(path) for path in self.input_paths if not os.path.exists(path))
         remedy = "paths are relative to the list" if self.source_line else "check the spelling"
         return f"{missing}: no such file or folder; {remedy}" if missing else None
-
-    def is_repeatable(self, options: JobOptions) -> bool:
-        """Return whether each run gives the same results, as the video is stored and no frame is dropped."""
-        return self.is_stored and not options.realtime
-
-    def is_resumable(self, options: JobOptions) -> bool:
-        """Return whether a run saves checkpoints and resumes after an interruption."""
-        resumable = all(output.resumable for output in options.outputs.values())
-        resumable = resumable and not options.both_directions and "masks" in options.write
-        return resumable and self.is_repeatable(options)
 
 
 def _list_texts(name: str, values: Any) -> list[Any]:

@@ -35,7 +35,7 @@ def read_jobs(path: Path) -> list[Job]:
     """
     jobs, errors = list[Job](), dict[int, InputError]()
     if path.is_dir():
-        jobs = list_video_jobs([str(video) for video in list_videos(path)])
+        jobs = list_video_jobs([str(video) for video in list_videos(path)], subject=str(path))
     else:
         for number, row in _read_rows(path):
             try:
@@ -60,13 +60,13 @@ def list_videos(folder: Path) -> list[Path]:
     return order_names(path for path in folder.iterdir() if _is_video(path))
 
 
-def list_video_jobs(videos: Sequence[str]) -> list[Job]:
-    """Return a job per video with the masks beside it; raise `InputError` for a duplicate name."""
+def list_video_jobs(videos: Sequence[str], subject: str = "VIDEO") -> list[Job]:
+    """Return a job per video with the masks beside it; raise `InputError` about ``subject`` for a duplicate name."""
     jobs = []
     for video in videos:
         name = require_file_name(locate_video(video).name, strip_credentials(video))
         jobs.append(add_masks_beside(Job.parse(name, video)))
-    return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
+    return _require_different_names(jobs, subject, "rename the files, or name them in a list of jobs")
 
 
 def add_masks_beside(job: Job) -> Job:

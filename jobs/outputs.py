@@ -460,7 +460,10 @@ def read_class_ids(path: Path) -> dict[str, int]:
         return {}
     advice = "move or delete it"
     with reading(path, advice):
-        return {name: int(class_id) for name, class_id in read_json(path, advice).items()}
+        ids: dict[str, int] = dict(read_json(path, advice).items())
+        if len({*ids.values()}) < len(ids) or not all(type(value) is int and value >= 0 for value in ids.values()):
+            raise ValueError("ids are not different whole numbers from 0")
+        return ids
 
 
 def _save_png(image: np.ndarray, path: Path) -> None:

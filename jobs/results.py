@@ -6,11 +6,11 @@ A run removes earlier results once it has predicted its first frame. If it fails
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from aotlab.media.job_record import (
     CORRECTED_FILE,
@@ -22,18 +22,14 @@ from aotlab.media.job_record import (
     read_job_record,
     write_job_record,
 )
-from aotlab.media.masks import write_mask
 from aotlab.media.matching import order_names
 from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, remove_leftovers
 
-if TYPE_CHECKING:
-    import numpy as np
-
-Action = Literal["reuse", "resume", "track", "replace", "refuse"]
-"""Action of a run on a folder, see `classify_contents`."""
+Action = Literal["reuse", "resume", "track"]
+"""Action of a run on a folder, see `choose_action`."""
 STATE_FILE = ".track.state"
 """Name of the checkpoint in a folder of results."""
 
@@ -41,65 +37,58 @@ STATE_FILE = ".track.state"
 def choose_action(folder: Path, record: JobRecord, *, force: bool = False) -> tuple[Action, JobRecord]:
     """Return the action of a run on a folder, and the record of its earlier results; empty if it has none.
 
-    Raises `InputError` if the folder contains what this run must not replace.
+    * ``reuse``: finished results of the same inputs
+    * ``resume``: unfinished results of the same inputs with a checkpoint
+    * ``track``: no results, unfinished ones without a checkpoint, or with ``force`` any that a run may replace
 
     Args:
         record: record of this run before its first frame.
-        force: allow the action ``replace``.
+        force: replace results of other inputs, finished results that lack a file, and edited masks of a failed run.
+
+    Raises:
+        InputError: the folder contains what this run must not replace, or an output would overwrite an input.
     """
     earlier = read_job_record(folder) or JobRecord(record.name, error=UNFINISHED)
-    action, contents = classify_contents(folder, record, earlier)
-    if action == "refuse" or (action == "replace" and not force):
-        raise output_exists_error(folder, contents, forceable=action == "replace")
-    if action != "reuse":
-        inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
-        require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
-    return action, earlier
-
-
-def classify_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> tuple[Action, str]:
-    """Return the action that the contents of a folder call for, and their description for messages.
-
-    * ``reuse``: finished results of the same inputs
-    * ``resume``: unfinished results of the same inputs with a checkpoint
-    * ``track``: no results, or unfinished ones of the same inputs without a checkpoint
-    * ``replace``: results of other inputs, finished results that lack a file, or edited masks of a failed run
-    * ``refuse``: corrected masks, or files of another command or program
-    """
-    difference = describe_difference(earlier.input_digests, record.input_digests)
+    difference = _describe_difference(earlier.input_digests, record.input_digests)
     missing = describe_missing_outputs(folder, earlier)
     if not difference and earlier.error is None and not missing:
-        return "reuse", "finished results"
-    if protected := next(_find_protected_contents(folder, record, earlier), None):
-        return "refuse", protected
-    if not any(has_content(folder / name) for name in earlier.outputs):
-        return "track", "no results"
+        return "reuse", earlier
+    if protected := _find_protected_contents(folder, record, earlier):
+        raise output_exists_error(folder, protected)
+    has_results = any(has_content(folder / name) for name in earlier.outputs)
     is_edited = earlier.error != UNFINISHED and _has_edited_masks(folder)
+    replaced = ""
     if difference:
-        return "replace", f"{difference}{' and masks that were edited' * is_edited}"
-    if earlier.error is None:
-        return "replace", f"results without {missing}"
-    if is_edited:
-        return "replace", "masks that were edited after its run failed"
-    return "resume" if (folder / STATE_FILE).is_file() else "track", "unfinished results"
+        replaced = f"{difference}{' and masks that were edited' * is_edited}"
+    elif earlier.error is None:
+        replaced = f"results without {missing}"
+    elif is_edited:
+        replaced = "masks that were edited after its run failed"
+    if replaced and has_results and not force:
+        raise output_exists_error(folder, replaced, forceable=True)
+    inputs = [record.video, *(parse_frame_object(mask).value for mask in record.masks)]
+    require_inputs_outside(map(Path, inputs), {*record.outputs, *earlier.outputs}, folder)
+    can_resume = has_results and not replaced and (folder / STATE_FILE).is_file()
+    return "resume" if can_resume else "track", earlier
 
 
-def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> Iterator[str]:
-    """Yield contents of a folder that a run must never replace."""
+def _find_protected_contents(folder: Path, record: JobRecord, earlier: JobRecord) -> str:
+    """Return a description of contents that a run must never replace; empty if there are none."""
     if not (folder / JOB_RECORD).exists() and list_job_folders(folder):
-        yield "results of a list of videos"
+        return "results of a list of videos"
     if (folder / CORRECTED_FILE).exists():
-        yield "corrected masks"
+        return "corrected masks"
     if earlier.input_digests and not record.input_digests:
-        yield "results of run_job"
+        return "results of run_job"
     for name in record.outputs:
         path = folder / name
         if path.is_symlink() and not path.exists():  # the disk may not be mounted
-            yield f"{name}, a link to a missing file or folder"
+            return f"{name}, a link to a missing file or folder"
         if name not in earlier.outputs and has_content(path):
-            yield f"{name}, which aotlab did not write"
-        elif files := {*list_output_files(path, record)} - {*list_output_files(path, earlier)}:
-            yield f"{min(files).relative_to(folder).as_posix()}, which aotlab did not write"
+            return f"{name}, which aotlab did not write"
+        if files := {*list_output_files(path, record)} - {*list_output_files(path, earlier)}:
+            return f"{min(files).relative_to(folder).as_posix()}, which aotlab did not write"
+    return ""
 
 
 def describe_missing_outputs(folder: Path, record: JobRecord) -> str:
@@ -129,7 +118,7 @@ def _has_edited_masks(folder: Path) -> bool:
     return record.exists() and any(path.stat().st_mtime_ns > record.stat().st_mtime_ns for path in masks)
 
 
-def describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
+def _describe_difference(earlier: Mapping[str, str], digests: Mapping[str, str]) -> str:
     """Return how the inputs of earlier results differ, by their digests; empty if they are the same."""
     if digests and digests == earlier:
         return ""
@@ -142,26 +131,14 @@ def has_content(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else path.exists() and path.stat().st_size > 0
 
 
-def replace_results(
-    folder: Path,
-    record: JobRecord,
-    earlier: JobRecord,
-    prompt_masks: Mapping[Path, np.ndarray],
-    *,
-    resumed: bool = False,
-) -> None:
-    """Remove the earlier results in a locked folder, unless they are resumed, and record the run as unfinished.
-
-    ``prompt_masks``: masks of prompts to write, by path.
-    """
+def replace_results(folder: Path, record: JobRecord, earlier: JobRecord, *, resumed: bool = False) -> None:
+    """Remove the earlier results in a locked folder, unless they are resumed, and record the run as unfinished."""
     for path in (folder, *(path for name in earlier.outputs for path in (folder / name).glob("**/"))):
         remove_leftovers(path)  # of killed programs
     if not resumed:
         remove_results(folder, earlier)
         remove(folder / STATE_FILE)
     write_job_record(folder, record)
-    for path, mask in prompt_masks.items():
-        write_mask(path, mask)
 
 
 def remove_results(folder: Path, record: JobRecord) -> None:

@@ -25,6 +25,7 @@ from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, 
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
 from aotlab.media.levels import Levels
+from aotlab.media.masks import write_mask
 from aotlab.media.regions import MAX_ID, Annotations
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, require
@@ -112,11 +113,17 @@ def run_job(
     """
     require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), _check_options(options)
-    is_tracker = isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")
-    require(is_tracker, f"tracker: expected a Tracker or TrackerOptions, got {shorten(repr(tracker))}")
-    load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
+    load_tracker: Callable[[], Tracker]
+    if isinstance(tracker, TrackerOptions):
+        load_tracker = partial(tracker.load, job.overrides)
+    else:
+        expected = "expected a Tracker or TrackerOptions"
+        require(hasattr(tracker, "fresh"), f"tracker: {expected}, got {shorten(repr(tracker))}")
+        problem = "need TrackerOptions in place of a loaded tracker"
+        require(not job.overrides, f"overrides {' '.join(job.overrides)}: {problem}")
+        load_tracker = tracker.fresh
     run = check_job(job, Path(folder), options, partial(result_settings, tracker, options))
-    return track_run(run, partial(load, job.overrides), force=force)
+    return track_run(run, load_tracker, force=force)
 
 
 def track(
@@ -174,7 +181,7 @@ def track(
     record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
     run = make_run(record, folder, options, source, frames, annotations, prompts={})
     warn_about_empty_masks(run, source.name)
-    return track_run(replace(run, classes=classes), lambda: tracker, force=True)
+    return track_run(run, lambda: tracker, force=True, classes=classes)
 
 
 def _check_options(options: JobOptions | None) -> JobOptions:
@@ -184,17 +191,12 @@ def _check_options(options: JobOptions | None) -> JobOptions:
     return options
 
 
-def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
-    """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
-    require(not overrides, f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
-    return tracker.fresh()
-
-
 def track_run(
     run: JobRun,
     load_tracker: Callable[[], Tracker],
     *,
     force: bool = False,
+    classes: ObjectClasses | None = None,
     class_file: Path | None = None,
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
@@ -204,6 +206,7 @@ def track_run(
     Args:
         load_tracker: returns a tracker with the settings of the job.
         force: replace results of other inputs.
+        classes: classes of the objects; None: those in the masks.
         class_file: class ids of a list of videos, see `merge_class_ids`.
         on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
@@ -217,9 +220,15 @@ def track_run(
 
         tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
         on_start()
-        prompt_masks = {} if segmenter is None else _segment_prompts(run, segmenter)
-        classes = run.classes or ObjectClasses.from_annotations(run.masks, class_file)
-        replace_earlier = partial(replace_results, folder, run.record, earlier, prompt_masks, resumed=resumed)
+        if segmenter is not None:
+            _segment_prompts(run, segmenter)
+        classes = classes or ObjectClasses.from_annotations(run.masks, class_file)
+
+        def replace_earlier() -> None:
+            replace_results(folder, run.record, earlier, resumed=resumed)
+            for index in run.prompts:
+                write_mask(folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png", run.masks[index])
+
         with nullcontext(stop) if stop else stop_flag() as flag:
             result = track_frames(run, tracker, classes, replace_earlier, flag)
         if isinstance(tracker, ResumingTracker):
@@ -278,15 +287,12 @@ def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> Pro
     return load_segmenter(segmenter, device=str(tracker.device))
 
 
-def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> dict[Path, np.ndarray]:
-    """Add the masks of prompts to those of the run; return them by the path of their file in the results."""
-    files = {}
+def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> None:
+    """Add the masks of prompts to those of the run."""
     for index, prompts in run.prompts.items():
         labels = segmenter(run.source.read(index), prompts)
         require_pixels(labels, prompts)
         run.masks.add_mask(index, labels)
-        files[run.folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png"] = labels
-    return files
 
 
 def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:
@@ -365,15 +371,16 @@ def _predict(
     """Yield the frames with their predictions, tracked forward or in both directions."""
     from aotlab.engine.tracking.directions import track_both_directions, track_forward  # loads PyTorch
 
-    ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in run.masks.items()}
-    max_id = max(frozenset[int]().union(*ids.values()), default=0)
+    max_id = max(run.objects, default=0)
     if run.options.both_directions:
         results = track_both_directions(tracker, frames, run.masks, run.removals, run.folder, stop)
     else:
         results = track_forward(tracker, frames, run.masks, run.removals)
     with closing(results):
         for index, frame, prediction in results:
-            annotated = ids.get(index, frozenset())
+            annotated = frozenset[int]()
+            if index in run.masks.frames:
+                annotated = frozenset(np.unique(run.masks[index]).tolist()) - {0}
             yield TrackedFrame(index, frame, prediction, run.source.time(index), max_id, annotated)
 
 

@@ -43,7 +43,7 @@ class JobRecord:
     error: str | None = None
     """Error message; None on success."""
     written: list[str] = field(default_factory=list)
-    """Outputs to write, relative to the folder; once the run has ended, those that are complete."""
+    """Names of the complete outputs; until the run has ended, names of all outputs."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
     """Names of all files and folders that the run writes; another run may replace them.
 

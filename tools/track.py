@@ -44,7 +44,7 @@ from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.jobs.job import Job, JobOptions
+    from aotlab.jobs.job import JobOptions
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
@@ -108,7 +108,7 @@ def print_outputs() -> int:
 
 @dataclass(frozen=True)
 class TrackRequest:
-    """Options that a single video and a list share."""
+    """Options of a single video or of a list."""
 
     tracker: TrackerOptions
     options: JobOptions
@@ -147,10 +147,15 @@ class TrackRequest:
     def track_list(self, videos: Sequence[str], job_file: Path | None, shard: Shard | None) -> int:
         """Track several videos, or a list or a shard of it; return the exit code."""
         from aotlab.jobs.batch import Batch
+        from aotlab.jobs.job_file import list_video_jobs, read_jobs
         from aotlab.utils.processes import stop_flag
 
         refuse_options({"--realtime": self.options.realtime}, "applies to a single video; remove it")
-        jobs = list_jobs(videos, job_file, self.inputs)
+        # the shell splits "1, 2" into two arguments
+        remedy = "applies to a single video; use a column of --jobs, or separate values by commas without spaces"
+        refuse_options({option: self.inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()}, remedy)
+        jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
+        jobs = [replace(job, segmenter=self.inputs["segmenter"]) for job in jobs]
         folder = self.output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
         batch = Batch(jobs, folder, self.tracker, self.options, force=self.force)
         if self.dry_run:
@@ -164,19 +169,6 @@ class TrackRequest:
             print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
             return SIGNAL_EXIT_BASE + stop.signal_number
         return status
-
-
-def list_jobs(videos: Sequence[str], job_file: Path | None, inputs: Mapping[str, Any]) -> list[Job]:
-    """Return the jobs of several videos or of a list; ``inputs``: values of `Job.parse`, of which few are allowed."""
-    from aotlab.jobs.job_file import list_video_jobs, read_jobs
-
-    refuse_options(
-        {option: inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()},
-        # the shell splits "1, 2" into two arguments
-        "applies to a single video; use a column of --jobs, or separate values by commas without spaces",
-    )
-    jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-    return [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
 
 
 @command(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 CREDENTIALS = re.compile(
     r"(?<=://)[^/?#\s]*@"
-    r"|(?<=[?&])(user(name)?|login|pass(word|wd)?|pwd|auth|secret|[\w-]*(api_?key|token|signature|credential))=[^&#\s]*&?",
+    r"|(?<=[?&])(user(name)?|login|pass(word|wd)?|pwd|auth|secret|sig|[\w-]*(api_?key|token|signature|credential))=[^&#\s]*&?",
     re.IGNORECASE,
 )
 """Name and password in a URL, and fields of its query that hold them."""

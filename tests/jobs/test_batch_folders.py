@@ -213,6 +213,13 @@ def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     assert digest_inputs(job, INPUTS, JobRecord("a"), 0) == before
 
 
+@pytest.mark.parametrize("content", ["", "name,frames\n", 'name,status,frames,error,video\na,failed,"' + "x" * 2**18])
+def test_summary_that_cannot_be_read_rejected(output, jobs, content):
+    (output / "summary.csv").write_text(content)
+    with pytest.raises(InputError, match=r"summary.csv: not readable .*; move or delete it"):
+        Batch(jobs, output, *OPTIONS).track(StopFlag())
+
+
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
     jobs = [Job.parse("a", "\udcff.mp4"), Job.parse("b", "b.mp4")]
     write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))

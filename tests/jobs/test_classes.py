@@ -31,7 +31,7 @@ def test_names_without_class_ids_take_the_shared_ones(tmp_path):
     assert ObjectClasses.from_annotations(annotations, path).class_ids == {"cat": 1, "block": 2, "bus": 3}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"ball": "x"}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"ball": "x"}', '{"ball": 1.5}', '{"ball": 1, "cat": 1}'])
 def test_damaged_class_list_rejected(tmp_path, content):
     (tmp_path / "classes.json").write_text(content)
     with pytest.raises(InputError, match=r"classes\.json"):

@@ -282,3 +282,7 @@ def test_mask_named_like_another_frame_warns(source, video, masks, tmp_path, cap
     Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
     assert list(load_masks([str(tmp_path / f"{stem}.png")], video).frames) == [0]
     assert f"for the frame of its name write 3={tmp_path / stem}.png" in caplog.text
+    caplog.clear()
+    load_masks([str(tmp_path / f"{stem}.png")], video, FrameSelection(source, end=2))
+    assert "used for frame" in caplog.text
+    assert "write" not in caplog.text

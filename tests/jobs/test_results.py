@@ -49,15 +49,15 @@ def try_action(folder, record, **options):
 @pytest.mark.parametrize(("earlier", "action", "forced_action"), [
     (Earlier(), "track", "track"),
     (DONE, "reuse", "reuse"),
-    (replace(DONE, files=(MASK,)), "refuse", "replace"),
-    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "replace"),  # one mask for two frames
+    (replace(DONE, files=(MASK,)), "refuse", "track"),
+    (replace(DONE, record=replace(DONE.record, frames=2)), "refuse", "track"),  # one mask for two frames
     (replace(DONE, files=()), "track", "track"),
     (replace(DONE, record=replace(DONE.record, written=[*MASKS]), files=(MASK,)), "reuse", "reuse"),  # no coco.json
     (STOPPED, "resume", "resume"),
     (replace(STOPPED, files=FILES), "track", "track"),
-    (OTHER, "refuse", "replace"),
-    (UNKNOWN, "refuse", "replace"),
-    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "replace"),
+    (OTHER, "refuse", "track"),
+    (UNKNOWN, "refuse", "track"),
+    (replace(OTHER, files=(MASK, STATE_FILE)), "refuse", "track"),
     (replace(OTHER, files=()), "track", "track"),
     (replace(OTHER, files=FILES), "refuse", "refuse"),  # coco.json is of somebody else
     (Earlier(files=(MASK,)), "refuse", "refuse"),
@@ -87,7 +87,7 @@ def test_masks_edited_after_a_failure_need_force(tmp_path):
     assert try_action(tmp_path, WANTED) == "refuse"
     record_failure(tmp_path, replace(WANTED, error="refused", outputs={}))
     assert read_job_record(tmp_path).error == "disk full"
-    assert try_action(tmp_path, WANTED, force=True) == "replace"
+    assert try_action(tmp_path, WANTED, force=True) == "track"
 
 
 @pytest.mark.parametrize(("earlier", "words"), [
@@ -124,7 +124,7 @@ def test_linked_folder_of_masks_is_kept(tmp_path):
     (folder / "masks").symlink_to(disk)
     OTHER.write(folder)
     (disk / ".00000.0123abcd.part.png").write_text("killed while it was written")
-    replace_results(folder, WANTED, OTHER.record, {})
+    replace_results(folder, WANTED, OTHER.record)
     assert (folder / "masks").is_symlink()
     assert [*disk.iterdir()] == []
 

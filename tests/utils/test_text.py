@@ -9,6 +9,7 @@ from aotlab.utils.text import align_columns, shorten, strip_credentials
     ("rtsp://me:secret@cam/live", "rtsp://cam/live"),
     ("rtsp://cam/live?user=admin&password=secret", "rtsp://cam/live?"),
     ("https://a/b.mp4?X-Amz-Signature=5f&t=3#end", "https://a/b.mp4?t=3#end"),
+    ("https://a/b.mp4?sv=2024&sig=5f%3D", "https://a/b.mp4?sv=2024&"),
     ("https://a/b.mp4?id=3&token=5f", "https://a/b.mp4?id=3&"),
     ("https://a/b.mp4?keyframes=3&passage=2", "https://a/b.mp4?keyframes=3&passage=2"),
     ("a@b/user=c.mp4", "a@b/user=c.mp4"),

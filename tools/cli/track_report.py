@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.shards import Shard
 
-STATUSES = {"track": "to track", "replace": "to track", "resume": "to resume", "reuse": "done"}
+STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by its `Action`."""
 
 
@@ -129,9 +129,11 @@ def report_jobs(result: BatchResult, jobs: Sequence[Job], output: Path, shard: S
     labels = {job.name: job.label for job in jobs}
     num_done = len(result.records) - len(result.errors)
     num_kept = sum(result.records[name].error is None for name in result.errors)
-    counts = [f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done"]
+    counts = []
+    if num_done or not num_kept:
+        counts.append(f"{num_done} of {format_count(len(result.records if shard else jobs), 'video')} done")
     if num_kept:
-        counts = counts * (num_done > 0) + [f"earlier results of {format_count(num_kept, 'video')} kept"]
+        counts.append(f"earlier results of {format_count(num_kept, 'video')} kept")
     print(f"{', '.join(counts)}{f' in shard {shard}' if shard else ''}: {output}")
     status = report_failures({labels[name]: error for name, error in result.errors.items()})
     if result.summary_error:
