@@ -6,7 +6,7 @@
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, returnFocus } from './dom.js';
+import { addIcons, createElement, element, keepFocus, returnFocus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -172,7 +172,9 @@ export class App {
 
   /** Show or hide the panels in a narrow window. */
   togglePanels() {
-    element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open'));
+    keepFocus(() => {
+      element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open'));
+    });
     this.scrollToSelected();
   }
 

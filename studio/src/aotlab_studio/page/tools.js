@@ -124,6 +124,7 @@ export class Toolbox {
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
+    this.viewer.preview = [];
     showHint(tool.help);
     this.showButtons();
   }
