@@ -129,7 +129,7 @@ export class App {
     const wasEmpty = !this.project.objects.length;
     Object.assign(this.project, state);
     this.tracking.showStoredRange();
-    this.clip.status.show(state);
+    this.clip.showStatus(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
