@@ -7,14 +7,14 @@ import { keepFocus } from './dom.js';
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
-/** Unanswered message; `canResend`: it is sent again to the next connection.
+/** Unanswered message; if `canResend`, the next connection sends it again.
  * @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, text: string, canResend: boolean}} Call */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 const NO_ANSWER = 'The program did not answer a request. Is it still running?';
 const RETRY_DELAY = 500; // milliseconds after which a request without an answer is repeated
 
-/** Request an address; throw that there is no answer, or the server's error unless it has an expected status. */
+/** Return the answer to a request; throw the server's error, except for one with the `expected` status. */
 export async function fetchOrThrow(/** @type {string} */ url, /** @type {RequestInit} */ options = {}, expected = 0) {
   const answer = await fetch(url, options).catch(async () => {
     if (options.method) throw new Error(NO_ANSWER); // it may have arrived

@@ -1,7 +1,7 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- Each class names the parts that it uses. A key press waits in `Playback` until its frame shows, its edit in `EditQueue`
- until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
+ The constructor of each class lists the parts that it uses. `Playback` holds a key press until its frame shows,
+ `EditQueue` an edit until the earlier ones are stored, `Connection` a message until it is answered.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
@@ -72,9 +72,8 @@ export class App {
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
-    document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
-      if (document.hidden) this.saveBeforeClose(true);
-    });
+    // phones end hidden pages without another event
+    document.addEventListener('visibilitychange', () => document.hidden && this.saveBeforeClose(true));
     this.connection.connect();
   }
 
@@ -172,9 +171,8 @@ export class App {
 
   /** Show or hide the panels in a narrow window. */
   togglePanels() {
-    keepFocus(() => {
-      element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open'));
-    });
+    keepFocus(() => document.body.classList.toggle('panels-open'));
+    element('panels').ariaExpanded = String(document.body.matches('.panels-open'));
     this.scrollToSelected();
   }
 

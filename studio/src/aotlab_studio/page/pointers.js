@@ -13,7 +13,7 @@ const PEN_ERASER = 5; // button
 const CLICK_DISTANCE = 4; // largest movement in CSS pixels of a double click's second press
 const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between two taps; a tap moves less
 
-/** Pressed pointers by id, and what they do; `wait`: they press the tool later if no finger slides or joins.
+/** Pressed pointers by id, and what they do; `wait`: a tap presses the tool when it ends, a slide pans.
  * `clickedId`: visible object under the first of two clicks.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, isTouch: boolean, time: number, isDoubleClick: boolean,
  *   clickedId: number, pointers: Map<number, Point>, place: ReturnType<typeof measurePlace>}} Gesture */
@@ -66,7 +66,7 @@ export class Gestures {
     const isTouch = event.pointerType === 'touch';
     const isJoined = last !== null && last.pointers.size > 0;
     if (isTouch && isJoined && !last.isTouch) return; // a palm beside the pen
-    if (toolbox.isDown && isJoined) toolbox.discard(); // as of a palm before the pen, or of the first of two fingers
+    if (toolbox.isDown && isJoined) toolbox.discard(); // a palm before the pen, or the first of two fingers
     else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
     const pointers = new Map(isTouch ? last?.pointers : []);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -88,7 +88,7 @@ export class Gestures {
     else if (tool.release) press();
   }
 
-  /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */
+  /** Handle `mousedown`, which knows double clicks. It comes before `pointerup`, but after it for a finger. */
   startClick(/** @type {MouseEvent} */ event) {
     const { gesture, toolbox: { viewer } } = this;
     if (!gesture) return;
