@@ -127,10 +127,8 @@ async function exportClips() {
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-/** Return the answer to a request. @param {string} address @param {object | null} body */
-async function post(address, body) {
-  return (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json();
-}
+const post = async (/** @type {string} */ address, /** @type {object | null} */ body) => (
+  (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json());
 
 function openNext() {
   const clip = findNext(clips);

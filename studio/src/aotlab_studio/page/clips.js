@@ -13,9 +13,7 @@ const NAME_COOKIE = 'aotlab_person';
 export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'rejected'];
 
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} the most urgent first */
-export async function fetchClips(base) {
-  return (await fetchOrThrow(`${base}clips`)).json();
-}
+export const fetchClips = async (base) => (await fetchOrThrow(`${base}clips`)).json();
 
 /** Return the next clip that is open or in progress, or else a corrected one. Clips in use are skipped. */
 export function findNext(/** @type {Clip[]} */ clips, name = '') {

@@ -19,7 +19,7 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Split messages into those that a browser sends even if the page ends, and the others. One that creates or removes its
+/** Split messages into those that a browser sends even if the page ends, and others. One that creates or removes its
  * `target` stays with the later ones for it, as a target is known only within a request. @param {any[]} messages */
 function splitAtLimit(messages) {
   let count = messages.length;
