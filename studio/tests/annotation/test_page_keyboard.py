@@ -20,6 +20,12 @@ WHEEL = """(deltaY) => {
     }
 }"""
 """Turns the wheel over the frame 50 times."""
+HAS_WHITE = """(() => {
+    const view = document.getElementById('view');
+    const { data } = view.getContext('2d').getImageData(0, 0, view.width, view.height);
+    return new Uint32Array(data.buffer).includes(0xffffffff);
+})()"""
+"""Whether the frame shows a white pixel; the video has none, but the cursor has."""
 
 
 def press(page, code, key, **how):
@@ -149,6 +155,10 @@ def test_keys_zoom_at_the_cursor_and_pan(idle_page):
     idle_page.key("Control+ArrowRight", "Control+ArrowUp")
     idle_page.wait_until(lambda: idle_page.place()[1] != 12)
     assert idle_page.place() == pytest.approx([22 + 8000 / zoom, 12 - 8000 / zoom, zoom], abs=1)
+    idle_page.key("+", "+", "+")
+    idle_page.move_cursor(58, 38)
+    idle_page.settle()
+    assert idle_page.tab.evaluate(HAS_WHITE)  # the cursor stays in view
 
 
 @pytest.mark.slow

@@ -244,6 +244,15 @@ def test_delete_removes_the_object_of_the_focused_row(page, session, two_objects
     page.key_done("Meta+Backspace")
     assert not session.document.snapshot.objects
     page.tab.wait_for_selector("#view:focus")
+    page.key_done("n")
+    page.tab.focus("#delete")
+    page.key_done("Enter")
+    page.tab.wait_for_selector("#view:focus")  # the button is disabled
+    page.tab.set_viewport_size({"width": 800, "height": 690})
+    page.tab.click("#panels")
+    page.tab.focus("#add")
+    page.key("Escape")
+    page.tab.wait_for_selector("#view:focus")
 
 
 @pytest.mark.slow

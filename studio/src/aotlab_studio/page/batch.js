@@ -1,6 +1,6 @@
 /** List of the clips of a batch, the most urgent first. */
 
-import { connectUser, fetchClips, findNext, StatusButton, STATUSES } from './clips.js';
+import { connectStatus, connectUser, fetchClips, findNext, STATUSES } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
 import { addIcons, CoalescedTask, createElement, element, elements, formatCount } from './dom.js';
 import { onSubmit, RowList } from './fields.js';
@@ -80,8 +80,7 @@ function createRow({ name }) {
   const checks = createElement('ul', {});
   const button = createElement('button', { className: 'status' });
   const [statusCell, personCell] = [createElement('td', {}, button), createElement('td', {})];
-  /** @type {StatusButton<Clip>} */
-  const status = new StatusButton(button, async (value, note, { digest }) => {
+  const showStatus = connectStatus(button, async (value, note, /** @type {Clip} */ { digest }) => {
     const edit = { do: 'set_status', status: value, note, digest };
     const store = async (/** @type {object=} */ choice) => {
       const [result] = await post(`clip/${address}/edits`, [{ ...edit, ...choice }]);
@@ -98,7 +97,7 @@ function createRow({ name }) {
     const texts = clip.error ? [clip.error] : clip.sentences;
     const lines = texts.map((text) => createElement('li', {}, text));
     if (checks.textContent !== texts.join('')) checks.replaceChildren(...lines); // selected text stays
-    status.show(clip);
+    showStatus(clip);
     button.ariaLabel = `Status of ${name}: ${button.textContent}`;
     button.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
     personCell.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
@@ -128,10 +127,8 @@ async function exportClips() {
   showMessage(sentences.join(' '), problems.length > 0);
 }
 
-/** Return the answer to a request. @param {string} address @param {object | null} body */
-async function post(address, body) {
-  return (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json();
-}
+const post = async (/** @type {string} */ address, /** @type {object | null} */ body) => (
+  (await fetchOrThrow(address, { method: 'POST', body: JSON.stringify(body) })).json());
 
 function openNext() {
   const clip = findNext(clips);

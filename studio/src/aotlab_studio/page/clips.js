@@ -13,9 +13,7 @@ const NAME_COOKIE = 'aotlab_person';
 export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'rejected'];
 
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} the most urgent first */
-export async function fetchClips(base) {
-  return (await fetchOrThrow(`${base}clips`)).json();
-}
+export const fetchClips = async (base) => (await fetchOrThrow(`${base}clips`)).json();
 
 /** Return the next clip that is open or in progress, or else a corrected one. Clips in use are skipped. */
 export function findNext(/** @type {Clip[]} */ clips, name = '') {
@@ -39,45 +37,37 @@ export function connectUser(onChange) {
   };
 }
 
-/** Button that shows a status, and asks for another one. @template {{status: ClipStatus, note: string}} V */
-export class StatusButton {
-  /** @typedef {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} Store `seen`: what was shown */
-  constructor(/** @type {HTMLButtonElement} */ button, /** @type {Store} */ store) {
-    this.button = button;
-    this.store = store;
-    this.draft = /** @type {string | undefined} */ (undefined); // typed note that is not stored
-    addEventListener('beforeunload', (event) => { if (this.draft !== undefined) event.preventDefault(); });
-  }
-
-  show(/** @type {V} */ value) {
-    this.button.textContent = value.status + (value.note && `: ${value.note}`);
-    this.button.onclick = () => this.change(value);
-  }
-
-  /** Ask for a status, the shown one first, and a note; store them. @param {V} seen */
-  async change(seen) {
-    const field = createElement('input', { type: 'text', maxLength: 100, value: this.draft ?? seen.note });
-    field.oninput = () => { this.draft = field.value === seen.note ? undefined : field.value; };
+/** Let a button ask for a status and a note, and store them. Return the function that shows a status on the button.
+ * @template {{status: ClipStatus, note: string}} V @param {HTMLButtonElement} button
+ * @param {(status: ClipStatus, note: string, seen: V) => Promise<{error?: Error}>} store `seen`: what was shown */
+export function connectStatus(button, store) {
+  let draft = /** @type {string | undefined} */ (undefined); // typed note that is not stored
+  addEventListener('beforeunload', (event) => { if (draft !== undefined) event.preventDefault(); });
+  const change = async (/** @type {V} */ seen) => {
+    const field = createElement('input', { type: 'text', maxLength: 100, value: draft ?? seen.note });
+    field.oninput = () => { draft = field.value === seen.note ? undefined : field.value; };
     const others = STATUSES.filter((status) => status !== seen.status);
-    const title = this.button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
+    const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
     const status = await ask(title, createElement('label', {}, 'Note ', field), seen.status, ...others);
-    if (!status) return;
-    const { error } = await this.store(status, field.value.trim(), seen);
-    if (!error) this.draft = undefined;
-  }
+    if (status && !(await store(status, field.value.trim(), seen)).error) draft = undefined;
+  };
+  return (/** @type {V} */ value) => {
+    button.textContent = value.status + (value.note && `: ${value.note}`);
+    button.onclick = () => change(value);
+  };
 }
 
 export class ClipHeader {
   /** @param {import('./project.js').Project} project @param {import('./queue.js').EditQueue} queue */
   constructor(project, queue) {
     this.project = project;
-    this.status = new StatusButton(element('clip-status'), (status, note) => queue.setStatus({ status, note }));
+    this.showStatus = connectStatus(element('clip-status'), (status, note) => queue.setStatus({ status, note }));
   }
 
   show(/** @type {import('./protocol.js').Description} */ { shared }) {
     const isListed = new URL('..', location.href).pathname.endsWith('/clip/');
     for (const link of elements('clips', 'next-clip')) link.hidden = !isListed;
-    // a clip may be opened without its list, which asks for the name
+    // the list asks for the name, but a clip may be opened without it
     element('name-field').hidden = !shared || (isListed && element('person').value !== '');
   }
 

@@ -1,18 +1,20 @@
 /** HTTP requests, and the WebSocket with its calls, answers and events; reconnects. */
 
+import { keepFocus } from './dom.js';
+
 /** @import { Actions, Answer, Failure, ServerEvent } from './protocol.js' */
 /** @template {keyof Actions} A
  * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer */
 /** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} ShownError */
 
-/** Unanswered message; `canResend`: it is sent again to the next connection.
+/** Unanswered message; if `canResend`, the next connection sends it again.
  * @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, text: string, canResend: boolean}} Call */
 
 const NO_CONNECTION = 'No connection to the program. Is it still running? Reconnecting…';
 const NO_ANSWER = 'The program did not answer a request. Is it still running?';
 const RETRY_DELAY = 500; // milliseconds after which a request without an answer is repeated
 
-/** Request an address; throw that there is no answer, or the server's error unless it has an expected status. */
+/** Return the answer to a request; throw the server's error, except for one with the `expected` status. */
 export async function fetchOrThrow(/** @type {string} */ url, /** @type {RequestInit} */ options = {}, expected = 0) {
   const answer = await fetch(url, options).catch(async () => {
     if (options.method) throw new Error(NO_ANSWER); // it may have arrived
@@ -73,7 +75,7 @@ export class Connection {
   }
 
   receive(/** @type {ServerEvent | Answer | Failure} */ message) {
-    if ('event' in message) return this.app.handleEvent(message);
+    if ('event' in message) return keepFocus(() => this.app.handleEvent(message));
     const call = this.pendingCalls.get(message.id ?? 0);
     this.pendingCalls.delete(message.id ?? 0);
     return 'error' in message ? call?.reject(toError(message)) : call?.resolve(message);

@@ -18,11 +18,13 @@ export function createElement(kind, values, ...nodes) {
 /** Focus the frame, so that keys act on it; the list of clips has none. */
 export const focusView = () => element('view')?.focus({ preventScroll: true });
 
-/** Change elements; if the focused one is removed, the frame gets the focus. @param {() => void} change */
+/** Change elements; if this removes, hides or disables the focused one, focus the frame. @param {() => void} change */
 export function keepFocus(change) {
-  const { activeElement } = document;
+  const { body, activeElement: previous } = document;
   change();
-  if (!activeElement?.isConnected) focusView();
+  const { activeElement } = document;
+  const isLost = activeElement === body ? previous !== body : activeElement?.matches(':disabled');
+  if (isLost || !activeElement?.checkVisibility()) focusView();
 }
 
 /** Focus the frame after a button or slider was pressed, or a box or list changed, with the pointer. */

@@ -7,7 +7,7 @@ import { CANCELED, showMessage, showToast } from './messages.js';
 export class Exporter {
   constructor(/** @type {Pick<import('./main.js').App, 'queue' | 'timeline'>} */ { queue, timeline }) {
     this.queue = queue;
-    this.key = 0; // random number by which the export can be canceled, also before it is requested
+    this.key = 0; // random; cancels the export, even before it is requested
     onSubmit(element('export-start'), () => this.start());
     element('export-annotated').onclick = () => {
       const frames = timeline.findAnnotatedFrames();
@@ -36,9 +36,10 @@ export class Exporter {
     await this.queue.previous.edits; // later ones do not wait for an export
     const answer = await this.queue.send('export', { names, first, last, key: this.key });
     this.setRunning(false);
+    const isOpen = element('export-dialog').open;
     if (answer.error) {
       element('export-missing').textContent = answer.error === CANCELED ? '' : answer.error.message;
-      if (element('export-dialog').open) showMessage('');
+      if (isOpen) showMessage('');
       return;
     }
     const { archive, missing, unclassed } = answer.result;
@@ -48,9 +49,8 @@ export class Exporter {
     const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
       + ' In CVAT files, objects end before them; videos show them without an overlay.' : '';
     element('export-missing').textContent = objects + frames;
-    if (!element('export-dialog').open) {
-      showToast(`${archive} is ready`, { Download: () => element('download').click() });
-    } else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types
+    if (!isOpen) showToast(`${archive} is ready`, { Download: () => element('download').click() });
+    else if (!document.activeElement?.matches('input')) element('download').focus(); // not while the user types
   }
 
   setRunning(/** @type {boolean} */ isRunning) {

@@ -47,7 +47,7 @@ export class RowList {
   }
 }
 
-/** Unstored text, and why it was refused; no error: it is on its way. @typedef {{text: string, error: string}} Draft */
+/** Unstored text; `error` is empty until it is refused. @typedef {{text: string, error: string}} Draft */
 
 /** Text field that keeps unsaved and refused text with its frame or object. */
 export class TextField {
@@ -81,7 +81,7 @@ export class TextField {
     this.problem.textContent = draft?.error ?? '';
   }
 
-  /** Store the text unless it is the default value: the text that is stored or on its way. Escape restores that. */
+  /** Store changed text. The default value, which Escape restores, is the text that is stored or being stored. */
   async commit() {
     const { input, key, drafts } = this;
     const draft = { text: input.value.trim(), error: '' };

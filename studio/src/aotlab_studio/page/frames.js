@@ -26,7 +26,7 @@ function decodeRuns(/** @type {ArrayBuffer} */ buffer) {
 export class FrameCache {
   video = ''; // id of the video, in each address, as browsers cache images by address
   revision = 0; // of all masks
-  revisions = /** @type {Map<number, number>} */ (new Map()); // of single frames changed since
+  revisions = /** @type {Map<number, number>} */ (new Map()); // of frames that changed since then
   images = /** @type {Map<string, Promise<ImageBitmap>>} */ (new Map()); // by address
 
   /** @param {number} index @returns {Promise<ImageBitmap>} */

@@ -56,7 +56,7 @@ export class EditHistory {
     return this.undoOrRedo('undo', () => ({ step: step ?? this.app.project.step }));
   }
 
-  /** Undo or redo after the earlier edits; `getMessage` is called after them; undefined: do nothing.
+  /** Undo or redo after the earlier edits. `getMessage` is called then; if it returns undefined, nothing is done.
    * @param {'undo' | 'redo'} action @param {() => {step?: number} | undefined} [getMessage] */
   async undoOrRedo(action, getMessage = () => ({})) {
     const { playback, queue, selection } = this.app;

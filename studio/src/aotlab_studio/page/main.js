@@ -1,12 +1,12 @@
 /** Main application: connects the parts of the page, and shows the server's state and events.
 
- Each class names the parts that it uses. A key press waits in `Playback` until its frame shows, its edit in `EditQueue`
- until earlier ones are stored, its message in `Connection` for the answer; `Toolbox` shows sent input until then.
+ The constructor of each class lists the parts that it uses. `Playback` holds a key press until its frame shows,
+ `EditQueue` an edit until the earlier ones are stored, `Connection` a message until it is answered.
  `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { ClipHeader, connectUser } from './clips.js';
 import { Connection } from './connection.js';
-import { addIcons, createElement, element, returnFocus } from './dom.js';
+import { addIcons, createElement, element, keepFocus, returnFocus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -72,9 +72,8 @@ export class App {
       if (this.project.id && (isSending || hasDrafts || hasInput)) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.saveBeforeClose(false));
-    document.addEventListener('visibilitychange', () => { // phones end hidden pages without another event
-      if (document.hidden) this.saveBeforeClose(true);
-    });
+    // phones end hidden pages without another event
+    document.addEventListener('visibilitychange', () => document.hidden && this.saveBeforeClose(true));
     this.connection.connect();
   }
 
@@ -129,7 +128,7 @@ export class App {
     const wasEmpty = !this.project.objects.length;
     Object.assign(this.project, state);
     this.tracking.showStoredRange();
-    this.clip.status.show(state);
+    this.clip.showStatus(state);
     this.history.show(state);
     this.review.showFrame();
     this.review.show();
@@ -172,7 +171,8 @@ export class App {
 
   /** Show or hide the panels in a narrow window. */
   togglePanels() {
-    element('panels').ariaExpanded = String(document.body.classList.toggle('panels-open'));
+    keepFocus(() => document.body.classList.toggle('panels-open'));
+    element('panels').ariaExpanded = String(document.body.matches('.panels-open'));
     this.scrollToSelected();
   }
 

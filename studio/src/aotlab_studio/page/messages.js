@@ -35,7 +35,7 @@ const createCloseButton = (/** @type {() => void} */ onclick) => (
 
 const removeToast = (/** @type {Element} */ toast) => keepFocus(() => toast.remove());
 
-/** Close the messages on the frame about earlier or undone steps; 0: about none. @param {number} step the last one */
+/** Close the messages on the frame about other steps than the last one; step 0 is none. @param {number} step */
 export function closeOldToasts(step) {
   document.querySelectorAll(`.toast:not([data-step="0"], [data-step="${step}"])`).forEach(removeToast);
 }
@@ -54,7 +54,7 @@ export function showToast(text, buttons, step = 0) {
   element('toasts').append(toast);
 }
 
-/** Ask in a dialog; return the value of the pressed button, empty if canceled; the first is that of Enter.
+/** Ask in a dialog; return the value of the pressed button, or '' if canceled. Enter presses the first button.
  * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>} */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (

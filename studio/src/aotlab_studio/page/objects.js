@@ -167,6 +167,9 @@ function splitAttributes(text) {
   return attributes.filter(([name]) => name);
 }
 
+/** Return options to choose an object; their ids tell equal names apart. @param {Item[]} items */
+const createOptions = (items) => items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
+
 const formatAttributes = (/** @type {Item | undefined} */ item) => (
   Object.entries(item?.attributes ?? {}).map(([name, value]) => `${name}=${value}`).join(', '));
 
@@ -175,8 +178,7 @@ async function openMerge(app) {
   const { item: from, target } = app.selection;
   const others = app.project.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
-  const options = others.map(({ id, name }) => new Option(`${id}: ${name}`, String(id))); // names may be equal
-  const list = createElement('select', { ariaLabel: 'Object' }, ...options);
+  const list = createElement('select', { ariaLabel: 'Object' }, ...createOptions(others));
   const text = createElement('p', {}, 'Move all pixels of ', createElement('b', {}, from.name), ' to ', list);
   if (!(await ask('Merge', text, 'merge'))) return;
   const into = Number(list.value);
@@ -225,8 +227,7 @@ async function sendMasks(/** @type {File} */ file, /** @type {string} */ address
 /** Ask which objects those of a file are. Return ids by id in the file (null: a new object); undefined: canceled. */
 async function matchObjects(/** @type {FileObject[]} */ objects, /** @type {Item[]} */ items) {
   const lists = objects.map(({ target }) => {
-    const options = items.map(({ id, name }) => new Option(`${id}: ${name}`, String(id)));
-    const list = createElement('select', {}, new Option('a new object', ''), ...options);
+    const list = createElement('select', {}, new Option('a new object', ''), ...createOptions(items));
     list.value = target ? String(target) : '';
     return list;
   });

@@ -11,7 +11,7 @@ const PREFETCH_FRAMES = 6;
 export class Playback {
   onLeave = () => {}; // called before another frame is loaded
   onShow = () => {}; // called after a frame was shown
-  isDrawing = () => false; // whether the page stays on the frame, as input is unfinished
+  isDrawing = () => false; // whether there is unfinished input, which keeps the page on the frame
 
   /** @param {import('./frames.js').FrameCache} frames @param {import('./project.js').Project} project
    * @param {import('./viewer.js').Viewer} viewer */

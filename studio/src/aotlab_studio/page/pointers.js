@@ -13,7 +13,7 @@ const PEN_ERASER = 5; // button
 const CLICK_DISTANCE = 4; // largest movement in CSS pixels of a double click's second press
 const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between two taps; a tap moves less
 
-/** Pressed pointers by id, and what they do; `wait`: they press the tool later if no finger slides or joins.
+/** Pressed pointers by id, and what they do; `wait`: a tap presses the tool when it ends, a slide pans.
  * `clickedId`: visible object under the first of two clicks.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, isTouch: boolean, time: number, isDoubleClick: boolean,
  *   clickedId: number, pointers: Map<number, Point>, place: ReturnType<typeof measurePlace>}} Gesture */
@@ -40,7 +40,7 @@ export class Gestures {
     }
     canvas.addEventListener('pointerleave', () => {
       if (!toolbox.isDown) viewer.cursor = null;
-      this.preview.clear();
+      this.preview.moveTo(null);
       viewer.pointer = null;
       viewer.requestDraw();
     });
@@ -66,7 +66,7 @@ export class Gestures {
     const isTouch = event.pointerType === 'touch';
     const isJoined = last !== null && last.pointers.size > 0;
     if (isTouch && isJoined && !last.isTouch) return; // a palm beside the pen
-    if (toolbox.isDown && isJoined) toolbox.discard(); // as of a palm before the pen, or of the first of two fingers
+    if (toolbox.isDown && isJoined) toolbox.discard(); // a palm before the pen, or the first of two fingers
     else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
     const pointers = new Map(isTouch ? last?.pointers : []);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -83,12 +83,12 @@ export class Gestures {
       clickedId: last?.clickedId ?? 0,
     };
     viewer.cursor = null;
-    this.preview.clear();
+    this.preview.moveTo(null);
     if (isPan) event.preventDefault();
     else if (tool.release) press();
   }
 
-  /** Handle the mouse's event of a press: of mouse and pen before their `pointerup`, of a finger after it. */
+  /** Handle `mousedown`, which knows double clicks. It comes before `pointerup`, but after it for a finger. */
   startClick(/** @type {MouseEvent} */ event) {
     const { gesture, toolbox: { viewer } } = this;
     if (!gesture) return;
@@ -155,10 +155,10 @@ export function moveCursor(app, name) {
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
   const point = { x: Math.min(width, Math.max(0, x + dx * step)), y: Math.min(height, Math.max(0, y + dy * step)) };
   viewer.cursor = point;
+  viewer.scrollTo(point);
   viewer.pointer = viewer.frameToView(point);
   viewer.canvas.classList.remove('pointed');
   toolbox.move(point);
-  viewer.requestDraw();
   const id = viewer.findVisibleId(point);
   const position = `${Math.round(point.x)}, ${Math.round(point.y)}${id ? `, on ${app.project.getName(id)}` : ''}`;
   showMessage(`${toolbox.isDown ? 'Drawing' : 'Cursor'} at ${position}`);
@@ -186,15 +186,11 @@ class ClickPreview {
     return !selection.id || !viewer.labels?.ids.includes(selection.id); // checked last: scans the mask
   }
 
-  moveTo(/** @type {Point} */ point) {
-    if (this.canPreview) this.target = point;
-    else this.clear();
+  /** Preview a click at a point of the frame; null: none. @param {Point | null} point */
+  moveTo(point) {
+    this.target = this.canPreview ? point : null;
     if (this.target) this.fetchTask.run();
-  }
-
-  clear() {
-    this.target = null;
-    this.app.toolbox.viewer.preview = [];
+    else this.app.toolbox.viewer.preview = [];
   }
 
   async fetchOutlines() {
@@ -204,7 +200,7 @@ class ClickPreview {
     viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
     const message = { frame, positive: toPairs([target]) };
     const answer = await connection.call('preview', message).catch(() => null);
-    const isCurrent = this.canPreview && playback.frame === frame && viewer.labels === labels;
+    const isCurrent = this.target && this.canPreview && playback.frame === frame && viewer.labels === labels;
     viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
     viewer.canvas.classList.remove('waiting');
     viewer.requestDraw();

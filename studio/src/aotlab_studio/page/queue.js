@@ -8,9 +8,9 @@ import { clearErrorAfter, sendOrAsk } from './messages.js';
 /** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
  * @typedef {{readonly id: number}} Target
  * @typedef {<A extends keyof Actions>(action: A, message: Actions[A]['message'], target?: Target, id?: number)
- *   => Promise<ActionAnswer<A> | ShownError>} SendAction `id`: of a message that may be sent again
+ *   => Promise<ActionAnswer<A> | ShownError>} SendAction with the `id` of its message, it may be sent again
  * @typedef {{action: keyof Actions | 'load', message?: object, target?: Target, isCanceled?: () => boolean}}
- *   PendingAction not answered yet */
+ *   PendingAction an action without an answer */
 
 const MAX_KEEPALIVE = 60000; // largest total size in bytes of what a browser sends after the page has closed
 const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is not stored yet
@@ -19,8 +19,8 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Split messages into those that a browser sends even if the page ends, and others. Messages that follow the creation
- * or removal of their object stay with it, as the server knows that only during a request. @param {any[]} messages */
+/** Split messages into those that a browser sends even if the page ends, and others. One that creates or removes its
+ * `target` stays with the later ones for it, as a target is known only within a request. @param {any[]} messages */
 function splitAtLimit(messages) {
   let count = messages.length;
   const isCut = (/** @type {any} */ { do: action, object_id: id, target }) => (
@@ -78,7 +78,7 @@ export class EditQueue {
     return this.runInOrder({ action, message, target }, (id) => this.send(action, message, target, id));
   }
 
-  /** Send the status of what the user sees after the earlier edits. Later ones do not wait minutes for its answer. */
+  /** Send the status of what the user sees after the earlier edits. Later edits do not wait for its answer. */
   setStatus(/** @type {Actions['set_status']['message']} */ message) {
     const seen = this.previous.edits.then(() => { message.step = this.project.step; });
     const task = (/** @type {number} */ id) => seen.then(() => this.send('set_status', message, undefined, id));

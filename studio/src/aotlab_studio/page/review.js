@@ -16,7 +16,7 @@ export class Review {
   constructor(app) {
     this.app = app;
     this.entries = /** @type {FrameToCheck[]} */ ([]); // frames to check, the worst first, then corrected ones
-    this.lastVisit = -1; // frame of the last visit
+    this.lastVisitedFrame = -1;
     this.nextRefreshTime = 0; // time of the next live refresh, as `performance.now`
     this.fetchTask = new CoalescedTask(() => this.fetch().catch(showError));
     /** @type {RowList<FrameToCheck>} */
@@ -111,7 +111,7 @@ export class Review {
   }
 
   showNext() {
-    const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
+    const start = this.entries.findIndex(({ frame }) => frame === this.lastVisitedFrame) + 1;
     const { remainingEntries } = this;
     const entry = [...this.entries.slice(start), ...this.entries].find((each) => remainingEntries.includes(each));
     if (entry) this.goTo(entry);
@@ -119,7 +119,7 @@ export class Review {
   }
 
   goTo(/** @type {FrameToCheck} */ { frame, object_ids: [worst], sentence }) {
-    this.lastVisit = frame;
+    this.lastVisitedFrame = frame;
     this.app.selection.selectByUser(worst);
     showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return this.app.playback.seek(frame);

@@ -12,7 +12,7 @@ export class Selection {
     this.queue = queue;
     /** The selected object. @type {import('./queue.js').Target} */
     this.target = { id: 0 };
-    this.recentIds = /** @type {number[]} */ ([]); // objects in the order of their selection, the latest first
+    this.recentIds = /** @type {number[]} */ ([]); // ids of selected objects, the latest first
     this.isolatedId = 0; // id of the isolated object; 0: all are drawn
   }
 
@@ -32,8 +32,8 @@ export class Selection {
     return this.target;
   }
 
-  /** If an action created or removed the object of a target, let another one receive its later edits: the created one,
-   * the one that has its pixels now, or (0) a new one. @param {{id: number}} target @param {number} id */
+  /** After an action on a target that has no object, set the object of later edits.
+   * @param {{id: number}} target @param {number} id created object, or the one merged into; 0: a new one */
   updateTarget(target, id) {
     if (this.project.findObject(target.id)) return;
     target.id = id;
@@ -41,7 +41,7 @@ export class Selection {
     this.onChange();
   }
 
-  /** Select an object, and end the input for another. @param {number} id */
+  /** Finish the input for another object, and select this one. @param {number} id */
   selectByUser(id) {
     if (id !== this.id) this.onLeave();
     this.setSelected(id);
@@ -59,7 +59,7 @@ export class Selection {
     this.onChange();
   }
 
-  /** If undo or redo removed the selected object, or restored one, select the last selected one that is there. */
+  /** If undo or redo removed the selected object or restored one, select the most recently selected one that exists. */
   selectAfterUndo(/** @type {number} */ previousId, /** @type {{id: number}[]} */ previousObjects) {
     const isRestored = this.project.objects.some(({ id }) => !previousObjects.some((before) => before.id === id));
     const recentId = this.recentIds.find((candidate) => this.project.findObject(candidate));

@@ -178,7 +178,7 @@ function createBindings(app) {
     ],
     'Review and export': [
       bind('.', 'next frame to check', () => app.review.showNext(), 'next-check'),
-      bindChange('Q', 'mark this frame as checked until its masks change', () => app.review.toggleChecked(), 'checked'),
+      bindChange('Q', 'mark this frame as checked, or remove the mark', () => app.review.toggleChecked(), 'checked'),
       bind('>', 'next clip of the batch', () => app.clip.openNext(), 'next-clip'),
       bind('Shift+E', 'export', () => app.exporter.open(), 'export'),
       bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),

@@ -10,12 +10,12 @@ import { toPairs } from './viewer.js';
 /** @import { Target } from './queue.js' */
 /** @import { Click, Point, Sketch } from './viewer.js' */
 
-/** What is drawn with a tool, for an object of a frame; `erase`: it removes; `click`: the click, if it is one.
+/** Input of a tool for an object on a frame; `erase` is whether it removes pixels; only clicks have `click`.
  * @typedef {Sketch & {frame: number, target: Target, erase: boolean, click?: Click}} Input */
 
-/** A tool of the page; `TOOLS` lists all. Its input may be a drag of the round brush (`usesBrush`) or a prompt
- * (`makesPrompts`: a double click isolates an object), or show as corners (`isPolygon`) or closed (`isClosedShape`).
- * Without `release`, a press acts; without `move`, a drag appends points to a free line; `shape` is its outline.
+/** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
+ * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
+ * A tool without `release` acts when pressed; without `move`, a drag appends points; `shape` returns the outline.
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
  *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean, shape?: (points: Point[]) => Point[],
  *   press?: (toolbox: Toolbox, point: Point) => unknown, move?: (toolbox: Toolbox, point: Point) => void,
@@ -111,7 +111,7 @@ export class Toolbox {
     }));
     this.showButtons();
     playback.onLeave = selection.onLeave = () => this.finish();
-    playback.isDrawing = () => this.points.length > 0 || this.shownInput.length > 0;
+    playback.isDrawing = () => this.points.length > 0 || this.sentInput.length > 0;
   }
 
   toggleSubtract() {
@@ -124,6 +124,7 @@ export class Toolbox {
     if (this.isDown || ![PAN, this.drawingTool].includes(tool)) this.finish();
     this.tool = tool;
     if (tool !== PAN) this.drawingTool = tool;
+    this.viewer.preview = [];
     showHint(tool.help);
     this.showButtons();
   }
@@ -159,8 +160,8 @@ export class Toolbox {
     return hasInput;
   }
 
-  /** Sent input of the visible frame. */
-  get shownInput() {
+  /** Sent input for the visible frame. */
+  get sentInput() {
     return [...this.unanswered].filter(({ frame }) => frame === this.playback.frame);
   }
 
@@ -279,7 +280,7 @@ export class Toolbox {
   }
 
   show() {
-    this.viewer.sketches = [...this.shownInput, this.createInput()];
+    this.viewer.sketches = [...this.sentInput, this.createInput()];
     this.viewer.requestDraw();
   }
 }

@@ -90,6 +90,14 @@ export class Viewer {
     this.requestDraw();
   }
 
+  /** Pan a zoomed frame until a point of it is in view. @param {Point} point */
+  scrollTo(point) {
+    const { canvas: { clientWidth, clientHeight }, isFitted } = this;
+    const { x, y } = this.frameToView(point);
+    this.pan(Math.min(clientWidth, Math.max(0, x)) - x, Math.min(clientHeight, Math.max(0, y)) - y);
+    this.isFitted = isFitted;
+  }
+
   /** Return a point of the page in CSS pixels of the canvas. @param {{clientX: number, clientY: number}} event */
   clientToView({ clientX, clientY }) {
     const { left, top } = this.canvas.getBoundingClientRect();
