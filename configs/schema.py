@@ -208,9 +208,9 @@ class MemoryConfig:
     """Memory of tracking and training."""
 
     policy: Annotated[str, POLICIES] = "first_frame"
-    """Frames that long-term memory keeps; first_frame: only reference frames; every_nth: also every n-th frame,
-    without a limit; the others keep at most `frames`, bounded_fifo the newest, restricted (RMem) the most relevant and
-    least often scored, relevance_redundancy (ERMU) the most relevant and least redundant."""
+    """Frames that long-term memory keeps. first_frame keeps only reference frames. every_nth also keeps every n-th
+    frame. The others keep at most `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least
+    often scored, relevance_redundancy (ERMU) the most relevant and least redundant."""
     every: Count = 5
     """Interval in frames between tracked frames stored in long-term memory (unused by first_frame)."""
     every_in_training: Count = 2

@@ -23,7 +23,7 @@ MAX_SIZES = 5
 
 
 @command("aotlab check-data")
-@click.argument("root", type=ExistingFolder, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
+@click.argument("root", type=ExistingFolder, help="folder with JPEGImages/ and Annotations/, or folder of a benchmark")
 @option(
     "--kind",
     type=Choice(("video", "static")),

@@ -35,16 +35,16 @@ from aotlab.utils.numbers import Range
     "--precision",
     type=Choice(("float32", "int8")),
     default="float32",
-    help="int8: large convolutions and matrix multiplications by weights, needs --calibrate",
+    help="int8: quantize large convolutions and matrix multiplications; needs --calibrate",
 )
 @option(
     "--calibrate",
     metavar="FRAMES MASKS",
     nargs=2,
     type=ExistingFolder,
-    help="folders of a clip like your videos, resized to --size, for calibrating int8 and for --verify",
+    help="folders of a clip that resembles your videos, to calibrate int8 and for --verify",
 )
-@flag("--quantize-encoder", "int8 for the encoder too: faster, less accurate on objects unlike those of --calibrate")
+@flag("--quantize-encoder", "int8 for the encoder too: faster, but less accurate on objects unlike those of the clip")
 @option(
     "--max-loss",
     type=number_type(Range(0, 100)),
@@ -52,16 +52,15 @@ from aotlab.utils.numbers import Range
 )
 @flag(
     "--fused",
-    "attention as one operator of onnxruntime: about 1.04 times as fast and half the memory on CPUs; other runtimes "
-    "lack it",
+    "use onnxruntime's attention operator, which needs half the memory on CPUs; other runtimes lack it",
 )
 @flag("--no-prompts", "leave out the prompt network")
 @flag(
     "--verify",
-    "track a synthetic clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
+    "track a synthetic clip, or that of --calibrate, with PyTorch and with the graphs; exit code 1 if they differ",
 )
 @option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
-@option_group("output", option("--output", type=Folder, help="folder to write"), force_file)
+@option_group("output", option("--output", type=Folder, help="folder to write; required"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 def main(
     overrides: tuple[str, ...],

@@ -83,7 +83,7 @@ class AotlabGroup(CommandGroup):
 
 
 @click.group(cls=AotlabGroup, invoke_without_command=True)
-@click.version_option(__version__, message="aotlab %(version)s")
+@click.version_option(__version__, message="aotlab %(version)s", help="show the version and exit")
 @click.pass_context
 def main(ctx: click.Context) -> int:
     """Track objects in video. Run `aotlab COMMAND --help` for options."""

@@ -135,10 +135,10 @@ def score_folders(
     metavar="RESULTS...",
     nargs=-1,
     type=ExistingFolder,
-    help="folder with <sequence>/<frame>.png, several are compared in one table; with --annotations: the folder with "
+    help="folder with <sequence>/<frame>.png; several are compared in one table; with --annotations: a folder with "
     "<frame>.png of one video",
 )
-@option("--annotations", type=ExistingFolder, help="score against the PNGs of this folder, as --dataset folder does")
+@option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
 @benchmark_options(DATASETS)
 @option("--json", "json_file", type=File, help="write the scores as JSON")
 @option(

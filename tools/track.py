@@ -173,14 +173,17 @@ class TrackRequest:
 
 @command(
     "aotlab track",
-    epilog="FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y "
-    "for object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; "
-    "given again, they add to it.",
+    epilog="[FRAME][:ID]= before a value sets its frame and its object: 2=X,Y is for frame 2, :2=X,Y for object 2, "
+    "40:2=X,Y for both (default: the first frame; object 1, or the ids of a mask). A LIST is comma-separated; "
+    "repeating the option adds to it.\n\n\b\nExamples:\n"
+    "  aotlab track video.mp4 --box 150,2,310,410 --not-point 170,230\n"
+    "  aotlab track video.mp4 --mask first.png --mask 58=corrected.png\n"
+    "  aotlab track --jobs videos --output results --write masks,coco",
 )
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// URL, camera (0, or /dev/video0), or - for standard "
-    "input; masks are read from files next to it if no mask or prompt is given; several videos are a list of jobs",
+    "input; several videos are tracked as with --jobs",
     type=FileName(str),
 )
 @option_group(
@@ -191,9 +194,8 @@ class TrackRequest:
         metavar="[[FRAME][:ID]=]FILE",
         multiple=True,
         type=FileName(str),
-        help="PNG with one object id per pixel (0: background); 2=FILE is for frame 2, :2=FILE for object 2 (default: "
-        "the first frame, ids of the file); or annotations of several frames: COCO, a folder of masks, or a format of "
-        "an installed package; repeat it for more files",
+        help="PNG with one object id per pixel (0: background), a folder of them, COCO, or a format of an installed "
+        "package; repeat it for more files (default without a prompt: files next to the video)",
     ),
     option(
         "--output",
@@ -214,22 +216,22 @@ class TrackRequest:
         "classes",
         metavar="[:ID=]NAME",
         multiple=True,
-        help="class name of an object (of object 1 without ID), for annotation files; repeat it for each object",
+        help="class name of an object, for annotation files; repeat it for each object (default: object 1)",
     ),
     flag("--both-directions", "track forward and backward from every mask and prompt and merge both"),
-    list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
+    list_option("--remove", "stop tracking object ID on a frame: FRAME:ID", parse_removal),
 )
 @option_group(
     "source",
     option(
         "--start",
         type=NonNegativeInt,
-        help="first frame to track; in a list of jobs, the column start (default: the first of the video)",
+        help="first frame to track; a list has the column start instead (default: the first of the video)",
     ),
     option(
         "--end",
         type=NonNegativeInt,
-        help="last frame to track; in a list of jobs, the column end (default: the last of the video)",
+        help="last frame to track; a list has the column end instead (default: the last of the video)",
     ),
     option(
         "--frame-numbers",
@@ -240,8 +242,8 @@ class TrackRequest:
     option(
         "--levels",
         metavar="auto|LOW,HIGH",
-        help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: "
-        "percentiles of the video (default: 8-bit images unchanged, others auto)",
+        help="values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of the "
+        "video (default: 8-bit images unchanged, others auto)",
     ),
     option(
         "--fps",
@@ -258,14 +260,14 @@ class TrackRequest:
         "--jobs",
         "job_file",
         type=ExistingPath,
-        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes",
+        help="list of videos (CSV or JSON lines), or a folder of videos with their masks next to them",
     ),
     option(
         "--shard",
         metavar="I/N",
         type=ParsedType(Shard.parse),
-        help="track part I (from 0) of N of the jobs, independently of other processes; auto: read the "
-        "environment variables of Slurm or Kubernetes",
+        help="track part I of N of the videos, counted from 0; auto: read I and N from the environment variables of "
+        "Slurm or Kubernetes",
     ),
 )
 @tracker_options()

@@ -35,7 +35,7 @@ def main(ctx: click.Context) -> int:
     return ctx.invoke(show_list) if ctx.invoked_subcommand is None else 0
 
 
-names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, help="name of aotlab weights list")
+names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, help="name in `aotlab weights`")
 
 
 @main.command("list")
@@ -55,9 +55,7 @@ def show_list() -> int:
 
 @main.command("get")
 @names_argument
-@option(
-    "--from", "source", metavar="SOURCE", help="a URL, a file, or hf://owner/repository[/file] instead of Google Drive"
-)
+@option("--from", "source", metavar="SOURCE", help="URL, file or hf://owner/repository[/file] instead of Google Drive")
 @flag("--force", "download again and replace the file")
 def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> int:
     """Download weights and print their paths."""
@@ -71,7 +69,7 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
 
 
 @main.command("verify")
-@click.argument("names", metavar="[NAME]...", nargs=-1, help="name of aotlab weights list (default: all)")
+@click.argument("names", metavar="[NAME]...", nargs=-1, help="name in `aotlab weights` (default: all)")
 def verify(names: tuple[str, ...]) -> int:
     """Verify the digests of stored weights; exit code 1 if one differs."""
     from aotlab.networks.weights import zoo
@@ -94,7 +92,7 @@ def verify(names: tuple[str, ...]) -> int:
 
 @main.command("show")
 @click.argument(
-    "names", metavar="NAME...", nargs=-1, required=True, help="name of aotlab weights list, a file, or a preset"
+    "names", metavar="NAME...", nargs=-1, required=True, help="name in `aotlab weights`, a file, or a preset"
 )
 def show(names: tuple[str, ...]) -> int:
     """Show the training, parameters and FLOPs of checkpoints."""

@@ -86,7 +86,9 @@ def _command(name: str, command: click.Command) -> str:
     parts = [f"## {name}", plain(command.help or ""), f"```text\n{usage}\n```"]
     for title, options in sections.items():
         parts += [f"**{plain(title)}**", *options]
-    return "\n\n".join([*parts, plain(command.epilog or "")])
+    for paragraph in (command.epilog or "").split("\n\n"):
+        parts.append(f"```text{paragraph[1:]}\n```" if paragraph.startswith("\b") else plain(paragraph))
+    return "\n\n".join(parts)
 
 
 def settings(style: str = ":::{container} settings\n%s\n:::") -> str:

@@ -11,7 +11,7 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one prints no traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
         sys.stderr.write("interrupted\n")
         return 130
     finally:

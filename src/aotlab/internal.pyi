@@ -24,7 +24,7 @@ from .tools.cli.options import (
     tracker_options as tracker_options,
     video_argument as video_argument,
 )
-from .tools.cli.types import Bytes as Bytes, Choice as Choice
+from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
 from .utils.files import SYSTEM_FILES as SYSTEM_FILES, write_bytes as write_bytes, writing as writing
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count

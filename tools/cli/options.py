@@ -34,7 +34,7 @@ Decorator = Callable[[Any], Any]
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 """A setting such as ``memory.every=2``; not ``./a=b``, which names a file."""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
-SETTINGS_HELP = "settings to change, for example {}; write ./name for a file whose name contains '='"
+SETTINGS_HELP = "settings to change, such as {}; write ./a=b for a file named a=b"
 
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 force_results = flag("--force", "replace existing results of another run")
@@ -169,8 +169,8 @@ def benchmark_options(names: Iterable[str], *others: Decorator) -> Decorator:
         dataset_option(names),
         root,
         option("--split", metavar="NAME", default=BenchmarkOptions.split, help="train, val, test, ..."),
-        list_option("--sequence", "use these sequences only, comma-separated"),
-        flag("--new-objects", "folder: later masks add objects"),
+        list_option("--sequence", "sequences to use, comma-separated (default: all)"),
+        flag("--new-objects", "with --dataset folder: later masks add objects"),
         *others,
     )
 
@@ -182,8 +182,8 @@ def prompt_options(*, frames: bool = True) -> Decorator:
         option(name, field, metavar=f"{prefix}{values}", multiple=True, help=text)
         for name, field, values, text in (
             ("--box", "boxes", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
-            ("--point", "points", "X,Y", "point on an object, in pixels; several refine the mask"),
-            ("--not-point", "not_points", "X,Y", "point that is not on the object"),
+            ("--point", "points", "X,Y", "point on an object, in pixels; repeat it to refine the mask"),
+            ("--not-point", "not_points", "X,Y", "point off the object"),
         )
     ]
     return option_group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_option())

@@ -101,6 +101,7 @@ PositiveFloat = number_type(POSITIVE)
 Scale = number_type(Range(0, 16, exclusive_low=True))
 Bytes = ParsedType(parse_bytes, "SIZE")
 """Type of sizes such as 2GB; the value is a number of bytes."""
+Port = number_type(Range(0, 65535, whole=True))
 Size = ParsedType(parse_size, "SIZE")
 Device = ParsedType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")

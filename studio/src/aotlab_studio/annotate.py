@@ -74,30 +74,29 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @sdk.command("aotlab annotate")
 @internal.video_argument(
     "[VIDEO]",
-    "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track "
-    "(of one video or a list)",
+    "video file, image folder, TIFF stack, folder of videos, project, or results of aotlab track",
 )
 @click.option(
-    "--project", metavar="DIR", type=Path, help="folder of the project (default: VIDEO.aotlab, next to the video)"
+    "--project", metavar="FOLDER", type=Path, help="folder of the project (default: VIDEO.aotlab, next to the video)"
 )
-@click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
+@click.option("--same-video", is_flag=True, help="open the project even if the content of its video has changed")
 @click.option(
-    "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)"
+    "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)"
 )
 @click.option(
     "--port",
     metavar="N",
-    type=click.IntRange(0, 65535),
+    type=internal.Port,
     help="port to listen on (default: 8419, or a free one if it is taken)",
 )
-@click.option("--no-browser", is_flag=True, help="print the address and open no browser")
+@click.option("--no-browser", is_flag=True, help="print the address instead of opening a browser")
 @click.option(
     "--cache", metavar="SIZE", type=internal.Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
 )
 @click.option(
     "--levels",
     metavar="auto|LOW,HIGH",
-    help="intensity range shown as black to white in all frames of an image folder or TIFF stack "
+    help="values shown as black and white in all frames of an image folder or TIFF stack "
     "(default: 8-bit images unchanged, others auto)",
 )
 @internal.segmenter_option()

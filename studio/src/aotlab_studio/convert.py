@@ -27,7 +27,7 @@ RECORD = ".aotlab-convert.json"
     "masks",
     metavar="IN",
     type=Path,
-    help="file or folder of masks, as for track --mask; with --merge, the --output of track --jobs, or a folder of "
+    help="file or folder of masks, as for track --mask; with --merge: results of track --jobs, or a folder of "
     "annotated videos",
 )
 @click.argument("output", metavar="OUT", type=Path, help="file or folder to write")
@@ -43,11 +43,10 @@ RECORD = ".aotlab-convert.json"
 )
 @click.option(
     "--split",
-    metavar="SHARE",
+    metavar="FRACTION",
     type=float,
     default=1.0,
-    help="share of the videos of --merge that go to train, such as 0.9; the others, each as a whole and the same every "
-    "time, go to val (default: 1)",
+    help="with --merge: fraction of the videos to put into train, such as 0.9; the others go to val (default: 1)",
 )
 @click.option("--force", is_flag=True, help="replace OUT: a file, or a folder that this command wrote")
 def main(masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool) -> int:

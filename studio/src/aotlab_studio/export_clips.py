@@ -18,13 +18,13 @@ from aotlab_studio.annotate import open_session
     "folder",
     metavar="FOLDER",
     type=Path,
-    help="results of a list of videos, the --output of track --jobs, or a folder of videos",
+    help="results of track --jobs, or a folder of videos",
 )
 @click.option(
     "--write",
     metavar="LIST",
     default="",
-    help="outputs, comma-separated, besides those that each clip has; track --write help lists them all",
+    help="outputs to add to those that each clip has, comma-separated; track --write help lists them all",
 )
 def main(folder: Path, *, write: str) -> int:
     """Write the corrected masks of a list of videos into its results."""
