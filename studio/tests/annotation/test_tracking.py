@@ -36,9 +36,8 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
     wait_for,
-    wait_until,
 )
-from tests.processes import WAIT_SECONDS, wait_for_event
+from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def test_forward_reaches_the_end_and_backward_the_start(session):

@@ -18,9 +18,9 @@ from studio.tests.annotation.clips import (
     square,
     start_job,
     wait_for,
-    wait_until,
     wait_until_propagated,
 )
+from tests.processes import wait_until
 
 
 def test_undo_while_tracking_removes_object_and_name(folder, session):
