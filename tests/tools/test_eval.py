@@ -1,4 +1,4 @@
-"""The benchmark program: with a tracker that repeats its masks, and with the bundled model at a tiny size."""
+"""The ``eval`` command: with a tracker that repeats its masks, and with the bundled model at a tiny size."""
 
 import json
 import os
