@@ -34,6 +34,7 @@ from studio.tests.annotation.clips import (
     write_video,
 )
 from studio.tests.annotation.results import change_record, merge, open_clip, write_results
+from tests import read_files
 
 
 @pytest.fixture
@@ -266,12 +267,12 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 
 def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     correct(batch)
-    before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
+    before = read_files(batch / "a", "*")
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
         patch.setattr(export, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
+    assert read_files(batch / "a", "*") == before
 
 
 def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeypatch):

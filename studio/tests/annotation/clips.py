@@ -144,6 +144,13 @@ def start_job(session, *args, **options):
     return session.runner.job
 
 
+def start_held_job(session, count, frame=0, *, done=1):
+    """Start a job that tracks this many frames until it is allowed more; return it and its tracker at `done` frames."""
+    tracker, job = hold(session, count), start_job(session, frame)
+    wait_until(lambda: job.done >= done)
+    return job, tracker
+
+
 def run_job(session, *args, **options):
     """Start a job, wait for its end, and return it; arguments are those of `Session.track`."""
     return wait_for(start_job(session, *args, **options))

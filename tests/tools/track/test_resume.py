@@ -14,6 +14,7 @@ from aotlab.media.job_record import read_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
+from tests import read_files
 from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, save, track
 
 
@@ -48,10 +49,6 @@ def count_steps(video, tmp_path, mask, *args):
     return Repeater.steps - before
 
 
-def files(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
-
-
 @pytest.mark.parametrize("interrupted_run", [signal.SIGINT, signal.SIGTERM], indirect=True)
 def test_interrupted_run_has_complete_files(interrupted_run, tmp_path):
     assert list(read_largest_ids(tmp_path)) == NAMES[:3]
@@ -63,7 +60,7 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp
     assert count_steps(video, tmp_path, mask, *args) == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
-    assert files(interrupted_run) == files(tmp_path / "calm" / "out")
+    assert read_files(interrupted_run) == read_files(tmp_path / "calm" / "out")
     assert not (interrupted_run / STATE_FILE).exists()
 
 
