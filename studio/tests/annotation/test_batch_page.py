@@ -61,7 +61,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, bat
     def set_status(self, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
-            raise OutdatedError("accept", [(2, 4)], "wait")
+            raise OutdatedError("accept", [(2, 4)], can_wait=True)
 
     monkeypatch.setitem(ACTIONS, "set_status", set_status)
     tab = open_list(context, served_list)
