@@ -1,4 +1,4 @@
-"""Code blocks and command lines of the documents, and whether the programs take these."""
+"""Code blocks and command lines of the documents, and checks that the commands accept them."""
 
 import re
 import shlex
@@ -14,20 +14,20 @@ from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, Exist
 from aotlab.tools.main import main
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-OTHERS = {
+OTHER_PROGRAMS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
     "uv", "kubectl", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """Programs whose command lines are not checked."""
-LEFT_OUT = {
+IGNORED_FOLDERS = {
     ".venv", ".venv-lowest", "build", "dist", "shared", "results", "runs", ".git", ".pytest_cache", "node_modules",
 }  # fmt: skip
-FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - LEFT_OUT
-"""Folders of the checkout."""
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - IGNORED_FOLDERS
+"""Names of the folders of the checkout."""
 
 
 def split_blocks(page, *languages):
-    """Return the code blocks of a page in some languages with their lines: [(line, language, text)]."""
+    """Return the code blocks of a page in some languages: [(line number, language, text)]."""
     text = page.read_text(encoding="utf-8")
     return [
         (text[: match.start()].count("\n") + 1, match[1], match[2])
@@ -43,7 +43,7 @@ def split_commands(text):
 
 
 def split_words(text):
-    """Commands of a shell block, split into words, without variables and pipes."""
+    """Return the commands of a shell block as lists of words; pipes are split, and variables dropped."""
     found = []
     for line in split_commands(text):
         for part in re.split(r"\s(?:\||&&)\s", line):
@@ -56,7 +56,7 @@ def split_words(text):
 
 
 def check_command(words):
-    """Fail unless the program of a command line exists and takes its options."""
+    """Fail unless the program of a command line exists and has its options."""
     program, *arguments = words
     if "-m" in arguments and Path(program).name in ("python", "torchrun"):
         module, *arguments = arguments[arguments.index("-m") + 1 :]
@@ -70,7 +70,7 @@ def check_command(words):
     elif program == "bash":
         assert (ROOT / arguments[0]).is_file(), f"no script {arguments[0]}"
     else:
-        assert Path(program).name.startswith("python") or program in OTHERS, f"unknown program {program}"
+        assert Path(program).name.startswith("python") or program in OTHER_PROGRAMS, f"unknown program {program}"
     for word in arguments:
         if word.endswith((".py", ".sh")) and word.split("/")[0] in FOLDERS:
             assert (ROOT / word).is_file(), f"no file {word}"
@@ -78,7 +78,7 @@ def check_command(words):
 
 
 def check_options(words):
-    """Fail unless a command of aotlab takes the options and settings that follow it."""
+    """Fail unless a command of aotlab has the options and settings that follow it."""
     assert words, "aotlab: no command"
     command, *arguments = words
     if command.startswith("-"):

@@ -1,4 +1,4 @@
-"""Drawn clips, the layouts of data sets to write them in, and a segmenter of them."""
+"""Drawn clips, writers of them in the layouts of data sets, and a segmenter that knows their colors."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,12 +31,12 @@ def draw_moving_clip(
     seed: int = 0,
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Clip:
-    """Discs that move over a speckled ground.
+    """Draw discs that move over a speckled ground.
 
     Args:
         stems: names of the frames.
-        ids: object to the index of the frame in which it appears; default: objects 1 and 2 from the start.
-        seed: of places and speckles.
+        ids: index of the first frame of each object; default: objects 1 and 2 from the start.
+        seed: decides places and speckles.
         size: (height, width) in pixels.
     """
     ids = {1: 0, 2: 0} if ids is None else ids
@@ -59,7 +59,7 @@ def draw_moving_clip(
 
 
 def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> list[str]:
-    """Names of ``count`` frames."""
+    """Return the names of ``count`` frames."""
     return [form.format(first + step * index) for index in range(count)]
 
 
@@ -71,7 +71,7 @@ def write_noise(path: Path, size: tuple[int, int] = (24, 32), **options: str) ->
 
 
 def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), first: int = 0) -> Path:
-    """Write frames of one color each as ``00000.png`` and so on; the blue value counts from 40."""
+    """Write frames of one color as ``00000.png`` and so on; their blue value counts from 40. Return the folder."""
     folder.mkdir(parents=True)
     for index in range(count):
         Image.new("RGB", size[::-1], (40, 90, 40 + index)).save(folder / f"{first + index:05d}.png")
@@ -94,7 +94,7 @@ def write_masks(folder: Path, masks: Iterable[np.ndarray], form: str = "{:05d}.p
 
 
 def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
-    """Write the images under ``.jpg`` names; PNG data, so without loss."""
+    """Write the frames under ``.jpg`` names, in PNG format to keep every pixel."""
     folder.mkdir(parents=True, exist_ok=True)
     selected = set(clip.stems if only is None else only)
     for stem, frame in zip(clip.stems, clip.frames, strict=True):
@@ -103,7 +103,7 @@ def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) ->
 
 
 def write_labels(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
-    """Write the masks of the frames in ``only``; None: of all."""
+    """Write the masks of the frames in ``only``, or of all."""
     selected = set(clip.stems if only is None else only)
     for stem, labels in zip(clip.stems, clip.labels, strict=True):
         if stem in selected:
@@ -117,7 +117,7 @@ def write_list(path: Path, names: Iterable[str]) -> None:
 
 
 def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False) -> None:
-    """The layout of DAVIS, which VISOR has too; ``folder`` is that of the lists."""
+    """Write clips in the layout of DAVIS and VISOR, with a list of them in ``ImageSets/<folder>``."""
     for name, clip in clips.items():
         write_frames(root / "JPEGImages" / "480p" / name, clip)
         write_labels(root / "Annotations" / "480p" / name, clip, clip.stems[:1] if first_only else None)
@@ -127,33 +127,33 @@ def lay_out_davis(root: Path, clips: Mapping[str, Clip], folder: str, split: str
 def lay_out_split(
     folder: Path, clips: Mapping[str, Clip], *, labels: Mapping[str, Sequence[str]] | None = None
 ) -> None:
-    """A split of YouTube-VOS, MOSE or LVOS, or a plain folder; ``labels``: frames with a mask, if not all."""
+    """Write clips in the layout of YouTube-VOS, MOSE, LVOS or a plain folder; ``labels``: frames that get a mask."""
     for name, clip in clips.items():
         write_frames(folder / "JPEGImages" / name, clip)
         write_labels(folder / "Annotations" / name, clip, None if labels is None else labels[name])
 
 
-def first_frames(clip: Clip) -> dict[int, int]:
-    """Object to the index of the frame in which it appears."""
+def find_first_frames(clip: Clip) -> dict[int, int]:
+    """Return the index of the first frame of each object."""
     ids = sorted(set(np.unique(clip.labels).tolist()) - {0, 255})
     return {number: int((clip.labels == number).any(axis=(1, 2)).argmax()) for number in ids}
 
 
 def write_youtube_meta(folder: Path, clips: Mapping[str, Clip], *, categories: bool) -> None:
-    """meta.json by the labels: every object with its frames from the first one on."""
+    """Write meta.json of YouTube-VOS, in which each object has all frames from its first one on."""
     videos: dict[str, dict] = {name: {"objects": {}} for name in clips}
     for name, clip in clips.items():
-        for number, first in first_frames(clip).items():
+        for number, first in find_first_frames(clip).items():
             category = {"category": "fish" if number % 2 else "kite"} if categories else {}
             videos[name]["objects"][str(number)] = {"frames": list(clip.stems[first:]), **category}
     (folder / "meta.json").write_text(json.dumps({"videos": videos}))
 
 
 def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
-    """The metadata of LVOS by the labels; numbers are strings, as in the original."""
+    """Write the metadata of LVOS, whose numbers are strings."""
     videos: dict[str, dict] = {name: {"objects": {}} for name in clips}
     for name, clip in clips.items():
-        for number, first in first_frames(clip).items():
+        for number, first in find_first_frames(clip).items():
             end, count = int(clip.stems[-1]) + 1, len(clip.stems) - first
             span = {"start": str(int(clip.stems[first])), "end": str(end), "frame_nums": str(count)}
             videos[name]["objects"][str(number)] = {"frame_range": span}
@@ -161,7 +161,7 @@ def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
 
 
 def draw_parts(seed, height=480, width=854):
-    """A mask of several parts, some of them diagonal to each other."""
+    """Draw a mask H×W bool of several parts, some of which touch at corners only."""
     random = np.random.default_rng(seed)
     tiles = random.random((7, 13)) > 0.6
     mask = tiles.repeat(height // 7 + 1, 0).repeat(width // 13 + 1, 1)[:height, :width]
@@ -169,32 +169,32 @@ def draw_parts(seed, height=480, width=854):
 
 
 def draw_box(size, rows, columns, object_id=1, dtype=np.uint8):
-    """A mask H×W of a box from the first to before the second of the rows and columns."""
+    """Draw a box: a mask H×W whose rows and columns are given as (start, end), without the end."""
     mask = np.zeros(size, dtype)
     mask[slice(*rows), slice(*columns)] = object_id
     return mask
 
 
 def draw_disc(size, row, column, radius):
-    """A mask H×W bool of a disc."""
+    """Draw a disc: a mask H×W bool."""
     rows, columns = np.ogrid[: size[0], : size[1]]
     return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
 
 
 def draw_two_squares(index):
-    """Labels 40×60 uint16 of a clip's frame: object 1 slides right, object 2 stays."""
+    """Draw the labels 40×60 uint16 of a frame: object 1 slides right from frame to frame, object 2 stays."""
     labels = np.zeros((40, 60), np.uint16)
     labels[5:15, 5 + 2 * index : 15 + 2 * index], labels[25:35, 40:50] = 1, 2
     return labels
 
 
 def draw_square(top, left, object_id=1):
-    """A mask 60×80 uint8 of a square of 20 pixels."""
+    """Draw a square with sides of 20 pixels: a mask 60×80 uint8."""
     return draw_box((60, 80), (top, top + 20), (left, left + 20), object_id)
 
 
 def segment_by_color(frame, prompts):
-    """Segment the color under a click or scribble, and in a box all colors but that of the frame's corner."""
+    """Segment the color under a point or scribble, and in a box every color except that of the lower left corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
     for number, prompt in prompts.items():
         prompt.crop_box(frame.shape[:2])

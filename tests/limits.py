@@ -20,7 +20,7 @@ NOBODY = 65534
 
 @contextmanager
 def drop_root() -> Iterator[None]:
-    """Root, who may read and write anything, is the user nobody inside the block."""
+    """Become the user nobody inside the block if this is root, who may read and write anything."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(NOBODY)
@@ -33,7 +33,7 @@ def drop_root() -> Iterator[None]:
 
 @contextmanager
 def limit_file_size(size: int) -> Iterator[None]:
-    """No file grows beyond ``size`` bytes inside the block: writing more fails as on a full disk (EFBIG)."""
+    """Limit files to ``size`` bytes inside the block; writing more fails (EFBIG), as without space on the disk."""
     resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -44,7 +44,7 @@ def limit_file_size(size: int) -> Iterator[None]:
 
 
 def count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Count comparisons of paths; the returned function gives the number so far."""
+    """Count comparisons of paths; return a function that returns their number."""
     count, compare = 0, PurePath.__eq__
 
     def compare_counted(self, other):

@@ -45,18 +45,18 @@ def make_with_results(name: str, folder: Path, split: str = "val", **options: bo
 
 
 def scored_split(name: str) -> str:
-    """The split of a benchmark whose annotations are public."""
+    """Return the split of a benchmark whose annotations are public."""
     return "train" if name.startswith(("youtubevos", "mose")) else "val"
 
 
-def davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> Clip:
-    """A narrow clip as high as the results for DAVIS."""
+def draw_davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> Clip:
+    """Draw a narrow clip of the height that results for DAVIS have."""
     return draw_moving_clip(stems_from(0, frames), ids, seed=seed, size=(480, 200))
 
 
 def make_davis2016(root: Path) -> None:
     """val: two sequences, lists of frames as in the first release; one is labeled 0 and 255."""
-    clips = {"bear": davis_clip(5, seed=1), "camel": davis_clip(4, {255: 0}, seed=2)}
+    clips = {"bear": draw_davis_clip(5, seed=1), "camel": draw_davis_clip(4, {255: 0}, seed=2)}
     lay_out_davis(root, clips, "480p", "val")
     lines = [
         f"/JPEGImages/480p/{name}/{stem}.jpg /Annotations/480p/{name}/{stem}.png"
@@ -68,9 +68,9 @@ def make_davis2016(root: Path) -> None:
 
 def make_davis2017(root: Path) -> None:
     """val: two sequences; test-dev: two with the first mask alone."""
-    clips = {"bear": davis_clip(5, seed=1), "camel": davis_clip(4, {1: 0}, seed=2)}
+    clips = {"bear": draw_davis_clip(5, seed=1), "camel": draw_davis_clip(4, {1: 0}, seed=2)}
     lay_out_davis(root, clips, "2017", "val")
-    hidden = {"deer": davis_clip(4, seed=3), "eagle": davis_clip(3, seed=4)}
+    hidden = {"deer": draw_davis_clip(4, seed=3), "eagle": draw_davis_clip(3, seed=4)}
     lay_out_davis(root, hidden, "2017", "test-dev", first_only=True)
 
 
@@ -226,7 +226,7 @@ MAKERS = {
 
 
 def separate_labels(video: Video) -> dict[str, np.ndarray]:
-    """H×W ids by stem of annotations that are a folder for each object; later objects are on top."""
+    """Return the labels H×W by stem of a video with a folder of masks for each object; later objects are on top."""
     found: dict[str, np.ndarray] = {}
     for object_id, folder in sorted(video.object_folders.items()):
         for path in sorted(folder.glob("*.png")):
@@ -237,9 +237,9 @@ def separate_labels(video: Video) -> dict[str, np.ndarray]:
 
 
 def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) -> None:
-    """Write results for every expected frame: its annotation, or the last one, without objects that are still unknown.
+    """Write results for every expected frame: its annotation or the one before, without objects that appear later.
 
-    They are moved right by their height divided by ``shift``; 0 does not move them.
+    Masks are moved right by their height divided by ``shift``; 0 keeps their position.
     """
     for video in videos:
         truth = {path.stem: path for path in video.annotations}

@@ -1,4 +1,4 @@
-"""Content of files, drawn or changed at random: nested parts, or bytes."""
+"""Random changes of the content of files, in nested values or in bytes, and checks of what readers say."""
 
 import copy
 import itertools
@@ -22,8 +22,8 @@ JSON = strategies.recursive(
     ),
     max_leaves=8,
 )
-"""Any JSON."""
-VALUES = [
+"""Strategy that draws any JSON."""
+ODD_VALUES = [
     None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
     float("inf"), [], [0], [[]], [None], ["x"], [[10**400] * 6], {}, {"a": None}, {"a": []}, {"1": -5},
 ]  # fmt: skip
@@ -34,39 +34,39 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 def list_paths(tree, path=()):
-    """Paths of all parts of nested dictionaries and lists."""
+    """Yield the path of every value in nested dictionaries and lists."""
     for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
         yield (*path, key)
         yield from list_paths(tree[key], (*path, key))
 
 
 def find_parent(tree, path):
-    """The dictionary or list that holds the part at a path of `list_paths`."""
+    """Return the dictionary or list that holds the value at a path of `list_paths`."""
     for key in path[:-1]:
         tree = tree[key]
     return tree
 
 
 def replace_values(tree):
-    """Copies with one part replaced by one of `VALUES`: all there are."""
-    for path, value in itertools.product(list_paths(tree), VALUES):
+    """Yield every copy with one value replaced by one of `ODD_VALUES`."""
+    for path, value in itertools.product(list_paths(tree), ODD_VALUES):
         changed = copy.deepcopy(tree)
         find_parent(changed, path)[path[-1]] = value
         yield changed
 
 
 def mutate_tree(tree, random):
-    """A copy with one part replaced, left out, or added."""
+    """Return a copy with one value replaced, removed or added."""
     changed = copy.deepcopy(tree)
     path = random.choice(list(list_paths(tree)))
     parent = find_parent(changed, path)
-    way = random.choice(["value", "value", "value", "left out", "added"])
-    if way == "left out":
+    change = random.choice(["replace", "replace", "replace", "remove", "add"])
+    if change == "remove":
         del parent[path[-1]]
-    elif way == "added" and isinstance(parent, dict):
-        parent["more"] = random.choice(VALUES)
+    elif change == "add" and isinstance(parent, dict):
+        parent["more"] = random.choice(ODD_VALUES)
     else:
-        parent[path[-1]] = random.choice(VALUES)
+        parent[path[-1]] = random.choice(ODD_VALUES)
     return changed
 
 
@@ -78,14 +78,14 @@ def assert_one_sentence(error):
 
 @contextmanager
 def raises_one_sentence(match=None):
-    """`pytest.raises` of an `InputError` with one sentence."""
+    """Expect an `InputError` whose message is one sentence, as `pytest.raises` does."""
     with pytest.raises(InputError, match=match) as caught:
         yield caught
     assert_one_sentence(caught.value)
 
 
 def read_error(read, path, errors=InputError):
-    """Return the message of ``read(path)``, which has to be one sentence with the file's name; "": it is read."""
+    """Return the error message of ``read(path)``, which has to be one sentence with the file's name, or ""."""
     try:
         read(path)
     except errors as error:
@@ -97,7 +97,7 @@ def read_error(read, path, errors=InputError):
 
 
 def check_mutations(read, path, tree, count):
-    """Read a JSON file as it is; with one part changed, ``count`` times, it is read or refused."""
+    """Check that a JSON file is read, and that ``count`` random changes of it are read or rejected in one sentence."""
     path.write_text(json.dumps(tree))
     assert not read_error(read, path)
     random = Random(0)
@@ -114,7 +114,7 @@ def change_json(path, change):
 
 
 def corrupt_bytes(content, count, max_changes, seed=0):
-    """The content cut at every tenth, and ``count`` copies with 1 to ``max_changes`` bytes changed."""
+    """Yield the content cut off at each tenth, and ``count`` copies with 1 to ``max_changes`` changed bytes."""
     yield from (content[: len(content) * tenth // 10] for tenth in range(10))
     random = Random(seed)
     for _ in range(count):

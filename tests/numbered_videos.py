@@ -1,4 +1,4 @@
-"""Videos whose frames hold their number as a pattern of blocks, in containers and codings that seek inexactly."""
+"""Videos whose frames show their number as black and white blocks, in containers and codings that seek inexactly."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.media.video_files import encode
 HEIGHT, WIDTH, BITS = 64, 128, 8
 BLOCK = WIDTH // BITS
 GROUP = 12
-"""Frames of a group of pictures."""
+"""Number of frames from one key frame to the next."""
 CODINGS = {
     "h264.mp4": ("libx264", {"x264-params": "scenecut=0:bframes=2"}),
     "h264.ts": ("libx264", {"x264-params": "scenecut=0:bframes=2"}),
@@ -75,7 +75,7 @@ def cut_start(source: Path, target: Path, packets: int) -> Path:
 def cut_end(path: Path, part: float = 0.6) -> Path:
     """Keep the first part of a file, as after an interrupted download; return its path."""
     content = path.read_bytes()
-    path.write_bytes(content[: int(part * len(content)) | 1])  # an odd length is no multiple of packets
+    path.write_bytes(content[: int(part * len(content)) | 1])  # an odd length is not a multiple of a packet's
     return path
 
 
@@ -87,7 +87,7 @@ def lose_packets(source: Path, target: Path) -> Path:
     return target
 
 
-def join(source: Path, target: Path) -> Path:
-    """Write a file twice in a row; its times start again in the middle."""
+def repeat(source: Path, target: Path) -> Path:
+    """Write the content of a file twice, so that its times start again in the middle."""
     target.write_bytes(source.read_bytes() * 2)
     return target

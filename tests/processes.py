@@ -19,14 +19,16 @@ from aotlab.configs.files import ROOT
 
 KILLED = 9
 WAIT_SECONDS = 90
-"""How long a test waits for anything; a busy machine imports PyTorch in half a minute."""
+"""How long a test waits for an event; a busy machine imports PyTorch in half a minute."""
+RUN_SECONDS = 300
+"""How long a test waits for the end of a process that does all of its work."""
 
 
 def run_python(
     *words: object, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with arguments, further variables, and options of `subprocess.run`; return its result with output."""
-    return subprocess.run(**_prepare(words, env), capture_output=True, **options)
+    return subprocess.run(**_prepare(words, env), **{"capture_output": True, "timeout": RUN_SECONDS} | options)
 
 
 def start_python(*words: object, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
@@ -48,10 +50,10 @@ def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
         context.set_forkserver_preload([work.__module__])
     process = context.Process(target=work, args=args)
     process.start()
-    process.join(300)
+    process.join(RUN_SECONDS)
     if process.exitcode is None:
         process.kill()
-        pytest.fail("the process still runs after 300 s")
+        pytest.fail(f"the process still runs after {RUN_SECONDS} s")
     assert process.exitcode in (0, KILLED)
     return process.exitcode == 0
 

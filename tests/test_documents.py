@@ -13,13 +13,13 @@ import yaml
 
 import aotlab
 from aotlab.configs.files import ROOT
-from tests.documents import BLOCK, FOLDERS, LEFT_OUT, check_command, split_blocks, split_words
+from tests.documents import BLOCK, FOLDERS, IGNORED_FOLDERS, check_command, split_blocks, split_words
 
 PAGES = sorted(
     page
     for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
     for page in ROOT.glob(pattern)
-    if LEFT_OUT.isdisjoint(page.relative_to(ROOT).parts)
+    if IGNORED_FOLDERS.isdisjoint(page.relative_to(ROOT).parts)
 )
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 # users put their data into `datasets`

@@ -11,7 +11,7 @@ from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
-from tests import SAMPLE, miniatures
+from tests import SAMPLE, miniatures, read_files
 from tests.drawn_clips import write_images
 from tests.engine.small_model import build, draw_texture, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
@@ -109,10 +109,7 @@ def test_benchmark_is_run_scored_and_combined(aotlab, checkpoint, benchmark, tmp
     scores, again = (json.loads((tmp_path / name).read_text()) for name in ("one/scores.json", "scores.json"))
     assert scores["J&F"] == again["J&F"]
     aotlab("ensemble", "one", "one", "--output", "both")
-    one, both = (
-        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.png")}
-        for name in ("one", "both")
-    )
+    one, both = (read_files(tmp_path / name, "*.png") for name in ("one", "both"))
     assert one
     assert both == one
 

@@ -21,6 +21,7 @@ from demo.build import LIBRARIES, describe_license
 from runtime.tests.exports import STORED, export_stored
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import draw_texture, stripes
+from tests.processes import RUN_SECONDS, WAIT_SECONDS
 
 DEMO = Path(__file__).parents[1]
 HEIGHT, WIDTH = 120, 160
@@ -38,7 +39,7 @@ def track_in_node(folder, frames, mask, prompts, output):
     output.with_suffix(".rgb").write_bytes(frames.tobytes())
     output.with_suffix(".mask").write_bytes(mask.astype(np.uint8).tobytes())
     command = ["node", DEMO / "tests" / "track.mjs", folder, output.with_suffix(""), output]
-    subprocess.run(command, check=True, timeout=300, stderr=subprocess.PIPE, text=True)
+    subprocess.run(command, check=True, timeout=RUN_SECONDS, stderr=subprocess.PIPE, text=True)
     labels = np.frombuffer(output.read_bytes(), np.uint8).reshape(-1, *mask.shape)
     return labels[: len(frames)], labels[len(frames) :]
 
@@ -47,7 +48,7 @@ def run_script(script, folder=None):
     """Run lines of JavaScript that import from SRC, the page's code, in Node; return what they print."""
     script = script.replace("SRC", (DEMO / "src").as_uri())
     command = ["node", "--input-type=module", "-e", script]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60, cwd=folder)
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=WAIT_SECONDS, cwd=folder)
     return result.stdout
 
 

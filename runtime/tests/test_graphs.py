@@ -26,7 +26,7 @@ from aotlab.engine.export.graphs import Graph, build_graphs, build_prompt_graph
 from aotlab.utils.versioned_files import unwrap, wrap
 from tests.engine.small_model import HEIGHT, WIDTH, draw_images, draw_texture, stripes
 from tests.marks import slow
-from tests.processes import run_python
+from tests.processes import RUN_SECONDS, run_python
 
 SOURCE = Path(aotlab_runtime.__file__).parent
 README, EXAMPLE = ROOT / "runtime/README.md", ROOT / "runtime/examples/track.py"
@@ -211,7 +211,7 @@ def test_example_tracks_where_pytorch_cannot_be_imported(exported, tmp_path):
     script = f"""import runpy, sys
 sys.modules |= dict.fromkeys(("aotlab", "cv2", "torch"))  # importing them raises ImportError
 runpy.run_path({str(EXAMPLE)!r})"""
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=RUN_SECONDS, cwd=tmp_path)
     masks = [np.asarray(Image.open(tmp_path / "masks" / f"{index}.png")) for index in range(3)]
     assert np.array_equal(masks[0], stripes([1, 2]))
     assert set(np.unique(masks[1:])) == {0, 1, 2}

@@ -1,4 +1,4 @@
-"""Masks converted from every format to PNGs, and to YOLO with images."""
+"""The ``convert`` command: one video to another format, and merged videos as a data set."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.opening import open_document, read_job
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
-from studio.tests.annotation.results import change_record, write_results
+from studio.tests.annotation.results import change_record, merge, write_results
 from tests.drawn_clips import write_plain
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from tests.processes import completes_in_subprocess, die_before
@@ -188,12 +188,11 @@ def test_input_is_not_replaced_by_either_file(video, tmp_path, name, capsys):
 
 def test_merged_set_does_not_replace_its_videos(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
-    line = [str(results), str(out), "--to", "masks", "--merge"]
-    assert main(line) == 0
+    assert merge(results, out, to="masks") == 0
     video = out / "train" / "JPEGImages" / "b"
     change_record(results / "b", video=str(video))
     (results / "a" / ".track.json").unlink()
-    assert main([*line, "--force"]) == 2
+    assert merge(results, out, "--force", to="masks") == 2
     assert f"would replace the input {video}" in capsys.readouterr().err
     assert (video / "00000.png").is_file()
 
@@ -240,7 +239,7 @@ def test_force_keeps_files_of_another_kind(tmp_path, out, more):
 
 def test_videos_are_merged_and_split_to_coco(tmp_path):
     results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
-    assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.7"]) == 0
+    assert merge(results, out, "--split", "0.7") == 0
     for part, names in (("train", "ac"), ("val", "b")):
         images = json.loads((out / f"{part}.json").read_text())["images"]
         expected = [f"{name}/{index:05d}.png" for name in names for index in range(CLIP_LENGTH)]
@@ -263,10 +262,9 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
             session.document.set_status(status, "")
         session.close()
     draw_folder(videos / "e")
-    line = [str(videos), str(out), "--to", "coco", "--merge", "--split", "0.5"]
-    assert main([*line[:-1], "0.9"]) == 2
+    assert merge(videos, out, "--split", "0.9") == 2
     assert "no usable video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
-    assert main(line) == 0
+    assert merge(videos, out, "--split", "0.5") == 0
     words = "1 video in train, 1 in val, 2 classes; neither corrected nor accepted, and left out: c, e; rejected"
     assert words in capsys.readouterr().out
     tree = json.loads((out / "train.json").read_text())
@@ -280,10 +278,9 @@ def test_one_video_is_not_in_train_and_val(tmp_path, capsys):
     results = write_results(tmp_path, ["a", "b", "c"])
     for name in "ab":
         change_record(results / name, fingerprint=compute_fingerprint(tmp_path / "videos" / name))
-    line = [str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]
-    assert main([*line, "--split", "0.7"]) == 2
+    assert merge(results, tmp_path / "set", "--split", "0.7") == 2
     assert "a and b: copies of one video, one in train and one in val" in capsys.readouterr().err
-    assert main(line) == 0
+    assert merge(results, tmp_path / "set") == 0
 
 
 def test_copies_of_an_annotated_video_stay_in_one_part(tmp_path, capsys):
@@ -291,17 +288,16 @@ def test_copies_of_an_annotated_video_stay_in_one_part(tmp_path, capsys):
         with closing(open_session(draw_folder(tmp_path / "videos" / name))) as session:
             draw(session, 2, 1)
             session.document.set_status("accepted", "")
-    line = [str(tmp_path / "videos"), str(tmp_path / "set"), "--to", "coco", "--merge"]
-    assert main([*line, "--split", "0.5"]) == 2
+    assert merge(tmp_path / "videos", tmp_path / "set", "--split", "0.5") == 2
     assert "a and b: copies of one video" in capsys.readouterr().err
-    assert main(line) == 0
+    assert merge(tmp_path / "videos", tmp_path / "set") == 0
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.mp4"])
 def test_results_without_a_list_are_used_beside_other_files(tmp_path, name):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
     (results / name).touch()
-    assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.5"]) == 0
+    assert merge(results, out, "--split", "0.5") == 0
     assert export_clips([str(results)]) == 0
     assert [clip.name for clip in find_clips(results)] == ["a", "b"]
 
@@ -320,12 +316,12 @@ def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
         if left_out:
             change_record(results / left_out, error="not finished")
         out = tmp_path / f"without {left_out}"
-        assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.6"]) == bool(left_out)
+        assert merge(results, out, "--split", "0.6") == bool(left_out)
         parts.append({folder.name for folder in (out / "val" / "images").iterdir()})
     assert parts == [{"clip1", "clip4"}] * 3
     for name in parts[0]:
         change_record(results / name, error="not finished")
-    assert main([str(results), str(tmp_path / "o"), "--to", "coco", "--merge", "--split", "0.6"]) == 2
+    assert merge(results, tmp_path / "o", "--split", "0.6") == 2
     assert "no usable video for val; clip0, clip1" in capsys.readouterr().err
 
 
@@ -333,7 +329,7 @@ def test_classes_of_the_record_name_masks(tmp_path):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
     change_record(results / "a", class_names={1: "cat", 2: "dog"})
     change_record(results / "b", class_names={1: "dog"})
-    assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.5"]) == 0
+    assert merge(results, out, "--split", "0.5") == 0
     trees = [json.loads((out / f"{part}.json").read_text()) for part in ("train", "val")]
     assert [tree["categories"] for tree in trees] == [trees[0]["categories"]] * 2
     names = {category["id"]: category["name"] for category in trees[0]["categories"]}
@@ -349,7 +345,7 @@ def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
     change_record(results / "a", class_names={1: "Dog"})
     change_record(results / "b", class_names={2: "dog"})
-    assert main([str(results), str(out), "--to", "masks", "--merge"]) == 2
+    assert merge(results, out, to="masks") == 2
     assert "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case" in capsys.readouterr().err
     assert not out.exists()
 
@@ -362,7 +358,7 @@ def test_merged_videos_keep_their_shared_class_ids(tmp_path, caplog):
     find_mask_writer("coco").write(given, annotations, info)
     change_record(results / "a", class_names=annotations.class_names, masks=[str(given)])
     (results / "classes.json").write_text(json.dumps(shared))
-    assert main([str(results), str(out), "--to", "coco", "--merge"]) == 0
+    assert merge(results, out) == 0
     categories = json.loads((out / "train.json").read_text())["categories"]
     assert {category["name"]: category["id"] for category in categories} == {"block": 2, "bus": 3}
     assert json.loads((results / "classes.json").read_text()) == shared
@@ -374,14 +370,14 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     change_record(results / "a", error="not finished")
     (results / "b" / ".track.json").write_text("{")
     change_record(results / "c", video=str(tmp_path / "gone.mp4"))
-    assert main([str(results), str(out), "--to", "coco", "--merge"]) == 1
+    assert merge(results, out) == 1
     assert [folder.name for folder in (out / "train" / "images").iterdir()] == ["d"]
     first, second, third = capsys.readouterr().err.splitlines()
     assert first == "error: a: not finished; left out"
     assert second.startswith("error: b: no record of its tracking")
     assert "gone.mp4" in third
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
-    assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
+    assert merge(results, out, "--force") == 2
     assert re.search("no usable video for train; a, d: not finished; .*; b: no record", capsys.readouterr().err)
 
 
@@ -401,7 +397,7 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
 def test_results_with_masks_that_were_not_tracked_are_left_out(tmp_path, capsys, change, words):
     results = write_results(tmp_path, ["a", "b"])
     change(results / "a" / "masks")
-    assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
+    assert merge(results, tmp_path / "set") == 1
     line = capsys.readouterr().err.strip()
     assert line.startswith("error: a: ")
     assert words.format(n=CLIP_LENGTH - 1, all=CLIP_LENGTH) in line
@@ -412,23 +408,23 @@ def test_results_with_masks_that_were_not_tracked_are_left_out(tmp_path, capsys,
 def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     results = write_results(tmp_path, ["a", "b"])
 
-    def merge(code):
-        assert main([str(results), str(tmp_path / "set"), "--to", "masks", "--merge", "--force"]) == code
+    def remerge(code):
+        assert merge(results, tmp_path / "set", "--force", to="masks") == code
         output = capsys.readouterr()
         return output.err + output.out
 
     session = open_session(results / "a")
     draw(session, 3, 1)
     editing.mark_absent(session.document, 3, 2)
-    assert "in progress, and without corrections since the last export: a" in merge(0)
+    assert "in progress, and without corrections since the last export: a" in remerge(0)
     session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
-    assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in merge(1)
+    assert f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
     session.close()
     assert export_clips([str(results)]) == 0
-    assert "2 videos in train" in merge(0)
+    assert "2 videos in train" in remerge(0)
     assert (read_mask(tmp_path / "set/train/Annotations/a/00003.png") != 2).all()
     (results / "a/masks/00004.png").unlink()
-    assert "error: a: masks/00004.png, an exported mask, is missing; run aotlab export-clips" in merge(1)
+    assert "error: a: masks/00004.png, an exported mask, is missing; run aotlab export-clips" in remerge(1)
 
 
 def export_until_killed(results, function):
@@ -444,7 +440,7 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
     session.document.set_status("accepted", "")
     session.close()
     assert not completes_in_subprocess(export_until_killed, results, function)
-    assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
+    assert merge(results, tmp_path / "set") == 1
     assert "error: a: its accepted masks are not exported" in capsys.readouterr().err
 
 
@@ -462,14 +458,13 @@ def test_failed_export_keeps_the_record_of_tracking(tmp_path):
 def test_moved_videos_are_found(tmp_path, capsys):
     results, moved = write_results(tmp_path / "old", ["a", "b"]), tmp_path / "new"
     change_record(results / "b", masks=[f":1={tmp_path}/old/videos/b/00000.png"])
-    line = ["--to", "coco", "--merge"]
     (tmp_path / "old").rename(moved)
     assert read_job(moved / "batch" / "b").masks == [f":1={moved}/videos/b/00000.png"]
     change_record(moved / "batch" / "b", masks=[])
-    assert main([str(moved / "batch"), str(moved / "set"), *line]) == 0
+    assert merge(moved / "batch", moved / "set") == 0
     open_document(moved / "batch" / "a").close()
     (moved / "videos" / "b").rename(moved / "b")
-    assert main([str(moved / "batch"), str(moved / "set"), *line, "--force"]) == 1
+    assert merge(moved / "batch", moved / "set", "--force") == 1
     words = f"its video is missing, at {moved}/videos/b and next to the results; restore it"
     assert words in capsys.readouterr().err
 
@@ -478,13 +473,13 @@ def test_class_without_an_object_is_not_merged(tmp_path):
     results, out = write_results(tmp_path, ["a"]), tmp_path / "set"
     change_record(results / "a", class_names={1: "cat", 2: "cat"})
     (results / "classes.json").write_text('{"kitten": 1, "cat": 2}')
-    assert main([str(results), str(out), "--to", "yolo", "--merge"]) == 0
+    assert merge(results, out, to="yolo") == 0
     assert yaml.safe_load((out / "data.yaml").read_text())["names"] == {0: "unused 0", 1: "cat"}
 
 
 def test_videos_are_merged_and_split_to_yolo(tmp_path):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
-    assert main([str(results), str(out), "--to", "yolo", "--merge", "--split", "0.9"]) == 0
+    assert merge(results, out, "--split", "0.9", to="yolo") == 0
     settings = yaml.safe_load((out / "data.yaml").read_text())
     assert settings == {"train": "train/images", "val": "val/images", "names": {0: "object"}}
     for part, name in (("train", "a"), ("val", "b")):
@@ -497,7 +492,7 @@ def test_videos_are_merged_and_split_to_yolo(tmp_path):
 
 def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
-    assert main([str(results), str(out), "--to", "masks", "--merge", "--split", "0.7"]) == 0
+    assert merge(results, out, "--split", "0.7", to="masks") == 0
     assert "2 videos in train, 1 in val" in capsys.readouterr().out
     (listed,) = read_youtube_vos(out, "val")  # others train with these classes
     assert [(item.object_id, len(item.frames)) for item in listed.objects] == [(1, CLIP_LENGTH), (2, CLIP_LENGTH)]
@@ -536,4 +531,4 @@ def test_results_with_only_coco_are_converted(tmp_path, capsys):
     assert "a: results without masks; track the video again and write masks" in capsys.readouterr().err
     made.rename(job / "coco.json")
     assert main([str(job), str(tmp_path / "x.json"), "--to", "coco", "--video", str(video)]) == 0
-    assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0
+    assert merge(results, tmp_path / "set") == 0

@@ -16,7 +16,6 @@ from aotlab.sdk import JobRecord, read_job_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document
-from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
@@ -34,7 +33,8 @@ from studio.tests.annotation.clips import (
     wait_for,
     write_video,
 )
-from studio.tests.annotation.results import change_record, open_clip, write_results
+from studio.tests.annotation.results import change_record, merge, open_clip, write_results
+from tests import read_files
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     session.close()
     assert main([str(folder)]) == 0
     assert read_job_record(folder / "a").class_names == {1: "kitten", 2: "dog"}
-    assert convert([str(folder), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0
+    assert merge(folder, tmp_path / "set") == 0
     categories = json.loads((tmp_path / "set" / "train.json").read_text())["categories"]
     assert {each["name"] for each in categories} == {"kitten", "dog"}
 
@@ -147,7 +147,7 @@ def test_opening_masks_opens_their_results(tmp_path):
 def test_rejected_clip_is_not_merged(tmp_path, capsys):
     folder = write_results(tmp_path, ["a", "b"])
     set_status(folder, "rejected", "blurred")
-    assert convert([str(folder), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0
+    assert merge(folder, tmp_path / "set") == 0
     assert "1 video in train, 0 in val, 1 class; rejected, and left out: a" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "set" / "train" / "images").iterdir()] == ["b"]
 
@@ -267,12 +267,12 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 
 def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     correct(batch)
-    before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
+    before = read_files(batch / "a", "*")
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
         patch.setattr(export, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
+    assert read_files(batch / "a", "*") == before
 
 
 def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeypatch):
@@ -288,7 +288,7 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
         patch.setattr(Path, "rename", rename)
         assert main([str(batch)]) == 1
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
-    assert convert([str(batch), str(batch / "set"), "--to", "coco", "--merge"]) == 1
+    assert merge(batch, batch / "set") == 1
     assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
     with closing(Batch(batch, open_clip)) as opened, opened.use("a", ""):
         assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1

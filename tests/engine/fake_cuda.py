@@ -28,12 +28,12 @@ from tests.engine.small_model import draw_texture
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
-"""What an operation raises that needs a value on the host."""
+"""Errors of operations that need a tensor's value on the host."""
 
 
 @contextmanager
 def fake_cuda() -> Iterator[FakeTensorMode]:
-    """Tensors made inside have no values; constants that are cached per device are made again, inside and after."""
+    """Simulate a CUDA device inside the block, with tensors without values; clear cached constants before and after."""
     forget_constants()
     try:
         with (
@@ -60,8 +60,8 @@ def forget_constants() -> None:
             function.cache_clear()
 
 
-def on_cuda(config: Config) -> VOSModel:
-    """A model whose weights lie on the device; call it inside `fake_cuda`."""
+def build_on_cuda(config: Config) -> VOSModel:
+    """Build a model whose weights are on the device; call it inside `fake_cuda`."""
     with unset_fake_temporarily(), torch.device("meta"):
         model = build_model(config.model)
     for module in model.modules():
@@ -75,7 +75,7 @@ def on_cuda(config: Config) -> VOSModel:
 
 
 def _cast(module: nn.Module, device: Any = None, dtype: torch.dtype | None = None, **options: Any) -> nn.Module:
-    """In place of `Module.to`, which cannot swap fake weights: they lie on the device, so only the type changes."""
+    """Replace `Module.to`, which cannot move fake weights: change their type only, as they are on the device."""
     for part in module.modules():
         for store in (part._parameters, part._buffers):
             for name, value in store.items():
@@ -91,8 +91,8 @@ def _like(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def tracker_on_cuda(config: Config, **options: Any) -> Tracker:
-    """A tracker of such a model."""
-    return Tracker(on_cuda(config), config, device=str(CUDA), **options)
+    """Build a tracker with a model of `build_on_cuda`."""
+    return Tracker(build_on_cuda(config), config, device=str(CUDA), **options)
 
 
 class FakeEvent:
@@ -109,7 +109,7 @@ class FakeEvent:
 
 
 def record_transfers(config: Config, run: Callable[[Tracker, np.ndarray], object], monkeypatch: Any) -> list[str]:
-    """Run a tracker on three frames; return in which order frames were pinned and copies to the host waited for.
+    """Run a tracker on three frames; return the order in which frames were sent and their results waited for.
 
     Copies that block fail.
     """

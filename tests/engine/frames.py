@@ -1,4 +1,4 @@
-"""Steps of the recurrence by hand, and memory banks whose frames hold their number."""
+"""Single steps of the recurrence, and memory banks whose frames contain their number."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFra
 TOKENS, DIM, VALUE_DIM, BATCH = 6, 4, 8, 2
 """Sizes of the memory of a numbered frame."""
 FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
-"""Memory of a numbered frame of two blocks."""
+"""Bytes of the memory of a numbered frame in two blocks."""
 
 
 def add_reference_frame(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
@@ -29,20 +29,20 @@ def propagate_frame(model: VOSModel, bank: MemoryBank, features: Features, masks
     return decoded.logits
 
 
-def memory_bytes(bank: MemoryBank) -> int:
-    """Bytes of long-term memory, including room for further frames."""
+def count_memory_bytes(bank: MemoryBank) -> int:
+    """Return the bytes of long-term memory, with those reserved for further frames."""
     return sum(x.untyped_storage().nbytes() for block in bank.read() for x in block.long)
 
 
 def draw_memory(number, blocks=2):
-    """A frame's memory whose every entry is its number, plus a tenth per block."""
+    """Return the memory of a frame, in which every key is the frame's number plus a tenth per block."""
     value = torch.full((BATCH, TOKENS, VALUE_DIM), -number - 1.0)
     keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
     return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
 
 
 def fill_bank(policy, frames, skip=1, references=(0,), training=False, short_term_frames=1, relevance=None):
-    """A bank after some numbered frames; ``relevance`` makes the relevance of a bank's frames."""
+    """Return a bank with some numbered frames; ``relevance`` returns the relevance of the frames of a bank."""
     bank = MemoryBank(policy, skip, short_term_frames, training=training)
     for number in range(frames):
         if number in references:
@@ -53,6 +53,6 @@ def fill_bank(policy, frames, skip=1, references=(0,), training=False, short_ter
 
 
 def list_long_frames(bank, block=0):
-    """Frame numbers of the tokens in long-term memory."""
+    """Return the frame numbers in long-term memory."""
     key = bank.read()[block].long.key
     return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]

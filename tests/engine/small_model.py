@@ -28,11 +28,11 @@ from tests.engine.frames import add_reference_frame
 
 HEIGHT, WIDTH = 33, 49
 ROUNDING = 1e-4
-"""Relative to the values: float32 sums in another order."""
+"""Tolerance for float32 sums in another order."""
 
 
 class TinyEncoder(Encoder):
-    """Five convolutions, built and saved in a hundredth of the time of MobileNetV2."""
+    """Five convolutions, which are built and saved in a hundredth of the time of MobileNetV2."""
 
     channels = (8, 12, 16, 32)
 
@@ -66,18 +66,18 @@ DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}
 
 @cache
 def list_stage_settings(preset):
-    """Overrides of the first stage of a preset for a small network, of those settings that its method has."""
+    """Return overrides that make the first stage of a preset small, for the settings that its method has."""
     settings = schema.METHODS[load_config(preset).model.method].settings
     return [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
 
 
 def tiny_settings(preset):
-    """Overrides of a preset for a tiny network."""
+    """Return overrides that make the network of a preset tiny."""
     return ["model.encoder=tiny", f"model.dim={DIM}", *list_stage_settings(preset)]
 
 
 def build(preset="aott", *overrides, tiny=True):
-    """A preset's method with a tiny network, or with its own and a small window if it has one; and its settings."""
+    """Build the model of a preset with a tiny network, or with the preset's own; return it and its settings."""
     small = tiny_settings(preset) if tiny else [line for line in list_stage_settings(preset) if ".window=" in line]
     config = load_config(preset, [*small, *overrides])
     torch.manual_seed(0)
@@ -103,7 +103,7 @@ CASES = {
 
 
 def build_case(name, **overrides):
-    """A small model of one of `CASES`, and its configuration, which stores every second frame."""
+    """Build a small model of one of `CASES`; return it and its settings, which store every second frame."""
     method, entries, others = CASES[name]
     small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
     stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
@@ -114,7 +114,7 @@ def build_case(name, **overrides):
 
 
 def amplify(model):
-    """At random initialization identities hardly reach the logits; with a larger gain, masks follow what was given."""
+    """Enlarge weights so that the given masks decide the logits, on which random weights have little effect."""
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, IdentityBank):
@@ -125,7 +125,7 @@ def amplify(model):
 
 
 def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
-    """Frames T×H×W×3 of coarse random texture that slides."""
+    """Draw frames T×H×W×3 of a coarse random texture that slides."""
     rng = np.random.default_rng(seed)
     tiles = rng.integers(0, 256, (height // 8 + 2, (width + length) // 8 + 2, 3), dtype=np.uint8)
     wide = tiles.repeat(8, 0).repeat(8, 1)
@@ -133,7 +133,7 @@ def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
 
 
 def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
-    """Vertical stripes: background, then each object."""
+    """Draw vertical stripes, the background and then each object: labels H×W."""
     edges = np.linspace(0, width, len(ids) + 2).astype(int)
     mask = np.zeros((height, width), dtype)
     for object_id, start, stop in zip(ids, edges[1:], edges[2:], strict=False):
@@ -151,7 +151,7 @@ def draw_images(count, height, width):
 
 
 def draw_planes(count, planes, height, width):
-    """Random masks B×(m+1)×H×W as one-hot planes."""
+    """Draw random masks as one-hot planes B×(m+1)×H×W."""
     generator = torch.Generator().manual_seed(2)
     labels = torch.randint(0, planes, (count, height // 4 + 1, width // 4 + 1), generator=generator)
     labels = F.interpolate(labels[:, None].float(), (height, width), mode="nearest")[:, 0].long()
@@ -160,7 +160,7 @@ def draw_planes(count, planes, height, width):
 
 @torch.inference_mode()
 def match_second_frame(model, images, planes):
-    """Begin with the first image of each clip and match the second: logits and the bank with both."""
+    """Store the first image of each clip and match the second; return its logits and the bank with both."""
     bank, clips = MemoryBank(FIFO(1)), len(planes)
     add_reference_frame(model, bank, model.encode(images[:clips]), planes)
     features = model.encode(images[clips:])
@@ -185,7 +185,7 @@ def assert_same_weights(found, expected):
 
 
 def assert_resumes(model, config, frames, masks, split, folder):
-    """Stop before frame ``split``, store the state in a file and continue in a second tracker, as a whole run does.
+    """Check that a tracker that resumes before frame ``split`` from a saved state equals an uninterrupted one.
 
     Returns:
         The second tracker's predictions.
@@ -205,14 +205,14 @@ def assert_resumes(model, config, frames, masks, split, folder):
 
 
 def clip_batch(frames, masks, objects):
-    """A training batch of one clip."""
+    """Return a training batch of one clip."""
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     images = ((torch.from_numpy(frames) / 255 - mean) / std).movedim(-1, 1)[:, None]
     return ClipBatch(images, torch.from_numpy(np.stack(masks))[:, None], [objects])
 
 
 def to_published(model):
-    """The state dict under the names of the published code, all contiguous and without the prompt network."""
+    """Return the state dict under the names of the published code, without the prompt network."""
     weights = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPT_PREFIX)}
     state = {name: weights[key].contiguous() for key, name in map_published_names(weights).items()}
     buffers = [(key, tensor) for key, tensor in model.named_buffers() if key.endswith(COMPUTED_BUFFER)]

@@ -18,7 +18,7 @@ from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
-from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, record_transfers, tracker_on_cuda
+from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
 from tests.engine.small_model import draw_texture, stripes, tiny_settings
 from tests.marks import slow
 
@@ -139,7 +139,7 @@ def test_eviction_fetches_few_tensors_per_group(policy, monkeypatch):
 def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
         config = load_tiny_settings()
-        branches = build_branches(on_cuda(config), config, scales=(1.5,), flip=True, device=str(CUDA))
+        branches = build_branches(build_on_cuda(config), config, scales=(1.5,), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
         for index, frame in enumerate(draw_texture(2)):
             prediction = together.step(frame, {0: stripes([1, 2]), 1: stripes([0, 3])}.get(index))
@@ -156,7 +156,7 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
 def test_training_step_stays_on_device(load, preset):
     config = load(preset)
     with fake_cuda():
-        model = on_cuda(config).train()
+        model = build_on_cuda(config).train()
         clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
         optimizer = torch.optim.AdamW(model.parameters())
         scaler = torch.amp.GradScaler("cuda")

@@ -1,4 +1,4 @@
-"""Scoring of one sequence's folder, and a plain evaluator of whole frames, for the tests of rules."""
+"""Scores of one sequence, and a slow reference of the contour score F."""
 
 import math
 
@@ -8,13 +8,13 @@ from aotlab.evaluation.sequence_scores import join_scores, require_predictions
 
 
 def score_sequence(plan, results):
-    """`SequenceScores` of a plan's results."""
+    """Return the `SequenceScores` of a folder of results."""
     require_predictions(plan, results)
     return join_scores(plan, [plan.score(results, frame) for frame in plan.frames])
 
 
-def boundary(mask):
-    """Pixels that differ from their right, lower or lower-right neighbor: H×W bool."""
+def find_boundary(mask):
+    """Return the pixels that differ from their right, lower or lower-right neighbor: H×W bool."""
     right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
     right[:, :-1] = mask[:, 1:]
     below[:-1] = mask[1:]
@@ -27,7 +27,7 @@ def boundary(mask):
 
 
 def dilate(contour, radius):
-    """Pixels that have one of the contour in their disk; its center is shifted by the radius's fraction."""
+    """Return the pixels with a contour pixel in their disk, whose center is shifted by the fraction of its radius."""
     size = math.ceil(2 * radius + 1)
     middle = size // 2
     shift = middle - radius
@@ -44,7 +44,7 @@ def dilate(contour, radius):
 
 
 def brute_force_f(truth, prediction, radius):
-    true, found = boundary(truth), boundary(prediction)
+    true, found = find_boundary(truth), find_boundary(prediction)
     if not true.any() or not found.any():
         return float(true.any() == found.any())
     precision = (found & dilate(true, radius)).sum() / found.sum()

@@ -35,7 +35,7 @@ SHIPPED_NAMES = {
 
 
 def golden_file(name: str) -> Path:
-    """A reference file from the repository, or else an external one; skips the test if that is missing."""
+    """Return the path of a reference file, in the repository or external; skip the test if it is missing."""
     path = (SHIPPED_GOLDEN if name in SHIPPED_NAMES else SHARED_GOLDEN) / name
     if not path.is_file():
         pytest.skip(f"the reference output {name} is not shipped, and ../shared/golden lacks it")
@@ -43,7 +43,7 @@ def golden_file(name: str) -> Path:
 
 
 def golden_arrays(name: str) -> dict[str, np.ndarray]:
-    """The arrays of ``name.npz``."""
+    """Load the arrays of ``name.npz``."""
     with np.load(golden_file(f"{name}.npz")) as file:
         return {key: file[key] for key in file.files}
 
@@ -54,14 +54,14 @@ def golden_table(name: str) -> Any:
 
 
 def golden_recipe(name: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and recipe of one reference file of the models."""
+    """Load the arrays and the recipe of a reference file of the models."""
     arrays = golden_arrays(f"models/{name}")
     return arrays, json.loads(str(arrays.pop("meta")))
 
 
 @lru_cache(4)
 def official_weights(variant: str) -> dict[str, torch.Tensor]:
-    """Deterministic weights under the published key names, not to be changed."""
+    """Return deterministic weights under their published names; callers must not change them."""
     return synthetic.make_weights(golden_table(f"keys/{variant}"))
 
 
@@ -73,7 +73,7 @@ def _build_golden_model(variant: str, overrides: tuple[str, ...]) -> Any:
 
 
 def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = False) -> Any:
-    """A copy of a model with the reference's weights, in evaluation mode; ``fast``: optimized in float32."""
+    """Return a copy of a model with the reference's weights, perhaps optimized in float32."""
     model = _build_golden_model(variant, overrides)
     return optimize(model, precision="float32") if fast else deepcopy(model)
 
@@ -85,14 +85,14 @@ def _memory_weights(reference: str) -> Any:
 
 
 def memory_model(preset: str, reference: str, *, fast: bool) -> Any:
-    """As `golden_model`, with the weights of a file in ``memory/``, which have another recipe than the rest."""
+    """Return a model with the weights of a reference in ``memory/``, which were made in another way."""
     model = build_model(load_config(preset).model)
     model.load_state_dict(convert_published(_memory_weights(reference), model), strict=True)
     return optimize(model, precision="float32") if fast else model.eval()
 
 
 def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe, verified by checksum."""
+    """Draw the frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe, and verify their checksums."""
     start = {int(number): frame for number, frame in meta["start"].items()}
     length = meta.get("num_frames") or len(meta["frame_names"])
     numbers = (meta[key] for key in ("height", "width", "num_objects", "seed"))
@@ -103,12 +103,12 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
 
 
 def planes(labels: np.ndarray) -> torch.Tensor:
-    """One-hot planes 1×11×H×W of labels H×W."""
+    """Return labels H×W as one-hot planes 1×11×H×W."""
     return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
 def tokens(x: torch.Tensor) -> torch.Tensor:
-    """A map 1×C×h×w as the reference keeps it, L×1×C."""
+    """Return a map 1×C×h×w in the layout of the reference, L×1×C."""
     return x.flatten(2).permute(2, 0, 1)
 
 

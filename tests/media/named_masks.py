@@ -1,4 +1,4 @@
-"""Masks in files of any names, and a check that each is read for the frame of its name."""
+"""Masks in files with random names, and a check that each is read for the frame of its name."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ given_names = given(
 
 
 def draw_mark(index):
-    """Ids of a frame: object 1 at a place that is the frame's own."""
+    """Draw the labels of a frame: object 1 at a position that no other frame has."""
     top, left = 2 + index // 4 * 3, index % 4 * 4
     return draw_box(SIZE, (top, top + 2), (left, left + 3))
 
@@ -32,7 +32,7 @@ def make_frames(folder, names):
 
 
 def write_files(write, name):
-    """Return a writer of a file for each mask, by its stem."""
+    """Return a function that writes each mask to a file named by its stem."""
 
     def write_all(path, masks):
         for stem, mask in masks.items():
@@ -44,7 +44,7 @@ def write_files(write, name):
 
 
 def write_format(name, *change):
-    """Return a writer of masks in a format of the project, with a part of the text changed."""
+    """Return a function that writes masks in a format of the project, and may replace a part of the text."""
 
     def write(path, masks):
         frames = {place: [Region(1, encode_rle(mask > 0))] for place, mask in enumerate(masks.values())}
@@ -61,7 +61,7 @@ def write_format(name, *change):
 
 
 def check_masks_by_name(root: Path, write, frames, others, drawn) -> None:
-    """Write masks of some frames and of other names; they are read as those of these frames, or rejected."""
+    """Check that masks of some frames and of other names are read for the frames of their names, or rejected."""
     video = make_frames(root / "clip", [f"{stem}.png" for stem in frames])
     stems = video.frame_names
     named = drawn.draw(st.lists(st.sampled_from([*frames, *others]), min_size=1, max_size=8, unique=True))

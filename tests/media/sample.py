@@ -10,7 +10,7 @@ VIDEO = VideoInfo("clip", SIZE, LENGTH, "24", tuple(f"{index:05d}" for index in 
 
 
 def draw_labels(frame):
-    """H×W ids of a frame."""
+    """Draw the labels of a frame: H×W uint16."""
     mask = np.zeros(SIZE, np.uint16)
     mask[3:15, 2 + frame : 16 + frame] = 3
     mask[7:10, 6 + frame : 9 + frame] = 0
@@ -21,13 +21,13 @@ def draw_labels(frame):
 
 
 def read_masks(path):
-    """Masks of all annotated frames in a file or folder."""
+    """Return the masks of all annotated frames in a file or folder."""
     found = read_annotations(path, VIDEO)
     return [found.mask(frame) for frame in found.frames]
 
 
 def sample_annotations():
-    """All frames as annotations with class names."""
+    """Return the annotations of all frames, with class names."""
     frames = {}
     for frame in range(LENGTH):
         ids = [3] if frame < 2 else [3, 7]

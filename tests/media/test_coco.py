@@ -115,6 +115,12 @@ def test_placeholders_of_track_ids_do_not_join_objects(tree, read, convert, ids)
     assert set(read(tree).objects()) == ids
 
 
+def test_track_id_0_identifies_an_object(tree, read):
+    for annotation in tree["annotations"]:
+        annotation |= {"attributes": {}, "track_id": 0}
+    assert len(read(tree).objects()) == 1
+
+
 def test_video_is_chosen_by_name(tree, read):
     tree["videos"].append({"id": 2, "name": "other", "height": 9, "width": 9, "length": 1})
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})

@@ -7,7 +7,7 @@ import pytest
 from aotlab import InputError, open_frames
 from aotlab.internal import VideoReader
 from tests.marks import slow
-from tests.numbered_videos import CODINGS, cut_start, join, lose_packets, parse_number, write_numbered
+from tests.numbered_videos import CODINGS, cut_start, lose_packets, parse_number, repeat, write_numbered
 
 LENGTH = 40
 QUICK = ("h264.mp4", "h264.ts", "h264.avi", "mpeg1.mpg", "av1.mp4", "refresh.mkv")
@@ -46,7 +46,7 @@ def test_video_from_within_a_group_has_frames_as_tracked(name, folder):
     assert read_any_order(path) == tracked
 
 
-@pytest.mark.parametrize("damage", [lose_packets, join])
+@pytest.mark.parametrize("damage", [lose_packets, repeat])
 @pytest.mark.parametrize("name", ["h264.ts", *slow("mpeg2.ts", "mpeg2.vob")])
 def test_frames_of_inconsistent_times_equal_tracked_ones(name, damage, folder):
     path = damage(write_numbered(folder / name, LENGTH), folder / f"{damage.__name__}_{name}")

@@ -13,14 +13,14 @@ QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 
 
 def draw_smooth(height, width, frames=5):
-    """Frames without fine detail, which compression keeps: T×H×W×3."""
+    """Draw frames T×H×W×3 without fine detail, which compression hardly changes."""
     y, x = np.mgrid[0:height, 0:width]
     ramp = np.stack([255 * x / width, 255 * y / height, np.full_like(x, 90)], axis=-1).astype(int)
     return np.stack([np.clip(ramp - 6 * index, 0, 255).astype(np.uint8) for index in range(frames)])
 
 
 def write_video(path, frames, rate=Fraction(24)):
-    """Write frames as tracked videos are; return the path."""
+    """Write frames as outputs of tracking are written; return the path."""
     with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2])) as writer:
         for index, frame in enumerate(frames):
             writer.write(frame, index / rate)
@@ -84,6 +84,6 @@ def set_frame_count(path, count):
 
 
 def write_gray(path, count=6):
-    """A small video that can be read without going back: gray frames that get brighter."""
+    """Write a small video of gray frames that get brighter, which can be read from a pipe; return the path."""
     grays = [np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8) for index in range(count)]
     return encode(path, "mpeg4", grays, rate=12)

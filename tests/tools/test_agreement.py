@@ -1,4 +1,4 @@
-"""The agreement command."""
+"""The ``agreement`` command: scores by object and frame, and pairs of objects."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Command ``check-data``."""
+"""The ``check-data`` command on the shipped sample and on miniatures of benchmarks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Weighted voting over saved results."""
+"""The ``ensemble`` command: weighted votes over saved results."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The benchmark program: with a tracker that repeats its masks, and with the bundled model at a tiny size."""
+"""The ``eval`` command: with a tracker that repeats its masks, and with the bundled model at a tiny size."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
-from tests import miniatures
+from tests import miniatures, read_files
 from tests.drawn_clips import draw_moving_clip, lay_out_split, stems_from
 from tests.engine.small_model import build
 from tests.limits import limit_file_size
@@ -130,14 +130,14 @@ def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
     dataset_options, output = make("folder", tmp_path), tmp_path / "out"
     assert tool.main([*dataset_options, "--output", str(output)]) == 0
     (output / "scores.json").unlink()
-    masks = results(output)
+    masks = read_files(output, "*.png")
     capsys.readouterr()
     with limit_file_size(50):
         assert tool.main([*dataset_options, "--output", str(output)]) == 2
     captured = capsys.readouterr()
     assert "J&F" in captured.out
     assert "scores.json: cannot be written (File too large)" in captured.err
-    assert results(output) == masks
+    assert read_files(output, "*.png") == masks
 
 
 PROGRAM = ("-m", "aotlab", "eval")
@@ -164,10 +164,6 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def results(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
-
-
 def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch):
     line = [*make("folder", tmp_path), "--output", str(tmp_path / "out")]
     plain, count = RepeatingTracker.step, iter(range(8))
@@ -182,7 +178,7 @@ def test_signal_ends_the_run_which_resumes(tmp_path, loaded, capsys, monkeypatch
     assert "1 of 2 sequences are done" in capsys.readouterr().err.splitlines()[-1]
     assert tool.main(line) == 0
     assert "finished before: 1 of 2" in capsys.readouterr().out
-    assert len(results(tmp_path / "out")) == 11
+    assert len(read_files(tmp_path / "out", "*.png")) == 11
 
 
 @pytest.mark.slow
@@ -193,7 +189,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
         done = run_python(*runner, *PROGRAM, *options(data, output))
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean of 12 objects") == 1  # the main rank speaks for all
-    assert results(both) == results(whole)
+    assert read_files(both, "*.png") == read_files(whole, "*.png")
     found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
     assert found["sequences"] == expected["sequences"]
 
@@ -212,15 +208,15 @@ def test_foreign_files_are_never_replaced(data, tmp_path, loaded, run_expecting_
 def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tmp_path, capsys, run_expecting_error):
     arguments = options(data, tmp_path, "--sequence", "clip0", "--checkpoint", str(checkpoint))
     assert tool.main(arguments) == 0
-    before = results(tmp_path)
+    before = read_files(tmp_path, "*.png")
     capsys.readouterr()
     assert tool.main(arguments) == 0
     out = capsys.readouterr().out
     assert "finished before: 1 of 1" in out
     assert "frames per second" not in out
-    assert results(tmp_path) == before
+    assert read_files(tmp_path, "*.png") == before
     for args in ("--flip", "memory.every=2"):
         assert "contains results of other models or settings" in run_expecting_error(tool.main, *arguments, args)
-    assert results(tmp_path) == before
+    assert read_files(tmp_path, "*.png") == before
     assert tool.main([*arguments, "--flip", "--force"]) == 0
     assert "finished before" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The export tool."""
+"""The ``export`` command: options, calibration clips, and graphs that differ from PyTorch."""
 
 import sys
 

@@ -11,6 +11,7 @@ from aotlab.jobs import resume
 from aotlab.media.masks import write_mask
 from aotlab.tools import eval as evaluation
 from aotlab.tools import track
+from tests import read_files
 from tests.drawn_clips import draw_moving_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 from tests.processes import completes_in_subprocess, die_before
@@ -38,14 +39,7 @@ def run_killed(tool, folder, *arguments):
     assert ends.count(False) >= 4
     assert completes_in_subprocess(run_tool, tool, folder / "killed", arguments)
     assert not [path for path in (folder / "killed").rglob("*") if ".part" in path.name]
-    return [
-        {
-            str(path.relative_to(folder / name)): path.read_bytes()
-            for path in (folder / name).rglob("*")
-            if path.suffix in (".png", ".mp4", ".json", ".csv") and path.name[0] != "."
-        }
-        for name in ("undisturbed", "killed")
-    ]
+    return [read_files(folder / name) for name in ("undisturbed", "killed")]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The scoring program on miniatures."""
+"""The ``score`` command on miniatures of benchmarks and on results of one video."""
 
 import json
 import shutil

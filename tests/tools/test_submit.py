@@ -1,4 +1,4 @@
-"""Command ``submit`` on miniatures."""
+"""The ``submit`` command on miniatures of benchmarks."""
 
 import io
 import logging

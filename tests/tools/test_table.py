@@ -1,4 +1,4 @@
-"""The tables of the papers: their files, and the program that runs them, whose commands are not run."""
+"""The ``table`` command: files of the papers' tables, and the commands that it would run."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The training tool: settings, bad input, dry runs, and recipes with every model."""
+"""The ``train`` command: settings, bad input, dry runs, and recipes with every model."""
 
 import json
 import shutil

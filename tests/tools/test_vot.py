@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from tests.drawn_clips import draw_disc
-from tests.processes import start_python
+from tests.processes import WAIT_SECONDS, start_python
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (120, 160)
@@ -127,4 +127,4 @@ def test_trax_session_handles_boxes_and_late_objects(tmp_path):
         assert (fit_mask(found[1][0].array(normalize=True), SIZE) == late).all()
         assert found[1][1] == {"confidence": "1.0000"}
         client.quit()
-        assert process.wait(60) == 0
+        assert process.wait(WAIT_SECONDS) == 0

@@ -84,7 +84,7 @@ sys.exit(main())
 @needs_posix
 def test_death_of_a_rank_stops_the_others():
     with reserve_port() as port:
-        done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": str(port)}, timeout=120)
+        done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": str(port)})
     assert done.returncode == 1
     assert "stopped: lost contact between ranks" in done.stderr
     assert "Traceback" not in done.stderr

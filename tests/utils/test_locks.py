@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked, locked_output
-from tests.processes import start_python
+from tests.processes import RUN_SECONDS, WAIT_SECONDS, start_python
 
 HOLD = """
 import sys, time
@@ -35,7 +35,7 @@ for _ in range(20):
 def test_no_update_of_several_processes_is_lost(tmp_path):
     (tmp_path / "counter").write_text("0")
     processes = [start_python("-c", COUNT, tmp_path) for _ in range(3)]
-    assert [process.wait() for process in processes] == [0] * 3
+    assert [process.wait(RUN_SECONDS) for process in processes] == [0] * 3
     assert (tmp_path / "counter").read_text() == "60"
     assert list(tmp_path.iterdir()) == [tmp_path / "counter"]
 
@@ -73,7 +73,7 @@ def test_lock_names_its_holder_and_ends_with_it(tmp_path):
     with pytest.raises(InputError, match=message), locked_output(tmp_path):
         pass
     holder.kill()
-    holder.wait()
+    holder.wait(WAIT_SECONDS)
     assert (tmp_path / ".lock").is_file()
     with locked_output(tmp_path):
         assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()

@@ -2,11 +2,12 @@
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from aotlab.utils.processes import stop_flag
-from tests.processes import wait_for_event
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -24,20 +25,16 @@ def test_second_interrupt_acts_at_once():
         signal.raise_signal(signal.SIGINT)
         wait_for_event(stop)
         signal.raise_signal(signal.SIGINT)
-        threading.Event().wait(60)
+        wait_for_event(threading.Event())
 
 
 def test_flag_of_another_thread_stays_unset():
-    seen = []
-
     def work():
         with stop_flag() as stop:
-            seen.append(stop.is_set())
+            return stop.is_set()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [False]
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(work).result(WAIT_SECONDS) is False
 
 
 def test_handlers_that_python_did_not_install_stay(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.utils.processes import NICENESS
 from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
-from tests.processes import wait_for_event, wait_until
+from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def negate(items):
@@ -97,7 +97,7 @@ def test_closed_stream_drops_queue_and_ends_threads(monkeypatch):
     next(results), next(results)
     results.close()
     for thread in set(threading.enumerate()) - before:
-        thread.join(60)
+        thread.join(WAIT_SECONDS)
     assert written in ([], [0])
     assert set(threading.enumerate()) <= before
 
@@ -114,7 +114,7 @@ def test_reading_error_after_a_stop_is_not_raised():
     results = iter(reader)
     assert next(results) == 1
     stop.set()
-    reader._thread.join()
+    reader._thread.join(WAIT_SECONDS)
     assert list(results) == []
 
 

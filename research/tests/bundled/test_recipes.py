@@ -7,6 +7,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import RulesConfig
 from aotlab.networks.weights.checkpoints import read_settings
+from tests.processes import WAIT_SECONDS
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
@@ -19,8 +20,7 @@ def test_recipe_tracks_as_the_bundled_model():
 
 def test_script_without_data_names_the_missing_option(tmp_path):
     for arguments in ([], [str(tmp_path / "nowhere")]):
-        done = subprocess.run(
-            ["bash", str(BUNDLED / "train.sh"), *arguments], capture_output=True, text=True, timeout=60
-        )
+        command = ["bash", str(BUNDLED / "train.sh"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
         assert done.returncode == 2
         assert done.stderr.startswith(f"error: {[*arguments, 'DATA'][0]}: not a folder; give the training data")

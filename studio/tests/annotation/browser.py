@@ -8,16 +8,14 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests import SAMPLE
 from tests.processes import WAIT_SECONDS
 
-ROOT = Path(__file__).resolve().parents[3]
-SAMPLE = ROOT / "datasets" / "sample"
 SEQUENCE = "pond"
 FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
 CHROMIUM = next(
@@ -52,7 +50,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is inst
 
 
 def iou(first, second):
-    """J of two masks."""
+    """Return the intersection over union of two masks."""
     return (first & second).sum() / max(1, (first | second).sum())
 
 
@@ -65,7 +63,7 @@ def choose_status(tab, status, *, note=None, of=""):
 
 
 def hold_first_answer():
-    """Return a list, which gets the first route and its answer, and the handler that passes all later requests."""
+    """Return a list, which receives the first route and its answer, and a handler that lets later requests through."""
     held = []
 
     def answer(route):
@@ -115,10 +113,16 @@ class Page:
         self.size = self.labels(0).shape
 
     def answer(self, address: str | re.Pattern[str], handler: Callable) -> None:
-        """Let a handler answer requests; returns when Chromium intercepts them, which begins with a delay."""
+        """Let a handler answer requests; wait until Chromium intercepts them, which takes a moment."""
         self.tab.route(address, handler)
         self.tab.route("**/intercepted", lambda route: route.fulfill(body="yes"))
         self.wait_until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
+
+    def hold_requests(self, address: str) -> list[Any]:
+        """Hold back the requests to addresses that match a pattern; return the list of their routes."""
+        held: list[Any] = []
+        self.answer(re.compile(address), lambda route: held.append(route))
+        return held
 
     def at(self, x: float, y: float) -> list[float]:
         """Return the window position of a frame's pixel while the whole frame is shown."""
@@ -131,19 +135,19 @@ class Page:
         ]
 
     def pixel(self, x: float, y: float) -> list[int]:
-        """The color that is drawn at a pixel of the frame."""
+        """Return the color that is drawn at a pixel of the frame."""
         return list(self.tab.evaluate(PIXEL, self.at(x, y)))
 
     def place(self) -> list[int]:
-        """The readout: pixel under the pointer, zoom in percent."""
+        """Return the readout: pixel under the pointer, zoom in percent."""
         return [int(value) for value in re.findall(r"-?\d+", self.tab.inner_text("#readout"))]
 
     def tool(self) -> str:
-        """The selected tool."""
+        """Return the selected tool."""
         return str(self.tab.get_attribute("#tools [data-tool][aria-pressed=true]", "data-tool"))
 
     def radius(self) -> float:
-        """The size of the brush."""
+        """Return the radius of the brush."""
         return float(self.tab.inner_text("#tools output").removesuffix(" px"))
 
     def wait_selected(self, name: str) -> None:
@@ -151,7 +155,7 @@ class Page:
         self.tab.wait_for_selector(f"#objects [aria-pressed=true] .name >> text='{name}'")
 
     def wait_objects(self, count: int) -> None:
-        """Wait until the list has so many objects."""
+        """Wait until the list has this number of objects."""
         self.tab.wait_for_function("count => document.querySelectorAll('#objects li').length === count", arg=count)
 
     def wait_shown(self, *names: str) -> None:
@@ -160,7 +164,7 @@ class Page:
         self.tab.wait_for_selector(f"#view[aria-description='{text}']")
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        """Wait until something holds."""
+        """Wait until a condition is true; on timeout, show the status line and the last requests."""
         end = time.monotonic() + WAIT_SECONDS
         while not condition():
             assert time.monotonic() < end, (self.tab.inner_text("#status"), self.requests[-9:])
@@ -176,7 +180,7 @@ class Page:
         self.tab.wait_for_selector("#status:empty", state="attached")
 
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
-        """Press at the first point, move over the others, lift at the last; wait for the answer."""
+        """Press at the first point, move to the others, release at the last; wait for the answer."""
         with self.done():
             self.stroke(*points, steps=steps)
 
@@ -202,12 +206,12 @@ class Page:
         self.tab.mouse.up()
 
     def click(self, *points: tuple[float, float]) -> None:
-        """Click, without waiting for answers."""
+        """Click on points, without waiting for answers."""
         for point in points:
             self.tab.mouse.click(*self.at(*point))
 
     def click_done(self, x: float, y: float, **options: Any) -> None:
-        """Click and wait for the answer; options as of Playwright."""
+        """Click and wait for the answer; options are those of Playwright."""
         with self.done():
             self.tab.mouse.click(*self.at(x, y), **options)
 
@@ -223,7 +227,7 @@ class Page:
         pytest.fail("the cursor did not arrive")
 
     def done(self) -> WaitForNext:
-        """Waits, at the end of the block, for the answer of what was done in it."""
+        """Wait, at the end of the block, for the answer to the actions in it."""
         return WaitForNext(self, "done")
 
     def key(self, *names: str) -> None:
@@ -232,7 +236,7 @@ class Page:
             self.tab.keyboard.press(name)
 
     def key_done(self, name: str) -> None:
-        """Press a key and wait for the answer of what it did."""
+        """Press a key and wait for the answer to its action."""
         with self.done():
             self.key(name)
 
@@ -244,33 +248,33 @@ class Page:
         self.wait_frame(frame)
 
     def wait_frame(self, frame: int) -> None:
-        """Wait until a frame shows."""
+        """Wait until a frame is shown."""
         self.tab.wait_for_selector(f"#strips[aria-valuenow='{frame}']")
 
     def settle(self) -> None:
-        """Wait until the page has handled what has arrived."""
+        """Wait until the page has handled all events so far."""
         self.tab.evaluate("new Promise((end) => setTimeout(() => requestAnimationFrame(() => setTimeout(end))))")
 
     def wait_idle(self) -> None:
-        """Wait until the page waits for no answer and no masks."""
+        """Wait until the page has all answers and masks."""
         self.tab.wait_for_selector("#view[aria-busy=false]")
 
     def may_leave(self) -> bool:
-        """Let the page send what is on its way, as before it is left; return whether it does not ask to stay."""
+        """Dispatch the event before a close, which sends pending edits; return whether the page may close at once."""
         return bool(self.tab.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))"))
 
     def leave(self) -> None:
-        """Close the tab, also if it asks to stay."""
+        """Close the tab, and confirm if it asks."""
         self.tab.on("dialog", lambda dialog: dialog.accept())
         with self.tab.expect_event("close"):  # answers the dialog
             self.tab.close(run_before_unload=True)
 
     def tracked(self) -> WaitForNext:
-        """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""
+        """Wait, at the end of the block, until the page shows the end of a tracking job that began in it."""
         return WaitForNext(self, "ended")
 
     def track(self, key: str, last: int | None = None) -> None:
-        """Track, to a frame if given, and wait for the end."""
+        """Track, perhaps up to a frame, and wait for the end."""
         if last is not None:
             self.tab.fill("#last", str(last))
             self.tab.evaluate("document.activeElement.blur()")
@@ -278,7 +282,7 @@ class Page:
             self.key(key)
 
     def labels(self, frame: int) -> np.ndarray:
-        """The masks of a frame, as the page gets them: H×W ids."""
+        """Return the masks of a frame as the server sends them: H×W ids."""
         from studio.tests.annotation.served import decode_labels
 
         answer = self.tab.request.get(f"{self.tab.url}labels/{frame}")
@@ -317,7 +321,7 @@ class WaitForNext:
 
 
 class Wire:
-    """The WebSocket of a page, which is opened: its messages, with answers held back until released.
+    """The WebSocket of a page: opens the page, records messages, and can hold answers back until they are released.
 
     Args:
         held: actions whose answers are held back.
@@ -356,7 +360,7 @@ class Wire:
         server.send(text)
 
     def hold_sent(self, action: str) -> None:
-        """Hold messages of an action back."""
+        """Hold back the messages of an action."""
         self.held_action = action
 
     def wait_unsent(self) -> None:
@@ -386,10 +390,10 @@ class Wire:
         self.page.wait_until(lambda: self.held)
 
     def release(self) -> None:
-        """Wait until an answer is held back; let the page have the first one."""
+        """Wait until an answer is held back; send the first one to the page."""
         self.wait_held()
         self.socket.send(self.held.pop(0))
 
     def list_sent(self, action: str) -> list[dict[str, Any]]:
-        """Messages of an action."""
+        """Return the sent messages of an action."""
         return [message for message in self.sent if message["do"] == action]

@@ -47,7 +47,7 @@ def find_frame_number(frame):
 
 
 class TruthTracker:
-    """A tracker that follows the truth for the objects of its masks, and records its calls.
+    """A tracker that returns the true masks of its objects, and records its calls.
 
     Args:
         lose: frames on which it finds no object.
@@ -98,7 +98,7 @@ class TruthTracker:
 
 
 class HeldTracker(TruthTracker):
-    """Tracks a number of frames, then waits for `allow`, or until the job of its session is to stop."""
+    """Tracks a number of frames, then waits for `allow` or for a stop of its job."""
 
     def __init__(self, session, count):
         super().__init__()
@@ -122,7 +122,7 @@ def hold(session, count):
 
 
 def segment_stripes(*tops):
-    """Return a segmenter that finds a stripe from the next of these rows on, wherever the prompts are."""
+    """Return a segmenter that ignores its prompts; each call finds a stripe that begins at the next of these rows."""
     rows = iter(tops)
 
     def segment(frame, prompts):
@@ -139,13 +139,20 @@ def open_session(path, tracker=None, **options):
 
 
 def start_job(session, *args, **options):
-    """Start a job and return it; arguments as of `Session.track`."""
+    """Start a job and return it; arguments are those of `Session.track`."""
     session.track(*args, **options)
     return session.runner.job
 
 
+def start_held_job(session, count, frame=0, *, done=1):
+    """Start a job that tracks this many frames until it is allowed more; return it and its tracker at `done` frames."""
+    tracker, job = hold(session, count), start_job(session, frame)
+    wait_until(lambda: job.done >= done)
+    return job, tracker
+
+
 def run_job(session, *args, **options):
-    """Start a job, wait for its end, and return it; arguments as of `Session.track`."""
+    """Start a job, wait for its end, and return it; arguments are those of `Session.track`."""
     return wait_for(start_job(session, *args, **options))
 
 
@@ -162,7 +169,7 @@ def draw_and_track(session, *object_ids):
 
 
 def list_visible_frames(session, object_id=None):
-    """Return the frames that show an object, or any."""
+    """Return the frames that show an object, or any object."""
     wanted = [object_id] if object_id else [*session.document.snapshot.objects]
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
@@ -174,19 +181,19 @@ def list_tracked_frames(snapshot):
 
 
 def list_titles(document):
-    """Titles of the steps to undo and to redo; None without one."""
+    """Return the titles of the steps to undo and to redo, or None."""
     return tuple(step and step.title for step in document.history)
 
 
 def change_rows(folder, statement, *values):
-    """Run a statement on the file of a project that is not open, and return its rows."""
+    """Run a statement on the file of a closed project; return its rows."""
     with closing(sqlite3.connect(folder / PROJECT_FILE)) as connection, connection:
         connection.execute("PRAGMA synchronous=OFF")
         return connection.execute(statement, values).fetchall()
 
 
 def restore_backup(project, name=BACKUP_FILE):
-    """Replace the file of a project that is not open by its backup."""
+    """Replace the file of a closed project by its backup."""
     (project / name).replace(project / PROJECT_FILE)
 
 
@@ -195,7 +202,7 @@ def set_mask(document, index, object_id, mask):
 
 
 def draw(session, index, *object_ids):
-    """Draw the true masks of some objects on a frame; missing objects are added."""
+    """Draw the true masks of some objects on a frame; add missing objects."""
     while max(object_ids) not in session.document.snapshot.objects:
         editing.add_object(session.document)
     for object_id in object_ids:
@@ -203,7 +210,7 @@ def draw(session, index, *object_ids):
 
 
 def list_labels(document):
-    """Masks of all frames: H×W ids each."""
+    """Return the masks of all frames: H×W ids each."""
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
 
@@ -213,12 +220,12 @@ def equal_labels(found, expected):
 
 
 def outline_message(frame, object_id, corners):
-    """The message of an outline that propagates."""
+    """Return the message of the page that fills a polygon."""
     return {"do": "fill_polygon", "frame": frame, "object_id": object_id, "points": corners}
 
 
 def annotate_labels(labels, class_names):
-    """Return the labels of frames as the masks of an annotation file, whose frames are named by their number."""
+    """Return labels by frame as annotations, whose frames are named by their number."""
     regions = {
         index: [Region(int(object_id), encode_rle(ids == object_id)) for object_id in np.unique(ids) if object_id]
         for index, ids in labels.items()
@@ -228,7 +235,7 @@ def annotate_labels(labels, class_names):
 
 
 def refresh_review(session):
-    """Make open pages ask for the frames to check again."""
+    """Make open pages request the frames to check again."""
     session.document.emit(ResultsEvent(session.document.revision))
 
 
@@ -238,18 +245,18 @@ def square(x, y, side):
 
 
 def wait_until_propagated(session):
-    """Wait until every correction has been propagated, which its edit started."""
+    """Wait until all corrections have been tracked."""
     wait_until(lambda: not session.document.snapshot.list_corrections() and not session.runner.running_job)
 
 
 def wait_until_tracked(batch):
-    """Wait until no clip of the list is tracked or waits for it."""
-    busy = re.compile(r"waits for tracking|tracking: \d+ of")
-    wait_until(lambda: not any(busy.match(text) for clip in batch.list_clips() for text in clip.sentences))
+    """Wait until no clip of the list is tracked or waits to be tracked."""
+    is_running = re.compile("waits for tracking|tracking: [0-9]").match  # not the message of a clip that failed
+    wait_until(lambda: not any(is_running(text) for clip in batch.list_clips() for text in clip.sentences))
 
 
 def png(labels):
-    """Return labels as the bytes of a PNG."""
+    """Return labels as a PNG."""
     content = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
     return content.getvalue()

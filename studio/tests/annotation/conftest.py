@@ -22,7 +22,7 @@ from tests.processes import WAIT_SECONDS
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_exit():
-    """Servers end at once: uvicorn looks every 0.1 s whether it is to exit, and waits twice as long before it does."""
+    """Make uvicorn check ten times as often whether it has to exit, so that servers end at once."""
     quick = {**vars(asyncio), "sleep": lambda seconds: asyncio.sleep(seconds / 10)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("uvicorn.server.asyncio", SimpleNamespace(**quick))
@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def reopen():
-    """Open the session of a video, after closing the one opened before; arguments as of `open_session`."""
+    """Close the session opened before, and open that of a video; arguments are those of `open_session`."""
     with ExitStack() as sessions:
 
         def reopen(path, tracker=None, **options):
@@ -55,19 +55,19 @@ def session(folder, reopen):
 
 @pytest.fixture
 def short_pause(monkeypatch):
-    """Corrections propagate at once."""
+    """Track corrections at once."""
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)
 
 
 @pytest.fixture
 def long_pause(monkeypatch):
-    """Corrections wait until they are propagated."""
+    """Track no correction before a test asks for it."""
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 60)
 
 
 @pytest.fixture
 def checks(monkeypatch):
-    """List of the frames to check that sessions find."""
+    """Return the list of frames to check that sessions find."""
     checks: list[Check] = []
     monkeypatch.setattr("aotlab_studio.review.checks.find_checks", lambda *_: checks)
     return checks
@@ -75,9 +75,16 @@ def checks(monkeypatch):
 
 @pytest.fixture
 def serve(tmp_path):
-    """Serve a session, or a list with its app; they are closed after the test, before their folder is removed."""
+    """Serve a session, or a list with its app, until the end of the test."""
     with ExitStack() as servers:
         yield lambda *opened: servers.enter_context(closing(Served(*opened)))
+
+
+@pytest.fixture
+def never_served(monkeypatch):
+    """Commands load no model, and end instead of serving."""
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
 
 
 @pytest.fixture
@@ -89,7 +96,7 @@ def served(session, serve):
 def shared_page(browser, tmp_path_factory):
     """A page for tests that change nothing stored.
 
-    It stays open, so that the pages of other tests get its process, which halves the time until they are usable.
+    It stays open, so that pages of other tests share its process and load in half the time.
     """
     session = open_session(draw_folder(tmp_path_factory.mktemp("shared") / "clip"))
     served = Served(session)
@@ -103,7 +110,7 @@ def shared_page(browser, tmp_path_factory):
 
 @pytest.fixture
 def idle_page(shared_page):
-    """The page of `shared_page` with the brush, frame 0 and the whole view."""
+    """The page of `shared_page`, reset to the brush, frame 0 and the whole frame."""
     shared_page.tab.set_viewport_size(VIEWPORT)
     shared_page.key("b", "0")
     shared_page.seek(0)
@@ -127,7 +134,7 @@ def context(shared_page):
 
 @pytest.fixture
 def clock_context(browser, served):
-    """A context for tests that install a clock, which stays in its context and empties `performance.getEntries`."""
+    """A browser context for tests that install a clock, which stays installed in its context."""
     with browser.new_context(viewport=VIEWPORT) as context:
         context.set_default_timeout(1000 * WAIT_SECONDS)
         yield context
@@ -177,7 +184,7 @@ def batch(results):
 
 @pytest.fixture
 def begin_request():
-    """Begin a request for a clip of a batch, which ends after the test; return its session."""
+    """Begin a request for a clip of a batch that lasts until the end of the test; return its session."""
     with ExitStack() as requests:
 
         def begin_request(batch, name, person="", **options):
@@ -194,10 +201,10 @@ def served_list(batch, serve, monkeypatch):
 
 @pytest.fixture
 def other_machine(monkeypatch):
-    """From now on, this process is one on another machine."""
+    """Return a function after whose call this process counts as one on another machine."""
 
     def move():
-        # as on a network file system that keeps file locks to one machine
+        # as on a network file system without locks between machines
         monkeypatch.setattr(internal, "locked", lambda *_, **__: nullcontext())
         monkeypatch.setattr(lock, "find_machine", lambda: ("another", "other host"))
 

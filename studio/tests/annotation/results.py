@@ -1,4 +1,4 @@
-"""Results of a batch, as ``aotlab track --jobs`` leaves them."""
+"""Results of a batch, as ``aotlab track --jobs`` writes them, and their clips in a list."""
 
 import shutil
 from dataclasses import replace
@@ -9,6 +9,7 @@ from PIL import Image
 from aotlab import write_mask
 from aotlab.internal import write_job_record
 from aotlab.sdk import JobRecord, read_job_record
+from aotlab_studio.convert import main as convert
 from aotlab_studio.files import write_json
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
@@ -23,7 +24,7 @@ def change_record(results, **changes):
 
 
 def write_results(folder, names, lost=()):
-    """Write results of drawn videos; object 1 is lost in those of ``lost``. Return the folder of the batch."""
+    """Write results of drawn videos, in some of which object 1 is lost; return the folder of the batch."""
     for name in names:
         video, results = draw_folder(folder / "videos" / name), folder / "batch" / name
         for index in range(LENGTH):
@@ -37,6 +38,11 @@ def write_results(folder, names, lost=()):
         write_json(results / "review.json", review)
         Image.fromarray(image(0)).save(results / "thumbnail.jpg")
     return folder / "batch"
+
+
+def merge(results, output, *options, to="coco"):
+    """Merge the results of a list into a data set with ``aotlab convert``; return the exit status."""
+    return convert([str(results), str(output), "--to", to, "--merge", *options])
 
 
 def open_clip(path, project=None):
@@ -61,7 +67,7 @@ def set_status(batch, name, person, *values, **options):
 
 
 def replace_results(results, name, shift, frames=range(LENGTH)):
-    """Replace the results of a clip by those of another run, as `aotlab track` does."""
+    """Replace the results of a clip by those of another run, with masks moved down by ``shift``."""
     shutil.rmtree(results / name / "masks")
     for index in frames:
         write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))

@@ -1,8 +1,9 @@
-"""A session behind a running server, in this process."""
+"""A session behind a server that runs in this process, and the WebSocket of a page."""
 
 import json
 import threading
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -32,16 +33,26 @@ class Served:
             assert self.thread.is_alive()
             self.thread.join(0.02)
 
-    def get(self, path, method="GET", cookie=True, **headers):
-        defaults = {"cookie": self.cookie} if cookie else {}
-        content = headers.pop("content", None)
+    def cookies(self, person=""):
+        """Return the cookies of a browser, perhaps with a person's name."""
+        return f"{self.cookie}; aotlab_person={quote(person)}" if person else self.cookie
+
+    def get(self, path, method="GET", *, cookie=True, person="", content=None, **headers):
+        """Send a request, by default with the cookie of a browser; return its answer."""
+        defaults = {"cookie": self.cookies(person)} if cookie else {}
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         # reading the list of certificates takes 40 ms; an answer takes more than httpx's 5 s on a busy machine
         options = {"headers": defaults | named, "content": content, "verify": False, "timeout": WAIT_SECONDS}
         return httpx.request(method, self.address + path, **options)
 
-    def open(self, path="socket", **headers):
-        defaults = {"Cookie": self.cookie, "Origin": self.address} | headers
+    def post(self, path, content, person=""):
+        """Send bytes, or a value as JSON, as a page does; return the answer."""
+        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return self.get(path, "POST", person=person, origin=self.address, content=content)
+
+    def open(self, path="socket", person="", **headers):
+        """Open the WebSocket of a page."""
+        defaults = {"Cookie": self.cookies(person), "Origin": self.address} | headers
         extra = {key: value for key, value in defaults.items() if value and key != "Origin"}
         return PageSocket(
             self.sockets.enter_context(
@@ -92,7 +103,7 @@ class PageSocket:
 
 
 def decode_labels(content):
-    """H×W uint16 ids of the bytes that `encode_labels` made."""
+    """Return the H×W uint16 ids that `encode_labels` encoded."""
     height, width, count = (int(value) for value in np.frombuffer(content, "<u4", 3))
     lengths = np.frombuffer(content, "<u4", count, 12)
     ids = np.frombuffer(content, "<u2", count, 12 + 4 * count)

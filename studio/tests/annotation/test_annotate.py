@@ -24,7 +24,7 @@ from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tra
 from studio.tests.annotation.results import change_record
 from tests.drawn_clips import write_masks, write_plain
 from tests.marks import needs_posix, slow
-from tests.processes import run_python, start_python, wait_for_event
+from tests.processes import WAIT_SECONDS, run_python, start_python, wait_for_event
 
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 
@@ -32,11 +32,6 @@ PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 @pytest.fixture
 def video(tmp_path):
     return draw_folder(tmp_path / "clip")
-
-
-@pytest.fixture
-def never_loaded(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -65,8 +60,7 @@ def test_settings_are_shown_with_memory_bounded(capsys):
     assert "policy: restricted" in capsys.readouterr().out
 
 
-def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, monkeypatch, never_loaded):
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
+def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, never_served):
     assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
     captured = capsys.readouterr()
     assert "clip: 12 frames, masks in" in captured.out
@@ -78,7 +72,7 @@ def test_address_is_printed_with_a_warning_for_other_hosts(video, capsys, monkey
     assert re.search(r"open http://127\.0\.0\.1:\d+/\?token=\S{20,}", captured.out)
 
 
-def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_loaded):
+def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_served):
     opened, looked = [], threading.Event()
 
     def look(url):
@@ -155,7 +149,7 @@ def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serv
     assert any(line == "loading\n" for line in page.stdout)
     if serving:
         page.send_signal(number)
-    assert page.communicate(timeout=60) == ("", "interrupted\n" if status == 130 else "")
+    assert page.communicate(timeout=WAIT_SECONDS) == ("", "interrupted\n" if status == 130 else "")
     assert page.returncode == status
 
 

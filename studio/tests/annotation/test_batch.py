@@ -1,4 +1,4 @@
-"""All videos of a batch on one server: list, status, people, exports."""
+"""A batch on one server: its list, clips of several people, status, tracking, exports, and folders that it opens."""
 
 import io
 import json
@@ -35,7 +35,6 @@ from aotlab_studio.files import STAGED, read_json
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
-from aotlab_studio.server import app as web
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
@@ -53,7 +52,6 @@ from studio.tests.annotation.clips import (
     open_session,
     restore_backup,
     truth,
-    wait_until,
     wait_until_tracked,
 )
 from studio.tests.annotation.results import (
@@ -66,18 +64,12 @@ from studio.tests.annotation.results import (
     write_results,
 )
 from studio.tests.annotation.served import Served
-from tests.processes import WAIT_SECONDS, wait_for_event
-
-
-def post_as(served, person, path, content):
-    """Send JSON as a person; the name is part of an address."""
-    cookie, content = f"{served.cookie}; aotlab_person={person}", json.dumps(content).encode()
-    return served.get(path, "POST", cookie=False, Cookie=cookie, origin=served.address, content=content)
+from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def post_status(served, name, person="", **values):
     """Set a status as the list does; return the answer."""
-    return post_as(served, person, f"/clip/{name}/edits", [{"do": "set_status", **values}]).json()[0]
+    return served.post(f"/clip/{name}/edits", [{"do": "set_status", **values}], person).json()[0]
 
 
 def test_list_starts_with_the_worst_video(batch, served_list):
@@ -98,7 +90,7 @@ def test_clip_is_served_below_its_name(served_list):
     assert b"main.js" in served_list.get("/clip/b/").content
     assert served_list.get("/clip/b/page/main.js").status_code == 200
     assert served_list.get("/clip/b/labels/0").status_code == 200
-    connection = served_list.open(path="clip/b/socket")
+    connection = served_list.open("clip/b/socket")
     described = connection.do("describe")["result"]
     assert described["name"] == "b"
     assert "no such clip" in served_list.get("/clip/x/").text
@@ -106,14 +98,14 @@ def test_clip_is_served_below_its_name(served_list):
 
 
 def test_first_edit_and_finishing_set_the_status(batch, served_list):
-    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Zo%C3%AB")
+    connection = served_list.open("clip/b/socket", "Zoë")
     assert statuses(batch)["b"] == "open"
     connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
     assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
-    assert "error" not in post_status(served_list, "b", "Zo%C3%AB", status="rejected", note="blurred")
+    assert "error" not in post_status(served_list, "b", "Zoë", status="rejected", note="blurred")
     (clip, *_) = batch.list_clips()
     assert (clip.status, clip.note) == ("rejected", "blurred")
     assert [version["title"] for version in connection.do("list_versions")["result"]] == ["rejected: blurred"]
@@ -132,7 +124,7 @@ def test_documented_program_accepts_all_clips(batch, served_list):
 
 
 def test_change_without_a_name_is_rejected_in_a_list(batch, served_list):
-    connection = served_list.open(path="clip/b/socket")
+    connection = served_list.open("clip/b/socket")
     answer = connection.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert "type your name" in answer["error"]
     assert statuses(batch)["b"] == "open"
@@ -140,7 +132,7 @@ def test_change_without_a_name_is_rejected_in_a_list(batch, served_list):
 
 
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
-    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection = served_list.open("clip/b/socket", "Ann")
     connection.do("describe")
     set_status(batch, "b", "Bob", "accepted")
     clip = find_clip(batch, "b")
@@ -149,45 +141,43 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served_list):
 
 
 def test_rejected_page_does_not_log_an_error(served_list, caplog):
-    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection = served_list.open("clip/b/socket", "Ann")
     connection.do("describe")
     with pytest.raises(InvalidStatus):
-        served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Bob")
+        served_list.open("clip/b/socket", "Bob")
     connection.socket.close()
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_second_person_is_rejected_until_the_first_leaves(batch, served_list):
-    connection = served_list.open(path="clip/b/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection = served_list.open("clip/b/socket", "Ann")
     connection.do("describe")
-    bob = {"cookie": False, "Cookie": f"{served_list.cookie}; aotlab_person=Bob"}
-    refused = served_list.get("/clip/b/", **bob)
+    refused = served_list.get("/clip/b/", person="Bob")
     assert refused.status_code == 409
     assert "Ann has it open" in refused.text
-    masks = post_as(served_list, "Bob", "/clip/b/masks/0", [])
+    masks = served_list.post("/clip/b/masks/0", [], "Bob")
     assert (masks.status_code, "Ann has it open" in masks.text) == (409, True)
     # a status in the list, and what a page sends when it closes
     for message in ({"do": "set_status", "status": "rejected", "note": "dark"}, {"do": "add_object"}):
-        (answer,) = post_as(served_list, "Bob", "/clip/b/edits", [message]).json()
+        (answer,) = served_list.post("/clip/b/edits", [message], "Bob").json()
         assert "error" not in answer
     assert batch.list_clips()[0].holder.startswith("Ann on ")
     assert not batch.list_clips("Ann")[0].holder
     connection.socket.close()
     wait_until(lambda: not batch.list_clips()[0].holder)
-    assert served_list.get("/clip/b/", **bob).status_code == 200
+    assert served_list.get("/clip/b/", person="Bob").status_code == 200
 
 
 def test_invalid_status_rejected(served_list):
     assert "Invalid enum value 'perfect' - at `status`" in post_status(served_list, "a", status="perfect")["error"]
     assert "unknown field `color`" in post_status(served_list, "a", status="open", color=1)["error"]
-    post = partial(served_list.get, "/clip/a/edits", method="POST")
-    assert post(origin=served_list.address, content=b"[").status_code == 422
-    assert post(content=b"[]").status_code == 403
+    assert served_list.post("/clip/a/edits", b"[").status_code == 422
+    assert served_list.get("/clip/a/edits", "POST", content=b"[]").status_code == 403  # no Origin
 
 
 def test_incomplete_status_request_does_not_log_an_error(batch, served_list, caplog):
     request = f"POST /clip/b/edits HTTP/1.1\r\nHost: {served_list.host}\r\nOrigin: {served_list.address}\r\n"
-    with socket.create_connection(served_list.host.split(":"), timeout=60) as client:
+    with socket.create_connection(served_list.host.split(":"), timeout=WAIT_SECONDS) as client:
         client.sendall(f"{request}Cookie: {served_list.cookie}\r\nContent-Length: 9\r\n\r\nhalf".encode())
     served_list.close()
     assert "Traceback" not in caplog.text
@@ -195,7 +185,7 @@ def test_incomplete_status_request_does_not_log_an_error(batch, served_list, cap
 
 
 def test_two_clips_open_side_by_side(results, begin_request):
-    both = threading.Barrier(2, timeout=60)
+    both = threading.Barrier(2, timeout=WAIT_SECONDS)
 
     def open_together(folder, project):
         both.wait()  # broken after the timeout if the second clip waits for the first
@@ -216,7 +206,7 @@ def test_page_that_connects_continues_corrections(batch, served_list, long_pause
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
     session = begin_request(batch, "a", "Ann", is_page=True)
     assert session.document.snapshot.list_outdated()
-    connection = served_list.open(path="clip/a/socket", Cookie=f"{served_list.cookie}; aotlab_person=Ann")
+    connection = served_list.open("clip/a/socket", "Ann")
     wait_until(lambda: not session.document.snapshot.list_outdated())
     connection.socket.close()
 
@@ -506,7 +496,7 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
     for name in ("a", "b"):
         set_status(batch, name, "Ann", "accepted")
     session = begin_request(batch, "b", "Ann")
-    answer = post_as(served_list, "Bob", "/export", [])
+    answer = served_list.post("/export", [], "Bob")
     assert answer.json()["names"] == ["a", "b"]
     records = [json.loads((results / name / ".corrected").read_text()) for name in ("a", "b")]
     assert [record["person"] for record in records] == ["Bob", "Bob"]
@@ -531,7 +521,7 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path):
     class WaitingTracker(TruthTracker):
         def step(self, *values):
             begun.set()
-            accepted.wait(60)
+            wait_for_event(accepted)
             return super().step(*values)
 
     for name in ("one", "two"):
@@ -541,7 +531,7 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path):
             with batch.use(name, "Ann") as session:
                 draw(session, 3, 1)
         assert batch.track_all("Ann") == 2
-        assert begun.wait(60)
+        wait_for_event(begun)
         again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
         set_status(batch, "two", "Bob", "accepted", outdated="proceed")
         accepted.set()
@@ -553,7 +543,7 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path):
 
 def test_work_on_all_clips_needs_a_name(served_list):
     for path in ("/track", "/export"):
-        answer = post_as(served_list, "", path, [])
+        answer = served_list.post(path, [])
         assert (answer.status_code, answer.text.startswith("name: type your name first")) == (409, True)
 
 
@@ -748,9 +738,7 @@ def test_list_does_not_write_to_clips_open_here(batch, monkeypatch):
         assert [clip.holder for clip in batch.list_clips() if clip.holder] == [f"Ann on {platform.node()}"]
 
 
-def test_command_serves_a_batch(results, capsys, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
-    monkeypatch.setattr(web.Server, "run_on_socket", lambda self: None)
+def test_command_serves_a_batch(results, capsys, never_served):
     assert cli.main([str(results), "--no-browser"]) == 0
     assert "batch: 3 videos" in capsys.readouterr().out
     assert cli.main([str(results), "--no-browser", "--project", "p"]) == 2

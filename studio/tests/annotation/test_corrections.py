@@ -35,10 +35,9 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
     wait_for,
-    wait_until,
     wait_until_propagated,
 )
-from tests.processes import WAIT_SECONDS, wait_for_event
+from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def propagate(session):

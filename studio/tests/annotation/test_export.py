@@ -35,10 +35,9 @@ from studio.tests.annotation.clips import (
     square,
     start_job,
     truth,
-    wait_until,
 )
 from tests.limits import limit_file_size
-from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before
+from tests.processes import WAIT_SECONDS, completes_in_subprocess, die_before, wait_until
 
 
 def track_part(session):
@@ -96,7 +95,7 @@ def test_export_canceled_while_it_waits_for_tracking(session):
         session.cancel_export(7)
         try:
             with pytest.raises(InputError, match="export: canceled"):
-                export.result(60)
+                export.result(WAIT_SECONDS)
         finally:
             job.stop()
     assert not session.archive.is_file()

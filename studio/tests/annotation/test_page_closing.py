@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import threading
 
 import numpy as np
@@ -13,9 +12,9 @@ from PIL import Image
 
 from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, choose_status, needs_browser
-from studio.tests.annotation.clips import draw, list_titles, run_job, truth, wait_until
+from studio.tests.annotation.clips import draw, list_titles, run_job, truth
 from tests.marks import slow
-from tests.processes import wait_for_event
+from tests.processes import wait_for_event, wait_until
 
 pytestmark = needs_browser
 
@@ -52,8 +51,7 @@ def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
 @pytest.mark.slow
 def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
-    held = []
-    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    held = page.hold_requests("/masks/")
     page.tab.set_input_files("#load", tmp_path / "masks.png")
     page.wait_until(lambda: held)
     assert not page.may_leave()

@@ -20,9 +20,9 @@ pytestmark = needs_browser
 
 def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     draw(session, 0, 1)
-    tracker, held = hold(session, 4), []
+    tracker = hold(session, 4)
     page.wait_objects(1)
-    page.answer(re.compile(r"/frame/4\?video=[0-9a-f]+$"), lambda route: held.append(route))
+    held = page.hold_requests(r"/frame/4\?video=[0-9a-f]+$")
     page.key("t")
     page.wait_frame(3)
     job = session.runner.job
@@ -43,10 +43,9 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
 
 
 def test_stroke_right_after_undo_is_kept(page):
-    held = []
     page.key("b")
     page.drag((40, 5), (50, 5))
-    page.answer(re.compile(r"/labels/0\?"), lambda route: held.append(route))
+    held = page.hold_requests(r"/labels/0\?")
     with page.done():
         page.key("Control+z")
         page.wait_until(lambda: held)
@@ -417,8 +416,7 @@ def test_late_undo_does_not_change_the_frame(new_page):
 def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.drag((10, 30), (20, 30))
-    held = []
-    page.answer(re.compile("/masks/"), lambda route: held.append(route))
+    held = page.hold_requests("/masks/")
     page.tab.set_input_files("#load", tmp_path / "masks.png")
     page.wait_until(lambda: held)
     page.key("Control+z")

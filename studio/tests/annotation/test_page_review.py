@@ -1,4 +1,4 @@
-"""The page in a real browser: tracking, corrections, review, status, versions, export."""
+"""The page in a browser: tracking, corrections, review, status, versions, export."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from studio.tests.annotation.clips import (
     start_job,
     truth,
     wait_for,
-    wait_until,
 )
-from tests.processes import WAIT_SECONDS, wait_for_event
+from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 pytestmark = needs_browser
 

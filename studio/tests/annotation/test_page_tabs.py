@@ -210,8 +210,8 @@ def test_places_of_several_projects_are_kept(page, session):
 
 @pytest.mark.slow
 def test_message_about_a_loss_ends_with_the_reconnection(new_page):
-    wire, held = Wire(new_page), []
-    new_page.answer(re.compile(r"labels/0\?project="), lambda route: held.append(route))
+    wire = Wire(new_page)
+    held = new_page.hold_requests(r"labels/0\?project=")
     wire.socket.close()
     new_page.wait_until(lambda: held and not new_page.tab.inner_text("#status"))  # connected again
     held[0].fulfill(body="")

@@ -1,4 +1,4 @@
-"""The page in a real browser: frames, playback, timeline, range to track."""
+"""The page in a browser: frames, playback, timeline, range to track."""
 
 from __future__ import annotations
 
@@ -462,8 +462,7 @@ def test_task_runs_again_after_a_failure(idle_page):
 
 @pytest.mark.slow
 def test_shown_frame_is_usable_during_a_hanging_request(page):
-    held = []
-    page.answer(re.compile(r"/labels/5\?"), lambda route: held.append(route))
+    held = page.hold_requests(r"/labels/5\?")
     page.tab.fill("#frame", "5")
     page.tab.press("#frame", "Enter")
     page.wait_until(lambda: held)

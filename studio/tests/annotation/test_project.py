@@ -35,11 +35,11 @@ from studio.tests.annotation.clips import (
     run_job,
     set_mask,
     truth,
-    wait_until,
     write_video,
 )
 from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.served import Served
+from tests.processes import wait_until
 
 
 def test_videos_of_one_stem_have_a_project_each(tmp_path, reopen):
@@ -83,12 +83,10 @@ def test_fingerprint_changes_with_any_image(folder):
     assert after != before
 
 
-def test_command_refuses_a_changed_video(folder, session, monkeypatch):
+def test_command_refuses_a_changed_video(folder, session, never_served):
     draw(session, 0, 1)
     session.close()
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
-    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     assert cli.main([str(folder), "--no-browser"]) == 2
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 

@@ -39,10 +39,9 @@ from studio.tests.annotation.clips import (
     run_job,
     square,
     truth,
-    wait_until,
 )
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
-from tests.processes import reserve_port, wait_for_event
+from tests.processes import WAIT_SECONDS, reserve_port, wait_for_event, wait_until
 
 
 def test_token_becomes_a_strict_cookie(served):
@@ -195,7 +194,7 @@ def test_address_for_all_interfaces_names_this_machine(session, monkeypatch):
     server = web.Server(web.build_app(lambda _: session), web.bind_socket("0.0.0.0", 0), host="0.0.0.0")
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
     assert host == "localhost"
-    socket.create_connection((host, int(port)), timeout=60).close()
+    socket.create_connection((host, int(port)), timeout=WAIT_SECONDS).close()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +300,7 @@ def test_unusable_message_ends_only_its_connection(served, content):
     connection = served.open()
     connection.socket.send(content)
     with pytest.raises(ConnectionClosed):
-        connection.socket.recv(timeout=60)
+        connection.socket.recv(timeout=WAIT_SECONDS)
     assert "result" in served.open().do("describe")
 
 
@@ -322,7 +321,7 @@ def test_undo_spares_steps_of_another_open_page(served):
     assert other.do("undo")["result"]["title"] == "outline"
     assert "outline, was made in another window" in mine.do("redo")["error"]
     assert mine.do("undo")["result"]["title"] == "outline"
-    assert served.get("/masks/3?page=2", "POST", Origin=served.address, content=png(truth(3))).is_success
+    assert served.post("/masks/3?page=2", png(truth(3))).is_success
     assert "load masks, was made in another window" in mine.do("undo")["error"]
     assert other.do("undo")["result"]["title"] == "load masks"
     other.do("fill_polygon", frame=0, object_id=None, points=square(25, 5, 10))
@@ -358,7 +357,7 @@ def test_waiting_statuses_do_not_block_requests(served):
         message = {"id": number, "do": "set_status", "status": "rejected", "outdated": "wait"}
         page.socket.send(json.dumps(message))
     for _ in range(40):
-        assert waiting.acquire(timeout=60)
+        assert waiting.acquire(timeout=WAIT_SECONDS)
     try:
         assert served.get("/labels/0").status_code == 200
         assert "result" in served.open().do("describe")
@@ -392,15 +391,13 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
         served.close()
     session = reopen(folder)
     session.document.undo()
-    content = json.dumps(messages[3:]).encode()
     again = serve(session)
-    (answer,) = again.get("/edits", "POST", Origin=again.address, content=content).json()
+    (answer,) = again.post("/edits", messages[3:]).json()
     assert answer["id"] == 2**40 + 3
     assert session.document.snapshot.state.notes == {}  # it stays undone
     assert len(session.document.log.steps) == 4
     session.document.shared = True  # without a name
-    content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
-    (refused,) = again.get("/edits", "POST", Origin=again.address, content=content).json()
+    (refused,) = again.post("/edits", [{**messages[1], "id": 2**40 + 4}]).json()
     assert "type your name first" in refused["error"]
 
 
@@ -413,8 +410,7 @@ def send_all(served, request):
             connection = served.open()
             answers = [connection.send_text(json.dumps({"id": n, **message})) for n, message in enumerate(messages)]
         else:
-            content = json.dumps(messages).encode()
-            answers = served.get("/edits", "POST", Origin=served.address, content=content).json()
+            answers = served.post("/edits", messages).json()
         return [answer.get("result", answer.get("error")) for answer in answers]
 
     return send_all
@@ -456,8 +452,7 @@ def test_message_needs_the_object_it_targets(send_all):
 
 @pytest.mark.parametrize("action", ["timeline", "list_versions", "save_version"])
 def test_closing_page_sends_edits_only(served, action):
-    content = json.dumps([{"id": 2**40, "do": "add_object"}, {"id": 2**40 + 1, "do": action}]).encode()
-    answer = served.get("/edits", "POST", Origin=served.address, content=content)
+    answer = served.post("/edits", [{"id": 2**40, "do": "add_object"}, {"id": 2**40 + 1, "do": action}])
     assert (answer.status_code, answer.text[:16]) == (422, "edits: expected ")
     assert served.session.document.log.size == 0
 
@@ -465,8 +460,7 @@ def test_closing_page_sends_edits_only(served, action):
 def test_answer_to_a_program_has_the_step_that_it_made(served):
     connection, add = served.open(), {"id": 1, "do": "add_object"}
     assert connection.send_text(json.dumps(add))["step"] == 1
-    content = json.dumps([add, {"do": "add_object"}]).encode()
-    answers = served.get("/edits", "POST", Origin=served.address, content=content).json()
+    answers = served.post("/edits", [add, {"do": "add_object"}]).json()
     assert [(answer["id"], answer["step"]) for answer in answers] == [(1, 2), (None, 3)]
     assert connection.send_text(json.dumps({"id": 1, "do": "describe"}))["step"] == 0
     assert connection.send_text(json.dumps({"id": 1, "do": "undo", "step": 3}))["step"] == 0
@@ -479,7 +473,7 @@ def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
             answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor(author="Ann"), {}))
             with pytest.raises(FutureTimeout):
                 answer.result(0.3)
-        assert answer.result(60).revision == session.document.revision
+        assert answer.result(WAIT_SECONDS).revision == session.document.revision
 
 
 def test_edits_sent_again_have_the_same_answer(served):

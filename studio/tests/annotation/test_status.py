@@ -22,9 +22,9 @@ from studio.tests.annotation.clips import (
     run_job,
     square,
     start_job,
-    wait_until,
     wait_until_propagated,
 )
+from tests.processes import WAIT_SECONDS, wait_until
 
 
 def test_acceptance_belongs_to_the_masks(session, short_pause, monkeypatch):
@@ -62,7 +62,7 @@ def test_acceptance_resumes_paused_tracking(session):
         waiting = threads.submit(session.set_status, "accepted", outdated="wait")
         wait_until(lambda: job.done >= 2)
         session.pause()
-        errors = [waiting.exception(60)]
+        errors = [waiting.exception(WAIT_SECONDS)]
     with pytest.raises(OutdatedError) as refused:
         session.set_status("accepted")
     errors.append(refused.value)
@@ -150,12 +150,6 @@ def test_acceptance_and_its_version_are_stored_together(session):
         session.set_status("accepted")
     stored = Document.read(session.document.folder)
     assert stored.status.value == session.document.status.value == "in progress"
-
-
-def test_message_with_an_unknown_field_rejected(session):
-    with pytest.raises(InputError, match=r"set_status: .*outdatd"):
-        run_action(session, {"do": "set_status", "status": "accepted", "outdatd": "proceed"})
-    assert session.document.status.value == "open"
 
 
 def test_status_without_an_edit_is_open(folder, session, reopen):

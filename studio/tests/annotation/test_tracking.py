@@ -33,12 +33,12 @@ from studio.tests.annotation.clips import (
     list_tracked_frames,
     list_visible_frames,
     run_job,
+    start_held_job,
     start_job,
     truth,
     wait_for,
-    wait_until,
 )
-from tests.processes import WAIT_SECONDS, wait_for_event
+from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def test_forward_reaches_the_end_and_backward_the_start(session):
@@ -269,10 +269,8 @@ def test_stop_before_the_first_frame_removes_the_step(session, loading):
 
 
 def test_interrupted_job_is_not_finished_by_a_later_stop(session):
-    hold(session, 2)
     draw(session, 0, 1)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done)
+    job, _ = start_held_job(session, 2)
     for interrupt in (True, False):
         job.stop(interrupt=interrupt)
     assert job.interrupted
@@ -454,10 +452,8 @@ def test_stroke_during_tracking_can_be_undone(session):
 
 
 def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
-    hold(session, 4)
     draw(session, 0, 1)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done >= 2)
+    job, _ = start_held_job(session, 4, done=2)
     run_action(session, {"do": "undo"})
     wait_for(job)
     assert job.status == "stopped"
@@ -518,9 +514,7 @@ def test_merged_confidence_is_calibrated():
 def test_object_locked_while_tracked_keeps_its_masks(session):
     draw_and_track(session, 1, 2)
     before = session.document.snapshot.labels(LENGTH - 1)
-    tracker = hold(session, 3)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done)
+    job, tracker = start_held_job(session, 3)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
     wait_for(job)
@@ -568,9 +562,7 @@ def test_scores_exclude_pixels_of_locked_objects(session):
 
 def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
     draw(session, 0, 1)
-    tracker = hold(session, 3)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done)
+    job, tracker = start_held_job(session, 3)
     run_action(session, {"do": "delete_object", "object_id": 1})
     wait_for(job)
     run_action(session, {"do": "undo"})
@@ -584,9 +576,7 @@ def test_undone_deletion_of_the_only_object_keeps_its_tracking(session):
 )
 def test_unneeded_request_stops(session, edit):
     draw(session, 0, 1)
-    hold(session, 3)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done)
+    job, _ = start_held_job(session, 3)
     run_action(session, edit)
     wait_for(job)
     assert job.status == "stopped"
@@ -597,9 +587,7 @@ def test_unneeded_request_stops(session, edit):
 def test_clearing_all_that_is_left_to_track_stops_a_request(session, cleared):
     draw(session, 1, 1)
     run_job(session, 1)
-    tracker = hold(session, 4)
-    job = start_job(session, 1)
-    wait_until(lambda: job.done == 3)  # and a frame for the reference
+    job, tracker = start_held_job(session, 4, 1, done=3)  # and a frame for the reference
     run_action(session, {"do": "clear_tracking", "frame": cleared})
     tracker.allow(100)
     wait_for(job)

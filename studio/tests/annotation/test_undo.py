@@ -16,11 +16,11 @@ from studio.tests.annotation.clips import (
     outline_message,
     run_job,
     square,
-    start_job,
+    start_held_job,
     wait_for,
-    wait_until,
     wait_until_propagated,
 )
+from tests.processes import wait_until
 
 
 def test_undo_while_tracking_removes_object_and_name(folder, session):
@@ -67,10 +67,8 @@ def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
 
 
 def test_version_saved_while_tracking_shows_the_whole_run(session):
-    tracker = hold(session, 3)
     draw(session, 0, 1)
-    job = start_job(session, 0)
-    wait_until(lambda: job.done)
+    job, tracker = start_held_job(session, 3)
     session.document.save_version("half")
     tracker.allow()
     wait_for(job)

@@ -42,7 +42,7 @@ BROKEN_LZMA = zip_files({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0
 
 
 def post(served, content, frame=0):
-    return served.get(f"/masks/{frame}", "POST", Origin=served.address, content=content)
+    return served.post(f"/masks/{frame}", content)
 
 
 def test_mask_is_uploaded_for_the_shown_frame(served):
@@ -261,17 +261,16 @@ def test_upload_for_another_object_is_asked_about(served):
     document = served.session.document
     draw(served.session, 0, 1, 2)
     first = png(truth(3) == 1)
-    head = {"Origin": served.address, "content": first}
-    assert served.get("/masks/3?chosen=1", "POST", **head).json()["frames"] == [3]
-    answer = served.get("/masks/4?chosen=2", "POST", **head)
+    assert served.post("/masks/3?chosen=1", first).json()["frames"] == [3]
+    answer = served.post("/masks/4?chosen=2", first)
     assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
     assert document.snapshot.drawn_frames == [0, 3]
-    assert served.get('/masks/4?chosen=2&targets={"1":2}', "POST", **head).json()["frames"] == [4]
+    assert served.post('/masks/4?chosen=2&targets={"1":2}', first).json()["frames"] == [4]
     assert ((document.snapshot.labels(4) == 2) == (truth(3) == 1)).all()
-    answer = served.get('/masks/4?targets={"1":9}', "POST", **head)
+    answer = served.post('/masks/4?targets={"1":9}', first)
     assert (answer.status_code, "no such object" in answer.text) == (422, True)
     for targets in ('{"2":1}', "{}", '{"1":1,"2":2}'):
-        answer = served.get(f"/masks/4?targets={targets}", "POST", **head)
+        answer = served.post(f"/masks/4?targets={targets}", first)
         assert (answer.status_code, "the ids in the file are 1;" in answer.text) == (422, True)
 
 
@@ -339,12 +338,12 @@ def test_assigned_ids_do_not_bind_to_objects(session):
 
 
 def test_upload_that_arrives_twice_is_loaded_once(served):
-    targets, head = '{"1":null,"2":null}', {"Origin": served.address, "content": png(truth(3))}
-    answers = [served.get(f"/masks/3?id={2**40}&targets={targets}", "POST", **head).json() for _ in range(2)]
+    targets, content = '{"1":null,"2":null}', png(truth(3))
+    answers = [served.post(f"/masks/3?id={2**40}&targets={targets}", content).json() for _ in range(2)]
     assert answers[0] == answers[1] == {"frames": [3], "losses": {}, "step": 1, "unchanged": []}
     for unusable in ("x", "1"):
-        assert served.get(f"/masks/3?id={unusable}", "POST", **head).status_code == 422
-    assert served.get(f"/masks/3?id={2**40 + 1}&targets={targets}", "POST", **head).json()["step"] == 2
+        assert served.post(f"/masks/3?id={unusable}", content).status_code == 422
+    assert served.post(f"/masks/3?id={2**40 + 1}&targets={targets}", content).json()["step"] == 2
 
 
 @pytest.mark.parametrize("protection", ["hidden", "locked"])

@@ -16,8 +16,9 @@ from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.browser import FRAMES, SAMPLE, SEQUENCE, Page, iou, needs_browser
+from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, annotate_labels, draw_folder, open_session, truth
+from tests import SAMPLE
 from tests.processes import start_python
 
 pytestmark = [needs_browser, pytest.mark.slow]

@@ -1,4 +1,4 @@
-"""Files of other tools, in parts."""
+"""Parts of the files of other tools."""
 
 import base64
 

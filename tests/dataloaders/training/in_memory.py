@@ -1,4 +1,4 @@
-"""Labeled images and videos that exist in memory, for tests of what is made of them."""
+"""Labeled images and videos in memory, to make training clips of, and drawn videos on disk."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ def rng(seed=0):
 
 
 def phase(*sources, **options):
-    """A short phase of small clips."""
+    """Return a short phase of small clips."""
     return PhaseConfig(**{"name": "p", "steps": 4, "batch": 2, "clip_length": 3, "crop": CROP, "short_edge": 72,
                           "sources": list(sources), **options})  # fmt: skip
 
@@ -45,22 +45,22 @@ class MemoryImage:
 
 
 def color_mask(mask):
-    """H×W×3 uint8: gray of ten times the id."""
+    """Return an image H×W×3 uint8 whose gray is ten times the id."""
     return np.repeat((mask * np.uint8(10))[..., None], 3, axis=-1)
 
 
 def draw_blocks(*ids, side=20):
-    """A mask of squares side by side, one per id."""
+    """Draw a mask of squares side by side, one per id."""
     return np.repeat(np.repeat(np.array([ids], np.uint8), side, axis=0), side, axis=1)
 
 
 def make_frames(*masks):
-    """The labeled frames of a video with these masks."""
+    """Return the labeled frames of a video with these masks."""
     return tuple(MemoryImage(mask, f"frame {index}") for index, mask in enumerate(masks))
 
 
 def write_videos(root, *names, frames=4, size=(72, 96), start=0):
-    """Drawn videos as JPEGImages/<name>/ and Annotations/<name>/."""
+    """Write drawn videos as JPEGImages/<name>/ and Annotations/<name>/."""
     for seed, name in enumerate(names, start=start):
         images, masks = draw_clip(frames, *size, seed)
         write_images(root / "JPEGImages" / name, images)

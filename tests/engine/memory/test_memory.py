@@ -10,7 +10,7 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
-from tests.engine.frames import FRAME_BYTES, TOKENS, draw_memory, fill_bank, list_long_frames, memory_bytes
+from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
 from tests.engine.small_model import build, draw_texture, run_tracker, stripes
 
 
@@ -89,12 +89,12 @@ def test_frame_is_evicted_from_every_block(place, training):
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_next_frame_reuses_memory_of_an_evicted_one(place):
     bank = fill_bank(FIFO(1), 4)
-    before, addresses = memory_bytes(bank), long_addresses(bank)
+    before, addresses = count_memory_bytes(bank), long_addresses(bank)
     bank.evict(place)
     bank.add(draw_memory(4))
     kept = [number for number in range(5) if number != place]
     assert (bank.frames, list_long_frames(bank), list_long_frames(bank, block=1)) == (kept, kept, kept)
-    assert (memory_bytes(bank), long_addresses(bank)) == (before, addresses)
+    assert (count_memory_bytes(bank), long_addresses(bank)) == (before, addresses)
     long = bank.read()[1].long
     assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
 
@@ -103,8 +103,8 @@ def test_unbounded_bank_grows_rarely_and_by_half():
     bank, sizes = MemoryBank(FIFO(1)), set()
     for number in range(100):
         (bank.add if number else bank.add_reference)(draw_memory(number))
-        sizes.add(memory_bytes(bank))
-        assert memory_bytes(bank) <= FRAME_BYTES * (1.5 * len(bank) + 1)
+        sizes.add(count_memory_bytes(bank))
+        assert count_memory_bytes(bank) <= FRAME_BYTES * (1.5 * len(bank) + 1)
         assert len(list_long_frames(bank)) == number + 1
     assert list_long_frames(bank) == list(range(100))
     assert len(sizes) < 15

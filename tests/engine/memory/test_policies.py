@@ -9,7 +9,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
-from tests.engine.frames import FRAME_BYTES, TOKENS, draw_memory, fill_bank, list_long_frames, memory_bytes
+from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
 
 BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
 
@@ -135,4 +135,4 @@ def test_training_evicts_oldest_frame(policy):
 def test_only_frames_that_are_kept_are_allocated(policy, frames):
     bank = fill_bank(policy, 12)
     assert len(bank) == frames
-    assert memory_bytes(bank) == frames * FRAME_BYTES
+    assert count_memory_bytes(bank) == frames * FRAME_BYTES

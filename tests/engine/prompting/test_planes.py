@@ -38,8 +38,8 @@ def test_stroke_has_no_gaps():
 def test_crop_covers_prompt_and_mask_within_frame():
     size = (300, 400)
     rough = np.zeros(size)
-    rough[20:140, 20:140] = 0.9
-    assert find_crop(Prompt(points=[(30, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
+    rough[20:140, 60:100] = 0.9
+    assert find_crop(Prompt(points=[(80, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
     assert find_crop(Prompt(box=(300, 200, 100, 100)), size, 0.25)[2:] == (400, 300)
 
 

@@ -16,7 +16,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
-from tests.processes import wait_for_event
+from tests.processes import WAIT_SECONDS, wait_for_event
 
 FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
 
@@ -113,10 +113,8 @@ def test_trackers_do_not_change_the_autocast_of_other_threads(restricted):
     first = Tracker(*restricted, optimize=False)
     second = first.fresh()
     with torch.autocast("cpu", torch.bfloat16):
-        with first.autocast():
-            thread = threading.Thread(target=second.autocast().__enter__)
-            thread.start()
-            thread.join()
+        with first.autocast(), ThreadPoolExecutor(1) as threads:
+            threads.submit(second.autocast().__enter__).result(WAIT_SECONDS)
         assert torch.is_autocast_enabled("cpu")
 
 

@@ -16,7 +16,7 @@ from tests.engine.training.tiny_recipes import (
     write_recipe,
 )
 from tests.marks import needs_posix
-from tests.processes import reserve_port, run_python, start_python
+from tests.processes import RUN_SECONDS, reserve_port, run_python, start_python
 
 TRAIN = ("-m", "aotlab", "train")
 
@@ -54,7 +54,7 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     settings = [WITHOUT_DROP_PATH, "train.accumulate=2"]
     line = ["--config", recipe_file("two", steps=2, batch=4, clip_length=2), *settings]
     with reserve_port() as port:
-        done = run_python("-c", RANKS, *line, env=rank_variables(port), timeout=240)
+        done = run_python("-c", RANKS, *line, env=rank_variables(port))
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "deprecated" not in output
@@ -68,7 +68,7 @@ def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     file = recipe_file("run", steps=400)
     command = [*TRAIN, "--config", str(file), "model.encoder=mobilenet_v2"]
     log = tmp_path / "run" / "log.jsonl"
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + RUN_SECONDS
     with reserve_port() as port, ExitStack() as started:
         ranks = []
         for rank in "01":
@@ -80,7 +80,7 @@ def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
             assert all(rank.poll() is None for rank in ranks), "a rank ended early"
             time.sleep(0.2)
         ranks[1].kill()
-        _, message = ranks[0].communicate(timeout=240)
+        _, message = ranks[0].communicate(timeout=RUN_SECONDS)
         ranks[1].communicate()
     assert ranks[0].returncode == 1
     assert "stopped: lost contact between ranks" in message

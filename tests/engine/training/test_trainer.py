@@ -210,6 +210,12 @@ def test_deeper_losses_weigh_twice_as_much():
     assert weight_by_depth(losses).tolist() == [pytest.approx((1 + 2 * 2 + 4 * 4) / 7), 0]
 
 
+@pytest.mark.parametrize(("every", "steps"), [(0, [7]), (3, [3, 6, 7])])
+def test_periodic_work_is_also_done_after_the_last_step(every, steps):
+    states = [SimpleNamespace(step=step, phase=SimpleNamespace(steps=7)) for step in range(1, 8)]
+    assert [state.step for state in states if trainer.is_due(state, every)] == steps
+
+
 def test_unreadable_items_of_all_ranks_are_counted():
     world = SimpleNamespace(gather=lambda mine: [mine, ["b", "b"]])
     state = SimpleNamespace(world=world, unreadable=Counter(b=1))

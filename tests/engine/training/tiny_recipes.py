@@ -1,4 +1,4 @@
-"""A recipe small enough to train in a test, and data for it."""
+"""A recipe that trains within a test, its data, and its logs."""
 
 import json
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from tests.drawn_clips import write_list
 from tests.engine.small_model import TINY_STAGE
 
 WITHOUT_DROP_PATH = "model.stages.0.drop_path=0"
-"""Setting without chance: another order of sums changes losses by rounding only."""
+"""Override that removes randomness, so that another order of sums changes losses by rounding only."""
 ALONE = Distributed(torch.device("cpu"))
 
 
 def draw_sets(root: Path, frames: int = 3) -> Path:
-    """Two drawn videos in ``root/drawn``."""
+    """Write two drawn videos to ``root/drawn``; return the root."""
     write_videos(root / "drawn", "one", "two", frames=frames, size=(80, 96))
     write_list(root / "drawn" / "ImageSets" / "val.txt", ["one"])
     return root
@@ -36,12 +36,12 @@ def phase(name="video", **options):
 
 
 def steady_phase(**options):
-    """A phase in which nothing amplifies rounding: small steps, and true masks in memory."""
+    """Return a phase that does not amplify rounding, with small steps and true masks in memory."""
     return phase(**{"batch": 2, "lr": 3e-5, "feed_predictions_after": 1.0, **options})
 
 
 def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
-    """A YAML file whose run goes to ``folder/output``."""
+    """Write the YAML file of a run whose output is ``folder/output``; return its path."""
     settings = {
         "base": "aott",
         "name": "tiny",
@@ -63,12 +63,12 @@ def run_recipe(config: Config, *, restart: bool = False) -> TrainResult:
 
 
 def list_states(config: Config) -> list[Path]:
-    """Saved states of a run, the newest first."""
+    """Return the saved states of a run, the newest first."""
     return list_saved_states(Path(config.train.output))
 
 
 def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
-    """Call ``act`` before the training step of this number, from 1 over all phases and runs."""
+    """Call ``act`` before a training step; steps are counted from 1 over all phases and runs."""
     original, numbers = trainer.train_step, count(1)
 
     def train_step(*args: object) -> object:
@@ -80,7 +80,7 @@ def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
 
 
 def read_log(folder: Path | str) -> list[dict]:
-    """Return the lines of a log that are about steps."""
+    """Return the lines of a log that have a loss."""
     with open(f"{folder}/log.jsonl") as file:
         lines = [json.loads(line) for line in file]
     return [line for line in lines if "loss" in line]
@@ -92,7 +92,7 @@ def log_lines(config: Config) -> list[dict]:
 
 
 def assert_same_steps(found: list[dict], expected: list[dict]) -> None:
-    """Compare steps whose sums of float32 are in another order; 5e-7 was seen."""
+    """Compare the steps of two logs up to the rounding of float32 sums in another order."""
     for step, other in zip(found, expected, strict=True):
         assert step["loss"] == pytest.approx(other["loss"], abs=1e-5)
         assert step["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-3)

@@ -12,7 +12,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.command import exit_on_signals
 from tests.marks import needs_posix
-from tests.processes import start_python, wait_until
+from tests.processes import RUN_SECONDS, WAIT_SECONDS, start_python, wait_until
 
 PROGRAM = """
 import os, signal, sys, time
@@ -73,7 +73,7 @@ def program(tmp_path):
 def shell(line, program):
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; run() {{ '{sys.executable}' '{program}' \"$@\"; }}; {line}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_signal_removes_the_unfinished_file(program, tmp_path, name):
     process = start_python(program, "write_file", tmp_path / "out" / "file.txt")
     assert process.stdout.readline() == "begun\n"
     process.send_signal(getattr(signal, name))
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 128 + getattr(signal, name)
     assert "Traceback" not in message
     assert list((tmp_path / "out").iterdir()) == []
@@ -110,7 +110,7 @@ def test_swallowed_signal_can_be_sent_again(program):
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "swallowed\n"
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=WAIT_SECONDS) == 0
 
 
 @needs_posix
@@ -138,7 +138,7 @@ def test_workers_end_with_their_program(program, name):
         workers.append(int(line))
     assert workers
     process.send_signal(getattr(signal, name))
-    process.communicate(timeout=60)
+    process.communicate(timeout=WAIT_SECONDS)
     wait_until(lambda: not any(map(is_running, workers)))
 
 
@@ -165,5 +165,5 @@ def test_several_interrupts_print_no_traceback():
     assert process.stderr.readline() == "interrupted\n"
     for _ in range(4):
         process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1] == ""
+    assert process.communicate(timeout=WAIT_SECONDS)[1] == ""
     assert process.returncode in (130, -signal.SIGINT)  # the later ones end it while Python exits

@@ -44,7 +44,7 @@ def track(video, tmp_path, *masks, args=()):
 
 
 def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT):
-    """Run until a signal on the third frame."""
+    """Track until a signal on the third frame, and check the exit status."""
     step = Repeater.step
 
     def send_signal(self, frame, mask=None):
@@ -57,12 +57,12 @@ def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT)
         assert track(video, tmp_path, mask, args=args) == 128 + number
 
 
-def largest_ids(folder):
-    """Largest id of each mask, by name."""
+def read_largest_ids(folder):
+    """Return the largest id of each mask, by file name."""
     return {path.name: read_mask(path).max() for path in sorted((folder / "out" / "masks").iterdir())}
 
 
 def snapshot(folder):
-    """Content and time of all files of a folder, hidden ones as well."""
+    """Return the content and time of all files of a folder, also of hidden ones."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}

@@ -24,7 +24,7 @@ from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray
 from tests.processes import wait_until
-from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_ids, save, snapshot, track
+from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, save, snapshot, track
 
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
@@ -39,10 +39,10 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     own = tmp_path / "out" / "masks" / NAMES[2]
     for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"], ["--mask", f"2={own}"]):
         assert track(video, tmp_path, mask, args=["--force", *wrong]) == 2
-        assert list(largest_ids(tmp_path)) == NAMES
+        assert list(read_largest_ids(tmp_path)) == NAMES
     assert f"the results would overwrite {own}" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
-    assert list(largest_ids(tmp_path)) == NAMES[:2]
+    assert list(read_largest_ids(tmp_path)) == NAMES[:2]
 
 
 def test_masks_of_prompts_keep_foreign_files(video, tmp_path, capsys):
@@ -87,7 +87,7 @@ def test_earlier_results_stay_if_the_first_frame_is_broken(video, mask, tmp_path
     assert track(video, tmp_path, mask) == 0
     (video / NAMES[2]).write_bytes(b"broken")
     assert track(video, tmp_path, mask, args=["--start", "2", "--force"]) == 2
-    assert list(largest_ids(tmp_path)) == NAMES
+    assert list(read_largest_ids(tmp_path)) == NAMES
 
 
 def test_foreign_mask_after_the_end_of_a_stream_is_kept(mask, tmp_path, capsys):
@@ -133,7 +133,7 @@ def test_masks_edited_after_a_failure_need_force(video, mask, tmp_path, monkeypa
         assert "masks that were edited after its run failed; choose" in capsys.readouterr().err
     assert read_mask(edited).max() == 7
     assert track(video, tmp_path, mask, args=[*line, "--force"]) == 0
-    assert set(largest_ids(tmp_path).values()) == {1}
+    assert set(read_largest_ids(tmp_path).values()) == {1}
 
 
 @pytest.mark.parametrize("write", ["masks,objects", "alpha"])
@@ -179,7 +179,7 @@ def test_folder_is_usable_after_a_killed_replacement(video, mask, tmp_path, monk
     assert len([*(tmp_path / "out").glob("masks/*.png")]) == 3 * kept
     assert track(video, tmp_path, mask, args=["--end", "2"]) == 0
     assert track(video, tmp_path, mask, args=["--end", "1", "--force"]) == 0
-    assert list(largest_ids(tmp_path)) == NAMES[:2]
+    assert list(read_largest_ids(tmp_path)) == NAMES[:2]
 
 
 @pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])

@@ -16,6 +16,7 @@ from aotlab.media.job_record import CORRECTED_FILE, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
+from tests import read_files
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, cli, save
 
@@ -45,15 +46,6 @@ def write_jobs(clips, *rows):
     path = clips / ("jobs.csv" if isinstance(rows[0], str) else "jobs.jsonl")
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
     return path
-
-
-def results(folder):
-    """Bytes of all results of the jobs."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.parent != folder and path.name != ".track.json"
-    }
 
 
 def test_every_video_gets_a_folder_and_a_row(clips, out, repeater, capsys):
@@ -529,10 +521,10 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 
 @pytest.mark.parametrize("args", [[], ["--force"]])
 def test_results_never_replace_videos_and_masks(clips, capsys, args):
-    before = {path: path.read_bytes() for path in clips.rglob("*.png")}
+    before = read_files(clips, "*.png")
     assert cli.main(["--jobs", str(clips), "--output", str(clips), *args]) == 2
     assert "already contains the video or mask" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in clips.rglob("*.png")} == before
+    assert read_files(clips, "*.png") == before
 
 
 def test_failed_video_does_not_write_a_record(clips, out):
@@ -589,7 +581,7 @@ def test_shards_and_summary_match_one_run(clips, out, repeater, capsys):
         assert track(clips, "--shard", "0/2") == 0
         assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos done in shard 0/2" in capsys.readouterr().out
-    assert results(out) == results(whole)
+    assert read_files(out, "*/[!.]*") == read_files(whole, "*/[!.]*")
 
 
 def test_summary_keeps_the_rows_of_another_list(clips, out):

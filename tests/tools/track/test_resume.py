@@ -14,7 +14,8 @@ from aotlab.media.job_record import read_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, largest_ids, save, track
+from tests import read_files
+from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, save, track
 
 
 def test_run_without_a_checkpoint_does_not_claim_to_resume(video, mask, tmp_path, monkeypatch, capsys):
@@ -48,13 +49,9 @@ def count_steps(video, tmp_path, mask, *args):
     return Repeater.steps - before
 
 
-def files(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
-
-
 @pytest.mark.parametrize("interrupted_run", [signal.SIGINT, signal.SIGTERM], indirect=True)
 def test_interrupted_run_has_complete_files(interrupted_run, tmp_path):
-    assert list(largest_ids(tmp_path)) == NAMES[:3]
+    assert list(read_largest_ids(tmp_path)) == NAMES[:3]
     assert len(list(open_frames(interrupted_run / "overlay.mp4"))) == 3
 
 
@@ -63,7 +60,7 @@ def test_resumed_run_equals_an_undisturbed_one(interrupted_run, video, mask, tmp
     assert count_steps(video, tmp_path, mask, *args) == 1
     assert "4 frames, 3 restored; the rest at " in capsys.readouterr().out
     assert track(video, tmp_path / "calm", mask, args=WRITE) == 0
-    assert files(interrupted_run) == files(tmp_path / "calm" / "out")
+    assert read_files(interrupted_run) == read_files(tmp_path / "calm" / "out")
     assert not (interrupted_run / STATE_FILE).exists()
 
 
@@ -116,7 +113,7 @@ def test_progress_without_one_of_its_masks_starts_over(interrupted_run, video, m
     (interrupted_run / "masks" / NAMES[1]).unlink()
     assert count_steps(video, tmp_path, mask, *args) == 4
     assert f"{NAMES[1]}: no such file; tracking starts from the first frame" in caplog.text
-    assert list(largest_ids(tmp_path)) == NAMES
+    assert list(read_largest_ids(tmp_path)) == NAMES
 
 
 @pytest.mark.parametrize("number", [0, 1])

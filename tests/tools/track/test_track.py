@@ -22,14 +22,14 @@ from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from tests.limits import make_pipe
 from tests.media.video_files import set_frame_count, write_gray, write_texture
 from tests.numbered_videos import cut_end
-from tests.tools.track.runs import NAMES, WRITE, interrupt, largest_ids, save, snapshot, track
+from tests.tools.track.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
 
 
 @pytest.mark.parametrize(("value", "scheme"), [(1, ""), (700, "file://")])
 def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, value, scheme):
     assert track(f"{scheme}{video}", tmp_path, save(mask, value)) == 0
     assert "4 frames at" in capsys.readouterr().out
-    assert largest_ids(tmp_path) == dict.fromkeys(NAMES, value)
+    assert read_largest_ids(tmp_path) == dict.fromkeys(NAMES, value)
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
@@ -70,10 +70,10 @@ def test_results_of_a_video_with_too_few_stated_frames_are_masks(tmp_path, capsy
     set_frame_count(video, 3)
     assert track(video, tmp_path, save(tmp_path / "first.png", 1, (48, 64)), args=["--write", "masks"]) == 0
     assert f"{video}: about 3 frames of 64×48" in capsys.readouterr().out
-    assert len(largest_ids(tmp_path)) == 6
+    assert len(read_largest_ids(tmp_path)) == 6
     (tmp_path / "out").rename(tmp_path / "earlier")
     assert track(video, tmp_path, tmp_path / "earlier", args=["--write", "masks"]) == 0
-    assert len(largest_ids(tmp_path)) == 6
+    assert len(read_largest_ids(tmp_path)) == 6
 
 
 def test_cuts_are_printed(capsys):
@@ -119,7 +119,7 @@ def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, ca
     late, args = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
     ends = ["--end", "1003", "--remove", "1003:1"]
     assert track(numbered_video, tmp_path, mask, f"1003={late}", args=[*args, *ends]) == 0
-    assert largest_ids(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
+    assert read_largest_ids(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
     assert repeater.length == 3
     assert track(numbered_video, tmp_path, f"3={late}", args=[*args, "--force"]) == 2
     assert "not among the frames to track, 1001 to 1004" in capsys.readouterr().err
@@ -127,7 +127,7 @@ def test_frames_are_numbered_as_in_file_names(numbered_video, mask, tmp_path, ca
 
 def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
     assert track(video, tmp_path, mask, args=["--remove", "2:1", "--write", "masks"]) == 0
-    assert [*largest_ids(tmp_path).values()] == [1, 1, 0, 0]
+    assert [*read_largest_ids(tmp_path).values()] == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(("args", "expected"), [
@@ -243,7 +243,7 @@ def test_one_video_uses_the_mask_beside_it(video, tmp_path, capsys):
         assert main([str(video), "--output", str(tmp_path / "out"), "--dry-run", *line]) == 0
         assert "1 object to track" in capsys.readouterr().out
     assert main([str(video), "--output", str(tmp_path / "out"), "--write", "masks"]) == 0
-    assert largest_ids(tmp_path) == dict.fromkeys(NAMES, 3)
+    assert read_largest_ids(tmp_path) == dict.fromkeys(NAMES, 3)
 
 
 def test_unknown_file_beside_a_video_is_reported(video, tmp_path, run_expecting_error):
@@ -312,7 +312,7 @@ def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_pat
     (video / NAMES[2]).write_bytes(b"broken")
     assert track(video, tmp_path, mask) == 1
     assert NAMES[2] in capsys.readouterr().err
-    assert list(largest_ids(tmp_path)) == NAMES[:2]
+    assert list(read_largest_ids(tmp_path)) == NAMES[:2]
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
@@ -330,7 +330,7 @@ def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert track(tmp_path / "pipe", tmp_path, mask, args=["--realtime"]) == 0
-    out, written = capsys.readouterr().out, len(largest_ids(tmp_path))
+    out, written = capsys.readouterr().out, len(read_largest_ids(tmp_path))
     assert f"{written} frame" in out
     assert f"{4 - written} skipped" in out
 
