@@ -90,6 +90,17 @@ def test_results_written_since_the_plan_stay(output, job):
     assert read_job_record(output).frames == 1
 
 
+@pytest.mark.parametrize(("options", "resumable"), [
+    ({}, True),
+    ({"write": ("objects",)}, False),
+    ({"both_directions": True}, False),
+    ({"realtime": True}, False),
+])  # fmt: skip
+def test_run_of_a_stored_video_is_resumable(output, job, options, resumable):
+    run = check_job(job, output, JobOptions(**{"write": ("masks",)} | options), lambda: INPUTS)
+    assert run.is_resumable == resumable
+
+
 def test_file_in_place_of_the_job_folder_is_a_failed_job(output, job):
     (output / "a").write_text("a file")
     assert "a: cannot be written (Not a directory)" in track(job, output).error

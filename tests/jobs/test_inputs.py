@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from aotlab.jobs.inputs import FrameSelection, load_masks, parse_mask
-from aotlab.jobs.job import Job, JobOptions
+from aotlab.jobs.job import Job
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
@@ -230,17 +230,6 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):
         Job.parse(**{"name": "a", "video": "a.mp4"} | fields)
-
-
-@pytest.mark.parametrize(("video", "options", "resumable"), [
-    ("a.mp4", {}, True),
-    ("a.mp4", {"write": "overlay"}, False),
-    ("a.mp4", {"both_directions": True}, False),
-    ("a.mp4", {"realtime": True}, False),
-    ("rtsp://host/a", {}, False),
-])  # fmt: skip
-def test_run_of_a_stored_video_is_resumable(video, options, resumable):
-    assert Job.parse("a", video).is_resumable(JobOptions(**{"write": "masks"} | options)) == resumable
 
 
 @pytest.mark.parametrize("box", [
