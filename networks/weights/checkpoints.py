@@ -193,9 +193,12 @@ def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise InputError for weights that are NaN or infinite, as after diverged training."""
-    names = [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
-    require(not names, f"{path}: weights that are not finite ({', '.join(names[:5])}); use another checkpoint")
+    """Raise InputError for weights that are NaN or infinite, as after diverged training, and for complex ones."""
+    names = [
+        key for key, x in state.items() if x.is_complex() or (x.is_floating_point() and not x.float().isfinite().all())
+    ]
+    problem = f"weights that are not finite real numbers ({', '.join(names[:5])})"
+    require(not names, f"{path}: {problem}; use another checkpoint")
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:

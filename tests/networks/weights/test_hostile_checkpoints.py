@@ -1,6 +1,7 @@
 """Damaged and malicious checkpoints are rejected in one sentence, and nothing in them is executed."""
 
 import pickle
+import re
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value):
     torch.save(to_published(broken), tmp_path / "published.pth")
     save_checkpoint(tmp_path / "own.safetensors", broken, load_config("aott", TINY))
     for path in tmp_path.iterdir():
-        assert "weights that are not finite (decoder.conv_out.bias)" in read_refusal(path)
+        assert "weights that are not finite real numbers (decoder.conv_out.bias)" in read_refusal(path)
 
 
 @pytest.mark.parametrize("text", [BOMB, "name: !!python/object/apply:os.system [ls]", "model: 5"])
@@ -62,17 +63,20 @@ def test_invalid_stored_settings_rejected(tmp_path, text):
 
 
 def test_tensors_of_other_kinds_rejected(tmp_path, model):
+    weights = to_published(model)
+    key = next(key for key, tensor in weights.items() if tensor.ndim == 2)
+    ones = torch.ones(weights[key].shape)
     tensors = [
-        torch.eye(3).to_sparse(),
-        torch.eye(3).to_sparse_csr(),
-        torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8),
-        torch.ones(3, dtype=torch.complex64),
-        torch.ones(3, device="meta"),
+        ones.to_sparse(),
+        ones.to_sparse_csr(),
+        torch.quantize_per_tensor(ones, 0.1, 0, torch.quint8),
+        ones.to(torch.complex64),
+        ones.to("meta"),
     ]
+    path, expected = tmp_path / "odd.pth", re.compile("does not fit aott|not finite real numbers")
     for tensor in tensors:
-        path = tmp_path / "odd.pth"
-        torch.save({**to_published(model), "encoder.odd": tensor}, path)
-        assert "does not fit aott (" in read_refusal(path)
+        torch.save({**weights, key: tensor}, path)
+        assert expected.search(read_refusal(path))
 
 
 def test_pickle_is_not_executed(tmp_path):
