@@ -123,6 +123,8 @@ def require_agreement(agreement: Agreement, *, half: bool, max_loss: float | Non
         max_loss: accepted loss of J in points, instead of equal logits or labels.
     """
     loss = 100 * (agreement.pytorch_j - agreement.exported_j)
+    if (half or max_loss is not None) and agreement.pytorch_j == 0:
+        raise RunStopped("PyTorch tracks no object of the clip of --verify; give another clip or a larger --size")
     if max_loss is not None:
         is_accepted = loss <= max_loss
         problem = f"J of the graphs is {loss:.1f} points below PyTorch's, expected at most {max_loss:g}"

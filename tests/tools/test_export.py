@@ -10,6 +10,7 @@ from PIL import Image
 from aotlab.engine.export import export, verify
 from aotlab.engine.export.verify import Agreement
 from aotlab.tools.export import main
+from aotlab.utils.errors import RunStopped
 from tests.drawn_clips import write_masks, write_plain
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
@@ -59,6 +60,11 @@ def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, save_clip, 
     assert bool(message) == bool(captured.err)
     assert ("up to 9 frames in long-term memory" in captured.out) != bool(message)
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
+
+
+def test_clip_without_tracked_objects_verifies_nothing():
+    with pytest.raises(RunStopped, match="PyTorch tracks no object of the clip"):
+        verify.require_agreement(Agreement(0, 1, 0, 0, 0.1, 0.1), half=True, max_loss=None)
 
 
 def test_verification_without_opencv_fails_before_the_export(tmp_path, capsys, monkeypatch):

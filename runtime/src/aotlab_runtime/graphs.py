@@ -49,7 +49,7 @@ class Graphs:
         session = self._sessions[name]
         names = [node.name for node in session.get_outputs()]
         try:
-            inputs = {node.name: tensors[node.name] for node in session.get_inputs()}
+            inputs = {node.name: np.asarray(tensors[node.name]) for node in session.get_inputs()}
             return dict(zip(names, session.run(names, inputs), strict=True))
         except (KeyError, InvalidArgument) as error:
             raise InputError(f"graph {name}: {describe_error(error)}") from error
