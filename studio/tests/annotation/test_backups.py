@@ -172,6 +172,7 @@ def test_failed_backup_is_reported(folder, session, caplog):
         session.close()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert re.match(r".*clip\.aotlab: no backup was made \(.*cannot be written", caplog.text)
+    assert not list(session.document.folder.glob("*.bak*"))
     open_session(folder).close()
     assert len(caplog.records) == 1
 

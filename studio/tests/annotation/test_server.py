@@ -399,6 +399,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
     session.document.shared = True  # without a name
     (refused,) = again.post("/edits", [{**messages[1], "id": 2**40 + 4}]).json()
     assert "type your name first" in refused["error"]
+    assert not session.document._message_locks
 
 
 @pytest.fixture(params=["socket", "edits"])

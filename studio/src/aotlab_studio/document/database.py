@@ -125,18 +125,21 @@ class Database:
             is_complete = is_older = False
         if is_complete:
             return
-        with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
-            project.execute("ATTACH ? AS other", (_format_uri(temporary, "rwc"),))
-            project.execute("PRAGMA other.journal_mode=MEMORY")
-            with project:
-                project.execute("BEGIN")
-                _create_tables(project, "other")
-                for table in ("header", "records", "masks"):
-                    project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
-        if not is_older:
-            names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
-            backup.rename(next(path for path in names if not path.exists()))
-        temporary.replace(backup)
+        try:
+            with self._wrap_errors("written"), closing(_connect(self.path, "ro")) as project:
+                project.execute("ATTACH ? AS other", (_format_uri(temporary, "rwc"),))
+                project.execute("PRAGMA other.journal_mode=MEMORY")
+                with project:
+                    project.execute("BEGIN")
+                    _create_tables(project, "other")
+                    for table in ("header", "records", "masks"):
+                        project.execute(f"INSERT INTO other.{table} SELECT * FROM main.{table}")
+            if not is_older:
+                names = (backup.with_name(f"{BACKUP_FILE}.{number}") for number in count(1))
+                backup.rename(next(path for path in names if not path.exists()))
+            temporary.replace(backup)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def _wrap_errors(self, action: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -49,7 +50,7 @@ class Document:
         self.masks = MaskStore(database, video.size)
         self.tracked_masks = TrackedMaskStore(database, video.size, video.count)
         self.lock = threading.RLock()
-        self._message_locks: dict[int, threading.Lock] = {}
+        self._message_locks = weakref.WeakValueDictionary[int, threading.Lock]()
         self.listeners: dict[Callable[[events.Event], None], str | None] = {}
         """Functions that are called on every change, in any thread, each with the id of the page that it notifies."""
         self.actor = log.Actor()
@@ -141,9 +142,10 @@ class Document:
         if (message_id := self.actor.message_id) is None:
             yield None
             return
-        with self._message_locks.setdefault(message_id, threading.Lock()):
+        with self.lock:
+            message_lock = self._message_locks.setdefault(message_id, threading.Lock())  # exists while a call uses it
+        with message_lock:
             yield self.log.message_steps.get(message_id)
-            self._message_locks.pop(message_id, None)  # kept after an error, as the message may be waiting again
 
     # Edits
 

@@ -47,7 +47,7 @@ class DocumentState(Struct, frozen=True):
     outdated: dict[int, list[FrameRange]]
     """First and last frame of each run of outdated frames, by object id."""
     range: FrameRange | None
-    """First and last frame to track; None means all."""
+    """First and last frame that the page tracks; None means all."""
     editable_range: FrameRange
     """First and last frame that can be changed."""
     notes: dict[int, str]
