@@ -144,6 +144,15 @@ def test_later_start_uses_earlier_keyframes(folder, reopen):
     assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
 
 
+def test_start_uses_the_nearest_of_many_keyframes(folder, reopen):
+    tracker = TruthTracker()
+    session = reopen(folder, tracker)
+    for index in range(7):
+        draw(session, index, 1)
+    run_job(session, 6)
+    assert [index for index, _ in tracker.calls[:6]] == [2, 3, 4, 5, 6, 7]
+
+
 def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
