@@ -63,7 +63,7 @@ def test_directions_of_an_object_of_both_keyframes_are_merged(session):
         assert snapshot.scores(10)[object_id].disagreement is None
 
 
-def test_both_directions_carry_an_object_given_late(session):
+def test_both_directions_carry_an_object_drawn_late(session):
     draw(session, 2, 1)
     draw(session, 8, 2)
     run_job(session, 8, "both")
@@ -73,7 +73,7 @@ def test_both_directions_carry_an_object_given_late(session):
 
 
 @pytest.mark.parametrize("keyframe", [0, 7, 11])
-def test_both_directions_carry_what_the_visible_frame_shows(session, keyframe):
+def test_both_directions_start_from_the_visible_mask(session, keyframe):
     draw(session, 6, 2)
     run_job(session, 6, last=8)
     editing.reset_frame(session.document, 6)
@@ -398,7 +398,7 @@ def test_object_locked_between_both_directions_stops_the_run(session):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
+def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
     draw(session, 0, 1)
     editing.mark_absent(session.document, 11, 1)
