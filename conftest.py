@@ -75,12 +75,12 @@ def log_level():
 def read_error_line(capsys):
     """Return the one line on stderr of a command that has to have exited with status 2."""
 
-    def read_error_line(status):
+    def check_and_read(status):
         assert status == 2
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    return read_error_line
+    return check_and_read
 
 
 @pytest.fixture

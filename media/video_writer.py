@@ -117,7 +117,7 @@ class VideoWriter:
         Clocks of cameras jump; the excess of a gap over `MAX_GAP` is subtracted from all later times.
         """
         tick = max(round(seconds / TICK) - self._skipped_ticks, self._last_tick + 1)
-        excess = max(0, tick - max(self._last_tick, 0) - MAX_GAP)
+        excess = max(0, tick - self._last_tick - MAX_GAP)
         self._skipped_ticks += excess
         return tick - excess
 

@@ -47,9 +47,9 @@ def draw_moving_clip(
     ground = speckles[np.arange(height)[:, None] * HEIGHT // height, np.arange(width) * WIDTH // width]
     frames = np.stack([ground] * len(stems))
     labels = np.zeros((len(stems), height, width), dtype=np.uint8)
-    for place, (object_id, start) in enumerate(sorted(ids.items())):
-        radius = height // (6 + place)
-        row = height * (2 * place + 1) // (2 * len(ids))
+    for position, (object_id, start) in enumerate(sorted(ids.items())):
+        radius = height // (6 + position)
+        row = height * (2 * position + 1) // (2 * len(ids))
         column = int(rng.integers(height // 6, width // 2))
         for index in range(start, len(stems)):
             inside = draw_disc(size, row, column + index * width // 64, radius)
@@ -136,16 +136,16 @@ def lay_out_split(
 def find_first_frames(clip: Clip) -> dict[int, int]:
     """Return the index of the first frame of each object."""
     ids = sorted(set(np.unique(clip.labels).tolist()) - {0, 255})
-    return {number: int((clip.labels == number).any(axis=(1, 2)).argmax()) for number in ids}
+    return {object_id: int((clip.labels == object_id).any(axis=(1, 2)).argmax()) for object_id in ids}
 
 
 def write_youtube_meta(folder: Path, clips: Mapping[str, Clip], *, categories: bool) -> None:
     """Write meta.json of YouTube-VOS, in which each object has all frames from its first one on."""
     videos: dict[str, dict] = {name: {"objects": {}} for name in clips}
     for name, clip in clips.items():
-        for number, first in find_first_frames(clip).items():
-            category = {"category": "fish" if number % 2 else "kite"} if categories else {}
-            videos[name]["objects"][str(number)] = {"frames": list(clip.stems[first:]), **category}
+        for object_id, first in find_first_frames(clip).items():
+            category = {"category": "fish" if object_id % 2 else "kite"} if categories else {}
+            videos[name]["objects"][str(object_id)] = {"frames": list(clip.stems[first:]), **category}
     (folder / "meta.json").write_text(json.dumps({"videos": videos}))
 
 
@@ -153,19 +153,19 @@ def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
     """Write the metadata of LVOS, whose numbers are strings."""
     videos: dict[str, dict] = {name: {"objects": {}} for name in clips}
     for name, clip in clips.items():
-        for number, first in find_first_frames(clip).items():
+        for object_id, first in find_first_frames(clip).items():
             end, count = int(clip.stems[-1]) + 1, len(clip.stems) - first
             span = {"start": str(int(clip.stems[first])), "end": str(end), "frame_nums": str(count)}
-            videos[name]["objects"][str(number)] = {"frame_range": span}
+            videos[name]["objects"][str(object_id)] = {"frame_range": span}
     (folder / f"{folder.name}_meta.json").write_text(json.dumps({"videos": videos}))
 
 
 def draw_parts(seed, height=480, width=854):
     """Draw a mask H×W bool of several parts, some of which touch at corners only."""
-    random = np.random.default_rng(seed)
-    tiles = random.random((7, 13)) > 0.6
+    rng = np.random.default_rng(seed)
+    tiles = rng.random((7, 13)) > 0.6
     mask = tiles.repeat(height // 7 + 1, 0).repeat(width // 13 + 1, 1)[:height, :width]
-    return mask & (random.random((height, width)) > 0.02)
+    return mask & (rng.random((height, width)) > 0.02)
 
 
 def draw_box(size, rows, columns, object_id=1, dtype=np.uint8):
@@ -196,7 +196,7 @@ def draw_square(top, left, object_id=1):
 def segment_by_color(frame, prompts):
     """Segment the color under a point or scribble, and in a box every color except that of the lower left corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
-    for number, prompt in prompts.items():
+    for object_id, prompt in prompts.items():
         prompt.crop_box(frame.shape[:2])
         found = np.zeros(labels.shape, bool) if prompt.mask is None else prompt.mask > 0.5
         if prompt.box is not None:
@@ -206,5 +206,5 @@ def segment_by_color(frame, prompts):
         for points, value in (((*prompt.positive_points, *prompt.scribble), True), (prompt.negative_points, False)):
             for column, row in points:
                 found[(frame == frame[int(row), int(column)]).all(2)] = value
-        labels[found] = number
+        labels[found] = object_id
     return labels

@@ -43,14 +43,14 @@ class RepeatingTracker:
         annotated = None if mask is None else np.unique(mask).tolist()
         self.annotated_ids.append(annotated)
         if mask is not None:
-            self.ids += tuple(number for number in annotated if number not in (0, *self.ids))
+            self.ids += tuple(object_id for object_id in annotated if object_id not in (0, *self.ids))
             self.labels = np.where(mask > 0, mask, self.labels * ~np.isin(self.labels, annotated))
         labels = resize_labels(self.labels, size or frame.shape[:2])
-        logits = 20.0 * torch.from_numpy(np.stack([labels == number for number in (0, *self.ids)]))
+        logits = 20.0 * torch.from_numpy(np.stack([labels == object_id for object_id in (0, *self.ids)]))
         return Prediction(self.ids, logits, logits.max(0).indices)
 
     def forget(self, object_id):
-        self.ids = tuple(number for number in self.ids if number != object_id)
+        self.ids = tuple(kept_id for kept_id in self.ids if kept_id != object_id)
         self.labels = np.where(self.labels == object_id, 0, self.labels)
 
     def state_dict(self):

@@ -30,6 +30,7 @@ from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
 from tests.drawn_clips import draw_moving_clip, lay_out_davis, lay_out_split, stems_from, write_list, write_youtube_meta
 from tests.engine.small_model import to_published
+from tests.processes import WAIT_SECONDS
 
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
@@ -102,7 +103,7 @@ def run_command(line, capfd):
         line = line.replace(f"$({inner})", capfd.readouterr().out.strip())
     program, command, *words = shlex.split(line)
     if program in ("mkdir", "cp"):
-        return subprocess.run(shlex.split(line)).returncode
+        return subprocess.run(shlex.split(line), timeout=WAIT_SECONDS).returncode
     assert program == "aotlab", f"{line}: neither run nor listed in SKIPPED"
     if not command.startswith("-") and any(
         "KEY=VALUE" in (parameter.metavar or "") for parameter in main.get_command(Context(main), command).params

@@ -23,6 +23,7 @@ import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
 from tests.marks import slow
+from tests.processes import RUN_SECONDS
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
@@ -63,7 +64,7 @@ def run_isolated(*command, cwd, path=None):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
-    options = {"cwd": cwd, "env": environment, "capture_output": True, "text": True}
+    options = {"cwd": cwd, "env": environment, "capture_output": True, "text": True, "timeout": RUN_SECONDS}
     return subprocess.run([str(part) for part in command], **options)
 
 
@@ -178,7 +179,7 @@ def test_other_packages_ship_licenses_and_omit_tests(checkout, package, tmp_path
 def pyright():
     """Command of pyright; skips if it is missing or cannot be fetched."""
     command = (sys.executable, "-m", "pyright")
-    if subprocess.run([*command, "--version"], capture_output=True).returncode != 0:
+    if subprocess.run([*command, "--version"], capture_output=True, timeout=RUN_SECONDS).returncode != 0:
         pytest.skip("needs pyright")
     return command
 

@@ -276,5 +276,6 @@ def test_licenses_have_their_texts(name):
 
 
 def test_types():
-    result = subprocess.run([DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO], capture_output=True, text=True)
+    command = [DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS)
     assert result.returncode == 0, result.stdout

@@ -20,21 +20,21 @@ BACKGROUND_CELL, OBJECT_CELL = 12, 6
 
 
 def make_weights(published: Mapping[str, Sequence]) -> dict[str, torch.Tensor]:
-    """Weights for a table of published names with (shape, dtype)."""
-    return {name: torch.from_numpy(weight(name, tuple(shape))) for name, (shape, _) in published.items()}
+    """Draw the weights for a table of published names with (shape, dtype)."""
+    return {name: torch.from_numpy(draw_weight(name, tuple(shape))) for name, (shape, _) in published.items()}
 
 
-def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The tensor of one name: float32, but int64 where it counts or indexes."""
+def draw_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw the tensor of one name: float32, but int64 where it counts or indexes."""
     *_, leaf = name.split(".")
     if leaf == "num_batches_tracked":
         return np.zeros(shape, np.int64)
     if leaf == "relative_position_index":
-        return window_index(shape[0])
-    draws = RandomState(crc32(name.encode()))
+        return index_window(shape[0])
+    rng = RandomState(crc32(name.encode()))
     if leaf == "running_var":
-        return draws.uniform(0.5, 1.5, shape).astype(np.float32)
-    normal = draws.standard_normal(shape)
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    normal = rng.standard_normal(shape)
     if leaf in ("relative_emb_v", "relative_position_bias_table"):
         values = 0.2 * normal
     elif leaf in ("running_mean", "bias") and len(shape) < 2:
@@ -51,7 +51,7 @@ def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def matrix_scale(name: str, shape: tuple[int, ...]) -> float:
-    """Standard deviation of the weights of a matrix or kernel."""
+    """Return the standard deviation of the weights of a matrix or kernel."""
     if name.startswith("patch_wise_id_bank."):  # an object's pixels add up, objects do not
         return 2.0 / int(np.prod(shape[2:])) ** 0.5
     owner = name.split(".")[-2] if "." in name else ""
@@ -66,14 +66,14 @@ def matrix_scale(name: str, shape: tuple[int, ...]) -> float:
 
 
 def encoder_gain(name: str, shape: tuple[int, ...]) -> float:
-    """1 for matrices and downsampling, more for convolutions, most for depthwise and wide ones."""
+    """Return 1 for matrices and downsampling, more for convolutions, most for depthwise and wide ones."""
     if len(shape) != 4 or "downsample" in name:
         return 1.0
     return 2.0**0.5 if shape[1] == 1 or shape[2] > 1 else 1.2
 
 
-def window_index(tokens: int) -> np.ndarray:
-    """Number of the relative position of every pair of tokens in a square window of Swin."""
+def index_window(tokens: int) -> np.ndarray:
+    """Return the number of the relative position of every pair of tokens in a square window of Swin."""
     side = round(tokens**0.5)
     rows, columns = np.indices((side, side)).reshape(2, -1)
     down = np.subtract.outer(rows, rows) + side - 1
@@ -82,55 +82,55 @@ def window_index(tokens: int) -> np.ndarray:
 
 
 def normalize(frames: np.ndarray) -> np.ndarray:
-    """The network's input: ...×H×W×3 uint8 to ...×3×H×W float32 with ImageNet's statistics."""
+    """Convert ...×H×W×3 uint8 frames to the network's input, ...×3×H×W float32 with ImageNet's statistics."""
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     scaled = (frames.astype(np.float32) / np.float32(255) - mean) / deviation
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
-def clip(
+def draw_clip(
     frames: int, height: int, width: int, objects: int, seed: int, start: Mapping[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ellipses (odd ids) and rectangles (even ids) that move over a panning texture and bounce off the border.
+    """Draw ellipses (odd ids) and rectangles (even ids) that move over a panning texture and bounce off the border.
 
     Returns:
         T×H×W×3 uint8 frames and T×H×W uint8 ids; an id is absent before its frame in ``start``.
     """
-    draws = RandomState(seed)
-    pan = draws.randint(-2, 3, 2)
+    rng = RandomState(seed)
+    pan = rng.randint(-2, 3, 2)
     margin = 2 * (frames + 1)
-    ground = texture(draws, (height + 2 * margin, width + 2 * margin), BACKGROUND_CELL, (20, 236))
+    ground = draw_texture(rng, (height + 2 * margin, width + 2 * margin), BACKGROUND_CELL, (20, 236))
     size = max(1.0, (objects / 3.0) ** 0.5)
-    things = [MovingShape(draws, number, (height, width), size) for number in range(1, objects + 1)]
+    shapes = [MovingShape(rng, number, (height, width), size) for number in range(1, objects + 1)]
     shown, labels = [], np.zeros((frames, height, width), np.uint8)
     for time in range(frames):
         top, left = margin + pan * time
         image = ground[top : top + height, left : left + width].copy()
-        for thing in things:
-            if time >= (start or {}).get(thing.number, 0):
-                thing.paint(time, image, labels[time])
+        for shape in shapes:
+            if time >= (start or {}).get(shape.number, 0):
+                shape.paint(time, image, labels[time])
         shown.append(image.clip(0, 255).astype(np.uint8))
     return np.stack(shown), labels
 
 
 class MovingShape:
-    """A textured ellipse or rectangle and its way through the image."""
+    """A textured ellipse or rectangle and its path."""
 
-    def __init__(self, draws: RandomState, number: int, bounds: tuple[int, int], size: float) -> None:
+    def __init__(self, rng: RandomState, number: int, bounds: tuple[int, int], size: float) -> None:
         self.number, self.bounds = number, np.array(bounds)
         shares = ((16, 26), (14, 24))
         self.radii = np.array(
-            [int(side * draws.randint(*share) / (100 * size)) + 4 for side, share in zip(bounds, shares, strict=True)]
+            [int(side * rng.randint(*share) / (100 * size)) + 4 for side, share in zip(bounds, shares, strict=True)]
         )
         self.center = np.array(
             [
-                draws.randint(radius, max(side - radius, radius + 1))
+                rng.randint(radius, max(side - radius, radius + 1))
                 for side, radius in zip(bounds, self.radii, strict=True)
             ]
         )
-        self.speed = draws.randint(-7, 8, 2)
-        tint = draws.randint(-70, 71, 3)
-        self.colors = texture(draws, tuple(2 * self.radii + 1), OBJECT_CELL, (30, 226)) + tint
+        self.speed = rng.randint(-7, 8, 2)
+        tint = rng.randint(-70, 71, 3)
+        self.colors = draw_texture(rng, tuple(2 * self.radii + 1), OBJECT_CELL, (30, 226)) + tint
         rows, columns = np.ogrid[
             -self.radii[0] : self.radii[0] + 1, -self.radii[1] : self.radii[1] + 1
         ]  # relative to the center
@@ -152,21 +152,21 @@ class MovingShape:
 
 
 def reflect(position: int, low: int, high: int) -> int:
-    """A position that runs on beyond its limits, reflected back between them."""
+    """Reflect a position that exceeds its limits back between them."""
     if high <= low:
         return low
     return low + abs((position - low + (high - low)) % (2 * (high - low)) - (high - low))
 
 
-def texture(draws: RandomState, shape: Sequence[int], cell: int, limits: tuple[int, int]) -> np.ndarray:
-    """Random colors every ``cell`` pixels, interpolated linearly in whole numbers: H×W×3 int64."""
+def draw_texture(rng: RandomState, shape: Sequence[int], cell: int, limits: tuple[int, int]) -> np.ndarray:
+    """Draw random colors every ``cell`` pixels, interpolated linearly in whole numbers: H×W×3 int64."""
     height, width = (int(side) for side in shape)
-    colors = draws.randint(*limits, size=(height // cell + 2, width // cell + 2, 3)).astype(np.int64)
+    colors = rng.randint(*limits, size=(height // cell + 2, width // cell + 2, 3)).astype(np.int64)
     down, right = interpolation_weights(height, cell), interpolation_weights(width, cell)
     return np.einsum("hg,gkc,wk->hwc", down, colors, right, optimize=True) // cell**2
 
 
 def interpolation_weights(length: int, cell: int) -> np.ndarray:
-    """Weights, in parts of ``cell``, of every color along a side for every pixel: N×(N//cell + 2) int64."""
+    """Return the weights, in parts of ``cell``, of every color along a side for every pixel: N×(N//cell + 2) int64."""
     distance = np.abs(np.subtract.outer(np.arange(length), cell * np.arange(length // cell + 2)))
     return np.maximum(cell - distance, 0)

@@ -145,7 +145,7 @@ def test_merged_clips_equal_reference():
     recipe = meta["merge"]
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
-        clips.append(Clip(*synthetic.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
+        clips.append(Clip(*synthetic.draw_clip(5, recipe["height"], recipe["width"], objects, seed), objects))
     merged = merge_clips(*clips, np.random.default_rng(0), max_objects=10)
     assert merged.num_objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()

@@ -24,7 +24,7 @@ SETTINGS = TrainConfig()
 def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
     """The reference's clips, and the identities its permutation matrices give."""
     clips = [
-        synthetic.clip(5, meta["height"], meta["width"], objects, seed)
+        synthetic.draw_clip(5, meta["height"], meta["width"], objects, seed)
         for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
     ]
     images = np.stack([synthetic.normalize(frames) for frames, _ in clips], axis=1)

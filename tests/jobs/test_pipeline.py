@@ -1,4 +1,4 @@
-"""Tracking from frames to files: what is left of failures, stops and full disks, and what is refused."""
+"""Tracking from frames to files: what remains after failures, stops and full disks, and what is refused."""
 
 import itertools
 import json
@@ -97,10 +97,10 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
 def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     write = outputs.write_mask
 
-    def write_until_full(path, labels, *, max_id):
+    def write_until_full(path, *args, **options):
         if path.stem == "00003":
             raise InputError(f"{path}: cannot be written (No space left on device)")
-        write(path, labels)
+        write(path, *args, **options)
 
     monkeypatch.setattr(outputs, "write_mask", write_until_full)
     source = Source(60)

@@ -59,12 +59,3 @@ def test_faults_of_a_benchmark_are_listed(tmp_path, capsys):
     next(tmp_path.glob("Annotations/480p/P01_107_seq_00001/*")).write_bytes(b"no mask")
     assert main([str(tmp_path), "--dataset", "visor", "--workers", "1"]) == 1
     assert "errors          1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("line", "words"), [
-    ("nowhere", "Folder 'nowhere' does not exist"),
-    (". --dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
-    (". --split train", "--split: has no effect without --dataset"),
-])  # fmt: skip
-def test_invalid_line_rejected(run_expecting_error, line, words):
-    assert words in run_expecting_error(main, *line.split())

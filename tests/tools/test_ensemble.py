@@ -78,19 +78,6 @@ def test_masks_of_16_bits_keep_them(tmp_path):
     assert not read_mask(tmp_path / "out" / "a" / "00000.png").any()
 
 
-@pytest.mark.parametrize(("args", "message"), [
-    (["--weights", "1,2"], "--weights: 2 weights for 3 folders; give one for each"),
-    (["--weights", "1,2,x"], "--weights: must be at least 0.001 and at most 1000000, got x"),
-    *((["--weights", f"1,2,{word}"], "at most 1000000") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
-    *((["--output", f"{{}}/{folder}"], "choose another folder") for folder in ("1", "1/voted")),
-    (["{}/empty"], "empty: no results here"),
-])  # fmt: skip
-def test_invalid_line_rejected(folders, tmp_path, run_expecting_error, args, message):
-    (tmp_path / "empty").mkdir()
-    line = [*folders, "--output", str(tmp_path / "out"), *args]
-    assert message in run_expecting_error(main, *(word.format(tmp_path) for word in line))
-
-
 def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_path):
     for number in (1, 2):
         for name in ("a", "b"):

@@ -125,29 +125,6 @@ def test_settings_are_printed_as_exported(capsys):
     assert "policy: bounded_fifo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("args", "message"), [
-    ([], "--output: missing"),
-    (["--output", "out", "memory.policy=relevance_redundancy"], "use memory.policy=bounded_fifo memory.frames=4"),
-    (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-    (["--output", "out", "--provider", "foo", "--verify"], "provider foo: unknown; choose one of cpu, cuda"),
-    (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
-    (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
-    (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "'no' does not exist"),
-    (["--output", "out", "--provider", "cuda"], "--provider: only with --verify"),
-    (["--output", "out", "--quantize-encoder"], "--quantize-encoder: only with --precision int8"),
-    (["--output", "out", "--max-loss", "2"], "--max-loss: only with --precision int8 and --verify"),
-    (["--output", "out", "--max-loss", "2", "--verify"], "--max-loss: only with --precision int8 and --verify"),
-    (["--output", "out", "--max-loss", "2", "--precision", "int8", "--calibrate", ".", "."], "--max-loss: only with"),
-    (["--output", "out", "--size", "1x1", "--verify"], "1x1: too small for the clip of --verify; give a larger --size"),
-    (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not in this onnxruntime; install"),
-])  # fmt: skip
-def test_invalid_line_rejected(tmp_path, monkeypatch, run_expecting_error, args, message):
-    monkeypatch.chdir(tmp_path)
-    model_options = [] if "--checkpoint" in args else TINY
-    assert message in run_expecting_error(main, *model_options, *args)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, run_expecting_error):
     monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda name: name != "aotlab_runtime" or None)
     line = run_expecting_error(main, *TINY, "--output", tmp_path / "out", "--verify")

@@ -12,6 +12,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.main import COMMANDS
+from tests.processes import RUN_SECONDS
 
 HEAVY = {
     "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",
@@ -46,7 +47,8 @@ print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in 
 def run_code(tmp_path, code, *arguments):
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": RUN_SECONDS}
+    done = subprocess.run(command, **options)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout

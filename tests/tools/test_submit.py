@@ -152,15 +152,6 @@ def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
     assert "unknown ids 5; the objects are 2, 3" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("folder --results . --output a.zip", "must be one of davis2017, youtubevos2018"),
-    ("DAVIS2017 --results .", "Missing option '--output'"),
-    ("davis2017 --output a.zip", "Missing option '--results'"),
-])  # fmt: skip
-def test_invalid_line_rejected(line, words, run_expecting_error):
-    assert words in run_expecting_error(main, "--dataset", *line.split())
-
-
 def test_oversized_image_is_not_decoded(mose, capsys):
     path = mose.results / FIRST / "00001.png"
     content = bytearray(path.read_bytes())

@@ -165,15 +165,6 @@ def test_table_with_a_mistake_rejected(small, tmp_path, run_expecting_error, old
     assert message in run_expecting_error(tool.main, small, "--output", tmp_path / "out")
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("aot_davis207", "error: aot_davis207: no such table; did you mean aot_davis2017?"),
-    ("nope", "error: nope: no such table; the tables are aot_ablation, aot_davis2016,"),
-    ("aot_davis2017 --root DAVIS", "No such option '--root'; see aotlab table --help"),
-])  # fmt: skip
-def test_invalid_line_rejected(line, words, run_expecting_error):
-    assert words in run_expecting_error(tool.main, *line.split())
-
-
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_table_commands_parse(path, monkeypatch):
     monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded

@@ -15,6 +15,7 @@ import engines
 from aotlab_clusters import JobResult
 
 from aotlab import InputError
+from tests.processes import RUN_SECONDS
 
 FOLDER = Path(__file__).parents[1]
 
@@ -100,7 +101,7 @@ def test_slurm_script_tracks_its_part(jobs, tmp_path):
     done = subprocess.run(
         ["bash", str(FOLDER / "slurm.sh"), str(tmp_path / "jobs.csv"), str(tmp_path / "out")],
         env={**os.environ, **array, "DEVICE": "cpu", "PATH": path},
-        capture_output=True, text=True,
+        capture_output=True, text=True, timeout=RUN_SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "done in shard 1/2" in done.stdout

@@ -14,7 +14,7 @@ from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS, split_attributes
-from aotlab_studio.document.painting import draw_stroke
+from aotlab_studio.document.painting import draw_stroke, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
@@ -39,6 +39,11 @@ def test_stroke_is_twice_its_radius_wide(y, radius):
     stroke = draw_stroke((40, 60), [(10.5, y), (30.5, y)], radius)
     assert set(stroke[:, 10:31].sum(0)) == {2 * radius}
     assert draw_stroke((40, 60), [(30.5, y)], 0.5).sum() == 1
+
+
+def test_click_changes_eight_pixels_of_a_small_image():
+    before, after = np.zeros((16, 16), bool), np.ones((16, 16), bool)
+    assert limit_to_prompt(before, after, [(0.5, 8.5)], positive=True)[8].sum() == 9
 
 
 def test_eraser_changes_only_the_chosen_object(session):

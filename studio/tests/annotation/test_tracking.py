@@ -64,7 +64,7 @@ def test_directions_of_an_object_of_both_keyframes_are_merged(session):
         assert snapshot.scores(10)[object_id].disagreement is None
 
 
-def test_both_directions_carry_an_object_given_late(session):
+def test_both_directions_carry_an_object_drawn_late(session):
     draw(session, 2, 1)
     draw(session, 8, 2)
     run_job(session, 8, "both")
@@ -74,7 +74,7 @@ def test_both_directions_carry_an_object_given_late(session):
 
 
 @pytest.mark.parametrize("keyframe", [0, 7, 11])
-def test_both_directions_carry_what_the_visible_frame_shows(session, keyframe):
+def test_both_directions_start_from_the_visible_mask(session, keyframe):
     draw(session, 6, 2)
     run_job(session, 6, last=8)
     editing.reset_frame(session.document, 6)
@@ -143,6 +143,15 @@ def test_later_start_uses_earlier_keyframes(folder, reopen):
     draw(session, 6, 1)
     run_job(session, 6)
     assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
+
+
+def test_start_uses_the_nearest_of_many_keyframes(folder, reopen):
+    tracker = TruthTracker()
+    session = reopen(folder, tracker)
+    for index in range(7):
+        draw(session, index, 1)
+    run_job(session, 6)
+    assert [index for index, _ in tracker.calls[:6]] == [2, 3, 4, 5, 6, 7]
 
 
 def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
@@ -401,7 +410,7 @@ def test_object_locked_between_both_directions_stops_the_run(session):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_strips_show_given_absent_lost_and_tracked(folder, reopen):
+def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
     draw(session, 0, 1)
     editing.mark_absent(session.document, 11, 1)

@@ -115,7 +115,7 @@ COLORED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
 LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
 
 
-WHOLE = {
+UPLOADS = {
     "coco": coco(3, 5),
     "mots": mots(3, 5),
     "archived coco": zip_files({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
@@ -229,9 +229,9 @@ def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reope
     assert again.document.status.value == "accepted"
 
 
-@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("kind", UPLOADS)
 def test_upload_of_several_frames_is_one_step(session, kind):
-    assert load_upload(session.document, 0, WHOLE[kind]).frames == [3, 5]
+    assert load_upload(session.document, 0, UPLOADS[kind]).frames == [3, 5]
     assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
     assert session.document.snapshot.drawn_frames == [3, 5]
     session.document.undo()
@@ -278,7 +278,7 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, name="fish")
     with pytest.raises(AmbiguousObjectsError) as raised:
-        load_upload(session.document, 0, WHOLE["colors"])
+        load_upload(session.document, 0, UPLOADS["colors"])
     assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
     editing.delete_object(session.document, 1)
@@ -291,7 +291,7 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
 
 
 def test_upload_names_new_objects(session):
-    load_upload(session.document, 0, WHOLE["colors"])
+    load_upload(session.document, 0, UPLOADS["colors"])
     assert [item.name for item in session.document.snapshot.objects.values()] == ["car", "dog"]
 
 
@@ -364,7 +364,7 @@ def test_upload_keeps_class_and_attributes_of_protected_objects(session, protect
 def test_loaded_class_gets_an_id_of_its_own(session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, class_name="dog")
-    load_upload(session.document, 3, WHOLE["coco"], targets={1: None, 2: None})
+    load_upload(session.document, 3, UPLOADS["coco"], targets={1: None, 2: None})
     assert session.document.snapshot.state.classes == {"dog": 1, "fish": 2}
     session.export(["coco", "yolo"])
     folder = session.archive.parent

@@ -19,7 +19,7 @@ from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, annotate_labels, draw_folder, open_session, truth
 from tests import SAMPLE
-from tests.processes import start_python
+from tests.processes import WAIT_SECONDS, start_python
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -45,7 +45,7 @@ class Program:
     def kill(self) -> None:
         """End it without any warning."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.wait(WAIT_SECONDS)
 
     def close(self) -> None:
         """End it as Ctrl-C does."""

@@ -84,6 +84,12 @@ def test_low_confidence_is_checked(confidence, reasons):
     assert [check.reason for check in find_checks(scores)] == reasons
 
 
+@pytest.mark.parametrize(("area", "reasons"), [(15, []), (16, ["area"])])
+def test_change_of_a_tiny_object_is_not_checked(area, reasons):
+    scores = {0: {1: Score(0.95, area, 10.0, 10.0)}, 1: {1: GONE}}
+    assert [check.reason for check in find_checks(scores) if check.reason == "area"] == reasons
+
+
 def test_neighboring_checks_of_one_reason_are_merged():
     scores = {index: {1: Score(0.5 - index / 100, 100, 10.0, 10.0)} for index in range(4)}
     assert [check.frame for check in find_checks(scores)] == [3]

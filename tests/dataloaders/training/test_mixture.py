@@ -135,7 +135,7 @@ def test_invalid_balance_rejected(root):
         mixture(root, SourceConfig("videos", balance=0.5))
 
 
-def test_reader_of_a_caller_makes_the_clips(root, monkeypatch):
+def test_custom_reader_makes_the_clips(root, monkeypatch):
     class Blank:
         def describe(self, clip_length):
             return "blank frames"

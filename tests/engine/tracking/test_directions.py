@@ -147,7 +147,7 @@ def test_stored_probabilities_are_rounded_to_the_nearest_level(tmp_path):
     assert [part[1].item() for part in probabilities] == pytest.approx([0.5, 64 / 255])  # 0.25 is level 63.75
 
 
-def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):
+def test_later_of_two_neighboring_annotations_tracks_the_rest(models, tmp_path):
     frames, masks = draw_texture(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     assert [index for index, _, _ in results] == [0, 1, 2]
@@ -229,13 +229,13 @@ def test_cuts_are_found_in_both_directions(tmp_path):
         assert [index for index, _, prediction in results if prediction.cut] == [1, 3, 5, 7]
 
 
-def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
+def test_temporary_arrays_are_read_in_any_order_and_name_a_full_disk(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((3, 4, 3), (2, 5, 6))]
     for compress in (True, False):
-        with TemporaryArrays(tmp_path, compress=compress) as spill:
+        with TemporaryArrays(tmp_path, compress=compress) as stored_arrays:
             for array in arrays:
-                spill.append(array)
-            assert all((spill[index] == arrays[index]).all() for index in (1, 0))
+                stored_arrays.append(array)
+            assert all((stored_arrays[index] == arrays[index]).all() for index in (1, 0))
             with limit_file_size(10), pytest.raises(InputError, match=r"cannot be written \(File too large"):
-                spill.append(arrays[0])
+                stored_arrays.append(arrays[0])

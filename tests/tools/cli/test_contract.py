@@ -1,4 +1,4 @@
-"""Contract of all command lines: help, exit codes, --force, bugs."""
+"""Contract of all command lines: help, exit codes, invalid options, --force, bugs."""
 
 import re
 from pathlib import Path
@@ -79,6 +79,52 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     assert main([*line[:-1], "film.mp4", "--force"]) == 2  # a file of another kind
     assert re.search("film.mp4: (unsupported extension|a file; give a folder)", capsys.readouterr().err)
     assert film.read_bytes() == b"mine"
+
+
+EXPORT = "export --config aott --size 49x33 model.stages.0.window=7 --output out"
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ("check-data nowhere", "Folder 'nowhere' does not exist"),
+    ("check-data . --dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
+    ("check-data . --split train", "--split: has no effect without --dataset"),
+    ("submit --dataset folder --results . --output a.zip", "must be one of davis2017, youtubevos2018"),
+    ("submit --dataset DAVIS2017 --results .", "Missing option '--output'"),
+    ("submit --dataset davis2017 --output a.zip", "Missing option '--results'"),
+    ("table aot_davis207", "error: aot_davis207: no such table; did you mean aot_davis2017?"),
+    ("table nope", "error: nope: no such table; the tables are aot_ablation, aot_davis2016,"),
+    ("table aot_davis2017 --root DAVIS", "No such option '--root'; see aotlab table --help"),
+    ("ensemble 0 1 2 --output out --weights 1,2", "--weights: 2 weights for 3 folders; give one for each"),
+    ("ensemble 0 1 2 --output out --weights 1,2,x", "--weights: must be at least 0.001 and at most 1000000, got x"),
+    *(
+        (f"ensemble 0 1 2 --output out --weights 1,2,{weight}", "at most 1000000")
+        for weight in ("0", "-1", "1/3", "nan", "inf", "1e400")
+    ),
+    *((f"ensemble 0 1 2 --output {folder}", "choose another folder") for folder in ("1", "1/voted")),
+    ("ensemble 0 1 2 empty --output out", "empty: no results here"),
+    ("export --config aott --size 49x33 model.stages.0.window=7", "--output: missing"),
+    (f"{EXPORT} memory.policy=relevance_redundancy", "use memory.policy=bounded_fifo memory.frames=4"),
+    ("export --output out --checkpoint none.safetensors", "none.safetensors: no such checkpoint"),
+    (f"{EXPORT} --provider foo --verify", "provider foo: unknown; choose one of cpu, cuda"),
+    (f"{EXPORT} --precision int8", "--calibrate FRAMES MASKS: give both or neither"),
+    (f"{EXPORT} --calibrate . .", "--calibrate FRAMES MASKS: give both or neither"),
+    (f"{EXPORT} --precision int8 --calibrate no .", "'no' does not exist"),
+    (f"{EXPORT} --provider cuda", "--provider: only with --verify"),
+    (f"{EXPORT} --quantize-encoder", "--quantize-encoder: only with --precision int8"),
+    (f"{EXPORT} --max-loss 2", "--max-loss: only with --precision int8 and --verify"),
+    (f"{EXPORT} --max-loss 2 --verify", "--max-loss: only with --precision int8 and --verify"),
+    (f"{EXPORT} --max-loss 2 --precision int8 --calibrate . .", "--max-loss: only with"),
+    (f"{EXPORT} --size 1x1 --verify", "1x1: too small for the clip of --verify; give a larger --size"),
+    (f"{EXPORT} --provider coreml --verify", "coreml: not in this onnxruntime; install"),
+])  # fmt: skip
+def test_invalid_line_rejected(line, words, tmp_path, monkeypatch, run_expecting_error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for folder in ("0", "1", "2"):
+        write_mask(tmp_path / folder / "a" / "00000.png", np.ones((4, 6), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    assert words in run_expecting_error(main, *line.split())
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_bug_is_raised():

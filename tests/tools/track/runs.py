@@ -43,12 +43,16 @@ def track(video, tmp_path, *masks, args=()):
     return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *args])
 
 
+FRAME_2_BLUE = 42
+"""The blue value of the third frame's first pixel."""
+
+
 def interrupt(monkeypatch, video, tmp_path, mask, *, args, number=signal.SIGINT):
     """Track until a signal on the third frame, and check the exit status."""
     step = Repeater.step
 
     def send_signal(self, frame, mask=None):
-        if frame[0, 0, 2] == 42:
+        if frame[0, 0, 2] == FRAME_2_BLUE:
             signal.raise_signal(number)
         return step(self, frame, mask)
 
