@@ -69,7 +69,7 @@ def test_files_of_the_mask_command_are_not_frames(root):
     report = check_folder(root, "video")
     assert report.num_frames == 6
     (finding,) = report.findings
-    assert (finding.level, finding.file.name, finding.repeats) == ("warning", "00000.mask.png", 2)
+    assert (finding.level, finding.file.name, finding.repeats) == ("warning", "00000.mask.png", 1)
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -80,8 +80,8 @@ def test_masks_of_16_bits_keep_them(tmp_path):
 
 @pytest.mark.parametrize(("args", "message"), [
     (["--weights", "1,2"], "--weights: 2 weights for 3 folders; give one for each"),
-    (["--weights", "1,2,x"], "--weights: must be at least 0.001 and at most 1000000, got x"),
-    *((["--weights", f"1,2,{word}"], "at most 1000000") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
+    (["--weights", "1,2,x"], "--weights: must be 0.001 to 1000000, got x"),
+    *((["--weights", f"1,2,{word}"], "0.001 to 1000000") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
     *((["--output", f"{{}}/{folder}"], "choose another folder") for folder in ("1", "1/voted")),
     (["{}/empty"], "empty: no results here"),
 ])  # fmt: skip
