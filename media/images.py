@@ -11,7 +11,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.media.matching import IMAGE_SUFFIXES, MASK_ENDING, OVERLAY_ENDING, VIDEO_SUFFIXES, list_image_files
+from aotlab.media.matching import (
+    IMAGE_SUFFIXES,
+    OVERLAY_ENDING,
+    VIDEO_SUFFIXES,
+    list_frame_files,
+    list_image_files,
+)
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading, require_file
 
@@ -97,9 +103,8 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without masks and the files that `aotlab mask` writes."""
-    endings = MASK_ENDING, OVERLAY_ENDING
-    images = [path for path in list_image_files(folder) if not path.name.endswith(endings)]
+    """Return the frames of a folder in natural order, without masks."""
+    images = list_frame_files(folder)
     videos = list_image_files(folder, VIDEO_SUFFIXES)
     if videos and len(videos) >= len(images):
         raise InputError(

@@ -35,6 +35,12 @@ def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
     return order_names(path for path in visible if path.suffix.lower() in suffixes)
 
 
+def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return files as `list_image_files` does, without those that `aotlab mask` writes beside a frame."""
+    endings = MASK_ENDING, OVERLAY_ENDING
+    return [path for path in list_image_files(folder, suffixes) if not path.name.endswith(endings)]
+
+
 def order_names(names: Iterable[Name]) -> list[Name]:
     """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg."""
 

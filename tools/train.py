@@ -17,24 +17,28 @@ from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_extra
 from aotlab.utils.text import format_count
 
-RECIPE = "configs/recipes/mini.yaml"
-"""Settings without ``--config``."""
-
 
 @command("aotlab train")
 @settings
 @flag("--dry-run", "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file")
 @flag("--restart", "start over instead of resuming")
-@option_group("model", config_option(unset=RECIPE), device, print_config)
+@option_group(
+    "model",
+    config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", unset="none"),
+    device,
+    print_config,
+)
 def main(
     overrides: tuple[str, ...], *, dry_run: bool, restart: bool, device: str, config: str | None, print_config: bool
 ) -> int:
     for text in overrides:
         if text.endswith((".yaml", ".yml")) and "=" not in text:
             raise UsageError(f"{text}: did you mean --config {text}?")
+    if config is None:
+        raise UsageError("--config: give a recipe, for example --config finetune data.root=FOLDER")
     from aotlab.configs.load import load_config
 
-    recipe = load_config(config or RECIPE, overrides)
+    recipe = load_config(config, overrides)
     if print_config:
         print_settings(recipe)
         return 0

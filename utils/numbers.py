@@ -39,12 +39,16 @@ class Range:
 
     def __str__(self) -> str:
         """Describe the range, to follow "must be" in a message."""
-        above = "above" if self.exclusive_low else "at least"
-        below = "below" if self.exclusive_high else "at most"
-        low = f"{above} {self.low:.15g}" if self.low > -math.inf else ""
-        high = f"{below} {self.high:.15g}" if self.high < math.inf else ""
-        step = f"a multiple of {self.multiple}" if self.multiple > 1 else ""
-        return " and ".join(filter(None, (low, high, step))) or "a finite number"
+        low, high = f"{self.low:.15g}", f"{self.high:.15g}"
+        step = f", a multiple of {self.multiple}" if self.multiple > 1 else ""
+        if self.high == math.inf:
+            text = f"above {low}" if self.exclusive_low else f"{low} or more"
+            return text + step if self.low > -math.inf else "a finite number"
+        if self.exclusive_low or self.exclusive_high:
+            above = "above" if self.exclusive_low else "at least"
+            below = "below" if self.exclusive_high else "at most"
+            return f"{above} {low} and {below} {high}{step}"
+        return f"{low} to {high}{step}"
 
 
 def _is_finite(value: object) -> bool:
@@ -70,7 +74,7 @@ def parse_number(text: str, allowed: Range) -> float:
         value = math.nan
     if value not in allowed:
         kind = "finite and " if value == allowed.high == math.inf else ""
-        kind = "a whole number " if allowed.whole else kind
+        kind = "a whole number, " if allowed.whole else kind
         raise ValueError(f"must be {kind}{allowed}, got {text[:40]}")
     return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
-from aotlab.media.matching import image_stem, list_image_files, match_frames
+from aotlab.media.matching import image_stem, list_frame_files, match_frames
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, require_file, require_file_name
 
@@ -144,12 +144,13 @@ def list_frames(images: Path) -> tuple[Path, ...]:
 
 
 def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES) -> tuple[Path, ...]:
-    """Return the images of a folder in natural order; empty without a folder. Hidden files are skipped.
+    """Return the images of a folder in natural order; empty without a folder.
 
-    Of several files with the same stem, the suffix listed first wins.
+    Hidden files and those that `aotlab mask` writes beside a frame are skipped. Of several files with the same
+    stem, the suffix listed first wins.
     """
     files: dict[str, Path] = {}
-    for path in list_image_files(folder, suffixes) if folder.is_dir() else ():
+    for path in list_frame_files(folder, suffixes) if folder.is_dir() else ():
         previous = files.setdefault(path.stem, path)
         if suffixes.index(path.suffix.lower()) < suffixes.index(previous.suffix.lower()):
             files[path.stem] = path

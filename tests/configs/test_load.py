@@ -69,7 +69,7 @@ OVERRIDES = {
     "model.stages=" + "[" * 600 + "]" * 600: "nested too deeply",
     "model.stages.9.window=7": "model.stages.9: no such item; the list has 1, counted from 0",
     "model.stages.x.window=7": "model.stages.x: no such item",
-    "memory.every=-1": "memory.every must be at least 1 and at most 2147483647, got -1",
+    "memory.every=-1": "memory.every must be 1 to 2147483647, got -1",
     "input.scale=0": "input.scale must be above 0",
     "train.phases=[{name: ../evil}]": "train.phases.0.name: '../evil' is not a plain name",
     "train.phases=[{name: a, lrr: 1}]": "unknown key train.phases.0.lrr; did you mean train.phases.0.lr?",
@@ -81,7 +81,7 @@ OVERRIDES = {
     "confidence_temperature=1e400": "confidence_temperature must be finite, got inf",
     "name=*a": "aliases (*name) are not supported",
     "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be a number, got 'inf'",
-    "model.dim=99999999999999999999": "model.dim must be at least 16 and at most 65536 and a multiple of 16",
+    "model.dim=99999999999999999999": "model.dim must be 16 to 65536, a multiple of 16",
 }
 
 

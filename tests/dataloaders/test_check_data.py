@@ -63,6 +63,15 @@ def test_good_folder_has_no_findings(root):
     assert dict(report.sizes) == {SIZE: 6}
 
 
+def test_files_of_the_mask_command_are_not_frames(root):
+    write_noise(root / "JPEGImages/a/00000.overlay.jpg")
+    write_mask(root / "JPEGImages/a/00000.mask.png", ids(1))
+    report = check_folder(root, "video")
+    assert report.num_frames == 6
+    (finding,) = report.findings
+    assert (finding.level, finding.file.name, finding.repeats) == ("warning", "00000.mask.png", 1)
+
+
 @pytest.mark.parametrize("bits", [2, 4])
 def test_gray_masks_of_few_bits_have_the_ids_of_training(root, bits):
     for path in root.glob("Annotations/*/*.png"):

@@ -54,12 +54,13 @@ def test_settings_of_a_recipe_are_printed(capsys):
     (["train.phases.0.sources=[{path: x, kind: davs}]"], "got davs; did you mean davis?"),
     (["data.validation=[{path: drawn, kind: static}]"], "data.validation"),
     (["base=deaot"], "did you mean"),
+    ([], "error: --config: give a recipe, for example --config finetune data.root=FOLDER"),
     (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
 ])  # fmt: skip
 def test_bad_settings_are_reported_in_one_sentence(overrides, sentence, tmp_path, run_expecting_error):
     output = f"train.output={tmp_path / 'out'}"
     good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *make_settings(), output]
-    config = [] if overrides == ["mine.yaml"] else ["--config", RECIPE]
+    config = [] if overrides in (["mine.yaml"], []) else ["--config", RECIPE]
     assert sentence in run_expecting_error(main, *config, *good, *overrides)
 
 

@@ -95,9 +95,9 @@ EXPORT = "export --config aott --size 49x33 model.stages.0.window=7 --output out
     ("table nope", "error: nope: no such table; the tables are aot_ablation, aot_davis2016,"),
     ("table aot_davis2017 --root DAVIS", "No such option '--root'; see aotlab table --help"),
     ("ensemble 0 1 2 --output out --weights 1,2", "--weights: 2 weights for 3 folders; give one for each"),
-    ("ensemble 0 1 2 --output out --weights 1,2,x", "--weights: must be at least 0.001 and at most 1000000, got x"),
+    ("ensemble 0 1 2 --output out --weights 1,2,x", "--weights: must be 0.001 to 1000000, got x"),
     *(
-        (f"ensemble 0 1 2 --output out --weights 1,2,{weight}", "at most 1000000")
+        (f"ensemble 0 1 2 --output out --weights 1,2,{weight}", "0.001 to 1000000")
         for weight in ("0", "-1", "1/3", "nan", "inf", "1e400")
     ),
     *((f"ensemble 0 1 2 --output {folder}", "choose another folder") for folder in ("1", "1/voted")),
