@@ -91,7 +91,10 @@ def find_first_objects(
     ids = list_ids(first)
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
-    require(ids or void_is_object, f"{name}: no object in the first annotation; expected ids 1 to 254")
+    require(
+        ids or void_is_object,
+        f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)",
+    )
     if merge_ids:
         return (1,), "with_void" if void_is_object else "without_void"
     return tuple(range(1, max(ids) + 1)), None

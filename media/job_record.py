@@ -16,7 +16,7 @@ from aotlab.utils.versioned_files import FileKind, read_versioned, write_version
 
 JOB_RECORD = ".track.json"
 """File with the job record in a folder of results."""
-JOB_KIND = FileKind("record of a run", 3, "delete the folder, or choose another")
+JOB_KIND = FileKind("record of a run", 3, "move its masks to another folder, or choose another")
 CORRECTED_FILE = ".corrected"
 """File that marks a folder of corrected results, which job lists do not replace."""
 MASKS_FOLDER = "masks"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import require
+from aotlab.utils.text import shorten
 
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 """Number of frames, and of values per frame, from which levels are estimated."""
@@ -65,7 +66,7 @@ def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
     except (ValueError, TypeError):
         low = high = math.nan
     valid = math.isfinite(low) and math.isfinite(high) and low < high
-    require(valid, f"levels {levels}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095")
+    require(valid, f"levels {shorten(levels)}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095")
     return low, high
 
 

@@ -134,7 +134,7 @@ def main(
     if print_config:
         from aotlab.networks.weights.checkpoints import read_settings
 
-        print_settings(read_settings(models[0][0], config=models[0][1], overrides=overrides))
+        print_settings(*(read_settings(path, config=preset, overrides=overrides) for path, preset, _ in models))
         return 0
     if not benchmark.dataset:
         raise UsageError("--dataset: missing; give the benchmark to run on")

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.evaluation.scoring import ScoringResult
+    from aotlab.evaluation.sequence_scores import SequenceScores
 
 log = logging.getLogger(__name__)
 
@@ -85,48 +85,52 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     raise InputError(f"--dataset {dataset.name} --split {benchmark.split}: {problem}")
 
 
-def print_report(
-    report: ScoringResult, videos: Sequence[Video], results: Path, *, worst: int, draw_folder: Path | None
-) -> dict[str, Any]:
-    """Print the scores and the worst objects, which may be drawn; return the content of `scores.json`."""
+def print_worst(
+    content: Mapping[str, Any],
+    videos: Sequence[Video],
+    results: Path,
+    scores: Mapping[str, SequenceScores],
+    *,
+    count: int,
+    draw_folder: Path | None,
+) -> None:
+    """Print the worst objects of a `scores.json`, and draw them if there is a folder for the images."""
     from aotlab.evaluation.object_strips import write_strips
     from aotlab.evaluation.scoring import find_rules
-    from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
+    from aotlab.evaluation.tables import list_worst_objects
 
-    if not report.scores:
-        return {"fps": None, "failures": report.failures}
-    rules = find_rules(videos)
-    table = make_scores_table(report.scores, rules)
-    print(format_table(table, rules))
-    if worst:
-        print(f"\nworst {rules.columns[0]}:")
-    worst_objects = list_worst_objects(table, worst, rules.columns[0])
+    column = find_rules(videos).columns[0]
+    print(f"\nworst {column}:")
+    worst_objects = list_worst_objects(content, count, column)
     notes = [""] * len(worst_objects)
     if draw_folder is not None:
-        paths = write_strips(draw_folder, worst_objects, videos, results, report.scores)
+        paths = write_strips(draw_folder, worst_objects, videos, results, scores)
         notes = [f"  {path or 'no frame to draw'}" for path in paths]
     for rank, ((name, item, value), note) in enumerate(zip(worst_objects, notes, strict=True), start=1):
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
-    return {**table, "fps": None, "failures": report.failures}
 
 
 def score_folders(
-    videos: Sequence[Video], results: Sequence[Path], *, workers: int, worst: int, draw_folder: Path | None
-) -> tuple[dict[str, Any], bool]:
-    """Score one folder of results or compare several; return the content of `scores.json`, and whether some failed."""
-    from aotlab.evaluation.scoring import score_videos
+    videos: Sequence[Video], results: Sequence[Path], workers: int
+) -> tuple[dict[str, Any], list[ScoringResult]]:
+    """Score one folder of results or compare several; return the content of `scores.json`, and each folder's scores."""
+    from aotlab.evaluation.scoring import find_rules, score_videos
+    from aotlab.evaluation.tables import format_table, make_scores_table
 
     for folder in results:  # single missing sequences are reported as failures
         has_results = any((folder / video.name).is_dir() for video in videos)
         problem = f"contains no results of {format_count(len(videos), 'sequence')}"
         require(has_results, f"{folder}: {problem}; expected {folder / videos[0].name}/<frame>.png and so on")
-    reports = {str(folder): score_videos(videos, folder, workers=workers) for folder in results}
+    reports = [score_videos(videos, folder, workers=workers) for folder in results]
     if len(results) > 1:
-        content = compare_reports(reports, videos)
-    else:
-        (report,) = reports.values()
-        content = print_report(report, videos, results[0], worst=worst, draw_folder=draw_folder)
-    return content, any(report.failures for report in reports.values())  # each was logged
+        return compare_reports(dict(zip(map(str, results), reports, strict=True)), videos), reports
+    (report,) = reports
+    table: dict[str, Any] = {}
+    if report.scores:
+        rules = find_rules(videos)
+        table = make_scores_table(report.scores, rules)
+        print(format_table(table, rules))
+    return {**table, "fps": None, "failures": report.failures}, reports
 
 
 @command("aotlab score")
@@ -178,19 +182,25 @@ def main(
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
-    score = partial(score_folders, workers=workers, worst=worst, draw_folder=draw_folder)
-    if annotations is not None:
-        from aotlab.evaluation.scoring import read_tracked_video
-
-        video, folder = read_tracked_video(results[0], annotations)
-        content, failed = score([video], [folder])
-    elif hota:
-        content, failed = score_hota(benchmark, results[0]), False
+    videos: list[Video] = []
+    reports: list[ScoringResult] = []
+    folders = list(results)
+    if hota:
+        content = score_hota(benchmark, results[0])
     else:
-        content, failed = score(select_scorable(benchmark, results[0]), results)
+        if annotations is None:
+            videos = select_scorable(benchmark, results[0])
+        else:
+            from aotlab.evaluation.scoring import read_tracked_video
+
+            video, folder = read_tracked_video(results[0], annotations)
+            videos, folders = [video], [folder]
+        content, reports = score_folders(videos, folders, workers)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
-    return int(failed)
+    if worst and reports[0].scores:
+        print_worst(content, videos, folders[0], reports[0].scores, count=worst, draw_folder=draw_folder)
+    return int(any(report.failures for report in reports))  # each was logged
 
 
 if __name__ == "__main__":

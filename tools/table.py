@@ -49,8 +49,9 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
     line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
     print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
     status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
-    if status < 0 or status > 128:
-        raise RunStopped(f"{tool} was interrupted; the same command resumes")
+    signal_number = -status if status < 0 else status - 128
+    if signal_number > 0:
+        raise RunStopped(f"{tool} was interrupted; the same command resumes", signal_number=signal_number)
     if status:
         raise subprocess.CalledProcessError(status, line)
 

@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.vost import read_long_video, read_vost
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.utils.errors import InputError, require_choice
+from aotlab.utils.errors import InputError, require, require_choice
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Dataset:
 
     name: str
     read: Callable[..., list[Video]]
-    """Function from the root, the split, and options by name to the videos of the split."""
+    """Function from the root, the split if it has splits, and options by name to the videos of the split."""
     folder: str | None
     """Folder below ``datasets/``; None: a root is required."""
     layout: str
@@ -37,6 +37,8 @@ class Dataset:
     """Splits without public annotations, scored by a server that `source` links to."""
     submission: str | None = None
     """Format of its submissions, a key of `SUBMISSION_FORMATS`; None: its results are not submitted."""
+    has_splits: bool = True
+    """The reader takes a split."""
     hota: bool = False
     """Results are scored by HOTA instead of J and F."""
 
@@ -96,6 +98,7 @@ _DATASETS = [
         "longvideo", read_long_video, "LongVideo",
         "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
         "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
+        has_splits=False,
     ),
     Dataset(
         "sav", read_sav, "SA-V",
@@ -112,7 +115,7 @@ _DATASETS = [
     ),
     Dataset(
         "folder", read_folder, None, "JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
-        options=("new_objects",),
+        options=("new_objects",), has_splits=False,
     ),
 ]  # fmt: skip
 DATASETS = {dataset.name: dataset for dataset in _DATASETS}
@@ -126,7 +129,7 @@ def open_dataset(
     Args:
         name: key of `DATASETS`.
         root: folder of the data set; None: `find_default_root`.
-        split: name of the split; ignored by "folder" and "longvideo".
+        split: name of the split; "folder" and "longvideo" have none.
         all_frames: YouTube-VOS, VOST, BURST: track all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
@@ -140,10 +143,12 @@ def open_dataset(
     for option in enabled.keys() - {*dataset.options}:
         supported = ", ".join(other.name for other in _DATASETS if option in other.options)
         raise InputError(f"{option}: {dataset.name} has no such option; only {supported}")
+    require(dataset.has_splits or split == "val", f"--split {split}: {name} has no splits; leave the option out")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(name)
     require_folder(folder, f"{dataset.name} as {dataset.layout}{source}")
-    return dataset.read(folder, split, **enabled)
+    places = (folder, split) if dataset.has_splits else (folder,)
+    return dataset.read(*places, **enabled)
 
 
 def find_default_root(name: str) -> Path:

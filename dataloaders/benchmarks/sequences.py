@@ -15,7 +15,7 @@ from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_folder(root: Path, split: str = "", *, new_objects: bool = False) -> list[Video]:
+def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``; there are no splits.
 
     A frame and its mask have the same stem. The first mask is given to the tracker; all masks are ground truth. If the

@@ -30,7 +30,7 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
     return sequences.read_videos(path, sequences.read_names(path), read)
 
 
-def read_long_video(root: Path, split: str = "") -> list[Video]:
+def read_long_video(root: Path) -> list[Video]:
     """Read all videos, sorted by name; there are no splits.
 
     The first labeled frame is given, the others are scored as one object.

@@ -12,7 +12,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import ObjectMasks, Video
 from aotlab.dataloaders.benchmarks.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import digest_samples, reading, remove, sha256
+from aotlab.utils.files import SYSTEM_FILES, digest_samples, reading, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_files import FileKind, read_versioned, write_versioned
 
@@ -49,8 +49,8 @@ class Records:
         self.output, self.origin = output, origin
         self._records: dict[str, SequenceRecord] = {}
         for video in videos:
-            files = output / video.name
-            if not self._path(video).exists() and files.is_dir() and any(files.iterdir()):
+            names = {path.name for path in (output / video.name).glob("*")} - {*SYSTEM_FILES}
+            if names and not self._path(video).exists():
                 raise output_exists_error(output, f"{video.name}, which no record lists")
             record = read_versioned(self._path(video), SEQUENCE_KIND, lambda values: SequenceRecord(**values))
             if record is None:

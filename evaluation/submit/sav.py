@@ -9,6 +9,7 @@ from aotlab.evaluation.submit.results import BenchmarkResults
 from aotlab.media.masks import write_mask
 from aotlab.media.matching import list_image_files
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import SYSTEM_FILES
 
 
 def write_object_folders(results: BenchmarkResults, output: Path) -> int:
@@ -20,7 +21,7 @@ def write_object_folders(results: BenchmarkResults, output: Path) -> int:
     sources = {folder.parents[1].resolve() for video in videos for folder in video.object_folders.values()}
     is_input = output.resolve() in {results.folder.resolve(), *sources}
     require(not is_input, f"{output}: the folder of the annotations or the results; choose another folder")
-    others = {path.name for path in output.glob("*")} - {video.name for video in videos}
+    others = {path.name for path in output.glob("*")} - {*SYSTEM_FILES, *(video.name for video in videos)}
     if others:
         problem = f"also contains {min(others)}, which is not submitted"
         raise InputError(f"{output}: {problem}; choose another folder")

@@ -14,7 +14,7 @@ import fsspec
 
 import aotlab
 from aotlab import InputError, Job, JobOptions, TrackerOptions
-from aotlab.sdk import JOB_RECORD
+from aotlab.sdk import JOB_RECORD, add_masks_beside
 
 MARKER = ".complete.json"
 """File with the identity of the results, null until all are uploaded, and the names of the uploaded files."""
@@ -54,6 +54,9 @@ def run_job(
         files, root = fsspec.core.url_to_fs(output)
         if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
             return run_locally(job, Path(root), tracker, options)
+        job = add_masks_beside(job)
+        if not job.has_objects:
+            raise InputError(f"{job.video}: nothing to track; give a box, points or masks")
         files.invalidate_cache()
         identity = identify(job, tracker, options)
         if read_marker(files, root)[0] == identity:

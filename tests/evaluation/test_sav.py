@@ -94,6 +94,7 @@ def test_results_become_folders_of_objects(videos, tmp_path, capsys):
     assert submit(line) == 0
     assert submit(line) == 2, "the folder is not empty"
     next((tmp_path / "tree").rglob("*.png")).unlink()
+    (tmp_path / "tree" / ".DS_Store").touch()
     assert submit([*line, "--force"]) == 0
     assert submit([*data, "--output", str(annotated), "--force"]) == 2, "annotations are never replaced"
     (tmp_path / "tree" / "other").mkdir()

@@ -9,6 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from aotlab.dataloaders.benchmarks.labeled_video import Video
+from aotlab.engine.benchmark.records import Records
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
@@ -124,6 +126,11 @@ def test_print_config_shows_the_bundled_settings(loaded, capsys):
     text = capsys.readouterr().out
     assert f"name: {BUNDLED_CHECKPOINT.stem}" in text
     assert "every: 3" in text
+    models = ["--checkpoint", str(BUNDLED_CHECKPOINT)] * 2
+    assert tool.main([*models, "--print-config"]) == 0
+    first, second = capsys.readouterr().out.split("---\n")
+    assert f"name: {BUNDLED_CHECKPOINT.stem}" in first
+    assert first == second
 
 
 def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
@@ -199,6 +206,8 @@ def test_foreign_files_are_never_replaced(data, tmp_path, loaded, run_expecting_
     if earlier:
         assert tool.main(options(data, tmp_path, "--sequence", "clip1")) == 0
     (tmp_path / "clip0").mkdir()
+    (tmp_path / "clip0" / ".DS_Store").touch()
+    Records(tmp_path, {}, [Video("clip0", frames=())], force=False)  # files of the system do not count
     (tmp_path / "clip0" / "00001.png").write_text("mine")
     line = run_expecting_error(tool.main, *options(data, tmp_path, "--sequence", "clip0", "--force"))
     assert "already contains clip0, which no record lists; choose another" in line

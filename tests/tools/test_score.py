@@ -231,16 +231,18 @@ def test_one_result_is_scored_against_one_folder(davis, truth, tmp_path):
 
 
 def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
+    for path in truth.iterdir():  # 16-bit masks
+        write_mask(path, read_mask(path).astype(np.int32) * 300)
     shutil.copytree(truth, tmp_path / "rabbit" / "masks")
     write_job_record(tmp_path / "rabbit", JobRecord("rabbit"))
     files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
     line = [str(tmp_path / "rabbit"), "--annotations", str(truth), "--worst", "1", *files]
     assert main([*line, "--workers", "1"]) == 0
     assert list(json.loads((tmp_path / "one.json").read_text())["sequences"]) == ["rabbit"]
-    assert (tmp_path / "worst" / "01_rabbit_1.jpg").exists()
+    assert (tmp_path / "worst" / "01_rabbit_300.jpg").exists()
     table, worst = capsys.readouterr().out.split("worst J&F:\n")
     assert "rabbit" in table
-    assert worst.split()[2:4] == ["rabbit", "1"]
+    assert worst.split()[2:4] == ["rabbit", "300"]
 
 
 def test_frames_beside_annotations_are_ignored(truth, tmp_path):

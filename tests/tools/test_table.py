@@ -123,6 +123,12 @@ def test_failed_command_fails_only_its_row(small, fake_commands, tmp_path, capsy
     assert "server: " in text
 
 
+@pytest.mark.parametrize("status", [-2, 130])
+def test_table_ends_like_an_interrupted_command(small, monkeypatch, tmp_path, status):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=status))
+    assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 130
+
+
 def test_table_without_any_row_exits_with_status_1(small, fake_commands, tmp_path):
     (tmp_path / "b.safetensors").unlink()
     assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1

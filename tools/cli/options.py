@@ -119,11 +119,11 @@ def read_tracker(options: dict[str, Any]) -> TrackerOptions:
     return tracker
 
 
-def print_settings(settings: Config) -> None:
-    """Print settings as YAML, for ``--print-config``."""
+def print_settings(*settings: Config) -> None:
+    """Print the settings of each model as a YAML document, for ``--print-config``."""
     from aotlab.configs.load import to_yaml
 
-    print(to_yaml(settings), end="")
+    print("---\n".join(map(to_yaml, settings)), end="")
 
 
 @dataclass(frozen=True)

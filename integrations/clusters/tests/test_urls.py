@@ -108,6 +108,21 @@ def test_changed_mask_replaces_results_of_jobs_only(jobs):
     assert files.cat_file("/base/results/changed/masks/mine.png") == b"of a person"
 
 
+def test_changed_mask_beside_a_local_video_replaces_results(jobs, tmp_path):
+    shutil.copytree(jobs[0].video, tmp_path / "clip")
+    job, output = Job.parse("clip", tmp_path / "clip"), "memory://base/results/beside"
+    for mask in (jobs[0].masks[0].value, jobs[1].masks[0].value):
+        shutil.copyfile(mask, tmp_path / "clip.png")
+        assert run_job(job, output, options=OPTIONS).frames == 6
+    assert run_job(job, output, options=OPTIONS).reused
+
+
+def test_url_without_masks_is_named_in_the_error(jobs):
+    job = replace(put(jobs[0], "memory://base"), masks=())
+    result = run_job(job, "memory://base/results/bare", options=OPTIONS)
+    assert result.error == f"{job.video}: nothing to track; give a box, points or masks"
+
+
 def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
     output, weights = "memory://base/results/frames", tmp_path / "weights.safetensors"
     job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")

@@ -74,6 +74,12 @@ def test_folder_without_root_asks_for_one():
         open_dataset("folder")
 
 
+@pytest.mark.parametrize("name", ["folder", "longvideo"])
+def test_split_is_refused_without_splits(name, tmp_path):
+    with pytest.raises(InputError, match=f"--split banana: {name} has no splits"):
+        open_dataset(name, tmp_path, "banana")
+
+
 def test_error_lists_data_sets_and_suggests_one():
     with pytest.raises(InputError, match=r"dataset must be one of davis2016.*got davis2018; did you mean davis2017"):
         open_dataset("davis2018")
