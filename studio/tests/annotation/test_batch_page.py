@@ -189,7 +189,8 @@ def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch
     assert tab.evaluate("document.activeElement === document.body")
     choose_status(tab, "accepted", of="c")
     tab.wait_for_selector("#clips .status:text('accepted')")
-    tab.click("#next-clip")
+    tab.click("#export-form [name=cvat]")
+    tab.keyboard.press(">")
     tab.wait_for_selector("#view[aria-busy=false]")
     assert tab.inner_text("#name") == "b"
     assert not tab.is_visible("#name-field")

@@ -9,6 +9,15 @@ from studio.tests.annotation.clips import segment_stripes, truth
 
 pytestmark = needs_browser
 
+PEN_DAB = """([clientX, clientY, button]) => {
+    const view = document.getElementById('view');
+    view.setPointerCapture = () => {};  // knows no synthetic pointer
+    for (const kind of ['pointerdown', 'pointerup']) {
+        view.dispatchEvent(new PointerEvent(kind, { pointerId: 9, pointerType: 'pen', clientX, clientY, button }));
+    }
+}"""
+"""Presses a button of the pen and lifts it; the DevTools protocol lacks the eraser."""
+
 
 def send_touch(page, kind, *points):
     """Put fingers on pixels of the frame, move or lift them."""
@@ -92,13 +101,21 @@ def test_pen_draws_and_its_second_button_erases(page):
         """window.kinds = new Set();
         document.addEventListener('pointerdown', (event) => kinds.add(event.pointerType));"""
     )
+    radius = page.radius()
     for button, left in (({}, True), ({"button": "right", "buttons": 2}, False)):
         with page.done():
             pen(page, "mousePressed", (15, 10), **button)
             pen(page, "mouseMoved", (20, 12), **button)
+            page.tab.dispatch_event("#view", "wheel", {"deltaY": -400})  # does not change a stroke
             pen(page, "mouseReleased", (20, 12), **button)
+        assert page.radius() == radius
         assert (page.labels(0) == 1).any() == left
     assert page.tab.evaluate("[...kinds]") == ["pen"]
+    page.key("u")
+    for button, left in ((2, True), (5, False)):  # subtract: the right button adds, the eraser removes
+        with page.done():
+            page.tab.evaluate(PEN_DAB, [*page.at(15, 10), button])
+        assert (page.labels(0) == 1).any() == left
 
 
 @pytest.mark.slow
@@ -123,6 +140,14 @@ def test_palm_beside_the_pen_is_ignored(page):
     drawn = page.labels(0)
     assert [drawn[10, 12], drawn[10, 18]] == [1, 1]
     assert not drawn[25:].any()
+    # the events are at once, however busy the machine is
+    page.tab.evaluate("Object.defineProperty(Event.prototype, 'timeStamp', { get: () => 1000 })")
+    pen(page, "mouseMoved", (20, 12), button="none", buttons=0)  # hovers
+    send_touch(page, "touchStart", (40, 30))
+    send_touch(page, "touchMove", (44, 32))
+    send_touch(page, "touchEnd")
+    page.settle()
+    assert (page.labels(0) == drawn).all()
 
 
 @pytest.mark.slow

@@ -49,7 +49,8 @@ export function connectStatus(button, store) {
     const others = STATUSES.filter((status) => status !== seen.status);
     const title = button.ariaLabel ?? 'Status'; // names the clip in a list, whose rows move
     const status = await ask(title, createElement('label', {}, 'Note ', field), seen.status, ...others);
-    if (status && !(await store(status, field.value.trim(), seen)).error) draft = undefined;
+    const isCanceled = status === ''; // by its button; Escape keeps the draft
+    if (isCanceled || (status && !(await store(status, field.value.trim(), seen)).error)) draft = undefined;
   };
   return (/** @type {V} */ value) => {
     button.textContent = value.status + (value.note && `: ${value.note}`);

@@ -2,6 +2,8 @@
 
 /** @import { Elements } from './protocol.js' */
 
+export const FIELDS = 'input:not([type=checkbox], [type=color]), select, textarea'; // they get the keys
+
 /** Return an element of the page. @template {keyof Elements} K @param {K} id @returns {Elements[K]} */
 export const element = (id) => /** @type {any} */ (document.getElementById(id));
 

@@ -54,8 +54,9 @@ export function showToast(text, buttons, step = 0) {
   element('toasts').append(toast);
 }
 
-/** Ask in a dialog; return the value of the pressed button, or '' if canceled. Enter presses the first button.
- * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | ''>} */
+/** Ask in a dialog; return the value of the pressed button: '' of Cancel, undefined after Escape.
+ * Enter presses the first button.
+ * @type {<T extends string>(title: string, content: Node, ...values: T[]) => Promise<T | '' | undefined>} */
 export async function ask(title, content, ...values) {
   const buttons = values.map((value, index) => (
     createElement('button', { value, className: index ? '' : 'main' }, value[0].toUpperCase() + value.slice(1))));
@@ -71,7 +72,7 @@ export async function ask(title, content, ...values) {
   });
   dialog.close(); // restores the focus
   dialog.remove();
-  return submitter?.value ?? '';
+  return submitter?.value;
 }
 
 /** Error of a request that the user canceled, which is not shown. */

@@ -12,6 +12,7 @@ import { toPairs } from './viewer.js';
 const PEN_ERASER = 5; // button
 const CLICK_DISTANCE = 4; // largest movement in CSS pixels of a double click's second press
 const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between two taps; a tap moves less
+const PEN_REST = 500; // milliseconds after the pen's last event, in which a touch is a palm
 
 /** Pressed pointers by id, and what they do; `wait`: a tap presses the tool when it ends, a slide pans.
  * `clickedId`: visible object under the first of two clicks.
@@ -32,6 +33,7 @@ export class Gestures {
     this.toolbox = toolbox;
     this.preview = new ClickPreview(app);
     this.gesture = /** @type {Gesture | null} */ (null); // the last one; it has ended if no pointer is pressed
+    this.penTime = -PEN_REST; // of the pen's last event, pressed or hovering
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));
@@ -65,7 +67,8 @@ export class Gestures {
     showHint(''); // in a narrow window it covers the frame
     const isTouch = event.pointerType === 'touch';
     const isJoined = last !== null && last.pointers.size > 0;
-    if (isTouch && isJoined && !last.isTouch) return; // a palm beside the pen
+    const isPenNear = (isJoined && !last.isTouch) || event.timeStamp - this.penTime < PEN_REST;
+    if (isTouch && isPenNear) return; // a palm
     if (toolbox.isDown && isJoined) toolbox.discard(); // a palm before the pen, or the first of two fingers
     else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
     const pointers = new Map(isTouch ? last?.pointers : []);
@@ -75,7 +78,7 @@ export class Gestures {
     viewer.canvas.setPointerCapture(event.pointerId);
     const isPan = pointers.size >= 2 || event.button === 1 || tool.name === 'pan';
     const point = viewer.clientToFrame(event);
-    const press = () => toolbox.press(point, event.shiftKey || event.button === 2 || event.button === PEN_ERASER);
+    const press = () => toolbox.press(point, event.shiftKey || event.button === 2, event.button === PEN_ERASER);
     const kind = isPan ? 'pan' : tool.release ? 'draw' : 'wait';
     this.gesture = {
       kind: /** @type {Gesture['kind']} */ (kind), press, isTouch, time, pointers, place,
@@ -101,6 +104,7 @@ export class Gestures {
 
   move(/** @type {PointerEvent} */ event) {
     const { gesture, toolbox, toolbox: { viewer } } = this;
+    if (event.pointerType === 'pen') this.penTime = event.timeStamp;
     const isActive = gesture !== null && gesture.pointers.has(event.pointerId);
     if (gesture?.pointers.size && !isActive) return;
     if (isActive) {
@@ -129,6 +133,7 @@ export class Gestures {
 
   end(/** @type {PointerEvent} */ event) {
     const { gesture, toolbox } = this;
+    if (event.pointerType === 'pen') this.penTime = event.timeStamp;
     if (!gesture?.pointers.delete(event.pointerId)) return;
     if (gesture.pointers.size) { // of two fingers
       gesture.place = measurePlace(gesture.pointers);

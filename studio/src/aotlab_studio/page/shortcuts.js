@@ -1,6 +1,6 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
-import { createElement, element, elements, focusView, showKey } from './dom.js';
+import { createElement, element, elements, FIELDS, focusView, showKey } from './dom.js';
 import { showHint } from './messages.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -19,8 +19,6 @@ const KEYS_BY_POSITION = { BracketLeft: '[', BracketRight: ']' };
 
 /** Keys of the timeline's slider, and the keys that do the same elsewhere. @type {Record<string, string>} */
 const SLIDER_KEYS = { PageUp: 'Shift+→', PageDown: 'Shift+←' };
-
-const FIELDS = 'input:not([type=checkbox], [type=color]), select, textarea'; // they get the keys
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event @param {string} key */
 function getKeyName({ ctrlKey, metaKey, shiftKey }, key) {

@@ -130,6 +130,7 @@ export class Toolbox {
   }
 
   resizeBrush(/** @type {number} */ factor, minGrowth = 0) {
+    if (this.isDown) return; // the size belongs to the whole stroke
     this.setRadius(factor > 1 ? Math.max(this.radius * factor, this.radius + minGrowth) : this.radius * factor);
   }
 
@@ -183,8 +184,9 @@ export class Toolbox {
     return true;
   }
 
-  /** @param {Point} point @param {boolean} isShifted whether Shift or the right button is held */
-  press(point, isShifted) {
+  /** @param {Point} point @param {boolean} isShifted whether Shift or the right button is held
+   * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
+  press(point, isShifted, isEraser = false) {
     const { playback } = this;
     if (!playback.isReady) {
       showMessage(`Frame ${playback.wanted.frame} has not loaded yet; nothing was drawn.`, true);
@@ -192,7 +194,7 @@ export class Toolbox {
     }
     if (this.tool !== PAN) playback.stopAtShownFrame();
     // the first corner of a polygon decides
-    const erase = this.points.length ? this.strokeStart.erase : isShifted !== this.erasesByDefault;
+    const erase = this.points.length ? this.strokeStart.erase : isEraser || isShifted !== this.erasesByDefault;
     this.strokeStart = { frame: playback.frame, target: this.selection.getEditTarget(), erase };
     if (this.tool.release) this.points = [point];
     this.tool.press?.(this, point);
