@@ -17,7 +17,6 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import FrameEvent, ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import run_action
@@ -314,17 +313,6 @@ def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
     with pytest.raises(InputError, match=words):
         session.track(*arguments)
-
-
-@pytest.mark.parametrize(("direction", "frame"), [("forward", 4), ("backward", 2)])
-def test_request_reads_only_the_masks_of_its_reference(session, monkeypatch, direction, frame):
-    for index in (0, 2, 4, 6):
-        draw(session, index, 1)
-    snapshot = session.document.snapshot
-    read = Mock(wraps=snapshot.labels)
-    monkeypatch.setattr(snapshot, "labels", read)
-    assert plan_request(snapshot, 3, direction).reference_frame == frame
-    assert [call.args[0] for call in read.call_args_list] == [3, frame]
 
 
 def test_request_without_masks_of_unlocked_objects_rejected(session):

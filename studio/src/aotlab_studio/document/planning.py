@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
-from itertools import chain, islice, pairwise, takewhile
+from itertools import chain, pairwise, takewhile
 
 import numpy as np
 
@@ -35,18 +35,15 @@ def plan_request(
     if snapshot.objects and not object_ids:
         raise InputError("tracking: all objects are locked; unlock one first")
     frames = sorted({start, *(index for index in snapshot.drawn_frames if first <= index <= last)})
+    references = [index for index in frames if np.isin(snapshot.labels(index), [*object_ids]).any()]
     if direction == "forward":
-        frames = [index for index in frames if index >= start]
+        references = [index for index in references if index >= start][:1]
+        first = references[0] + 1 if references else first
     elif direction == "backward":
-        frames = [index for index in reversed(frames) if index <= start]
-    found = (index for index in frames if np.isin(snapshot.labels(index), [*object_ids]).any())
-    references = list(islice(found, None if direction == "both" else 1))
+        references = [index for index in references if index <= start][-1:]
+        last = references[0] - 1 if references else last
     if not references:
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
-    if direction == "forward":
-        first = references[0] + 1
-    elif direction == "backward":
-        last = references[0] - 1
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
     reference = references.pop(references.index(start) if start in references else 0)
