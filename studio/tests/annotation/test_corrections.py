@@ -330,7 +330,7 @@ def test_failed_correction_stays_outdated(session, short_pause):
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
 
 
-def test_failure_of_an_interrupted_correction_keeps_corrections_enabled(session, short_pause):
+def test_failed_correction_keeps_others_enabled(session, short_pause):
     draw_and_track(session, 1)
     began, failing = threading.Event(), threading.Event()
 

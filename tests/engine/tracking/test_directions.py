@@ -229,7 +229,7 @@ def test_cuts_are_found_in_both_directions(tmp_path):
         assert [index for index, _, prediction in results if prediction.cut] == [1, 3, 5, 7]
 
 
-def test_temporary_arrays_are_read_in_any_order_and_name_a_full_disk(tmp_path):
+def test_temporary_arrays_in_any_order_and_without_disk_space(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((3, 4, 3), (2, 5, 6))]
     for compress in (True, False):

@@ -36,7 +36,7 @@ class ShownLayer(NamedTuple):
 
 
 class Snapshot:
-    """What the document shows after a step of its log; after step 0, it is empty.
+    """State of the document after a step of its log, as the page shows it; empty after step 0.
 
     Tracked masks are read when they are needed. Later tracking does not change a frame that was read before.
     """
