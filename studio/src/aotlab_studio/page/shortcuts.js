@@ -146,7 +146,8 @@ function createBindings(app) {
       bindHeld('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
-      bind('F2', 'rename the object', () => objectPanel.focusName(selection.id)),
+      // the keys behind F2 were typed for the name
+      bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.commands.length = 0; }),
       bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],
