@@ -88,6 +88,17 @@ def test_range_is_in_view_with_touch(browser, served, session, size):
         assert box["height"] >= 44
 
 
+@pytest.mark.parametrize("size", [(844, 390), (667, 375)], ids=str)
+def test_phone_on_its_side_shows_all_tools(browser, served, size):
+    viewport = dict(zip(("width", "height"), size, strict=True))
+    with browser.new_context(viewport=viewport, has_touch=True, is_mobile=True) as context:
+        page = Page(context, served.url)
+        page.tab.click("[data-tool=brush]")
+        bar, *buttons = (each.bounding_box() for each in page.tab.locator("#tools, #tools button").all())
+        assert len(buttons) == 13
+        assert all(box["y"] + box["height"] <= bar["y"] + bar["height"] for box in buttons)
+
+
 def test_subtract_is_in_view_on_a_phone(idle_page):
     idle_page.tab.set_viewport_size({"width": 390, "height": 844})
     box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))
