@@ -283,6 +283,16 @@ def test_header_of_a_rejected_clip_fits(page, session):
         assert page.tab.evaluate(f"Math.max(...{right})") <= width
 
 
+@pytest.mark.slow
+def test_long_version_keeps_its_button_on_one_line(page, session, one_object):
+    session.document.save_version("the ear is missing on most of the frames after 100")
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.tab.click("#open-versions")
+    page.tab.wait_for_selector("dialog[open]")
+    restore, close = (page.tab.locator(f"dialog[open] button >> text={name}") for name in ("Restore", "Close"))
+    assert restore.bounding_box()["height"] == close.bounding_box()["height"]
+
+
 def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
     idle_page.tab.set_viewport_size({"width": 640, "height": 345})
     style = "getComputedStyle(document.querySelector('.transport')).maskImage"

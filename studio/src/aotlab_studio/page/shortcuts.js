@@ -1,6 +1,7 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, FIELDS, focusView, showKey } from './dom.js';
+import { isShortcut } from './fields.js';
 import { showHint } from './messages.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -78,16 +79,6 @@ function leaveField({ key, target }) {
   if (key === 'Escape' && field.matches('[type=number], [type=text]')) field.value = field.defaultValue;
   if (key === 'Escape') field.blur();
   if (key === 'Enter' && field.matches('input')) focusView();
-}
-
-/** Whether a key press is a shortcut, and does not belong to a field or button. @param {KeyboardEvent} event */
-function isShortcut({ key, target, ctrlKey, metaKey }) {
-  const control = /** @type {Element} */ (target);
-  const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), ctrlKey || metaKey];
-  if ((key.length === 1 || isDelete) && !hasControl && loadSettings().singleKeys === false) return false;
-  if (control.matches(FIELDS) || (control.matches('input') && isDelete)) return false;
-  if (control.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
-  return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
 }
 
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
