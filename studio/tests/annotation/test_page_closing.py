@@ -217,8 +217,8 @@ def test_oldest_strokes_of_a_new_object_outlive_a_close(new_page):
             parts.push([JSON.parse(body), body.length, keepalive]);
             return new Promise(() => {});
         };
-        dispatchEvent(new Event('beforeunload'));
     }""")
+    assert not new_page.may_leave()
     new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
     parts = new_page.tab.evaluate("parts")
     assert [keepalive for *_, keepalive in parts] == [False, True, False]  # the limit is left to the second request
