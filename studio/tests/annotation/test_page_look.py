@@ -88,7 +88,7 @@ def test_range_is_in_view_with_touch(browser, served, session, size):
         assert box["height"] >= 44
 
 
-@pytest.mark.parametrize("size", [(844, 390), (667, 375)], ids=str)
+@pytest.mark.parametrize("size", [(844, 390), *slow(((667, 375),))], ids=str)
 def test_phone_on_its_side_shows_all_tools(browser, served, size):
     viewport = dict(zip(("width", "height"), size, strict=True))
     with browser.new_context(viewport=viewport, has_touch=True, is_mobile=True) as context:

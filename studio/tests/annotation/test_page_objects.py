@@ -425,6 +425,7 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
     assert (page.labels(0) == truth(0)).all()
 
 
+@pytest.mark.slow
 def test_file_cannot_be_dropped_behind_a_dialog(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     data = {"items": [], "files": [str(tmp_path / "masks.png")], "dragOperationsMask": 1}

@@ -439,6 +439,7 @@ def test_key_during_a_stroke_finishes_it(page, key):
     assert not page.labels(0)[30].any()
 
 
+@pytest.mark.slow
 def test_cursor_keys_leave_a_stroke_of_the_mouse(page):
     page.press(10, 10)
     page.move(20, 10)
