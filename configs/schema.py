@@ -100,7 +100,7 @@ class StageConfig:
     identity_stride: Annotated[int, STRIDES] | None = None
     """Pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride."""
     temporal_slots: Annotated[int, Range(0, 2**16)] = 0
-    """Positions of the temporal embedding of long-term memory (RMem has 4); 0 means none."""
+    """Positions of the temporal embedding of long-term memory (RMem has 4); 0 means no temporal embedding."""
     sine_position: bool = True
     """Add a sine position embedding in self-attention."""
     relative_position: bool = True

@@ -164,6 +164,6 @@ class TrainConfig:
     log_every: Count = 20
     """Interval in steps between log lines."""
     image_every: CountOrZero = 500
-    """Interval in steps between images of clips and predictions; also at the last step of a phase; 0 means none."""
+    """Interval in steps between images of clips and predictions; also at the last step of a phase; 0 means no image."""
     phases: list[PhaseConfig] = field(default_factory=list)
     """Training phases in order; each starts from the averaged weights of the previous one."""

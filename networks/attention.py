@@ -44,8 +44,8 @@ class LocalAttention(nn.Module):
     window is of v + U_r. R, b and U are relative positions; the published code holds R and b as a grouped 1×1
     convolution, as here.
 
-    This readable version makes 225 copies of keys and values for a 15×15 window; `aotlab.networks.fast.attention`
-    makes none.
+    This readable version copies keys and values 225 times for a 15×15 window; `aotlab.networks.fast.attention` does not
+    copy them.
     """
 
     def __init__(

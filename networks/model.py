@@ -1,26 +1,6 @@
 """Base class of all models: encoder and stateless methods, and the types that they exchange.
 
-Two frames of a video through a model without a tracker; its memory is the first frame only:
-
->>> import torch
->>> import torch.nn.functional as F
->>> from aotlab import load_model, open_frames, read_mask
->>> from aotlab.networks.identity_bank import one_hot
->>> from aotlab.networks.preprocess import normalize
->>>
->>> size = 241, 433  # 16k+1, as the model aligns corners
->>> video = open_frames("datasets/sample/rabbit.mp4")
->>> frames = [torch.from_numpy(video.read(index)).movedim(2, 0)[None] / 255 for index in (0, 1)]  # 1×3×H×W
->>> images = [normalize(F.interpolate(frame, size, mode="bicubic")) for frame in frames]
->>> mask = torch.from_numpy(read_mask("datasets/sample/rabbit.png"))  # H×W, 0 is background
->>> masks = F.interpolate(one_hot(mask[None], 1 + int(mask.max())), size)  # 1×(1+m)×H×W
->>>
->>> model, _ = load_model("bundled")
->>> id_embeddings = model.assign_identities(masks)
->>> first = model.propagate_reference(model.encode(images[0]), id_embeddings)
->>> memory = model.memorize(first, id_embeddings)
->>> features = model.encode(images[1])
->>> logits = model.decode(model.propagate(features, memory), features)  # 1×(1+M)×H/4×W/4
+``docs/concepts/frame.md`` runs two frames through a model, method by method.
 """
 
 from __future__ import annotations

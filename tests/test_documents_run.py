@@ -35,10 +35,7 @@ from tests.processes import WAIT_SECONDS
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
-    *(
-        ROOT / "docs" / name
-        for name in ("start.md", "annotate.md", "concepts/frame.md", "formats.md", "speed.md", "vot.md")
-    ),
+    *(ROOT / "docs" / name for name in ("start.md", "annotate.md", "formats.md", "speed.md", "vot.md")),
 ]
 SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_object=null")
 """Settings appended to every command that takes settings."""
@@ -113,7 +110,7 @@ def run_command(line, capfd):
 
 
 def run_page(page, capfd):
-    """Run the blocks of a page in order in the working directory."""
+    """Run the blocks of a page in order in the working directory; return the names that its Python blocks define."""
     names: dict[str, object] = {}
     for place, language, text in split_blocks(page, *RUN):
         if language == "python":
@@ -124,6 +121,7 @@ def run_page(page, capfd):
             if find_reason(line) is None:
                 code = run_command(line, capfd)
                 assert code == 0, f"{page.name}:{place}: {line}: exit {code}\n{capfd.readouterr().err}"
+    return names
 
 
 def cut_clip(source, path, frames):
@@ -203,6 +201,13 @@ def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for commands that start others
     monkeypatch.chdir(folder)
     run_page(page, capfd)
+
+
+@pytest.mark.slow
+def test_steps_of_the_page_on_a_frame_segment_it(monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    names = run_page(ROOT / "docs" / "concepts" / "frame.md", capfd)
+    assert (names["labels"] == names["mask"]).float().mean() > 0.95
 
 
 def test_supervision_recipe_runs():

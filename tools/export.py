@@ -60,7 +60,7 @@ from aotlab.utils.numbers import Range
     "track a synthetic clip, or that of --calibrate, with PyTorch and with the graphs; exit code 1 if they differ",
 )
 @option("--provider", metavar="NAME", default="cpu", help="execution provider for --verify, such as cuda")
-@option_group("output", option("--output", type=Folder, help="folder to write; required"), force_file)
+@option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
 @option_group("model", checkpoint_option(untrained=True), config_option(), print_config)
 def main(
     overrides: tuple[str, ...],

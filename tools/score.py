@@ -151,7 +151,7 @@ def score_folders(
     default=os.cpu_count() or 1,
     help="processes that score sequences (default: one per core)",
 )
-@option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
+@option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: 0)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force_file
 def main(

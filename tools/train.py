@@ -24,7 +24,7 @@ from aotlab.utils.text import format_count
 @flag("--restart", "start over instead of resuming")
 @option_group(
     "model",
-    config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", unset="none"),
+    config_option(name="recipe (finetune, mini, static, davis, ytvos, ytvos_davis, vost)", note="[required]"),
     device,
     print_config,
 )

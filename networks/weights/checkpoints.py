@@ -56,8 +56,8 @@ def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequenc
 
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
-        config: preset or YAML file instead of the settings inside. ``.pth`` files hold none; their default is the
-            preset of the file's name in the published table, or else the first whose keys match.
+        config: preset or YAML file instead of the settings inside. ``.pth`` files have no settings; their default is
+            the preset of the file's name in the published table, or else the first whose keys match.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
     Returns:

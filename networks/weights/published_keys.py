@@ -192,7 +192,7 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Extend the weights of an AOT or DeAOT with the initial weights that RMem's ``model`` adds.
 
-    Weights that hold any of the added ones, or a model that adds none, are returned unchanged.
+    Weights that include any of these are returned unchanged, and so are those of a model without them.
     """
     current = model.state_dict()
     added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED_WEIGHTS)}

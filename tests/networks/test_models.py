@@ -1,7 +1,5 @@
 """Models of all papers: shapes, batches, identities, first weights, ablations, and settings that are refused."""
 
-import doctest
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +8,6 @@ from torch import nn
 from aotlab.configs import schema
 from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks import model as network_module
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES, build_model
@@ -44,18 +41,6 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
         kept = -(-rows // config.memory_stride) * -(-columns // config.memory_stride)
         assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
         assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
-
-
-@pytest.mark.slow
-def test_example_of_two_frames_runs():
-    names = {}
-    with torch.inference_mode():
-        for line in doctest.DocTestParser().get_examples(network_module.__doc__):
-            exec(line.source, names)
-    labels, expected = names["logits"].argmax(1), names["mask"]
-    assert labels.shape == (1, 61, 109)
-    expected = F.interpolate(expected[None, None].float(), labels.shape[1:])[0].long()
-    assert (labels == expected).float().mean() > 0.95
 
 
 @pytest.mark.parametrize("name", CASES)

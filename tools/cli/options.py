@@ -91,14 +91,17 @@ def checkpoint_option(*, multiple: str | None = None, untrained: bool = False) -
 
 
 def config_option(
-    *, multiple: bool = False, name: str = "preset (aott, aotl, r50_aotl, ...)", unset: str = "the checkpoint's"
+    *,
+    multiple: bool = False,
+    name: str = "preset (aott, aotl, r50_aotl, ...)",
+    note: str = "(default: the checkpoint's)",
 ) -> Decorator:
-    """Return ``--config``; ``name`` and ``unset``: known names and default, shown in help."""
+    """Return ``--config``; ``name`` and ``note``: known names and default, shown in help."""
     return option(
         "--config",
         type=ConfigFile,
         multiple=multiple,
-        help=f"{name} or YAML file with the settings (default: {unset})",
+        help=f"{name} or YAML file with the settings {note}",
     )
 
 
