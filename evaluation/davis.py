@@ -12,7 +12,15 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.sequence_scores import Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores, score_pair
+from aotlab.evaluation.metrics import Measure, measure_region_and_contour
+from aotlab.evaluation.sequence_scores import (
+    LabelScorer,
+    Merge,
+    ScoredObject,
+    ScoringPlan,
+    SequenceScores,
+    join_scores,
+)
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
@@ -20,13 +28,21 @@ from aotlab.utils.errors import require
 NO_FRAMES = "no annotated frame between the first and the last, which are not scored"
 
 
-def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool = False) -> ScoringPlan:
+def plan_sequence(
+    sequence: Video,
+    *,
+    drop_last: bool = True,
+    present_ids: bool = False,
+    refuse_unknown_ids: bool = True,
+    measure: Measure = measure_region_and_contour,
+) -> ScoringPlan:
     """Plan the scoring of a sequence.
 
     Args:
         drop_last: skip the last annotated frame as well as the first.
-        present_ids: score the ids in the first annotation, instead of 1 to the largest. Other predicted ids are then
-            background, instead of an error.
+        present_ids: score the ids in the first annotation, instead of 1 to the largest.
+        refuse_unknown_ids: raise on other predicted ids, instead of treating them as background.
+        measure: scores of an object on a frame.
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
@@ -35,7 +51,7 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool 
     ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
     ids = tuple(sorted(list_ids(first))) if present_ids and not merge else ids
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
-    return ScoringPlan(sequence.name, scored, objects, merge=merge, refuse_unknown_ids=not present_ids)
+    return ScoringPlan(sequence.name, scored, objects, LabelScorer(ids, merge, refuse_unknown_ids, measure))
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:
@@ -45,7 +61,7 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
     scored annotations do not count, as in evaluators that compare two folder trees.
     """
     plan = plan_sequence(sequence)
-    if plan.merge:
+    if sequence.merge_ids:
         return plan
     ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
     ids = sorted(set().union(*ids_by_frame))
@@ -53,8 +69,8 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
     return replace(
         plan,
         objects=tuple(map(ScoredObject, ids)),
+        scorer=LabelScorer(tuple(ids), refuse_unknown_ids=False),
         object_present=present.reshape(len(ids), len(plan.frames)),
-        refuse_unknown_ids=False,
     )
 
 
@@ -79,8 +95,9 @@ def score_labels(
     middle = range(1, len(annotations) - 1)
     require(middle, f"the sequence: {NO_FRAMES}")
     first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
-    plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)
-    frames = [score_pair(plan, f"frame {index}", annotations[index], prediction[index]) for index in middle]
+    scorer = LabelScorer(first_ids if ids is None else tuple(ids), merge)
+    plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
+    frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
     return join_scores(plan, frames)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing
 
@@ -35,8 +35,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         sequence.name,
         tuple(annotations[stem] for stem in stems),
         tuple(objects),
+        LabelScorer(tuple(item.object_id for item in items), refuse_unknown_ids=False),
         is_counted=np.array([[stem in frames for stem in stems] for frames in counted_stems], dtype=bool),
-        refuse_unknown_ids=False,
     )
 
 

@@ -93,7 +93,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
         with collect_failure(report.failures, video.name, "not scored", WORKERS_ADVICE):
             require_readable([video])
             plan = RULES[video.rules].plan(video)
-            if plan.ids and plan.frames:
+            if plan.objects and plan.frames:
                 require_predictions(plan, find_masks_folder(results / video.name))
                 plans.append(plan)
             else:
@@ -101,7 +101,10 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     num_frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, num_frames // MIN_FRAMES_PER_WORKER)
     with frame_mapper(workers) as map_frames, progress_bar(num_frames, unit="frame") as bar:
-        parts = [map_frames(partial(plan.score, find_masks_folder(results / plan.name)), plan.frames) for plan in plans]
+        parts = [
+            map_frames(partial(plan.scorer.score, find_masks_folder(results / plan.name)), plan.frames)
+            for plan in plans
+        ]
         for plan, frames in zip(plans, parts, strict=True):
             frame_scores = []
             with collect_failure(report.failures, plan.name, "not scored", WORKERS_ADVICE):

@@ -6,7 +6,7 @@ import pytest
 from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour, region_similarity
 from aotlab.evaluation.rows import compute_statistics, decay, nanmean, recall
 from aotlab.evaluation.rules import RULES, make_vost_row
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, SequenceScores, join_scores
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.evaluation.tables import format_table, list_worst_objects, make_scores_table
 from tests.golden.references import golden_arrays
 
@@ -63,7 +63,8 @@ def test_vost_also_scores_the_last_quarter_rounded_up(frames, tail):
 
 
 def test_missing_frames_count_as_zero_for_their_object():
-    plan = ScoringPlan("a", (), (ScoredObject(1, missing_frames=2), ScoredObject(2, missing_frames=1)))
+    objects = ScoredObject(1, missing_frames=2), ScoredObject(2, missing_frames=1)
+    plan = ScoringPlan("a", (), objects, LabelScorer((1, 2)))
     scores = join_scores(plan, [(np.ones((2, 2)), set())])
     np.testing.assert_array_equal(scores.region, [[1, 0, 0], [1, 0, np.nan]])
 

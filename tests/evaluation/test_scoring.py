@@ -1,6 +1,8 @@
 """Scoring folders of results, in one process and in several, and frames that show the worst objects."""
 
 import logging
+import pickle
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,7 @@ from aotlab.evaluation import scoring
 from aotlab.evaluation.object_strips import pick_frames
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.scoring import find_rules, has_annotations, score_videos
-from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.processes import worker_pool
@@ -40,6 +42,22 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
     assert make_scores_table(alone.scores) == make_scores_table(shared.scores)
 
 
+def test_tasks_of_processes_do_not_grow_with_the_video(davis, tmp_path, monkeypatch):
+    sizes = []
+
+    class Pool:
+        def map(self, score, frames, chunksize):
+            sizes.append(len(pickle.dumps(score)))
+            return map(score, frames)
+
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
+    monkeypatch.setattr(scoring, "worker_pool", lambda *args: nullcontext(Pool()))
+    for repeats in (1, 10):
+        video = replace(davis[0], annotations=davis[0].annotations * repeats)
+        assert score_videos([video], tmp_path / "results", workers=2).failures == {}
+    assert sizes[0] == sizes[1]
+
+
 def test_only_the_broken_sequence_fails(davis, tmp_path, monkeypatch):
     (tmp_path / "results" / "bear" / "00002.png").write_bytes(b"nonsense")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
@@ -50,12 +68,12 @@ def test_only_the_broken_sequence_fails(davis, tmp_path, monkeypatch):
 
 
 def test_lack_of_memory_fails_only_its_sequence(davis, tmp_path, monkeypatch):
-    def fail_once(self, masks, frame, score=scoring.ScoringPlan.score):
+    def fail_once(self, masks, frame, score=LabelScorer.score):
         if masks.name == "bear":
             raise MemoryError
         return score(self, masks, frame)
 
-    monkeypatch.setattr(scoring.ScoringPlan, "score", fail_once)
+    monkeypatch.setattr(LabelScorer, "score", fail_once)
     report = score_videos(davis, tmp_path / "results")
     assert list(report.scores) == ["camel"]
     assert report.failures == {"bear": "out of memory; try aotlab score --workers 1"}
