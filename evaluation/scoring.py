@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +19,6 @@ from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.job_record import read_job_record
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -124,11 +126,30 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
     if workers < 2:
         yield map
         return
-    with worker_pool(workers, __name__) as pool:
+    # not forks of this process, which could hang, as it has threads
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if server else "spawn")
+    if server:
+        context.set_forkserver_preload([__name__])  # imported once for all workers
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:
             raise RunStopped(f"a scoring process died; {WORKERS_ADVICE}") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _exit_with_parent() -> None:
+    """End this worker when its parent has ended, even if it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import logging
 import pickle
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,6 @@ from aotlab.evaluation.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.utils.processes import worker_pool
 from tests import miniatures
 from tests.mutations import change_json
 
@@ -31,8 +30,10 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
     alone = score_videos(davis, tmp_path / "results")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
-    started = []
-    monkeypatch.setattr(scoring, "worker_pool", lambda *args: started.append(args[0]) or worker_pool(*args))
+    started, pool = [], scoring.ProcessPoolExecutor
+    monkeypatch.setattr(
+        scoring, "ProcessPoolExecutor", lambda *args, **kw: started.append(args[0]) or pool(*args, **kw)
+    )
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert started == [2]
     assert list(alone.scores) == list(shared.scores)
@@ -45,13 +46,13 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
 def test_tasks_of_processes_do_not_grow_with_the_video(davis, tmp_path, monkeypatch):
     sizes = []
 
-    class Pool:
+    class Pool(ThreadPoolExecutor):
         def map(self, score, frames, chunksize):
             sizes.append(len(pickle.dumps(score)))
             return map(score, frames)
 
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
-    monkeypatch.setattr(scoring, "worker_pool", lambda *args: nullcontext(Pool()))
+    monkeypatch.setattr(scoring, "ProcessPoolExecutor", lambda workers, **options: Pool(workers))
     for repeats in (1, 10):
         video = replace(davis[0], annotations=davis[0].annotations * repeats)
         assert score_videos([video], tmp_path / "results", workers=2).failures == {}
