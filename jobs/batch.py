@@ -23,8 +23,8 @@ from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, out
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.processes import StopFlag
 from aotlab.utils.shards import Shard
+from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, strip_credentials
 
 log = logging.getLogger(__name__)

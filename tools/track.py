@@ -148,7 +148,7 @@ class TrackRequest:
         """Track several videos, or a list or a shard of it; return the exit code."""
         from aotlab.jobs.batch import Batch
         from aotlab.jobs.job_file import list_video_jobs, read_jobs
-        from aotlab.utils.processes import stop_flag
+        from aotlab.utils.signals import stop_flag
 
         refuse_options({"--realtime": self.options.realtime}, "applies to a single video; remove it")
         # the shell splits "1, 2" into two arguments

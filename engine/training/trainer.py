@@ -38,7 +38,7 @@ from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.errors import require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.processes import StopFlag, stop_flag
+from aotlab.utils.signals import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
 
