@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
-from aotlab.utils.environment import count_ranks, read_count
+from aotlab.utils.environment import read_count
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
 
@@ -102,7 +102,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     """
     ranks = 1
     try:
-        ranks = count_ranks()
+        ranks = read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
         if ranks == 1:
             yield Distributed(pick_device(device))
         else:
