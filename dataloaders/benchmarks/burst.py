@@ -72,7 +72,7 @@ def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
     )
 
 
-def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_burst(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
     """Read the sequences of a split (train, val or test), sorted by name; the first mask of each track is given.
 
     Frames with masks are tracked, one per second; with ``all_frames``, all are. Results are written for frames with

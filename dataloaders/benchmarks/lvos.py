@@ -13,7 +13,7 @@ FRAME_STEP = 5
 """Interval between labeled frames."""
 
 
-def read_lvos(root: Path, split: str = "val") -> list[Video]:
+def read_lvos(root: Path, split: str) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
     All masks of train and valid are public, but only the first one of each object is given. Test has no others.

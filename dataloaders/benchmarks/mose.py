@@ -10,7 +10,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 log = logging.getLogger(__name__)
 
 
-def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video]:
+def read_mose(root: Path, split: str, *, version: int = 1) -> list[Video]:
     """Read the videos of a split (train, val or valid), sorted by name.
 
     Videos with one frame, which occur in the first archive of train, are skipped. The second version lists its objects

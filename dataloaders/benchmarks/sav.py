@@ -12,7 +12,7 @@ from aotlab.utils.files import raise_if_missing
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
 
-def read_sav(root: Path, split: str = "val") -> list[Video]:
+def read_sav(root: Path, split: str) -> list[Video]:
     """Read the videos of a split (val or test), sorted by name; ``root`` may be the folder of the split.
 
     An object is a folder of binary PNGs (``000`` is object 1); its first mask with a pixel is given. All frames are

@@ -10,7 +10,7 @@ from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, require_file_name
 
 
-def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
     Each object's mask is given on the first frame listed for it in meta.json. Results are written for the frames listed
