@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,23 +69,6 @@ class Distributed:
         with detect_lost_ranks(advice):
             dist.all_gather_object(items, item)
         return items
-
-
-def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
-    """Return the indices of a rank's items: each item goes, largest cost first, to the rank with the least work.
-
-    A single rank keeps their order.
-    """
-    if ranks == 1:
-        return list(range(len(costs)))
-    loads: list[int] = [0] * ranks
-    indices = []
-    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
-        least_loaded = loads.index(min(loads))
-        loads[least_loaded] += max(1, costs[index])
-        if least_loaded == rank:
-            indices.append(index)
-    return indices
 
 
 @contextmanager

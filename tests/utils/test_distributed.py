@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from aotlab.utils.distributed import assign_by_cost, join_process_group
+from aotlab.utils.distributed import join_process_group
 from aotlab.utils.errors import InputError, RunStopped
 from tests.marks import needs_posix
 from tests.processes import reserve_port, run_python
@@ -87,10 +87,3 @@ def test_death_of_a_rank_stops_the_others():
     assert done.returncode == 1
     assert "stopped: lost contact between ranks" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_ranks_divide_items_longest_first():
-    costs = [1, 9, 0, 4, 4, 0]
-    parts = [assign_by_cost(costs, index, 2) for index in range(2)]
-    assert sorted(parts[0] + parts[1]) == list(range(6))
-    assert [[costs[item] for item in part] for part in parts] == [[9, 0], [4, 4, 1, 0]]
