@@ -48,8 +48,14 @@ def plan_sequence(
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, f"{sequence.name}: {NO_FRAMES}")
     first = read_mask(ordered[0])
-    ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
-    ids = tuple(sorted(list_ids(first))) if present_ids and not merge else ids
+    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
+    void_is_object = sequence.merge_ids and set(np.unique(first)) == {0, VOID}
+    ids = (1,) if void_is_object else find_first_ids(first, str(ordered[0]))
+    merge: Merge | None = None
+    if sequence.merge_ids:
+        ids, merge = (1,), "with_void" if void_is_object else "without_void"
+    elif present_ids:
+        ids = tuple(sorted(list_ids(first)))
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
     return ScoringPlan(sequence.name, scored, objects, LabelScorer(ids, merge, refuse_unknown_ids, measure))
 
@@ -79,7 +85,6 @@ def score_labels(
     prediction: Sequence[np.ndarray],
     *,
     ids: Sequence[int] | None = None,
-    merge_ids: bool = False,
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
@@ -87,31 +92,21 @@ def score_labels(
         annotations: T arrays of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
-        merge_ids: treat all ids as one object (DAVIS 2016).
 
     Raises:
         InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
     """
     middle = range(1, len(annotations) - 1)
     require(middle, f"the sequence: {NO_FRAMES}")
-    first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
-    scorer = LabelScorer(first_ids if ids is None else tuple(ids), merge)
+    first_ids = find_first_ids(annotations[0], "frame 0")
+    scorer = LabelScorer(first_ids if ids is None else tuple(ids))
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
     frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
     return join_scores(plan, frames)
 
 
-def find_first_objects(
-    first: np.ndarray, name: str, *, merge_ids: bool = False
-) -> tuple[tuple[int, ...], Merge | None]:
-    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode."""
-    ids = list_ids(first)
-    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
-    void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
-    require(
-        ids or void_is_object,
-        f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)",
-    )
-    if merge_ids:
-        return (1,), "with_void" if void_is_object else "without_void"
-    return tuple(range(1, max(ids) + 1)), None
+def find_first_ids(first: np.ndarray, name: str) -> tuple[int, ...]:
+    """Return ids 1 to K of the first annotation, H×W ids; ``name``: the annotation, for messages."""
+    problem = "no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)"
+    require(ids := list_ids(first), f"{name}: {problem}")
+    return tuple(range(1, max(ids) + 1))
