@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch.distributed as dist
 from aotlab.utils.devices import pick_device
 from aotlab.utils.environment import read_count
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
+from aotlab.utils.locks import locked_output
 
 
 class RankFailure(RunStopped):
@@ -60,6 +62,13 @@ class Distributed:
         with detect_lost_ranks():
             dist.all_reduce(sums)
             return (sums / self.ranks).tolist()
+
+    @contextmanager
+    def lock_output(self, folder: Path) -> Iterator[None]:
+        """Lock an output folder as `locked_output` does, on the main rank, for which the others wait."""
+        with locked_output(folder) if self.is_main else nullcontext():
+            self.gather(None)
+            yield
 
     def gather(self, item: Any, advice: str = "") -> list[Any]:
         """Return the items of all ranks in order of rank; every rank must call it. ``advice``: end of an error."""

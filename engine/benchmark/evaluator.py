@@ -22,7 +22,6 @@ from aotlab.evaluation.scoring import collect_failure, has_annotations, score_vi
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import MEMORY_ADVICE, InputError
-from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 
 
@@ -82,7 +81,7 @@ def evaluate(
     """
     world = world or Distributed(torch.device("cpu"))
     _require_outside_data(videos, output)
-    with locked_output(output, world):
+    with world.lock_output(output):
         records = Records(output, origin or {}, videos, force=force)
         world.gather(None)  # no rank writes before the others have read the records
         costs = [len(video.frames) for video in videos]

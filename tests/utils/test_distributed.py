@@ -3,8 +3,9 @@
 import socket
 
 import pytest
+import torch
 
-from aotlab.utils.distributed import join_process_group
+from aotlab.utils.distributed import Distributed, join_process_group
 from aotlab.utils.errors import InputError, RunStopped
 from tests.marks import needs_posix
 from tests.processes import reserve_port, run_python
@@ -63,7 +64,7 @@ def test_bad_input_of_a_single_rank_is_unchanged():
 RANKS = """
 import os, signal, sys
 from aotlab.tools.cli.command import command
-from aotlab.utils.distributed import join_process_group
+from aotlab.utils.distributed import Distributed, join_process_group
 
 @command("program", "")
 def main():
@@ -87,3 +88,11 @@ def test_death_of_a_rank_stops_the_others():
     assert done.returncode == 1
     assert "stopped: lost contact between ranks" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Distributed, "gather", lambda world, _: calls.append((tmp_path / ".lock").is_file()))
+    for rank, expected in ((0, [True]), (1, [True, False])):
+        with Distributed(torch.device("cpu"), rank, ranks=2).lock_output(tmp_path):
+            assert calls == expected
