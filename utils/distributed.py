@@ -92,20 +92,17 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         InputError: the device is not usable, or torchrun's variables are incomplete.
         RunStopped: the processes cannot join, or the block of one of several ranks raised `InputError`.
     """
-    ranks = 1
+    ranks = read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
+    if ranks == 1:
+        yield Distributed(pick_device(device))
+        return
     try:
-        ranks = read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
-        if ranks == 1:
-            yield Distributed(pick_device(device))
-        else:
-            local_device = _init_process_group(device, ranks, timeout)
-            yield Distributed(local_device, dist.get_rank(), ranks)
+        local_device = _init_process_group(device, ranks, timeout)
+        yield Distributed(local_device, dist.get_rank(), ranks)
     except InputError as error:
-        if ranks == 1:
-            raise
         raise RunStopped(str(error)) from error  # other ranks may not see it
     finally:
-        if ranks > 1 and dist.is_initialized():
+        if dist.is_initialized():
             dist.destroy_process_group()
 
 

@@ -121,11 +121,11 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     try:
         with prefix_errors(subject):
             yield
-    except InputError:
+    except (InputError, *PROGRAM_ERRORS):
         raise
     except Exception as error:  # each library has its own
         own = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
-        if own or isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
+        if own or is_out_of_memory(error):
             raise
         if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
