@@ -22,13 +22,13 @@ COLUMNS = ("J&F", "J", "F", "V")
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an LVOS video."""
     annotations = {path.stem: path for path in sequence.annotations}
-    items = [item for item in sequence.objects if item.length > 2]
-    counted_stems = [frozenset(item.frames[1 : item.length - 1]) for item in items]
+    items = [item for item in sequence.objects if item.num_frames > 2]
+    counted_stems = [frozenset(item.frames[1 : item.num_frames - 1]) for item in items]
     stems = order_names(frozenset[str]().union(*counted_stems))
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
     raise_if_missing(missing, "the metadata lists these annotations")
     objects = [
-        ScoredObject(item.object_id, sequence.seen_in_training, missing_frames=item.length - 2 - len(frames))
+        ScoredObject(item.object_id, sequence.seen_in_training, missing_frames=item.num_frames - 2 - len(frames))
         for item, frames in zip(items, counted_stems, strict=True)
     ]
     return ScoringPlan(

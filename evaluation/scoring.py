@@ -43,7 +43,7 @@ class ScoringResult:
 def has_annotations(video: Video) -> bool:
     """Return whether the video has annotations besides the reference masks."""
     if video.object_folders:
-        return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
+        return any(len(item.frames) >= RULES[video.rules].min_frames for item in video.objects)
     # without public ground truth, annotations are the masks on which listed objects begin
     num_given = len(video.reference_masks) if video.objects else 1
     return len(video.annotations) >= max(RULES[video.rules].min_frames, num_given + 1)

@@ -97,7 +97,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
         visible = [name for name in annotated if track in entry.rle[name]]
         if visible:
             stems = tuple(Path(name).stem for name in visible)
-            objects.append(ObjectInfo(object_id, stems, len(stems)))
+            objects.append(ObjectInfo(object_id, stems))
             first_masks.setdefault(visible[0], {})[object_id] = entry.rle[visible[0]][track]
     return Video(
         entry.name,

@@ -37,7 +37,7 @@ def _read(folder: Path, name: str) -> Video:
         visible = tuple(dropwhile(lambda path: not read_mask(path).any(), paths))
         if visible:
             stems = tuple(path.stem for path in visible)
-            objects.append(ObjectInfo(object_id, stems, len(stems)))
+            objects.append(ObjectInfo(object_id, stems))
             first_masks.setdefault(stems[0], {})[object_id] = visible[0]
     indices = {path.stem: index for index, path in enumerate(frames)}
     missing = [frames[0].with_name(f"{stem}.jpg") for stem in sorted(first_masks.keys() - indices.keys())]

@@ -26,7 +26,7 @@ def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> lis
     def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
         stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
         is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
-        return ObjectInfo(object_id, stems, len(stems), seen_in_training=is_seen)
+        return ObjectInfo(object_id, stems, is_seen)
 
     def read(name: str) -> Video:
         """Read a video with the objects of meta.json."""

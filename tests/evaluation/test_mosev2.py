@@ -75,7 +75,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     truth = tuple(sorted(write_masks(tmp_path / "truth", labels).iterdir()))
     write_masks(tmp_path / "results", labels)
     stems = tuple(path.stem for path in truth)
-    video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems, 6), ObjectInfo(7, stems, 6)))
+    video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems), ObjectInfo(7, stems)))
     scores = score_sequence(plan_sequence(video), tmp_path / "results")
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)

@@ -141,7 +141,7 @@ def test_given_masks_are_not_ground_truth(davis):
     given = replace(bear, reference_masks=dict(enumerate(bear.annotations)))
     assert has_annotations(bear)
     assert has_annotations(given)  # as in a folder in which each mask adds an object
-    assert not has_annotations(replace(given, objects=(ObjectInfo(1, ("00000",), 1),)))
+    assert not has_annotations(replace(given, objects=(ObjectInfo(1, ("00000",)),)))
     min_frames = RULES["davis"].min_frames
     shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (min_frames - 1, min_frames)]
     assert [has_annotations(video) for video in shorter] == [False, True]
@@ -154,7 +154,7 @@ def test_davis_rules_are_the_default(davis):
 def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
     min_frames = RULES["sav"].min_frames
     videos = [
-        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ObjectInfo(1, (), length),))
+        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ObjectInfo(1, ("0",) * length),))
         for length in (min_frames - 1, min_frames)
     ]
     assert [has_annotations(video) for video in videos] == [False, True]

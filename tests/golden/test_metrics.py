@@ -138,7 +138,7 @@ def test_lvos_table_equals_reference(references: References, tmp_path: Path) -> 
     assert_row(table, expected["global"])
     assert_objects(table, expected["per_object"])
     (item,) = videos[1].objects
-    longer = replace(videos[1], objects=(replace(item, length=item.length + 2),))
+    longer = replace(videos[1], objects=(replace(item, num_frames=item.num_frames + 2),))
     # 6 listed frames after the first, all right, of 7 stated: the first and the one stated as the last are out
     scores = score_sequence(RULES["lvos"].plan(longer), folder / "Annotations" / videos[1].name)
     assert scores.region.tolist() == [[1, 1, 1, 1, 1, 1, 0]]
