@@ -76,8 +76,7 @@ def _select_tracked(video: Video, masks: Path) -> Video:
     if len(frames) == len(video.frames):
         return video
     log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
-    annotations = tuple(path for path in video.annotations if path in frames)
-    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
+    return replace(video, frames=frames, annotations=frames, reference_masks={0: frames[0]})
 
 
 def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
