@@ -13,14 +13,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.metrics import Measure, measure_region_and_contour
-from aotlab.evaluation.sequence_scores import (
-    LabelScorer,
-    Merge,
-    ScoredObject,
-    ScoringPlan,
-    SequenceScores,
-    join_scores,
-)
+from aotlab.evaluation.sequence_scores import LabelScorer, Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
