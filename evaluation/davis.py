@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.sequence_scores import Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores, score_pair
+from aotlab.evaluation.metrics import Measure, measure_region_and_contour
+from aotlab.evaluation.sequence_scores import LabelScorer, Merge, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import require
@@ -20,22 +21,36 @@ from aotlab.utils.errors import require
 NO_FRAMES = "no annotated frame between the first and the last, which are not scored"
 
 
-def plan_sequence(sequence: Video, *, drop_last: bool = True, present_ids: bool = False) -> ScoringPlan:
+def plan_sequence(
+    sequence: Video,
+    *,
+    drop_last: bool = True,
+    present_ids: bool = False,
+    refuse_unknown_ids: bool = True,
+    measure: Measure = measure_region_and_contour,
+) -> ScoringPlan:
     """Plan the scoring of a sequence.
 
     Args:
         drop_last: skip the last annotated frame as well as the first.
-        present_ids: score the ids in the first annotation, instead of 1 to the largest. Other predicted ids are then
-            background, instead of an error.
+        present_ids: score the ids in the first annotation, instead of 1 to the largest.
+        refuse_unknown_ids: raise on other predicted ids, instead of treating them as background.
+        measure: scores of an object on a frame.
     """
     ordered = order_names(sequence.annotations)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, f"{sequence.name}: {NO_FRAMES}")
     first = read_mask(ordered[0])
-    ids, merge = find_first_objects(first, str(ordered[0]), merge_ids=sequence.merge_ids)
-    ids = tuple(sorted(list_ids(first))) if present_ids and not merge else ids
+    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
+    void_is_object = sequence.merge_ids and set(np.unique(first)) == {0, VOID}
+    ids = (1,) if void_is_object else find_first_ids(first, str(ordered[0]))
+    merge: Merge | None = None
+    if sequence.merge_ids:
+        ids, merge = (1,), "with_void" if void_is_object else "without_void"
+    elif present_ids:
+        ids = tuple(sorted(list_ids(first)))
     objects = tuple(ScoredObject(object_id, sequence.seen_in_training) for object_id in ids)
-    return ScoringPlan(sequence.name, scored, objects, merge=merge, refuse_unknown_ids=not present_ids)
+    return ScoringPlan(sequence.name, scored, objects, LabelScorer(ids, merge, refuse_unknown_ids, measure))
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:
@@ -45,7 +60,7 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
     scored annotations do not count, as in evaluators that compare two folder trees.
     """
     plan = plan_sequence(sequence)
-    if plan.merge:
+    if sequence.merge_ids:
         return plan
     ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
     ids = sorted(set().union(*ids_by_frame))
@@ -53,8 +68,8 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
     return replace(
         plan,
         objects=tuple(map(ScoredObject, ids)),
+        scorer=LabelScorer(tuple(ids), refuse_unknown_ids=False),
         object_present=present.reshape(len(ids), len(plan.frames)),
-        refuse_unknown_ids=False,
     )
 
 
@@ -63,7 +78,6 @@ def score_labels(
     prediction: Sequence[np.ndarray],
     *,
     ids: Sequence[int] | None = None,
-    merge_ids: bool = False,
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
@@ -71,30 +85,21 @@ def score_labels(
         annotations: T arrays of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
-        merge_ids: treat all ids as one object (DAVIS 2016).
 
     Raises:
         InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
     """
     middle = range(1, len(annotations) - 1)
     require(middle, f"the sequence: {NO_FRAMES}")
-    first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
-    plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)
-    frames = [score_pair(plan, f"frame {index}", annotations[index], prediction[index]) for index in middle]
+    first_ids = find_first_ids(annotations[0], "frame 0")
+    scorer = LabelScorer(first_ids if ids is None else tuple(ids))
+    plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
+    frames = [scorer.score_labels(f"frame {index}", annotations[index], prediction[index]) for index in middle]
     return join_scores(plan, frames)
 
 
-def find_first_objects(
-    first: np.ndarray, name: str, *, merge_ids: bool = False
-) -> tuple[tuple[int, ...], Merge | None]:
-    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode."""
-    ids = list_ids(first)
-    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
-    void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
-    require(
-        ids or void_is_object,
-        f"{name}: no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)",
-    )
-    if merge_ids:
-        return (1,), "with_void" if void_is_object else "without_void"
-    return tuple(range(1, max(ids) + 1)), None
+def find_first_ids(first: np.ndarray, name: str) -> tuple[int, ...]:
+    """Return ids 1 to K of the first annotation, H×W ids; ``name``: the annotation, for messages."""
+    problem = "no object in the first annotation; expected ids from 1 (255 is void in 8-bit masks)"
+    require(ids := list_ids(first), f"{name}: {problem}")
+    return tuple(range(1, max(ids) + 1))

@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing
 
@@ -22,21 +22,21 @@ COLUMNS = ("J&F", "J", "F", "V")
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an LVOS video."""
     annotations = {path.stem: path for path in sequence.annotations}
-    items = [item for item in sequence.objects if item.length > 2]
-    counted_stems = [frozenset(item.frames[1 : item.length - 1]) for item in items]
+    items = [item for item in sequence.objects if item.num_frames > 2]
+    counted_stems = [frozenset(item.frames[1 : item.num_frames - 1]) for item in items]
     stems = order_names(frozenset[str]().union(*counted_stems))
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
     raise_if_missing(missing, "the metadata lists these annotations")
     objects = [
-        ScoredObject(item.object_id, sequence.seen_in_training, missing_frames=item.length - 2 - len(frames))
+        ScoredObject(item.object_id, sequence.seen_in_training, missing_frames=item.num_frames - 2 - len(frames))
         for item, frames in zip(items, counted_stems, strict=True)
     ]
     return ScoringPlan(
         sequence.name,
         tuple(annotations[stem] for stem in stems),
         tuple(objects),
+        LabelScorer(tuple(item.object_id for item in items), refuse_unknown_ids=False),
         is_counted=np.array([[stem in frames for stem in stems] for frames in counted_stems], dtype=bool),
-        refuse_unknown_ids=False,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation import davis, metrics
 from aotlab.evaluation.rows import Row, Summary, column_mean
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 
 AREA_TOLERANCE = 0.1
 """Largest distance of matching contours, as a fraction of the square root of the object's area."""
@@ -28,7 +28,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else of its first annotation."""
     plan = davis.plan_sequence(sequence, present_ids=True)
     objects = tuple(ScoredObject(item.object_id) for item in sequence.objects) or plan.objects
-    return replace(plan, objects=objects, measure=measure_object)
+    ids = tuple(item.object_id for item in objects)
+    return replace(plan, objects=objects, scorer=LabelScorer(ids, refuse_unknown_ids=False, measure=measure_object))
 
 
 def measure_object(

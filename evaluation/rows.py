@@ -1,4 +1,4 @@
-"""Rows of tables, one per object, and their means, in percent."""
+"""Rows of tables, one per object, and their means, in percent; an object has one value for each frame that counts."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,28 +8,14 @@ RECALL_THRESHOLD = 0.5
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
 
-def nanmean(values: np.ndarray) -> float:
-    """Return the mean of (N,) values without NaN; NaN, without numpy's warning, if all are NaN."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else float("nan")
-
-
-def recall(values: np.ndarray) -> float:
-    """Return the fraction of (N,) values above `RECALL_THRESHOLD`; NaN counts as below."""
-    return float((values > RECALL_THRESHOLD).mean()) if values.size else float("nan")
-
-
 def decay(values: np.ndarray) -> float:
-    """Return the mean of the first quarter of the (N,) values minus the mean of the last; quarters share end frames.
+    """Return the mean of the first quarter of the (n,) values minus the mean of the last; quarters share end frames.
 
     Indices are Python integers; the reference evaluator's 8-bit indices overflow from 256 frames on.
     """
-    last = len(values) - 1
-    if last < 0:
-        return float("nan")
     # quarter points, halves rounded up
-    ends = [(quarter * last + 2) // 4 for quarter in range(5)]
-    return nanmean(values[ends[0] : ends[1] + 1]) - nanmean(values[ends[3] : ends[4] + 1])
+    ends = [(quarter * (len(values) - 1) + 2) // 4 for quarter in range(5)]
+    return float(values[ends[0] : ends[1] + 1].mean() - values[ends[3] : ends[4] + 1].mean())
 
 
 Row = dict[str, float]
@@ -41,12 +27,17 @@ Summary = dict[str, float | None]
 
 def compute_statistics(name: str, values: np.ndarray) -> Row:
     """Return mean, recall and decay of one metric (n,) of an object in temporal order, in percent."""
-    return {name: 100 * nanmean(values), f"{name}-Recall": 100 * recall(values), f"{name}-Decay": 100 * decay(values)}
+    recall = (values > RECALL_THRESHOLD).mean()
+    return {
+        name: 100 * float(values.mean()),
+        f"{name}-Recall": 100 * float(recall),
+        f"{name}-Decay": 100 * decay(values),
+    }
 
 
 def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from its J and F, (n,) each."""
-    both = 50 * (nanmean(region) + nanmean(contour))
+    both = 50 * float(region.mean() + contour.mean())
     return {"J&F": both, **compute_statistics("J", region), **compute_statistics("F", contour)}
 
 

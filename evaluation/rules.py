@@ -1,7 +1,7 @@
 """Scoring rules of all benchmarks by name, with the rules of VISOR and VOST, which vary DAVIS's."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -39,11 +39,6 @@ def summarize_visor(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary
     return {**mean_row(rows), **unseen}
 
 
-def plan_vost(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
-    return replace(davis.plan_sequence(sequence), measure=measure_region, refuse_unknown_ids=False)
-
-
 def measure_region(annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> tuple[float]:
     """Return J, a `Measure`."""
     return (region_similarity(annotation, prediction),)
@@ -61,13 +56,16 @@ VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
 
 RULES: dict[str, Rules] = {
     "davis": Rules(davis.plan_sequence),
-    "folder": Rules(partial(davis.plan_sequence, present_ids=True)),
+    "folder": Rules(partial(davis.plan_sequence, present_ids=True, refuse_unknown_ids=False)),
     "folder_new_objects": Rules(davis.plan_late_objects),
     "lvos": Rules(lvos.plan_sequence, lvos.COLUMNS, lvos.make_row, lvos.summarize, min_frames=2),
     "mosev2": Rules(mosev2.plan_sequence, mosev2.COLUMNS, mosev2.make_row, mosev2.summarize),
     "sav": Rules(sav.plan_sequence),
     # the last frame counts
     "visor": Rules(partial(davis.plan_sequence, drop_last=False), summarize=summarize_visor, min_frames=2),
-    "vost": Rules(plan_vost, VOST_COLUMNS, make_vost_row),
+    # J only (Tokmakov et al. 2023, public evaluator)
+    "vost": Rules(
+        partial(davis.plan_sequence, refuse_unknown_ids=False, measure=measure_region), VOST_COLUMNS, make_vost_row
+    ),
     "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.COLUMNS, summarize=youtube_vos.summarize, min_frames=2),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.metrics import crop_to_objects
+from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour
 from aotlab.evaluation.sequence_scores import FrameScores, ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import read_mask
@@ -20,35 +20,31 @@ from aotlab.media.matching import list_image_files, order_names
 
 
 @dataclass(frozen=True)
-class SeparateObjects(ScoringPlan):
-    """Plan for objects that may overlap; ``frames`` hold file names only.
+class ObjectScorer:
+    """Scorer of objects that may overlap.
 
     Results are id PNGs, or one folder of binary PNGs per object, named like its annotations.
     """
 
-    skipped_ids: frozenset[int] = frozenset()
+    folders: Mapping[int, Path]
+    """Annotation folder of each scored object: one binary PNG per frame."""
+    skipped_ids: frozenset[int]
     """Ids of the objects that are not scored."""
 
-    @property
-    def object_folders(self) -> dict[int, Path]:
-        """Annotation folder of each scored object: one binary PNG per frame."""
-        return {item.object_id: item.folder for item in self.objects if item.folder is not None}
-
     def result_files(self, results: Path, frame: Path) -> list[Path]:
-        """Return the result files of one of the frames."""
-        return [*dict.fromkeys(list_result_files(results, frame.name, self.object_folders).values())]
+        return [*dict.fromkeys(list_result_files(results, frame.name, self.folders).values())]
 
     def score(self, results: Path, frame: Path) -> FrameScores:
-        """Score one of the frames; objects without an annotation on it have NaN."""
-        predictions, unknown = read_object_results(results, frame.name, self.object_folders)
-        values = np.full((2, len(self.ids)), np.nan)
-        for index, (object_id, folder) in enumerate(self.object_folders.items()):
+        """Score a frame; objects without an annotation on it have NaN."""
+        predictions, unknown = read_object_results(results, frame.name, self.folders)
+        values = np.full((2, len(self.folders)), np.nan)
+        for index, (object_id, folder) in enumerate(self.folders.items()):
             if object_id in predictions:
                 path, prediction = predictions[object_id]
                 annotation = read_mask(folder / frame.name) > 0
                 require_image_size(prediction, annotation.shape, path, "its annotation")
                 size = (annotation.shape[0], annotation.shape[1])
-                values[:, index] = self.measure(*crop_to_objects(annotation, prediction), size)
+                values[:, index] = measure_region_and_contour(*crop_to_objects(annotation, prediction), size)
         return values, unknown - self.skipped_ids
 
 
@@ -83,11 +79,12 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         if any(has_pixels.values()):
             present[object_id] = has_pixels
     stems = order_names({stem for frames in present.values() for stem in frames})
-    return SeparateObjects(
+    return ScoringPlan(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
-        tuple(ScoredObject(object_id, folder=folders[object_id]) for object_id in present),
+        tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in present),
+        ObjectScorer(
+            {object_id: folders[object_id] for object_id in present}, frozenset(folders.keys() - present.keys())
+        ),
         object_present=np.array([[*map(frames.get, stems)] for frames in present.values()], bool),
-        skipped_ids=frozenset(folders.keys() - present.keys()),
-        refuse_unknown_ids=False,
     )

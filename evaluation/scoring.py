@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +19,6 @@ from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
 from aotlab.media.job_record import read_job_record
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class ScoringResult:
 def has_annotations(video: Video) -> bool:
     """Return whether the video has annotations besides the reference masks."""
     if video.object_folders:
-        return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
+        return any(len(item.frames) >= RULES[video.rules].min_frames for item in video.objects)
     # without public ground truth, annotations are the masks on which listed objects begin
     num_given = len(video.reference_masks) if video.objects else 1
     return len(video.annotations) >= max(RULES[video.rules].min_frames, num_given + 1)
@@ -74,8 +76,7 @@ def _select_tracked(video: Video, masks: Path) -> Video:
     if len(frames) == len(video.frames):
         return video
     log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
-    annotations = tuple(path for path in video.annotations if path in frames)
-    return replace(video, frames=frames, annotations=annotations, reference_masks={0: frames[0]})
+    return replace(video, frames=frames, annotations=frames, reference_masks={0: frames[0]})
 
 
 def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
@@ -93,7 +94,7 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
         with collect_failure(report.failures, video.name, "not scored", WORKERS_ADVICE):
             require_readable([video])
             plan = RULES[video.rules].plan(video)
-            if plan.ids and plan.frames:
+            if plan.objects and plan.frames:
                 require_predictions(plan, find_masks_folder(results / video.name))
                 plans.append(plan)
             else:
@@ -101,7 +102,10 @@ def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) ->
     num_frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, num_frames // MIN_FRAMES_PER_WORKER)
     with frame_mapper(workers) as map_frames, progress_bar(num_frames, unit="frame") as bar:
-        parts = [map_frames(partial(plan.score, find_masks_folder(results / plan.name)), plan.frames) for plan in plans]
+        parts = [
+            map_frames(partial(plan.scorer.score, find_masks_folder(results / plan.name)), plan.frames)
+            for plan in plans
+        ]
         for plan, frames in zip(plans, parts, strict=True):
             frame_scores = []
             with collect_failure(report.failures, plan.name, "not scored", WORKERS_ADVICE):
@@ -121,11 +125,30 @@ def frame_mapper(workers: int) -> Iterator[Callable[..., Iterator[FrameScores]]]
     if workers < 2:
         yield map
         return
-    with worker_pool(workers, __name__) as pool:
+    # not forks of this process, which could hang, as it has threads
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if server else "spawn")
+    if server:
+        context.set_forkserver_preload([__name__])  # imported once for all workers
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
         try:
             yield partial(pool.map, chunksize=CHUNK_FRAMES)
         except BrokenProcessPool as error:
             raise RunStopped(f"a scoring process died; {WORKERS_ADVICE}") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _exit_with_parent() -> None:
+    """End this worker when its parent has ended, even if it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

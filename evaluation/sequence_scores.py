@@ -1,13 +1,13 @@
 """Frame-by-frame scoring of a sequence.
 
-A benchmark's rules turn a sequence into a `ScoringPlan`. Frames are independent and may be scored in any order by any
-number of processes; `join_scores` merges them.
+A benchmark's rules turn a sequence into a `ScoringPlan`. Its `FrameScorer` scores frames in any order, in any number of
+processes; `join_scores` merges them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,15 +29,59 @@ class ScoredObject(NamedTuple):
     object_id: int
     seen_in_training: bool | None = None
     """Its category, video or kitchen occurs in the training set; None: unknown."""
-    folder: Path | None = None
-    """Folder of its annotations, which names it in tables; None: annotations are id PNGs of all objects."""
+    folder: str = ""
+    """Name of the folder of its annotations; empty: annotations are id PNGs of all objects."""
     missing_frames: int = 0
     """Number of missing frames, which count as 0."""
 
     @property
     def name(self) -> str:
         """Name in tables."""
-        return str(self.object_id) if self.folder is None else self.folder.name
+        return self.folder or str(self.object_id)
+
+
+class FrameScorer(Protocol):
+    """Scorer of single frames, which processes receive without the other frames of the sequence."""
+
+    def result_files(self, results: Path, frame: Path) -> list[Path]:
+        """Return the result files of a frame."""
+
+    def score(self, results: Path, frame: Path) -> FrameScores:
+        """Score a frame."""
+
+
+@dataclass(frozen=True)
+class LabelScorer:
+    """Scorer of a PNG of ids for each frame."""
+
+    ids: tuple[int, ...]
+    """Ids of the scored objects."""
+    merge: Merge | None = None
+    refuse_unknown_ids: bool = True
+    """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
+    measure: Measure = measure_region_and_contour
+
+    def result_files(self, results: Path, frame: Path) -> list[Path]:
+        return [results / f"{frame.stem}.png"]
+
+    def score(self, results: Path, frame: Path) -> FrameScores:
+        (file,) = self.result_files(results, frame)
+        return self.score_labels(str(file), read_mask(frame), read_mask(file))
+
+    def score_labels(self, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
+        """Score the H×W ids of a frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
+        require_image_size(prediction, annotation.shape, name, "its annotation")
+        size = (annotation.shape[0], annotation.shape[1])
+        if self.merge:
+            is_object = (annotation > 0) & ~is_void(annotation) if self.merge == "without_void" else annotation > 0
+            annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
+        annotation, prediction = crop_to_objects(annotation, prediction)
+        unknown = find_unknown_ids(prediction, self.ids)
+        if unknown and self.refuse_unknown_ids:
+            known = ", ".join(map(str, self.ids))
+            raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
+        masks = ((annotation == object_id, prediction == object_id) for object_id in self.ids)
+        return np.array([self.measure(*crop_to_objects(*pair), size) for pair in masks], np.float64).T, unknown
 
 
 @dataclass(frozen=True)
@@ -46,31 +90,14 @@ class ScoringPlan:
 
     name: str
     frames: tuple[Path, ...]
-    """Annotations of the scored frames in temporal order."""
+    """Annotations of the scored frames in temporal order, or their file names if each object has a folder of them."""
     objects: tuple[ScoredObject, ...]
+    scorer: FrameScorer
     is_counted: np.ndarray | None = None
     """K×N bool: frames that count for each object, if the metadata list them. None: all frames count."""
     object_present: np.ndarray | None = None
     """K×N bool: frames whose annotation shows each object, if objects may begin late. An object then counts from the
     first frame on which the annotation or the prediction shows it."""
-    merge: Merge | None = None
-    refuse_unknown_ids: bool = True
-    """Raise on a predicted id that is not an object of the sequence; false: report it and treat it as background."""
-    measure: Measure = measure_region_and_contour
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Object ids."""
-        return tuple(item.object_id for item in self.objects)
-
-    def result_files(self, results: Path, frame: Path) -> list[Path]:
-        """Return the result files of one of the frames."""
-        return [results / f"{frame.stem}.png"]
-
-    def score(self, results: Path, frame: Path) -> FrameScores:
-        """Score one of the frames."""
-        (file,) = self.result_files(results, frame)
-        return score_pair(self, str(file), read_mask(frame), read_mask(file))
 
 
 @dataclass(frozen=True)
@@ -99,27 +126,9 @@ class SequenceScores:
 
 def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Check that ``results`` has a PNG for every frame of the plan."""
-    expected = [file for path in plan.frames for file in plan.result_files(results, path)]
+    expected = [file for path in plan.frames for file in plan.scorer.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
     raise_if_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
-
-
-def score_pair(plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray) -> FrameScores:
-    """Score the H×W ids of one frame; 255 in a uint8 annotation is void. ``name``: the prediction, for messages."""
-    require_image_size(prediction, annotation.shape, name, "its annotation")
-    size = (annotation.shape[0], annotation.shape[1])
-    unknown = set()
-    if plan.merge:
-        annotation = annotation > 0 if plan.merge == "with_void" else (annotation > 0) & ~is_void(annotation)
-        annotation, prediction = crop_to_objects(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
-    else:
-        annotation, prediction = crop_to_objects(annotation, prediction)
-        unknown = find_unknown_ids(prediction, plan.ids)
-    if unknown and plan.refuse_unknown_ids:
-        known = ", ".join(map(str, plan.ids))
-        raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
-    masks = ((annotation == object_id, prediction == object_id) for object_id in plan.ids)
-    return np.array([plan.measure(*crop_to_objects(*pair), size) for pair in masks], np.float64).T, unknown
 
 
 def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:

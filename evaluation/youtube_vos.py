@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 from aotlab.evaluation.rows import Row, Summary, column_mean, mean_or_none
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, ScoringPlan
 
 COLUMNS = ("J&F", "J", "F")
 
@@ -29,8 +29,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         sequence.name,
         tuple(frames[first:]),
         tuple(ScoredObject(item.object_id, item.seen_in_training) for item in counted),
+        LabelScorer(tuple(item.object_id for item in counted), refuse_unknown_ids=False),
         is_counted=np.array([np.arange(first, len(frames)) >= start for start in counted.values()], bool),
-        refuse_unknown_ids=False,
     )
 
 

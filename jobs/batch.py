@@ -16,6 +16,7 @@ from aotlab.jobs.check import JobRun, check_job, make_record, result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import CLASSES, read_class_ids
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
+from aotlab.jobs.shards import Shard
 from aotlab.jobs.track import check_run, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
@@ -23,8 +24,7 @@ from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, out
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors, reading
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
-from aotlab.utils.processes import StopFlag
-from aotlab.utils.shards import Shard
+from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, strip_credentials
 
 log = logging.getLogger(__name__)

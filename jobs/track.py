@@ -31,8 +31,8 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, remove
 from aotlab.utils.locks import locked_output
-from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.signals import StopFlag, stop_flag
 from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, stream
 from aotlab.utils.text import shorten
 

@@ -76,8 +76,7 @@ def match_frames(
     *,
     video: str = "",
     count_frames: Callable[[], int | None] = lambda: None,
-    partial: bool = False,
-) -> list[int | None]:
+) -> list[int]:
     """Return the index of each image's frame.
 
     Images and frames match by name without folder and one suffix; letter case and Unicode form matter unless the file
@@ -89,7 +88,6 @@ def match_frames(
         frames: names of all frames without suffix; None if frames have no names.
         video: name of the video, for messages.
         count_frames: returns the number of frames, None if unknown; only called if names do not end in numbers.
-        partial: return None for images that match no frame.
 
     Raises:
         InputError: an image matches no frame, or two match one.
@@ -97,10 +95,10 @@ def match_frames(
     stems = list(map(image_stem, names))
     if frames is not None:
         indices = {_fold(stem): index for index, stem in enumerate(frames)}
-        matched = [indices.get(_fold(stem)) for stem in stems]
-        missing = [name for name, index in zip(names, matched, strict=True) if index is None]
-        if missing and not partial:
+        missing = [name for name, stem in zip(names, stems, strict=True) if _fold(stem) not in indices]
+        if missing:
             raise _explain_missing(missing, names, frames, video)
+        matched = [indices[_fold(stem)] for stem in stems]
     else:
         unique_stems = list(dict.fromkeys(stems))
         numbers = dict(zip(unique_stems, _number(unique_stems, count_frames), strict=True))

@@ -210,7 +210,7 @@ def _to_numbers(values: Any, message: str, is_valid: Callable[[np.ndarray], obje
     """Return an array of finite numbers or bools, or an empty one; raise `InputError` with ``message`` for others."""
     try:
         array = np.asarray(values)
-    except Exception as error:  # lists of different lengths, tensors on a GPU
+    except (RuntimeError, TypeError, ValueError) as error:  # lists of different lengths, tensors on a GPU
         raise InputError(message) from error
     is_finite = array.dtype.kind in "biuf" and np.isfinite(array).all()
     require(not array.size or (is_finite and is_valid(array)), message)

@@ -33,7 +33,7 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
 from aotlab.utils.errors import RunStopped, require, require_extra
 from aotlab.utils.files import require_writable, write_text
-from aotlab.utils.processes import stop_flag
+from aotlab.utils.signals import stop_flag
 from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from click import UsageError
 
+from aotlab.jobs.shards import Shard
 from aotlab.media.location import locate_video
 from aotlab.media.value_syntax import FRAME_AND_OBJECT
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, option_group
@@ -39,7 +40,6 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import InputError, require, require_extra
 from aotlab.utils.files import is_file_name, sibling_path
-from aotlab.utils.shards import Shard
 from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class TrackRequest:
         """Track several videos, or a list or a shard of it; return the exit code."""
         from aotlab.jobs.batch import Batch
         from aotlab.jobs.job_file import list_video_jobs, read_jobs
-        from aotlab.utils.processes import stop_flag
+        from aotlab.utils.signals import stop_flag
 
         refuse_options({"--realtime": self.options.realtime}, "applies to a single video; remove it")
         # the shell splits "1, 2" into two arguments

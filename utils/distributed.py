@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
-from aotlab.utils.environment import count_ranks, read_count
+from aotlab.utils.environment import read_count
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
+from aotlab.utils.locks import locked_output
 
 
 class RankFailure(RunStopped):
@@ -61,6 +63,13 @@ class Distributed:
             dist.all_reduce(sums)
             return (sums / self.ranks).tolist()
 
+    @contextmanager
+    def lock_output(self, folder: Path) -> Iterator[None]:
+        """Lock an output folder as `locked_output` does, on the main rank, for which the others wait."""
+        with locked_output(folder) if self.is_main else nullcontext():
+            self.gather(None)
+            yield
+
     def gather(self, item: Any, advice: str = "") -> list[Any]:
         """Return the items of all ranks in order of rank; every rank must call it. ``advice``: end of an error."""
         if self.ranks == 1:
@@ -69,23 +78,6 @@ class Distributed:
         with detect_lost_ranks(advice):
             dist.all_gather_object(items, item)
         return items
-
-
-def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
-    """Return the indices of a rank's items: each item goes, largest cost first, to the rank with the least work.
-
-    A single rank keeps their order.
-    """
-    if ranks == 1:
-        return list(range(len(costs)))
-    loads: list[int] = [0] * ranks
-    indices = []
-    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
-        least_loaded = loads.index(min(loads))
-        loads[least_loaded] += max(1, costs[index])
-        if least_loaded == rank:
-            indices.append(index)
-    return indices
 
 
 @contextmanager
@@ -100,20 +92,17 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
         InputError: the device is not usable, or torchrun's variables are incomplete.
         RunStopped: the processes cannot join, or the block of one of several ranks raised `InputError`.
     """
-    ranks = 1
+    ranks = read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
+    if ranks == 1:
+        yield Distributed(pick_device(device))
+        return
     try:
-        ranks = count_ranks()
-        if ranks == 1:
-            yield Distributed(pick_device(device))
-        else:
-            local_device = _init_process_group(device, ranks, timeout)
-            yield Distributed(local_device, dist.get_rank(), ranks)
+        local_device = _init_process_group(device, ranks, timeout)
+        yield Distributed(local_device, dist.get_rank(), ranks)
     except InputError as error:
-        if ranks == 1:
-            raise
         raise RunStopped(str(error)) from error  # other ranks may not see it
     finally:
-        if ranks > 1 and dist.is_initialized():
+        if dist.is_initialized():
             dist.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""Environment variables and malloc, set before PyTorch is imported; variables of torchrun."""
+"""Environment variables and malloc, set before PyTorch is imported; counts that a scheduler sets."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ def prepare_torch() -> None:
     if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for name, value in MALLOC_OPTIONS.items():
             libc.mallopt(name, value)
-
-
-def count_ranks() -> int:
-    """Return the number of processes started by torchrun, 1 without it; raises `InputError` if it is not a number."""
-    return read_count("WORLD_SIZE", minimum=1) if "WORLD_SIZE" in os.environ else 1
 
 
 def read_count(name: str, minimum: int = 0) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from aotlab.utils.text import join_truncated, shorten
 
+SCORE_MODULES = ("cv2", "pycocotools", "tqdm")
 EXTRAS = {
-    "video": ("av", "cv2", "pycocotools", "tqdm"),
-    "score": ("cv2", "scipy", "pycocotools", "tqdm"),
-    "train": ("cv2", "scipy", "pycocotools", "tqdm", "tensorboard"),
+    "video": (*SCORE_MODULES, "av"),
+    "score": SCORE_MODULES,
+    "train": (*SCORE_MODULES, "scipy", "tensorboard"),
     "images": ("tifffile", "imagecodecs", "OpenEXR"),
     "weights": ("gdown",),
     "vot": ("trax",),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 255
-MAX_FILE_BYTES = 2**30
+MAX_JSON_BYTES = 2**30
 """Size of the largest JSON file that is read; a million polygons of 100 points take less."""
 PROGRAM_ERRORS = (AssertionError, ImportError, NameError, RunStopped)
 """Errors of the program, not of a file."""
@@ -121,11 +121,11 @@ def reading(subject: object, advice: str = "export it again") -> Iterator[None]:
     try:
         with prefix_errors(subject):
             yield
-    except InputError:
+    except (InputError, *PROGRAM_ERRORS):
         raise
     except Exception as error:  # each library has its own
         own = isinstance(error, AttributeError) and type(error.obj).__module__.startswith("aotlab.")
-        if own or isinstance(error, PROGRAM_ERRORS) or is_out_of_memory(error):
+        if own or is_out_of_memory(error):
             raise
         if not isinstance(error, OSError | ValueError):  # may be a bug in aotlab
             log.debug("%s: not readable", subject, exc_info=error)
@@ -185,12 +185,12 @@ def read_text(path: Path, advice: str) -> str:
         return text
 
 
-def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = MAX_FILE_BYTES) -> Any:
+def read_json(path: Path, advice: str = "export it again") -> Any:
     """Return the value of a JSON file in UTF-8; raises `InputError` if it is missing, not JSON, or too large."""
     require_file(path, advice)
     with reading(path, advice):
-        if path.stat().st_size > max_bytes:
-            raise ValueError(f"larger than {max_bytes >> 20} MB")
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ValueError(f"larger than {MAX_JSON_BYTES >> 20} MB")
         return json.loads(path.read_bytes().decode("utf-8-sig"))
 
 

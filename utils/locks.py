@@ -8,15 +8,11 @@ import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, remove, require_writable, writing
-
-if TYPE_CHECKING:
-    from aotlab.utils.distributed import Distributed
 
 LOCK_SUFFIX = ".lock"
 """Name of the lock file in an output folder."""
@@ -70,19 +66,15 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
 
 @contextmanager
-def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[None]:
+def locked_output(folder: Path) -> Iterator[None]:
     """Lock an output folder for a run; create it and its parents, and remove empty ones afterwards.
 
-    All ranks of a run, ``world``, call this; the main rank holds the lock. Raises as `locked`, or if the folder is not
-    writable.
+    Raises as `locked`, or if the folder is not writable.
     """
-    is_main, parents = world is None or world.is_main, (folder, *require_writable(folder).parents)
-    created = [path for path in parents if is_main and not path.exists()]
+    created = [path for path in (folder, *require_writable(folder).parents) if not path.exists()]
     make_folder(folder)
     try:
-        with locked(folder / LOCK_SUFFIX, 0, subject=folder) if is_main else nullcontext():
-            if world is not None:
-                world.gather(None)  # other ranks wait until the main rank has the lock
+        with locked(folder / LOCK_SUFFIX, 0, subject=folder):
             yield
     finally:
         with suppress(OSError):  # it holds results

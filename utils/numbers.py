@@ -1,9 +1,8 @@
-"""Ranges of settings, and sizes as text."""
+"""Ranges of numbers, and bytes as text."""
 
 from __future__ import annotations
 
 import math
-import re
 import sys
 from dataclasses import dataclass
 from numbers import Real
@@ -12,6 +11,7 @@ from typing import Any
 MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
+"""Longest side of an image in pixels."""
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -64,37 +64,6 @@ POSITIVE = Range(0, exclusive_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
 SEED = Range(0, 2**63 - 1, whole=True)
-
-
-def parse_number(text: str, allowed: Range) -> float:
-    """Parse a number, an int if the range holds only integers; raises `ValueError` if it is not in the range."""
-    try:
-        value = int(text) if allowed.whole else float(text)
-    except ValueError:
-        value = math.nan
-    if value not in allowed:
-        kind = "finite and " if value == allowed.high == math.inf else ""
-        kind = "a whole number, " if allowed.whole else kind
-        raise ValueError(f"must be {kind}{allowed}, got {text[:40]}")
-    return value
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Parse (width, height) from text such as "854x480"; raises `ValueError` unless they are integers above 0."""
-    match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
-    if match is None or not all(1 <= int(side) <= MAX_SIDE for side in match.groups()):
-        raise ValueError(f"{text[:40]}: expected WIDTHxHEIGHT of at most {MAX_SIDE}, for example 854x480")
-    return int(match[1]), int(match[2])
-
-
-def parse_bytes(text: str) -> int:
-    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other, or less than one."""
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?) *(?:([KMGT])(I?))?B", text.strip().upper())
-    power = "KMGT".index(match[2]) + 1 if match and match[2] else 0
-    count = int(float(match[1]) * (1024 if match[3] else 1000) ** power) if match else 0
-    if count < 1:
-        raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
-    return count
 
 
 def format_bytes(count: int) -> str:

@@ -5,16 +5,15 @@ Reading and writing have a lower priority, so they run while tracking leaves a c
 
 from __future__ import annotations
 
-import queue
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from typing import Any, Generic, TypeVar
-
-from aotlab.utils.processes import lower_priority
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,10 +22,10 @@ READ_AHEAD, WRITE_BEHIND = 4, 2
 """Largest number of items waiting to be tracked, and of results waiting to be written."""
 HELPER_THREADS = 2
 """Number of threads beside the one that tracks: one reads, one writes."""
+NICENESS = 5
+"""Added niceness of these threads; with much more, they would get no time on a busy machine."""
 POLL_SECONDS = 0.1
 """Interval in seconds at which a waiting thread checks whether to stop."""
-END = object()
-"""Item that ends a queue."""
 
 
 class StallError(TimeoutError):
@@ -58,7 +57,7 @@ def stream(
         write(result)
 
     waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, "writer", lower_priority) as pool:
+    with ThreadPoolExecutor(1, "writer", _lower_priority) as pool:
         try:
             with closing(iter(reader)) as items, closing(track(items)) as results:
                 for result in results:
@@ -96,8 +95,9 @@ class ReadAhead(Generic[Item]):
         self.dropped = 0
         """Number of late items that were dropped."""
         self._timeout, self._must_keep = timeout, must_keep
-        self._waiting = queue.Queue[Any](READ_AHEAD if must_keep is None else 0)
-        self._closed = False
+        self._waiting = deque[Item]()
+        self._changed = threading.Condition()  # guards the waiting items and both flags
+        self._closed = self._ended = False
         self._error: BaseException | None = None
         # a daemon, as a reader stuck in a system call must not keep the program alive
         self._thread = threading.Thread(target=self._read, args=(items,), name="reader", daemon=True)
@@ -106,47 +106,62 @@ class ReadAhead(Generic[Item]):
         """Yield the items in order; raise an error of reading in place of its item."""
         self._thread.start()
         try:
-            while (item := self._take()) is not END:
+            while True:
+                with self._changed:
+                    self._wait_for_item()
+                    if self._is_stopped() or not self._waiting:
+                        break
+                    item = self._waiting.popleft()
+                    self._changed.notify()
                 yield item
             if self._error is not None and not self._is_stopped():
                 raise self._error
         finally:
-            self._closed = True
-            with suppress(queue.Empty):  # let a reader that waits for room end
-                self._waiting.get_nowait()
+            with self._changed:
+                self._closed = True
+                self._changed.notify()
             self._thread.join(1.0)
 
     def _read(self, items: Iterable[Item]) -> None:
-        lower_priority()
+        _lower_priority()
         try:
             for item in items:
-                if self._must_keep is not None:
-                    self._drop_late(self._must_keep)
-                self._waiting.put(item)
-                if self._closed:
-                    return
+                with self._changed:
+                    self._make_room()
+                    if self._closed:
+                        return
+                    self._waiting.append(item)
+                    self._changed.notify()
         except BaseException as error:  # raised again where the items are taken
             self._error = error
-        self._waiting.put(END)
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
 
-    def _drop_late(self, must_keep: Callable[[Item], bool]) -> None:
-        """Drop the oldest waiting item that is not needed."""
-        with self._waiting.mutex:
-            late = (index for index, item in enumerate(self._waiting.queue) if not must_keep(item))
-            if (index := next(late, None)) is not None:
-                del self._waiting.queue[index]
-                self.dropped += 1
+    def _make_room(self) -> None:
+        """Drop the oldest waiting item that is not needed, or wait until there is room if all items are kept."""
+        must_keep = self._must_keep
+        if must_keep is None:
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) < READ_AHEAD)
+        elif (index := next((i for i, item in enumerate(self._waiting) if not must_keep(item)), None)) is not None:
+            del self._waiting[index]
+            self.dropped += 1
 
-    def _take(self) -> Any:
-        """Return the next item, `END` after the last one or if stopped; raise `StallError` after the timeout."""
+    def _wait_for_item(self) -> None:
+        """Return if there is an item, after the last one, or if stopped; raise `StallError` after the timeout."""
         start = time.monotonic()
-        while not self._is_stopped():
-            try:
-                return self._waiting.get(timeout=POLL_SECONDS)  # a signal sets the flag without notice
-            except queue.Empty:
-                if self._timeout is not None and time.monotonic() - start > self._timeout:
-                    raise StallError from None
-        return END
+        while not (self._waiting or self._ended or self._is_stopped()):
+            if self._timeout is not None and time.monotonic() - start > self._timeout:
+                raise StallError
+            self._changed.wait(POLL_SECONDS)  # a signal sets the flag without notice
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()
+
+
+def _lower_priority() -> None:
+    """Lower the priority of the calling thread and of the threads that it starts; only on Linux."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading, write_text
 
-MAX_BYTES = 64 * 2**20
 WRAPPER_KEYS = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ def read_versioned(
     try:
         if not path.exists():
             return None
-        content = read_json(path, kind.remedy, max_bytes=MAX_BYTES)
+        content = read_json(path, kind.remedy)
         with reading(path, kind.remedy):
             return make(unwrap(kind, content))
     except (InputError, OSError) as error:

@@ -72,7 +72,7 @@ def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
     )
 
 
-def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_burst(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
     """Read the sequences of a split (train, val or test), sorted by name; the first mask of each track is given.
 
     Frames with masks are tracked, one per second; with ``all_frames``, all are. Results are written for frames with
@@ -97,7 +97,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
         visible = [name for name in annotated if track in entry.rle[name]]
         if visible:
             stems = tuple(Path(name).stem for name in visible)
-            objects.append(ObjectInfo(object_id, stems, len(stems)))
+            objects.append(ObjectInfo(object_id, stems))
             first_masks.setdefault(visible[0], {})[object_id] = entry.rle[visible[0]][track]
     return Video(
         entry.name,

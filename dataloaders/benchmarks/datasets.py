@@ -51,7 +51,7 @@ VALID_LAYOUT = "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00
 VALID_SPLITS = ("val", "valid", "test")
 
 _DATASETS = [
-    Dataset("davis2016", partial(read_davis, year=2016), "DAVIS", DAVIS_LAYOUT, DAVIS),
+    Dataset("davis2016", partial(read_davis, year="2016"), "DAVIS", DAVIS_LAYOUT, DAVIS),
     Dataset(
         "davis2017", read_davis, "DAVIS", DAVIS_LAYOUT, DAVIS,
         server_splits=("test", "test-dev", "test-challenge"), submission="archive",

@@ -12,16 +12,16 @@ RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 """Folders of DAVIS; the first that exists is read."""
 
 
-def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> list[Video]:
+def read_davis(root: Path, split: str, *, year: str = "2017") -> list[Video]:
     """Read the sequences of a split (train, val, test-dev, ...; "test" means test-dev), sorted by name.
 
     ``year`` names the lists; 2016 merges all ids of a video into one object.
     """
     root = root / "DAVIS" if (root / "DAVIS").is_dir() else root
     size = next((name for name in RESOLUTIONS if (root / "JPEGImages" / name).is_dir()), RESOLUTIONS[0])
-    merge_ids = str(year) == "2016"
+    merge_ids = year == "2016"
     # the first release of DAVIS 2016 stores its lists below the resolution's name
-    lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if merge_ids else [str(year)])]
+    lists = [root / "ImageSets" / name for name in ([year, "480p"] if merge_ids else [year])]
     path = sequences.find_list_file("test-dev" if split == "test" else split, *lists)
 
     def read(name: str) -> Video:
@@ -33,7 +33,7 @@ def read_davis(root: Path, split: str = "val", *, year: int | str = 2017) -> lis
     return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
 
 
-def read_visor(root: Path, split: str = "val") -> list[Video]:
+def read_visor(root: Path, split: str) -> list[Video]:
     """Read the sequences of a split (train, val, val_unseen), sorted by name; sequences of val_unseen are marked."""
     lists = root / "ImageSets" / "2022"
     path = sequences.find_list_file(split, lists)

@@ -38,10 +38,10 @@ class ObjectInfo:
     object_id: int
     frames: tuple[str, ...]
     """Stems of its frames in temporal order; the mask of the first is given."""
-    length: int
-    """Number of frames according to the metadata."""
     seen_in_training: bool | None = None
     """Its category occurs in the training set; None: unknown."""
+    num_frames: int = 0
+    """``frame_nums`` of LVOS, which may count more frames than are listed."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ FRAME_STEP = 5
 """Interval between labeled frames."""
 
 
-def read_lvos(root: Path, split: str = "val") -> list[Video]:
+def read_lvos(root: Path, split: str) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
     All masks of train and valid are public, but only the first one of each object is given. Test has no others.
@@ -54,4 +54,5 @@ def _read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
     start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
     if not (0 <= start <= end <= MAX_FRAME and 0 <= length <= MAX_FRAME):
         raise ValueError(f"a range of 0 to {MAX_FRAME} is expected")
-    return ObjectInfo(object_id, tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP)), length)
+    stems = tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP))
+    return ObjectInfo(object_id, stems, num_frames=length)

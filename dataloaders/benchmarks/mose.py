@@ -10,7 +10,7 @@ from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
 log = logging.getLogger(__name__)
 
 
-def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video]:
+def read_mose(root: Path, split: str, *, version: int = 1) -> list[Video]:
     """Read the videos of a split (train, val or valid), sorted by name.
 
     Videos with one frame, which occur in the first archive of train, are skipped. The second version lists its objects
@@ -26,7 +26,7 @@ def read_mose(root: Path, split: str = "val", *, version: int = 1) -> list[Video
         if listed is not None:
             stems = tuple(frame.stem for frame in video.frames)  # all objects have a mask on the first frame
             objects = sequences.read_objects(
-                path, name, listed.get(name, {}), lambda object_id, _: ObjectInfo(object_id, stems, len(stems))
+                path, name, listed.get(name, {}), lambda object_id, _: ObjectInfo(object_id, stems)
             )
             video = replace(video, objects=objects)
         return replace(video, rules="mosev2") if version == 2 else video

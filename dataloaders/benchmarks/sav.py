@@ -12,7 +12,7 @@ from aotlab.utils.files import raise_if_missing
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
 
-def read_sav(root: Path, split: str = "val") -> list[Video]:
+def read_sav(root: Path, split: str) -> list[Video]:
     """Read the videos of a split (val or test), sorted by name; ``root`` may be the folder of the split.
 
     An object is a folder of binary PNGs (``000`` is object 1); its first mask with a pixel is given. All frames are
@@ -37,7 +37,7 @@ def _read(folder: Path, name: str) -> Video:
         visible = tuple(dropwhile(lambda path: not read_mask(path).any(), paths))
         if visible:
             stems = tuple(path.stem for path in visible)
-            objects.append(ObjectInfo(object_id, stems, len(stems)))
+            objects.append(ObjectInfo(object_id, stems))
             first_masks.setdefault(stems[0], {})[object_id] = visible[0]
     indices = {path.stem: index for index, path in enumerate(frames)}
     missing = [frames[0].with_name(f"{stem}.jpg") for stem in sorted(first_masks.keys() - indices.keys())]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.labeled_video import ObjectInfo, Video
-from aotlab.media.matching import image_stem, list_frame_files, match_frames
+from aotlab.media.matching import list_frame_files
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import raise_if_missing, read_json, read_text, reading, require_file, require_file_name
 
@@ -97,8 +97,8 @@ def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
 
 def match_masks(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
     """Return the annotations by index of the frame with the same stem; those without a frame are skipped."""
-    indices = match_frames(annotations, list(map(image_stem, frames)), partial=True)
-    return {index: path for index, path in zip(indices, annotations, strict=True) if index is not None}
+    indices = {path.stem: index for index, path in enumerate(frames)}
+    return {indices[path.stem]: path for path in annotations if path.stem in indices}
 
 
 def find_first_masks(

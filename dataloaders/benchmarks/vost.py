@@ -11,7 +11,7 @@ from aotlab.dataloaders.benchmarks import sequences
 from aotlab.dataloaders.benchmarks.labeled_video import Video
 
 
-def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_vost(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or test), in the order of its list.
 
     The first labeled frame is given, with 255 as background. Ids that occur only in later labels are not objects.

@@ -10,7 +10,7 @@ from aotlab.media.matching import order_names
 from aotlab.utils.files import raise_if_missing, require_file_name
 
 
-def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
     Each object's mask is given on the first frame listed for it in meta.json. Results are written for the frames listed
@@ -26,7 +26,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
     def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
         stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
         is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
-        return ObjectInfo(object_id, stems, len(stems), seen_in_training=is_seen)
+        return ObjectInfo(object_id, stems, is_seen)
 
     def read(name: str) -> Video:
         """Read a video with the objects of meta.json."""

@@ -156,7 +156,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
 def _read_davis(root: Path, split: str | None) -> list[Video]:
     """Read DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
     year, _, name = (split or "train").rpartition("/")
-    return read_davis(root, name, year=year or 2017)
+    return read_davis(root, name, year=year or "2017")
 
 
 def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:

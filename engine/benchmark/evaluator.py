@@ -20,9 +20,8 @@ from aotlab.engine.benchmark.run import track_benchmark_video
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.scoring import collect_failure, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.distributed import Distributed, assign_by_cost
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import MEMORY_ADVICE, InputError
-from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 
 
@@ -82,7 +81,7 @@ def evaluate(
     """
     world = world or Distributed(torch.device("cpu"))
     _require_outside_data(videos, output)
-    with locked_output(output, world):
+    with world.lock_output(output):
         records = Records(output, origin or {}, videos, force=force)
         world.gather(None)  # no rank writes before the others have read the records
         costs = [len(video.frames) for video in videos]
@@ -90,6 +89,18 @@ def evaluate(
         evaluation = _run_videos(tracker, rank_videos, records, stop or threading.Event(), world)
         parts = world.gather(evaluation, f"run the same command again to resume {output}")
         return _merge_results(parts, videos)
+
+
+def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
+    """Return the indices of a rank's items: each item goes, largest cost first, to the rank with the least work."""
+    loads: list[int] = [0] * ranks
+    indices = []
+    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
+        least_loaded = loads.index(min(loads))
+        loads[least_loaded] += costs[index]
+        if least_loaded == rank:
+            indices.append(index)
+    return sorted(indices)
 
 
 def _run_videos(

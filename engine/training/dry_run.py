@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,6 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import format_bytes
-from aotlab.utils.processes import peak_resident_bytes
 from aotlab.utils.text import format_count
 
 CLIPS = 8
@@ -57,7 +57,7 @@ def dry_run(config: Config, world: Distributed) -> str:
     assert state is not None
     validation_frames = format_count(sum(len(video.frames) for video in data.validation), "frame")
     on_gpu = world.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else peak_resident_bytes() or 0
+    peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else _peak_resident_bytes()
     # weights, their average, and two moments per trained weight
     state_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
     state_bytes += 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
@@ -100,3 +100,13 @@ def _model_line(config: Config, model: VOSModel, world: Distributed) -> str:
         f"{world.device.type}, {format_count(world.ranks, 'rank')}, "
         f"{format_count(config.train.accumulate, 'micro-batch')} each"
     )
+
+
+def _peak_resident_bytes() -> int:
+    """Return the peak resident memory of this process in bytes; 0 if unknown (Windows)."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux reports KiB

@@ -10,7 +10,7 @@ from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import NonFiniteError, PhaseState, save_state
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from aotlab.utils.processes import StopFlag
+from aotlab.utils.signals import StopFlag
 
 
 class Interrupted(RunStopped):

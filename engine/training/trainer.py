@@ -37,8 +37,8 @@ from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.errors import require
 from aotlab.utils.files import remove
-from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.processes import StopFlag, stop_flag
+from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.signals import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def train(config: Config, world: Distributed, *, restart: bool = False, command:
     """
     config = resolve_training(config)
     output = Path(str(config.train.output))
-    with locked_output(output, world):
+    with world.lock_output(output):
         if world.is_main:
             for folder in (output, states_folder(output)):
                 remove_leftovers(folder)

@@ -35,7 +35,7 @@ from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
 from aotlab.utils.files import atomic_path, reading, require_writable
-from aotlab.utils.processes import stop_flag
+from aotlab.utils.signals import stop_flag
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
 from research.bundled.prompt_settings import DEFAULT_RECIPE, PromptTraining, load_prompt_training
 from research.bundled.simulated_prompts import MASK, add_correction, draw_first_prompt

@@ -23,11 +23,10 @@ import click
 import numpy as np
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
+from aotlab.tools.cli.types import Choice, Device, PositiveInt, option, parse_size
 from aotlab.utils.environment import prepare_torch
 from aotlab.utils.errors import require
 from aotlab.utils.files import reading
-from aotlab.utils.numbers import parse_size
 from aotlab.utils.progress import progress_bar
 
 WORKER = Path(__file__).with_name("worker.py")

@@ -27,7 +27,7 @@ from .tools.cli.options import (
 from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
 from .utils.files import SYSTEM_FILES as SYSTEM_FILES, write_bytes as write_bytes, writing as writing
 from .utils.locks import InUseError as InUseError, locked as locked
-from .utils.text import align_columns as align_columns, format_count as format_count
+from .utils.text import format_count as format_count
 from .jobs.inputs import load_masks as load_masks
 from .jobs.job_file import find_class_variants as find_class_variants, list_videos as list_videos
 from .engine.tracking.merging import (

@@ -10,7 +10,7 @@ from aotlab.evaluation.sequence_scores import join_scores, require_predictions
 def score_sequence(plan, results):
     """Return the `SequenceScores` of a folder of results."""
     require_predictions(plan, results)
-    return join_scores(plan, [plan.score(results, frame) for frame in plan.frames])
+    return join_scores(plan, [plan.scorer.score(results, frame) for frame in plan.frames])
 
 
 def find_boundary(mask):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_labels
+from aotlab.evaluation.davis import find_first_ids, plan_sequence, score_labels
 from aotlab.evaluation.rules import RULES
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_box, write_masks
@@ -51,12 +51,13 @@ def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
     paths = write_sequence(tmp_path / "truth", labels)
     write_sequence(tmp_path / "found", labels)
     plan = RULES[rules].plan(Video("a", frames=(), annotations=tuple(paths)))
-    assert plan.ids == (255, 300)
+    assert plan.scorer.ids == (255, 300)
     assert (score_sequence(plan, tmp_path / "found").region == 1).all()
-    assert find_first_objects(labels[0], "a")[0][-1] == 300
-    merged = score_labels(labels, np.where(labels == 255, 1, 0), merge_ids=True)
-    assert (merged.region < 1).all()
-    assert score_labels(labels, labels, merge_ids=True).region.tolist() == [[1.0, 1.0]]
+    assert find_first_ids(labels[0], "a")[-1] == 300
+    merged = plan_sequence(Video("a", frames=(), annotations=tuple(paths), merge_ids=True))
+    assert score_sequence(merged, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
+    write_sequence(tmp_path / "found", labels == 255)
+    assert (score_sequence(merged, tmp_path / "found").region < 1).all()
 
 
 @pytest.mark.parametrize("rules", ["folder", "folder_new_objects"])

@@ -75,7 +75,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     truth = tuple(sorted(write_masks(tmp_path / "truth", labels).iterdir()))
     write_masks(tmp_path / "results", labels)
     stems = tuple(path.stem for path in truth)
-    video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems, 6), ObjectInfo(7, stems, 6)))
+    video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems), ObjectInfo(7, stems)))
     scores = score_sequence(plan_sequence(video), tmp_path / "results")
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)
@@ -83,4 +83,4 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     table = make_scores_table({"a": scores}, RULES["mosev2"])
     assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
     assert "-" in format_table(table, RULES["mosev2"]).splitlines()[2]
-    assert plan_sequence(Video("a", (), annotations=truth)).ids == (3,)
+    assert plan_sequence(Video("a", (), annotations=truth)).scorer.ids == (3,)

@@ -1,6 +1,8 @@
 """Scoring folders of results, in one process and in several, and frames that show the worst objects."""
 
 import logging
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +14,9 @@ from aotlab.evaluation import scoring
 from aotlab.evaluation.object_strips import pick_frames
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.scoring import find_rules, has_annotations, score_videos
-from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
+from aotlab.evaluation.sequence_scores import LabelScorer, ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.utils.processes import worker_pool
 from tests import miniatures
 from tests.mutations import change_json
 
@@ -29,8 +30,10 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
     alone = score_videos(davis, tmp_path / "results")
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     monkeypatch.setattr(scoring, "CHUNK_FRAMES", 2)  # a sequence of three frames becomes two parts
-    started = []
-    monkeypatch.setattr(scoring, "worker_pool", lambda *args: started.append(args[0]) or worker_pool(*args))
+    started, pool = [], scoring.ProcessPoolExecutor
+    monkeypatch.setattr(
+        scoring, "ProcessPoolExecutor", lambda *args, **kw: started.append(args[0]) or pool(*args, **kw)
+    )
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert started == [2]
     assert list(alone.scores) == list(shared.scores)
@@ -38,6 +41,22 @@ def test_scores_do_not_depend_on_the_number_of_processes(davis, tmp_path, monkey
         # to the last bit
         assert scores.values.tobytes() == shared.scores[name].values.tobytes()
     assert make_scores_table(alone.scores) == make_scores_table(shared.scores)
+
+
+def test_tasks_of_processes_do_not_grow_with_the_video(davis, tmp_path, monkeypatch):
+    sizes = []
+
+    class Pool(ThreadPoolExecutor):
+        def map(self, score, frames, chunksize):
+            sizes.append(len(pickle.dumps(score)))
+            return map(score, frames)
+
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
+    monkeypatch.setattr(scoring, "ProcessPoolExecutor", lambda workers, **options: Pool(workers))
+    for repeats in (1, 10):
+        video = replace(davis[0], annotations=davis[0].annotations * repeats)
+        assert score_videos([video], tmp_path / "results", workers=2).failures == {}
+    assert sizes[0] == sizes[1]
 
 
 def test_only_the_broken_sequence_fails(davis, tmp_path, monkeypatch):
@@ -50,12 +69,12 @@ def test_only_the_broken_sequence_fails(davis, tmp_path, monkeypatch):
 
 
 def test_lack_of_memory_fails_only_its_sequence(davis, tmp_path, monkeypatch):
-    def fail_once(self, masks, frame, score=scoring.ScoringPlan.score):
+    def fail_once(self, masks, frame, score=LabelScorer.score):
         if masks.name == "bear":
             raise MemoryError
         return score(self, masks, frame)
 
-    monkeypatch.setattr(scoring.ScoringPlan, "score", fail_once)
+    monkeypatch.setattr(LabelScorer, "score", fail_once)
     report = score_videos(davis, tmp_path / "results")
     assert list(report.scores) == ["camel"]
     assert report.failures == {"bear": "out of memory; try aotlab score --workers 1"}
@@ -122,7 +141,7 @@ def test_given_masks_are_not_ground_truth(davis):
     given = replace(bear, reference_masks=dict(enumerate(bear.annotations)))
     assert has_annotations(bear)
     assert has_annotations(given)  # as in a folder in which each mask adds an object
-    assert not has_annotations(replace(given, objects=(ObjectInfo(1, ("00000",), 1),)))
+    assert not has_annotations(replace(given, objects=(ObjectInfo(1, ("00000",)),)))
     min_frames = RULES["davis"].min_frames
     shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (min_frames - 1, min_frames)]
     assert [has_annotations(video) for video in shorter] == [False, True]
@@ -135,7 +154,7 @@ def test_davis_rules_are_the_default(davis):
 def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
     min_frames = RULES["sav"].min_frames
     videos = [
-        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ObjectInfo(1, (), length),))
+        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ObjectInfo(1, ("0",) * length),))
         for length in (min_frames - 1, min_frames)
     ]
     assert [has_annotations(video) for video in videos] == [False, True]

@@ -15,7 +15,7 @@ from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.scoring import find_rules, score_videos
 from aotlab.evaluation.tables import make_scores_table
-from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
+from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list, write_masks
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays, golden_table
 
@@ -138,7 +138,7 @@ def test_lvos_table_equals_reference(references: References, tmp_path: Path) -> 
     assert_row(table, expected["global"])
     assert_objects(table, expected["per_object"])
     (item,) = videos[1].objects
-    longer = replace(videos[1], objects=(replace(item, length=item.length + 2),))
+    longer = replace(videos[1], objects=(replace(item, num_frames=item.num_frames + 2),))
     # 6 listed frames after the first, all right, of 7 stated: the first and the one stated as the last are out
     scores = score_sequence(RULES["lvos"].plan(longer), folder / "Annotations" / videos[1].name)
     assert scores.region.tolist() == [[1, 1, 1, 1, 1, 1, 0]]
@@ -159,19 +159,25 @@ def test_per_frame_scores_equal_reference(synthetic: tuple, name: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "names"), [
-    ("davis2017_semi_supervised", SEQUENCES), ("davis2016_merged", SEQUENCES), ("long", ["long"]),
+    ("davis2017_semi_supervised", SEQUENCES), ("long", ["long"]),
 ])  # fmt: skip
 def test_davis_table_equals_reference(synthetic: tuple, key: str, names: Sequence[str]) -> None:
     """The long sequence has a meaningful decay."""
     arrays, expected = synthetic[0], synthetic[1][key]
-    merged = key == "davis2016_merged"
-    table = make_scores_table(
-        {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"], merge_ids=merged) for name in names}
-    )
+    table = make_scores_table({name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"]) for name in names})
     if key != "long":
         assert_row(table, expected["global"])
-    if merged:
-        for name, row in expected["per_sequence"].items():
-            assert_row(table["sequences"][name], row)
-    else:
-        assert_objects(table, expected["per_object"])
+    assert_objects(table, expected["per_object"])
+
+
+def test_table_of_merged_objects_equals_reference(synthetic: tuple, tmp_path: Path) -> None:
+    arrays, expected = synthetic[0], synthetic[1]["davis2016_merged"]
+    videos = []
+    for name in SEQUENCES:
+        truth = write_masks(tmp_path / "truth" / name, arrays[f"{name}/gt"])
+        write_masks(tmp_path / "results" / name, arrays[f"{name}/pred"])
+        videos.append(Video(name, (), annotations=tuple(truth.iterdir()), merge_ids=True))
+    table = score_table(videos, tmp_path / "results")
+    assert_row(table, expected["global"])
+    for name, row in expected["per_sequence"].items():
+        assert_row(table["sequences"][name], row)

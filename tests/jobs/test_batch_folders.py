@@ -19,7 +19,7 @@ from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, writ
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.utils.processes import StopFlag
+from aotlab.utils.signals import StopFlag
 from tests.drawn_clips import write_images, write_masks
 from tests.limits import make_pipe
 

@@ -3,10 +3,10 @@
 import socket
 
 import pytest
+import torch
 
-from aotlab.utils.distributed import assign_by_cost, join_process_group
+from aotlab.utils.distributed import Distributed, join_process_group
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.shards import Shard
 from tests.marks import needs_posix
 from tests.processes import reserve_port, run_python
 
@@ -64,7 +64,7 @@ def test_bad_input_of_a_single_rank_is_unchanged():
 RANKS = """
 import os, signal, sys
 from aotlab.tools.cli.command import command
-from aotlab.utils.distributed import join_process_group
+from aotlab.utils.distributed import Distributed, join_process_group
 
 @command("program", "")
 def main():
@@ -90,53 +90,9 @@ def test_death_of_a_rank_stops_the_others():
     assert "Traceback" not in done.stderr
 
 
-SLURM_ARRAY = {
-    "SLURM_ARRAY_TASK_ID": "5",
-    "SLURM_ARRAY_TASK_COUNT": "4",
-    "SLURM_ARRAY_TASK_MIN": "1",
-    "SLURM_ARRAY_TASK_STEP": "2",
-}
-
-
-@pytest.fixture
-def no_shard(monkeypatch):
-    """Unset the variables that state a shard."""
-    for name in ("SLURM_ARRAY_TASK_ID", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.parametrize(("values", "shard"), [
-    (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, (2, 4)),  # without srun
-    (SLURM_ARRAY | {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, (6, 8)),
-    ({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8"}, (3, 8)),
-    ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5"}, (1, 5)),
-])  # fmt: skip
-def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    assert Shard.parse("auto") == Shard(*shard)
-
-
-@pytest.mark.parametrize(("text", "values", "words"), [
-    ("4/4", {}, "I from 0 to N-1"),
-    ("1/2/3", {}, "expected I/N"),
-    ("auto", {}, "auto: no variables of a scheduler; expected I/N .*, in a job of Slurm"),
-    ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: not a whole number"),
-    ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_MIN=: not a whole number"),
-    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_MIN": "x"}, "SLURM_ARRAY_TASK_MIN=x: not a whole number"),
-    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_STEP": "0"}, "SLURM_ARRAY_TASK_STEP=0: not a whole number of 1"),
-    ("auto", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "auto: no variables"),
-    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "4/4: expected I/N"),
-])  # fmt: skip
-def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=words):
-        Shard.parse(text)
-
-
-def test_shards_divide_items_longest_first():
-    costs = [1, 9, 0, 4, 4, 0]
-    parts = [assign_by_cost(costs, index, 2) for index in range(2)]
-    assert sorted(parts[0] + parts[1]) == list(range(6))
-    assert [[costs[item] for item in part] for part in parts] == [[9, 0], [4, 4, 1, 0]]
+def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Distributed, "gather", lambda world, _: calls.append((tmp_path / ".lock").is_file()))
+    for rank, expected in ((0, [True]), (1, [True, False])):
+        with Distributed(torch.device("cpu"), rank, ranks=2).lock_output(tmp_path):
+            assert calls == expected

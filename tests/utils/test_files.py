@@ -25,7 +25,7 @@ from aotlab.utils.files import (
     write_bytes,
 )
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.shards import Shard
+from aotlab.utils.numbers import Range
 from tests.limits import limit_file_size, make_pipe
 
 NOT_PLAIN = [
@@ -181,7 +181,7 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
 
 @pytest.mark.parametrize("error", [
     KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"), RuntimeError("x"),
-    AttributeError("typo", obj=Shard(0, 1)),
+    AttributeError("typo", obj=Range()),
     MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"), AssertionError("x"), RunStopped("x"),
 ])  # fmt: skip
 def test_only_errors_that_a_file_causes_are_bad_input(error):

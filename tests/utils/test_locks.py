@@ -3,7 +3,6 @@
 import errno
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -55,14 +54,6 @@ def test_lock_file_is_removed_while_held(tmp_path, monkeypatch):
     with locked(tmp_path / ".lock"):
         pass
     assert removed_while_held == [tmp_path / ".lock"]
-
-
-def test_other_ranks_wait_until_the_main_rank_has_the_lock(tmp_path):
-    calls = []
-    for is_main in (True, False):
-        gather = lambda _: calls.append((tmp_path / ".lock").is_file())  # noqa: E731
-        with locked_output(tmp_path, SimpleNamespace(is_main=is_main, gather=gather)):
-            assert calls == ([True] if is_main else [True, False])
 
 
 def test_lock_names_its_holder_and_ends_with_it(tmp_path):

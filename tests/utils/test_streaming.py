@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aotlab.utils.processes import NICENESS
-from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
+from aotlab.utils.streaming import NICENESS, READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
 from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 

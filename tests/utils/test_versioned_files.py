@@ -73,13 +73,13 @@ def test_missing_record_is_silent(tmp_path, caplog):
 
 def write_huge(path):
     with path.open("wb") as file:
-        file.truncate(2**30)
+        file.truncate(2**30 + 1)
 
 
 @pytest.mark.parametrize(("write", "words"), [
     (lambda path: write_versioned(path, JOB_KIND._replace(version=JOB_KIND.version + 1), {}),
      "written by another program or another version of this one"),
-    (write_huge, "larger than 64 MB"),
+    (write_huge, "larger than 1024 MB"),
 ])  # fmt: skip
 def test_unusable_record_is_logged(tmp_path, write, words, caplog):
     write(tmp_path / "file.json")

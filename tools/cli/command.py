@@ -29,7 +29,7 @@ from aotlab.utils.errors import (
     require,
 )
 from aotlab.utils.files import NO_SPACE_ERRNOS, require_regular_file, require_writable
-from aotlab.utils.processes import handle_stop_signals
+from aotlab.utils.signals import handle_stop_signals
 
 COMMON_COMMANDS = {
     "track": "Track objects in a video.",

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from aotlab.jobs.check import JobRun
     from aotlab.jobs.job import Job
     from aotlab.jobs.results import Action
+    from aotlab.jobs.shards import Shard
     from aotlab.jobs.track import TrackResult
     from aotlab.media.job_record import JobRecord
-    from aotlab.utils.shards import Shard
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by its `Action`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import click
 
 from aotlab.configs.files import find_config
 from aotlab.utils.errors import describe_wrong_choice
-from aotlab.utils.numbers import COUNT, POSITIVE, POSITIVE_COUNT, Range, parse_bytes, parse_number, parse_size
+from aotlab.utils.numbers import COUNT, MAX_SIDE, POSITIVE, POSITIVE_COUNT, Range
 
 
 class ParsedType(click.ParamType):
@@ -73,6 +74,37 @@ def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
     if not values:
         raise ValueError("expected values separated by commas")
     return values
+
+
+def parse_number(text: str, allowed: Range) -> float:
+    """Parse a number, an int if the range holds only integers; raises `ValueError` if it is not in the range."""
+    try:
+        value = int(text) if allowed.whole else float(text)
+    except ValueError:
+        value = math.nan
+    if value not in allowed:
+        kind = "finite and " if value == allowed.high == math.inf else ""
+        kind = "a whole number, " if allowed.whole else kind
+        raise ValueError(f"must be {kind}{allowed}, got {text[:40]}")
+    return value
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse (width, height) from text such as "854x480"; raises `ValueError` unless they are integers above 0."""
+    match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None or not all(1 <= int(side) <= MAX_SIDE for side in match.groups()):
+        raise ValueError(f"{text[:40]}: expected WIDTHxHEIGHT of at most {MAX_SIDE}, for example 854x480")
+    return int(match[1]), int(match[2])
+
+
+def parse_bytes(text: str) -> int:
+    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other, or less than one."""
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?) *(?:([KMGT])(I?))?B", text.strip().upper())
+    power = "KMGT".index(match[2]) + 1 if match and match[2] else 0
+    count = int(float(match[1]) * (1024 if match[3] else 1000) ** power) if match else 0
+    if count < 1:
+        raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
+    return count
 
 
 def parse_device(text: str) -> str:

@@ -51,10 +51,10 @@ PAIRS = "".join(
     "\ufeffcamel\nbear\n",
 ], ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"])  # fmt: skip
 def test_both_list_forms_give_sorted_sequences_once(root, text):
-    for year in (2016, 2017):
+    for year in ("2016", "2017"):
         write_list(root, f"{year}/val.txt", text)
-        found = [(video.name, video.merge_ids) for video in read_davis(root, year=year)]
-        assert found == [("bear", year == 2016), ("camel", year == 2016)]
+        found = [(video.name, video.merge_ids) for video in read_davis(root, "val", year=year)]
+        assert found == [("bear", year == "2016"), ("camel", year == "2016")]
 
 
 @pytest.mark.parametrize(("corrupt", "message"), [
@@ -66,7 +66,7 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
 def test_missing_files_name_what_is_expected(root, corrupt, message):
     corrupt(root)
     with pytest.raises(InputError, match=message):
-        read_davis(root)
+        read_davis(root, "val")
 
 
 def test_folder_without_root_asks_for_one():
@@ -95,7 +95,7 @@ def test_mask_suffix_in_capitals_is_read(root):
     (mask,) = (root / "Annotations" / "480p" / "bear").glob("00000.png")
     mask.rename(mask.with_suffix(".PNG"))
     write_list(root, "2017/val.txt", "bear")
-    (video, *_) = read_davis(root)
+    (video, *_) = read_davis(root, "val")
     assert [path.name for path in video.reference_masks.values()] == ["00000.PNG"]
 
 
@@ -108,7 +108,7 @@ def test_masks_for_the_server_are_480_high(height, width, expected):
 
 def test_only_videos_without_ground_truth_are_480_high(root):
     write_list(root, "2017/val.txt", "bear")
-    assert read_davis(root)[0].output_height is None
+    assert read_davis(root, "val")[0].output_height is None
     for path in sorted((root / "Annotations/480p/bear").glob("*.png"))[1:]:
         path.unlink()
-    assert read_davis(root)[0].output_height == 480
+    assert read_davis(root, "val")[0].output_height == 480

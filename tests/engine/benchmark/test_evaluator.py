@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.labeled_video import Video
-from aotlab.engine.benchmark.evaluator import evaluate, score_finished
+from aotlab.engine.benchmark.evaluator import assign_by_cost, evaluate, score_finished
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import temporary_name
@@ -40,6 +40,14 @@ def names(folder):
 
 def run_videos(videos, output, tracker=None, **options):
     return evaluate(tracker or RepeatingTracker(), videos, output, **options)
+
+
+def test_ranks_share_the_frames_of_all_videos():
+    costs = [1, 9, 0, 4, 4, 0]
+    parts = [assign_by_cost(costs, rank, 2) for rank in range(2)]
+    assert sorted(parts[0] + parts[1]) == list(range(6))
+    assert [[costs[item] for item in part] for part in parts] == [[9, 0, 0], [1, 4, 4]]
+    assert assign_by_cost(costs, 0, 1) == list(range(6))
 
 
 def test_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):

@@ -18,9 +18,9 @@ PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 import click
+from aotlab.evaluation.scoring import CHUNK_FRAMES, frame_mapper
 from aotlab.tools.cli.command import command
 from aotlab.utils.files import atomic_path
-from aotlab.utils.processes import worker_pool
 
 def sleep(seconds):
     time.sleep(seconds)
@@ -33,12 +33,11 @@ def write_file(path):
         time.sleep(60)
 
 def use_workers():
-    with worker_pool(2, "json") as pool:
-        for future in [pool.submit(sleep, 0.2) for _ in range(2)]:
-            print(future.result(), flush=True)
+    with frame_mapper(2) as map_frames:
+        for pid in {*map_frames(sleep, [0.02] * 2 * CHUNK_FRAMES)}:
+            print(pid, flush=True)
         print("begun", flush=True)
-        for future in [pool.submit(sleep, 0.2) for _ in range(300)]:
-            future.result()
+        list(map_frames(sleep, [0.02] * 300 * CHUNK_FRAMES))
 
 def print_lines(count):
     for number in range(int(count)):

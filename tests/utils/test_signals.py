@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aotlab.utils.processes import stop_flag
+from aotlab.utils.signals import stop_flag
 from tests.processes import WAIT_SECONDS, wait_for_event
 
 
