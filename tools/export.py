@@ -108,7 +108,7 @@ def main(
         require_module("aotlab_runtime", "./runtime in a checkout")
     if verify:
         require_extra("video", "cv2", "tqdm")
-        from aotlab_runtime.loading import require_provider
+        from aotlab_runtime.graphs import require_provider
 
         with translate_errors():
             require_provider(provider)

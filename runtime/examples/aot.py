@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from aotlab_runtime import Prediction
-from aotlab_runtime.images import resize, resize_nearest
+from aotlab_runtime.prediction import resize, resize_nearest
 
 EPSILON = 1e-5
 """Added to variances, against division by zero."""
