@@ -40,8 +40,7 @@ def pack_state(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
 
     def name_array(array: np.ndarray) -> dict[str, str]:
-        name = f"array_{len(arrays)}"
-        arrays[name] = array
+        arrays[name := f"array_{len(arrays)}"] = array
         return {"array": name}
 
     arrays["header"] = np.array(json.dumps({"version": STATE_VERSION, **content}, default=name_array))

@@ -1,13 +1,20 @@
 """`Graphs`: the steps of AOT (Yang, Wei, Yang; NeurIPS 2021), with the shapes of their inputs and outputs.
 
-``runtime/examples/aot.py`` has the equations of AOT and DeAOT, in NumPy.
-
 H×W: a frame of the video, of any size. H'×W': the frame resized for the network, one token per 16×16 pixels. Tokens are
 a map h×w = H'/16×W'/16 (rounded up), L = h·w. C: channels of a token. M: number of identities. T: number of frames in
-long-term memory. N = 0, 1, …: the blocks. Arrays are float32 unless stated. Graphs exchange them by name.
+long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, float32 unless stated:
 
-In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C.
-Multi-scale models have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
+    frame            H×W×3 uint8 RGB
+    features         features_f4, _f8, _f16: maps at strides 4, 8, 16; features_projected: 1×C×h×w
+    masks            1×(1+M)×H'×W', one-hot, background first
+    id_embeddings    id_embeddings_0: E, 1×L×C
+    memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C
+    propagated       embeddings_0, embeddings_(N+1): before the blocks and after block N, 1×C×h×w
+    with states      states_N_key, states_N_tokens: 1×L×C, of block N for `memorize`
+
+In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C. In place
+of ``states_N_tokens`` are ``states_N_value`` and, after the first block, ``states_N_id_tokens``. Models of several
+scales have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
 """
 
 from collections.abc import Iterable, Mapping
@@ -72,36 +79,23 @@ class Graphs:
             raise InputError(f"graph {name}: {describe_error(error)}") from error
 
     def encode(self, frame: np.ndarray) -> Tensors:
-        """Encode a frame H×W×3 uint8 RGB. The result does not depend on its objects.
-
-        Returns ``features_f4``, ``_f8`` and ``_f16``, the encoder's maps at strides 4, 8 and 16, and
-        ``features_projected``, the last of them projected to C channels, 1×C×h×w.
-        """
+        """Return the features of a frame. They do not depend on its objects."""
         return self.run("encode", {"frame": frame})
 
     def assign_identities(self, masks: np.ndarray) -> Tensors:
-        """Embed the objects of a frame, masks 1×(1+M)×H'×W', one-hot with the background first (section 4.1).
+        """Embed the objects of a frame: E is a convolution of its masks with stride 16 (section 4.1).
 
-        Returns ``id_embeddings_0``: E, 1×L×C, a convolution of the masks with stride 16. Each identity has a learned
-        17×17 kernel of vectors (16×16 if corners are not aligned), so a token sums vectors of pixels around it.
-        In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows.
+        Each identity has a learned 17×17 kernel of vectors (16×16 if corners are not aligned), so a token sums vectors
+        of pixels around it. In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows.
         """
         return self.run("assign_identities", {"masks": masks})
 
     def reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Propagate in a reference frame, one with a mask: its blocks read the frame itself in place of memory.
-
-        Returns the same as `propagate`.
-        """
+        """Propagate in a reference frame, one with a mask: its blocks read the frame itself in place of memory."""
         return self.run("reference", features | id_embeddings)
 
     def propagate(self, features: Tensors, memory: Tensors) -> Tensors:
         """Carry identities from memory to a frame, block by block (section 4.2).
-
-        ``memory``: ``memory_N_long_key`` and ``_value``, 1×(T·L)×C; ``memory_N_short_key`` and ``_value``, 1×L×C.
-        Returns ``embeddings_0``, the tokens before the first block, and ``embeddings_(N+1)``, those after each block,
-        1×C×h×w; and for `memorize` ``states_N_key`` and ``states_N_tokens``, 1×L×C. In place of the tokens, DeAOT
-        returns ``states_N_value`` and, after the first block, ``states_N_id_tokens``.
 
         RMem adds learned vectors before long-term attention: one to queries, and one to the keys of each stored frame,
         chosen by the place of the frame in memory. In AOT, RMem also computes short-term memory from the output of
@@ -110,12 +104,9 @@ class Graphs:
         return self.run("propagate", features | memory)
 
     def memorize(self, states: Tensors, id_embeddings: Tensors) -> tuple[Tensors, Tensors]:
-        """Return the keys and values to store for a frame whose mask is known.
+        """Return the long-term and the short-term memory of one frame, 1×L×C each, given E of its objects.
 
         Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
-
-        Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and
-        short-term memory, the same with ``short``.
         """
         memory = self.run("memorize", states | id_embeddings)
         long = {name: x for name, x in memory.items() if "_long_" in name}

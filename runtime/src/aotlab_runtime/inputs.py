@@ -52,6 +52,9 @@ class CheckedPrompt(NamedTuple):
     box: np.ndarray | None  # (left, top) and (right, bottom), clipped to the frame, 2×2
 
 
+CheckedPrompts = dict[int, CheckedPrompt]  # by object id
+
+
 def check_frame(frame: ArrayLike, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame as an array H×W×3 uint8 RGB; ``expected``: shape of the video's frames, None before the first."""
     array = to_array("frame", frame)
@@ -77,11 +80,11 @@ def check_mask(mask: ArrayLike, size: tuple[int, int]) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def check_prompts(prompts: Prompts, size: tuple[int, int]) -> dict[int, CheckedPrompt]:
+def check_prompts(prompts: Prompts, size: tuple[int, int]) -> CheckedPrompts:
     """Return prompts by object id for a frame of (height, width); raise `InputError` if one is unusable."""
     has_ids = isinstance(prompts, Mapping) and all(is_integer_between(key, 1) for key in prompts)
     require(has_ids, EXPECTED_PROMPTS)
-    checked: dict[int, CheckedPrompt] = {}
+    checked: CheckedPrompts = {}
     for object_id, value in prompts.items():
         prompt = value if isinstance(value, Prompt) else Prompt(value)
         require(type(prompt.points).__name__ != "Prompt", "got an aotlab.Prompt; import Prompt from aotlab_runtime")

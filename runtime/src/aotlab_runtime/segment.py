@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs
-from aotlab_runtime.inputs import EXPECTED_PROMPTS, CheckedPrompt, require
+from aotlab_runtime.inputs import EXPECTED_PROMPTS, CheckedPrompt, CheckedPrompts, require
 from aotlab_runtime.memory import Tensors
 from aotlab_runtime.prediction import Prediction
 
@@ -16,9 +16,7 @@ Crop = tuple[slice, slice]
 """Rows and columns of a frame."""
 
 
-def add_prompted_objects(
-    graphs: Graphs, frame: np.ndarray, prompts: dict[int, CheckedPrompt], mask: np.ndarray
-) -> np.ndarray:
+def add_prompted_objects(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> np.ndarray:
     """Return a mask H×W in which objects with prompts have new pixels, and other objects keep theirs."""
     labels = segment_prompts(graphs, frame, prompts, mask).labels
     for object_id in prompts:
@@ -26,9 +24,7 @@ def add_prompted_objects(
     return np.where(np.isin(mask, [0, *prompts]), labels, mask)
 
 
-def segment_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: dict[int, CheckedPrompt], mask: np.ndarray
-) -> Prediction:
+def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, mask: np.ndarray) -> Prediction:
     """Segment objects of a frame; other objects of ``mask``, object ids H×W, keep their pixels.
 
     The coarse pass segments a crop around the box of an object or, without a box, the whole frame. The refining pass

@@ -7,6 +7,8 @@ numbered from 1; identity 0 is the background. The steps of a frame are methods 
     other frames    encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
     later masks     encode, propagate, decode, labels = argmax(logits), overwritten by the mask,
                     assign_identities(labels), reference, memorize
+
+``runtime/examples/aot.py`` has the equations of AOT and DeAOT, in NumPy.
 """
 
 from __future__ import annotations
