@@ -9,8 +9,8 @@ long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, flo
     masks            1×(1+M)×H'×W', one-hot, background first
     id_embeddings    id_embeddings_0: E, 1×L×C
     memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C
-    propagated       embeddings_0, embeddings_(N+1): before the blocks and after block N, 1×C×h×w
-    with states      states_N_key, states_N_tokens: 1×L×C, of block N for `memorize`
+    propagated       embeddings_0: before the blocks, embeddings_(N+1): after block N, 1×C×h×w; and states
+    states           states_N_key, states_N_tokens: 1×L×C, from which `memorize` computes memory
 
 In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C. In place
 of ``states_N_tokens`` are ``states_N_value`` and, after the first block, ``states_N_id_tokens``. Models of several
@@ -52,8 +52,8 @@ class Graphs:
         """Load the folder that ``aotlab export`` wrote.
 
         ``provider``: one of `PROVIDERS`, or a pair with onnxruntime's options for it, ``("cuda", {"device_id": 1})``.
-        ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a file is changed, damaged or
-        missing, or onnxruntime cannot load the graphs with the provider.
+        ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a file is missing or changed, or
+        onnxruntime cannot load the graphs with the provider.
         """
         description = read_description(folder)
         self._sessions = open_sessions(Path(folder), description["sha256"], provider, threads)
@@ -104,10 +104,7 @@ class Graphs:
         return self.run("propagate", features | memory)
 
     def memorize(self, states: Tensors, id_embeddings: Tensors) -> tuple[Tensors, Tensors]:
-        """Return the long-term and the short-term memory of one frame, 1×L×C each, given E of its objects.
-
-        Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
-        """
+        """Return the long-term and the short-term memory of one frame, 1×L×C each; only the values contain E."""
         memory = self.run("memorize", states | id_embeddings)
         long = {name: x for name, x in memory.items() if "_long_" in name}
         return long, {name: x for name, x in memory.items() if name not in long}
