@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import aotlab
 import aotlab_runtime
@@ -42,7 +41,6 @@ def export_stored():
     return runtime, pytorch_tracker
 
 
-@sdpa_kernel(SDPBackend.MATH)  # with AVX-512, the default one is less accurate
 def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     for index, frame in enumerate(draw_texture(length, *masks[0].shape)):
         found, expected = (tracker.step(frame, masks.get(index)) for tracker in pair)
@@ -58,7 +56,6 @@ PROMPTS = {1: {"box": (5, 5, 20, 20)}, 2: {"points": [(40, 16), (5, 5)], "labels
 OTHER_OBJECT = stripes([7, 0, 0])
 
 
-@sdpa_kernel(SDPBackend.MATH)
 def assert_equal_prompted_masks(pair):
     frame, results = draw_texture(1)[0], []
     for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True):
