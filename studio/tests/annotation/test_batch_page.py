@@ -199,14 +199,20 @@ def test_list_opens_the_next_clip_under_a_name(clock_context, served_list, batch
     assert batch.list_clips()[0].holder.startswith("Ann on")
     choose_status(tab, "rejected", note="dark")
     wait_until(lambda: batch.list_clips()[0].note == "dark")
+    tab.click("#next-clip")
+    tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
+    tab.wait_for_selector("#view[aria-busy=false]")
     tab.focus("#view")
     tab.keyboard.press(">")
-    tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
+    tab.wait_for_selector("#status >> text=No other clip needs work")
     tab.click("#clips")
     tab.wait_for_selector("#clips .status:text('rejected')")
     assert "Ann" in tab.inner_text("#clips tr:has(.status:text('rejected')) td:last-child")
     assert tab.input_value("#person") == "Ann"
     assert find_violations(tab) == []
+    tab.click("#next-clip")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    assert tab.inner_text("#name") == "a"
     tab.close()
     assert problems == []
 

@@ -88,6 +88,17 @@ def test_range_is_in_view_with_touch(browser, served, session, size):
         assert box["height"] >= 44
 
 
+@pytest.mark.parametrize("size", [(844, 390), *slow(((667, 375),))], ids=str)
+def test_phone_on_its_side_shows_all_tools(browser, served, size):
+    viewport = dict(zip(("width", "height"), size, strict=True))
+    with browser.new_context(viewport=viewport, has_touch=True, is_mobile=True) as context:
+        page = Page(context, served.url)
+        page.tab.click("[data-tool=brush]")
+        bar, *buttons = (each.bounding_box() for each in page.tab.locator("#tools, #tools button").all())
+        assert len(buttons) == 13
+        assert all(box["y"] + box["height"] <= bar["y"] + bar["height"] for box in buttons)
+
+
 def test_subtract_is_in_view_on_a_phone(idle_page):
     idle_page.tab.set_viewport_size({"width": 390, "height": 844})
     box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))
@@ -270,6 +281,16 @@ def test_header_of_a_rejected_clip_fits(page, session):
         page.tab.wait_for_selector("#clip-status >> text=rejected: the ear")
         right = "[...document.querySelectorAll('header *')].map((node) => node.getBoundingClientRect().right)"
         assert page.tab.evaluate(f"Math.max(...{right})") <= width
+
+
+@pytest.mark.slow
+def test_long_version_keeps_its_button_on_one_line(page, session, one_object):
+    session.document.save_version("the ear is missing on most of the frames after 100")
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.tab.click("#open-versions")
+    page.tab.wait_for_selector("dialog[open]")
+    restore, close = (page.tab.locator(f"dialog[open] button >> text={name}") for name in ("Restore", "Close"))
+    assert restore.bounding_box()["height"] == close.bounding_box()["height"]
 
 
 def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):

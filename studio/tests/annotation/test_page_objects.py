@@ -426,6 +426,25 @@ def test_dropped_file_of_masks_is_loaded(page, tmp_path):
 
 
 @pytest.mark.slow
+def test_file_cannot_be_dropped_behind_a_dialog(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    data = {"items": [], "files": [str(tmp_path / "masks.png")], "dragOperationsMask": 1}
+    page.tab.evaluate("window.drops = 0; document.addEventListener('drop', () => { drops += 1; })")
+
+    def drop():
+        x, y = page.at(10, 10)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            page.devtools.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+        return page.tab.evaluate("drops")
+
+    page.key("?")
+    assert drop() == 0
+    page.key("Escape")
+    assert drop() == 1
+    page.wait_status("Masks loaded on frame 0")
+
+
+@pytest.mark.slow
 def test_keys_act_on_an_object_before_it_is_stored(new_page, session):
     wire = Wire(new_page, "paint")
     new_page.stroke((10, 10), (20, 10))

@@ -440,6 +440,17 @@ def test_key_during_a_stroke_finishes_it(page, key):
 
 
 @pytest.mark.slow
+def test_cursor_keys_leave_a_stroke_of_the_mouse(page):
+    page.press(10, 10)
+    page.move(20, 10)
+    page.key("d", "d", "s", "Shift+D")
+    assert "Drawing" not in page.tab.inner_text("#status")
+    with page.done():
+        page.tab.mouse.up()
+    assert not page.labels(0)[:, 40:].any()
+
+
+@pytest.mark.slow
 def test_pointer_finishes_a_stroke_of_the_keyboard(page):
     page.tab.focus("#view")
     page.key("w", "Enter", "d")

@@ -48,6 +48,21 @@ def test_queued_keys_act_on_their_own_frames(page, session):
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True, False, True, False]
 
 
+def test_letters_after_a_queued_rename_change_no_masks(page, session):
+    draw(session, 1, 1)
+    page.wait_objects(1)
+    page.key("1")
+    slow = HeldFrames(page, 1)
+    page.key("ArrowRight", "q", "F2")
+    page.tab.keyboard.type("minnow")  # M: absent, N: new object
+    with page.done():
+        slow.release()
+    page.wait_idle()
+    assert page.tab.evaluate("document.activeElement.id") == "object-name"
+    assert [*session.document.snapshot.objects] == [1]
+    assert (page.labels(1) == 1).any()
+
+
 def test_clicks_come_after_queued_keys(page, session):
     for index in (0, 1, 5):
         draw(session, index, 1, 2)

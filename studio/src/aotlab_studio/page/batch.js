@@ -2,10 +2,9 @@
 
 import { connectStatus, connectUser, fetchClips, findNext, STATUSES } from './clips.js';
 import { fetchOrThrow, toError } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, elements, FIELDS, formatCount } from './dom.js';
-import { onSubmit, RowList } from './fields.js';
+import { addIcons, CoalescedTask, createElement, element, elements, formatCount } from './dom.js';
+import { isShortcut, onSubmit, RowList } from './fields.js';
 import { CANCELED, clearErrorAfter, sendOrAsk, showError, showMessage } from './messages.js';
-import { loadSettings } from './settings.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -30,8 +29,7 @@ element('next-clip').onclick = openNext;
 element('track-all').onclick = trackAll;
 onSubmit(element('export-clips'), exportClips);
 document.addEventListener('keydown', (event) => {
-  if (event.key !== '>' || document.querySelector('dialog[open]') || loadSettings().singleKeys === false) return;
-  if (/** @type {HTMLElement} */ (event.target).matches(FIELDS)) return;
+  if (event.key !== '>' || document.querySelector('dialog[open]') || !isShortcut(event)) return;
   event.preventDefault(); // the name's field may get the focus
   openNext();
 });

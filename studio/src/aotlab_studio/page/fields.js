@@ -1,6 +1,7 @@
-/** Number and text fields, forms, lists of rows. */
+/** Number and text fields, forms, lists of rows; keys that belong to them. */
 
-import { createElement, element, scrollTo } from './dom.js';
+import { createElement, element, FIELDS, scrollTo } from './dom.js';
+import { loadSettings } from './settings.js';
 
 /** Return the number in a field; undefined: empty. @param {'first' | 'last' | 'export-first' | 'export-last'} id */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
@@ -11,6 +12,16 @@ export function onSubmit(button, run) {
     event.preventDefault();
     if (button.form?.reportValidity()) run();
   };
+}
+
+/** Whether a key press is a shortcut, and does not belong to a field or button. @param {KeyboardEvent} event */
+export function isShortcut({ key, target, ctrlKey, metaKey }) {
+  const control = /** @type {Element} */ (target);
+  const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), ctrlKey || metaKey];
+  if ((key.length === 1 || isDelete) && !hasControl && loadSettings().singleKeys === false) return false;
+  if (control.matches(FIELDS) || (control.matches('input') && isDelete)) return false;
+  if (control.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
+  return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
 }
 
 /** List that reuses the elements of its rows, so that focus and presses survive an update. @template T */

@@ -61,7 +61,7 @@ export class App {
       this.timeline.showFrame();
       this.review.showFrame();
     };
-    new Gestures(this);
+    this.gestures = new Gestures(this);
     connectShortcuts(this);
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {

@@ -45,7 +45,10 @@ export class ObjectPanel {
       element('load').value = ''; // the same file may be chosen again
       focusView();
     };
-    document.addEventListener('dragover', (event) => event.preventDefault()); // or the browser opens the file
+    document.addEventListener('dragover', (event) => {
+      event.preventDefault(); // or the browser opens the file
+      if (event.dataTransfer && document.querySelector('dialog[open]')) event.dataTransfer.dropEffect = 'none';
+    });
     document.addEventListener('drop', (event) => {
       const files = event.dataTransfer?.files;
       if (!files?.length && /** @type {Element} */ (event.target).matches('[type=text]')) return; // the field gets it
@@ -162,9 +165,8 @@ export class ObjectPanel {
 
 /** Return names and values of typed attributes; a name alone has the value “true”. @param {string} text */
 function splitAttributes(text) {
-  const pairs = text.split(',').map((pair) => pair.split('='));
-  const attributes = pairs.map(([name, ...value]) => [name.trim(), value.length ? value.join('=').trim() : 'true']);
-  return attributes.filter(([name]) => name);
+  const pairs = text.split(',').map((pair) => pair.split('=')).filter(([name]) => name.trim());
+  return pairs.map(([name, ...value]) => [name.trim(), value.length ? value.join('=').trim() : 'true']);
 }
 
 /** Return options to choose an object; their ids tell equal names apart. @param {Item[]} items */

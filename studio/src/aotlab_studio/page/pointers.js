@@ -12,7 +12,6 @@ import { toPairs } from './viewer.js';
 const PEN_ERASER = 5; // button
 const CLICK_DISTANCE = 4; // largest movement in CSS pixels of a double click's second press
 const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between two taps; a tap moves less
-const PEN_REST = 500; // milliseconds after the pen's last event, in which a touch is a palm
 
 /** Pressed pointers by id, and what they do; `wait`: a tap presses the tool when it ends, a slide pans.
  * `clickedId`: visible object under the first of two clicks.
@@ -33,7 +32,7 @@ export class Gestures {
     this.toolbox = toolbox;
     this.preview = new ClickPreview(app);
     this.gesture = /** @type {Gesture | null} */ (null); // the last one; it has ended if no pointer is pressed
-    this.penTime = -PEN_REST; // of the pen's last event, pressed or hovering
+    this.isPenNear = false; // pressed or hovering
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('mousedown', (event) => this.startClick(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));
@@ -46,6 +45,8 @@ export class Gestures {
       viewer.pointer = null;
       viewer.requestDraw();
     });
+    document.documentElement.onpointerenter = ({ pointerType }) => { this.isPenNear ||= pointerType === 'pen'; };
+    document.documentElement.onpointerleave = ({ pointerType }) => { this.isPenNear &&= pointerType !== 'pen'; };
     canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
@@ -67,8 +68,7 @@ export class Gestures {
     showHint(''); // in a narrow window it covers the frame
     const isTouch = event.pointerType === 'touch';
     const isJoined = last !== null && last.pointers.size > 0;
-    const isPenNear = (isJoined && !last.isTouch) || event.timeStamp - this.penTime < PEN_REST;
-    if (isTouch && isPenNear) return; // a palm
+    if (isTouch && (this.isPenNear || (isJoined && !last.isTouch))) return; // a palm
     if (toolbox.isDown && isJoined) toolbox.discard(); // a palm before the pen, or the first of two fingers
     else if (toolbox.isDown) toolbox.finish(); // a stroke of the keyboard
     const pointers = new Map(isTouch ? last?.pointers : []);
@@ -104,7 +104,6 @@ export class Gestures {
 
   move(/** @type {PointerEvent} */ event) {
     const { gesture, toolbox, toolbox: { viewer } } = this;
-    if (event.pointerType === 'pen') this.penTime = event.timeStamp;
     const isActive = gesture !== null && gesture.pointers.has(event.pointerId);
     if (gesture?.pointers.size && !isActive) return;
     if (isActive) {
@@ -133,7 +132,6 @@ export class Gestures {
 
   end(/** @type {PointerEvent} */ event) {
     const { gesture, toolbox } = this;
-    if (event.pointerType === 'pen') this.penTime = event.timeStamp;
     if (!gesture?.pointers.delete(event.pointerId)) return;
     if (gesture.pointers.size) { // of two fingers
       gesture.place = measurePlace(gesture.pointers);
@@ -154,7 +152,8 @@ const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
 /** Move the keyboard's cursor. @param {App} app @param {string} name W, A, S, D, or with Shift */
 export function moveCursor(app, name) {
-  const { toolbox, viewer, viewer: { size: { width, height } } } = app;
+  const { gestures: { gesture }, toolbox, viewer, viewer: { size: { width, height } } } = app;
+  if (gesture?.pointers.size) return; // a pointer has the cursor
   const { x, y } = viewer.cursor ?? { x: width / 2, y: height / 2 };
   const step = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
   const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];

@@ -19,16 +19,10 @@ const SAVING_DELAY = 1000; // milliseconds before the page shows that an edit is
 const addObjectId = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-/** Split messages into those that a browser sends even if the page ends, and others. One that creates or removes its
- * `target` stays with the later ones for it, as a target is known only within a request. @param {any[]} messages */
-function splitAtLimit(messages) {
-  let count = messages.length;
-  const isCut = (/** @type {any} */ { do: action, object_id: id, target }) => (
-    (id === null || ['add_object', 'delete_object', 'merge_objects'].includes(action))
-    && messages.slice(count).some((later) => later.target === target));
-  const getSize = () => new Blob([JSON.stringify(messages.slice(0, count))]).size;
-  while (getSize() > MAX_KEEPALIVE || messages.slice(0, count).some(isCut)) count -= 1;
-  return [messages.slice(0, count), messages.slice(count)];
+/** Return the oldest messages, as many as fit. @param {object[]} messages @returns {object[]} */
+function limitSize(messages) {
+  const isTooLarge = new Blob([JSON.stringify(messages)]).size > MAX_KEEPALIVE;
+  return isTooLarge ? limitSize(messages.slice(0, -1)) : messages;
 }
 
 export class EditQueue {
@@ -118,13 +112,11 @@ export class EditQueue {
   /** Send unanswered edits and prompts when the page closes, or may close. */
   sendOnClose(/** @type {boolean} */ userMayStay) {
     const messages = this.listUnanswered(userMayStay);
-    // all requests on their way share the limit
-    const [first, rest] = userMayStay ? [[], messages] : splitAtLimit(messages);
-    const post = async (/** @type {object[]} */ part, /** @type {boolean} */ keepalive) => {
-      const address = `edits?project=${this.project.id}`;
-      if (part.length) await fetch(address, { method: 'POST', body: JSON.stringify(part), keepalive });
-    };
-    // one after the other, as the server stores them in the order in which they arrive
-    post(first, true).then(() => post(rest, false)).catch(() => {});
+    const kept = userMayStay ? [] : limitSize(messages); // all requests on their way share the limit
+    // the other request has all, as a target is known only within a request; the server carries out each message once
+    for (const part of kept.length < messages.length ? [kept, messages] : [kept]) {
+      const request = { method: 'POST', body: JSON.stringify(part), keepalive: part === kept };
+      if (part.length) fetch(`edits?project=${this.project.id}`, request).catch(() => {});
+    }
   }
 }

@@ -1,6 +1,7 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, elements, FIELDS, focusView, showKey } from './dom.js';
+import { isShortcut } from './fields.js';
 import { showHint } from './messages.js';
 import { moveCursor, pressCursor } from './pointers.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -80,16 +81,6 @@ function leaveField({ key, target }) {
   if (key === 'Enter' && field.matches('input')) focusView();
 }
 
-/** Whether a key press is a shortcut, and does not belong to a field or button. @param {KeyboardEvent} event */
-function isShortcut({ key, target, ctrlKey, metaKey }) {
-  const control = /** @type {Element} */ (target);
-  const [isDelete, hasControl] = [['Delete', 'Backspace'].includes(key), ctrlKey || metaKey];
-  if ((key.length === 1 || isDelete) && !hasControl && loadSettings().singleKeys === false) return false;
-  if (control.matches(FIELDS) || (control.matches('input') && isDelete)) return false;
-  if (control.role === 'slider' && key === 'Enter' && !hasControl) return false; // it does not paint
-  return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
-}
-
 /** Fill the dialog of keys. @param {Record<string, Binding[]>} groups by task */
 function showKeys(groups) {
   element('single-keys').checked = loadSettings().singleKeys !== false;
@@ -146,7 +137,8 @@ function createBindings(app) {
       bindHeld('↑ ↓', 'previous, next object', (key) => selection.selectNext(key === '↑' ? -1 : 1)),
       bind('1 2 3 4 5 6 7 8 9', 'select an object', (key) => selection.selectIndex(Number(key) - 1)),
       bindChange('Delete Ctrl+Backspace', 'delete the object', () => objectPanel.deleteObject(), 'delete'),
-      bind('F2', 'rename the object', () => objectPanel.focusName(selection.id)),
+      // the keys behind F2 were typed for the name
+      bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.commands.length = 0; }),
       bind('I', 'hide or show the object', () => objectPanel.toggleSwitch('hidden')),
       bind('J', 'lock or unlock the object', () => objectPanel.toggleSwitch('locked')),
     ],

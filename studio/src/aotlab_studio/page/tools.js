@@ -102,7 +102,7 @@ export class Toolbox {
     this.unanswered = /** @type {Set<Input>} */ (new Set()); // input that is neither answered nor canceled
     this.prompter = new Prompter(this, history, project);
     this.erasesByDefault = false; // whether tools remove unless Shift is held, for pens and touch
-    element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
+    element('subtract').after(...TOOLS.map(({ name, key, icon, help }) => {
       const values = { title: help, onclick: () => this.setTool(name) };
       const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
       button.dataset.tool = name;
