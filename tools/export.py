@@ -82,9 +82,9 @@ def main(
     print_config: bool,
 ) -> int:
     from aotlab.engine.export.clip import read_clip
-    from aotlab.engine.export.export import ONNX_PACKAGES, ExportOptions, export_model, resolve_export_config
+    from aotlab.engine.export.export import ExportOptions, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
-    from aotlab.engine.export.verify import require_agreement, select_clip, translate_errors, verify_export
+    from aotlab.engine.export.verify import require_agreement, select_clip, verify_export
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = checkpoint or (None if config else BUNDLED_CHECKPOINT)
@@ -95,23 +95,16 @@ def main(
     if output is None:
         raise UsageError("--output: missing; give a folder")
     is_int8 = precision == "int8"
-    if is_int8 != (calibrate is not None):
-        raise UsageError("--precision int8 and --calibrate FRAMES MASKS: give both or neither")
-    if quantize_encoder and not is_int8:
-        raise UsageError("--quantize-encoder: only with --precision int8")
-    if max_loss is not None and not (is_int8 and verify):
-        raise UsageError("--max-loss: only with --precision int8 and --verify")
-    if provider != "cpu" and not verify:
-        raise UsageError("--provider: only with --verify")
-    require_extra("export", *ONNX_PACKAGES)
-    if verify or calibrate:
-        require_module("aotlab_runtime", "./runtime in a checkout")
-    if verify:
-        require_extra("video", "cv2", "tqdm")
-        from aotlab_runtime.loading import require_provider
+    for is_wrong, message in (
+        (is_int8 != bool(calibrate), "--precision int8 and --calibrate FRAMES MASKS: give both or neither"),
+        (quantize_encoder and not is_int8, "--quantize-encoder: only with --precision int8"),
+        (max_loss is not None and not (is_int8 and verify), "--max-loss: only with --precision int8 and --verify"),
+        (provider != "cpu" and not verify, "--provider: only with --verify"),
+    ):
+        if is_wrong:
+            raise UsageError(message)
+    require_packages(provider if verify else None, calibrate=calibrate is not None)
 
-        with translate_errors():
-            require_provider(provider)
     clip = read_clip(*calibrate, CALIBRATION_FRAMES, size[::-1]) if calibrate else []
     verified_clip = select_clip(clip, size[::-1]) if verify else []
     model, model_config = build_or_load(path, config=config, overrides=overrides)
@@ -134,6 +127,22 @@ def main(
         f"up to {export_config.memory.frames} frames in long-term memory"
     )
     return 0
+
+
+def require_packages(provider: str | None, *, calibrate: bool) -> None:
+    """Require the packages that export, calibrate and, with an execution provider, verify."""
+    from aotlab.engine.export.export import ONNX_PACKAGES
+    from aotlab.engine.export.verify import translate_errors
+
+    require_extra("export", *ONNX_PACKAGES)
+    if calibrate or provider is not None:
+        require_module("aotlab_runtime", "./runtime in a checkout")
+    if provider is not None:
+        require_extra("video", "cv2", "tqdm")
+        from aotlab_runtime.graphs import require_provider
+
+        with translate_errors():
+            require_provider(provider)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import { nearestIndices, resize } from './images.js';
 /** @typedef {Record<string, Tensor>} Tensors */
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
-/** Settings of an export that this port uses, see `runtime/src/aotlab_runtime/loading.py`. */
+/** Settings of an export that this port uses, see `runtime/src/aotlab_runtime/memory.py`. */
 /** @typedef {{every: number, frames: number, max_tracked: number}} MemorySettings */
 
 /** Version of `export.json`. */

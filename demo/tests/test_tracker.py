@@ -15,8 +15,8 @@ from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.components import find_pixels_far_from_points
-from aotlab_runtime.images import resize
+from aotlab_runtime.prediction import resize
+from aotlab_runtime.segment import find_pixels_far_from_points
 from demo.build import LIBRARIES, describe_license
 from runtime.tests.exports import STORED, export_stored
 from tests.drawn_clips import draw_parts

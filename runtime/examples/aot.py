@@ -9,8 +9,9 @@ block take those of the block, ``query.weight`` for ``blocks.0.query.weight``. x
 tokens, which form a map of ``size`` (h, w). The memory of a block has ``long_key`` and ``long_value`` with T·L rows,
 ``short_key`` and ``short_value`` with L rows.
 
-In AOT (section 4.2), keys are computed from the appearance of tokens, and values also contain the identities E of the
-objects. A token therefore attends to tokens of similar appearance, and receives their identities.
+In AOT (Yang, Wei, Yang; NeurIPS 2021, section 4.2), keys are computed from the appearance of tokens, and values also
+contain the identities E of the objects. A token therefore attends to tokens of similar appearance, and receives their
+identities.
 
 DeAOT (Yang, Yang; NeurIPS 2022) separates the two. A block has a visual branch and an identity branch, and applies the
 same attention weights to the values of both. Keys are computed from the visual branch alone. AOT instead adds
@@ -22,7 +23,7 @@ import math
 import numpy as np
 
 from aotlab_runtime import Prediction
-from aotlab_runtime.images import resize, resize_nearest
+from aotlab_runtime.prediction import resize, resize_nearest
 
 EPSILON = 1e-5
 """Added to variances, against division by zero."""

@@ -17,15 +17,15 @@ from tests.engine.small_model import draw_texture
 VALUES = [
     None, True, 0, -1, 3, 2**70, 1.5, math.nan, math.inf, 1e308, 1j, "", "text", b"bytes", date(2026, 1, 1), Decimal(1),
     object(), int, len, [], {}, set(), {1}, {"a": 1}, {1: 2}, {1: None}, {1: (5, 5)}, {1: [[1, 2], [3]]}, {1: Prompt()},
-    (1, 2), (1, 2, 30, 20), [None], [[1], [1, 2]], [2**70, 1], ["1", "2"], [True, False], np.zeros(()),
-    np.zeros((0, 2)),
+    (1, 2), (1, 2, 30, 20), (1e308,) * 4, [None], [[1], [1, 2]], [2**70, 1], ["1", "2"], [True, False],
+    np.zeros(()), np.zeros((0, 2)),
     np.array(["a"]), np.array([None]), np.array([1, 2], object), np.array(1, "M8[s]"), np.ones((3, 3, 3, 3)),
     np.full((33, 49), 2**63, np.uint64), np.full((33, 49), -1), np.zeros((33, 49, 3)), np.ma.masked_all(4),
     torch.zeros(2), torch.zeros(2, device="meta"), torch.ones(2).requires_grad_(), torch.zeros(2, dtype=torch.bfloat16),
 ]  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # of NumPy
 @pytest.mark.parametrize("index", range(len(VALUES)))
 def test_any_value_works_or_is_an_input_error(exported, index):
     folder, runtime, _ = exported

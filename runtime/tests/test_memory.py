@@ -12,8 +12,8 @@ from aotlab.engine.export.export import describe_memory, resolve_export_config
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
+from aotlab_runtime.files import pack_state, unpack_state
 from aotlab_runtime.memory import MemoryBank
-from aotlab_runtime.state import pack_state, unpack_state
 from tests.marks import slow
 
 

@@ -14,8 +14,8 @@ from aotlab.engine.export.graphs import PROMPTING
 from aotlab.engine.prompting import network
 from aotlab.engine.prompting.network import REFINE_MARGIN
 from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
-from aotlab_runtime import components, segment
-from aotlab_runtime.prompts import check_prompts
+from aotlab_runtime import segment
+from aotlab_runtime.inputs import check_prompts
 from runtime.tests.exports import assert_equal_prompted_masks
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import draw_texture, stripes
@@ -142,7 +142,7 @@ def test_crops_equal_framework(prompt, part):
 
 
 def assert_same_pixels_are_far(mask, point):
-    far = components.find_pixels_far_from_points(mask, np.array([point]), PROMPTING["max_part_distance"])
+    far = segment.find_pixels_far_from_points(mask, np.array([point]), PROMPTING["max_part_distance"])
     assert np.array_equal(far, network.find_pixels_far_from_points(mask, aotlab.Prompt(points=point)))
 
 

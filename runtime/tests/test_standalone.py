@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 
 from aotlab_runtime import InputError, Prediction, Prompt, Tracker
-from aotlab_runtime.components import find_pixels_far_from_points, label_components, measure_distance
-from aotlab_runtime.images import resize, resize_nearest
-from aotlab_runtime.loading import MemorySettings
-from aotlab_runtime.memory import MemoryBank, StoredFrame, score_frames
-from aotlab_runtime.prompts import check_prompts
-from aotlab_runtime.segment import draw_prompt_planes, find_crop, fit_to_tokens, keep_strongest
+from aotlab_runtime.inputs import check_prompts
+from aotlab_runtime.memory import MemoryBank, MemorySettings, StoredFrame, score_frames
+from aotlab_runtime.prediction import resize, resize_nearest
+from aotlab_runtime.segment import (
+    draw_prompt_planes,
+    find_crop,
+    find_pixels_far_from_points,
+    fit_to_tokens,
+    keep_strongest,
+    label_components,
+    measure_distance,
+)
 from runtime.examples import aot
 
 EXPORT = Path(__file__).parent / "export"

@@ -1,23 +1,48 @@
-"""`Graphs`: the steps of AOT (Yang, Wei, Yang; NeurIPS 2021), with their equations, sections and shapes.
+"""`Graphs`: the steps of AOT (Yang, Wei, Yang; NeurIPS 2021), with the shapes of their inputs and outputs.
 
 H×W: a frame of the video, of any size. H'×W': the frame resized for the network, one token per 16×16 pixels. Tokens are
 a map h×w = H'/16×W'/16 (rounded up), L = h·w. C: channels of a token. M: number of identities. T: number of frames in
-long-term memory. Arrays are float32 unless stated. Graphs exchange them by name.
+long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, float32 unless stated:
 
-In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C.
-Multi-scale models have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
+    frame            H×W×3 uint8 RGB
+    features         features_f4, _f8, _f16: maps at strides 4, 8, 16; features_projected: 1×C×h×w
+    masks            1×(1+M)×H'×W', one-hot, background first
+    id_embeddings    id_embeddings_0: E, 1×L×C
+    memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C
+    propagated       embeddings_0: before the blocks, embeddings_(N+1): after block N, 1×C×h×w; and states
+    states           states_N_key, states_N_tokens: 1×L×C, from which `memorize` computes memory
+
+In DeAOT, keys have C/2 channels, values in memory 4C, and ``embeddings_0`` is the last block's output with 2C. In place
+of ``states_N_tokens`` are ``states_N_value`` and, after the first block, ``states_N_id_tokens``. Models of several
+scales have an ``id_embeddings_N`` per scale, and tokens of other sizes in later blocks.
 """
 
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
+from onnxruntime import InferenceSession, OrtAllocatorType, OrtMemoryInfo, OrtMemType
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from aotlab_runtime.inputs import InputError, describe_error, require
-from aotlab_runtime.loading import MemorySettings, Provider, open_sessions, read_description
+from aotlab_runtime.files import read_description
+from aotlab_runtime.inputs import InputError, describe_error, is_integer_between, require, shorten
+from aotlab_runtime.memory import MemorySettings, Tensors
 
-Tensors = dict[str, np.ndarray]
-"""Inputs and outputs of graphs, by name."""
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PROVIDERS = {
+    "cpu": [CPU],
+    "cuda": [CUDA, CPU],
+    "tensorrt": ["TensorrtExecutionProvider", CUDA, CPU],
+    "coreml": ["CoreMLExecutionProvider", CPU],
+    "directml": ["DmlExecutionProvider", CPU],
+    "openvino": ["OpenVINOExecutionProvider", CPU],
+}
+"""Onnxruntime's execution providers by name; an operator runs on the first that supports it."""
+Provider = str | tuple[str, Mapping[str, Any]]
+"""One of `PROVIDERS`, or a pair with onnxruntime's options for it."""
 
 
 class Graphs:
@@ -27,12 +52,11 @@ class Graphs:
         """Load the folder that ``aotlab export`` wrote.
 
         ``provider``: one of `PROVIDERS`, or a pair with onnxruntime's options for it, ``("cuda", {"device_id": 1})``.
-        ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a file is changed, damaged or
-        missing, or onnxruntime cannot load the graphs with the provider.
+        ``threads``: number of CPU threads; None: one per core. Raises `InputError` if a file is missing or changed, or
+        onnxruntime cannot load the graphs with the provider.
         """
         description = read_description(folder)
-        paths = [Path(folder, name) for name in description["sha256"] if name.endswith(".onnx")]
-        self._sessions = open_sessions(paths, provider, threads)
+        self._sessions = open_sessions(Path(folder), description["sha256"], provider, threads)
         self.providers: list[str] = self._sessions["encode"].get_providers()  # preferred ones first
         self.digest: str = description["digest"]  # identifies this export
         self.network_size: tuple[int, int] = tuple(description["network_size"])  # H', W'
@@ -55,83 +79,32 @@ class Graphs:
             raise InputError(f"graph {name}: {describe_error(error)}") from error
 
     def encode(self, frame: np.ndarray) -> Tensors:
-        """Encode a frame H×W×3 uint8 RGB. The result does not depend on its objects.
-
-        Returns ``features_f4``, ``_f8`` and ``_f16``, the encoder's maps at strides 4, 8 and 16, and
-        ``features_projected``, the last of them projected to C channels, 1×C×h×w.
-        """
+        """Return the features of a frame. They do not depend on its objects."""
         return self.run("encode", {"frame": frame})
 
     def assign_identities(self, masks: np.ndarray) -> Tensors:
-        """Embed the objects of a frame, masks 1×(1+M)×H'×W', one-hot with the background first (section 4.1).
+        """Embed the objects of a frame: E is a convolution of its masks with stride 16 (section 4.1).
 
-        Returns ``id_embeddings_0``: E, 1×L×C. Each identity has a learned 17×17 kernel of vectors (16×16 if corners
-        are not aligned). E is a convolution of the masks with stride 16, so a token sums vectors of pixels around it.
-        In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows.
+        Each identity has a learned 17×17 kernel of vectors (16×16 if corners are not aligned), so a token sums vectors
+        of pixels around it. In DeAOT, MS-DeAOT, AOST and PAOT, a layer normalization of E follows.
         """
         return self.run("assign_identities", {"masks": masks})
 
+    def reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
+        """Propagate in a reference frame, one with a mask: its blocks read the frame itself in place of memory."""
+        return self.run("reference", features | id_embeddings)
+
     def propagate(self, features: Tensors, memory: Tensors) -> Tensors:
-        """Carry identities from memory to a frame, whose tokens x begin as ``features_projected`` (section 4.2).
+        """Carry identities from memory to a frame, block by block (section 4.2).
 
-        Each block N = 0, 1, … reads keys K and values V of earlier frames, see `memorize`::
-
-            x = x + self_attention(norm1(x), position)        sines of y and x, added to queries and keys only
-            tokens = norm2(x)
-            Q = query(tokens)
-            x = x + long_attention(Q, K_long, V_long) + short_attention(Q, K_short, V_short)
-            x = x + feedforward(norm3(x))
-
-        Long-term attention reads all tokens of T frames. Short-term attention reads a window around the same place in
-        one earlier frame, usually the last, and adds learned terms of the relative position. Both end with a linear
-        layer. Each of their heads has c channels and computes::
-
-            attention(Q, K, V) = softmax(Q·Kᵀ / √c)·V
-
-        RMem adds learned vectors before long-term attention: one to Q, and one to the keys of each stored frame, chosen
-        by the place of the frame in memory. In AOT, RMem also computes short-term memory from the output of short-term
-        attention, which then has no window.
-
-        DeAOT (Yang, Yang; NeurIPS 2022) separates visual tokens x from identity tokens z. Memory is read by one head.
-        Its attention weights depend on x only and apply to the values of both, and gates G scale what x and z receive::
-
-            tokens, id_tokens = norm1(x), id_norm1(z)
-            Q = query(tokens)
-            G = concatenate(silu(gate(tokens)), silu(id_gate(id_tokens)))
-            x, z = (x, z) + output(G ⊙ long_attention(…)) + output(G ⊙ short_attention(…))
-            x, z = (x, z) + output(G' ⊙ attention(Q', Q', V'))
-
-        G', Q' and V' are computed from norm2(x) and id_norm2(z). ``output``, of which each attention has its own, is a
-        depthwise convolution and a linear layer. The first block has no z: its identity gate is 1.
-        ``runtime/examples/aot.py`` has all steps in NumPy.
-
-        ``memory``: ``memory_N_long_key`` and ``_value``, 1×(T·L)×C; ``memory_N_short_key`` and ``_value``, 1×L×C.
-        Returns ``embeddings_0``, x before the first block, and ``embeddings_(N+1)``, norm(x) after each, 1×C×h×w; and
-        ``states_N_key`` and ``states_N_tokens``, Q and tokens, 1×L×C. In place of the tokens, DeAOT returns
-        ``states_N_value``, silu(value(tokens)), and after the first block ``states_N_id_tokens``, id_tokens.
+        RMem adds learned vectors before long-term attention: one to queries, and one to the keys of each stored frame,
+        chosen by the place of the frame in memory. In AOT, RMem also computes short-term memory from the output of
+        short-term attention, which then has no window.
         """
         return self.run("propagate", features | memory)
 
-    def reference(self, features: Tensors, id_embeddings: Tensors) -> Tensors:
-        """Propagate in a reference frame, one with a mask. Returns the same as `propagate`.
-
-        Its objects are known, so each block reads the frame itself in place of memory::
-
-            K = Q, V = value(tokens + E)
-            x = x + long_attention(Q, K, V) + short_attention(Q, K, V)
-        """
-        return self.run("reference", features | id_embeddings)
-
     def memorize(self, states: Tensors, id_embeddings: Tensors) -> tuple[Tensors, Tensors]:
-        """Return the keys and values to store for a frame whose mask is known: K = Q and V = value(tokens + E).
-
-        Keys have no E, so a token finds stored tokens that look like it. Values have E, so it receives their objects.
-        The paper adds E after the projection, V = value(tokens) + E. The published code adds it before, as here.
-        In DeAOT, V = concatenate(silu(value(tokens)), silu(id_value(concatenate(id_tokens, E)))).
-
-        Returns long-term memory, ``memory_N_long_key`` and ``memory_N_long_value`` of each block N, 1×L×C each, and
-        short-term memory, the same with ``short``.
-        """
+        """Return the long-term and the short-term memory of one frame, 1×L×C each; only the values contain E."""
         memory = self.run("memorize", states | id_embeddings)
         long = {name: x for name, x in memory.items() if "_long_" in name}
         return long, {name: x for name, x in memory.items() if name not in long}
@@ -168,3 +141,40 @@ class Graphs:
         ``refined_logits``, height×width.
         """
         return self.run("prompt", {"image": image, "planes": planes, "rough_mask": rough_mask})
+
+
+def open_sessions(
+    folder: Path, names: Iterable[str], provider: Provider, threads: int | None
+) -> dict[str, InferenceSession]:
+    """Return a session for each ONNX file of a folder, by its name; all sessions of this process share an arena."""
+    name, provider_options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
+    first, *fallbacks = require_provider(name)
+    if threads is not None and not is_integer_between(threads, 1, 1024):
+        raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4  # errors are raised, so they need not be printed too
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # don't busy-wait
+    options.add_session_config_entry("session.use_env_allocators", "1")  # the arena halves the memory of a tracker
+    with suppress(RuntimeError):  # already registered
+        arena = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
+        onnxruntime.create_and_register_allocator(arena, None)
+    try:
+        providers = [(first, dict(provider_options)), *fallbacks]
+        paths = [folder / file_name for file_name in names if file_name.endswith(".onnx")]
+        sessions = {path.stem: onnxruntime.InferenceSession(path, options, providers=providers) for path in paths}
+    except Exception as error:  # onnxruntime's errors have no common class
+        message = f"{folder}: onnxruntime {onnxruntime.__version__} cannot load it ({name})"
+        raise InputError(f"{message}: {shorten(repr(error), 200)}") from error
+    if first not in sessions["encode"].get_providers():  # onnxruntime falls back silently
+        raise InputError(f"provider {name}: onnxruntime cannot start it; check its libraries and options")
+    return sessions
+
+
+def require_provider(name: object) -> list[str]:
+    """Return onnxruntime's providers for one of `PROVIDERS`; raise `InputError` if it is not installed."""
+    if not isinstance(name, str) or name not in PROVIDERS:
+        raise InputError(f"provider {shorten(name)}: unknown; choose one of {', '.join(PROVIDERS)}")
+    if PROVIDERS[name][0] not in onnxruntime.get_available_providers():
+        raise InputError(f"provider {name}: not in this onnxruntime; install a variant that has it")
+    return PROVIDERS[name]

@@ -5,27 +5,36 @@ RMem is Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, W
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from aotlab_runtime.graphs import Tensors
-from aotlab_runtime.loading import MemorySettings
-
 MOMENTUM = 0.8  # weight of the newest relevance in its running mean (RMem)
+
+Tensors = dict[str, np.ndarray]
+"""Inputs and outputs of graphs, by name."""
+
+
+class MemorySettings(TypedDict):
+    """Settings of a `MemoryBank`, chosen at export."""
+
+    policy: str  # bounded_fifo or restricted
+    frames: int  # maximum number of frames in long-term memory
+    every: int  # interval in frames between tracked frames that may be stored
+    max_tracked: int  # maximum number of tracked frames in long-term memory
+    max_stored: int | None  # number of tracked frames to store of a long video, if its length is known
+    score_early: bool  # score frames before memory is full
+    short_term_skip: int  # steps back to the frame in short-term memory
 
 
 @dataclass(frozen=True, eq=False)
 class StoredFrame:
     """A frame in long-term memory."""
 
-    memory: Tensors
-    """Keys and values of all blocks, 1×L×C each, by the graphs' names."""
-    is_reference: bool = False
-    relevance: float | None = None
-    """Running mean; None before the first update."""
-    updates: int = 0
-    """Number of times the frame was scored, including when it was stored."""
+    memory: Tensors  # keys and values of all blocks, 1×L×C each
+    is_reference: bool = False  # it has a mask
+    relevance: float | None = None  # running mean; None before the first update
+    updates: int = 0  # number of times it was scored, including when it was stored
 
     def update_relevance(self, newest: float) -> "StoredFrame":
         """Return the frame with its relevance to the newest frame in the running mean."""
@@ -47,16 +56,11 @@ class MemoryBank:
     """
 
     settings: MemorySettings
-    length: int | None
-    """Number of frames of the video, if known."""
-    ids: Sequence[int] = ()
-    """Object id of each identity from 1 on; 0 if forgotten."""
-    frames_until_stored: int = 0
-    """Number of tracked frames to skip before one may be stored in long-term memory."""
-    long: Sequence[StoredFrame] = ()
-    """Long-term memory, oldest first."""
-    short: Sequence[Tensors] = ()
-    """Memory of the last ``short_term_skip`` frames, oldest first; the oldest is read."""
+    length: int | None  # number of frames of the video, if known
+    ids: Sequence[int] = ()  # object id of each identity from 1 on; 0 if forgotten
+    frames_until_stored: int = 0  # number of tracked frames to skip before one may be stored in long-term memory
+    long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
+    short: Sequence[Tensors] = ()  # the last ``short_term_skip`` frames, oldest first; the oldest is read
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "MemoryBank":
@@ -64,15 +68,15 @@ class MemoryBank:
         return cls(**{**state, "long": [StoredFrame(**frame) for frame in state["long"]]})
 
     @property
+    def identities(self) -> list[int]:
+        """Identities of the objects, without forgotten ones."""
+        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
+
+    @property
     def every(self) -> int:
         """Interval in frames between tracked frames that may be stored; ``max_stored`` lengthens it in long videos."""
         every, max_stored = self.settings["every"], self.settings["max_stored"]
         return max(round(self.length / max_stored), every) if self.length and max_stored else every
-
-    @property
-    def identities(self) -> list[int]:
-        """Identities of the objects, without forgotten ones."""
-        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
     def read(self) -> Tensors:
         """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
@@ -85,36 +89,29 @@ class MemoryBank:
 
         If memory is full, the oldest tracked frame is evicted; without one, the second reference frame.
         """
-        self.frames_until_stored = self.every - 1
-        self.short = [short]
         if len(self.long) >= self.settings["frames"]:
-            self._evict(min(self._tracked_positions, default=1))
+            self._evict(self._tracked[0] if self._tracked else self.long[1])
         self.long = [*self.long, StoredFrame(long, is_reference=True)]
+        self.short = [short]
+        self.frames_until_stored = self.every - 1
 
     def add(self, long: Tensors, short: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
         """Store a tracked frame; ``compute_relevance`` maps what `read` returns to the relevance of its T frames."""
-        if self.frames_until_stored:
-            self.frames_until_stored -= 1
-        else:
-            self.frames_until_stored = self.every - 1
+        if not self.frames_until_stored:
             self._add_long(long, compute_relevance)
+        self.frames_until_stored = (self.frames_until_stored or self.every) - 1
         self.short = [*self.short, short][-self.settings["short_term_skip"] :]
 
-    @property
-    def _tracked_positions(self) -> list[int]:
-        """Positions of tracked frames in long-term memory, oldest first."""
-        return [position for position, frame in enumerate(self.long) if not frame.is_reference]
-
     def _add_long(self, memory: Tensors, compute_relevance: Callable[[Tensors], np.ndarray]) -> None:
-        """Store a tracked frame in long-term memory; if that is full, evict another one first."""
+        """Store a tracked frame in long-term memory; it never replaces a reference frame."""
         is_full = len(self.long) >= self.settings["frames"]
         is_scored = self.settings["policy"] == "restricted" and (is_full or self.settings["score_early"])
         scores = self._update_scores(compute_relevance(self.read())) if is_scored else np.zeros(len(self.long))
-        tracked = self._tracked_positions
-        if is_full or len(tracked) >= self.settings["max_tracked"]:
-            if not tracked:  # a tracked frame never replaces a reference frame
+        if is_full or len(self._tracked) >= self.settings["max_tracked"]:
+            if not self._tracked:
                 return
-            self._evict(min(tracked, key=scores.__getitem__))  # of equal scores the oldest
+            score = dict(zip(self.long, scores, strict=True))
+            self._evict(min(self._tracked, key=score.__getitem__))  # of equal scores the oldest
         self.long = [*self.long, StoredFrame(memory, updates=int(is_scored))]
 
     def _update_scores(self, relevance: np.ndarray) -> np.ndarray:
@@ -124,9 +121,14 @@ class MemoryBank:
         self.long = list(map(StoredFrame.update_relevance, self.long, newest.tolist()))
         return score_frames(self.long) if has_objects else np.zeros(len(relevance))
 
-    def _evict(self, position: int) -> None:
+    @property
+    def _tracked(self) -> list[StoredFrame]:
+        """Tracked frames in long-term memory, oldest first."""
+        return [frame for frame in self.long if not frame.is_reference]
+
+    def _evict(self, evicted: StoredFrame) -> None:
         """Remove a frame from long-term memory."""
-        self.long = [*self.long[:position], *self.long[position + 1 :]]
+        self.long = [frame for frame in self.long if frame is not evicted]
 
 
 def score_frames(frames: Sequence[StoredFrame]) -> np.ndarray:

@@ -1,13 +1,16 @@
 """Masks of objects from prompts, by the prompt network: a coarse pass, then a refining pass around each object."""
 
+from itertools import pairwise
+
 import numpy as np
 
-from aotlab_runtime.components import find_pixels_far_from_points
-from aotlab_runtime.graphs import Graphs, Tensors
-from aotlab_runtime.images import ImageSize
-from aotlab_runtime.inputs import require
+from aotlab_runtime.graphs import Graphs
+from aotlab_runtime.inputs import EXPECTED_PROMPTS, CheckedPrompt, CheckedPrompts, require
+from aotlab_runtime.memory import Tensors
 from aotlab_runtime.prediction import Prediction
-from aotlab_runtime.prompts import CheckedPrompt, CheckedPrompts
+
+STRAIGHT_STEP, DIAGONAL_STEP = 0.955, 1.3693
+"""Lengths of a straight and a diagonal step to the next pixel, as in OpenCV's ``distanceTransform`` with a 3×3 mask."""
 
 Crop = tuple[slice, slice]
 """Rows and columns of a frame."""
@@ -28,6 +31,7 @@ def segment_prompts(graphs: Graphs, frame: np.ndarray, prompts: CheckedPrompts, 
     segments a crop around the object, and moves its outline to edges of the image.
     """
     settings, (height, width) = graphs.prompting, frame.shape[:2]
+    require(prompts, EXPECTED_PROMPTS)
     require(settings, "this export has no prompt network; give a mask, or export the bundled model with prompts")
     min_crop, excluded_logit = settings["min_crop"], settings["excluded_logit"]
     is_other_object, no_mask = ~np.isin(mask, [0, *prompts]), np.zeros((height, width), np.float32)
@@ -55,7 +59,7 @@ def segment_crop(
     return graphs.prompt(frame[crop], planes[None], rough_mask[crop])
 
 
-def fit_to_tokens(size: ImageSize, edge: float, stride: int, align_corners: bool) -> ImageSize:
+def fit_to_tokens(size: tuple[int, int], edge: float, stride: int, align_corners: bool) -> tuple[int, int]:
     """Scale (height, width) to a longer edge of about ``edge`` pixels and whole tokens."""
     extra = int(align_corners)
     scaled = np.array(size) * (edge / max(size))
@@ -85,7 +89,7 @@ def find_crop(prompt: CheckedPrompt, mask: np.ndarray, margin: float, min_side: 
     return np.s_[start[1] : stop[1], start[0] : stop[0]]
 
 
-def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+def draw_prompt_planes(prompt: CheckedPrompt, crop: Crop, size: tuple[int, int], radius: float) -> np.ndarray:
     """Draw planes 3×height×width of 0 and 1: discs of positive points, discs of negative points, and the box."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
@@ -110,3 +114,51 @@ def find_stray_pixels(mask: np.ndarray, prompt: CheckedPrompt, settings: dict[st
     (left, top), (right, bottom) = corners.min(0), corners.max(0)
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
+
+
+def find_pixels_far_from_points(mask: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
+    """Return the components of a mask H×W bool that are far from all components with a point (x, y).
+
+    If no component has a point, they are those far from the largest one. ``max_distance``: in units of the square root
+    of the area of the components with a point.
+    """
+    height, width = mask.shape
+    components = label_components(mask)
+    x, y = np.rint(points).clip(0, (width - 1, height - 1)).astype(int).T
+    seed = mask & np.isin(components, components[y, x])
+    if not seed.any():
+        seed = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
+    is_near = measure_distance(seed) <= max_distance * np.sqrt(seed.sum())
+    return mask & ~np.isin(components, components[mask & is_near])
+
+
+def label_components(mask: np.ndarray) -> np.ndarray:
+    """Label the 8-connected components of a mask H×W bool with numbers above 0: H×W, 0 is background."""
+    padded = np.pad(mask, 1)
+    starts = padded & ~np.roll(padded, 1)
+    # a run is a line of pixels in a row; runs are numbered from 1, and touch those in the row below
+    runs = padded * starts.cumsum().reshape(padded.shape)
+    contact_pairs = []
+    for step in padded.shape[1] + np.array([-1, 0, 1]):  # to the pixels below
+        below, below_starts = np.roll(runs, -step), np.roll(starts, -step)
+        contacts = (runs > 0) & (below > 0) & (starts | below_starts)
+        contact_pairs.append([runs[contacts], below[contacts]])
+    pairs = np.concatenate(contact_pairs, axis=1)
+    parents = np.arange(runs.max() + 1)
+    while (parents[pairs[0]] != parents[pairs[1]]).any():  # each run takes the smallest number it touches
+        np.minimum.at(parents, parents[pairs].max(0), parents[pairs].min(0))
+        parents = parents[parents]
+    return parents[runs][1:-1, 1:-1]
+
+
+def measure_distance(mask: np.ndarray) -> np.ndarray:
+    """Return the chamfer distance H×W in pixels to a mask H×W bool, not empty."""
+    distance = np.where(np.pad(mask, 1), np.float32(0), np.float32(np.inf))
+    ramp = STRAIGHT_STEP * np.arange(distance.shape[1], dtype=np.float32)
+    for rows in (distance, distance[:, ::-1]):  # to the right, to the left
+        rows[:] = np.minimum.accumulate(rows - ramp, axis=1) + ramp
+    for rows in (distance, distance[::-1]):  # down, up
+        for last, row in pairwise(rows):
+            steps = last[1:-1] + STRAIGHT_STEP, last[:-2] + DIAGONAL_STEP, last[2:] + DIAGONAL_STEP
+            row[1:-1] = np.minimum.reduce([row[1:-1], *steps])
+    return distance[1:-1, 1:-1]

@@ -7,6 +7,8 @@ numbered from 1; identity 0 is the background. The steps of a frame are methods 
     other frames    encode, propagate, decode, labels = argmax(logits), assign_identities(labels), memorize
     later masks     encode, propagate, decode, labels = argmax(logits), overwritten by the mask,
                     assign_identities(labels), reference, memorize
+
+``runtime/examples/aot.py`` has the equations of AOT and DeAOT, in NumPy.
 """
 
 from __future__ import annotations
@@ -21,15 +23,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aotlab_runtime.graphs import Graphs, Tensors
-from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import InputError, check_frame, check_mask, is_integer_between, require, shorten
-from aotlab_runtime.loading import Provider
-from aotlab_runtime.memory import MemoryBank
-from aotlab_runtime.prediction import Prediction, softmax
-from aotlab_runtime.prompts import EXPECTED_PROMPTS, Prompts, check_prompts
+from aotlab_runtime.files import pack_state, unpack_state
+from aotlab_runtime.graphs import Graphs, Provider
+from aotlab_runtime.inputs import Prompts, check_frame, check_mask, check_prompts, is_integer_between, require, shorten
+from aotlab_runtime.memory import MemoryBank, Tensors
+from aotlab_runtime.prediction import Prediction, resize, resize_nearest, softmax
 from aotlab_runtime.segment import add_prompted_objects, segment_prompts
-from aotlab_runtime.state import pack_state, unpack_state
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +43,8 @@ class Tracker:
 
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
-        if not isinstance(graphs, Graphs):
-            raise InputError(f"graphs {shorten(graphs)}: expected Graphs; use Tracker.from_export(folder)")
+        message = f"graphs {shorten(graphs)}: expected Graphs; use Tracker.from_export(folder)"
+        require(isinstance(graphs, Graphs), message)
         self.graphs = graphs
         self.reset()
 
@@ -56,8 +55,8 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Start a new video without objects; ``length``: its number of frames, if known."""
-        if length is not None and not is_integer_between(length, 0):
-            raise InputError(f"reset: length must be a number of frames, got {shorten(length)}")
+        is_count = length is None or is_integer_between(length, 0)
+        require(is_count, f"reset: length must be a number of frames, got {shorten(length)}")
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.banks: list[MemoryBank] = []  # one for each group of objects
@@ -85,29 +84,28 @@ class Tracker:
             InputError: unusable input. A failed step changes nothing.
         """
         image = check_frame(frame, self._frame_shape)
-        object_mask = None if mask is None else check_mask(mask, image)
-        checked_prompts = {} if prompts is None else check_prompts(prompts, image.shape[:2])
+        size = image.shape[:2]
+        object_mask = np.zeros(size, np.int64) if mask is None else check_mask(mask, size)
+        checked_prompts = {} if prompts is None else check_prompts(prompts, size)
         if checked_prompts:
-            earlier_mask = np.zeros(image.shape[:2], int) if object_mask is None else object_mask
-            object_mask = add_prompted_objects(self.graphs, image, checked_prompts, earlier_mask)
-        if object_mask is not None and not object_mask.any():
-            require(self.banks, "mask is empty: give ids above 0 where the objects are")
-            object_mask = None
+            object_mask = add_prompted_objects(self.graphs, image, checked_prompts, object_mask)
+        has_mask = object_mask.any()
+        require(has_mask or mask is None or self.banks, "mask is empty: give ids above 0 where the objects are")
+
         banks = [copy(bank) for bank in self.banks]  # a failed step leaves the tracker unchanged
-        features = self.graphs.encode(image) if banks or object_mask is not None else {}
+        features = self.graphs.encode(image) if banks or has_mask else {}
         propagated = [self.graphs.propagate(features, bank.read()) for bank in banks]
         logits = [self.graphs.decode(tensors, features) for tensors in propagated]
-        merged_logits = self._merge_logits(banks, logits, image.shape[:2])
-        prediction = Prediction(self.ids, merged_logits, self.graphs.temperature)
-        if object_mask is None:
+        prediction = Prediction(self.ids, self._merge_logits(banks, logits, size), self.graphs.temperature)
+        if has_mask:
+            prediction = self._overwrite_with_mask(prediction, object_mask)
+            self._store_reference_frame(banks, features, prediction)
+        else:
             for bank, tensors, bank_logits in zip(banks, propagated, logits, strict=True):
                 memory = self.graphs.memorize(tensors, self._assign_identities(bank, prediction.labels))
                 bank.add(*memory, partial(self.graphs.relevance, tensors, bank_logits))
-        else:
-            prediction = self._overwrite_with_mask(prediction, object_mask)
-            self._store_reference_frame(banks, features, prediction)
         if self._frame_shape is None:
-            self._warn_if_stretched(image)
+            self._warn_if_stretched(size)
         self.banks, self._frame_shape = banks, image.shape
         return prediction
 
@@ -115,13 +113,12 @@ class Tracker:
         """Segment objects of one frame from prompts by object id. Objects do not overlap. Memory does not change."""
         image = check_frame(frame, self._frame_shape)
         checked_prompts = check_prompts(prompts, image.shape[:2])
-        require(checked_prompts, EXPECTED_PROMPTS)
-        return segment_prompts(self.graphs, image, checked_prompts, np.zeros(image.shape[:2], int))
+        return segment_prompts(self.graphs, image, checked_prompts, np.zeros(image.shape[:2], np.int64))
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it disappears from the next frame; its id can be reused."""
-        if not is_integer_between(object_id, 1) or object_id not in self.ids:
-            raise InputError(f"forget: object {shorten(repr(object_id))} is not tracked")
+        is_tracked = is_integer_between(object_id, 1) and object_id in self.ids
+        require(is_tracked, f"forget: object {shorten(repr(object_id))} is not tracked")
         for bank in self.banks:  # stored frames contain the identity, so it stays reserved
             bank.ids = tuple(0 if tracked_id == object_id else tracked_id for tracked_id in bank.ids)
         self.banks = [bank for bank in self.banks if any(bank.ids)]
@@ -139,18 +136,7 @@ class Tracker:
         self._frame_shape = content["frame_shape"] and tuple(content["frame_shape"])
         self.banks = [MemoryBank.from_state(state) for state in content["banks"]]
 
-    def _store_reference_frame(self, banks: list[MemoryBank], features: Tensors, prediction: Prediction) -> None:
-        """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
-        for object_id in prediction.ids[len(self.ids) :]:
-            if not banks or len(banks[-1].ids) == self.graphs.max_objects:
-                banks.append(MemoryBank(self.graphs.memory, self._length))
-            banks[-1].ids = (*banks[-1].ids, object_id)
-        for bank in banks:
-            id_embeddings = self._assign_identities(bank, prediction.labels)
-            propagated = self.graphs.reference(features, id_embeddings)
-            bank.add_reference(*self.graphs.memorize(propagated, id_embeddings))
-
-    def _merge_logits(self, banks: list[MemoryBank], logits: list[np.ndarray], size: ImageSize) -> np.ndarray:
+    def _merge_logits(self, banks: list[MemoryBank], logits: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Merge the logits of all groups to (1+n)×H×W of all objects; without objects, all background.
 
         The background probability is the product over the groups, as AOT's published code computes it.
@@ -177,8 +163,18 @@ class Tracker:
             log.warning("object %d: too small to be tracked; export with a larger input.scale", object_id)
         ids = (*prediction.ids, *new_ids.tolist())
         masks = labels == np.array([0, *ids])[:, None, None]
-        logits = np.where(masks, np.float32(0), np.float32(-1e10))
-        return Prediction(ids, logits, prediction.temperature)
+        return Prediction(ids, np.where(masks, np.float32(0), np.float32(-1e10)), prediction.temperature)
+
+    def _store_reference_frame(self, banks: list[MemoryBank], features: Tensors, prediction: Prediction) -> None:
+        """Store a frame with a mask; new objects get free identities of the last group, then those of new groups."""
+        for object_id in prediction.ids[len(self.ids) :]:
+            if not banks or len(banks[-1].ids) == self.graphs.max_objects:
+                banks.append(MemoryBank(self.graphs.memory, self._length))
+            banks[-1].ids = (*banks[-1].ids, object_id)
+        for bank in banks:
+            id_embeddings = self._assign_identities(bank, prediction.labels)
+            propagated = self.graphs.reference(features, id_embeddings)
+            bank.add_reference(*self.graphs.memorize(propagated, id_embeddings))
 
     def _assign_identities(self, bank: MemoryBank, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
@@ -189,10 +185,10 @@ class Tracker:
         masks[0] = 1 - masks.sum(0)
         return self.graphs.assign_identities(masks[None])
 
-    def _warn_if_stretched(self, frame: np.ndarray) -> None:
-        """Log a warning if the network's input has another aspect ratio than a frame, beyond the rounding to tokens."""
-        (height, width), size = frame.shape[:2], self.graphs.network_size
+    def _warn_if_stretched(self, size: tuple[int, int]) -> None:
+        """Log a warning if the network's input has another aspect ratio than frames, beyond the rounding to tokens."""
+        (height, width), (rows, columns) = size, self.graphs.network_size
         rounding = self.graphs.stride // 2 + 1  # pixels of each side
-        if abs(size[0] * width - size[1] * height) > rounding * (height + width):
-            message = f"frames of {width}×{height} are stretched to {size[1]}×{size[0]} in the network"
+        if abs(rows * width - columns * height) > rounding * (height + width):
+            message = f"frames of {width}×{height} are stretched to {columns}×{rows} in the network"
             log.warning("%s; export with --size %dx%d", message, width, height)

@@ -8,7 +8,7 @@ import torch
 
 from aotlab.engine.export import export
 from aotlab.utils.errors import InputError
-from aotlab_runtime.loading import read_description
+from aotlab_runtime.files import read_description
 from tests.engine.small_model import HEIGHT, WIDTH, build
 from tests.processes import completes_in_subprocess, die_before
 

@@ -206,7 +206,7 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
 def test_version_and_graphs_agree_with_the_ports():
     port = (ROOT / "demo/src/tracker.js").read_text("utf-8")
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
-    assert export.EXPORT.version == aotlab_runtime.loading.EXPORT_VERSION
+    assert export.EXPORT.version == aotlab_runtime.files.EXPORT_VERSION
     model, config = build("aott", "memory.policy=restricted", "memory.frames=2")
     names = {*graphs.build_graphs(model, FRAME_SIZE, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
@@ -228,7 +228,7 @@ def test_failed_replacement_does_not_mix_exports(empty_graphs, monkeypatch, tmp_
     with pytest.raises(InputError, match=r"cannot be written \(Input/output error\)"):
         export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE, force=True)
     with pytest.raises(aotlab_runtime.InputError, match="changed or damaged"):
-        aotlab_runtime.loading.read_description(tmp_path / "export")
+        aotlab_runtime.files.read_description(tmp_path / "export")
 
 
 def test_scales_of_int8_stay_float32_in_exports_of_half_size(tmp_path):

@@ -1,25 +1,46 @@
-"""Saved states: nested lists and dicts as JSON, their arrays, and a digest of both."""
+"""Descriptions of exports, and saved states of trackers; digests show whether they were changed."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import Tensors
-from aotlab_runtime.inputs import InputError, describe_error
+from aotlab_runtime.inputs import InputError, describe_error, shorten
 
+EXPORT_VERSION = 13  # of ``export.json``
 STATE_VERSION = 16
 
 
-def pack_state(content: Mapping[str, Any]) -> Tensors:
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """Return the content of an export's ``export.json``; raise `InputError` if a file is missing or changed."""
+    try:
+        path = Path(folder)
+        description: dict[str, Any] = json.loads((path / "export.json").read_text("utf-8"))
+        version = description["version"] if isinstance(description, dict) else None
+        if version != EXPORT_VERSION:
+            raise ValueError(f"version {shorten(version)}, this runtime reads {EXPORT_VERSION}")
+        content = {key: value for key, value in description.items() if key not in ("kind", "version", "digest")}
+        content["sha256"] = {
+            name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in description["sha256"]
+        }
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if description["digest"] != digest:
+            raise ValueError("changed or damaged since it was written")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        message = f"{folder}: not a usable export ({describe_error(error)}); run aotlab export"
+        raise InputError(message) from error
+    return description
+
+
+def pack_state(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return a state as arrays by name; the text ``header`` is the content as JSON, {"array": NAME} for each array."""
-    arrays: Tensors = {}
+    arrays: dict[str, np.ndarray] = {}
 
     def name_array(array: np.ndarray) -> dict[str, str]:
-        name = f"array_{len(arrays)}"
-        arrays[name] = array
+        arrays[name := f"array_{len(arrays)}"] = array
         return {"array": name}
 
     arrays["header"] = np.array(json.dumps({"version": STATE_VERSION, **content}, default=name_array))
@@ -43,7 +64,7 @@ def unpack_state(state: Mapping[str, np.ndarray], export: str) -> dict[str, Any]
     return json.loads(str(arrays["header"]), object_hook=lambda item: arrays.get(item.get("array", ""), item))
 
 
-def digest_arrays(arrays: Tensors) -> str:
+def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 of named arrays."""
     total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
