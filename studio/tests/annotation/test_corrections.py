@@ -126,7 +126,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run_job(session, 6, "backward")
     draw(session, 3, 1)
-    layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
+    layer = session.document.snapshot.state.layers[session.document.snapshot.list_corrections()[-1]]
     assert (layer.first, layer.last, layer.drawn_frames) == (0, 5, [])
 
 
@@ -156,7 +156,7 @@ def test_merged_drawings_keep_results_current(session, long_pause):
     editing.reset_frame(session.document, 5)
     propagate(session)
     editing.merge_objects(session.document, 2, 1)
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
     assert session.document.snapshot.list_outdated() == []
 
 
@@ -310,14 +310,14 @@ def test_undone_correction_waits_again_after_redo(session, long_pause):
     (first,) = session.document.snapshot.pending
     assert first < second
     session.document.undo()
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
     assert session.document.snapshot.list_outdated() == []
     session.document.redo()
-    assert session.document.snapshot.pending == [first]
+    assert [*session.document.snapshot.pending] == [first]
     run_job(session, 0)
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
     session.document.undo()
-    assert session.document.snapshot.pending == [first]
+    assert [*session.document.snapshot.pending] == [first]
 
 
 def test_failed_correction_stays_outdated(session, short_pause):

@@ -554,6 +554,25 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, load, status, re
     assert again.document.snapshot.drawn_frames == [0, 3]
 
 
+def test_request_that_failed_on_a_full_disk_is_undone_later(session):
+    draw(session, 0, 1)
+    draw(session, 3, 1)
+    session.document.undo()
+    titles = list_titles(session.document)
+    conditions = {"tracked_masks": "true", "records": "instr(NEW.content, '\"cancel\"')"}
+    with session.document.database.transaction() as connection:
+        for table, condition in conditions.items():
+            full = f"BEFORE INSERT ON {table} WHEN {condition} BEGIN SELECT raise(ABORT, 'full'); END"
+            connection.execute(f"CREATE TRIGGER full_{table} {full}")
+    assert run_job(session, 0).status == "failed"
+    with session.document.database.transaction() as connection:
+        for table in conditions:
+            connection.execute(f"DROP TRIGGER full_{table}")
+    run_action(session, {"do": "review"})
+    assert list_titles(session.document) == titles
+    assert session.document.snapshot.list_outdated() == []
+
+
 def test_scores_exclude_pixels_of_locked_objects(session):
     draw_and_track(session, 1, 2)
     document, everywhere = session.document, np.full((40, 60), 2, np.uint16)
