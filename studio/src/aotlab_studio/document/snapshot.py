@@ -114,14 +114,14 @@ class Snapshot:
         """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in self.state.layers.items():
-            coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
+            presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                coverage = dict(self._tracked_masks.open(layer_id).coverage)
+                presence = dict(self._tracked_masks.open(layer_id).presence)
             frames = slice(layer.first, layer.last + 1)
-            for object_id, covered in coverage.items():
+            for object_id, values in presence.items():
                 newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
-                np.copyto(newest, layer_id, where=covered[frames] > 0)
-                np.copyto(newest, -layer_id, where=covered[frames] < 0)
+                np.copyto(newest, layer_id, where=values[frames] > 0)
+                np.copyto(newest, -layer_id, where=values[frames] < 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:

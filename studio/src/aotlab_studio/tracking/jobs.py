@@ -54,7 +54,7 @@ class TrackingJob:
         self.resume_time = 0.0
         """Earliest time of the next frame, from `time.monotonic`."""
         self.interrupted = False
-        """Whether its layer is left unfinished, for a later job."""
+        """Whether its layer stays pending, for a later job."""
         self._resumed, self.stopped, self.ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
@@ -87,7 +87,7 @@ class TrackingJob:
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
-        """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays unfinished."""
+        """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays pending."""
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
