@@ -554,6 +554,17 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, load, status, re
     assert again.document.snapshot.drawn_frames == [0, 3]
 
 
+def test_edit_after_the_last_frame_does_not_stop_a_request(session):
+    def edit(event):
+        if isinstance(event, JobEvent) and event.job.done == event.job.total:
+            session.runner.schedule()
+
+    draw(session, 0, 1)
+    session.document.listeners[edit] = None
+    assert run_job(session, 0).status == "done"
+    assert session.document.tracked_masks.open(1).finished
+
+
 def test_request_that_failed_on_a_full_disk_is_undone_later(session):
     draw(session, 0, 1)
     draw(session, 3, 1)

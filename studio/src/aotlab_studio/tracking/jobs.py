@@ -93,9 +93,9 @@ class TrackingJob:
             self._set_status("starting")
             if not self.stopped.is_set():
                 self._track(make_tracker())
-            if not self.interrupted:
+            if self.done == self.total or not self.interrupted:
                 self._document.finish_layer(self.layer_id)
-            status = "stopped" if self.stopped.is_set() else "done"
+            status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
