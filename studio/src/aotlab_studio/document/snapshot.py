@@ -264,8 +264,8 @@ class Snapshot:
         A newer layer of the same objects replaces an older one on its range, but a correction does not replace a
         request, which is tracked first.
         """
-        pending: dict[int, np.ndarray] = {}
-        for layer_id, layer in self.state.layers.items():
+        pending, layers = dict[int, np.ndarray](), [*self.state.layers.items()]
+        for place, (layer_id, layer) in enumerate(layers):
             tracked = self._tracked_masks.open(layer_id)
             object_ids = {key for key in layer.objects if self.state.resolve(key)}
             if tracked.finished or not object_ids:
@@ -273,9 +273,11 @@ class Snapshot:
             flags = np.zeros(self.count, bool)
             flags[layer.frames_to_track] = True
             flags[[*tracked.frames]] = False
-            for key, newer in self.state.layers.items():
+            for _, newer in layers[place + 1 :]:
+                if not flags.any():
+                    break
                 replaces = newer.kind != "correction" or layer.kind == "correction"
-                if key > layer_id and replaces and object_ids.issubset(newer.objects):
+                if replaces and object_ids.issubset(newer.objects):
                     flags[newer.first : newer.last + 1] = False
             if flags.any():
                 pending[layer_id] = flags
@@ -283,9 +285,8 @@ class Snapshot:
 
     def can_track(self, layer_id: int) -> bool:
         """Return whether a layer is pending and has no locked object."""
-        if layer_id not in self.pending:
-            return False
-        return {*map(self.state.resolve, self.state.layers[layer_id].objects)}.isdisjoint(self.locked_ids)
+        layers, locked_ids = self.state.layers, {*self.locked_ids}
+        return layer_id in self.pending and locked_ids.isdisjoint(map(self.state.resolve, layers[layer_id].objects))
 
     def list_corrections(self) -> list[int]:
         """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""

@@ -144,19 +144,18 @@ class TrackingJob:
                 self._set_status("running")
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
-        """Store the masks of the layer's objects on a frame; return whether the layer is still needed."""
+        """Store the masks of the layer's objects on a frame; return whether the layer could still be tracked."""
         document, index, object_ids = self._document, tracked.index, {*self.layer.objects}
         prediction = tracked.prediction
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        known_ids = self._start_snapshot.expand_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
-        absent = [key for key in known_ids if key not in scores]
-        stored_result = LayerFrame(index, scores, absent, model=model)
-        overwritten_pixels = document.add_tracked_masks(self.layer_id, stored_result, ids)
-        self.overwritten_pixels += overwritten_pixels or 0
-        return overwritten_pixels is not None
+        absent_ids = object_ids & tracked.absent_ids
+        absent = [key for key in self._start_snapshot.expand_merged_ids({*scores, *absent_ids}) if key not in scores]
+        lost_pixels = document.add_tracked_masks(self.layer_id, LayerFrame(index, scores, absent, model=model), ids)
+        self.overwritten_pixels += lost_pixels or 0
+        return lost_pixels is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
