@@ -101,7 +101,7 @@ class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
     background: bool
-    """Whether the job tracks after a correction, rather than on request."""
+    """Whether it tracks a correction, rather than a request."""
     status: JobStatus
     frame: int
     done: int

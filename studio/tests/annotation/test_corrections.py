@@ -32,6 +32,7 @@ from studio.tests.annotation.clips import (
     png,
     run_job,
     square,
+    start_held_job,
     start_job,
     truth,
     wait_for,
@@ -126,7 +127,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run_job(session, 6, "backward")
     draw(session, 3, 1)
-    layer = session.document.snapshot.state.layers[session.document.snapshot.pending[-1]]
+    layer = session.document.snapshot.state.layers[session.document.snapshot.list_corrections()[-1]]
     assert (layer.first, layer.last, layer.drawn_frames) == (0, 5, [])
 
 
@@ -156,8 +157,43 @@ def test_merged_drawings_keep_results_current(session, long_pause):
     editing.reset_frame(session.document, 5)
     propagate(session)
     editing.merge_objects(session.document, 2, 1)
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
     assert session.document.snapshot.list_outdated() == []
+
+
+@pytest.mark.parametrize(("object_id", "into"), [(2, 1), (1, 2)])
+def test_object_merged_where_it_was_lost_is_tracked_again(session, short_pause, object_id, into):
+    session.runner.make_tracker = lambda: TruthTracker(lose=range(4, LENGTH))
+    draw_and_track(session, 1)
+    session.runner.make_tracker = TruthTracker
+    draw(session, 6, 2)
+    propagate(session)
+    editing.merge_objects(session.document, object_id, into)
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, short_pause):
+    draw(session, 5, 1)
+    run_job(session, 5, "both")
+    draw(session, 8, 1)
+    propagate(session)
+    editing.reset_frame(session.document, 5)
+    propagate(session)
+    assert session.document.snapshot.list_outdated() == []
+    assert list_visible_frames(session) == list(range(LENGTH))
+
+
+def test_correction_does_not_track_cleared_frames(session, short_pause):
+    draw(session, 0, 1)
+    job, tracker = start_held_job(session, 5, done=4)
+    job.stop(interrupt=True)
+    wait_for(job)
+    editing.clear_tracking(session.document, 3, 7)
+    tracker.allow()
+    run_action(session, stroke(2, 50, 20))
+    propagate(session)
+    assert list_visible_frames(session) == [0, 1, 2]
 
 
 def test_object_merged_with_tracked_pixels_is_tracked_again(session, long_pause):
@@ -310,14 +346,14 @@ def test_undone_correction_waits_again_after_redo(session, long_pause):
     (first,) = session.document.snapshot.pending
     assert first < second
     session.document.undo()
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
     assert session.document.snapshot.list_outdated() == []
     session.document.redo()
-    assert session.document.snapshot.pending == [first]
+    assert [*session.document.snapshot.pending] == [first]
     run_job(session, 0)
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
     session.document.undo()
-    assert session.document.snapshot.pending == [first]
+    assert [*session.document.snapshot.pending] == [first]
 
 
 def test_failed_correction_stays_outdated(session, short_pause):

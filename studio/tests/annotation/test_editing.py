@@ -84,7 +84,7 @@ def test_stroke_without_an_effect_rejected(session):
             run_action(session, message | {"frame": frame})
     assert session.document.snapshot.drawn_frames == [0]
     assert session.document.log.head == step
-    assert session.document.snapshot.pending == []
+    assert not session.document.snapshot.pending
 
 
 def test_painting_takes_pixels_unless_locked(session):

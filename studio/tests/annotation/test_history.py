@@ -127,29 +127,28 @@ class Model:
                     shown[pixel] = object_id
         return shown
 
-    def find_pending(self) -> list[int]:
-        now = self.now
-        return [
-            key
-            for key, layer in sorted(now.layers.items())
-            if layer.kind != "empty" and key not in self.complete
-            and any(now.resolve(raw) for raw in layer.objects)
-            and self.find_frames_to_track(key, now.layers)
-        ]  # fmt: skip
+    def find_pending(self) -> dict[int, list[int]]:
+        """Pending frames by layer."""
+        unfinished = (key for key in sorted(self.now.layers) if key not in self.complete)
+        return {key: frames for key in unfinished if (frames := self.find_frames_to_track(key))}
 
     def find_range(self, layer: Layer) -> set[int]:
         """Frames that get a result in a layer, unlike its reference frame, unless others are tracked to it."""
         is_tracked_to = layer.kind == "both" and bool(layer.drawn_frames)
         return {*range(layer.first, layer.last + 1)} - (set() if is_tracked_to else {layer.reference_frame})
 
-    def find_frames_to_track(self, key: int, layers: dict[int, Layer]) -> list[int]:
-        """Frames without a result in a layer, of which no newer one covers all its objects."""
+    def find_frames_to_track(self, key: int) -> list[int]:
+        """Frames without a result in a layer, which no newer one of its objects replaces."""
         now, layer = self.now, self.now.layers[key]
-        return [frame for frame in self.find_range(layer) if (key, frame) not in self.made and not any(
+        objects = {raw for raw in layer.objects if now.resolve(raw)}
+        if layer.kind == "empty" or not objects:
+            return []
+        return [frame for frame in sorted(self.find_range(layer)) if (key, frame) not in self.made and not any(
             other > key
             and newer.first <= frame <= newer.last
-            and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
-            for other, newer in layers.items()
+            and objects <= {*newer.objects}
+            and (newer.kind != "correction" or layer.kind == "correction")  # a correction does not stop a request
+            for other, newer in now.layers.items()
         )]  # fmt: skip
 
     def is_tracked_beside(self, frame: int, object_id: int, removed: int | None = None) -> bool:
@@ -166,8 +165,7 @@ class Model:
             return False
         pending = self.find_pending()
         for key, layer in now.layers.items():
-            is_missing = frame in self.find_range(layer) and (key, frame) not in self.made
-            if key in pending and is_missing and any(
+            if frame in pending.get(key, ()) and any(
                 now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
                 for raw in layer.objects
             ):  # fmt: skip
@@ -394,7 +392,7 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data(), rounds=st.integers(1, 4))
     def run_job(self, data, rounds) -> None:
         """Store some frames of a job, in any order; objects may be absent."""
-        key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
+        key = data.draw(st.sampled_from([*self.model.find_pending()]), label="layer")
         layer, then = (self.model.now.layers[key], self.document.take_snapshot(self.document.log.layer_steps[key]))
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
@@ -410,14 +408,13 @@ class History(RuleBasedStateMachine):
 
     def store(self, key, frame, own, ids, absent) -> None:
         """Store a frame of a layer; nothing but its objects may change, and what others lose is counted."""
-        layers = {raw: layer for raw, layer in self.model.now.layers.items() if layer.kind != "correction"}
-        is_needed = bool(self.model.find_frames_to_track(key, layers))
+        is_pending = key in self.model.find_pending()
         layer, scores = self.model.now.layers[key], {raw: Score(1.0, ids.count(raw), 0.0, 0.0) for raw in own}
         before, locked = self.model.show(frame), self.model.now.locked
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
         result = LayerFrame(frame, scores, sorted(absent))
         taken = self.document.add_tracked_masks(key, result, np.array(ids, np.uint16).reshape(SIZE))
-        if not is_needed or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
+        if not is_pending or any(locked.get(self.model.now.resolve(raw), False) for raw in layer.objects):
             assert taken is None
             return
         pixels = {raw: find_pixels(free, raw) for raw in own}
@@ -432,7 +429,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.model.find_pending())
     @rule(data=st.data())
     def finish_job(self, data) -> None:
-        key = data.draw(st.sampled_from(self.model.find_pending()))
+        key = data.draw(st.sampled_from([*self.model.find_pending()]))
         self.document.finish_layer(key)
         self.model.complete.add(key)
 
@@ -495,7 +492,8 @@ class History(RuleBasedStateMachine):
             shown = self.document.snapshot.labels(frame).ravel().tolist()
             assert shown == self.model.show(frame), f"frame {frame}"
             steps["pixels"] += len(shown)
-        assert self.document.snapshot.pending == self.model.find_pending()
+        pending = {key: np.flatnonzero(flags).tolist() for key, flags in self.document.snapshot.pending.items()}
+        assert pending == self.model.find_pending()
         assert self.document.snapshot.list_corrections() == [
             key
             for key in self.model.find_pending()

@@ -102,18 +102,18 @@ LOSS = "DELETE FROM tracked_masks WHERE id = 2"
 def test_replaced_result_never_uncovers_its_frame():
     written = []
 
-    class Coverage(np.ndarray):
+    class Presence(np.ndarray):
         def __setitem__(self, frame, value):
             written.append(value)
             super().__setitem__(frame, value)
 
     layer, result = TrackedLayer(3), LayerFrame(1, {1: Score(1.0, 1, 0.0, 0.0)})
     layer.add(result)
-    layer.coverage[1] = layer.coverage[1].view(Coverage)
+    layer.presence[1] = layer.presence[1].view(Presence)
     layer.add(result)
     layer.add(LayerFrame(1, absent=[2]))
     assert written == [1, 0]
-    assert [covered[1] for covered in layer.coverage.values()] == [0, -1]
+    assert [presence[1] for presence in layer.presence.values()] == [0, -1]
 
 
 @pytest.mark.parametrize("statement", [DAMAGE, LOSS])

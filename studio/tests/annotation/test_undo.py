@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
+from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
     draw,
@@ -17,6 +21,7 @@ from studio.tests.annotation.clips import (
     run_job,
     square,
     start_held_job,
+    truth,
     wait_for,
     wait_until_propagated,
 )
@@ -64,6 +69,21 @@ def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     run_job(session, 0)
     run_action(session, {"do": "undo"})
     assert equal_labels([labels == 2 for labels in list_labels(session.document)], corrected)
+
+
+def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
+    draw_and_track(session, 1, 2)
+    document, layer_id, everywhere = session.document, session.document.make_layer_id(), np.ones((40, 60), np.uint16)
+    document.edit("tracking", Changes(layers={layer_id: Layer([1], 1, 4)}))
+    editing.change_object(document, 2, locked=True)
+    document.add_tracked_masks(layer_id, LayerFrame(3, {1: Score(1.0, everywhere.size, 30.0, 20.0)}), everywhere)
+    document.undo()
+    document.add_tracked_masks(layer_id, LayerFrame(4, {1: Score(1.0, everywhere.size, 30.0, 20.0)}), everywhere)
+    assert (document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 1)).all()
+    document.redo()
+    assert document.snapshot.objects[2].locked
+    assert (document.snapshot.labels(4) == 1).all()
+    assert document.snapshot.list_outdated() == [(1, 2)]
 
 
 def test_version_saved_while_tracking_shows_the_whole_run(session):

@@ -272,14 +272,13 @@ class Document:
         """Store the tracked masks of a frame, H×W ids, in a layer; locked objects keep their pixels.
 
         Returns the number of pixels that objects outside the layer lose; None if nothing is stored, because the layer
-        is not needed any more, or has a locked object.
+        cannot be tracked any more.
         """
         with self.lock:
-            snapshot, layer = self.snapshot, self.snapshot.state.layers.get(layer_id)
-            is_needed = snapshot.has_frames_left(layer_id, ignore_corrections=True)
-            if layer is None or not is_needed or snapshot.is_locked(layer):
+            snapshot = self.snapshot
+            if not snapshot.can_track(layer_id):
                 return None
-            labels = snapshot.labels(tracked.frame)
+            layer, labels = snapshot.state.layers[layer_id], snapshot.labels(tracked.frame)
             if (locked := np.isin(labels, snapshot.locked_ids)).any():
                 ids = np.where(locked, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
@@ -291,9 +290,9 @@ class Document:
             return int((others & (after.labels(tracked.frame) != labels)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as finished, unless undo has removed it."""
+        """Mark a layer as finished, unless it is already, or undo has removed it."""
         with self.lock:
-            if layer_id in self.snapshot.state.layers:
+            if layer_id in self.snapshot.state.layers and not self.tracked_masks.open(layer_id).finished:
                 self.tracked_masks.finish(layer_id)
 
     def emit(self, event: events.Event) -> None:

@@ -105,7 +105,7 @@ class TrackedLayer:
     def __init__(self, count: int) -> None:
         self.count = count
         self.frames: dict[int, LayerFrame] = {}
-        self.coverage: dict[int, np.ndarray] = {}
+        self.presence: dict[int, np.ndarray] = {}
         """N int8 of each object: 1 where it is tracked, -1 where it is absent, 0 elsewhere."""
         self.finished = False
 
@@ -115,9 +115,9 @@ class TrackedLayer:
         if not 0 <= frame < self.count:
             return
         self.frames[frame] = masks
-        for object_id in {*self.coverage, *masks.scores, *masks.absent}:
-            covered = self.coverage.setdefault(object_id, np.zeros(self.count, np.int8))
-            covered[frame] = 1 if object_id in masks.scores else -(object_id in masks.absent)
+        for object_id in {*self.presence, *masks.scores, *masks.absent}:
+            presence = self.presence.setdefault(object_id, np.zeros(self.count, np.int8))
+            presence[frame] = 1 if object_id in masks.scores else -(object_id in masks.absent)
 
 
 class TrackedMaskStore:
@@ -164,7 +164,7 @@ class TrackedMaskStore:
         self.revision += 1
 
     def finish(self, layer_id: int) -> None:
-        """Mark a layer as finished. If frames are lost later, it counts as unfinished again."""
+        """Mark a layer as finished, until a frame of it is lost."""
         layer = self.open(layer_id)
         with self._database.transaction() as connection:
             row = layer_id, len(layer.frames)

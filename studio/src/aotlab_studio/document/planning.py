@@ -59,12 +59,13 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
     if not is_tracked.any():
         return layers
     drawn = (side.drawn_masks(index) for side in (before, after) for index in frames)
-    drawn_ids = {*chain.from_iterable(drawn)}
-    for object_id in sorted({after.state.resolve(key) for key in drawn_ids} - {0}):
+    for object_id in sorted({*map(after.state.resolve, chain.from_iterable(drawn))} - {0}):
         old, new = (after.find_drawn_masks(object_id, side.state) for side in (before, after))
+        # two objects that the edit merges have each been tracked from their own masks only
+        parts = [before.find_drawn_masks(key) for key in before.objects if after.state.resolve(key) == object_id]
         references, drawn_frames = set[int](), [*new]
         for frame in frames:
-            if frame in new and new[frame] != old.get(frame):
+            if frame in new and (new[frame] != old.get(frame) or not all(frame in part for part in parts)):
                 references.add(frame)
             elif frame in old and frame not in new:
                 place = bisect_left(drawn_frames, frame)
@@ -87,6 +88,7 @@ def _plan_object(
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object, is_annotated = _find_tracked(before, object_ids), is_tracked.copy()
+    shows_object[[*before.find_drawn_masks(object_id)]] = True
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
     frames = [index for index, masks in drawn_masks.items() if object_id in masks]
     gaps = [range(start + 1, end) for start, end in pairwise([-1, *frames, after.count])]
@@ -111,10 +113,9 @@ def _plan_object(
 
 
 def _find_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames like `Snapshot.find_tracked`, and also those that pending layers will track."""
+    """Flag the frames like `Snapshot.find_tracked`, and also pending frames."""
     is_tracked = snapshot.find_tracked(layer_objects)
-    for layer_id in snapshot.pending:
-        layer = snapshot.state.layers[layer_id]
-        if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
-            is_tracked[layer.first : layer.last + 1] = True
+    for layer_id, pending in snapshot.pending.items():
+        if layer_objects is None or not set(layer_objects).isdisjoint(snapshot.state.layers[layer_id].objects):
+            is_tracked |= pending
     return is_tracked

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
@@ -114,14 +114,14 @@ class Snapshot:
         """Id of the layer that each frame shows, N int64, by object id in layers; negative if the object is absent."""
         layer_ids: dict[int, np.ndarray] = {}
         for layer_id, layer in self.state.layers.items():
-            coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
+            presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                coverage = dict(self._tracked_masks.open(layer_id).coverage)
+                presence = dict(self._tracked_masks.open(layer_id).presence)
             frames = slice(layer.first, layer.last + 1)
-            for object_id, covered in coverage.items():
+            for object_id, values in presence.items():
                 newest = layer_ids.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
-                np.copyto(newest, layer_id, where=covered[frames] > 0)
-                np.copyto(newest, -layer_id, where=covered[frames] < 0)
+                np.copyto(newest, layer_id, where=values[frames] > 0)
+                np.copyto(newest, -layer_id, where=values[frames] < 0)
         return {key: newest for key, newest in sorted(layer_ids.items()) if self.state.resolve(key)}
 
     def find_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:
@@ -255,63 +255,60 @@ class Snapshot:
                 flags.setdefault((shown.layer_id, shown.frame.model), np.zeros(self.count, bool))[index] = True
         return [{"layer": key, "model": model, "frames": find_runs(flags[key, model])} for key, model in sorted(flags)]
 
-    # Outdated frames
+    # Pending and outdated frames
 
     @cached_property
-    def pending(self) -> list[int]:
-        """Layers that are not finished and have frames to track which no newer layer covers, oldest first."""
-        unfinished = (key for key in self.state.layers if not self._tracked_masks.open(key).finished)
-        return [key for key in unfinished if self.has_frames_left(key)]
+    def pending(self) -> dict[int, np.ndarray]:
+        """Frames that each layer still has to track, N bool, by layer id, oldest first; finished layers have none.
 
-    def has_frames_left(self, layer_id: int, *, ignore_corrections: bool = False) -> bool:
-        """Return whether a layer of this snapshot has a frame to track that no newer layer covers.
-
-        With ``ignore_corrections``, frames that newer corrections cover count too.
+        A newer layer of the same objects replaces an older one on its range, but a correction does not replace a
+        request, which is tracked first.
         """
-        if layer_id not in self.state.layers:
-            return False
-        object_ids = {key for key in self.state.layers[layer_id].objects if self.state.resolve(key)}
-        left = self._find_missing(layer_id)
-        for key, newer in self.state.layers.items():
-            is_ignored = ignore_corrections and newer.kind == "correction"
-            if key > layer_id and object_ids <= {*newer.objects} and not is_ignored:
-                left[newer.first : newer.last + 1] = False
-        return bool(object_ids) and bool(left.any())
+        pending, layers = dict[int, np.ndarray](), [*self.state.layers.items()]
+        for place, (layer_id, layer) in enumerate(layers):
+            tracked = self._tracked_masks.open(layer_id)
+            object_ids = {key for key in layer.objects if self.state.resolve(key)}
+            if tracked.finished or not object_ids:
+                continue
+            flags = np.zeros(self.count, bool)
+            flags[layer.frames_to_track] = True
+            flags[[*tracked.frames]] = False
+            for _, newer in layers[place + 1 :]:
+                if not flags.any():
+                    break
+                replaces = newer.kind != "correction" or layer.kind == "correction"
+                if replaces and object_ids.issubset(newer.objects):
+                    flags[newer.first : newer.last + 1] = False
+            if flags.any():
+                pending[layer_id] = flags
+        return pending
 
-    def _find_missing(self, layer_id: int) -> np.ndarray:
-        """Flag the frames that a layer has not tracked yet, N bool."""
-        missing = np.zeros(self.count, bool)
-        missing[self.state.layers[layer_id].frames_to_track] = True
-        missing[[*self._tracked_masks.open(layer_id).frames]] = False
-        return missing
-
-    def is_locked(self, layer: Layer) -> bool:
-        """Return whether an object of a layer is locked; such a layer cannot be tracked."""
-        return not {*map(self.state.resolve, layer.objects)}.isdisjoint(self.locked_ids)
+    def can_track(self, layer_id: int) -> bool:
+        """Return whether a layer is pending and has no locked object."""
+        layers, locked_ids = self.state.layers, {*self.locked_ids}
+        return layer_id in self.pending and locked_ids.isdisjoint(map(self.state.resolve, layers[layer_id].objects))
 
     def list_corrections(self) -> list[int]:
         """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""
-        layers = self.state.layers
-        corrections = (key for key in self.pending if layers[key].kind == "correction")
-        return [key for key in corrections if not self.is_locked(layers[key])]
+        return [key for key in self.pending if self.state.layers[key].kind == "correction" and self.can_track(key)]
 
     @cached_property
     def outdated(self) -> dict[int, np.ndarray]:
         """Frames of each object that should be tracked again, N bool.
 
-        Its mask is tracked from a drawn mask that has changed since, or a pending layer has not tracked it yet. Frames
-        on which the object is drawn are never outdated.
+        Its mask is tracked from a drawn mask that has changed since, or the frame is pending in a layer newer than the
+        mask. Frames on which the object is drawn are never outdated.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for layer_id, layer in self.state.layers.items():
-            missing = self._find_missing(layer_id) if layer_id in self.pending else np.zeros(self.count, bool)
+            pending = self.pending.get(layer_id, np.zeros(self.count, bool))
             for object_id in layer.objects:
                 if target_id := self.state.resolve(object_id):
                     newest = self.newest_layers.get(object_id, np.zeros(self.count, np.int64))
                     changed = newest == layer_id
                     if changed.any():
                         changed &= self._find_changed(layer_id, target_id)
-                    outdated[target_id] |= (missing & (np.abs(newest) <= layer_id)) | changed
+                    outdated[target_id] |= (pending & (np.abs(newest) <= layer_id)) | changed
         for index in self.drawn_frames:
             for object_id in self.drawn_masks(index):
                 outdated[object_id][index] = False

@@ -54,7 +54,7 @@ class TrackingJob:
         self.resume_time = 0.0
         """Earliest time of the next frame, from `time.monotonic`."""
         self.interrupted = False
-        """Whether its layer is left unfinished, for a later job."""
+        """Whether its layer stays pending, for a later job."""
         self._resumed, self.stopped, self.ended = (threading.Event() for _ in range(3))
         self._resumed.set()
 
@@ -87,23 +87,23 @@ class TrackingJob:
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
-        """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays unfinished."""
+        """Track all frames, or until `stop`. An error is stored as the `problem`, and the layer stays pending."""
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
             if not self.stopped.is_set():
                 self._track(make_tracker())
-            if not self.interrupted:
+            if self.done == self.total or not self.interrupted:
                 self._document.finish_layer(self.layer_id)
-            status = "stopped" if self.stopped.is_set() else "done"
+            status = "done" if self.done == self.total else "stopped"
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
             logger.exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         try:
-            with suppress(Exception):  # the job's own error is reported
-                self._undo_empty_request()
+            with suppress(Exception):  # the job's own error is reported, and the next action tries again
+                self.undo_empty_request()
             self._set_status(status)
             with suppress(InputError):  # a project that cannot be read
                 self._document.emit_state()
@@ -112,7 +112,7 @@ class TrackingJob:
         finally:
             self.ended.set()
 
-    def _undo_empty_request(self) -> None:
+    def undo_empty_request(self) -> None:
         """Undo a request that has tracked no frame, or finish its layer if edits followed the request."""
         document, is_empty = self._document, not self._document.tracked_masks.open(self.layer_id).frames
         if is_empty and not self.is_correction and not self.interrupted:
@@ -144,19 +144,18 @@ class TrackingJob:
                 self._set_status("running")
 
     def _store(self, tracked: SpanFrame, model: str) -> bool:
-        """Store the masks of the layer's objects on a frame; return whether the layer is still needed."""
+        """Store the masks of the layer's objects on a frame; return whether the layer could still be tracked."""
         document, index, object_ids = self._document, tracked.index, {*self.layer.objects}
         prediction = tracked.prediction
         tracked_ids = sorted(object_ids.intersection(prediction.ids))
         ids = np.where(np.isin(prediction.labels, list(object_ids)), prediction.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked_ids)
         scores = measure_scores(ids, tracked_ids, prediction.confidence, prediction.disagreement, signals)
-        covered_ids = self._start_snapshot.expand_merged_ids({*scores, *(object_ids & tracked.absent_ids)})
-        absent = [key for key in covered_ids if key not in scores]
-        stored_result = LayerFrame(index, scores, absent, model=model)
-        overwritten_pixels = document.add_tracked_masks(self.layer_id, stored_result, ids)
-        self.overwritten_pixels += overwritten_pixels or 0
-        return overwritten_pixels is not None
+        absent_ids = object_ids & tracked.absent_ids
+        absent = [key for key in self._start_snapshot.expand_merged_ids({*scores, *absent_ids}) if key not in scores]
+        lost_pixels = document.add_tracked_masks(self.layer_id, LayerFrame(index, scores, absent, model=model), ids)
+        self.overwritten_pixels += lost_pixels or 0
+        return lost_pixels is not None
 
     def _set_status(self, status: JobStatus) -> None:
         self.status = status
@@ -209,6 +208,12 @@ class JobRunner:
         if self.job is not None and self.job.is_correction:
             self.job.resume_time = self._resume_time
 
+    def undo_empty_request(self) -> None:
+        """Undo a request that has tracked no frame, if this failed when the job ended, such as on a full disk."""
+        if self.job is not None and self.job.ended.is_set():
+            with suppress(InputError):
+                self.job.undo_empty_request()
+
     def stop(self) -> None:
         """Stop the running job. If it is a correction, all corrections wait for the next edit."""
         with self._changed:
@@ -217,16 +222,12 @@ class JobRunner:
                 job.stop(interrupt=job.is_correction)
 
     def schedule(self) -> None:
-        """Enable corrections after an edit. Stop the running job if its layer is locked or not needed any more."""
+        """Enable corrections after an edit. Stop the running job if its layer cannot be tracked any more."""
         with self._changed:
             self._corrections_enabled = True
             self.delay_corrections()
-            job, snapshot = self.running_job, self._document.snapshot
-            if job is not None:
-                # a request continues: corrections of its masks are tracked after it
-                is_needed = snapshot.has_frames_left(job.layer_id, ignore_corrections=not job.is_correction)
-                if not is_needed or snapshot.is_locked(job.layer):
-                    job.stop(interrupt=True)
+            if (job := self.running_job) is not None and not self._document.snapshot.can_track(job.layer_id):
+                job.stop(interrupt=True)
             self._changed.notify_all()
 
     def wait(self, seconds: float, check: Callable[[], object] = lambda: None) -> bool:

@@ -134,12 +134,12 @@ def _step_frames(
 
 def _copy_ahead(tracked_frames: Iterable[SpanFrame]) -> Iterator[SpanFrame]:
     """Yield the frames of a GPU, which computes the next frame while the caller stores one."""
-    pending: list[SpanFrame] = []
+    previous: list[SpanFrame] = []
     for tracked in tracked_frames:
         tracked.prediction.start_host_copy(confidence=True)
-        yield from pending
-        pending = [tracked]
-    yield from pending
+        yield from previous
+        previous = [tracked]
+    yield from previous
 
 
 def _compute_backward_weights(
