@@ -132,12 +132,14 @@ def test_chosen_range_is_exported(session):
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
     with pytest.raises(InputError, match="7 to 11 are not annotated"):
         session.export(["masks"], 7)
-    with pytest.raises(InputError, match="none of the frames 0 to 11; give another range"):
-        session.export(["masks"], 9, 3)
+
+
+def test_backward_or_outer_range_is_not_exported(session):
     session.document.edit("job", Changes(ranges={"job": (2, 5)}))
-    for frames in ((0, 1), (6, 9)):
-        with pytest.raises(InputError, match="none of the frames 2 to 5; give another range"):
-            session.export(["masks"], *frames)
+    for first, last in ((5, 3), (0, 1), (6, 9)):
+        problem = f"export: no frames from {first} to {last}; give a range within 2 to 5, with the smaller number first"
+        with pytest.raises(InputError, match=problem):
+            session.export(["masks"], first, last)
 
 
 def test_exported_review_is_that_of_the_page(session):

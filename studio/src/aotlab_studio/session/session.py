@@ -260,9 +260,11 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        first, last = max(first, start), end if last is None else min(last, end)
-        if first > last:
-            raise InputError(f"export: the range has none of the frames {start} to {end}; give another range")
+        last = end if last is None else last
+        if not (frames := range(max(first, start), min(last, end) + 1)):
+            remedy = f"give a range within {start} to {end}, with the smaller number first"
+            raise InputError(f"export: no frames from {first} to {last}; {remedy}")
+        first, last = frames[0], frames[-1]
 
         def require_not_canceled() -> None:
             if not self._canceled_exports.isdisjoint((None, key)):
@@ -285,7 +287,7 @@ class Session:
         finally:
             self._export_lock.release()
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        return protocol.ExportResult(self.archive.name, last + 1 - first - count, unclassed)
+        return protocol.ExportResult(self.archive.name, len(frames) - count, unclassed)
 
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""
