@@ -9,7 +9,7 @@ import pytest
 
 from aotlab import internal
 from aotlab_studio import lock
-from aotlab_studio.batch import batch as batches
+from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
@@ -195,7 +195,7 @@ def begin_request():
 
 @pytest.fixture
 def served_list(batch, serve, monkeypatch):
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 0.05)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
     return serve(batch, build_batch_app(batch))
 
 

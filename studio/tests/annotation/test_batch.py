@@ -24,7 +24,7 @@ from aotlab.sdk import JOB_RECORD, JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.batch import batch as batches
-from aotlab_studio.batch import clips
+from aotlab_studio.batch import clips, open_clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document import editing
@@ -212,7 +212,7 @@ def test_page_that_connects_continues_corrections(batch, served_list, long_pause
 
 
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch, begin_request):
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 0)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0)
     with monkeypatch.context() as patch:
         patch.setattr(lock.FolderLock, "name_person", lambda *_: open_document(Path("missing")))
         with pytest.raises(InputError, match="missing"):
@@ -231,7 +231,7 @@ def test_clip_requested_twice_is_opened_once(results, begin_request):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: begin_request(batch, "a"), range(4)))
     assert opened == ["a"]
-    assert len(batch._open["a"].people) == 4
+    assert len(batch.open_clips._clips["a"].people) == 4
     batch.close()
 
 
@@ -467,7 +467,7 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
 def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
-    batch.close_if_unused("a")
+    batch.open_clips.close_if_unused("a")
     statement = 'UPDATE records SET content = replace(content, \'"source_digest":"\', \'"other":"\')'
     change_rows(results / "a.aotlab", statement)
     clip = find_clip(batch, "a")
@@ -510,7 +510,7 @@ def test_model_choice_reaches_the_pages_of_all_clips(results, tmp_path):
             with batch.use(name, "Ann", is_page=True) as session:
                 session.document.listeners[partial(told.__setitem__, name)] = None
         session.set_model("other")
-        batch.close_if_unused("a")
+        batch.open_clips.close_if_unused("a")
         session.set_model(next(iter(loader.models)))
     assert {name: event.model for name, event in told.items()} == {"a": "other", "b": next(iter(loader.models))}
 
@@ -602,7 +602,7 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
         pass
 
     def export(export, document, classes):
-        batch.close_if_unused("a")
+        batch.open_clips.close_if_unused("a")
         document.database.folder_lock.check_held()
 
     monkeypatch.setattr("aotlab_studio.batch.batch.export_clip", export)
@@ -821,9 +821,10 @@ def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
 
 def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch):
     def list_timers():
-        return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.close_if_unused]
+        close = batch.open_clips.close_if_unused
+        return [thread for thread in threading.enumerate() if getattr(thread, "function", None) == close]
 
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 60)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 60)
     timers = []
     for _ in range(3):
         with batch.use("a", "", is_page=True):
@@ -831,7 +832,7 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
         wait_until(lambda: len(list_timers()) == 1)
         timers += list_timers()
     assert len({*timers}) == 3
-    batch.close_if_unused("a")
+    batch.open_clips.close_if_unused("a")
     wait_until(lambda: not list_timers())
 
 

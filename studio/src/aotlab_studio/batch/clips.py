@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import internal, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
@@ -120,3 +120,11 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
     if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
+
+
+def find_clip(folder: Path, name: str) -> BatchClip:
+    """Return a clip of a batch; raise `InputError` if it is missing or untouched."""
+    clip = next((clip for clip in find_clips(folder) if clip.name == name), None)
+    if clip is None or clip.is_untouched:
+        raise InputError(f"{name[:80]}: no such clip in {folder}; open the list")
+    return clip
