@@ -1,5 +1,6 @@
 """The page of a list of videos, in a browser."""
 
+import os
 from contextlib import ExitStack
 
 import pytest
@@ -52,6 +53,15 @@ def open_list(context, served, *, fixed_clock=False):
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
     return tab
+
+
+@needs_browser
+def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, served_list):
+    (results / "b").rename(results / os.fsdecode(b"b\xff"))
+    tab = open_list(context, served_list)
+    tab.click("#clips a >> text=b\ufffd")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    tab.close()
 
 
 @needs_browser

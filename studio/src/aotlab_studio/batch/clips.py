@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -23,13 +24,14 @@ class BatchClip:
     """A clip of a batch. Without ``is_video``, it is a folder of results. Its files are read when needed."""
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
-        self.name, self.path, self.is_video = name, folder / name, is_video
+        self.name = os.fsencode(name).decode(errors="replace")  # as in addresses
+        self.path, self.is_video = folder / name, is_video
         self.project = find_project(self.path)
 
     @property
     def results(self) -> Path:
         """Folder of the corrected masks; for a video, the one in which ``aotlab track --jobs`` looks for masks."""
-        name = self.name if self.path.is_dir() else self.path.stem
+        name = self.path.name if self.path.is_dir() else self.path.stem
         return self.path.with_name(f"{name}.masks") if self.is_video else self.path
 
     @cached_property
