@@ -1,12 +1,15 @@
-"""Opening of the project of a video, or of the results of a job."""
+"""Opening of the project of a video, or of the results of `aotlab track`, which are imported."""
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from aotlab import internal
+import numpy as np
+
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -21,9 +24,15 @@ from aotlab_studio.document.folder import (
     require_no_links,
     write_header,
 )
-from aotlab_studio.files import recover_export
-from aotlab_studio.job_results import import_output, restore_output
+from aotlab_studio.document.log import Layer, State, digest_values
+from aotlab_studio.document.masks import LayerFrame
+from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
+from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.files import read_json, recover_export
+from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
+
+logger = logging.getLogger(__name__)
 
 
 def open_document(
@@ -71,9 +80,9 @@ def open_document(
             recover_export(document.output_folder, internal.CORRECTED_FILE)
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
                 with database.transaction():
-                    import_output(document, job)
+                    _import_output(document, job)
             else:
-                restore_output(document, job)
+                _restore_output(document, job)
         return document
     except BaseException:
         with suppress(OSError):  # Windows removes no open file
@@ -83,3 +92,72 @@ def open_document(
         with suppress(OSError):  # it holds files
             folder.rmdir()
         raise
+
+
+def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
+    """Return the masks that a job was tracked from. They are empty if a file is missing or cannot be read."""
+    try:
+        if job.masks:
+            return internal.load_masks(job.masks, video)
+    except InputError as error:
+        logger.warning("%s. The results are used without the masks that they were tracked from", error)
+    return sdk.Annotations(video.size)
+
+
+def _import_output(document: Document, job: sdk.JobRecord) -> None:
+    """Replace the content of a project by the results of a job, in one edit; raise `InputError` for damaged masks."""
+    count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
+    results, inputs = _store_output(document, job, layer_id)
+    object_ids = sorted({*results.objects(), *inputs.objects()})
+    # a header may have stated more frames than the video has
+    last = count - 1 if job.last_frame is None else min(job.last_frame, count - 1)
+    drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
+    for index in (index for index in inputs.frames if first <= index <= last):
+        ids = inputs.mask(index)
+        present = np.setdiff1d(ids, 0).tolist()
+        drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
+    digest = digest_output(document.output_folder)
+    table = results.attribute_table() | inputs.attribute_table()
+    names, classes = list_names(table), results.class_names
+    attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
+    values = State(
+        objects={
+            key: make_object(key, names.get(key, ""), classes.get(key, ""), shared)
+            for key, (shared, _) in attributes.items()
+        },
+        drawn_masks=drawn_masks,
+        layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
+        ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
+        classes=internal.add_class_ids(results.classes, inputs.classes),
+        attributes={key: varying for key, (_, varying) in attributes.items() if varying},
+    )
+    document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
+
+
+def _restore_output(document: Document, job: sdk.JobRecord) -> None:
+    """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
+    digest = digest_output(document.output_folder)
+    for layer_id, layer in document.snapshot.state.layers.items():
+        is_same = layer.kind == "import" and layer.source_digest == digest
+        if is_same and not document.tracked_masks.open(layer_id).finished:
+            with document.database.transaction(), suppress(InputError):
+                _store_output(document, job, layer_id)
+
+
+def _store_output(document: Document, job: sdk.JobRecord, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
+    """Store the masks of all frames that a job tracked as a layer; return these masks, and those it began with."""
+    folder, video = document.output_folder, sdk.VideoInfo.from_source(document.frames.source)
+    internal.require_same_video(folder, job, document.frames.path)
+    results = clean_classes(sdk.read_annotations(folder, video))
+    inputs = clean_classes(load_job_masks(job, video))
+    has_review = ReviewFile.file_name in job.written
+    scores = read_json(folder / SCORES_FILE, dict[int, dict[int, Score]]) if has_review else {}
+    object_ids = sorted({*results.objects(), *inputs.objects()})
+    model = f"unknown; from a job with inputs {digest_values(job.input_digests)[:16]}"
+    tracked_frames = range(job.first_frame, min(job.first_frame + job.frames, document.frames.count))
+    for index in sorted({*tracked_frames, *results.frames}):
+        ids = results.mask(index)
+        result = LayerFrame(index, scores.get(index) or measure_scores(ids, object_ids), model=model)
+        document.tracked_masks.put(layer_id, result, ids)
+    document.tracked_masks.finish(layer_id)
+    return results, inputs
