@@ -66,8 +66,6 @@ class Batch:
         self._tracking_runs.clear()
         self.open_clips.close()
 
-    # Work on clips
-
     def track_all(self, person: str) -> int:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
@@ -125,8 +123,6 @@ class Batch:
         except Exception:
             logger.exception("%s: tracking failed", name)
             return "internal error; the program's output has the details"
-
-    # Description
 
     def _describe(self, clip: BatchClip, person: str) -> Clip:
         name, session = clip.name, self.open_clips.get_session(clip.name)

@@ -243,18 +243,10 @@ class Server(uvicorn.Server):
         port = listener.getsockname()[1]
         guard = GuardMiddleware(app, port, host=host, token=token)
         config = uvicorn.Config(
-            guard,
-            http="h11",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_max_queue=32,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=2,
-        )
+            guard, http="h11", log_level="warning", access_log=False, server_header=False, lifespan="off",
+            ws_max_size=MAX_MESSAGE_BYTES, ws_max_queue=32, limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=2,
+        )  # fmt: skip
         super().__init__(config)
         self._listener = listener
         host = socket.gethostname() if host in ("0.0.0.0", "::", "") else host

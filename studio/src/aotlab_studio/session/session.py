@@ -71,24 +71,17 @@ class Session:
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
+        frames, state = document.frames, msgspec.structs.asdict(document.describe_state())
         kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITY_OUTPUTS}
         return protocol.Description(
-            **msgspec.structs.asdict(document.describe_state()),
-            name=document.frames.name,
-            project=document.header.id,
-            video=self.video_id,
-            frames=document.frames.count,
-            size=document.frames.size,
-            rate=float(document.frames.source.rate),
-            shared=document.shared,
+            **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
+            size=frames.size, rate=float(frames.source.rate), shared=document.shared,
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-            models=[*self.loader.models] if self.loader else [],
-            model=self.loader.chosen if self.loader else "",
-            repeatable_actions=REPEATABLE_ACTIONS,
-            job=job.report() if job is not None else None,
+            models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
+            repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
             problems=[*filter(None, [document.tracked_again_warning])],
-        )
+        )  # fmt: skip
 
     def require_current(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
