@@ -54,6 +54,11 @@ def session(folder, reopen):
 
 
 @pytest.fixture
+def document(session):
+    return session.document
+
+
+@pytest.fixture
 def short_pause(monkeypatch):
     """Track corrections at once."""
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)

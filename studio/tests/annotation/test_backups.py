@@ -216,12 +216,12 @@ def test_project_without_its_header_is_damaged(video, project):
         open_document(video)
 
 
-def test_result_that_cannot_be_read_again_is_not_stored(session):
-    results, ids = session.document.tracked_masks, truth(0)
+def test_result_that_cannot_be_read_again_is_not_stored(document):
+    results, ids = document.tracked_masks, truth(0)
     with pytest.raises(ValueError, match="float"):
         results.put(1, LayerFrame(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
     results.put(1, LayerFrame(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
-    again = TrackedMaskStore(session.document.database, ids.shape, LENGTH)
+    again = TrackedMaskStore(document.database, ids.shape, LENGTH)
     assert [*again.open(1).frames] == [1]
 
 
@@ -500,18 +500,18 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
 
 
-def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reopen):
+def test_entries_survive_a_write_that_was_cut_off(folder, session, document, tmp_path, reopen):
     before = []
     for x in range(5, 50, 5):
         paint = {"do": "paint", "frame": 0, "object_id": 1 if before else None, "points": [[x, 20]], "radius": 3}
         run_action(session, paint)
-        before.append(session.document.snapshot.labels(0))
-    database, killed = session.document.database, tmp_path / "killed.aotlab"
+        before.append(document.snapshot.labels(0))
+    database, killed = document.database, tmp_path / "killed.aotlab"
     with suppress(ZeroDivisionError), database.transaction() as connection:
         connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
         connection.execute("DELETE FROM masks")
         connection.execute("UPDATE records SET content = zeroblob(9000)")
-        shutil.copytree(session.document.folder, killed)
+        shutil.copytree(document.folder, killed)
         raise ZeroDivisionError
     assert (killed / JOURNAL_FILE).stat().st_size
     (killed / OWNER).unlink()

@@ -143,11 +143,11 @@ def test_exported_alpha_videos_show_stored_masks(folder, name):
         assert (opaque != expected).mean() <= tolerance
 
 
-def test_exported_overlay_shows_stored_masks(session, folder):
+def test_exported_overlay_shows_stored_masks(document, folder):
     frames = list(open_frames(folder / "overlay.mp4"))
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
-        image, stored = session.document.frames.read(index), describe_masks(session.document.snapshot, index)
+        image, stored = document.frames.read(index), describe_masks(document.snapshot, index)
         drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy

@@ -99,11 +99,11 @@ def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
     assert ((again.document.snapshot.labels(0) == 1) == (truth(0) > 0)).all()
 
 
-def test_reopened_project_holds_everything(folder, session, reopen):
+def test_reopened_project_holds_everything(folder, session, document, reopen):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(session.document, 7, 2)
-    editing.change_object(session.document, 2, name="box", hidden=True)
-    session_scores = session.document.snapshot.scores(5)
+    editing.mark_absent(document, 7, 2)
+    editing.change_object(document, 2, name="box", hidden=True)
+    session_scores = document.snapshot.scores(5)
     session.close()
     for path in (folder, folder.parent / "clip.aotlab"):
         again = reopen(path)
@@ -171,22 +171,22 @@ def test_propagated_correction_is_undone_after_a_restart(folder, session, short_
     assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
 
 
-def test_versions_are_kept_and_restored_in_one_step(session):
+def test_versions_are_kept_and_restored_in_one_step(session, document):
     with pytest.raises(InputError, match="no object to keep"):
-        session.document.save_version()
+        document.save_version()
     draw(session, 0, 1, 2)
-    session.document.with_actor(Actor(author="Ann")).save_version("both")
-    editing.delete_object(session.document, 2)
-    editing.mark_absent(session.document, 4, 1)
-    session.document.restore_version(1)
-    assert (session.document.snapshot.labels(0) == truth(0)).all()
-    assert session.document.snapshot.drawn_frames == [0]
-    session.document.undo()
-    assert session.document.snapshot.drawn_frames == [0, 4]
-    assert [*session.document.snapshot.objects] == [1]
-    assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
+    document.with_actor(Actor(author="Ann")).save_version("both")
+    editing.delete_object(document, 2)
+    editing.mark_absent(document, 4, 1)
+    document.restore_version(1)
+    assert (document.snapshot.labels(0) == truth(0)).all()
+    assert document.snapshot.drawn_frames == [0]
+    document.undo()
+    assert document.snapshot.drawn_frames == [0, 4]
+    assert [*document.snapshot.objects] == [1]
+    assert [(each.title, each.author) for each in document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
-        session.document.restore_version(2)
+        document.restore_version(2)
 
 
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
@@ -267,23 +267,23 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
     assert list_tracked_frames(reopened.document.snapshot) == [1, 2]
 
 
-def test_edit_computes_what_shows_once(session, monkeypatch):
+def test_edit_computes_what_shows_once(session, document, monkeypatch):
     draw_and_track(session, 1)
-    session.document.set_status("accepted", "")
+    document.set_status("accepted", "")
     counted, compute = [], Snapshot.newest_layers.func
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
-    set_mask(session.document, 5, 1, truth(4) == 1)
+    set_mask(document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
-    session.document.snapshot.list_outdated()
+    document.snapshot.list_outdated()
     assert len(counted) == 1
 
 
-def test_person_is_not_written_into_a_lost_folder(session):
-    file = session.document.folder / OWNER
+def test_person_is_not_written_into_a_lost_folder(document):
+    file = document.folder / OWNER
     other = file.read_bytes().replace(msgspec.json.decode(file.read_bytes())["token"].encode(), b"another")
     file.write_bytes(other)
     with pytest.raises(InputError, match=r"taken over by another program on .*; open it again when"):
-        session.document.database.folder_lock.name_person("Ann")
+        document.database.folder_lock.name_person("Ann")
     assert file.read_bytes() == other
 
 
