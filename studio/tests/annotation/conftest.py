@@ -181,10 +181,15 @@ def results(tmp_path):
 
 
 @pytest.fixture
-def batch(results):
-    batch = Batch(results, open_clip)
-    yield batch
-    batch.close()
+def make_batch():
+    """Open the batch of a folder; close it at the end of the test."""
+    with ExitStack() as batches:
+        yield lambda folder, opener=open_clip: batches.enter_context(closing(Batch(folder, opener)))
+
+
+@pytest.fixture
+def batch(results, make_batch):
+    return make_batch(results)
 
 
 @pytest.fixture

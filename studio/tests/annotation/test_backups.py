@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
@@ -194,16 +193,14 @@ def open_until_killed(path, function):
 @pytest.mark.parametrize(
     "function", ["document.database._create_tables", "opening.recover_export", "document.folder.encode_json"]
 )
-def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
+def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function, make_batch):
     project = tmp_path / "clip.aotlab"
     assert not completes_in_subprocess(open_until_killed, video, f"aotlab_studio.{function}")
     assert (project / PROJECT_FILE).is_file()
     assert locate_project(video) == (video, project)
     assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None
-    batch = Batch(tmp_path, open_session)
-    (clip,) = batch.list_clips()
+    (clip,) = make_batch(tmp_path, open_session).list_clips()
     assert (clip.status, clip.error) == ("open", "")
-    batch.close()
     with pytest.raises(InputError, match=r"clip.aotlab: not a project yet; open its video"):
         open_document(project)
     open_document(video).close()
