@@ -26,7 +26,7 @@ from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.export_clips import main as export_clips
-from aotlab_studio.opening import open_document, read_job
+from aotlab_studio.session.opening import open_document, read_job
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, merge, write_results
@@ -432,7 +432,7 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.files.move_entries"])
+@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.utils.files.move_entries"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     session = open_session(results / "a")

@@ -19,8 +19,8 @@ from aotlab_studio.batch.clips import describe_document
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
-from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import (
     LENGTH,

@@ -30,7 +30,7 @@ def open_session(
     video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
 ) -> Session:
     """Return the session of a video, with the options of `open_document`. Its first job loads the model."""
-    from aotlab_studio.opening import open_document
+    from aotlab_studio.session.opening import open_document
     from aotlab_studio.session.session import Session
 
     path = Path(video)

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab import internal
-from aotlab_studio import lock
 from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import Batch
+from aotlab_studio.document import lock
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import VIEWPORT, Page

@@ -17,8 +17,8 @@ from aotlab.internal import compute_fingerprint, write_job_record
 from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
-from aotlab_studio.opening import open_document, read_job
 from aotlab_studio.session.export import export_masks
+from aotlab_studio.session.opening import open_document, read_job
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tracked_frames, set_mask
 from studio.tests.annotation.results import change_record

@@ -19,13 +19,13 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
+from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
-from aotlab_studio.lock import OWNER
-from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -289,7 +289,7 @@ def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatc
     def make_project(*args):
         monkeypatch.undo()
         open_session(folder).close()  # after this opening has seen no project
-        monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+        monkeypatch.setattr("aotlab_studio.session.opening.Document", lambda *_: 1 / 0)
         return Database.open_for_writing(*args)
 
     monkeypatch.setattr(Database, "open_for_writing", make_project)
@@ -299,7 +299,7 @@ def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatc
 
 
 def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+    monkeypatch.setattr("aotlab_studio.session.opening.Document", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
     assert not folder.with_name("clip.aotlab").exists()

@@ -22,22 +22,21 @@ from aotlab.configs.files import ROOT
 from aotlab.internal import write_job_record
 from aotlab.sdk import JOB_RECORD, JobRecord
 from aotlab_studio import annotate as cli
-from aotlab_studio import lock
 from aotlab_studio.batch import batch as batches
 from aotlab_studio.batch import clips, open_clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import find_clips
-from aotlab_studio.document import editing
+from aotlab_studio.document import editing, lock
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.document.log import Actor, Changes, Layer
-from aotlab_studio.files import STAGED, read_json
-from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.export import export_masks
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_studio.utils.files import STAGED, read_json
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
@@ -18,6 +17,7 @@ from aotlab_studio.document.painting import draw_stroke, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
+from aotlab_studio.utils.cache import LRUCache
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
 
 

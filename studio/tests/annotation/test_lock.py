@@ -3,8 +3,7 @@
 import pytest
 
 from aotlab import InputError
-from aotlab_studio import lock
-from aotlab_studio.document import editing
+from aotlab_studio.document import editing, lock
 from studio.tests.annotation.clips import open_session
 from studio.tests.annotation.results import open_clip, set_status, statuses
 

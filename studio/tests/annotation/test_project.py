@@ -16,11 +16,11 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
+from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import OWNER
-from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,

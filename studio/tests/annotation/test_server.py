@@ -22,11 +22,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from aotlab import TrackerOptions
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
-from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import (

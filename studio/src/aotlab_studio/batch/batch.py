@@ -20,7 +20,7 @@ from aotlab_studio.document.folder import read_levels
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.session.session import Session
-from aotlab_studio.video import FrameStore, encode_jpeg
+from aotlab_studio.utils.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 logger = logging.getLogger(__name__)

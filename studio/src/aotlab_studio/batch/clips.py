@@ -13,9 +13,9 @@ from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
 from aotlab_studio.document.log import digest_values
-from aotlab_studio.files import read_json
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
+from aotlab_studio.utils.files import read_json
 
 NO_RECORD = "no record of its tracking; track it"
 

@@ -13,11 +13,11 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import read_job
+from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, find_roots, read_json, stage_files
-from aotlab_studio.lock import LOCK
 from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
+from aotlab_studio.utils.files import ExportRecord, find_roots, read_json, stage_files
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""

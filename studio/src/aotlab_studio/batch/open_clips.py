@@ -10,8 +10,8 @@ from pathlib import Path
 
 from aotlab import InputError
 from aotlab_studio.batch.clips import BatchClip, find_clip
+from aotlab_studio.document.lock import FolderLock, find_owner
 from aotlab_studio.document.log import Actor
-from aotlab_studio.lock import FolderLock, find_owner
 from aotlab_studio.session.session import Session
 
 CLOSE_DELAY = 10.0

@@ -21,12 +21,12 @@ from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Point
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
-from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
+from aotlab_studio.utils.files import stage_files
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""

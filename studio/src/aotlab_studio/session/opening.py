@@ -28,9 +28,9 @@ from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
 from aotlab_studio.document.scores import Score, measure_scores
-from aotlab_studio.files import read_json, recover_export
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
-from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
+from aotlab_studio.utils.files import read_json, recover_export
+from aotlab_studio.utils.video import CACHE_BYTES, FrameStore, Levels
 
 logger = logging.getLogger(__name__)
 
