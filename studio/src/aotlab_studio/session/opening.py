@@ -10,20 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import InputError, internal, sdk
+from aotlab_studio.document import folder as projects
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import (
-    EXPORT,
-    EXPORT_RECORD,
-    digest_output,
-    find_project,
-    has_project,
-    locate_project,
-    read_job,
-    read_levels,
-    require_no_links,
-    write_header,
-)
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
@@ -53,29 +42,29 @@ def open_document(
         levels: as in `open_frames`; None: those of the project. Results keep those of their job.
         same_video: open the project although the video's content has changed.
     """
-    job = read_job(path)
-    if job is None and (parent_job := read_job(path.parent)) is not None and path.name in parent_job.written:
+    job = projects.read_job(path)
+    if job is None and (parent_job := projects.read_job(path.parent)) is not None and path.name in parent_job.written:
         path, job = path.parent, parent_job
     if job is None:
-        video, folder = locate_project(path, project)
+        video, folder = projects.locate_project(path, project)
     else:
         output_folder = Path(os.path.realpath(path))
-        folder, levels = project or find_project(path), job.levels
-        moved = not os.path.exists(job.video) and has_project(folder)
-        video = locate_project(folder)[0] if moved else internal.find_video(output_folder, job)
-    frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
-    require_no_links(folder)
+        folder, levels = project or projects.find_project(path), job.levels
+        moved = not os.path.exists(job.video) and projects.has_project(folder)
+        video = projects.locate_project(folder)[0] if moved else internal.find_video(output_folder, job)
+    frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or projects.read_levels(folder))
+    projects.require_no_links(folder)
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
-        recover_export(folder / EXPORT, EXPORT_RECORD)
-        write_header(database, frames, same_video=same_video)
+        recover_export(folder / projects.EXPORT, projects.EXPORT_RECORD)
+        projects.write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
         if job is not None:
             document.output_folder = output_folder
-        elif folder == path and digest_output(document.output_folder, document.header.video):
-            job = read_job(document.output_folder)  # opened by the path of the project
+        elif folder == path and projects.digest_output(document.output_folder, document.header.video):
+            job = projects.read_job(document.output_folder)  # opened by the path of the project
         if job is not None:
             recover_export(document.output_folder, internal.CORRECTED_FILE)
             if not document.log.has_history and (document.unimported_digest or not document.log.steps):
@@ -116,7 +105,7 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
         drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
-    digest = digest_output(document.output_folder)
+    digest = projects.digest_output(document.output_folder)
     table = results.attribute_table() | inputs.attribute_table()
     names, classes = list_names(table), results.class_names
     attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
@@ -136,7 +125,7 @@ def _import_output(document: Document, job: sdk.JobRecord) -> None:
 
 def _restore_output(document: Document, job: sdk.JobRecord) -> None:
     """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
-    digest = digest_output(document.output_folder)
+    digest = projects.digest_output(document.output_folder)
     for layer_id, layer in document.snapshot.state.layers.items():
         is_same = layer.kind == "import" and layer.source_digest == digest
         if is_same and not document.tracked_masks.open(layer_id).finished:
