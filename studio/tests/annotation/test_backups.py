@@ -70,12 +70,11 @@ def video(tmp_path):
 @pytest.fixture
 def project(video, tmp_path):
     """A project of the video with an object that is drawn on frame 0."""
-    document = open_document(video)
-    editing.add_object(document)
-    mask = np.zeros(SIZE, bool)
-    mask[4:10, 4:10] = True
-    set_mask(document, 0, 1, mask)
-    document.close()
+    with closing(open_document(video)) as document:
+        editing.add_object(document)
+        mask = np.zeros(SIZE, bool)
+        mask[4:10, 4:10] = True
+        set_mask(document, 0, 1, mask)
     return tmp_path / "clip.aotlab"
 
 
@@ -191,7 +190,7 @@ def open_until_killed(path, function):
 
 
 @pytest.mark.parametrize(
-    "function", ["document.database._create_tables", "opening.recover_export", "document.folder.encode_json"]
+    "function", ["document.database._create_tables", "session.opening.recover_export", "document.folder.encode_json"]
 )
 def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function, make_batch):
     project = tmp_path / "clip.aotlab"

@@ -50,7 +50,9 @@ from studio.tests.annotation.clips import (
     list_tracked_frames,
     open_session,
     restore_backup,
+    start_held_job,
     truth,
+    wait_for,
     wait_until_tracked,
 )
 from studio.tests.annotation.results import (
@@ -77,7 +79,9 @@ def test_list_starts_with_the_worst_video(batch, served_list):
     assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
     assert {clip["status"] for clip in clips} == {"open"}
     assert b"batch.js" in served_list.get("/").content
-    assert served_list.get("/thumbnail/b").headers["content-type"] == "image/jpeg"
+    thumbnail = served_list.get("/thumbnail/b").headers
+    assert (thumbnail["content-type"], thumbnail["cache-control"]) == ("image/jpeg", "no-store")
+    assert "max-age" in served_list.get("/thumbnail/b?digest=1").headers["cache-control"]
     assert served_list.get("/thumbnail/x").status_code == 409
     with batch.use("b", "Ann") as session:
         for index in range(LENGTH):
@@ -194,6 +198,7 @@ def test_two_clips_open_side_by_side(results, make_batch, begin_request):
     with ThreadPoolExecutor() as pool:
         opened = list(pool.map(lambda name: begin_request(batch, name), ["a", "b"]))
     assert [session.document.frames.name for session in opened] == ["a", "b"]
+    assert sorted(clip.holder for clip in batch.list_clips()) == ["", "this program", "this program"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
 
@@ -374,10 +379,9 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
 
 
 def test_import_after_a_canceled_request_is_not_an_edit(results):
-    document = open_document(results / "a")
-    document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
-    assert document.cancel(document.log.head)
-    document.close()
+    with closing(open_document(results / "a")) as document:
+        document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
+        assert document.cancel(document.log.head)
     replace_results(results, "a", 3)
     with closing(open_document(results / "a")) as document:
         assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
@@ -604,6 +608,17 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     assert batch.export_all([]).names == ["a"]
 
 
+def test_clip_stays_open_while_it_is_tracked(batch, monkeypatch):
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.01)
+    with batch.use("a", "Ann") as session:
+        job, tracker = start_held_job(session, 2)
+    assert find_clip(batch, "a").holder.startswith("Ann on ")
+    tracker.allow()
+    wait_for(job)
+    assert job.done == LENGTH - 1
+    wait_until(lambda: not find_clip(batch, "a").holder)
+
+
 def test_masks_beside_videos_are_not_listed(tmp_path):
     for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -755,9 +770,8 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     write_job_record(clip, record)
     review = read_json(clip / REVIEW_FILE, VideoReview)
     listed = [(check.frame, check.object_id) for check in review.check]
-    session = open_clip(clip)
-    shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
-    session.close()
+    with closing(open_clip(clip)) as session:
+        shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
 
 
@@ -766,11 +780,10 @@ def test_moved_batch_opens_and_exports(tmp_path, make_batch):
     (tmp_path / "old").rename(tmp_path / "new")
     (tmp_path / "new" / "batch" / "a" / "thumbnail.jpg").unlink()
     batch = make_batch(tmp_path / "new" / "batch")
-    served = Served(batch, build_batch_app(batch))
-    assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
-    set_status(batch, "a", "Ann", "accepted")
-    assert batch.export_all(["coco"]).names == ["a"]
-    served.close()
+    with closing(Served(batch, build_batch_app(batch))) as served:
+        assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
+        set_status(batch, "a", "Ann", "accepted")
+        assert batch.export_all(["coco"]).names == ["a"]
     (tmp_path / "new").rename(tmp_path / "newer")
     batch = make_batch(tmp_path / "newer" / "batch")
     assert batch.export_all(["coco"]).names == ["a"]

@@ -212,10 +212,9 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, docume
     result = session.export([output])
     assert result.unclassed == 1  # object 2
     assert document.snapshot.state.classes == {"dog": 1}
-    other = open_session(draw_folder(tmp_path / "other"))
-    load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
-    first, second = other.document.snapshot.objects.values()
-    other.close()
+    with closing(open_session(draw_folder(tmp_path / "other"))) as other:
+        load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
+        first, second = other.document.snapshot.objects.values()
     assert (first.name, first.class_name) == ("Rex", "dog")
     assert first.attributes == {"cut": "yes"}
     assert (second.name, second.class_name) == ("object 2", "")

@@ -217,9 +217,8 @@ def test_project_on_another_drive_is_opened(folder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
 def test_project_of_any_name_is_opened(folder, tmp_path, name):
-    session = open_session(folder, project=tmp_path / name)
-    draw(session, 0, 1)
-    session.close()
+    with closing(open_session(folder, project=tmp_path / name)) as session:
+        draw(session, 0, 1)
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
@@ -335,9 +334,8 @@ def test_invalid_range_rejected(session, range):
 def test_range_belongs_to_the_document(session, folder, tmp_path):
     run_action(session, {"do": "set_range", "first": 3, "last": 8})
     assert session.describe().range == (3, 8)
-    other = open_session(folder, project=tmp_path / "other.aotlab")
-    assert other.describe().range is None
-    assert other.describe().project != session.describe().project
-    other.close()
+    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
+        assert other.describe().range is None
+        assert other.describe().project != session.describe().project
     run_action(session, {"do": "undo"})
     assert session.describe().range is None

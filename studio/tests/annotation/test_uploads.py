@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -141,14 +142,13 @@ def test_archive_of_the_page_is_loaded(session, document, folder, tmp_path, name
     draw(session, 5, 1)
     editing.change_object(document, 2, class_name="dish")  # YOLO tells objects apart by class only
     session.export(names)
-    other = open_session(folder, project=tmp_path / "other.aotlab")
-    assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
-    for index in (0, 5):
-        differ = other.document.snapshot.labels(index) != document.snapshot.labels(index)
-        assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat_polygons") else 0)
-    classes = {item.class_name for item in other.document.snapshot.objects.values()}
-    assert "dish" in classes or names[0] in ("masks", "objects")
-    other.close()
+    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
+        assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
+        for index in (0, 5):
+            differ = other.document.snapshot.labels(index) != document.snapshot.labels(index)
+            assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat_polygons") else 0)
+        classes = {item.class_name for item in other.document.snapshot.objects.values()}
+        assert "dish" in classes or names[0] in ("masks", "objects")
 
 
 def test_archive_with_coco_keeps_marks_of_absence(session, document, folder, tmp_path):
@@ -156,11 +156,10 @@ def test_archive_with_coco_keeps_marks_of_absence(session, document, folder, tmp
     draw(session, 5, 1)
     editing.mark_absent(document, 5, 2)
     session.export(["masks", "coco"])
-    other = open_session(folder, project=tmp_path / "other.aotlab")
-    load_upload(other.document, 0, session.archive.read_bytes())
-    assert other.document.timeline().marks == document.timeline().marks
-    assert "g" in other.document.timeline().marks[2]
-    other.close()
+    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
+        load_upload(other.document, 0, session.archive.read_bytes())
+        assert other.document.timeline().marks == document.timeline().marks
+        assert "g" in other.document.timeline().marks[2]
 
 
 @pytest.mark.parametrize("names", [["mots"], ["label_studio"]])
