@@ -66,7 +66,7 @@ def test_imports_go_leftwards_only(package):
     ("tools", "from aotlab.tools import track", "tools"),
     ("tools", "from research.speed.compare import main", "research"),
     ("engine", "from aotlab.tools.cli import parser", "tools"),
-    ("media", "from aotlab_studio.files import write_json", "aotlab_studio"),
+    ("media", "from aotlab_studio.utils.files import write_json", "aotlab_studio"),
 ])  # fmt: skip
 def test_breach_is_found(package, source, breach):
     assert find_breaches(source, package) == {breach}

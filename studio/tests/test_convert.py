@@ -25,8 +25,9 @@ from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
+from aotlab_studio.document.folder import read_job
 from aotlab_studio.export_clips import main as export_clips
-from aotlab_studio.opening import open_document, read_job
+from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, run_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, merge, write_results
@@ -158,13 +159,12 @@ def test_converted_folder_with_added_files_rejected(video, tmp_path, capsys):
 
 def test_project_folder_is_converted(tmp_path):
     folder = draw_folder(tmp_path / "clip")
-    session = open_session(folder)
-    draw(session, 0, 1, 2)
-    run_job(session, 0, last=6)
-    editing.change_object(session.document, 2, name="box", class_name="car")
-    editing.mark_absent(session.document, 5, 2)
-    shown = {index: session.document.snapshot.labels(index) for index in range(7)}
-    session.close()
+    with closing(open_session(folder)) as session:
+        draw(session, 0, 1, 2)
+        run_job(session, 0, last=6)
+        editing.change_object(session.document, 2, name="box", class_name="car")
+        editing.mark_absent(session.document, 5, 2)
+        shown = {index: session.document.snapshot.labels(index) for index in range(7)}
     line = [str(tmp_path / "clip.aotlab"), str(tmp_path / "out.json"), "--to", "coco", "--video", str(folder)]
     assert main(line) == 0
     info = VideoInfo("clip", (HEIGHT, WIDTH), CLIP_LENGTH)
@@ -255,12 +255,11 @@ def test_accepted_videos_of_a_folder_are_merged(tmp_path, capsys):
     for name, status in (("a", "accepted"), ("b", "corrected"), ("c", "in progress"), ("d", "rejected")):
         video = draw_folder(videos / name)
         Image.new("RGB", (WIDTH, HEIGHT), (ord(name), 0, 0)).save(video / "00011.png")  # no copies
-        session = open_session(video)
-        draw(session, 2, 1, 2)
-        editing.change_object(session.document, 2, class_name="dish")
-        if status != "in progress":
-            session.document.set_status(status, "")
-        session.close()
+        with closing(open_session(video)) as session:
+            draw(session, 2, 1, 2)
+            editing.change_object(session.document, 2, class_name="dish")
+            if status != "in progress":
+                session.document.set_status(status, "")
     draw_folder(videos / "e")
     assert merge(videos, out, "--split", "0.9") == 2
     assert "no usable video for val; neither corrected nor accepted, and left out: c" in capsys.readouterr().err
@@ -432,13 +431,12 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.files.move_entries"])
+@pytest.mark.parametrize("function", ["aotlab.internal.write_job_record", "aotlab_studio.utils.files.move_entries"])
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
-    session = open_session(results / "a")
-    editing.change_object(session.document, 1, class_name="cat")
-    session.document.set_status("accepted", "")
-    session.close()
+    with closing(open_session(results / "a")) as session:
+        editing.change_object(session.document, 1, class_name="cat")
+        session.document.set_status("accepted", "")
     assert not completes_in_subprocess(export_until_killed, results, function)
     assert merge(results, tmp_path / "set") == 1
     assert "error: a: its accepted masks are not exported" in capsys.readouterr().err

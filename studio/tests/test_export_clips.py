@@ -19,8 +19,8 @@ from aotlab_studio.batch.clips import describe_document
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
-from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -94,10 +94,9 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 @pytest.mark.slow
 def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
-        session = open_clip(batch / name)
-        editing.change_object(session.document, 1, class_name=class_name)
-        session.set_status("corrected", outdated="proceed")
-        session.close()
+        with closing(open_clip(batch / name)) as session:
+            editing.change_object(session.document, 1, class_name=class_name)
+            session.set_status("corrected", outdated="proceed")
         assert main([str(batch)]) == 0
     for name in ("a", "b"):
         categories = json.loads((batch / name / "coco.json").read_text())["categories"]
@@ -107,10 +106,9 @@ def test_new_class_reaches_clips_exported_before(batch):
 def test_class_names_of_a_job_are_exported(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
-    session = open_clip(folder / "a")
-    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
-    session.set_status("accepted")
-    session.close()
+    with closing(open_clip(folder / "a")) as session:
+        assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
+        session.set_status("accepted")
     assert main([str(folder), "--write", "coco,cvat"]) == 0
     assert json.loads((folder / "classes.json").read_text()).keys() == {"cat", "dog"}
     tree = json.loads((folder / "a" / "coco.json").read_text())
@@ -123,10 +121,9 @@ def test_class_names_of_a_job_are_exported(tmp_path):
 def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
-    session = open_clip(folder / "a")
-    editing.change_object(session.document, 1, class_name="kitten")
-    session.set_status("corrected")
-    session.close()
+    with closing(open_clip(folder / "a")) as session:
+        editing.change_object(session.document, 1, class_name="kitten")
+        session.set_status("corrected")
     assert main([str(folder)]) == 0
     assert read_job_record(folder / "a").class_names == {1: "kitten", 2: "dog"}
     assert merge(folder, tmp_path / "set") == 0
@@ -138,10 +135,9 @@ def test_corrected_class_reaches_the_record(tmp_path):
 def test_opening_masks_opens_their_results(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
-    document = open_document(folder / "a" / "masks")
-    assert (document.folder, document.frames.name) == (folder / "a.aotlab", "a")
-    assert [item.class_name for item in document.snapshot.objects.values()] == ["cat", "dog"]
-    document.close()
+    with closing(open_document(folder / "a" / "masks")) as document:
+        assert (document.folder, document.frames.name) == (folder / "a.aotlab", "a")
+        assert [item.class_name for item in document.snapshot.objects.values()] == ["cat", "dog"]
 
 
 def test_rejected_clip_is_not_merged(tmp_path, capsys):
@@ -312,9 +308,8 @@ def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
 
 def test_clip_in_work_is_not_exported(batch, capsys):
     before = (batch / "a" / "coco.json").read_bytes()
-    session = open_clip(batch / "a")
-    editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-    session.close()
+    with closing(open_clip(batch / "a")) as session:
+        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
     assert read_status(batch) == ["in progress"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out

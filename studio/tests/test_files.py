@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import COMPLETE, OLD, ExportRecord, list_files, move_entries, recover_export, stage_files
 from aotlab_studio.session.export import add_record
+from aotlab_studio.utils.files import COMPLETE, OLD, ExportRecord, list_files, move_entries, recover_export, stage_files
 from tests.processes import completes_in_subprocess, die_before
 
 

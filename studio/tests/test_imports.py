@@ -59,7 +59,7 @@ def test_modules_of_the_page_import_in_one_order():
 @pytest.mark.parametrize(("source", "names"), [
     ("from aotlab import Tracker, InputError", set()),
     ("from aotlab.sdk import Region", set()),
-    ("from aotlab_studio.files import write_json", set()),
+    ("from aotlab_studio.utils.files import write_json", set()),
     ("import aotlab.media.coco", {"aotlab.media.coco"}),
     ("import aotlab\naotlab.engine", {"aotlab.engine"}),
     ("import aotlab as a\na.engine", {"aotlab.engine"}),

@@ -30,7 +30,7 @@ def open_session(
     video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
 ) -> Session:
     """Return the session of a video, with the options of `open_document`. Its first job loads the model."""
-    from aotlab_studio.opening import open_document
+    from aotlab_studio.session.opening import open_document
     from aotlab_studio.session.session import Session
 
     path = Path(video)
@@ -73,8 +73,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 
 @sdk.command("aotlab annotate")
 @internal.video_argument(
-    "[VIDEO]",
-    "video file, image folder, TIFF stack, folder of videos, project, or results of aotlab track",
+    "[VIDEO]", "video file, image folder, TIFF stack, folder of videos, project, or results of aotlab track"
 )
 @click.option(
     "--project", metavar="FOLDER", type=Path, help="folder of the project (default: VIDEO.aotlab, next to the video)"
@@ -84,10 +83,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)"
 )
 @click.option(
-    "--port",
-    metavar="N",
-    type=internal.Port,
-    help="port to listen on (default: 8419, or a free one if it is taken)",
+    "--port", metavar="N", type=internal.Port, help="port to listen on (default: 8419, or a free one if it is taken)"
 )
 @click.option("--no-browser", is_flag=True, help="print the address instead of opening a browser")
 @click.option(

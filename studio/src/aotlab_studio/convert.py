@@ -14,9 +14,9 @@ import click
 from click import UsageError
 
 from aotlab import InputError, internal, open_frames, sdk
-from aotlab_studio import files
 from aotlab_studio.batch.clips import find_clips
-from aotlab_studio.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
+from aotlab_studio.batch.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
+from aotlab_studio.utils import files
 
 RECORD = ".aotlab-convert.json"
 """File in a written folder with the names of all its files. With --force, the command replaces only these."""

@@ -14,12 +14,7 @@ from aotlab_studio.annotate import open_session
 
 
 @sdk.command("aotlab export-clips")
-@click.argument(
-    "folder",
-    metavar="FOLDER",
-    type=Path,
-    help="results of track --jobs, or a folder of videos",
-)
+@click.argument("folder", metavar="FOLDER", type=Path, help="results of track --jobs, or a folder of videos")
 @click.option(
     "--write",
     metavar="LIST",

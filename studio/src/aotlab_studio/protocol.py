@@ -51,7 +51,7 @@ class ExportedClips(Struct, frozen=True):
     problems: list[str]
     """Error messages of clips that could not be written."""
     left_out: list[str] = []
-    """Clips that are neither corrected nor accepted, each with its status."""
+    """Clips that are neither corrected nor accepted, each with its status; outputs that stay as they were tracked."""
 
 
 class ExportResult(Struct, frozen=True):

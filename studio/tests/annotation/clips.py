@@ -17,7 +17,7 @@ from aotlab.sdk import Annotations, Region, encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
-from aotlab_studio.opening import open_document
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
 from tests.media import video_files

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from aotlab import internal
-from aotlab_studio import lock
-from aotlab_studio.batch import batch as batches
+from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import Batch
+from aotlab_studio.document import lock
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
 from studio.tests.annotation.browser import VIEWPORT, Page
@@ -51,6 +51,11 @@ def reopen():
 @pytest.fixture
 def session(folder, reopen):
     return reopen(folder)
+
+
+@pytest.fixture
+def document(session):
+    return session.document
 
 
 @pytest.fixture
@@ -176,10 +181,15 @@ def results(tmp_path):
 
 
 @pytest.fixture
-def batch(results):
-    batch = Batch(results, open_clip)
-    yield batch
-    batch.close()
+def make_batch():
+    """Open the batch of a folder; close it at the end of the test."""
+    with ExitStack() as batches:
+        yield lambda folder, opener=open_clip: batches.enter_context(closing(Batch(folder, opener)))
+
+
+@pytest.fixture
+def batch(results, make_batch):
+    return make_batch(results)
 
 
 @pytest.fixture
@@ -195,7 +205,7 @@ def begin_request():
 
 @pytest.fixture
 def served_list(batch, serve, monkeypatch):
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 0.05)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
     return serve(batch, build_batch_app(batch))
 
 

@@ -10,10 +10,10 @@ from aotlab import write_mask
 from aotlab.internal import write_job_record
 from aotlab.sdk import JobRecord, read_job_record
 from aotlab_studio.convert import main as convert
-from aotlab_studio.files import write_json
-from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
+from aotlab_studio.utils.files import write_json
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw_folder, image, truth
 from tests.drawn_clips import segment_by_color
 

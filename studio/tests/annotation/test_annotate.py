@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from aotlab.internal import compute_fingerprint, write_job_record
 from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
-from aotlab_studio.opening import open_document, read_job
+from aotlab_studio.document.folder import read_job
 from aotlab_studio.session.export import export_masks
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import annotate_labels, draw_folder, list_tracked_frames, set_mask
 from studio.tests.annotation.results import change_record
@@ -188,22 +190,20 @@ def write_job(tmp_path, form="masks", **changes):
 @pytest.mark.parametrize("form", ["masks", "cvat.xml"])
 def test_corrected_results_keep_their_classes(tmp_path, form):
     folder = write_job(tmp_path, form)
-    state = open_document(folder)
-    assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
-    assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
-    assert (state.snapshot.drawn_frames, list_tracked_frames(state.snapshot)) == ([0], [0, 1, 2])
-    fixed = np.zeros((32, 48), bool)
-    fixed[2:6, 2:6] = True
-    set_mask(state, 2, 7, fixed)
-    export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"], first=0, last=LENGTH - 1)
-    exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames.source))
-    assert exported.class_names == {1: "cell", 7: "cell"}
-    assert ((exported.mask(2) == 7) == fixed).all()
-    assert (exported.mask(1) == truth(1)).all()
-    state.close()
-    reopened = open_document(folder)
-    assert ((reopened.snapshot.labels(2) == 7) == fixed).all()
-    reopened.close()
+    with closing(open_document(folder)) as state:
+        assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
+        assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
+        assert (state.snapshot.drawn_frames, list_tracked_frames(state.snapshot)) == ([0], [0, 1, 2])
+        fixed = np.zeros((32, 48), bool)
+        fixed[2:6, 2:6] = True
+        set_mask(state, 2, 7, fixed)
+        export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"], first=0, last=LENGTH - 1)
+        exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames.source))
+        assert exported.class_names == {1: "cell", 7: "cell"}
+        assert ((exported.mask(2) == 7) == fixed).all()
+        assert (exported.mask(1) == truth(1)).all()
+    with closing(open_document(folder)) as reopened:
+        assert ((reopened.snapshot.labels(2) == 7) == fixed).all()
 
 
 @pytest.mark.parametrize(("changes", "words"), [

@@ -14,19 +14,18 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
+from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Changes, State, StatusRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
-from aotlab_studio.lock import OWNER
-from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -71,12 +70,11 @@ def video(tmp_path):
 @pytest.fixture
 def project(video, tmp_path):
     """A project of the video with an object that is drawn on frame 0."""
-    document = open_document(video)
-    editing.add_object(document)
-    mask = np.zeros(SIZE, bool)
-    mask[4:10, 4:10] = True
-    set_mask(document, 0, 1, mask)
-    document.close()
+    with closing(open_document(video)) as document:
+        editing.add_object(document)
+        mask = np.zeros(SIZE, bool)
+        mask[4:10, 4:10] = True
+        set_mask(document, 0, 1, mask)
     return tmp_path / "clip.aotlab"
 
 
@@ -192,18 +190,16 @@ def open_until_killed(path, function):
 
 
 @pytest.mark.parametrize(
-    "function", ["document.database._create_tables", "opening.recover_export", "document.folder.encode_json"]
+    "function", ["document.database._create_tables", "session.opening.recover_export", "document.folder.encode_json"]
 )
-def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function):
+def test_video_is_opened_after_a_kill_during_its_first_opening(video, tmp_path, function, make_batch):
     project = tmp_path / "clip.aotlab"
     assert not completes_in_subprocess(open_until_killed, video, f"aotlab_studio.{function}")
     assert (project / PROJECT_FILE).is_file()
     assert locate_project(video) == (video, project)
     assert BatchClip(tmp_path, "clip", is_video=True).read_document() is None
-    batch = Batch(tmp_path, open_session)
-    (clip,) = batch.list_clips()
+    (clip,) = make_batch(tmp_path, open_session).list_clips()
     assert (clip.status, clip.error) == ("open", "")
-    batch.close()
     with pytest.raises(InputError, match=r"clip.aotlab: not a project yet; open its video"):
         open_document(project)
     open_document(video).close()
@@ -216,12 +212,12 @@ def test_project_without_its_header_is_damaged(video, project):
         open_document(video)
 
 
-def test_result_that_cannot_be_read_again_is_not_stored(session):
-    results, ids = session.document.tracked_masks, truth(0)
+def test_result_that_cannot_be_read_again_is_not_stored(document):
+    results, ids = document.tracked_masks, truth(0)
     with pytest.raises(ValueError, match="float"):
         results.put(1, LayerFrame(0, {1: Score(math.nan, 1, 0.0, 0.0)}), ids)
     results.put(1, LayerFrame(1, {1: Score(1.0, 1, 0.0, 0.0)}), ids)
-    again = TrackedMaskStore(session.document.database, ids.shape, LENGTH)
+    again = TrackedMaskStore(document.database, ids.shape, LENGTH)
     assert [*again.open(1).frames] == [1]
 
 
@@ -292,7 +288,7 @@ def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatc
     def make_project(*args):
         monkeypatch.undo()
         open_session(folder).close()  # after this opening has seen no project
-        monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+        monkeypatch.setattr("aotlab_studio.session.opening.Document", lambda *_: 1 / 0)
         return Database.open_for_writing(*args)
 
     monkeypatch.setattr(Database, "open_for_writing", make_project)
@@ -302,7 +298,7 @@ def test_project_of_another_program_survives_a_failed_opening(folder, monkeypatc
 
 
 def test_failed_opening_does_not_create_a_project(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.opening.Document", lambda *_: 1 / 0)
+    monkeypatch.setattr("aotlab_studio.session.opening.Document", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         open_document(folder)
     assert not folder.with_name("clip.aotlab").exists()
@@ -500,18 +496,18 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     assert again.document.snapshot.list_outdated() == [(0, LENGTH - 1)]
 
 
-def test_entries_survive_a_write_that_was_cut_off(folder, session, tmp_path, reopen):
+def test_entries_survive_a_write_that_was_cut_off(folder, session, document, tmp_path, reopen):
     before = []
     for x in range(5, 50, 5):
         paint = {"do": "paint", "frame": 0, "object_id": 1 if before else None, "points": [[x, 20]], "radius": 3}
         run_action(session, paint)
-        before.append(session.document.snapshot.labels(0))
-    database, killed = session.document.database, tmp_path / "killed.aotlab"
+        before.append(document.snapshot.labels(0))
+    database, killed = document.database, tmp_path / "killed.aotlab"
     with suppress(ZeroDivisionError), database.transaction() as connection:
         connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
         connection.execute("DELETE FROM masks")
         connection.execute("UPDATE records SET content = zeroblob(9000)")
-        shutil.copytree(session.document.folder, killed)
+        shutil.copytree(document.folder, killed)
         raise ZeroDivisionError
     assert (killed / JOURNAL_FILE).stat().st_size
     (killed / OWNER).unlink()

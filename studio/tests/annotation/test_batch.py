@@ -22,22 +22,21 @@ from aotlab.configs.files import ROOT
 from aotlab.internal import write_job_record
 from aotlab.sdk import JOB_RECORD, JobRecord
 from aotlab_studio import annotate as cli
-from aotlab_studio import lock
 from aotlab_studio.batch import batch as batches
-from aotlab_studio.batch import clips
+from aotlab_studio.batch import clips, open_clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import find_clips
-from aotlab_studio.document import editing
+from aotlab_studio.document import editing, lock
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.document.log import Actor, Changes, Layer
-from aotlab_studio.files import STAGED, read_json
-from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.export import export_masks
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_studio.utils.files import STAGED, read_json
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -51,7 +50,9 @@ from studio.tests.annotation.clips import (
     list_tracked_frames,
     open_session,
     restore_backup,
+    start_held_job,
     truth,
+    wait_for,
     wait_until_tracked,
 )
 from studio.tests.annotation.results import (
@@ -78,7 +79,9 @@ def test_list_starts_with_the_worst_video(batch, served_list):
     assert clips[0]["sentences"] == ["frame 3: object 1 is lost"]
     assert {clip["status"] for clip in clips} == {"open"}
     assert b"batch.js" in served_list.get("/").content
-    assert served_list.get("/thumbnail/b").headers["content-type"] == "image/jpeg"
+    thumbnail = served_list.get("/thumbnail/b").headers
+    assert (thumbnail["content-type"], thumbnail["cache-control"]) == ("image/jpeg", "no-store")
+    assert "max-age" in served_list.get("/thumbnail/b?digest=1").headers["cache-control"]
     assert served_list.get("/thumbnail/x").status_code == 409
     with batch.use("b", "Ann") as session:
         for index in range(LENGTH):
@@ -184,17 +187,18 @@ def test_incomplete_status_request_does_not_log_an_error(batch, served_list, cap
     assert not caplog.records
 
 
-def test_two_clips_open_side_by_side(results, begin_request):
+def test_two_clips_open_side_by_side(results, make_batch, begin_request):
     both = threading.Barrier(2, timeout=WAIT_SECONDS)
 
     def open_together(folder, project):
         both.wait()  # broken after the timeout if the second clip waits for the first
         return open_clip(folder, project)
 
-    batch = Batch(results, open_together)
+    batch = make_batch(results, open_together)
     with ThreadPoolExecutor() as pool:
         opened = list(pool.map(lambda name: begin_request(batch, name), ["a", "b"]))
     assert [session.document.frames.name for session in opened] == ["a", "b"]
+    assert sorted(clip.holder for clip in batch.list_clips()) == ["", "this program", "this program"]
     batch.close()
     assert not any(clip.holder for clip in batch.list_clips())
 
@@ -212,7 +216,7 @@ def test_page_that_connects_continues_corrections(batch, served_list, long_pause
 
 
 def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch, begin_request):
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 0)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0)
     with monkeypatch.context() as patch:
         patch.setattr(lock.FolderLock, "name_person", lambda *_: open_document(Path("missing")))
         with pytest.raises(InputError, match="missing"):
@@ -220,22 +224,21 @@ def test_clip_is_closed_if_its_name_cannot_be_written(batch, monkeypatch, begin_
     open_clip(batch.folder / "a").close()
 
 
-def test_clip_requested_twice_is_opened_once(results, begin_request):
+def test_clip_requested_twice_is_opened_once(results, make_batch, begin_request):
     opened = []
 
     def count_openings(folder, project):
         opened.append(folder.name)
         return open_clip(folder, project)
 
-    batch = Batch(results, count_openings)
+    batch = make_batch(results, count_openings)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: begin_request(batch, "a"), range(4)))
     assert opened == ["a"]
-    assert len(batch._open["a"].people) == 4
-    batch.close()
+    assert len(batch.open_clips._clips["a"].people) == 4
 
 
-def test_clip_without_a_mask_is_repaired_in_place(results, batch, begin_request):
+def test_clip_without_a_mask_is_repaired_in_place(results, batch, make_batch, begin_request):
     change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
@@ -246,7 +249,7 @@ def test_clip_without_a_mask_is_repaired_in_place(results, batch, begin_request)
     change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="no such file or folder"):
-        begin_request(Batch(results, open_clip), "a")
+        begin_request(make_batch(results), "a")
 
 
 def test_list_reads_only_changed_records(results, batch, monkeypatch):
@@ -266,18 +269,18 @@ def test_opening_a_clip_removes_files_of_a_killed_export(results, batch):
         assert not (results / "a" / STAGED).exists()
 
 
-def test_clips_of_a_killed_list_are_shown(results):
+def test_clips_of_a_killed_list_are_shown(results, make_batch):
     change_record(results / "c", error="not finished")
-    with closing(Batch(results, open_clip)) as batch:
-        assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
+    batch = make_batch(results)
+    assert [clip.name for clip in batch.list_clips()] == ["b", "a"]
 
 
-def test_folder_of_videos_opens_as_a_batch(tmp_path):
+def test_folder_of_videos_opens_as_a_batch(tmp_path, make_batch):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):
         draw_folder(folder / name)
     assert find_clips(folder / "one") == []  # a folder of frames
-    batch = Batch(folder, open_clip)
+    batch = make_batch(folder)
     assert [(clip.name, clip.status, clip.untracked) for clip in batch.list_clips()] == [
         (name, "open", False) for name in ("one", "three", "two")
     ]
@@ -302,31 +305,30 @@ def test_folder_of_videos_opens_as_a_batch(tmp_path):
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 0, "class two": 1, "late": 5}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
-    batch.close()
 
 
-def test_batch_tracks_the_range_of_a_clip(tmp_path):
+def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):
     folder = tmp_path / "videos"
     for name in ("four", "one", "three", "two"):
         draw_folder(folder / name)
-    with closing(Batch(folder, open_clip)) as batch:
-        for name, frame in (("one", 3), ("two", 0), ("three", 3), ("four", 1)):
-            with batch.use(name, "Ann") as session:
-                editing.set_range(session.document, 1, 4)
-                draw(session, frame, 1)
-        with batch.use("four", "Ann") as session:
-            editing.mark_absent(session.document, 3, 1)
-        set_status(batch, "three", "Ann", "accepted", outdated="proceed")
-        assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
-        assert batch.track_all("Ann") == 2
-        wait_until_tracked(batch)
-        assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
-        assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
-        assert not any(clip.untracked for clip in batch.list_clips())
-        assert statuses(batch)["three"] == "accepted"
+    batch = make_batch(folder)
+    for name, frame in (("one", 3), ("two", 0), ("three", 3), ("four", 1)):
+        with batch.use(name, "Ann") as session:
+            editing.set_range(session.document, 1, 4)
+            draw(session, frame, 1)
+    with batch.use("four", "Ann") as session:
+        editing.mark_absent(session.document, 3, 1)
+    set_status(batch, "three", "Ann", "accepted", outdated="proceed")
+    assert [clip.name for clip in batch.list_clips() if clip.untracked] == ["four", "one"]
+    assert batch.track_all("Ann") == 2
+    wait_until_tracked(batch)
+    assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
+    assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
+    assert not any(clip.untracked for clip in batch.list_clips())
+    assert statuses(batch)["three"] == "accepted"
 
 
-def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
+def test_videos_with_the_most_to_check_come_first(tmp_path, make_batch, monkeypatch):
     monkeypatch.setattr(
         "aotlab_studio.batch.clips.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.drawn_frames)
     )
@@ -334,14 +336,13 @@ def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
         with closing(open_session(draw_folder(tmp_path / name))) as session:
             for index in range(count):
                 draw(session, index, 1)
-    batch = Batch(tmp_path, open_clip)
+    batch = make_batch(tmp_path)
     assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [("two", 3), ("three", 3), ("one", 0)]
-    batch.close()
 
 
-def test_thumbnail_shows_the_masks_of_a_project(tmp_path):
+def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
     draw_folder(tmp_path / "one")
-    batch = Batch(tmp_path, open_clip)
+    batch = make_batch(tmp_path)
     width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
 
     def read():
@@ -354,7 +355,6 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path):
             draw(session, index, 1)
     assert read().shape == (height, 2 * width + 8, 3)
     assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
-    batch.close()
 
 
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
@@ -379,10 +379,9 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
 
 
 def test_import_after_a_canceled_request_is_not_an_edit(results):
-    document = open_document(results / "a")
-    document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
-    assert document.cancel(document.log.head)
-    document.close()
+    with closing(open_document(results / "a")) as document:
+        document.edit("tracking", Changes(layers={document.make_layer_id(): Layer([1], 1, 3)}))
+        assert document.cancel(document.log.head)
     replace_results(results, "a", 3)
     with closing(open_document(results / "a")) as document:
         assert (document.snapshot.labels(9) == np.roll(truth(9), 3, 0)).all()
@@ -407,7 +406,7 @@ def test_project_of_results_opens_the_last_tracking(results):
         assert not document.log.has_history
 
 
-def test_batch_of_links_finds_projects_of_their_videos(tmp_path):
+def test_batch_of_links_finds_projects_of_their_videos(tmp_path, make_batch):
     for name in ("one", "two"):
         video = draw_folder(tmp_path / "videos" / name)
         (tmp_path / "links").mkdir(exist_ok=True)
@@ -415,12 +414,11 @@ def test_batch_of_links_finds_projects_of_their_videos(tmp_path):
     for path in (tmp_path / "videos" / "one", tmp_path / "links" / "two"):
         with closing(open_session(path, project=path.with_name(f"{path.name}.aotlab"))) as session:
             draw(session, 0, 1)
-    batch = Batch(tmp_path / "links", open_clip)
+    batch = make_batch(tmp_path / "links")
     assert [clip.objects for clip in batch.list_clips()] == [1, 1]
     for name in ("one", "two"):
         with batch.use(name, "Ann") as session:
             assert session.document.snapshot.labels(0).any()
-    batch.close()
 
 
 def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
@@ -467,7 +465,7 @@ def test_list_names_clips_that_wait_for_an_export(batch, monkeypatch):
 def test_edited_clip_of_an_unknown_tracking_is_marked(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
-    batch.close_if_unused("a")
+    batch.open_clips.close_if_unused("a")
     statement = 'UPDATE records SET content = replace(content, \'"source_digest":"\', \'"other":"\')'
     change_rows(results / "a.aotlab", statement)
     clip = find_clip(batch, "a")
@@ -503,19 +501,19 @@ def test_export_names_who_made_it(results, batch, served_list, begin_request):
     assert session.document.log.status.author == "Ann"
 
 
-def test_model_choice_reaches_the_pages_of_all_clips(results, tmp_path):
+def test_model_choice_reaches_the_pages_of_all_clips(results, tmp_path, make_batch):
     loader, told = TrackerLoader(TrackerOptions(), [tmp_path / "other.safetensors"]), {}
-    with closing(Batch(results, partial(cli.open_session, loader=loader))) as batch:
-        for name in ("a", "b"):
-            with batch.use(name, "Ann", is_page=True) as session:
-                session.document.listeners[partial(told.__setitem__, name)] = None
-        session.set_model("other")
-        batch.close_if_unused("a")
-        session.set_model(next(iter(loader.models)))
+    batch = make_batch(results, partial(cli.open_session, loader=loader))
+    for name in ("a", "b"):
+        with batch.use(name, "Ann", is_page=True) as session:
+            session.document.listeners[partial(told.__setitem__, name)] = None
+    session.set_model("other")
+    batch.open_clips.close_if_unused("a")
+    session.set_model(next(iter(loader.models)))
     assert {name: event.model for name, event in told.items()} == {"a": "other", "b": next(iter(loader.models))}
 
 
-def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path):
+def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path, make_batch):
     begun, accepted = threading.Event(), threading.Event()
 
     class WaitingTracker(TruthTracker):
@@ -526,19 +524,19 @@ def test_clip_accepted_while_it_waits_is_not_tracked(tmp_path):
 
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
-    with closing(Batch(tmp_path, lambda path, project: open_session(path, WaitingTracker(), project=project))) as batch:
-        for name in ("one", "two"):
-            with batch.use(name, "Ann") as session:
-                draw(session, 3, 1)
-        assert batch.track_all("Ann") == 2
-        wait_for_event(begun)
-        again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
-        set_status(batch, "two", "Bob", "accepted", outdated="proceed")
-        accepted.set()
-        wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
-        assert statuses(batch) == {"one": "in progress", "two": "accepted"}
-        assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]
-        assert len(Document.read(tmp_path / "one.aotlab").snapshot.state.layers) == 1
+    batch = make_batch(tmp_path, lambda path, project: open_session(path, WaitingTracker(), project=project))
+    for name in ("one", "two"):
+        with batch.use(name, "Ann") as session:
+            draw(session, 3, 1)
+    assert batch.track_all("Ann") == 2
+    wait_for_event(begun)
+    again = batch._tracking.submit(batch._track, "one", "Bob")  # two requests may choose a clip at once
+    set_status(batch, "two", "Bob", "accepted", outdated="proceed")
+    accepted.set()
+    wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
+    assert statuses(batch) == {"one": "in progress", "two": "accepted"}
+    assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]
+    assert len(Document.read(tmp_path / "one.aotlab").snapshot.state.layers) == 1
 
 
 def test_work_on_all_clips_needs_a_name(served_list):
@@ -547,18 +545,18 @@ def test_work_on_all_clips_needs_a_name(served_list):
         assert (answer.status_code, answer.text.startswith("name: type your name first")) == (409, True)
 
 
-def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, begin_request):
+def test_clip_that_another_person_has_open_is_not_tracked(tmp_path, make_batch, begin_request):
     folder = tmp_path / "videos"
     draw_folder(folder / "one")
-    with closing(Batch(folder, open_clip)) as batch:
-        session = begin_request(batch, "one", "Ann", is_page=True)
-        editing.set_range(session.document, 1, 4)
-        draw(session, 1, 1)
-        titles = list_titles(session.document)
-        assert batch.track_all("Bob") == 1
-        wait_until_tracked(batch)
-        assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
-        assert list_titles(session.document) == titles
+    batch = make_batch(folder)
+    session = begin_request(batch, "one", "Ann", is_page=True)
+    editing.set_range(session.document, 1, 4)
+    draw(session, 1, 1)
+    titles = list_titles(session.document)
+    assert batch.track_all("Bob") == 1
+    wait_until_tracked(batch)
+    assert batch.list_clips()[0].sentences == ["one: Ann has it open; choose another clip, or wait"]
+    assert list_titles(session.document) == titles
 
 
 def test_export_error_hides_the_servers_folders(results, batch):
@@ -602,12 +600,23 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
         pass
 
     def export(export, document, classes):
-        batch.close_if_unused("a")
+        batch.open_clips.close_if_unused("a")
         document.database.folder_lock.check_held()
 
     monkeypatch.setattr("aotlab_studio.batch.batch.export_clip", export)
     set_status(batch, "a", "Ann", "accepted")
     assert batch.export_all([]).names == ["a"]
+
+
+def test_clip_stays_open_while_it_is_tracked(batch, monkeypatch):
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.01)
+    with batch.use("a", "Ann") as session:
+        job, tracker = start_held_job(session, 2)
+    assert find_clip(batch, "a").holder.startswith("Ann on ")
+    tracker.allow()
+    wait_for(job)
+    assert job.done == LENGTH - 1
+    wait_until(lambda: not find_clip(batch, "a").holder)
 
 
 def test_masks_beside_videos_are_not_listed(tmp_path):
@@ -651,10 +660,10 @@ def break_start(session):
         (break_start, "internal error; the program's output has the details"),
     ],
 )
-def test_others_are_tracked_after_a_failed_clip(tmp_path, monkeypatch, prepare, problem):
+def test_others_are_tracked_after_a_failed_clip(tmp_path, make_batch, monkeypatch, prepare, problem):
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
-    batch = Batch(tmp_path, open_clip)
+    batch = make_batch(tmp_path)
     use = batch.use
     for name in ("one", "two"):
         with use(name, "Ann") as session:
@@ -675,7 +684,6 @@ def test_others_are_tracked_after_a_failed_clip(tmp_path, monkeypatch, prepare, 
     assert not two.untracked
     with batch.use("one", "Ann", is_page=True):
         assert find_clip(batch, "one").sentences == []
-    batch.close()
 
 
 def test_status_waiting_for_corrections_does_not_block_others(batch):
@@ -707,16 +715,15 @@ def test_edit_while_a_status_waits_refuses_it(batch, served_list, edit, begin_re
     assert statuses(batch)["a"] == "in progress"
 
 
-def test_same_video_opens_clips_of_a_list(results, begin_request):
+def test_same_video_opens_clips_of_a_list(results, make_batch, begin_request):
     open_document(results / "a").close()
     frame = results.parent / "videos" / "a" / "00000.png"
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
-    refusing = Batch(results, partial(cli.open_session, loader=None))
+    refusing = make_batch(results, partial(cli.open_session, loader=None))
     with pytest.raises(InputError, match="annotate --same-video"):
         begin_request(refusing, "a")
-    batch = Batch(results, partial(cli.open_session, loader=None, same_video=True))
+    batch = make_batch(results, partial(cli.open_session, loader=None, same_video=True))
     assert begin_request(batch, "a").document.frames.name == "a"
-    batch.close()
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
@@ -763,29 +770,26 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     write_job_record(clip, record)
     review = read_json(clip / REVIEW_FILE, VideoReview)
     listed = [(check.frame, check.object_id) for check in review.check]
-    session = open_clip(clip)
-    shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
-    session.close()
+    with closing(open_clip(clip)) as session:
+        shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
 
 
-def test_moved_batch_opens_and_exports(tmp_path):
+def test_moved_batch_opens_and_exports(tmp_path, make_batch):
     write_results(tmp_path / "old", ["a"])
     (tmp_path / "old").rename(tmp_path / "new")
     (tmp_path / "new" / "batch" / "a" / "thumbnail.jpg").unlink()
-    batch = Batch(tmp_path / "new" / "batch", open_clip)
-    served = Served(batch, build_batch_app(batch))
-    assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
-    set_status(batch, "a", "Ann", "accepted")
-    assert batch.export_all(["coco"]).names == ["a"]
-    served.close()
+    batch = make_batch(tmp_path / "new" / "batch")
+    with closing(Served(batch, build_batch_app(batch))) as served:
+        assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
+        set_status(batch, "a", "Ann", "accepted")
+        assert batch.export_all(["coco"]).names == ["a"]
     (tmp_path / "new").rename(tmp_path / "newer")
-    batch = Batch(tmp_path / "newer" / "batch", open_clip)
+    batch = make_batch(tmp_path / "newer" / "batch")
     assert batch.export_all(["coco"]).names == ["a"]
     (tmp_path / "newer" / "videos").rename(tmp_path / "elsewhere")
     (problem,) = batch.export_all(["coco"]).problems  # the folder of results has the name of the video
     assert "its video a is missing" in problem
-    batch.close()
 
 
 def test_results_of_a_header_with_too_many_frames_open_again(tmp_path):
@@ -821,9 +825,10 @@ def test_edited_clip_stays_listed_while_it_is_tracked_again(results, batch):
 
 def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch):
     def list_timers():
-        return [thread for thread in threading.enumerate() if getattr(thread, "function", 0) == batch.close_if_unused]
+        close = batch.open_clips.close_if_unused
+        return [thread for thread in threading.enumerate() if getattr(thread, "function", None) == close]
 
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 60)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 60)
     timers = []
     for _ in range(3):
         with batch.use("a", "", is_page=True):
@@ -831,7 +836,7 @@ def test_requests_of_a_clip_share_one_timer_that_each_renews(batch, monkeypatch)
         wait_until(lambda: len(list_timers()) == 1)
         timers += list_timers()
     assert len({*timers}) == 3
-    batch.close_if_unused("a")
+    batch.open_clips.close_if_unused("a")
     wait_until(lambda: not list_timers())
 
 

@@ -7,10 +7,9 @@ import pytest
 
 from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
-from aotlab_studio.batch.batch import Batch
 from aotlab_studio.document import editing
-from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
-from studio.tests.annotation.results import change_record, open_clip, write_results
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, list_labels, truth
+from studio.tests.annotation.results import change_record, write_results
 
 CLASS_NAMES = {3: "person", 7: "ball"}
 """Class names by object id."""
@@ -29,7 +28,7 @@ def number(index):
 
 
 @pytest.fixture(params=["cvat", "coco"])
-def corrected_clip(request, tmp_path):
+def corrected_clip(request, tmp_path, make_batch):
     """A clip of a batch that started with a file of another tool, corrected on frame 4: exports and labels."""
     folder = write_results(tmp_path, ["a", "b"])
     for index in range(LENGTH):
@@ -44,16 +43,14 @@ def corrected_clip(request, tmp_path):
     file = tmp_path / find_mask_writer(request.param).file_name
     find_mask_writer(request.param).write(file, drawn, VideoInfo("a", drawn.size, LENGTH))
     change_record(folder / "a", masks=[str(file)], class_names=CLASS_NAMES)
-    batch = Batch(folder, open_clip)
+    batch = make_batch(folder)
     with batch.use("a", "Ann"):
         pass  # what the input states is stored
-    request = batch.use("a", "Ann")
-    session = request.__enter__()
-    editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
-    session.export(["cvat", "cvat_polygons", "coco"], outdated="proceed")
-    labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
+    with batch.use("a", "Ann") as session:
+        editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
+        session.export(["cvat", "cvat_polygons", "coco"], outdated="proceed")
+        labels = list_labels(session.document)
     assert not (labels[4] == number(4)).all()
-    batch.close()
     return session.archive.parent, labels
 
 

@@ -1,10 +1,11 @@
 """The page of a list of videos, in a browser."""
 
+import os
 from contextlib import ExitStack
 
 import pytest
 
-from aotlab_studio.batch import batch as batches
+from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.server.batch_app import build_batch_app
 from aotlab_studio.session.actions import ACTIONS
@@ -55,6 +56,15 @@ def open_list(context, served, *, fixed_clock=False):
 
 
 @needs_browser
+def test_clip_of_an_undecodable_name_opens_from_the_list(context, results, served_list):
+    (results / "b").rename(results / os.fsdecode(b"b\xff"))
+    tab = open_list(context, served_list)
+    tab.click("#clips a >> text=b\ufffd")
+    tab.wait_for_selector("#view[aria-busy=false]")
+    tab.close()
+
+
+@needs_browser
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, batch, monkeypatch):
     asked = []
 
@@ -77,7 +87,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served_list, bat
 
 @needs_browser
 def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "CLOSE_DELAY", 0.05)
+    monkeypatch.setattr(open_clips, "CLOSE_DELAY", 0.05)
     for name in ("one", "two"):
         draw_folder(tmp_path / "videos" / name)
     batch = Batch(tmp_path / "videos", open_clip)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Changes, Layer
@@ -18,19 +17,20 @@ from aotlab_studio.document.painting import draw_stroke, limit_to_prompt
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.uploads import load_upload
+from aotlab_studio.utils.cache import LRUCache
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_and_track, list_titles, png, set_mask, square, truth
 
 
-def test_stroke_is_a_round_brush_along_its_points(session):
-    editing.add_object(session.document)
-    editing.paint(session.document, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
-    labels = session.document.snapshot.labels(2)
+def test_stroke_is_a_round_brush_along_its_points(document):
+    editing.add_object(document)
+    editing.paint(document, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
+    labels = document.snapshot.labels(2)
     assert labels[20, 10:31].all()
     assert labels[18:23, 20].all()
     assert labels[:, 20].sum() == 6
     assert labels[20, 8] == 1
     assert not labels[20, 6]
-    assert not session.document.snapshot.labels(3).any()
+    assert not document.snapshot.labels(3).any()
 
 
 @pytest.mark.parametrize("y", [20.0, 20.5])
@@ -46,73 +46,73 @@ def test_click_changes_eight_pixels_of_a_small_image():
     assert limit_to_prompt(before, after, [(0.5, 8.5)], positive=True)[8].sum() == 9
 
 
-def test_eraser_changes_only_the_chosen_object(session):
+def test_eraser_changes_only_the_chosen_object(session, document):
     draw(session, 0, 1, 2)
-    editing.paint(session.document, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
-    assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
-    assert set(session.document.snapshot.drawn_masks(0)) == {1, 2}
+    editing.paint(document, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
+    assert (document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    assert set(document.snapshot.drawn_masks(0)) == {1, 2}
 
 
-def test_default_name_follows_the_class(session):
-    editing.add_object(session.document)
-    editing.change_object(session.document, 1, name="rabbit", class_name="rabbit")
-    editing.change_object(session.document, 1, class_name="hare")
-    assert session.document.snapshot.objects[1].name == "hare"
-    editing.change_object(session.document, 1, name="Bob")
-    editing.change_object(session.document, 1, class_name="dog")
-    assert session.document.snapshot.objects[1].name == "Bob"
+def test_default_name_follows_the_class(document):
+    editing.add_object(document)
+    editing.change_object(document, 1, name="rabbit", class_name="rabbit")
+    editing.change_object(document, 1, class_name="hare")
+    assert document.snapshot.objects[1].name == "hare"
+    editing.change_object(document, 1, name="Bob")
+    editing.change_object(document, 1, class_name="dog")
+    assert document.snapshot.objects[1].name == "Bob"
 
 
-def test_names_and_classes_are_stripped(session):
-    editing.add_object(session.document)
-    editing.change_object(session.document, 1, name=" a ", class_name=" big cat  ")
-    assert (session.document.snapshot.objects[1].name, session.document.snapshot.state.classes) == ("a", {"big cat": 1})
-    editing.change_object(session.document, 1, class_name="  ")
-    assert session.document.snapshot.objects[1].class_name == ""
+def test_names_and_classes_are_stripped(document):
+    editing.add_object(document)
+    editing.change_object(document, 1, name=" a ", class_name=" big cat  ")
+    assert (document.snapshot.objects[1].name, document.snapshot.state.classes) == ("a", {"big cat": 1})
+    editing.change_object(document, 1, class_name="  ")
+    assert document.snapshot.objects[1].class_name == ""
     with pytest.raises(InputError, match="expected 1 to 60 printable"):
-        editing.change_object(session.document, 1, name="  ")
+        editing.change_object(document, 1, name="  ")
 
 
-def test_stroke_without_an_effect_rejected(session):
+def test_stroke_without_an_effect_rejected(session, document):
     draw_and_track(session, 1)
-    step = session.document.log.head
+    step = document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
     hole = {"do": "fill_holes", "object_id": 1}
     corners = {"do": "fill_polygon", "object_id": 1, "points": square(12, 7, 2)}
     for frame, message in product((0, 3), (stroke, hole, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
             run_action(session, message | {"frame": frame})
-    assert session.document.snapshot.drawn_frames == [0]
-    assert session.document.log.head == step
-    assert not session.document.snapshot.pending
+    assert document.snapshot.drawn_frames == [0]
+    assert document.log.head == step
+    assert not document.snapshot.pending
 
 
-def test_painting_takes_pixels_unless_locked(session):
+def test_painting_takes_pixels_unless_locked(session, document):
     draw(session, 0, 1, 2)
-    editing.fill_polygon(session.document, 0, 1, square(40, 25, 5))
-    assert (session.document.snapshot.labels(0)[25:30, 40:45] == 1).all()
-    session.document.undo()
-    editing.change_object(session.document, 2, locked=True)
-    editing.fill_polygon(session.document, 0, 1, square(38, 25, 5))
-    assert (session.document.snapshot.labels(0)[25:30, 40:43] == 2).all()
-    assert (session.document.snapshot.labels(0)[25:30, 38:40] == 1).all()
+    editing.fill_polygon(document, 0, 1, square(40, 25, 5))
+    assert (document.snapshot.labels(0)[25:30, 40:45] == 1).all()
+    document.undo()
+    editing.change_object(document, 2, locked=True)
+    editing.fill_polygon(document, 0, 1, square(38, 25, 5))
+    assert (document.snapshot.labels(0)[25:30, 40:43] == 2).all()
+    assert (document.snapshot.labels(0)[25:30, 38:40] == 1).all()
     with pytest.raises(InputError, match="locked"):
-        editing.paint(session.document, 0, 2, [(1, 1)], radius=2)
+        editing.paint(document, 0, 2, [(1, 1)], radius=2)
 
 
-def test_locked_object_survives_reset_delete_and_merge(session):
+def test_locked_object_survives_reset_delete_and_merge(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 2, locked=True)
-    editing.reset_frame(session.document, 0)
-    assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    editing.change_object(document, 2, locked=True)
+    editing.reset_frame(document, 0)
+    assert (document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
-        lambda: editing.delete_object(session.document, 2),
-        lambda: editing.merge_objects(session.document, 2, 1),
-        lambda: editing.merge_objects(session.document, 1, 2),
+        lambda: editing.delete_object(document, 2),
+        lambda: editing.merge_objects(document, 2, 1),
+        lambda: editing.merge_objects(document, 1, 2),
     ):
         with pytest.raises(InputError, match="is locked"):
             action()
-    assert [*session.document.snapshot.objects] == [1, 2]
+    assert [*document.snapshot.objects] == [1, 2]
 
 
 def test_reset_frame_does_not_cover_a_locked_object(session):
@@ -138,16 +138,16 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
-def test_empty_suggestion_rejected(session):
+def test_empty_suggestion_rejected(session, document):
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
-    before = list_titles(session.document)
+    before = list_titles(document)
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
             session.suggest(0, object_id, (2, 2, 20, 20))
-    assert (session.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
-    assert [*session.document.snapshot.objects] == [1]
-    assert list_titles(session.document) == before
+    assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+    assert [*document.snapshot.objects] == [1]
+    assert list_titles(document) == before
 
 
 def test_click_changes_a_mask_only_near_it(session):
@@ -163,33 +163,33 @@ def test_click_changes_a_mask_only_near_it(session):
         session.suggest(0, 1, negative=[(50, 30)], separate=True)
 
 
-def test_separate_prompts_away_make_a_new_object(session):
+def test_separate_prompts_away_make_a_new_object(session, document):
     draw(session, 0, 1)
     assert session.suggest(0, 1, (2, 2, 20, 20), separate=True).object_id == 1
     assert session.suggest(0, 1, (37, 22, 16, 16), separate=True).object_id == 2
-    editing.mark_absent(session.document, 0, 2)
+    editing.mark_absent(document, 0, 2)
     assert session.suggest(0, 1, positive=[(45, 30)], separate=True).object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
         session.suggest(0, 2, negative=[(10, 10)], separate=True)
-    set_mask(session.document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
+    set_mask(document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
     assert session.suggest(1, 1, (2, 2, 20, 20), separate=True).object_id == 4
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     assert session.suggest(0, 1, positive=[(16, 10)], separate=True).object_id == 1  # near it
-    assert (session.document.snapshot.labels(0) == 1).sum() < 1000
+    assert (document.snapshot.labels(0) == 1).sum() < 1000
 
 
-def test_scribble_changes_a_mask_along_its_line(session):
+def test_scribble_changes_a_mask_along_its_line(session, document):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, np.uint16)
     session.segmenter = lambda frame, prompts: everything
     line = [(12, 10), (30, 10), (40, 10)]
     session.suggest(0, 1, scribble=line, separate=True)
-    labels = session.document.snapshot.labels(0)
+    labels = document.snapshot.labels(0)
     assert (labels[10, 15:50] == 1).all()
     assert not labels[24:].any()
     session.segmenter = lambda frame, prompts: 0 * everything
     session.suggest(0, 1, negative=[(20, 10), *line[1:]], separate=True)
-    labels = session.document.snapshot.labels(0)
+    labels = document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
     assert (labels[5:15, 5:9] == 1).all()
 
@@ -216,160 +216,160 @@ def test_segmenter_gets_pixels_of_other_objects(session):
     assert (prompts[-1].exclude == (truth(0) > 0)).all()
 
 
-def test_part_of_another_object_is_reassigned(session):
+def test_part_of_another_object_is_reassigned(session, document):
     draw(session, 0, 1, 2)
-    editing.fill_polygon(session.document, 0, 1, square(2, 30, 5))
-    assert editing.reassign(session.document, 0, 2, (3, 32)).losses.keys() == {1}
-    assert (session.document.snapshot.labels(0)[30:35, 2:7] == 2).all()
-    assert (session.document.snapshot.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
+    editing.fill_polygon(document, 0, 1, square(2, 30, 5))
+    assert editing.reassign(document, 0, 2, (3, 32)).losses.keys() == {1}
+    assert (document.snapshot.labels(0)[30:35, 2:7] == 2).all()
+    assert (document.snapshot.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
     with pytest.raises(InputError, match="click on a part of another object"):
-        editing.reassign(session.document, 0, 2, (58, 2))
-    editing.change_object(session.document, 1, locked=True)
+        editing.reassign(document, 0, 2, (58, 2))
+    editing.change_object(document, 1, locked=True)
     with pytest.raises(InputError, match="is locked"):
-        editing.reassign(session.document, 0, 2, (8, 8))
+        editing.reassign(document, 0, 2, (8, 8))
 
 
 @pytest.mark.parametrize("part", ["masks", "log"])
-def test_failed_write_does_not_change_the_document(session, monkeypatch, part):
+def test_failed_write_does_not_change_the_document(session, document, monkeypatch, part):
     draw(session, 0, 1)
-    editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
-    before, titles = session.document.snapshot.labels(0), list_titles(session.document)
+    editing.paint(document, 0, 1, [(30, 30)], radius=4)
+    before, titles = document.snapshot.labels(0), list_titles(document)
 
     fail = Mock(side_effect=InputError("full"))
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(session.document, part), "encode" if part == "masks" else "append", fail)
+        patch.setattr(getattr(document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
-            editing.paint(session.document, 0, None, [(50, 10)], radius=4)
-    assert [*session.document.snapshot.objects] == [1]
-    assert list_titles(session.document) == titles
-    assert (session.document.snapshot.labels(0) == before).all()
-    session.document.undo()
-    assert session.document.snapshot.labels(0)[30, 30] == 0
+            editing.paint(document, 0, None, [(50, 10)], radius=4)
+    assert [*document.snapshot.objects] == [1]
+    assert list_titles(document) == titles
+    assert (document.snapshot.labels(0) == before).all()
+    document.undo()
+    assert document.snapshot.labels(0)[30, 30] == 0
 
 
-def test_holes_are_filled(session):
-    editing.add_object(session.document)
-    editing.fill_polygon(session.document, 0, 1, square(10, 10, 20))
-    editing.fill_polygon(session.document, 0, 1, square(15, 15, 5), erase=True)
-    assert not session.document.snapshot.labels(0)[17, 17]
-    editing.fill_holes(session.document, 0, 1)
-    assert session.document.snapshot.labels(0)[17, 17] == 1
+def test_holes_are_filled(document):
+    editing.add_object(document)
+    editing.fill_polygon(document, 0, 1, square(10, 10, 20))
+    editing.fill_polygon(document, 0, 1, square(15, 15, 5), erase=True)
+    assert not document.snapshot.labels(0)[17, 17]
+    editing.fill_holes(document, 0, 1)
+    assert document.snapshot.labels(0)[17, 17] == 1
 
 
-def test_undo_and_redo_cover_every_change(session):
+def test_undo_and_redo_cover_every_change(session, document):
     shown = []
     draw(session, 0, 1)
-    shown.append(session.document.snapshot.labels(0).copy())
-    editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
-    shown.append(session.document.snapshot.labels(0).copy())
-    editing.change_object(session.document, 1, name="ball", color="#00ff00")
-    editing.delete_object(session.document, 1)
-    assert not session.document.snapshot.labels(0).any()
-    session.document.undo()
-    assert session.document.snapshot.objects[1].name == "ball"
-    assert (session.document.snapshot.labels(0) == shown[1]).all()
-    session.document.undo()
-    assert session.document.snapshot.objects[1].name == "object 1"
-    session.document.undo()
-    assert (session.document.snapshot.labels(0) == shown[0]).all()
-    while session.document.undo() is not None:
+    shown.append(document.snapshot.labels(0).copy())
+    editing.paint(document, 0, 1, [(30, 30)], radius=4)
+    shown.append(document.snapshot.labels(0).copy())
+    editing.change_object(document, 1, name="ball", color="#00ff00")
+    editing.delete_object(document, 1)
+    assert not document.snapshot.labels(0).any()
+    document.undo()
+    assert document.snapshot.objects[1].name == "ball"
+    assert (document.snapshot.labels(0) == shown[1]).all()
+    document.undo()
+    assert document.snapshot.objects[1].name == "object 1"
+    document.undo()
+    assert (document.snapshot.labels(0) == shown[0]).all()
+    while document.undo() is not None:
         pass
-    assert [*session.document.snapshot.objects] == []
-    while session.document.redo() is not None:
+    assert [*document.snapshot.objects] == []
+    while document.redo() is not None:
         pass
-    assert [*session.document.snapshot.objects] == []
-    session.document.undo()
-    assert (session.document.snapshot.labels(0) == shown[1]).all()
+    assert [*document.snapshot.objects] == []
+    document.undo()
+    assert (document.snapshot.labels(0) == shown[1]).all()
 
 
-def test_merging_objects_changes_all_frames(session):
+def test_merging_objects_changes_all_frames(session, document):
     for index in (0, 5):
         draw(session, index, 1, 2)
-    editing.merge_objects(session.document, 2, 1)
-    assert [*session.document.snapshot.objects] == [1]
+    editing.merge_objects(document, 2, 1)
+    assert [*document.snapshot.objects] == [1]
     for index in (0, 5):
-        assert (session.document.snapshot.labels(index) == (truth(index) > 0)).all()
-        assert set(session.document.snapshot.drawn_masks(index)) == {1}
-    session.document.undo()
-    assert (session.document.snapshot.labels(5) == truth(5)).all()
+        assert (document.snapshot.labels(index) == (truth(index) > 0)).all()
+        assert set(document.snapshot.drawn_masks(index)) == {1}
+    document.undo()
+    assert (document.snapshot.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):
-        editing.merge_objects(session.document, 1, 1)
+        editing.merge_objects(document, 1, 1)
 
 
 @pytest.mark.parametrize(("own", "expected"), [("", "cat"), ("dog", "dog")])
-def test_merged_object_gets_a_class_if_it_has_none(session, own, expected):
+def test_merged_object_gets_a_class_if_it_has_none(session, document, own, expected):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, class_name="cat")
-    editing.change_object(session.document, 2, class_name=own)
-    editing.merge_objects(session.document, 1, into=2)
-    assert session.document.snapshot.objects[2].class_name == expected
+    editing.change_object(document, 1, class_name="cat")
+    editing.change_object(document, 2, class_name=own)
+    editing.merge_objects(document, 1, into=2)
+    assert document.snapshot.objects[2].class_name == expected
 
 
-def test_merged_object_has_the_attributes_of_both(session):
+def test_merged_object_has_the_attributes_of_both(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, attributes={"color": "red", "pose": "up"})
-    editing.change_object(session.document, 2, attributes={"color": "blue"})
-    session.document.edit("load masks", Changes(attributes={1: {3: {"side": "left"}, 5: {"side": "right"}}}))
-    editing.merge_objects(session.document, 1, into=2)
-    assert session.document.snapshot.objects[2].attributes == {"color": "blue"}
+    editing.change_object(document, 1, attributes={"color": "red", "pose": "up"})
+    editing.change_object(document, 2, attributes={"color": "blue"})
+    document.edit("load masks", Changes(attributes={1: {3: {"side": "left"}, 5: {"side": "right"}}}))
+    editing.merge_objects(document, 1, into=2)
+    assert document.snapshot.objects[2].attributes == {"color": "blue"}
     both = {"color": "blue", "pose": "up"}
-    assert session.document.snapshot.describe_objects()[1][2] == {
+    assert document.snapshot.describe_objects()[1][2] == {
         0: {"color": "blue"},
         3: {**both, "side": "left"},
         5: {**both, "side": "right"},
     }
 
 
-def test_attribute_keeps_the_type_of_its_value(session):
-    editing.add_object(session.document)
+def test_attribute_keeps_the_type_of_its_value(document):
+    editing.add_object(document)
     for value in (1, True, 1.0):
-        editing.change_object(session.document, 1, attributes={"age": value})
-        assert repr(session.document.snapshot.objects[1].attributes) == repr({"age": value})
+        editing.change_object(document, 1, attributes={"age": value})
+        assert repr(document.snapshot.objects[1].attributes) == repr({"age": value})
     assert split_attributes({0: {"age": 1}, 5: {"age": True}})[0] == {}
 
 
-def test_removed_attribute_is_removed_on_all_frames(session):
-    editing.add_object(session.document)
-    editing.change_object(session.document, 1, attributes={"pose": "up"})
+def test_removed_attribute_is_removed_on_all_frames(document):
+    editing.add_object(document)
+    editing.change_object(document, 1, attributes={"pose": "up"})
     by_frame = {3: {"pose": "down", "side": "left"}}
-    session.document.edit("load masks", Changes(attributes={1: by_frame}))
-    editing.change_object(session.document, 1, attributes={})
-    assert session.document.snapshot.state.attributes[1] == {3: {"side": "left"}}
+    document.edit("load masks", Changes(attributes={1: by_frame}))
+    editing.change_object(document, 1, attributes={})
+    assert document.snapshot.state.attributes[1] == {3: {"side": "left"}}
 
 
 @pytest.mark.parametrize("name", ["name", ""])
-def test_attribute_called_name_or_unnamed_rejected(session, name):
-    editing.add_object(session.document)
+def test_attribute_called_name_or_unnamed_rejected(document, name):
+    editing.add_object(document)
     with pytest.raises(InputError, match="unnamed, or called name"):
-        editing.change_object(session.document, 1, attributes={name: "other"})
+        editing.change_object(document, 1, attributes={name: "other"})
 
 
-def test_split_part_becomes_a_new_object(session):
-    editing.add_object(session.document)
-    editing.fill_polygon(session.document, 1, 1, square(5, 5, 8))
-    editing.fill_polygon(session.document, 1, 1, square(30, 20, 8))
-    object_id = editing.split_object(session.document, 1, 1, (33, 23)).object_id
-    labels = session.document.snapshot.labels(1)
+def test_split_part_becomes_a_new_object(document):
+    editing.add_object(document)
+    editing.fill_polygon(document, 1, 1, square(5, 5, 8))
+    editing.fill_polygon(document, 1, 1, square(30, 20, 8))
+    object_id = editing.split_object(document, 1, 1, (33, 23)).object_id
+    labels = document.snapshot.labels(1)
     assert (labels[20:28, 30:38] == object_id).all()
     assert (labels[5:13, 5:13] == 1).all()
-    editing.paint(session.document, 2, 1, [(0, 5)], radius=2)
+    editing.paint(document, 2, 1, [(0, 5)], radius=2)
     for frame, point in ((1, (50, 5)), (2, (-0.9, 5))):
         with pytest.raises(InputError, match="not on the object"):
-            editing.split_object(session.document, frame, 1, point)
+            editing.split_object(document, frame, 1, point)
     with pytest.raises(InputError, match="in one piece"):
-        editing.split_object(session.document, 1, 1, (8, 8))
+        editing.split_object(document, 1, 1, (8, 8))
 
 
-def test_deleted_object_id_is_never_reused(session):
+def test_deleted_object_id_is_never_reused(session, document):
     draw(session, 0, 1, 2)
-    editing.delete_object(session.document, 2)
-    assert editing.add_object(session.document).object_id == 3
+    editing.delete_object(document, 2)
+    assert editing.add_object(document).object_id == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
-    load_upload(session.document, 4, png(labels))
-    assert [*session.document.snapshot.objects] == [1, 3, 4]
-    assert (session.document.snapshot.labels(4)[0:3, 0:3] == 4).all()
-    assert set(np.unique(session.document.snapshot.labels(0))) == {0, 1}
+    load_upload(document, 4, png(labels))
+    assert [*document.snapshot.objects] == [1, 3, 4]
+    assert (document.snapshot.labels(4)[0:3, 0:3] == 4).all()
+    assert set(np.unique(document.snapshot.labels(0))) == {0, 1}
 
 
 VISION = {
@@ -403,79 +403,79 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
 
 
 @pytest.mark.parametrize("drawn_id", [1, 2])
-def test_merging_drawn_with_tracked_keeps_all_pixels(session, drawn_id):
+def test_merging_drawn_with_tracked_keeps_all_pixels(session, document, drawn_id):
     draw_and_track(session, 1, 2)
-    editing.paint(session.document, 5, drawn_id, [(30, 38)], radius=2)
-    before = session.document.snapshot.labels(5) > 0
-    editing.merge_objects(session.document, 2, 1)
-    assert ((session.document.snapshot.labels(5) == 1) == before).all()
-    session.document.undo()
-    assert (session.document.snapshot.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
+    editing.paint(document, 5, drawn_id, [(30, 38)], radius=2)
+    before = document.snapshot.labels(5) > 0
+    editing.merge_objects(document, 2, 1)
+    assert ((document.snapshot.labels(5) == 1) == before).all()
+    document.undo()
+    assert (document.snapshot.labels(5)[truth(5) > 0] == truth(5)[truth(5) > 0]).all()
 
 
-def test_prompt_takes_drawn_pixels_only_if_asked(session):
+def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
     found = session.suggest(0, None, (0, 0, 60, 40))
     assert found == EditResult(2, {}, int((truth(0) == 1).sum()))
-    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
+    assert ((document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
     session.suggest(0, 2, positive=[(20, 10)])
-    assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
+    assert ((document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
     assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).losses.keys() == {1}
-    assert (session.document.snapshot.labels(0) == 2).all()
+    assert (document.snapshot.labels(0) == 2).all()
     with pytest.raises(InputError, match="pixels of other objects"):
         session.suggest(0, None, (0, 0, 60, 40))
 
 
-def test_prompt_names_who_lost_tracked_pixels(session):
+def test_prompt_names_who_lost_tracked_pixels(session, document):
     draw_and_track(session, 1)
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
-    session.document.undo()
-    assert ((session.document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
+    document.undo()
+    assert ((document.snapshot.labels(4) == 1) == (truth(4) == 1)).all()
 
 
-def test_drawing_does_not_overwrite_hidden_objects(session):
+def test_drawing_does_not_overwrite_hidden_objects(session, document):
     draw_and_track(session, 1, 2)
-    editing.change_object(session.document, 2, hidden=True)
+    editing.change_object(document, 2, hidden=True)
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
-        editing.fill_polygon(session.document, frame, 1, square(38, 25, 5))
+        editing.fill_polygon(document, frame, 1, square(38, 25, 5))
         session.suggest(frame, None, (0, 0, 60, 40), overwrite=True)
-        assert ((session.document.snapshot.labels(frame) == 2) == (truth(frame) == 2)).all()
+        assert ((document.snapshot.labels(frame) == 2) == (truth(frame) == 2)).all()
 
 
-def test_reset_frame_keeps_masks_of_hidden_objects(session):
+def test_reset_frame_keeps_masks_of_hidden_objects(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 2, hidden=True)
-    editing.reset_frame(session.document, 0)
-    assert set(session.document.snapshot.drawn_masks(0)) == {2}
+    editing.change_object(document, 2, hidden=True)
+    editing.reset_frame(document, 0)
+    assert set(document.snapshot.drawn_masks(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
-        editing.reset_frame(session.document, 0)
+        editing.reset_frame(document, 0)
 
 
 @pytest.mark.parametrize("field", ["locked", "hidden"])
-def test_upload_keeps_masks_of_a_protected_object(session, field):
+def test_upload_keeps_masks_of_a_protected_object(session, document, field):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, **{field: True})
+    editing.change_object(document, 1, **{field: True})
     labels = truth(4)
-    load_upload(session.document, 0, png(labels))
-    shown = session.document.snapshot.labels(0)
+    load_upload(document, 0, png(labels))
+    shown = document.snapshot.labels(0)
     assert ((shown == 1) == (truth(0) == 1)).all()
     assert ((shown == 2) == (truth(4) == 2)).all()
     with pytest.raises(InputError, match=r"all its objects are locked or hidden"):
-        load_upload(session.document, 0, png(np.where(labels == 1, 1, 0)))
+        load_upload(document, 0, png(np.where(labels == 1, 1, 0)))
 
 
-def test_upload_larger_than_the_mask_cache_is_stored(session):
-    session.document.masks._cache = LRUCache(1, attrgetter("nbytes"))
+def test_upload_larger_than_the_mask_cache_is_stored(document):
+    document.masks._cache = LRUCache(1, attrgetter("nbytes"))
     labels = np.zeros((40, 60), np.uint16)
     labels[:10], labels[10:20], labels[20:30] = 1, 2, 3
-    load_upload(session.document, 0, png(labels))
+    load_upload(document, 0, png(labels))
     labels[5:12] = 3
-    load_upload(session.document, 0, png(np.where(labels == 3, labels, 0)))
+    load_upload(document, 0, png(np.where(labels == 3, labels, 0)))
     expected = np.where(labels == 3, 3, np.where(labels < 3, labels, 0))
-    assert (session.document.snapshot.labels(0) == expected).all()
+    assert (document.snapshot.labels(0) == expected).all()
 
 
 def test_new_objects_get_the_smallest_id_that_was_never_used(session):
@@ -501,17 +501,17 @@ def test_check_mark_is_removed_from_a_frame_without_masks(session):
         editing.set_checked(document, 3, checked=True)
 
 
-def test_object_painted_over_gets_no_drawn_mask(session, long_pause):
+def test_object_painted_over_gets_no_drawn_mask(session, document, long_pause):
     draw_and_track(session, 1, 2)
-    before = session.document.snapshot.labels(5)
+    before = document.snapshot.labels(5)
     found = run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1})
     assert list(found.losses) == [2]
-    assert set(session.document.snapshot.drawn_masks(5)) == {1}
-    assert session.document.snapshot.scores(5).keys() == {1, 2}
-    changed = session.document.snapshot.labels(5) != before
+    assert set(document.snapshot.drawn_masks(5)) == {1}
+    assert document.snapshot.scores(5).keys() == {1, 2}
+    changed = document.snapshot.labels(5) != before
     assert 0 < changed.sum() == found.losses[2] < 9
     run_action(session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1, "erase": True})
-    assert (session.document.snapshot.labels(5) == before).all()
+    assert (document.snapshot.labels(5) == before).all()
 
 
 def test_refining_click_changes_the_existing_mask(served):

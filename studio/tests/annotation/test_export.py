@@ -132,12 +132,14 @@ def test_chosen_range_is_exported(session):
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
     with pytest.raises(InputError, match="7 to 11 are not annotated"):
         session.export(["masks"], 7)
-    with pytest.raises(InputError, match="none of the frames 0 to 11; give another range"):
-        session.export(["masks"], 9, 3)
+
+
+def test_backward_or_outer_range_is_not_exported(session):
     session.document.edit("job", Changes(ranges={"job": (2, 5)}))
-    for frames in ((0, 1), (6, 9)):
-        with pytest.raises(InputError, match="none of the frames 2 to 5; give another range"):
-            session.export(["masks"], *frames)
+    for first, last in ((5, 3), (0, 1), (6, 9)):
+        problem = f"export: no frames from {first} to {last}; give a range within 2 to 5, with the smaller number first"
+        with pytest.raises(InputError, match=problem):
+            session.export(["masks"], first, last)
 
 
 def test_exported_review_is_that_of_the_page(session):
@@ -181,17 +183,17 @@ def test_export_replaces_only_what_an_export_wrote(session):
     assert (folder / "mine" / "coco.json").read_text() == "kept"
 
 
-def test_overlay_shows_names(session):
+def test_overlay_shows_names(session, document):
     draw(session, 0, 1)
-    tracked = TrackedFrame(0, session.document.frames.read(0), describe_masks(session.document.snapshot, 0), 0)
+    tracked = TrackedFrame(0, document.frames.read(0), describe_masks(document.snapshot, 0), 0)
     assert (draw_names(tracked, {1: "W"}) != draw_names(tracked, {})).any()
 
 
-def test_loaded_classes_keep_their_ids(session):
+def test_loaded_classes_keep_their_ids(session, document):
     annotations = Annotations((HEIGHT, WIDTH), class_names={1: "ball"}, classes={"person": 1, "ball": 5})
     annotations.frames[0] = [Region(1, encode_rle(truth(0) == 1))]
-    tree = format_coco(annotations, VideoInfo.from_source(session.document.frames.source))
-    load_upload(session.document, 0, json.dumps(tree).encode())
+    tree = format_coco(annotations, VideoInfo.from_source(document.frames.source))
+    load_upload(document, 0, json.dumps(tree).encode())
     session.export(["coco", "mots", "label_studio"])
     with zipfile.ZipFile(session.archive) as archive:
         assert json.loads(archive.read("mots_classes.json")) == {"person": 1, "ball": 5}
@@ -199,27 +201,26 @@ def test_loaded_classes_keep_their_ids(session):
         assert "label_studio_config.xml" in archive.namelist()
     assert [record["id"] for record in categories] == [1, 5]
     session.close()
-    assert Document.read(session.document.folder).snapshot.state.classes == {"person": 1, "ball": 5}
+    assert Document.read(document.folder).snapshot.state.classes == {"person": 1, "ball": 5}
 
 
 @pytest.mark.parametrize("output", ["cvat", "coco"])
-def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_path, output):
+def test_name_class_and_attributes_are_exported_and_loaded_apart(session, document, tmp_path, output):
     draw(session, 0, 1, 2)
     changes = {"name": "Rex", "class_name": "dog", "attributes": {"cut": "yes"}}
-    editing.change_object(session.document, 1, **changes)
+    editing.change_object(document, 1, **changes)
     result = session.export([output])
     assert result.unclassed == 1  # object 2
-    assert session.document.snapshot.state.classes == {"dog": 1}
-    other = open_session(draw_folder(tmp_path / "other"))
-    load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
-    first, second = other.document.snapshot.objects.values()
-    other.close()
+    assert document.snapshot.state.classes == {"dog": 1}
+    with closing(open_session(draw_folder(tmp_path / "other"))) as other:
+        load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
+        first, second = other.document.snapshot.objects.values()
     assert (first.name, first.class_name) == ("Rex", "dog")
     assert first.attributes == {"cut": "yes"}
     assert (second.name, second.class_name) == ("object 2", "")
 
 
-def test_export_error_lists_outdated_frames(session, long_pause):
+def test_export_error_lists_outdated_frames(session, document, long_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
     with pytest.raises(OutdatedError) as found:
@@ -228,11 +229,11 @@ def test_export_error_lists_outdated_frames(session, long_pause):
         "10 frames are outdated (2 to 11), and tracking has not finished. Let it finish, or export them as they are?"
     )
     assert (str(found.value), found.value.choices) == (words, ["wait", "proceed"])
-    with session.document.lock:
-        editing.change_object(session.document, 1, locked=True)
+    with document.lock:
+        editing.change_object(document, 1, locked=True)
         with pytest.raises(OutdatedError, match=r"\(unlock locked objects first\), or accept them"):
             session.set_status("accepted")
-        session.document.undo()
+        document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor(author="Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
@@ -257,16 +258,16 @@ def test_export_waits_for_corrections(session, short_pause):
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 
-def test_export_and_its_record_show_the_same_masks(session):
+def test_export_and_its_record_show_the_same_masks(session, document):
     draw_and_track(session, 1)
-    before, edit = session.document.snapshot, session.document.log.head
+    before, edit = document.snapshot, document.log.head
 
     def interfere(event):
         if isinstance(event, ExportEvent) and event.done == 3:
             draw(session, 5, 1, 2)
-            editing.clear_tracking(session.document, 6)
+            editing.clear_tracking(document, 6)
 
-    session.document.listeners[interfere] = None
+    document.listeners[interfere] = None
     result = session.export(["masks"])
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.content_digest, [])

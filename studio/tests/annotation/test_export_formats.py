@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from contextlib import closing
 from fractions import Fraction
 
 import av
@@ -47,22 +48,21 @@ def draw_labels(index):
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     """A project with tracked masks and a keyframe on its first frames, exported in all outputs."""
-    session = open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))
-    document = session.document
-    layer_id = document.make_layer_id()
-    for index in range(TRACKED):
-        scores = measure_scores(draw_labels(index), list(NAMES), {}, {})
-        document.tracked_masks.put(layer_id, LayerFrame(index, scores), draw_labels(index))
-    document.tracked_masks.finish(layer_id)
-    objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
-    layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
-    document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
-    set_mask(document, 2, 3, draw_labels(2) == 3)
-    editing.mark_absent(document, CLEARED, 3)
-    session.export(list_outputs(), outdated="proceed")
-    assert all((document.snapshot.labels(index) == draw_labels(index)).all() for index in range(TRACKED))
-    yield session
-    session.close()
+    with closing(open_session(draw_folder(tmp_path_factory.mktemp("formats") / "clip"))) as session:
+        document = session.document
+        layer_id = document.make_layer_id()
+        for index in range(TRACKED):
+            scores = measure_scores(draw_labels(index), list(NAMES), {}, {})
+            document.tracked_masks.put(layer_id, LayerFrame(index, scores), draw_labels(index))
+        document.tracked_masks.finish(layer_id)
+        objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
+        layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
+        document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
+        set_mask(document, 2, 3, draw_labels(2) == 3)
+        editing.mark_absent(document, CLEARED, 3)
+        session.export(list_outputs(), outdated="proceed")
+        assert all((document.snapshot.labels(index) == draw_labels(index)).all() for index in range(TRACKED))
+        yield session
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +143,11 @@ def test_exported_alpha_videos_show_stored_masks(folder, name):
         assert (opaque != expected).mean() <= tolerance
 
 
-def test_exported_overlay_shows_stored_masks(session, folder):
+def test_exported_overlay_shows_stored_masks(document, folder):
     frames = list(open_frames(folder / "overlay.mp4"))
     assert len(frames) == LENGTH
     for index, frame in enumerate(frames):
-        image, stored = session.document.frames.read(index), describe_masks(session.document.snapshot, index)
+        image, stored = document.frames.read(index), describe_masks(document.snapshot, index)
         drawn_in = draw_names(TrackedFrame(index, image, stored, Fraction(0)), NAMES)
         error = np.abs(frame.astype(int) - drawn_in).mean()
         assert error < 8  # H.264 is lossy

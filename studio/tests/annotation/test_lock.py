@@ -1,10 +1,11 @@
 """Folders that several machines open, and what crashed programs leave."""
 
+from contextlib import closing
+
 import pytest
 
 from aotlab import InputError
-from aotlab_studio import lock
-from aotlab_studio.document import editing
+from aotlab_studio.document import editing, lock
 from studio.tests.annotation.clips import open_session
 from studio.tests.annotation.results import open_clip, set_status, statuses
 
@@ -28,14 +29,13 @@ def test_program_whose_owner_file_was_deleted_stops_writing(folder, session, oth
     (session.document.folder / lock.OWNER).unlink()
     editing.add_object(session.document)  # nobody else has opened it
     other_machine()
-    other = open_session(folder)
-    with pytest.raises(InputError, match="taken over by another program on other host"):
-        editing.add_object(session.document)
-    editing.add_object(other.document)
-    session.close()
-    assert lock.find_owner(other.document.folder) is None  # the test has no file locks
-    assert (other.document.folder / lock.OWNER).exists()
-    other.close()
+    with closing(open_session(folder)) as other:
+        with pytest.raises(InputError, match="taken over by another program on other host"):
+            editing.add_object(session.document)
+        editing.add_object(other.document)
+        session.close()
+        assert lock.find_owner(other.document.folder) is None  # the test has no file locks
+        assert (other.document.folder / lock.OWNER).exists()
     assert not (other.document.folder / lock.OWNER).exists()
 
 
@@ -50,13 +50,12 @@ def test_owner_that_crashed_on_this_machine_is_replaced(folder, machine, monkeyp
 
 
 def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine, begin_request):
-    here = open_clip(results / "a")
-    other_machine()
-    with pytest.raises(InputError, match="in use by another program on"):
-        set_status(batch, "a", "Ann", "accepted")
-    with pytest.raises(InputError, match="close it there"):
-        begin_request(batch, "a", "Bob", is_page=True)
-    assert any(clip.holder.startswith("another program on") for clip in batch.list_clips())
-    here.close()
+    with closing(open_clip(results / "a")):
+        other_machine()
+        with pytest.raises(InputError, match="in use by another program on"):
+            set_status(batch, "a", "Ann", "accepted")
+        with pytest.raises(InputError, match="close it there"):
+            begin_request(batch, "a", "Bob", is_page=True)
+        assert any(clip.holder.startswith("another program on") for clip in batch.list_clips())
     set_status(batch, "a", "Bob", "accepted")
     assert statuses(batch)["a"] == "accepted"

@@ -264,7 +264,7 @@ def test_press_in_a_list_survives_its_refresh(page, session, checks):
     page.tab.wait_for_selector("#review li + li")
     revision = session.document.revision + 1
     session.document.emit(FrameEvent(7, revision, {1: "5"}))
-    page.wait_until(lambda: page.tab.query_selector(f"#review img[src$='masks={revision}']"))
+    page.wait_until(lambda: page.tab.query_selector(f"#review img[src$='revision={revision}']"))
     page.tab.mouse.up()
     page.wait_frame(7)
 

@@ -153,6 +153,20 @@ def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
     assert not exported
 
 
+def test_thumbnails_of_the_review_show_masks(page, session, checks):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, color="#0000ff")
+    checks.append(Check(0, 1, "jump", 1.0))
+    refresh_review(session)
+    page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
+    _, _, blue, _ = page.tab.evaluate("""() => {
+        const context = document.createElement('canvas').getContext('2d');
+        context.drawImage(document.querySelector('#review img'), 0, 0);
+        return [...context.getImageData(10, 10, 1, 1).data];
+    }""")
+    assert blue > 150  # the mask; the object itself is red
+
+
 @pytest.mark.slow
 def test_corrected_review_rows_are_ticked_off(page, session, checks):
     draw(session, 0, 1, 2)
@@ -161,7 +175,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, checks):
     page.tab.wait_for_selector("#review li + li")
     page.tab.evaluate("document.querySelector('#review li:last-child').scrollIntoView()")
     page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
-    address = f"{page.tab.url}frame/7?video={session.video_id}&width=96&masks="
+    address = f"{page.tab.url}frame/7?video={session.video_id}&width=96&masks=1&"
     assert any(url.startswith(address) for url in page.requests)
     draw(session, 7, 2)
     editing.add_object(session.document)

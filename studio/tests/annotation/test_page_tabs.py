@@ -10,10 +10,10 @@ import pytest
 from aotlab import TrackerOptions
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
-from aotlab_studio.files import encode_json
-from aotlab_studio.opening import open_document
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_studio.utils.files import encode_json
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, choose_status, hold_first_answer, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, refresh_review
 from studio.tests.annotation.served import TOKEN, Served

@@ -16,11 +16,11 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
+from aotlab_studio.document.lock import OWNER
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import OWNER
-from aotlab_studio.opening import open_document
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,
@@ -99,11 +99,11 @@ def test_project_with_a_merged_object_is_reopened(folder, session, reopen):
     assert ((again.document.snapshot.labels(0) == 1) == (truth(0) > 0)).all()
 
 
-def test_reopened_project_holds_everything(folder, session, reopen):
+def test_reopened_project_holds_everything(folder, session, document, reopen):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(session.document, 7, 2)
-    editing.change_object(session.document, 2, name="box", hidden=True)
-    session_scores = session.document.snapshot.scores(5)
+    editing.mark_absent(document, 7, 2)
+    editing.change_object(document, 2, name="box", hidden=True)
+    session_scores = document.snapshot.scores(5)
     session.close()
     for path in (folder, folder.parent / "clip.aotlab"):
         again = reopen(path)
@@ -171,22 +171,22 @@ def test_propagated_correction_is_undone_after_a_restart(folder, session, short_
     assert all((session.document.snapshot.labels(index) == before[index]).all() for index in range(LENGTH))
 
 
-def test_versions_are_kept_and_restored_in_one_step(session):
+def test_versions_are_kept_and_restored_in_one_step(session, document):
     with pytest.raises(InputError, match="no object to keep"):
-        session.document.save_version()
+        document.save_version()
     draw(session, 0, 1, 2)
-    session.document.with_actor(Actor(author="Ann")).save_version("both")
-    editing.delete_object(session.document, 2)
-    editing.mark_absent(session.document, 4, 1)
-    session.document.restore_version(1)
-    assert (session.document.snapshot.labels(0) == truth(0)).all()
-    assert session.document.snapshot.drawn_frames == [0]
-    session.document.undo()
-    assert session.document.snapshot.drawn_frames == [0, 4]
-    assert [*session.document.snapshot.objects] == [1]
-    assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
+    document.with_actor(Actor(author="Ann")).save_version("both")
+    editing.delete_object(document, 2)
+    editing.mark_absent(document, 4, 1)
+    document.restore_version(1)
+    assert (document.snapshot.labels(0) == truth(0)).all()
+    assert document.snapshot.drawn_frames == [0]
+    document.undo()
+    assert document.snapshot.drawn_frames == [0, 4]
+    assert [*document.snapshot.objects] == [1]
+    assert [(each.title, each.author) for each in document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
-        session.document.restore_version(2)
+        document.restore_version(2)
 
 
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
@@ -217,9 +217,8 @@ def test_project_on_another_drive_is_opened(folder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
 def test_project_of_any_name_is_opened(folder, tmp_path, name):
-    session = open_session(folder, project=tmp_path / name)
-    draw(session, 0, 1)
-    session.close()
+    with closing(open_session(folder, project=tmp_path / name)) as session:
+        draw(session, 0, 1)
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
@@ -267,23 +266,23 @@ def test_layer_of_a_lost_entry_is_not_adopted(folder, session, reopen):
     assert list_tracked_frames(reopened.document.snapshot) == [1, 2]
 
 
-def test_edit_computes_what_shows_once(session, monkeypatch):
+def test_edit_computes_what_shows_once(session, document, monkeypatch):
     draw_and_track(session, 1)
-    session.document.set_status("accepted", "")
+    document.set_status("accepted", "")
     counted, compute = [], Snapshot.newest_layers.func
     monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
-    set_mask(session.document, 5, 1, truth(4) == 1)
+    set_mask(document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
-    session.document.snapshot.list_outdated()
+    document.snapshot.list_outdated()
     assert len(counted) == 1
 
 
-def test_person_is_not_written_into_a_lost_folder(session):
-    file = session.document.folder / OWNER
+def test_person_is_not_written_into_a_lost_folder(document):
+    file = document.folder / OWNER
     other = file.read_bytes().replace(msgspec.json.decode(file.read_bytes())["token"].encode(), b"another")
     file.write_bytes(other)
     with pytest.raises(InputError, match=r"taken over by another program on .*; open it again when"):
-        session.document.database.folder_lock.name_person("Ann")
+        document.database.folder_lock.name_person("Ann")
     assert file.read_bytes() == other
 
 
@@ -335,9 +334,8 @@ def test_invalid_range_rejected(session, range):
 def test_range_belongs_to_the_document(session, folder, tmp_path):
     run_action(session, {"do": "set_range", "first": 3, "last": 8})
     assert session.describe().range == (3, 8)
-    other = open_session(folder, project=tmp_path / "other.aotlab")
-    assert other.describe().range is None
-    assert other.describe().project != session.describe().project
-    other.close()
+    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
+        assert other.describe().range is None
+        assert other.describe().project != session.describe().project
     run_action(session, {"do": "undo"})
     assert session.describe().range is None

@@ -22,11 +22,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from aotlab import TrackerOptions
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Actor
-from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import (
@@ -467,14 +467,14 @@ def test_answer_to_a_program_has_the_step_that_it_made(served):
     assert connection.send_text(json.dumps({"id": 1, "do": "undo", "step": 3}))["step"] == 0
 
 
-def test_answer_waits_for_the_events_of_its_revision(session, monkeypatch):
+def test_answer_waits_for_the_events_of_its_revision(session, document, monkeypatch):
     monkeypatch.setattr(web, "run_on_target", lambda *args: None)
     with ThreadPoolExecutor(1) as threads:
-        with session.document.lock:  # as while a result is stored, before its event
+        with document.lock:  # as while a result is stored, before its event
             answer = threads.submit(asyncio.run, web.answer_message(session, {"id": 1}, Actor(author="Ann"), {}))
             with pytest.raises(FutureTimeout):
                 answer.result(0.3)
-        assert answer.result(WAIT_SECONDS).revision == session.document.revision
+        assert answer.result(WAIT_SECONDS).revision == document.revision
 
 
 def test_edits_sent_again_have_the_same_answer(served):

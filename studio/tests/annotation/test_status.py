@@ -27,12 +27,12 @@ from studio.tests.annotation.clips import (
 from tests.processes import WAIT_SECONDS, wait_until
 
 
-def test_acceptance_belongs_to_the_masks(session, short_pause, monkeypatch):
+def test_acceptance_belongs_to_the_masks(session, document, short_pause, monkeypatch):
     draw_and_track(session, 1)
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor(author="Ann"))
-    assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
-    editing.set_note(session.document.with_actor(Actor(author="Dan")), 1, "later")
-    assert session.document.status.author == "Ann"
+    assert (session.describe().status, document.status.author) == ("accepted", "Ann")
+    editing.set_note(document.with_actor(Actor(author="Dan")), 1, "later")
+    assert document.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     run_job(session, 0)
     assert session.describe().status == "accepted"  # the masks are the same
@@ -46,12 +46,12 @@ def test_acceptance_belongs_to_the_masks(session, short_pause, monkeypatch):
     assert session.describe().status == "accepted"
 
 
-def test_acceptance_waits_for_corrections(session, short_pause):
+def test_acceptance_waits_for_corrections(session, document, short_pause):
     draw_and_track(session, 1)
     run_action(session, outline_message(1, 1, square(50, 2, 6)))
-    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.status_digest}
+    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": document.status_digest}
     run_action(session, status)
-    assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
+    assert (session.describe().status, document.snapshot.list_outdated()) == ("accepted", [])
 
 
 def test_acceptance_resumes_paused_tracking(session):
@@ -141,23 +141,23 @@ def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     assert session.describe().status == "accepted"
 
 
-def test_acceptance_and_its_version_are_stored_together(session):
+def test_acceptance_and_its_version_are_stored_together(session, document):
     draw(session, 0, 1)
-    with session.document.database.transaction() as connection:
+    with document.database.transaction() as connection:
         full = "WHEN instr(NEW.content, '\"version\"') BEGIN SELECT raise(ABORT, 'full'); END"
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON records {full}")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
         session.set_status("accepted")
-    stored = Document.read(session.document.folder)
-    assert stored.status.value == session.document.status.value == "in progress"
+    stored = Document.read(document.folder)
+    assert stored.status.value == document.status.value == "in progress"
 
 
-def test_status_without_an_edit_is_open(folder, session, reopen):
+def test_status_without_an_edit_is_open(folder, session, document, reopen):
     draw(session, 0, 1)
-    assert session.document.status.value == "in progress"
-    while session.document.undo():
+    assert document.status.value == "in progress"
+    while document.undo():
         pass
-    assert session.document.status.value == reopen(folder).document.status.value == "open"
+    assert document.status.value == reopen(folder).document.status.value == "open"
 
 
 def test_author_of_each_entry_is_who_made_it(session):
@@ -179,13 +179,13 @@ def test_note_on_a_frame_is_kept_and_undone(session):
     assert session.describe().notes == {}
 
 
-def test_mark_that_does_not_show_is_not_removed(session):
+def test_mark_that_does_not_show_is_not_removed(session, document):
     draw(session, 3, 1)
-    editing.set_checked(session.document, 3, True)
+    editing.set_checked(document, 3, True)
     draw(session, 3, 1, 2)
-    head = session.document.log.head
-    editing.set_checked(session.document, 3, False)
-    assert session.document.log.head == head
+    head = document.log.head
+    editing.set_checked(document, 3, False)
+    assert document.log.head == head
 
 
 def test_checked_frame_is_unlisted_until_its_masks_change(folder, reopen):

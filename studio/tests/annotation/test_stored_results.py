@@ -24,7 +24,7 @@ from studio.tests.annotation.clips import (
     set_mask,
     truth,
 )
-from tests.processes import start_python
+from tests.processes import start_python, wait_until
 
 
 def test_scores_belong_to_the_shown_masks(session):
@@ -233,9 +233,9 @@ def test_damaged_result_is_removed_and_the_older_one_kept(database):
 
 
 @pytest.mark.parametrize("statement", ["masks", "records"])
-def test_drawing_and_its_entry_are_stored_together(folder, session, statement, reopen):
+def test_drawing_and_its_entry_are_stored_together(folder, session, document, statement, reopen):
     draw(session, 0, 1)
-    before, database = session.document.log.size, session.document.database
+    before, database = document.log.size, document.database
     with database.transaction() as connection:
         connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON {statement} BEGIN SELECT raise(ABORT, 'full'); END")
     with pytest.raises(InputError, match=r"cannot be written \(full\)"):
@@ -249,13 +249,13 @@ def test_drawing_and_its_entry_are_stored_together(folder, session, statement, r
     assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
 
 
-def test_mask_of_a_rejected_edit_is_not_stored(session):
+def test_mask_of_a_rejected_edit_is_not_stored(session, document):
     draw(session, 0, 1)
-    session.document.shared = True
+    document.shared = True
     with pytest.raises(InputError, match="type your name first"):
         draw(session, 3, 1)
-    editing.set_note(session.document.with_actor(Actor(author="Ann")), 3, "look")
-    assert session.document.database.query("SELECT count(*) FROM masks") == [(1,)]
+    editing.set_note(document.with_actor(Actor(author="Ann")), 3, "look")
+    assert document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 
 WRITER = """
@@ -273,13 +273,13 @@ for pixel in range(2000):
 """
 
 
-def test_acknowledged_strokes_survive_a_kill(folder, reopen):
-    with start_python("-c", WRITER, folder) as writer:
-        seen = [int(writer.stdout.readline()) for _ in range(40)]
+def test_acknowledged_strokes_survive_a_kill(folder, reopen, tmp_path):
+    seen = tmp_path / "seen.txt"
+    with seen.open("w") as output, start_python("-c", WRITER, folder, stdout=output) as writer:
+        wait_until(lambda: len(seen.read_text().split()) >= 40)
         writer.kill()
-        seen += [int(line) for line in writer.stdout]
-    session = reopen(folder)
-    assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
+    last = int(seen.read_text().split()[-1])
+    assert reopen(folder).document.snapshot.labels(1).sum() in (last + 1, last + 2)
 
 
 def test_snapshot_for_export_keeps_results_that_are_replaced(session):

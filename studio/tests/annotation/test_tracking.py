@@ -105,15 +105,15 @@ def test_keyframe_on_the_way_is_a_reference(folder, reopen):
 
 # in both directions, each frame goes to the nearer of the keyframes 0 and 6
 @pytest.mark.parametrize(("start", "direction", "count"), [(6, "forward", 6), (0, "both", 3)])
-def test_old_results_of_an_absent_object_are_removed(session, start, direction, count):
+def test_old_results_of_an_absent_object_are_removed(session, document, start, direction, count):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(session.document, 6, 2)
+    editing.mark_absent(document, 6, 2)
     draw(session, 8, 1)
     run_job(session, start, direction)
     assert list_visible_frames(session, 1) == list(range(LENGTH))
     assert list_visible_frames(session, 2) == list(range(count))
-    assert all(2 not in session.document.snapshot.scores(index) for index in range(8, LENGTH))
-    session.document.undo()
+    assert all(2 not in document.snapshot.scores(index) for index in range(8, LENGTH))
+    document.undo()
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
@@ -127,10 +127,10 @@ def test_absence_at_the_start_removes_old_results_before_it(session):
     assert list_visible_frames(session, 2) == []
 
 
-def test_old_results_of_locked_objects_stay(session):
+def test_old_results_of_locked_objects_stay(session, document):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(session.document, 6, 2)
-    editing.change_object(session.document, 2, locked=True)
+    editing.mark_absent(document, 6, 2)
+    editing.change_object(document, 2, locked=True)
     run_job(session, 6)
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
@@ -160,9 +160,9 @@ def test_backward_job_uses_the_keyframe_that_it_starts_at(session):
     assert list_visible_frames(session) == list(range(9))
 
 
-def test_job_that_cannot_start_does_not_change_the_document(session):
+def test_job_that_cannot_start_does_not_change_the_document(session, document):
     draw_and_track(session, 1)
-    head = session.document.log.head
+    head = document.log.head
 
     def make_tracker():
         raise InputError("checkpoint: missing")
@@ -170,21 +170,21 @@ def test_job_that_cannot_start_does_not_change_the_document(session):
     session.runner.make_tracker = make_tracker
     job = run_job(session, 0)
     assert (job.status, job.problem) == ("failed", "checkpoint: missing")
-    assert session.document.log.head == head
-    assert session.document.snapshot.list_outdated() == []
+    assert document.log.head == head
+    assert document.snapshot.list_outdated() == []
 
 
-def test_failed_request_after_an_edit_keeps_results_current(session):
+def test_failed_request_after_an_edit_keeps_results_current(session, document):
     draw(session, 0, 1)
 
     def make_tracker():
-        editing.set_note(session.document, 3, "blurred")
+        editing.set_note(document, 3, "blurred")
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
     assert run_job(session, 0).status == "failed"
-    assert list_titles(session.document) == ("note", None)
-    assert session.document.snapshot.list_outdated() == []
+    assert list_titles(document) == ("note", None)
+    assert document.snapshot.list_outdated() == []
 
 
 @pytest.mark.parametrize("undone", [True, False])
@@ -198,27 +198,27 @@ def test_history_keeps_undone_but_not_canceled_tracking(session, undone):
     assert document.log.has_history == undone
 
 
-def test_only_unlocked_objects_are_written(session):
+def test_only_unlocked_objects_are_written(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, locked=True)
+    editing.change_object(document, 1, locked=True)
     run_job(session, 0)
     assert list_visible_frames(session, 1) == [0]
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    editing.change_object(session.document, 1, locked=False)
-    editing.change_object(session.document, 2, locked=True)
+    editing.change_object(document, 1, locked=False)
+    editing.change_object(document, 2, locked=True)
     draw(session, 0, 1)
-    before = session.document.snapshot.labels(5) == 2
+    before = document.snapshot.labels(5) == 2
     run_job(session, 0)
-    assert (before == (session.document.snapshot.labels(5) == 2)).all()
+    assert (before == (document.snapshot.labels(5) == 2)).all()
     assert list_visible_frames(session, 1) == list(range(LENGTH))
 
 
-def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
+def test_pause_and_stop_act_within_a_frame(session, document, monkeypatch):
     tracker, seconds = hold(session, 3), count()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.time.perf_counter", lambda: next(seconds))
     draw(session, 0, 1)
     events = []
-    session.document.listeners[events.append] = None
+    document.listeners[events.append] = None
     job = start_job(session, 0)
     job.pause()
     tracker.allow(1)
@@ -236,7 +236,7 @@ def test_pause_and_stop_act_within_a_frame(session, monkeypatch):
     reports = [event.job for event in events if isinstance(event, JobEvent)]
     assert reports[-1].status == "stopped"
     assert {report.speed for report in reports} == {0, 1}  # without the pause
-    session.document.undo()
+    document.undo()
     assert list_visible_frames(session) == [0]
 
 
@@ -255,7 +255,7 @@ def test_frame_stored_during_a_stop_counts(session, monkeypatch):
 
 
 @pytest.mark.parametrize("loading", [True, False])
-def test_stop_before_the_first_frame_removes_the_step(session, loading):
+def test_stop_before_the_first_frame_removes_the_step(session, document, loading):
     tracker, loads, loaded = TruthTracker(), threading.Event(), threading.Event()
 
     def make_tracker():
@@ -273,8 +273,8 @@ def test_stop_before_the_first_frame_removes_the_step(session, loading):
     loaded.set()
     wait_for(job)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
-    assert list_titles(session.document) == ("drawn", None)
-    assert session.document.snapshot.list_outdated() == []
+    assert list_titles(document) == ("drawn", None)
+    assert document.snapshot.list_outdated() == []
 
 
 def test_interrupted_job_is_not_finished_by_a_later_stop(session):
@@ -315,15 +315,15 @@ def test_invalid_request_rejected(session, arguments, words):
         session.track(*arguments)
 
 
-def test_request_without_masks_of_unlocked_objects_rejected(session):
-    editing.add_object(session.document)
+def test_request_without_masks_of_unlocked_objects_rejected(session, document):
+    editing.add_object(document)
     with pytest.raises(InputError, match="no mask to track"):
         session.track(3)
     draw(session, 0, 1)
-    editing.change_object(session.document, 1, locked=True)
+    editing.change_object(document, 1, locked=True)
     with pytest.raises(InputError, match="all objects are locked"):
         session.track(0, "forward")
-    editing.add_object(session.document)
+    editing.add_object(document)
     with pytest.raises(InputError, match="no mask to track"):
         session.track(0, "forward")
 
@@ -366,36 +366,36 @@ def test_lock_stops_a_request_in_its_first_direction(session, job_in_its_first_d
     assert (job_in_its_first_direction.status, job_in_its_first_direction.done) == ("stopped", 4)
 
 
-def test_request_stopped_in_its_first_direction_is_undone(session, job_in_its_first_direction):
+def test_request_stopped_in_its_first_direction_is_undone(session, document, job_in_its_first_direction):
     session.stop()
     wait_for(job_in_its_first_direction)
-    assert list_titles(session.document) == ("drawn", None)
-    assert session.document.snapshot.list_outdated() == []
+    assert list_titles(document) == ("drawn", None)
+    assert document.snapshot.list_outdated() == []
 
 
-def test_object_locked_between_both_directions_stops_the_run(session):
+def test_object_locked_between_both_directions_stops_the_run(session, document):
     draw(session, 0, 1, 2)
     draw(session, 11, 1)
     tracker = hold(session, 6)
     job = start_job(session, 0, "both")
     wait_until(lambda: job.done == 5)
-    editing.change_object(session.document, 1, locked=True)
-    before = list_labels(session.document)
+    editing.change_object(document, 1, locked=True)
+    before = list_labels(document)
     tracker.allow()
     wait_for(job)
     assert job.status == "stopped"
-    assert equal_labels(list_labels(session.document), before)
+    assert equal_labels(list_labels(document), before)
     assert list_visible_frames(session, 1) == [0, 11]
-    assert session.document.snapshot.list_outdated() == [(1, 11)]
+    assert document.snapshot.list_outdated() == [(1, 11)]
     run_job(session, 0, "both")
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    assert not session.document.snapshot.outdated[2].any()
+    assert not document.snapshot.outdated[2].any()
     with pytest.raises(OutdatedError, match="unlock locked objects first"):
         session.set_status("accepted")
-    editing.change_object(session.document, 1, locked=False)
-    assert Document.read(session.document.folder).snapshot.list_outdated() == [(1, 10)]
+    editing.change_object(document, 1, locked=False)
+    assert Document.read(document.folder).snapshot.list_outdated() == [(1, 10)]
     run_job(session, 0, "both")
-    assert session.document.snapshot.list_outdated() == []
+    assert document.snapshot.list_outdated() == []
 
 
 def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
@@ -423,44 +423,44 @@ def test_backward_strip_is_lost_before_the_object_appears(folder, reopen):
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
 
 
-def test_tracking_is_cleared_from_a_frame_on_in_one_step(session):
+def test_tracking_is_cleared_from_a_frame_on_in_one_step(session, document):
     draw_and_track(session, 1, 2)
     draw(session, 8, 1)
-    editing.clear_tracking(session.document, 5)
-    assert list_tracked_frames(session.document.snapshot) == [1, 2, 3, 4]
-    assert ((session.document.snapshot.labels(8) == 1) == (truth(8) == 1)).all()
-    assert not session.document.snapshot.labels(7).any()
+    editing.clear_tracking(document, 5)
+    assert list_tracked_frames(document.snapshot) == [1, 2, 3, 4]
+    assert ((document.snapshot.labels(8) == 1) == (truth(8) == 1)).all()
+    assert not document.snapshot.labels(7).any()
     with pytest.raises(InputError, match="no tracked masks"):
-        editing.clear_tracking(session.document, 5)
-    session.document.undo()
-    assert (session.document.snapshot.labels(7) == truth(7)).all()
+        editing.clear_tracking(document, 5)
+    document.undo()
+    assert (document.snapshot.labels(7) == truth(7)).all()
 
 
-def test_dropping_results_spares_locked_objects(session):
+def test_dropping_results_spares_locked_objects(session, document):
     draw_and_track(session, 1, 2)
-    editing.change_object(session.document, 2, locked=True)
-    editing.clear_tracking(session.document, 3, 4)
-    assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
-    assert set(session.document.snapshot.scores(3)) == {2}
-    assert (session.document.snapshot.labels(5) == truth(5)).all()
-    editing.clear_tracking(session.document, 0)
-    assert (session.document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
+    editing.change_object(document, 2, locked=True)
+    editing.clear_tracking(document, 3, 4)
+    assert (document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
+    assert set(document.snapshot.scores(3)) == {2}
+    assert (document.snapshot.labels(5) == truth(5)).all()
+    editing.clear_tracking(document, 0)
+    assert (document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
-def test_stroke_during_tracking_can_be_undone(session):
+def test_stroke_during_tracking_can_be_undone(session, document):
     tracker = hold(session, 3)
     draw(session, 0, 1, 2)
     job = start_job(session, 0)
-    editing.mark_absent(session.document, 9, 2)
-    session.document.undo()
+    editing.mark_absent(document, 9, 2)
+    document.undo()
     tracker.allow()
     wait_for(job)
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    session.document.undo()
+    document.undo()
     assert list_visible_frames(session, 2) == [0]
 
 
-def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
+def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session, document):
     draw(session, 0, 1)
     job, _ = start_held_job(session, 4, done=2)
     run_action(session, {"do": "undo"})
@@ -468,9 +468,9 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(session):
     assert job.status == "stopped"
     assert job.done < job.total
     assert list_visible_frames(session) == [0]
-    session.document.redo()
+    document.redo()
     assert set(list_visible_frames(session)) >= {0, 1, 2}
-    assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
+    assert document.snapshot.list_outdated()[-1][1] == LENGTH - 1
 
 
 def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypatch):
@@ -490,22 +490,22 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
     assert document.snapshot.list_outdated() == [(3, LENGTH - 1)]
 
 
-def test_undo_at_the_end_of_a_job_does_not_deadlock(session, monkeypatch):
+def test_undo_at_the_end_of_a_job_does_not_deadlock(session, document, monkeypatch):
     draw(session, 0, 1)
-    undo, holds = session.document.undo, threading.Event()
+    undo, holds = document.undo, threading.Event()
 
     def end_job():  # as the thread of `JobRunner`
         with session.runner._changed:
             holds.set()
-            session.document.snapshot.list_corrections()
+            document.snapshot.list_corrections()
 
     def undo_meanwhile():
         threading.Thread(target=end_job, daemon=True).start()
         wait_for_event(holds)
         return undo()
 
-    monkeypatch.setattr(session.document, "undo", undo_meanwhile)
-    page = threading.Thread(target=session.document.undo, daemon=True)
+    monkeypatch.setattr(document, "undo", undo_meanwhile)
+    page = threading.Thread(target=document.undo, daemon=True)
     page.start()
     page.join(WAIT_SECONDS)
     assert not page.is_alive()
@@ -520,14 +520,14 @@ def test_merged_confidence_is_calibrated():
     assert merged.disagreement == {1: 0}
 
 
-def test_object_locked_while_tracked_keeps_its_masks(session):
+def test_object_locked_while_tracked_keeps_its_masks(session, document):
     draw_and_track(session, 1, 2)
-    before = session.document.snapshot.labels(LENGTH - 1)
+    before = document.snapshot.labels(LENGTH - 1)
     job, tracker = start_held_job(session, 3)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": True})
     tracker.allow()
     wait_for(job)
-    assert (session.document.snapshot.labels(LENGTH - 1) == before).all()
+    assert (document.snapshot.labels(LENGTH - 1) == before).all()
 
 
 def stop_while_loading(session):
@@ -540,14 +540,14 @@ def stop_while_loading(session):
     [(stop_while_loading, "stopped"), (Mock(side_effect=InputError("checkpoint: not readable")), "failed")],
     ids=["stopped", "failed"],
 )
-def test_failed_or_stopped_tracking_keeps_redo(folder, session, load, status, reopen):
+def test_failed_or_stopped_tracking_keeps_redo(folder, session, document, load, status, reopen):
     draw(session, 0, 1)
     draw(session, 3, 1)
-    session.document.undo()
-    titles = list_titles(session.document)
+    document.undo()
+    titles = list_titles(document)
     session.runner.make_tracker = partial(load, session)
     assert run_job(session, 0).status == status
-    assert list_titles(session.document) == titles
+    assert list_titles(document) == titles
     again = reopen(folder)
     assert list_titles(again.document) == titles
     again.document.redo()

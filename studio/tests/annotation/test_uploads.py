@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -136,31 +137,29 @@ UPLOADS = {
     ["yolo"],
     ["cvat_polygons"],
 ])  # fmt: skip
-def test_archive_of_the_page_is_loaded(session, folder, tmp_path, names):
+def test_archive_of_the_page_is_loaded(session, document, folder, tmp_path, names):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
-    editing.change_object(session.document, 2, class_name="dish")  # YOLO tells objects apart by class only
+    editing.change_object(document, 2, class_name="dish")  # YOLO tells objects apart by class only
     session.export(names)
-    other = open_session(folder, project=tmp_path / "other.aotlab")
-    assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
-    for index in (0, 5):
-        differ = other.document.snapshot.labels(index) != session.document.snapshot.labels(index)
-        assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat_polygons") else 0)
-    classes = {item.class_name for item in other.document.snapshot.objects.values()}
-    assert "dish" in classes or names[0] in ("masks", "objects")
-    other.close()
+    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
+        assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
+        for index in (0, 5):
+            differ = other.document.snapshot.labels(index) != document.snapshot.labels(index)
+            assert differ.mean() <= (0.01 if names[0] in ("yolo", "cvat_polygons") else 0)
+        classes = {item.class_name for item in other.document.snapshot.objects.values()}
+        assert "dish" in classes or names[0] in ("masks", "objects")
 
 
-def test_archive_with_coco_keeps_marks_of_absence(session, folder, tmp_path):
+def test_archive_with_coco_keeps_marks_of_absence(session, document, folder, tmp_path):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
-    editing.mark_absent(session.document, 5, 2)
+    editing.mark_absent(document, 5, 2)
     session.export(["masks", "coco"])
-    other = open_session(folder, project=tmp_path / "other.aotlab")
-    load_upload(other.document, 0, session.archive.read_bytes())
-    assert other.document.timeline().marks == session.document.timeline().marks
-    assert "g" in other.document.timeline().marks[2]
-    other.close()
+    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
+        load_upload(other.document, 0, session.archive.read_bytes())
+        assert other.document.timeline().marks == document.timeline().marks
+        assert "g" in other.document.timeline().marks[2]
 
 
 @pytest.mark.parametrize("names", [["mots"], ["label_studio"]])
@@ -175,29 +174,29 @@ def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
 
 # some programs leave hidden files out
 @pytest.mark.parametrize(("hidden", "class_name"), [([JOB_RECORD], "fish"), ([], "")])
-def test_archive_of_results_is_loaded(session, tmp_path, hidden, class_name):
+def test_archive_of_results_is_loaded(document, tmp_path, hidden, class_name):
     write_job_record(tmp_path, JobRecord("clip", "clip", frames=1, written=["masks"], class_names={1: "fish"}))
     files = {"masks/00000.png": png(truth(0)), "review.json": b"{}", "scores.json": b"{}"}
     files |= {name: (tmp_path / name).read_bytes() for name in hidden}
     archive = zip_files({f"clip/{name}": content for name, content in files.items()})
-    assert load_upload(session.document, 0, archive).frames == [0]
-    assert session.document.snapshot.objects[1].class_name == class_name
+    assert load_upload(document, 0, archive).frames == [0]
+    assert document.snapshot.objects[1].class_name == class_name
 
 
-def test_archive_of_yolo_labels_with_one_image_is_loaded(session):
+def test_archive_of_yolo_labels_with_one_image_is_loaded(document):
     square = b"0 0.2 0.2 0.5 0.2 0.5 0.6 0.2 0.6\n"
     files = {"labels/00003.txt": square, "images/00003.png": png(truth(3)), "data.yaml": b"names: [dish]"}
-    assert load_upload(session.document, 0, zip_files(files)).frames == [3]
-    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["dish"]
+    assert load_upload(document, 0, zip_files(files)).frames == [3]
+    assert [item.class_name for item in document.snapshot.objects.values()] == ["dish"]
 
 
 @pytest.mark.parametrize("names", [["3"], ["3", "5"]])
-def test_archive_of_yolo_labels_is_loaded(session, names):
+def test_archive_of_yolo_labels_is_loaded(document, names):
     square = "0 0.2 0.2 0.5 0.2 0.5 0.6 0.2 0.6\n"
     files = {f"set/labels/{int(name):05d}.txt": square.encode() for name in names}
     archive = zip_files({**files, "set/images/00003.jpg": b"x"})
-    assert load_upload(session.document, 0, archive).frames == [int(name) for name in names]
-    assert session.document.snapshot.labels(3)[HEIGHT // 2, WIDTH // 3] == 1
+    assert load_upload(document, 0, archive).frames == [int(name) for name in names]
+    assert document.snapshot.labels(3)[HEIGHT // 2, WIDTH // 3] == 1
 
 
 def test_upload_that_matches_no_frame_rejected(session):
@@ -206,55 +205,55 @@ def test_upload_that_matches_no_frame_rejected(session):
         load_upload(session.document, 0, archive)
 
 
-def test_class_id_too_large_to_store_rejected(session, folder, reopen):
+def test_class_id_too_large_to_store_rejected(session, document, folder, reopen):
     tree = json.loads(coco(3))
     tree["categories"][0]["id"] = 2**31 + 1
     for region in tree["annotations"]:
         region["category_id"] = tree["categories"][0]["id"]
     with pytest.raises(InputError, match="class fish: id 2147483649 is not between 0 and"):
-        load_upload(session.document, 0, json.dumps(tree).encode())
-    assert session.document.snapshot.drawn_frames == []
+        load_upload(document, 0, json.dumps(tree).encode())
+    assert document.snapshot.drawn_frames == []
     session.close()
     reopen(folder)
 
 
-def test_accepted_upload_stays_accepted_when_opened_again(session, folder, reopen):
+def test_accepted_upload_stays_accepted_when_opened_again(session, document, folder, reopen):
     tree = json.loads(coco(3))
     tree["annotations"][0]["attributes"]["age"] = float("nan")
-    load_upload(session.document, 0, json.dumps(tree).encode())
-    assert "age" not in str(session.document.snapshot.describe_objects())
+    load_upload(document, 0, json.dumps(tree).encode())
+    assert "age" not in str(document.snapshot.describe_objects())
     session.set_status("accepted")
-    assert session.document.status.value == "accepted"
+    assert document.status.value == "accepted"
     again = reopen(folder)
     assert again.document.status.value == "accepted"
 
 
 @pytest.mark.parametrize("kind", UPLOADS)
-def test_upload_of_several_frames_is_one_step(session, kind):
-    assert load_upload(session.document, 0, UPLOADS[kind]).frames == [3, 5]
-    assert all((session.document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
-    assert session.document.snapshot.drawn_frames == [3, 5]
-    session.document.undo()
-    assert session.document.snapshot.drawn_frames == []
-    assert [*session.document.snapshot.objects] == []
+def test_upload_of_several_frames_is_one_step(document, kind):
+    assert load_upload(document, 0, UPLOADS[kind]).frames == [3, 5]
+    assert all((document.snapshot.labels(index) == truth(index)).all() for index in (3, 5))
+    assert document.snapshot.drawn_frames == [3, 5]
+    document.undo()
+    assert document.snapshot.drawn_frames == []
+    assert [*document.snapshot.objects] == []
 
 
-def test_single_image_is_for_the_shown_frame(session):
-    assert load_upload(session.document, 7, png(truth(7))).frames == [7]
+def test_single_image_is_for_the_shown_frame(document):
+    assert load_upload(document, 7, png(truth(7))).frames == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
-    assert load_upload(session.document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
-    assert (session.document.snapshot.labels(8) == truth(8)).all()
+    assert load_upload(document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
+    assert (document.snapshot.labels(8) == truth(8)).all()
 
 
-def test_binary_mask_goes_to_the_chosen_object(session):
+def test_binary_mask_goes_to_the_chosen_object(session, document):
     draw(session, 0, 1, 2)
     binary = png(255 * (truth(3) == 1))
-    load_upload(session.document, 3, binary, chosen=2)
-    assert ((session.document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
+    load_upload(document, 3, binary, chosen=2)
+    assert ((document.snapshot.labels(3) == 2) == (truth(3) == 1)).all()
     with pytest.raises(AmbiguousObjectsError):
-        load_upload(session.document, 3, binary)
-    load_upload(session.document, 4, binary, targets={1: None})
-    assert [*session.document.snapshot.objects] == [1, 2, 3]
+        load_upload(document, 3, binary)
+    load_upload(document, 4, binary, targets={1: None})
+    assert [*document.snapshot.objects] == [1, 2, 3]
 
 
 def test_upload_for_another_object_is_asked_about(served):
@@ -274,45 +273,45 @@ def test_upload_for_another_object_is_asked_about(served):
         assert (answer.status_code, "the ids in the file are 1;" in answer.text) == (422, True)
 
 
-def test_upload_of_other_names_is_matched_by_id_then_name(session):
+def test_upload_of_other_names_is_matched_by_id_then_name(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 2, name="fish")
+    editing.change_object(document, 2, name="fish")
     with pytest.raises(AmbiguousObjectsError) as raised:
-        load_upload(session.document, 0, UPLOADS["colors"])
+        load_upload(document, 0, UPLOADS["colors"])
     assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
-    editing.delete_object(session.document, 1)
-    load_upload(session.document, 0, content, chosen=2)
-    assert [(item.id, item.name) for item in session.document.snapshot.objects.values()] == [(2, "fish"), (3, "tree")]
+    editing.delete_object(document, 1)
+    load_upload(document, 0, content, chosen=2)
+    assert [(item.id, item.name) for item in document.snapshot.objects.values()] == [(2, "fish"), (3, "tree")]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
-    editing.change_object(session.document, 3, name="fish")
+    editing.change_object(document, 3, name="fish")
     with pytest.raises(AmbiguousObjectsError):
-        load_upload(session.document, 0, double)
+        load_upload(document, 0, double)
 
 
-def test_upload_names_new_objects(session):
-    load_upload(session.document, 0, UPLOADS["colors"])
-    assert [item.name for item in session.document.snapshot.objects.values()] == ["car", "dog"]
+def test_upload_names_new_objects(document):
+    load_upload(document, 0, UPLOADS["colors"])
+    assert [item.name for item in document.snapshot.objects.values()] == ["car", "dog"]
 
 
-def test_folder_names_become_object_names(session):
+def test_folder_names_become_object_names(document):
     content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
-    load_upload(session.document, 0, content)
-    assert [item.name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
-    assert (session.document.snapshot.labels(3) == truth(3)).all()
+    load_upload(document, 0, content)
+    assert [item.name for item in document.snapshot.objects.values()] == ["cat", "dog"]
+    assert (document.snapshot.labels(3) == truth(3)).all()
 
 
-def test_labelme_files_are_matched_by_image_name(session):
-    assert load_upload(session.document, 0, labelme(4)).frames == [4]
-    assert load_upload(session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})).frames == [5, 6]
-    assert [item.name for item in session.document.snapshot.objects.values()] == ["box"]
+def test_labelme_files_are_matched_by_image_name(document):
+    assert load_upload(document, 0, labelme(4)).frames == [4]
+    assert load_upload(document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})).frames == [5, 6]
+    assert [item.name for item in document.snapshot.objects.values()] == ["box"]
 
 
-def test_upload_for_missing_frames_rejected_whole(session):
+def test_upload_for_missing_frames_rejected_whole(document):
     content = zip_files({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
-        load_upload(session.document, 0, content)
-    assert session.document.snapshot.drawn_frames == []
+        load_upload(document, 0, content)
+    assert document.snapshot.drawn_frames == []
 
 
 def name_shape(index, label):
@@ -321,9 +320,9 @@ def name_shape(index, label):
     return json.dumps(tree).encode()
 
 
-def test_id_255_beside_another_is_kept(session):
-    load_upload(session.document, 0, encode_png(np.array([0, 255, 300])[truth(0)]))
-    assert sorted(session.document.snapshot.objects) == [255, 300]
+def test_id_255_beside_another_is_kept(document):
+    load_upload(document, 0, encode_png(np.array([0, 255, 300])[truth(0)]))
+    assert sorted(document.snapshot.objects) == [255, 300]
 
 
 def test_assigned_ids_do_not_bind_to_objects(session):
@@ -347,25 +346,25 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
 
 
 @pytest.mark.parametrize("protection", ["hidden", "locked"])
-def test_upload_keeps_class_and_attributes_of_protected_objects(session, protection):
+def test_upload_keeps_class_and_attributes_of_protected_objects(session, document, protection):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, **{protection: True})
+    editing.change_object(document, 1, **{protection: True})
     tree = json.loads(coco(3))
     for annotation in tree["annotations"]:
         annotation["attributes"]["blurred"] = True
-    before = session.document.snapshot.find_object(1)
-    loaded = load_upload(session.document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    before = document.snapshot.find_object(1)
+    loaded = load_upload(document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
     assert loaded.unchanged == [1]
-    assert session.document.snapshot.find_object(1) == before
-    assert session.document.snapshot.find_object(2).class_name == "fish"
-    assert session.document.snapshot.find_object(2).attributes == {"blurred": True}
+    assert document.snapshot.find_object(1) == before
+    assert document.snapshot.find_object(2).class_name == "fish"
+    assert document.snapshot.find_object(2).attributes == {"blurred": True}
 
 
-def test_loaded_class_gets_an_id_of_its_own(session):
+def test_loaded_class_gets_an_id_of_its_own(session, document):
     draw(session, 0, 1)
-    editing.change_object(session.document, 1, class_name="dog")
-    load_upload(session.document, 3, UPLOADS["coco"], targets={1: None, 2: None})
-    assert session.document.snapshot.state.classes == {"dog": 1, "fish": 2}
+    editing.change_object(document, 1, class_name="dog")
+    load_upload(document, 3, UPLOADS["coco"], targets={1: None, 2: None})
+    assert document.snapshot.state.classes == {"dog": 1, "fish": 2}
     session.export(["coco", "yolo"])
     folder = session.archive.parent
     content = json.loads((folder / "coco.json").read_text())
@@ -425,53 +424,53 @@ def test_attributes_of_another_file_are_added(session):
 
 
 @pytest.mark.parametrize("first", [{2: "left", 5: "right"}, {2: "left"}])
-def test_second_file_keeps_attributes_of_other_frames(session, first):
-    load_attributes(session.document, {frame: {"pose": pose} for frame, pose in first.items()})
-    load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
-    by_frame = session.document.snapshot.describe_objects()[1][1]
+def test_second_file_keeps_attributes_of_other_frames(document, first):
+    load_attributes(document, {frame: {"pose": pose} for frame, pose in first.items()})
+    load_attributes(document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
+    by_frame = document.snapshot.describe_objects()[1][1]
     shown = {min(by_frame): {"pose": "left"}, 8: {"pose": "up"}, 9: {"pose": first.get(5, "left")}}
     assert by_frame == shown | {frame: {"pose": "right"} for frame in first if frame == 5}
 
 
-def test_second_file_keeps_frames_without_an_attribute(session):
-    load_attributes(session.document, {2: {"pose": "left"}, 5: {}})
-    load_attributes(session.document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
-    assert session.document.snapshot.describe_objects()[1][1][5] == {}
+def test_second_file_keeps_frames_without_an_attribute(document):
+    load_attributes(document, {2: {"pose": "left"}, 5: {}})
+    load_attributes(document, {8: {"pose": "up"}}, targets={1: 1, 2: 2})
+    assert document.snapshot.describe_objects()[1][1][5] == {}
 
 
-def test_attributes_loaded_again_replace_those_before(session):
+def test_attributes_loaded_again_replace_those_before(document):
     for pose, options in (("left", {}), ("right", {"targets": {1: 1, 2: 2}})):
-        load_attributes(session.document, {3: {"pose": pose}, 5: {"pose": pose}}, **options)
-        assert session.document.snapshot.objects[1].attributes == {"pose": pose}
+        load_attributes(document, {3: {"pose": pose}, 5: {"pose": pose}}, **options)
+        assert document.snapshot.objects[1].attributes == {"pose": pose}
 
 
-def test_attributes_hold_until_they_change(session):
+def test_attributes_hold_until_they_change(document):
     up, down = {"color": "red", "pose": "up"}, {"color": "red", "pose": "down"}
-    load_attributes(session.document, {3: up, 4: up, 5: down})
+    load_attributes(document, {3: up, 4: up, 5: down})
     annotations = annotate_labels({index: truth(0) == 1 for index in (3, 4, 5)}, {})
-    annotations.add_attributes(session.document.snapshot.describe_objects()[1])
+    annotations.add_attributes(document.snapshot.describe_objects()[1])
     assert [annotations.frames[index][0].attributes for index in (3, 4, 5)] == [up, up, down]
 
 
 @pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight", " cat\ud800 "])
-def test_loaded_class_name_is_made_valid_with_its_id(session, name):
+def test_loaded_class_name_is_made_valid_with_its_id(document, name):
     tree = json.loads(coco(3))
     tree["categories"][0] |= {"name": name, "id": 7}
     for annotation in tree["annotations"]:
         annotation["category_id"] = 7
-    load_upload(session.document, 0, json.dumps(tree).encode())
-    snapshot = session.document.snapshot
+    load_upload(document, 0, json.dumps(tree).encode())
+    snapshot = document.snapshot
     assert snapshot.state.classes == {snapshot.objects[1].class_name: 7}
     assert snapshot.objects[1].class_name == re.sub("[\t\ud800]", "", name).strip()[:60]
 
 
 @pytest.mark.parametrize("field", ["locked", "hidden"])
-def test_upload_does_not_overwrite_a_protected_object(session, field):
+def test_upload_does_not_overwrite_a_protected_object(session, document, field):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 1, **{field: True})
-    loaded = load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    editing.change_object(document, 1, **{field: True})
+    loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
     assert (loaded.losses, loaded.unchanged) == ({}, [1])
-    assert (session.document.snapshot.labels(0) == truth(0)).all()
+    assert (document.snapshot.labels(0) == truth(0)).all()
 
 
 def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import pytest
 from aotlab import InputError, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio import annotate as cli
-from aotlab_studio.cache import LRUCache
-from aotlab_studio.video import FrameStore
+from aotlab_studio.utils.cache import LRUCache
+from aotlab_studio.utils.video import FrameStore
 
 LENGTH = 60
 

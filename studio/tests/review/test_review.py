@@ -17,10 +17,10 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import LayerFrame as StoredResult
 from aotlab_studio.document.masks import TrackedMaskStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores
-from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.utils.files import write_json
 from studio.tests.annotation.results import open_clip
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from aotlab import internal, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, find_project, has_project, read_job
 from aotlab_studio.document.log import digest_values
-from aotlab_studio.files import read_json
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
+from aotlab_studio.utils.files import read_json
 
 NO_RECORD = "no record of its tracking; track it"
 
@@ -23,13 +24,14 @@ class BatchClip:
     """A clip of a batch. Without ``is_video``, it is a folder of results. Its files are read when needed."""
 
     def __init__(self, folder: Path, name: str, *, is_video: bool = False) -> None:
-        self.name, self.path, self.is_video = name, folder / name, is_video
+        self.name = os.fsencode(name).decode(errors="replace")  # as in addresses
+        self.path, self.is_video = folder / name, is_video
         self.project = find_project(self.path)
 
     @property
     def results(self) -> Path:
         """Folder of the corrected masks; for a video, the one in which ``aotlab track --jobs`` looks for masks."""
-        name = self.name if self.path.is_dir() else self.path.stem
+        name = self.path.name if self.path.is_dir() else self.path.stem
         return self.path.with_name(f"{name}.masks") if self.is_video else self.path
 
     @cached_property
@@ -120,3 +122,11 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
     if len(frames) > len({path.name for path in videos} - images):  # one video
         return []
     return [BatchClip(folder, path.name, is_video=True) for path in videos]
+
+
+def find_clip(folder: Path, name: str) -> BatchClip:
+    """Return a clip of a batch; raise `InputError` if it is missing or untouched."""
+    clip = next((clip for clip in find_clips(folder) if clip.name == name), None)
+    if clip is None or clip.is_untouched:
+        raise InputError(f"{name[:80]}: no such clip in {folder}; open the list")
+    return clip

@@ -13,11 +13,11 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import read_job
-from aotlab_studio.document.log import FINAL_STATUSES
+from aotlab_studio.document.lock import LOCK
+from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.files import ExportRecord, find_roots, read_json, stage_files
-from aotlab_studio.lock import LOCK
 from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
+from aotlab_studio.utils.files import ExportRecord, find_roots, read_json, stage_files
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for a run that tracks the same clip."""
@@ -28,8 +28,9 @@ class ClipExport:
     """Export of a clip: its outputs, or the reason why it is left out."""
 
     clip: BatchClip
-    notes: list[str]
-    """Status of a clip that is left out, or outputs that stay as they were tracked."""
+    status: VideoStatus = "open"
+    note: str = ""
+    """What is left out: the clip, by its status, or outputs that stay as they were tracked."""
     problem: str = ""
     """Error message if the clip cannot be exported."""
     outputs: Sequence[str] = ()
@@ -50,9 +51,9 @@ def list_exports(clips: Sequence[BatchClip], outputs: Sequence[str]) -> list[Cli
                     raise InputError(f"other videos are exported to {clip.results.name} too; rename them")
                 exports.append(_plan_export(clip, document, outputs))
             elif not (clip.is_untouched or clip.is_video):
-                exports.append(ClipExport(clip, ["open"]))
+                exports.append(ClipExport(clip, note="open"))
         except InputError as error:
-            exports.append(ClipExport(clip, [], format_problem(clip, error)))
+            exports.append(ClipExport(clip, problem=format_problem(clip, error)))
     return exports
 
 
@@ -62,7 +63,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
     if status not in FINAL_STATUSES:
         if document.unimported_digest and last_status is not None and last_status.status in FINAL_STATUSES:
             raise InputError(f"tracked again since it was {last_status.status}; set its status again")
-        return ClipExport(clip, [status])
+        return ClipExport(clip, status, status)
     corrected = find_roots(read_json(clip.results / internal.CORRECTED_FILE, ExportRecord).files)
     files = {name: sdk.find_output(name).file_name for name in internal.list_outputs()}
     tracked = {*clip.job.written} - corrected - {internal.CORRECTED_FILE}
@@ -73,7 +74,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str]) ->
         raise InputError("no output is chosen; choose one, such as masks")
     class_names = [item.class_name or NO_CLASS for item in document.snapshot.objects.values()]
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
-    return ClipExport(clip, [f"{name}: as tracked" for name in kept], "", names, replaced, classes)
+    return ClipExport(clip, status, "; ".join(f"{name}: as tracked" for name in kept), "", names, replaced, classes)
 
 
 def withdraw_masks(export: ClipExport) -> None:
@@ -82,12 +83,12 @@ def withdraw_masks(export: ClipExport) -> None:
     Raises `InputError` if they cannot be renamed.
     """
     results = export.clip.results
-    if export.clip.is_video and export.notes == ["rejected"] and (results / internal.CORRECTED_FILE).is_file():
+    if export.clip.is_video and export.status == "rejected" and (results / internal.CORRECTED_FILE).is_file():
         targets = (results.with_suffix(f".rejected{number or ''}.masks") for number in count())
         target = next(path for path in targets if not path.exists())
         with internal.writing(target):
             results.rename(target)
-        export.notes = [f"rejected; its masks are in {target.name}"]
+        export.note = f"rejected; its masks are in {target.name}"
 
 
 def format_problem(clip: BatchClip, error: InputError) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from aotlab import InputError
-from aotlab_studio.lock import FolderLock
+from aotlab_studio.document.lock import FolderLock
 
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"

@@ -17,7 +17,6 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
-from aotlab_studio.cache import LRUCache
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, read_header
@@ -26,7 +25,8 @@ from aotlab_studio.document.objects import MAX_OBJECTS
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
-from aotlab_studio.video import FrameStore
+from aotlab_studio.utils.cache import LRUCache
+from aotlab_studio.utils.video import FrameStore
 
 logger = logging.getLogger(__name__)
 MAX_SNAPSHOTS = 4

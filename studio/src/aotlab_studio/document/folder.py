@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.lock import LOCK, OWNER
 from aotlab_studio.document.log import NonNegativeInt, digest_values
-from aotlab_studio.files import encode_json
-from aotlab_studio.lock import LOCK, OWNER
-from aotlab_studio.video import FrameStore
+from aotlab_studio.utils.files import encode_json
+from aotlab_studio.utils.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from aotlab import InputError, sdk
-from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.objects import ObjectId, ObjectInfo, is_same
+from aotlab_studio.utils.cache import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
 Move = Literal["undo", "redo", "cancel"]

@@ -15,9 +15,9 @@ from msgspec import Struct
 from PIL import Image
 
 from aotlab import InputError, sdk
-from aotlab_studio.cache import LRUCache
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
+from aotlab_studio.utils.cache import LRUCache
 
 MASK_CACHE_BYTES = 64 * 2**20
 """Memory for decoded drawn masks; decoded tracked masks may take as much again."""

@@ -11,7 +11,7 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.video import require_frame
+from aotlab_studio.utils.video import require_frame
 
 
 def plan_request(

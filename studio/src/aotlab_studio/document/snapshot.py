@@ -20,7 +20,7 @@ from aotlab_studio.document.log import Changes, FrameRange, Log, State, digest_v
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, find_lost, measure_scores
-from aotlab_studio.video import require_frame
+from aotlab_studio.utils.video import require_frame
 
 UNKNOWN, DRAWN, DRAWN_ABSENT, ABSENT, LOST = "-Ggal"
 """Marks of the timeline. The digits 0 to 9 mean a tracked mask with this confidence, in tenths."""

@@ -58,4 +58,4 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
     contours = sorted(contours, key=cv2.contourArea, reverse=True)
     outlines = [(cv2.approxPolyDP(contour, 0.6, True)[:, 0] + 0.5) / 2 for contour in contours]
     # readers take an outline within the first pixel for fractions of the image
-    return [outline for outline in outlines if len(outline) >= 3 and outline.max() > 1]
+    return [outline if outline.max() > 1 else 1.5 * outline for outline in outlines]

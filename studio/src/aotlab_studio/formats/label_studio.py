@@ -15,8 +15,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.files import write_json
 from aotlab_studio.formats import Size, encode_xml, require_masks
+from aotlab_studio.utils.files import write_json
 
 MASK_TYPES = ("brushlabels", "polygonlabels", "brush", "polygon")
 """Types of results that are masks; the first two are also the keys of their class names."""

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from aotlab import InputError, internal, sdk
-from aotlab_studio.files import write_json
+from aotlab_studio.utils.files import write_json
 
 IDS_PER_CLASS = 1000
 """Largest number of objects of one class, plus one."""

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from aotlab import internal, sdk
-from aotlab_studio.files import write_json
+from aotlab_studio.utils.files import write_json
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """Fields of an annotation with a value for each frame, and the fields of COCO with these values."""

@@ -61,7 +61,7 @@ export class FrameCache {
 
   /** Return the address of a small image of a frame with its masks. @param {number} index */
   getThumbnailAddress(index) {
-    return `frame/${index}?video=${this.video}&width=${THUMBNAIL_PIXELS}&masks=${this.getRevision(index)}`;
+    return `frame/${index}?video=${this.video}&width=${THUMBNAIL_PIXELS}&masks=1&revision=${this.getRevision(index)}`;
   }
 
   /** @param {number} index @param {AbortSignal} [signal] @returns {Promise<Labels>} kept by the browser */

@@ -10,10 +10,10 @@ from PIL import Image
 
 from aotlab import draw_overlay, internal, sdk
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
-from aotlab_studio.files import write_json
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
-from aotlab_studio.video import encode_jpeg
+from aotlab_studio.utils.files import write_json
+from aotlab_studio.utils.video import encode_jpeg
 
 SCORES_FILE = "scores.json"
 """File with the scores of all frames. A project reads it, so that it lists the same frames to check."""

@@ -29,14 +29,14 @@ from aotlab import InputError
 from aotlab_studio.document.events import Event
 from aotlab_studio.document.log import Actor
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import encode_json
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import Targets, run_on_target
 from aotlab_studio.session.session import REPEATABLE_ACTIONS, OutdatedError, Session
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
-from aotlab_studio.video import encode_jpeg, require_frame
+from aotlab_studio.utils.files import encode_json
+from aotlab_studio.utils.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """Maximum size of a message, twice that of the longest stroke."""
@@ -243,18 +243,10 @@ class Server(uvicorn.Server):
         port = listener.getsockname()[1]
         guard = GuardMiddleware(app, port, host=host, token=token)
         config = uvicorn.Config(
-            guard,
-            http="h11",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_max_queue=32,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=2,
-        )
+            guard, http="h11", log_level="warning", access_log=False, server_header=False, lifespan="off",
+            ws_max_size=MAX_MESSAGE_BYTES, ws_max_queue=32, limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=2,
+        )  # fmt: skip
         super().__init__(config)
         self._listener = listener
         host = socket.gethostname() if host in ("0.0.0.0", "::", "") else host

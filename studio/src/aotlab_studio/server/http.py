@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from aotlab import sdk
 from aotlab_studio.document.objects import clean_name
-from aotlab_studio.files import encode_json
+from aotlab_studio.utils.files import encode_json
 
 MAX_UPLOAD_BYTES = 32 * 2**20
 PERSON_COOKIE = "aotlab_person"

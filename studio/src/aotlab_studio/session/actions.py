@@ -16,7 +16,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import EDITS, EditResult
 from aotlab_studio.document.log import Actor
 from aotlab_studio.session.session import Session
-from aotlab_studio.video import require_frame
+from aotlab_studio.utils.video import require_frame
 
 Targets = dict[str, int | None]
 """Object id by the name that a page gives to an object that may not exist yet; None: a new object."""

@@ -16,9 +16,9 @@ from aotlab import InputError, draw_overlay, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import ExportRecord, find_roots, list_files, read_json, write_json
 from aotlab_studio.review.output import ReviewFile
-from aotlab_studio.video import FrameStore
+from aotlab_studio.utils.files import ExportRecord, find_roots, list_files, read_json, write_json
+from aotlab_studio.utils.video import FrameStore
 
 PROBABILITY_OUTPUTS = ("mattes", "mattes16")
 """Outputs of probabilities. A project does not store these, so the page does not offer them."""

@@ -21,12 +21,12 @@ from aotlab_studio.document.editing import EDITS, Box, Clicks, EditResult, Point
 from aotlab_studio.document.folder import EXPORT, EXPORT_RECORD
 from aotlab_studio.document.log import FINAL_STATUSES, Actor, Direction, FrameRange, NonNegativeInt, VideoStatus
 from aotlab_studio.document.painting import find_outlines, is_far_from, limit_to_prompt
-from aotlab_studio.files import stage_files
 from aotlab_studio.protocol import JobProgress, OutdatedChoice, OutdatedPolicy
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import PROBABILITY_OUTPUTS, add_record, export_masks, snapshot_for_export
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader, import_tracker
+from aotlab_studio.utils.files import stage_files
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """Function from a frame H×W×3 uint8 and prompts by object id to H×W ids."""
@@ -71,24 +71,17 @@ class Session:
     def describe(self) -> protocol.Description:
         """Return all that a page needs when it opens."""
         document, job = self.document, self.runner.running_job
+        frames, state = document.frames, msgspec.structs.asdict(document.describe_state())
         kinds = {name: sdk.find_output(name) for name in internal.list_outputs() if name not in PROBABILITY_OUTPUTS}
         return protocol.Description(
-            **msgspec.structs.asdict(document.describe_state()),
-            name=document.frames.name,
-            project=document.header.id,
-            video=self.video_id,
-            frames=document.frames.count,
-            size=document.frames.size,
-            rate=float(document.frames.source.rate),
-            shared=document.shared,
+            **state, name=frames.name, project=document.header.id, video=self.video_id, frames=frames.count,
+            size=frames.size, rate=float(frames.source.rate), shared=document.shared,
             timeline=document.timeline(),  # later than the state: pages expect no older marks
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-            models=[*self.loader.models] if self.loader else [],
-            model=self.loader.chosen if self.loader else "",
-            repeatable_actions=REPEATABLE_ACTIONS,
-            job=job.report() if job is not None else None,
+            models=[*self.loader.models] if self.loader else [], model=self.loader.chosen if self.loader else "",
+            repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
             problems=[*filter(None, [document.tracked_again_warning])],
-        )
+        )  # fmt: skip
 
     def require_current(
         self, action: str, outdated: OutdatedPolicy, first: int = 0, last: int | None = None
@@ -260,9 +253,11 @@ class Session:
         """
         document, folder = self.document, self.archive.parent
         start, end = document.snapshot.editable_range
-        first, last = max(first, start), end if last is None else min(last, end)
-        if first > last:
-            raise InputError(f"export: the range has none of the frames {start} to {end}; give another range")
+        last = end if last is None else last
+        if not (frames := range(max(first, start), min(last, end) + 1)):
+            remedy = f"give a range within {start} to {end}, with the smaller number first"
+            raise InputError(f"export: no frames from {first} to {last}; {remedy}")
+        first, last = frames[0], frames[-1]
 
         def require_not_canceled() -> None:
             if not self._canceled_exports.isdisjoint((None, key)):
@@ -285,7 +280,7 @@ class Session:
         finally:
             self._export_lock.release()
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        return protocol.ExportResult(self.archive.name, last + 1 - first - count, unclassed)
+        return protocol.ExportResult(self.archive.name, len(frames) - count, unclassed)
 
     def cancel_export(self, key: int) -> None:
         """Stop the export with this key, even if it has not begun; it leaves no file."""

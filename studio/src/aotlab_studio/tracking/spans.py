@@ -13,7 +13,7 @@ import numpy as np
 from aotlab import internal
 from aotlab_studio.document.log import Layer
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.video import FrameStore
+from aotlab_studio.utils.video import FrameStore
 
 if TYPE_CHECKING:
     from aotlab import Prediction, Tracker

@@ -1,23 +1,86 @@
-"""Import of the results of `aotlab track` into a project."""
+"""Opening of the project of a video, or of the results of `aotlab track`, which are imported."""
 
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from aotlab import InputError, internal, sdk
+from aotlab_studio.document import folder as projects
+from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import digest_output
 from aotlab_studio.document.log import Layer, State, digest_values
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import clean_classes, list_names, make_object, split_attributes
 from aotlab_studio.document.scores import Score, measure_scores
-from aotlab_studio.files import read_json
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
+from aotlab_studio.utils.files import read_json, recover_export
+from aotlab_studio.utils.video import CACHE_BYTES, FrameStore, Levels
 
 logger = logging.getLogger(__name__)
+
+
+def open_document(
+    path: Path,
+    *,
+    project: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
+    levels: Levels = None,
+    same_video: bool = False,
+) -> Document:
+    """Open the project of a video, which is created on first use. The results of a job are loaded into it.
+
+    If the video was tracked again, a project without an edit gets the new results.
+
+    Args:
+        path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
+        project: project folder; None: beside ``path``, with the suffix of projects.
+        levels: as in `open_frames`; None: those of the project. Results keep those of their job.
+        same_video: open the project although the video's content has changed.
+    """
+    job = projects.read_job(path)
+    if job is None and (parent_job := projects.read_job(path.parent)) is not None and path.name in parent_job.written:
+        path, job = path.parent, parent_job
+    if job is None:
+        video, folder = projects.locate_project(path, project)
+    else:
+        output_folder = Path(os.path.realpath(path))
+        folder, levels = project or projects.find_project(path), job.levels
+        moved = not os.path.exists(job.video) and projects.has_project(folder)
+        video = projects.locate_project(folder)[0] if moved else internal.find_video(output_folder, job)
+    frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or projects.read_levels(folder))
+    projects.require_no_links(folder)
+    database, is_new = Database.open_for_writing(folder), False
+    try:
+        is_new = database.is_empty
+        recover_export(folder / projects.EXPORT, projects.EXPORT_RECORD)
+        projects.write_header(database, frames, same_video=same_video)
+        document = Document(database, frames)
+        document.tracked_masks.delete_unreachable(document.log.list_reachable_layers())
+        if job is not None:
+            document.output_folder = output_folder
+        elif folder == path and projects.digest_output(document.output_folder, document.header.video):
+            job = projects.read_job(document.output_folder)  # opened by the path of the project
+        if job is not None:
+            recover_export(document.output_folder, internal.CORRECTED_FILE)
+            if not document.log.has_history and (document.unimported_digest or not document.log.steps):
+                with database.transaction():
+                    _import_output(document, job)
+            else:
+                _restore_output(document, job)
+        return document
+    except BaseException:
+        with suppress(OSError):  # Windows removes no open file
+            for name in (PROJECT_FILE, JOURNAL_FILE) if is_new else ():
+                (folder / name).unlink(missing_ok=True)  # while the folder is locked
+        database.close()
+        with suppress(OSError):  # it holds files
+            folder.rmdir()
+        raise
 
 
 def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
@@ -30,7 +93,7 @@ def load_job_masks(job: sdk.JobRecord, video: sdk.VideoInfo) -> sdk.Annotations:
     return sdk.Annotations(video.size)
 
 
-def import_output(document: Document, job: sdk.JobRecord) -> None:
+def _import_output(document: Document, job: sdk.JobRecord) -> None:
     """Replace the content of a project by the results of a job, in one edit; raise `InputError` for damaged masks."""
     count, first, layer_id = document.frames.count, job.first_frame, document.make_layer_id()
     results, inputs = _store_output(document, job, layer_id)
@@ -42,7 +105,7 @@ def import_output(document: Document, job: sdk.JobRecord) -> None:
         ids = inputs.mask(index)
         present = np.setdiff1d(ids, 0).tolist()
         drawn_masks[index] = {key: document.masks.encode(ids == key, new_pngs) for key in present}
-    digest = digest_output(document.output_folder)
+    digest = projects.digest_output(document.output_folder)
     table = results.attribute_table() | inputs.attribute_table()
     names, classes = list_names(table), results.class_names
     attributes = {key: split_attributes(table.get(key, {})) for key in object_ids}
@@ -60,9 +123,9 @@ def import_output(document: Document, job: sdk.JobRecord) -> None:
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
 
-def restore_output(document: Document, job: sdk.JobRecord) -> None:
+def _restore_output(document: Document, job: sdk.JobRecord) -> None:
     """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
-    digest = digest_output(document.output_folder)
+    digest = projects.digest_output(document.output_folder)
     for layer_id, layer in document.snapshot.state.layers.items():
         is_same = layer.kind == "import" and layer.source_digest == digest
         if is_same and not document.tracked_masks.open(layer_id).finished:

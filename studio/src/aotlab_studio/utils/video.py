@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import InputError, internal, open_frames
-from aotlab_studio.cache import LRUCache
+from aotlab_studio.utils.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
 MAX_NEAREST_DISTANCE = 12

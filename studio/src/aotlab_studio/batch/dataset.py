@@ -11,9 +11,9 @@ from aotlab import InputError, internal, open_frames, sdk, write_mask
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.folder import read_levels
 from aotlab_studio.document.log import FINAL_STATUSES, VideoStatus
-from aotlab_studio.files import ExportRecord, read_json, write_json
 from aotlab_studio.formats.yolo import format_labels, format_settings
-from aotlab_studio.job_results import load_job_masks
+from aotlab_studio.session.opening import load_job_masks
+from aotlab_studio.utils.files import ExportRecord, read_json, write_json
 
 
 class VideoMasks(NamedTuple):

@@ -1,0 +1,1 @@
+"""Shared utilities: files, a cache, frames of a video."""
