@@ -65,7 +65,7 @@ def list_video_jobs(videos: Sequence[str], subject: str = "VIDEO") -> list[Job]:
     jobs = []
     for video in videos:
         name = require_file_name(locate_video(video).name, strip_credentials(video))
-        jobs.append(add_masks_beside(Job.parse(name, video)))
+        jobs.append(add_masks_beside(Job(name, video)))
     return _require_different_names(jobs, subject, "rename the files, or name them in a list of jobs")
 
 
@@ -149,7 +149,7 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
     location = locate_video(video, folder)
-    job = Job.parse(video=location.text, source_line=source_line, **{"name": location.name, **values})
+    job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
 

@@ -111,7 +111,7 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
+    require(isinstance(job, Job), f"job: expected a Job, got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), _check_options(options)
     load_tracker: Callable[[], Tracker]
     if isinstance(tracker, TrackerOptions):

@@ -113,7 +113,7 @@ class TrackRequest:
     tracker: TrackerOptions
     options: JobOptions
     inputs: Mapping[str, Any]
-    """Values of `Job.parse`."""
+    """Values of `Job`."""
     output: Path | None
     force: bool
     dry_run: bool
@@ -125,7 +125,7 @@ class TrackRequest:
         from aotlab.jobs.track import check_run, track_run
 
         folder = self.output or default_output(video)
-        job = Job.parse(folder.name if is_file_name(folder.name) else "video", video, **self.inputs)
+        job = Job(folder.name if is_file_name(folder.name) else "video", video, **self.inputs)
         require_extra("video")
         run = check_job(job, folder, self.options, partial(result_settings, self.tracker, self.options))
         load_tracker = partial(self.tracker.load, job.overrides)
@@ -288,7 +288,7 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    tracker = read_tracker(inputs)  # values of `Job.parse` are left
+    tracker = read_tracker(inputs)  # values of `Job` are left
     if "help" in write:
         return print_outputs()
     require_videos(video, job_file)

@@ -43,7 +43,7 @@ def write_job(folder, name):
     """Write a video of three frames and a mask of all its pixels; return their job."""
     write_images(folder / "a", draw_clip(3, 32, 48, seed=0)[0])
     write_mask(folder / "a.png", np.ones((32, 48), np.uint8))
-    return Job.parse(name, folder / "a", folder / "a.png")
+    return Job(name, folder / "a", folder / "a.png")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def job(tmp_path):
 def jobs(tmp_path):
     for name in ("run", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"x")
-    return [Job.parse(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
+    return [Job(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
 
 
 def test_tracker_options_resolve_names_when_read(monkeypatch):
@@ -136,7 +136,7 @@ def test_job_folder_inside_another_one_rejected(output, jobs):
 
 def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
-    jobs = [Job.parse("a", tmp_path / "a", tmp_path / "a.png")]
+    jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
     with pytest.raises(InputError, match="is the input folder"):
         Batch(jobs, tmp_path / "a", *OPTIONS).track(StopFlag())
 
@@ -158,12 +158,12 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
 def test_job_named_like_a_file_of_the_list_rejected(output, name):
     with pytest.raises(InputError, match=f"{name}: this name is reserved"):
-        Batch([Job.parse(name, "a.mp4")], output, *OPTIONS)
+        Batch([Job(name, "a.mp4")], output, *OPTIONS)
 
 
 def test_record_of_a_job_is_read_as_saved(output, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = make_record(Job.parse("a", "a.mp4", ("3=a.png", "b.png")))
+    record = make_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     write_job_record(output, record)
@@ -203,13 +203,13 @@ def test_digest_names_missing_masks(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job.parse("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), 0)
+            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), 0)
 
 
 def test_digest_covers_the_frame_of_a_mask(tmp_path):
     write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
     default, first, second = (
-        digest_inputs(Job.parse("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), 0)
+        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), 0)
         for frame in ("", "0=", "1=")
     )
     assert default == first != second
@@ -217,7 +217,7 @@ def test_digest_covers_the_frame_of_a_mask(tmp_path):
 
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
-    job = Job.parse("a", tmp_path, tmp_path / "masks")
+    job = Job("a", tmp_path, tmp_path / "masks")
     before = digest_inputs(job, INPUTS, JobRecord("a"), 0)
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
@@ -232,7 +232,7 @@ def test_summary_that_cannot_be_read_rejected(output, jobs, content):
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
-    jobs = [Job.parse("a", "\udcff.mp4"), Job.parse("b", "b.mp4")]
+    jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
     write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))
     stopped = StopFlag()
     stopped.set()

@@ -59,7 +59,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
-    job, options = Job.parse("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
+    job, options = Job("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
     assert not check_job(job, tmp_path / "resumed", options, dict).is_resumable
 
 

@@ -236,7 +236,7 @@ def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
     for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
-    job = Job.parse("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
+    job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
     digests = [digest_job(job)]
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")
@@ -266,8 +266,8 @@ def test_equivalent_spellings_have_one_digest(video, mask, tmp_path, monkeypatch
         "name": "out", "video": str(video), "masks": str(mask), "boxes": ("4,8,20,12", ":2=1,2,3,4"),
         "classes": "cat", "levels": "0, 255", "rate": "25",
     }  # fmt: skip
-    before = digest_job(Job.parse(**values))
+    before = digest_job(Job(**values))
     monkeypatch.chdir(tmp_path)
-    assert digest_job(Job.parse(**values | spelling)) == before
+    assert digest_job(Job(**values | spelling)) == before
     for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
-        assert digest_job(Job.parse(**values | other)) != before
+        assert digest_job(Job(**values | other)) != before
