@@ -7,12 +7,12 @@ import hashlib
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
 from aotlab.jobs.job_file import add_masks_beside, find_masks_beside
@@ -28,9 +28,6 @@ from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sha256, sibling_path
 from aotlab.utils.text import strip_credentials
-
-if TYPE_CHECKING:
-    from aotlab.engine.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +54,9 @@ class JobRun:
     """Ids of all objects to track."""
     record: JobRecord
     """Record of the run before its first frame."""
-    segmenter: tuple[Path, Path] | None
+    overrides: tuple[str, ...] = ()
+    """Settings of this run only, see `Job.overrides`."""
+    segmenter: tuple[Path, Path] | None = None
     """Segmenter of the prompts, see `Job.segmenter`."""
 
     @property
@@ -85,20 +84,11 @@ class JobRun:
         return int(height * width * (count or 0) * bytes_per_pixel)
 
 
-def check_job(
-    job: Job,
-    folder: Path,
-    options: JobOptions,
-    read_settings: Callable[[], Mapping[str, Any]],
-    *,
-    from_list: bool = False,
-) -> JobRun:
+def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False) -> JobRun:
     """Check the inputs of a job and return its run. No model is loaded.
 
-    Args:
-        read_settings: returns `result_settings`; called after checks that need no PyTorch.
-        from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
-            video are refused, as lines may be mixed up.
+    ``from_list``: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
+    video are refused, as lines may be mixed up.
     """
     job = add_masks_beside(job)
     if problem := job.describe_missing_files():
@@ -115,13 +105,14 @@ def check_job(
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
-    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, job.segmenter)
+    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
     warn_about_empty_masks(run, subject)
-    settings = read_settings()
-    run.record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
+    settings = result_settings(loader, options)  # loads PyTorch
+    digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or run.is_repeatable:
-        run.record.input_digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    return run
+        digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
+    record = replace(run.record, input_digests=digests)
+    return replace(run, record=record, overrides=job.overrides, segmenter=job.segmenter)
 
 
 def make_run(
@@ -132,7 +123,6 @@ def make_run(
     frames: FrameSelection,
     masks: Annotations,
     prompts: Mapping[int, Mapping[int, Prompt]],
-    segmenter: tuple[Path, Path] | None = None,
 ) -> JobRun:
     """Return the run of a video whose inputs were read; check its class names and removals."""
     ids: dict[int, Collection[int]] = {
@@ -157,7 +147,7 @@ def make_run(
         video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
         frame_names=names,
     )  # fmt: skip
-    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record, segmenter)
+    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -233,18 +223,10 @@ def warn_about_empty_masks(run: JobRun, subject: str) -> None:
         log.warning(message, subject, run.frames.number(first))
 
 
-def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
+def result_settings(loader: TrackerLoader, options: JobOptions) -> dict[str, Any]:
     """Return the outputs, and everything except the job that masks depend on, as JSON values."""
-    from aotlab.configs.load import to_yaml
-
-    if isinstance(tracker, TrackerOptions):
-        checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
-    else:
-        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
-        settings = to_yaml(tracker.config)
     return {
-        "checkpoint": checkpoint,
-        "settings": settings,
+        **loader.settings,
         "write": sorted({*options.write}),
         "both_directions": options.both_directions,
         "removals": [list(removal) for removal in options.removals],

@@ -9,12 +9,12 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
-from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.batch import Batch
 from aotlab.jobs.check import check_job, digest_inputs, make_record
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.track import track_run
+from aotlab.jobs.track import open_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -25,6 +25,7 @@ from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
 OPTIONS = (TrackerOptions(), JobOptions(write=("masks",)))
+LOADER = TrackerLoader(TrackerOptions())
 
 
 @pytest.fixture
@@ -79,14 +80,15 @@ def test_job_of_another_process_keeps_its_record(output, job):
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run = check_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
+    run = check_job(job, output, LOADER, JobOptions(write="masks"))
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
-    with pytest.raises(InputError, match="results of other inputs"):
-        track_run(run, None)
+    with pytest.raises(InputError, match="results of other inputs"), open_run(run, LOADER):
+        pass
     write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
-    assert track_run(run, None).reused
+    with open_run(run, LOADER) as opened:
+        assert opened.action == "reuse"
     assert read_job_record(output).frames == 1
 
 
@@ -97,7 +99,7 @@ def test_results_written_since_the_plan_stay(output, job):
     ({"realtime": True}, False),
 ])  # fmt: skip
 def test_run_of_a_stored_video_is_resumable(output, job, options, resumable):
-    run = check_job(job, output, JobOptions(**{"write": ("masks",)} | options), lambda: INPUTS)
+    run = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
     assert run.is_resumable == resumable
 
 

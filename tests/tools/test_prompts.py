@@ -14,9 +14,8 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.dataloaders.benchmarks.sequences import list_frames
-from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.check import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.track import open_segmenter, run_job
 from aotlab.media.masks import read_mask, write_mask
@@ -144,7 +143,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
-    assert result_settings(other, options)["checkpoint"] == other.fingerprint["weights"]
+    assert TrackerLoader(other).settings["checkpoint"] == other.fingerprint["weights"]
     with pytest.raises(
         InputError, match="already contains results of other inputs \\(different settings or outputs\\)"
     ):
