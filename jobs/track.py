@@ -124,10 +124,10 @@ def run_job(
 
 
 def track(
-    tracker: Tracker,
     source: FrameSource | str | Path,
     masks: Mapping[int, np.ndarray],
-    output: str | Path,
+    folder: str | Path,
+    tracker: Tracker,
     options: JobOptions | None = None,
     *,
     frames: FrameSelection | None = None,
@@ -140,10 +140,10 @@ def track(
     to that frame, and `TrackResult` gives the reason.
 
     Args:
-        tracker: a `Tracker`, which forgets earlier videos first.
         source: the video; a path or address is opened as `open_frames` does.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
-        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
+        folder: output folder, created if missing; an earlier `track` is replaced, results of `run_job` are not.
+        tracker: a `Tracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
@@ -160,7 +160,7 @@ def track(
     require(is_mapping and len(masks) > 0, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     is_selection = frames is None or isinstance(frames, FrameSelection)
     require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
-    options, folder = _check_options(options), Path(output)
+    options, folder = _check_options(options), Path(folder)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
@@ -170,10 +170,8 @@ def track(
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
         with prefix_errors(f"frame {index}"):
-            labels = convert_mask(mask, source.size, required=index == min(masks))
+            labels = convert_mask(mask, source.size, required=index == min(masks), max_id=MAX_ID)
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
-    largest = max(annotations.objects())
-    require(largest <= MAX_ID, f"masks: object ids must be 0 to {MAX_ID}, got {largest}")
     video = "-" if source.path is None else os.path.abspath(source.path)
     record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
     run = make_run(record, folder, options, source, frames, annotations, prompts={})
