@@ -13,8 +13,8 @@ from typing import Literal
 
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.check import JobRun, make_record
+from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.outputs import CLASSES, read_class_ids
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.track import OpenRun, open_job, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record

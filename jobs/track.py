@@ -18,9 +18,10 @@ from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.check import JobRun, check_job, make_run, warn_about_empty_masks
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, ObjectClasses, OutputContext, Outputs, TrackedFrame
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record

@@ -48,7 +48,7 @@ from aotlab import Prediction, Tracker
 from aotlab.sdk import Annotations, VideoInfo, load_masks
 tracker = Tracker.from_pretrained()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
-found: Annotations = load_masks([], VideoInfo("video", (64, 96))).annotations
+found: Annotations = load_masks([], VideoInfo("video", (64, 96)))
 tracker.no_such_method("of aotlab")
 """
 PROMPTS = """

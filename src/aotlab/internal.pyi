@@ -35,12 +35,10 @@ from .engine.tracking.merging import (
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,
 )
+from .jobs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
 from .jobs.outputs import (
-    CLASSES as CLASSES,
     LostObjects as LostObjects,
     VideoFile as VideoFile,
     list_outputs as list_outputs,
-    merge_class_ids as merge_class_ids,
-    read_class_ids as read_class_ids,
 )
 from .jobs.results import list_job_folders as list_job_folders

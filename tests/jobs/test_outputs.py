@@ -11,8 +11,9 @@ from PIL import Image
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.job import JobOptions
-from aotlab.jobs.outputs import LostObjects, ObjectClasses, OutputContext, TrackedFrame, find_output, list_outputs
+from aotlab.jobs.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
 from aotlab.jobs.track import track
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
