@@ -15,7 +15,7 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerLoader
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
-from aotlab.jobs.job_file import add_masks_beside, find_masks_beside
+from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
 from aotlab.media.frames import FrameSource, parse_rate
 from aotlab.media.images import list_images
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord

@@ -60,11 +60,11 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
+def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
     """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
-    if job_file and videos:
+    if job_list and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    require(job_file or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
+    require(job_list or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
     for video in videos:
         location = locate_video(video)
         if location.kind == "stored":
@@ -244,7 +244,7 @@ def track_list(
     "many videos",
     option(
         "--jobs",
-        "job_file",
+        "job_list",
         type=ExistingPath,
         help="list of videos (CSV or JSON lines), or a folder of videos with their masks next to them",
     ),
@@ -260,7 +260,7 @@ def track_list(
 def main(
     video: tuple[str, ...],
     *,
-    job_file: Path | None,
+    job_list: Path | None,
     output: Path | None,
     write: tuple[str, ...],
     review: bool,
@@ -277,13 +277,13 @@ def main(
     tracker = read_tracker(inputs)  # arguments of `Job` are left
     if "help" in write:
         return print_outputs()
-    require_videos(video, job_file)
+    require_videos(video, job_list)
     if shard is not None and dry_run:
         raise UsageError("--shard and --dry-run: give only one of them")
     if shard is not None and len(video) == 1:
         raise UsageError("--shard: applies to several videos; give --jobs")
     from aotlab.jobs.job import Job, JobOptions
-    from aotlab.jobs.job_file import list_video_jobs, read_jobs
+    from aotlab.jobs.job_list import list_video_jobs, read_jobs
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     options = JobOptions(
@@ -296,9 +296,9 @@ def main(
         require_extra("video")
         return track_video(job, folder, tracker, options, force=force, dry_run=dry_run)
     require_no_job_options(inputs, realtime=realtime)
-    jobs = read_jobs(job_file) if job_file else list_video_jobs(video)
+    jobs = read_jobs(job_list) if job_list else list_video_jobs(video)
     jobs = [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
-    folder = output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
+    folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
     return track_list(jobs, folder, tracker, options, shard, force=force, dry_run=dry_run)
 
 

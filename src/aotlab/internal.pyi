@@ -29,7 +29,7 @@ from .utils.files import SYSTEM_FILES as SYSTEM_FILES, write_bytes as write_byte
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import align_columns as align_columns, format_count as format_count
 from .jobs.inputs import load_masks as load_masks
-from .jobs.job_file import find_class_variants as find_class_variants, list_videos as list_videos
+from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
 from .engine.tracking.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,

@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.job import Job
-from aotlab.jobs.job_file import list_video_jobs, read_jobs
+from aotlab.jobs.job_list import list_video_jobs, read_jobs
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_plain
