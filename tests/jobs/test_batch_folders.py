@@ -11,7 +11,8 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
 from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.batch import Batch
-from aotlab.jobs.check import check_job, digest_inputs, make_record
+from aotlab.jobs.check import check_job, make_record
+from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
 from aotlab.jobs.track import open_run

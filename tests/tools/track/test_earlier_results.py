@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aotlab.jobs import results, resume
-from aotlab.jobs.check import digest_inputs
+from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.jobs.results import STATE_FILE
