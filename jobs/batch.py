@@ -51,7 +51,7 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """Action of a list for one of its jobs, from `Batch.preview`."""
+    """Action of a list for one of its jobs, from `Batch.plan`."""
 
     job: Job
     action: Action | Literal["keep", "fail"]
@@ -128,7 +128,7 @@ class Batch:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
 
-    def preview(self) -> Iterator[JobPlan]:
+    def plan(self) -> Iterator[JobPlan]:
         """Yield the plan of each job, after all checks of `track`; nothing is written."""
         self._tracker.check()
         with locked_output(self._output):
@@ -174,7 +174,7 @@ class Batch:
             try:
                 record, outcome = self._track_job(job, stop)
             except Exception as error:  # a failing job must not stop the others
-                record, outcome = self._record_failure(job, error), "failed"
+                record, outcome = self._store_failure(job, error), "failed"
             if record.error == UNFINISHED:
                 break
             if record.error is not None:
@@ -208,7 +208,7 @@ class Batch:
         speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
         return record, f"{format_count(result.frames, 'frame')}, {speed}"
 
-    def _record_failure(self, job: Job, error: Exception) -> JobRecord:
+    def _store_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, after `record_failure` has stored it."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"

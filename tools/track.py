@@ -145,7 +145,7 @@ def track_list(
 
     batch = Batch(jobs, folder, tracker, options, force=force)
     if dry_run:
-        return report_plans(batch.preview(), folder)
+        return report_plans(batch.plan(), folder)
     with stop_flag() as stop:
         result = batch.track(stop, shard)
     status = report_jobs(result, jobs, folder, shard)

@@ -116,11 +116,11 @@ def test_closed_job_folder_is_a_failed_job(closed_folder):
     assert batch.track_jobs([job], StopFlag()).records[job.name].error == problem
 
 
-def test_preview_does_not_lock_the_list(output, jobs):
-    preview = Batch(jobs, output, *OPTIONS).preview()
-    next(preview)
+def test_plan_does_not_lock_the_list(output, jobs):
+    plans = Batch(jobs, output, *OPTIONS).plan()
+    next(plans)
     with locked(output / LOCK_SUFFIX, 0):
-        assert len([*preview]) == 1
+        assert len([*plans]) == 1
 
 
 def test_two_jobs_with_one_folder_rejected(output, jobs):
