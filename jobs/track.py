@@ -240,7 +240,7 @@ def open_run(run: JobRun, loader: TrackerLoader, *, force: bool = False) -> Iter
             tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
             resumed = action == "resume" and tracker.load()
         if not resumed:
-            action = "track"
+            action = "track"  # also if the checkpoint is damaged
             model.reset(run.frames.count)
         yield OpenRun(run, action, earlier, tracker, segmenter)
 
