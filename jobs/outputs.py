@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -149,9 +149,19 @@ class Output:
 
 
 class FrameFiles(Output):
-    """A folder with PNGs of single frames."""
+    """A folder with PNGs of single frames; a subclass draws them."""
 
     files = ("*.png",)
+
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the images of a frame, each with the name of its subfolder."""
+        raise NotImplementedError
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        """Write PNGs; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
+        for folder, image in self.draw(tracked):
+            with atomic_path(self.path / folder / f"{name}.png") as temporary:
+                Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
 
 
 class MaskFiles(FrameFiles):
@@ -167,10 +177,9 @@ class ObjectFiles(FrameFiles):
     file_name, description = "objects", "one folder of black and white PNGs per object"
     per_object = True
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
         for object_id in tracked.prediction.ids:
-            values = (tracked.labels == object_id).astype(np.uint8) * 255
-            _save_png(values, self.path / str(object_id) / f"{name}.png")
+            yield str(object_id), (tracked.labels == object_id).astype(np.uint8) * 255
 
 
 class MatteFiles(FrameFiles):
@@ -180,12 +189,11 @@ class MatteFiles(FrameFiles):
     bytes_per_pixel, per_object = 0.2, True
     white = 255  # probability 1
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
         probabilities = tracked.prediction.probabilities[1:]
         for object_id, probability in zip(tracked.prediction.ids, probabilities, strict=True):
             values = (probability.float() * self.white).round().clamp(0, self.white).cpu().numpy()
-            values = values.astype(np.min_scalar_type(self.white))
-            _save_png(values, self.path / str(object_id) / f"{name}.png")
+            yield str(object_id), values.astype(np.min_scalar_type(self.white))
 
 
 class Matte16Files(MatteFiles):
@@ -196,8 +204,8 @@ class Matte16Files(MatteFiles):
 class AlphaFiles(FrameFiles):
     file_name, description, bytes_per_pixel = "alpha", "RGBA PNGs", 2.0
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        _save_png(render_alpha(tracked), self.path / f"{name}.png")
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
+        yield "", render_alpha(tracked)
 
 
 class VideoFile(Output):
@@ -397,9 +405,3 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
-
-
-def _save_png(image: np.ndarray, path: Path) -> None:
-    """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", compress_level=1)

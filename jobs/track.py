@@ -204,13 +204,7 @@ class OpenRun:
 
 
 def open_job(
-    job: Job,
-    folder: Path,
-    loader: TrackerLoader,
-    options: JobOptions,
-    *,
-    force: bool = False,
-    from_list: bool = False,
+    job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, force: bool = False, from_list: bool = False
 ) -> AbstractContextManager[OpenRun]:
     """Check a job and open its run, see `check_job` and `open_run`."""
     return open_run(check_job(job, folder, loader, options, from_list=from_list), loader, force=force)

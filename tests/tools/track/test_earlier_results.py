@@ -192,7 +192,7 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
         (out / "masks" / "notes.txt").write_text("mine")
     fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab.jobs.outputs._save_png", fail)
+        patch.setattr(BUILT_IN_OUTPUTS["alpha"], "write", fail)
         assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
     assert "No space left" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
