@@ -8,16 +8,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache, partial
 from pathlib import Path
+from typing import Literal
 
-from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_record, result_settings
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.jobs.check import JobRun, make_record
+from aotlab.jobs.classes import CLASSES, read_class_ids
 from aotlab.jobs.job import Job, JobOptions
-from aotlab.jobs.outputs import CLASSES, read_class_ids
 from aotlab.jobs.results import Action, find_finished, list_job_folders, record_failure, resolve_links
 from aotlab.jobs.shards import Shard
-from aotlab.jobs.track import check_run, track_run
+from aotlab.jobs.track import OpenRun, open_job, track_run
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, UNFINISHED, JobRecord, read_job_record, write_job_record
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, output_exists_error, require
@@ -49,6 +49,20 @@ class BatchResult:
     """Error message about ``summary.csv``; None if it was written."""
 
 
+@dataclass(frozen=True)
+class JobPlan:
+    """Action of a list for one of its jobs, from `Batch.plan`."""
+
+    job: Job
+    action: Action | Literal["keep", "fail"]
+    """Action of the job's run; keep: its masks were corrected; fail: see `error`."""
+    frames: int | None = None
+    """Number of frames; None: unknown."""
+    run: JobRun | None = None
+    """The checked run; None to keep corrected masks or after an error."""
+    error: str = ""
+
+
 class Batch:
     """A list of videos, each tracked into its own folder. A failing job does not stop the others.
 
@@ -65,10 +79,9 @@ class Batch:
         for job in jobs:
             require(job.name.lower() not in LIST_FILES, f"{job.label}: this name is reserved; choose another")
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
-        self._read_settings = cache(partial(result_settings, tracker, options))
         write = dict.fromkeys((*options.write, *({"review"} & list_plugins(OUTPUT_PLUGINS).keys())))
         self._options = replace(options, write=tuple(write), progress=False)
-        self._load_tracker = lru_cache(1)(tracker.load)
+        self._loader = TrackerLoader(tracker)
 
     def track(self, stop: StopFlag, shard: Shard | None = None) -> BatchResult:
         """Track all unfinished jobs, or those of one shard.
@@ -115,26 +128,26 @@ class Batch:
             if job.source_line and (problem := job.describe_missing_files()):
                 log.warning("%s: %s", job.source_line, problem)
 
-    def preview(self) -> Iterator[tuple[JobRun, Action] | JobRecord | InputError]:
-        """Yield for each job its run and action, or the record of its corrected masks, or its error.
-
-        All checks of `track` are made, and nothing is written.
-        """
+    def plan(self) -> Iterator[JobPlan]:
+        """Yield the plan of each job, after all checks of `track`; nothing is written."""
         self._tracker.check()
         with locked_output(self._output):
             _require_list_folder(self._output, self._jobs)
         for job in self._jobs:
             try:
-                if (record := self._find_corrected(job)) is not None:
-                    yield record
-                    continue
-                run = self._check(job)
-                yield run, check_run(run, partial(self._load_tracker, job.overrides), force=self._force)
+                yield self._plan_job(job)
             except (InputError, OSError) as error:
-                yield InputError(str(error))
+                yield JobPlan(job, "fail", error=str(error))
 
-    def _check(self, job: Job) -> JobRun:
-        return check_job(job, self._output / job.name, self._options, self._read_settings, from_list=True)
+    def _plan_job(self, job: Job) -> JobPlan:
+        if (record := self._find_corrected(job)) is not None:
+            return JobPlan(job, "keep", record.frames)
+        with self._open(job) as opened:
+            return JobPlan(job, opened.action, opened.run.frames.count, opened.run)
+
+    def _open(self, job: Job) -> AbstractContextManager[OpenRun]:
+        folder = self._output / job.name
+        return open_job(job, folder, self._loader, self._options, force=self._force, from_list=True)
 
     def _find_corrected(self, job: Job) -> JobRecord | None:
         """Return the record of a job's corrected masks, with the path of a moved video; warn about other classes."""
@@ -161,7 +174,7 @@ class Batch:
             try:
                 record, outcome = self._track_job(job, stop)
             except Exception as error:  # a failing job must not stop the others
-                record, outcome = self._record_failure(job, error), "failed"
+                record, outcome = self._store_failure(job, error), "failed"
             if record.error == UNFINISHED:
                 break
             if record.error is not None:
@@ -183,10 +196,10 @@ class Batch:
                 with locked_output(folder):
                     write_job_record(folder, corrected)
             return corrected, f"corrected masks are kept; delete {folder} to track it again"
-        run = self._check(job)
-        load_tracker, class_file = partial(self._load_tracker, job.overrides), self._output / CLASSES
-        result = track_run(run, load_tracker, force=self._force, class_file=class_file, stop=stop)
-        record = replace(run.record, frames=result.frames, error=UNFINISHED if result.interrupted else result.error)
+        with self._open(job) as opened:
+            result = track_run(opened, class_file=self._output / CLASSES, stop=stop)
+        error = UNFINISHED if result.interrupted else result.error
+        record = replace(opened.run.record, frames=result.frames, error=error)
         if result.reused:
             return read_job_record(folder) or record, "already tracked with these inputs"
         if result.error is not None:
@@ -195,7 +208,7 @@ class Batch:
         speed = "finished already" if finished else f"{result.frames_per_second:.1f} per second"
         return record, f"{format_count(result.frames, 'frame')}, {speed}"
 
-    def _record_failure(self, job: Job, error: Exception) -> JobRecord:
+    def _store_failure(self, job: Job, error: Exception) -> JobRecord:
         """Return the record of a job that failed, after `record_failure` has stored it."""
         if is_out_of_memory(error):
             problem = f"out of memory; {MEMORY_ADVICE}"

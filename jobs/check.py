@@ -1,41 +1,31 @@
-"""Checks of a job before its model is loaded, and digests of its inputs."""
+"""Checks of a job before its model is loaded."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader
+from aotlab.jobs.digests import digest_inputs, result_settings
 from aotlab.jobs.inputs import FrameSelection, load_masks, suggest_object_syntax
 from aotlab.jobs.job import MASK_SUFFIXES, Job, JobOptions
-from aotlab.jobs.job_file import add_masks_beside, find_masks_beside
-from aotlab.media.frames import FrameSource, parse_rate
-from aotlab.media.images import list_images
+from aotlab.jobs.job_list import add_masks_beside, find_masks_beside
+from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord
-from aotlab.media.levels import parse_levels
 from aotlab.media.location import locate_video
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.value_syntax import FrameObjectValue
 from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import SYSTEM_FILES, prefix_errors, sha256, sibling_path
+from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.text import strip_credentials
 
-if TYPE_CHECKING:
-    from aotlab.engine.tracking.tracker import Tracker
-
 log = logging.getLogger(__name__)
-
-SIDECARS = ("legend.json", "labelmap.txt", "{stem}_classes.json")
-"""Patterns of files beside a mask file that its reader may use."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,9 @@ class JobRun:
     """Ids of all objects to track."""
     record: JobRecord
     """Record of the run before its first frame."""
-    segmenter: tuple[Path, Path] | None
+    overrides: tuple[str, ...] = ()
+    """Settings of this run only, see `Job.overrides`."""
+    segmenter: tuple[Path, Path] | None = None
     """Segmenter of the prompts, see `Job.segmenter`."""
 
     @property
@@ -85,20 +77,11 @@ class JobRun:
         return int(height * width * (count or 0) * bytes_per_pixel)
 
 
-def check_job(
-    job: Job,
-    folder: Path,
-    options: JobOptions,
-    read_settings: Callable[[], Mapping[str, Any]],
-    *,
-    from_list: bool = False,
-) -> JobRun:
+def check_job(job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, from_list: bool = False) -> JobRun:
     """Check the inputs of a job and return its run. No model is loaded.
 
-    Args:
-        read_settings: returns `result_settings`; called after checks that need no PyTorch.
-        from_list: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
-            video are refused, as lines may be mixed up.
+    ``from_list``: the job comes from a list. Then a stream is tracked once instead of at each run, and masks of another
+    video are refused, as lines may be mixed up.
     """
     job = add_masks_beside(job)
     if problem := job.describe_missing_files():
@@ -115,49 +98,14 @@ def check_job(
         masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=from_list)
     subject = job.label if job.source_line else source.name
     prompts = _index_prompts(job, subject, source, frames, masks)
-    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts, job.segmenter)
+    run = make_run(make_record(job, frames), folder, options, source, frames, masks, prompts)
     warn_about_empty_masks(run, subject)
-    settings = read_settings()
-    run.record.input_digests = {"recording": secrets.token_hex()}  # another run has other frames
+    settings = result_settings(loader, options)  # loads PyTorch
+    digests = {"recording": secrets.token_hex()}  # another run has other frames
     if from_list or run.is_repeatable:
-        run.record.input_digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
-    return run
-
-
-def make_run(
-    record: JobRecord,
-    folder: Path,
-    options: JobOptions,
-    source: FrameSource,
-    frames: FrameSelection,
-    masks: Annotations,
-    prompts: Mapping[int, Mapping[int, Prompt]],
-    segmenter: tuple[Path, Path] | None = None,
-) -> JobRun:
-    """Return the run of a video whose inputs were read; check its class names and removals."""
-    ids: dict[int, Collection[int]] = {
-        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
-    }
-    ids |= prompts
-    removals = group_removals(options.removals, ids, frames)
-    objects = set[int]().union(*ids.values())
-    for object_id in record.class_names.keys() - objects:
-        problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
-        raise InputError(f"class {record.class_names[object_id]}: {problem}")
-    masks.class_names.update(record.class_names)
-    outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if prompts else {}
-    for output in options.outputs.values():
-        outputs |= output.list_files(objects)
-    names: list[str] = []
-    if source.has_names and frames.last is not None:
-        names = [source.frame_name(index) for index in range(frames.first, frames.last + 1)]
-    record = replace(
-        record, class_names=masks.class_names, written=[*outputs], outputs=outputs,
-        fingerprint={} if source.path is None else compute_fingerprint(source.path),
-        video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
-        frame_names=names,
-    )  # fmt: skip
-    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record, segmenter)
+        digests = digest_inputs(job, settings, run.record, frames.number(frames.first))
+    record = replace(run.record, input_digests=digests)
+    return replace(run, record=record, overrides=job.overrides, segmenter=job.segmenter)
 
 
 def make_record(job: Job, frames: FrameSelection | None = None) -> JobRecord:
@@ -201,6 +149,41 @@ def _index_prompts(
     return prompts
 
 
+def make_run(
+    record: JobRecord,
+    folder: Path,
+    options: JobOptions,
+    source: FrameSource,
+    frames: FrameSelection,
+    masks: Annotations,
+    prompts: Mapping[int, Mapping[int, Prompt]],
+) -> JobRun:
+    """Return the run of a video whose inputs were read; check its class names and removals."""
+    ids: dict[int, Collection[int]] = {
+        index: {region.object_id for region in regions} for index, regions in masks.frames.items()
+    }
+    ids |= prompts
+    removals = group_removals(options.removals, ids, frames)
+    objects = set[int]().union(*ids.values())
+    for object_id in record.class_names.keys() - objects:
+        problem = f"no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+        raise InputError(f"class {record.class_names[object_id]}: {problem}")
+    masks.class_names.update(record.class_names)
+    outputs: dict[str, list[str]] = {PROMPT_MASKS: ["*.png"]} if prompts else {}
+    for output in options.outputs.values():
+        outputs |= output.list_files(objects)
+    names: list[str] = []
+    if source.has_names and frames.last is not None:
+        names = [source.frame_name(index) for index in range(frames.first, frames.last + 1)]
+    record = replace(
+        record, class_names=masks.class_names, written=[*outputs], outputs=outputs,
+        fingerprint={} if source.path is None else compute_fingerprint(source.path),
+        video_name=source.name, rate=str(source.rate), first_frame=frames.first, last_frame=frames.last,
+        frame_names=names,
+    )  # fmt: skip
+    return JobRun(folder, options, source, frames, masks, prompts, removals, objects, record)
+
+
 def group_removals(
     removals: Iterable[tuple[int, int]], ids: Mapping[int, Collection[int]], frames: FrameSelection
 ) -> dict[int, list[int]]:
@@ -231,71 +214,3 @@ def warn_about_empty_masks(run: JobRun, subject: str) -> None:
     if first > run.frames.first and not run.options.both_directions:
         message = "%s: no object before frame %d; track in both directions, or start there"
         log.warning(message, subject, run.frames.number(first))
-
-
-def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
-    """Return the outputs, and everything except the job that masks depend on, as JSON values."""
-    from aotlab.configs.load import to_yaml
-
-    if isinstance(tracker, TrackerOptions):
-        checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
-    else:
-        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
-        settings = to_yaml(tracker.config)
-    return {
-        "checkpoint": checkpoint,
-        "settings": settings,
-        "write": sorted({*options.write}),
-        "both_directions": options.both_directions,
-        "removals": [list(removal) for removal in options.removals],
-        "by_name": options.by_name,
-    }
-
-
-def digest_inputs(job: Job, settings: Mapping[str, Any], record: JobRecord, first: int) -> dict[str, str]:
-    """Return digests of what results depend on: the job with the contents of its files, and `result_settings`.
-
-    The name and fingerprint in the record identify a video that was moved; ``first`` is the number of the first frame.
-    """
-    video: tuple[Any, ...] = (strip_credentials(job.video),)
-    if record.fingerprint:  # samples leave out parts of large files; archives store whole seconds
-        path = Path(job.video)
-        files = sorted(list_images(path)) if path.is_dir() else [path]
-        times = [int(file.stat().st_mtime) for file in files]
-        video = (record.video_name, record.fingerprint, times)
-    masks = []
-    for frame, object_id, text in job.masks:
-        file = Path(text)
-        frame = first if frame is None and file.suffix.lower() == ".png" else frame
-        masks.append((frame, object_id, _digest_files(file, SIDECARS)))
-    prompts = group_prompts(job.boxes, job.points, job.not_points, first_frame=first)
-    # weights may be in files named like the ONNX file
-    segmenter = [_digest_files(path, ["{stem}.*"]) for path in job.segmenter or ()]
-    levels = job.levels and (parse_levels(job.levels) or "auto")
-    rate = None if job.rate is None else parse_rate(job.rate)
-    return {
-        "video": _digest(video, levels, rate),
-        "frames": _digest(first, job.end),
-        "masks or prompts": _digest(masks, prompts, segmenter),
-        "classes": _digest(sorted(job.classes.items())),
-        "settings or outputs": _digest(settings, job.overrides),
-    }
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()
-
-
-def _digest_files(path: Path, sidecars: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the names and digests of a file and of the files beside it that match the patterns ``sidecars``.
-
-    For a folder, return those of its visible files.
-    """
-    if path.is_dir():
-        files = [file for file in path.rglob("[!.]*") if file.is_file() and file.name not in SYSTEM_FILES]
-        return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
-    stem = glob.escape(path.stem)
-    sidecar_files = {
-        file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
-    }
-    return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(sidecar_files - {path}))]

@@ -78,9 +78,11 @@ class JobOptions:
         return {name: find_output(name) for name in self.write}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Job:
-    """One video to track; `Job.parse` builds a job from command-line strings, numbers or arrays.
+    """One video to track; its values may be strings as on the command line, numbers or arrays.
+
+    >>> Job("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
 
     Raises:
         InputError: an invalid value.
@@ -90,34 +92,33 @@ class Job:
     """Name in records and lists. A list stores its results in a folder of this name."""
     video: str
     """Path, URL or camera, as `open_frames` takes it."""
-    masks: tuple[FrameObjectValue, ...] = ()
+    masks: tuple[FrameObjectValue, ...]
     """Mask files, each ``FILE`` or ``[FRAME][:ID]=FILE``."""
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[str, ...]
     """Settings ``key=value`` that only this job has."""
-    levels: str | None = None
+    levels: str | None
     """Intensities to show as black and white, ``auto`` or ``LOW,HIGH``; None: `open_frames` chooses them."""
-    start: int | None = None
+    start: int | None
     """Number of the first frame to track; None: the first of the video."""
-    end: int | None = None
+    end: int | None
     """Number of the last frame to track; None: the last of the video."""
-    boxes: tuple[FramePrompt, ...] = ()
+    boxes: tuple[FramePrompt, ...]
     """Boxes around objects that have no mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1."""
-    points: tuple[FramePrompt, ...] = ()
+    points: tuple[FramePrompt, ...]
     """Points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1."""
-    not_points: tuple[FramePrompt, ...] = ()
+    not_points: tuple[FramePrompt, ...]
     """Points that are not on the objects."""
-    segmenter: tuple[Path, Path] | None = None
+    segmenter: tuple[Path, Path] | None
     """ONNX files (encoder and decoder) that turn prompts into masks; None: the segmenter of the checkpoint."""
-    classes: Mapping[int, str] = field(default_factory=dict, hash=False)
+    classes: Mapping[int, str] = field(hash=False)
     """Class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files."""
-    rate: str | None = None
+    rate: str | None
     """Frames per second of an image folder or TIFF stack, as in `open_frames`."""
-    source_line: str = field(default="", compare=False)
+    source_line: str = field(compare=False)
     """File and line of the list that contains the job, for messages; empty: no list."""
 
-    @classmethod
-    def parse(
-        cls,
+    def __init__(
+        self,
         name: str,
         video: str | Path,
         masks: Texts = (),
@@ -133,32 +134,23 @@ class Job:
         classes: ClassNames = (),
         rate: RateOption = None,
         source_line: str = "",
-    ) -> Job:
-        """Return a job. Its values may be strings, numbers or arrays, and a single value needs no list.
-
-        >>> Job.parse("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
-        """
-        convert: Any = cls
-        return convert(
-            name, video, masks, overrides=overrides, levels=levels, start=start, end=end, boxes=boxes, points=points,
-            not_points=not_points, segmenter=segmenter, classes=classes, rate=rate, source_line=source_line,
-        )  # fmt: skip
-
-    def __post_init__(self) -> None:
+    ) -> None:
+        """Check the values; a single one needs no list."""
         vars(self).update(  # the class is frozen
-            name=require_file_name(self.name, "name"),
-            video=locate_video(self.video).text,
-            masks=tuple(map(parse_mask, _list_texts("masks", self.masks))),
-            overrides=tuple(_list_texts("overrides", self.overrides)),
-            levels=_check_text(self.levels, parse_levels),
-            start=_parse_frame_number("start", self.start),
-            end=_parse_frame_number("end", self.end),
-            boxes=parse_frame_prompts("box", self.boxes),
-            points=parse_frame_prompts("point", self.points),
-            not_points=parse_frame_prompts("not-point", self.not_points),
-            segmenter=_parse_segmenter(self.segmenter),
-            classes=parse_class_names(self.classes),
-            rate=_check_text(self.rate, parse_rate),
+            name=require_file_name(name, "name"),
+            video=locate_video(video).text,
+            masks=tuple(map(parse_mask, _list_texts("masks", masks))),
+            overrides=tuple(_list_texts("overrides", overrides)),
+            levels=_check_text(levels, parse_levels),
+            start=_parse_frame_number("start", start),
+            end=_parse_frame_number("end", end),
+            boxes=parse_frame_prompts("box", boxes),
+            points=parse_frame_prompts("point", points),
+            not_points=parse_frame_prompts("not-point", not_points),
+            segmenter=_parse_segmenter(segmenter),
+            classes=parse_class_names(classes),
+            rate=_check_text(rate, parse_rate),
+            source_line=source_line,
         )
 
     @property

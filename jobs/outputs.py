@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,25 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.media.annotations import MaskWriter, find_mask_writer, require_output_name
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, add_class_ids
+from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.files import atomic_path, read_json, reading, remove, write_text
-from aotlab.utils.locks import locked, remove_leftovers
+from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aotlab.engine.tracking.prediction import Prediction
-
-CLASSES = "classes.json"
-"""Name of the file with the class ids that the videos of a list share."""
 
 
 @dataclass(frozen=True)
@@ -83,26 +79,6 @@ class TrackedFrame:
 
 
 @dataclass(frozen=True)
-class ObjectClasses:
-    """Classes and attributes of the objects of a video, for outputs that store them."""
-
-    class_names: Mapping[int, str] = field(default_factory=dict)
-    """Class names by object id."""
-    class_ids: Mapping[str, int] = field(default_factory=dict)
-    """Class ids by class name."""
-    attributes: AttributeTable = field(default_factory=dict)
-    """Attributes of the objects, for formats that store them."""
-
-    @classmethod
-    def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
-        """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
-        classes = annotations.class_ids()
-        if class_file is not None:  # names without an id in the masks may have any
-            classes = merge_class_ids(class_file, {name: annotations.classes.get(name) for name in classes})
-        return cls(annotations.class_names, classes, annotations.attribute_table())
-
-
-@dataclass(frozen=True)
 class OutputContext:
     """Video of an output: its frames, classes and frame numbers."""
 
@@ -111,6 +87,18 @@ class OutputContext:
     """Classes and attributes of the objects, if known."""
     frame_number: Callable[[int], int] = int
     """Function from the index of a frame to the number that users give it."""
+
+
+def render_overlay(tracked: TrackedFrame) -> np.ndarray:
+    """Draw objects and ids over the frame: H×W×3 uint8."""
+    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
+
+
+def render_alpha(tracked: TrackedFrame) -> np.ndarray:
+    """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
+    background = tracked.prediction.probabilities[0]
+    alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
+    return np.dstack([tracked.frame, alpha])
 
 
 class Output:
@@ -161,9 +149,19 @@ class Output:
 
 
 class FrameFiles(Output):
-    """A folder with PNGs of single frames."""
+    """A folder with PNGs of single frames; a subclass draws them."""
 
     files = ("*.png",)
+
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the images of a frame, each with the name of its subfolder."""
+        raise NotImplementedError
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        """Write PNGs; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
+        for folder, image in self.draw(tracked):
+            with atomic_path(self.path / folder / f"{name}.png") as temporary:
+                Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
 
 
 class MaskFiles(FrameFiles):
@@ -179,10 +177,9 @@ class ObjectFiles(FrameFiles):
     file_name, description = "objects", "one folder of black and white PNGs per object"
     per_object = True
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
         for object_id in tracked.prediction.ids:
-            values = (tracked.labels == object_id).astype(np.uint8) * 255
-            _save_png(values, self.path / str(object_id) / f"{name}.png")
+            yield str(object_id), (tracked.labels == object_id).astype(np.uint8) * 255
 
 
 class MatteFiles(FrameFiles):
@@ -192,12 +189,11 @@ class MatteFiles(FrameFiles):
     bytes_per_pixel, per_object = 0.2, True
     white = 255  # probability 1
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
         probabilities = tracked.prediction.probabilities[1:]
         for object_id, probability in zip(tracked.prediction.ids, probabilities, strict=True):
             values = (probability.float() * self.white).round().clamp(0, self.white).cpu().numpy()
-            values = values.astype(np.min_scalar_type(self.white))
-            _save_png(values, self.path / str(object_id) / f"{name}.png")
+            yield str(object_id), values.astype(np.min_scalar_type(self.white))
 
 
 class Matte16Files(MatteFiles):
@@ -208,14 +204,19 @@ class Matte16Files(MatteFiles):
 class AlphaFiles(FrameFiles):
     file_name, description, bytes_per_pixel = "alpha", "RGBA PNGs", 2.0
 
-    def write(self, name: str, tracked: TrackedFrame) -> None:
-        _save_png(render_alpha(tracked), self.path / f"{name}.png")
+    def draw(self, tracked: TrackedFrame) -> Iterator[tuple[str, np.ndarray]]:
+        yield "", render_alpha(tracked)
 
 
 class VideoFile(Output):
     """Video with the rate, times, size and sound of the source."""
 
-    def __init__(self, path: Path, context: OutputContext, draw: Callable[[TrackedFrame], np.ndarray]) -> None:
+    file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
+    bytes_per_pixel = 0.1
+
+    def __init__(
+        self, path: Path, context: OutputContext, draw: Callable[[TrackedFrame], np.ndarray] = render_overlay
+    ) -> None:
         super().__init__(path, context)
         self._draw, source = draw, context.source
         self._writer = VideoWriter(path, rate=source.rate, size=source.size, sound=source.sound)
@@ -230,26 +231,15 @@ class VideoFile(Output):
         self._writer.drop()
 
 
-class OverlayVideo(VideoFile):
-    file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
-    bytes_per_pixel = 0.1
-
-    def __init__(self, path: Path, context: OutputContext) -> None:
-        super().__init__(path, context, render_overlay)
-
-
-class AlphaVideo(VideoFile):
+class ProResVideo(VideoFile):
+    file_name, description, bytes_per_pixel = "alpha.mov", "ProRes 4444 with alpha", 2.0
     resumable = False  # probabilities are not stored
 
     def __init__(self, path: Path, context: OutputContext) -> None:
         super().__init__(path, context, render_alpha)
 
 
-class ProResVideo(AlphaVideo):
-    file_name, description, bytes_per_pixel = "alpha.mov", "ProRes 4444 with alpha", 2.0
-
-
-class VP9Video(AlphaVideo):
+class VP9Video(ProResVideo):
     file_name, description, bytes_per_pixel = "alpha.webm", "VP9 with alpha", 0.1
 
 
@@ -317,18 +307,6 @@ class LostObjects:
         return {object_id: count >= self.FRAMES for object_id, count in unseen.items()}
 
 
-def render_overlay(tracked: TrackedFrame) -> np.ndarray:
-    """Draw objects and ids over the frame: H×W×3 uint8."""
-    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
-
-
-def render_alpha(tracked: TrackedFrame) -> np.ndarray:
-    """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
-    background = tracked.prediction.probabilities[0]
-    alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
-    return np.dstack([tracked.frame, alpha])
-
-
 BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "masks": MaskFiles,
     "objects": ObjectFiles,
@@ -337,7 +315,7 @@ BUILT_IN_OUTPUTS: dict[str, type[Output]] = {
     "alpha": AlphaFiles,
     "prores": ProResVideo,
     "vp9": VP9Video,
-    "overlay": OverlayVideo,
+    "overlay": VideoFile,
 }
 """Outputs by name, except annotation files and plug-ins."""
 
@@ -427,46 +405,3 @@ class Outputs:
         for output in self._outputs.values():
             with suppress(Exception):
                 output.discard()
-
-
-def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
-    """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
-
-    Args:
-        path: the file; created if missing.
-        classes: class ids of the video by class name; None: no id yet. An id of 0 is kept in a new file only: YOLO's
-            ids begin at 0, so it would change those of earlier videos.
-
-    Raises:
-        InputError: the file is damaged or cannot be written.
-    """
-    with locked(path.with_name(f".{path.name}.lock")):
-        remove_leftovers(path.parent, path.name)
-        shared = read_class_ids(path)
-        if shared:
-            classes = {name: class_id or None for name, class_id in classes.items()}
-        shared = add_class_ids(shared, classes)
-        write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
-    return shared
-
-
-def read_class_ids(path: Path) -> dict[str, int]:
-    """Return the class ids by name in a file of `merge_class_ids`; empty if it is missing.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    if not path.exists():
-        return {}
-    advice = "move or delete it"
-    with reading(path, advice):
-        ids: dict[str, int] = dict(read_json(path, advice).items())
-        if len({*ids.values()}) < len(ids) or not all(type(value) is int and value >= 0 for value in ids.values()):
-            raise ValueError("ids are not different whole numbers from 0")
-        return ids
-
-
-def _save_png(image: np.ndarray, path: Path) -> None:
-    """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", compress_level=1)

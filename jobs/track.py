@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, nullcontext, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Integral
@@ -16,11 +16,12 @@ import numpy as np
 
 from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
-from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.jobs.check import JobRun, check_job, make_run, result_settings, warn_about_empty_masks
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
+from aotlab.jobs.check import JobRun, check_job, make_run, warn_about_empty_masks
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.inputs import FrameSelection
 from aotlab.jobs.job import ClassNames, Job, JobOptions, parse_class_names
-from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, ObjectClasses, OutputContext, Outputs, TrackedFrame
+from aotlab.jobs.outputs import BUILT_IN_OUTPUTS, OutputContext, Outputs, TrackedFrame
 from aotlab.jobs.results import STATE_FILE, Action, choose_action, has_content, replace_results
 from aotlab.media.frames import FrameSource
 from aotlab.media.job_record import PROMPT_MASKS, UNFINISHED, JobRecord, write_job_record
@@ -111,26 +112,23 @@ def run_job(
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
-    require(isinstance(job, Job), f"job: expected Job.parse(name, video, masks), got {shorten(repr(job))}")
+    require(isinstance(job, Job), f"job: expected a Job, got {shorten(repr(job))}")
     tracker, options = tracker or TrackerOptions(), _check_options(options)
-    load_tracker: Callable[[], Tracker]
-    if isinstance(tracker, TrackerOptions):
-        load_tracker = partial(tracker.load, job.overrides)
-    else:
+    if not isinstance(tracker, TrackerOptions):
         expected = "expected a Tracker or TrackerOptions"
         require(hasattr(tracker, "fresh"), f"tracker: {expected}, got {shorten(repr(tracker))}")
         problem = "need TrackerOptions in place of a loaded tracker"
         require(not job.overrides, f"overrides {' '.join(job.overrides)}: {problem}")
-        load_tracker = tracker.fresh
-    run = check_job(job, Path(folder), options, partial(result_settings, tracker, options))
-    return track_run(run, load_tracker, force=force)
+        tracker = tracker.fresh()
+    with open_job(job, Path(folder), TrackerLoader(tracker), options, force=force) as opened:
+        return track_run(opened)
 
 
 def track(
-    tracker: Tracker,
     source: FrameSource | str | Path,
     masks: Mapping[int, np.ndarray],
-    output: str | Path,
+    folder: str | Path,
+    tracker: Tracker,
     options: JobOptions | None = None,
     *,
     frames: FrameSelection | None = None,
@@ -143,10 +141,10 @@ def track(
     to that frame, and `TrackResult` gives the reason.
 
     Args:
-        tracker: a `Tracker`, which forgets earlier videos first.
         source: the video; a path or address is opened as `open_frames` does.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
-        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
+        folder: output folder, created if missing; an earlier `track` is replaced, results of `run_job` are not.
+        tracker: a `Tracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
@@ -163,7 +161,7 @@ def track(
     require(is_mapping and len(masks) > 0, "masks: expected masks by frame index, with at least one; pass {0: mask}")
     is_selection = frames is None or isinstance(frames, FrameSelection)
     require(is_selection, f"frames: expected a FrameSelection, got {shorten(repr(frames))}")
-    options, folder = _check_options(options), Path(output)
+    options, folder = _check_options(options), Path(folder)
     if not isinstance(source, FrameSource):
         source = open_frames(source, timeout=options.timeout)
     frames = frames or FrameSelection(source, by_name=options.by_name)
@@ -173,15 +171,14 @@ def track(
     for index, mask in masks.items():
         frames.require(index, f"mask of frame {index}")
         with prefix_errors(f"frame {index}"):
-            labels = convert_mask(mask, source.size, required=index == min(masks))
+            labels = convert_mask(mask, source.size, required=index == min(masks), max_id=MAX_ID)
         annotations.add_mask(index, np.zeros(source.size) if labels is None else labels)
-    largest = max(annotations.objects())
-    require(largest <= MAX_ID, f"masks: object ids must be 0 to {MAX_ID}, got {largest}")
     video = "-" if source.path is None else os.path.abspath(source.path)
     record = JobRecord(folder.name, video, error=UNFINISHED, class_names={**classes.class_names})
     run = make_run(record, folder, options, source, frames, annotations, prompts={})
     warn_about_empty_masks(run, source.name)
-    return track_run(run, lambda: tracker, force=True, classes=classes)
+    with open_run(run, TrackerLoader(tracker), force=True) as opened:
+        return track_run(opened, classes=classes)
 
 
 def _check_options(options: JobOptions | None) -> JobOptions:
@@ -191,62 +188,95 @@ def _check_options(options: JobOptions | None) -> JobOptions:
     return options
 
 
+@dataclass(frozen=True)
+class OpenRun:
+    """A run whose folder is locked and whose tracker is loaded."""
+
+    run: JobRun
+    action: Action
+    """Whether earlier results are reused, resumed, or replaced once the first frame is tracked."""
+    earlier: JobRecord
+    """Record of the earlier results."""
+    tracker: TimedTracker | None = None
+    """Tracker, reset or restored; None if earlier results are reused."""
+    segmenter: PromptSegmenter | None = None
+    """Segmenter of the prompts; None without prompts."""
+
+
+def open_job(
+    job: Job, folder: Path, loader: TrackerLoader, options: JobOptions, *, force: bool = False, from_list: bool = False
+) -> AbstractContextManager[OpenRun]:
+    """Check a job and open its run, see `check_job` and `open_run`."""
+    return open_run(check_job(job, folder, loader, options, from_list=from_list), loader, force=force)
+
+
+@contextmanager
+def open_run(run: JobRun, loader: TrackerLoader, *, force: bool = False) -> Iterator[OpenRun]:
+    """Lock the folder of a run, choose the action, and load its tracker; results do not change.
+
+    Raises `InputError` as `choose_action` and `TrackerOptions.load` do.
+    """
+    with locked_output(run.folder):
+        action, earlier = choose_action(run.folder, run.record, force=force)
+        if action == "reuse":
+            yield OpenRun(run, action, earlier)
+            return
+        from aotlab.engine.tracking.directions import TimedTracker
+        from aotlab.jobs.resume import ResumingTracker
+        from aotlab.utils.devices import leave_cores_free  # loads PyTorch
+
+        leave_cores_free(HELPER_THREADS)
+        model = loader.load(run.overrides)
+        segmenter = open_segmenter(run.segmenter, model) if run.prompts else None
+        tracker, resumed = TimedTracker(model), False
+        if run.is_resumable:
+            confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
+            tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
+            resumed = action == "resume" and tracker.load()
+        if not resumed:
+            action = "track"  # also if the checkpoint is damaged
+            model.reset(run.frames.count)
+        yield OpenRun(run, action, earlier, tracker, segmenter)
+
+
+def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
+    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
+    if segmenter is None and tracker.model.prompts is not None:
+        return tracker.segmenter
+    return load_segmenter(segmenter, device=str(tracker.device))
+
+
 def track_run(
-    run: JobRun,
-    load_tracker: Callable[[], Tracker],
+    opened: OpenRun,
     *,
-    force: bool = False,
     classes: ObjectClasses | None = None,
     class_file: Path | None = None,
-    on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track the video of a run, resume it, or reuse its finished results; the folder is locked.
+    """Track the video of a run, resume it, or return its finished results.
 
     Args:
-        load_tracker: returns a tracker with the settings of the job.
-        force: replace results of other inputs.
         classes: classes of the objects; None: those in the masks.
         class_file: class ids of a list of videos, see `merge_class_ids`.
-        on_start: called after all checks, before the first frame.
         stop: flag that stops a list; None: a new one, which Ctrl-C, SIGTERM and SIGHUP set.
     """
-    folder = run.folder
-    with locked_output(folder):
-        action, earlier = choose_action(folder, run.record, force=force)
-        if action == "reuse":
-            return _reuse_results(run, earlier)
-        from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
+    run, tracker = opened.run, opened.tracker
+    if tracker is None:
+        return _reuse_results(run, opened.earlier)
+    from aotlab.jobs.resume import ResumingTracker  # loads PyTorch
 
-        tracker, segmenter, resumed = _prepare_tracker(run, load_tracker, action)
-        on_start()
-        if segmenter is not None:
-            _segment_prompts(run, segmenter)
-        classes = classes or ObjectClasses.from_annotations(run.masks, class_file)
-
-        def replace_earlier() -> None:
-            replace_results(folder, run.record, earlier, resumed=resumed)
-            for index in run.prompts:
-                write_mask(folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png", run.masks[index])
-
-        with nullcontext(stop) if stop else stop_flag() as flag:
-            result = track_frames(run, tracker, classes, replace_earlier, flag)
-        if isinstance(tracker, ResumingTracker):
-            if result.interrupted or result.error:
-                tracker.save_stopped(result.frames)
-            resumable = (folder / STATE_FILE).is_file()
-            result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
-        _record_result(run, result, earlier)
+    if opened.segmenter is not None:
+        _segment_prompts(run, opened.segmenter)
+    classes = classes or ObjectClasses.from_annotations(run.masks, class_file)
+    with nullcontext(stop) if stop else stop_flag() as flag:
+        result = _track_frames(opened, tracker, classes, flag)
+    if isinstance(tracker, ResumingTracker):
+        if result.interrupted or result.error:
+            tracker.save_stopped(result.frames)
+        resumable = (run.folder / STATE_FILE).is_file()
+        result = replace(result, restored_frames=tracker.num_restored, resumable=resumable)
+    _record_result(run, result, opened.earlier)
     return result
-
-
-def check_run(run: JobRun, load_tracker: Callable[[], Tracker], *, force: bool = False) -> Action:
-    """Return the action of `track_run`; raise the errors that it raises before the first frame. Nothing is written."""
-    with locked_output(run.folder):
-        action, _ = choose_action(run.folder, run.record, force=force)
-        if action != "reuse":
-            _prepare_tracker(run, load_tracker, action)
-    return action
 
 
 def _reuse_results(run: JobRun, earlier: JobRecord) -> TrackResult:
@@ -259,34 +289,6 @@ def _reuse_results(run: JobRun, earlier: JobRecord) -> TrackResult:
     return TrackResult(earlier.frames, earlier.seconds, written, reused=True)
 
 
-def _prepare_tracker(
-    run: JobRun, load_tracker: Callable[[], Tracker], action: Action
-) -> tuple[TimedTracker, PromptSegmenter | None, bool]:
-    """Return the tracker, the segmenter of prompts, and whether the tracker was restored to resume earlier results."""
-    from aotlab.engine.tracking.directions import TimedTracker
-    from aotlab.jobs.resume import ResumingTracker
-    from aotlab.utils.devices import leave_cores_free  # loads PyTorch
-
-    leave_cores_free(HELPER_THREADS)
-    model = load_tracker()
-    segmenter = open_segmenter(run.segmenter, model) if run.prompts else None
-    tracker, resumed = TimedTracker(model), False
-    if run.is_resumable:
-        confidence = not {*run.options.write} <= {*BUILT_IN_OUTPUTS}  # other outputs may store it
-        tracker = ResumingTracker(model, run.folder, run.source.frame_name, run.frames.first, confidence=confidence)
-        resumed = action == "resume" and tracker.load()
-    if not resumed:
-        model.reset(run.frames.count)
-    return tracker, segmenter, resumed
-
-
-def open_segmenter(segmenter: tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
-    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's."""
-    if segmenter is None and tracker.model.prompts is not None:
-        return tracker.segmenter
-    return load_segmenter(segmenter, device=str(tracker.device))
-
-
 def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> None:
     """Add the masks of prompts to those of the run."""
     for index, prompts in run.prompts.items():
@@ -295,40 +297,15 @@ def _segment_prompts(run: JobRun, segmenter: PromptSegmenter) -> None:
         run.masks.add_mask(index, labels)
 
 
-def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:
-    """Record the result of a run that has ended; without a frame, earlier results keep their record."""
-    record, last_frame = run.record, run.record.last_frame
-    if last_frame is None and not record.fingerprint:  # of a stream; known only now
-        last_frame = record.first_frame + result.frames + result.dropped_frames - 1
-    written = {path.name for path in result.written.values() if has_content(path)}
-    written |= {PROMPT_MASKS} & {*record.written}
-    record = replace(
-        record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
-        error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
-    )  # fmt: skip
-    # without space on the disk, the error of the run explains more than that of its record
-    with suppress(InputError) if result.error else nullcontext():
-        if result.frames or not earlier.outputs:
-            write_job_record(run.folder, record)
-    if record.error is None:
-        remove(run.folder / STATE_FILE)
-
-
-def track_frames(
-    run: JobRun, tracker: TimedTracker, classes: ObjectClasses, replace_earlier: Callable[[], None], stop: StopFlag
-) -> TrackResult:
-    """Track a video with a tracker that was reset or restored, and write outputs while the next frames are read.
-
-    Args:
-        replace_earlier: called once the first frame has been predicted, before it is written.
-        stop: flag that stops the run.
-    """
+def _track_frames(opened: OpenRun, tracker: TimedTracker, classes: ObjectClasses, stop: StopFlag) -> TrackResult:
+    """Track the frames of a run, and write outputs while the next frames are read."""
+    run = opened.run
     source, frames, options = run.source, run.frames, run.options
     outputs = Outputs(options.outputs, run.folder, OutputContext(source, classes, frames.number))
 
     def write(tracked: TrackedFrame) -> None:
         if not outputs.frames:
-            replace_earlier()
+            _replace_earlier(opened)
         outputs.write(tracked)
 
     reader = _read_ahead(run, stop)
@@ -353,6 +330,14 @@ def track_frames(
         signal_number=stop.signal_number if stop.is_set() else None,
         error=None if is_stopped else _describe_problem(error, run, outputs),
     )
+
+
+def _replace_earlier(opened: OpenRun) -> None:
+    """Remove earlier results unless they are resumed, and write the record and the masks of prompts."""
+    run = opened.run
+    replace_results(run.folder, run.record, opened.earlier, resumed=opened.action == "resume")
+    for index in run.prompts:
+        write_mask(run.folder / PROMPT_MASKS / f"{run.source.frame_name(index)}.png", run.masks[index])
 
 
 def _read_ahead(run: JobRun, stop: StopFlag) -> ReadAhead[tuple[int, np.ndarray]]:
@@ -423,3 +408,22 @@ def _describe_problem(error: Exception | None, run: JobRun, outputs: Outputs) ->
         remedy = f"the video has {num_frames} frames; give a frame from 0 to {num_frames - 1}"
         return f"{name}: the mask or removal of frame {min(unused)} was not used: {remedy}"
     return None
+
+
+def _record_result(run: JobRun, result: TrackResult, earlier: JobRecord) -> None:
+    """Record the result of a run that has ended; without a frame, earlier results keep their record."""
+    record, last_frame = run.record, run.record.last_frame
+    if last_frame is None and not record.fingerprint:  # of a stream; known only now
+        last_frame = record.first_frame + result.frames + result.dropped_frames - 1
+    written = {path.name for path in result.written.values() if has_content(path)}
+    written |= {PROMPT_MASKS} & {*record.written}
+    record = replace(
+        record, frames=result.frames, seconds=round(result.seconds, 3), last_frame=last_frame,
+        error=UNFINISHED if result.interrupted else result.error, written=sorted(written),
+    )  # fmt: skip
+    # without space on the disk, the error of the run explains more than that of its record
+    with suppress(InputError) if result.error else nullcontext():
+        if result.frames or not earlier.outputs:
+            write_job_record(run.folder, record)
+    if record.error is None:
+        remove(run.folder / STATE_FILE)

@@ -43,12 +43,13 @@ print("old names", [name for name in old if importlib.util.find_spec(name)])
 print("package", aotlab.__file__)
 """
 SCRIPT = """
+from pathlib import Path
 import numpy as np
 from aotlab import Prediction, Tracker
-from aotlab.sdk import Annotations, VideoInfo, load_masks
+from aotlab.sdk import Annotations, VideoInfo, read_annotations
 tracker = Tracker.from_pretrained()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
-found: Annotations = load_masks([], VideoInfo("video", (64, 96))).annotations
+found: Annotations = read_annotations(Path("masks.json"), VideoInfo("video", (64, 96)))
 tracker.no_such_method("of aotlab")
 """
 PROMPTS = """

@@ -92,7 +92,7 @@ def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
 def test_video_is_tracked_by_a_program(checkpoint, video, tmp_path):
     write_mask(tmp_path / "first.png", stripes([1, 2]))
     first, frames = read_mask(tmp_path / "first.png"), open_frames(video)
-    track(Tracker(*load_model(checkpoint)), frames, {0: first}, tmp_path / "out")
+    track(frames, {0: first}, tmp_path / "out", Tracker(*load_model(checkpoint)))
     assert (read_mask(tmp_path / "out" / "masks" / "00000.png") == first).all()
     assert (draw_overlay(frames.read(0), first) != frames.read(0)).any()
 

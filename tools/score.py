@@ -110,27 +110,34 @@ def print_worst(
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
 
 
-def score_folders(
-    videos: Sequence[Video], results: Sequence[Path], workers: int
-) -> tuple[dict[str, Any], list[ScoringResult]]:
-    """Score one folder of results or compare several; return the content of `scores.json`, and each folder's scores."""
-    from aotlab.evaluation.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, make_scores_table
+def score_folders(videos: Sequence[Video], results: Sequence[Path], workers: int) -> list[ScoringResult]:
+    """Score folders of results; raise `InputError` for one without any sequence. Single missing ones are failures."""
+    from aotlab.evaluation.scoring import score_videos
 
-    for folder in results:  # single missing sequences are reported as failures
+    for folder in results:
         has_results = any((folder / video.name).is_dir() for video in videos)
         problem = f"contains no results of {format_count(len(videos), 'sequence')}"
         require(has_results, f"{folder}: {problem}; expected {folder / videos[0].name}/<frame>.png and so on")
-    reports = [score_videos(videos, folder, workers=workers) for folder in results]
-    if len(results) > 1:
-        return compare_reports(dict(zip(map(str, results), reports, strict=True)), videos), reports
-    (report,) = reports
+    return [score_videos(videos, folder, workers=workers) for folder in results]
+
+
+def report_scores(videos: Sequence[Video], report: ScoringResult) -> dict[str, Any]:
+    """Print the scores of a folder of results; return the content of `scores.json`."""
+    from aotlab.evaluation.scoring import find_rules
+    from aotlab.evaluation.tables import format_table, make_scores_table
+
     table: dict[str, Any] = {}
     if report.scores:
         rules = find_rules(videos)
         table = make_scores_table(report.scores, rules)
         print(format_table(table, rules))
-    return {**table, "fps": None, "failures": report.failures}, reports
+    return {**table, "fps": None, "failures": report.failures}
+
+
+def write_scores(path: Path | None, content: Mapping[str, Any]) -> None:
+    """Write the content of `scores.json` if there is a path."""
+    if path is not None:
+        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 @command("aotlab score")
@@ -182,24 +189,24 @@ def main(
     require_extra("score")
     require_new_output(json_file, ".json", force=force)
     require_new_output(draw_folder, force=force)
-    videos: list[Video] = []
-    reports: list[ScoringResult] = []
-    folders = list(results)
     if hota:
-        content = score_hota(benchmark, results[0])
+        write_scores(json_file, score_hota(benchmark, results[0]))
+        return 0
+    if annotations is None:
+        videos = select_scorable(benchmark, results[0])
     else:
-        if annotations is None:
-            videos = select_scorable(benchmark, results[0])
-        else:
-            from aotlab.evaluation.scoring import read_tracked_video
+        from aotlab.evaluation.scoring import read_tracked_video
 
-            video, folder = read_tracked_video(results[0], annotations)
-            videos, folders = [video], [folder]
-        content, reports = score_folders(videos, folders, workers)
-    if json_file is not None:
-        write_text(json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        video, folder = read_tracked_video(results[0], annotations)
+        videos, results = [video], (folder,)
+    reports = score_folders(videos, results, workers)
+    if len(reports) > 1:
+        content = compare_reports(dict(zip(map(str, results), reports, strict=True)), videos)
+    else:
+        content = report_scores(videos, reports[0])
+    write_scores(json_file, content)
     if worst and reports[0].scores:
-        print_worst(content, videos, folders[0], reports[0].scores, count=worst, draw_folder=draw_folder)
+        print_worst(content, videos, results[0], reports[0].scores, count=worst, draw_folder=draw_folder)
     return int(any(report.failures for report in reports))  # each was logged
 
 

@@ -6,11 +6,11 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from click import UsageError
 
 from aotlab.jobs.shards import Shard
@@ -23,7 +23,7 @@ from aotlab.tools.cli.track_report import (
     describe_run,
     report_disk_space,
     report_jobs,
-    report_plan,
+    report_plans,
     report_result,
 )
 from aotlab.tools.cli.types import (
@@ -44,15 +44,10 @@ from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
-    from aotlab.jobs.job import JobOptions
+    from aotlab.jobs.job import Job, JobOptions
 
 RESULTS_SUFFIX = ".tracked"
 """Suffix of the default output folder."""
-SINGLE_VIDEO_OPTIONS = {
-    "masks": "--mask", "boxes": "--box", "points": "--point", "not_points": "--not-point", "classes": "--class",
-    "start": "--start", "end": "--end", "levels": "--levels", "rate": "--fps",
-}  # fmt: skip
-"""Options of a single video, by field of `Job`."""
 NON_VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """Suffixes of mask files, which are never videos."""
 
@@ -65,11 +60,11 @@ def parse_removal(text: str) -> tuple[int, int]:
     return int(match["frame"]), int(match["object_id"])
 
 
-def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
+def require_videos(videos: Sequence[str], job_list: Path | None) -> None:
     """Raise an error unless there are either videos or a list, or if a file or folder does not exist."""
-    if job_file and videos:
+    if job_list and videos:
         raise UsageError(f"{strip_credentials(videos[0])}: give a VIDEO or --jobs, not both")
-    require(job_file or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
+    require(job_list or videos, "VIDEO: missing; give a video file, a folder of frames, a URL or a camera")
     for video in videos:
         location = locate_video(video)
         if location.kind == "stored":
@@ -80,11 +75,16 @@ def require_videos(videos: Sequence[str], job_file: Path | None) -> None:
         require(not is_mask, f"{video}: not a video; did you mean --mask {video}?")
 
 
-def refuse_options(values: Mapping[str, object], remedy: str) -> None:
-    """Raise an error with ``remedy`` for the first option, of values by name, that is given."""
-    for name, value in values.items():
-        if value is not False and value not in ((), None):
-            raise UsageError(f"{name}: {remedy}")
+def require_no_job_options(inputs: Mapping[str, object], *, realtime: bool) -> None:
+    """Raise an error for options of a single video; ``inputs``: arguments of `Job` by name, as parsed."""
+    if realtime:
+        raise UsageError("--realtime: applies to a single video; remove it")
+    for parameter in click.get_current_context().command.params:
+        name = parameter.name or ""
+        if name != "segmenter" and inputs.get(name) not in ((), None):
+            # the shell splits "1, 2" into two arguments
+            remedy = "use a column of --jobs, or separate values by commas without spaces"
+            raise UsageError(f"{parameter.opts[0]}: applies to a single video; {remedy}")
 
 
 def default_output(source: str) -> Path:
@@ -106,69 +106,55 @@ def print_outputs() -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class TrackRequest:
-    """Options of a single video or of a list."""
+def track_video(
+    job: Job, folder: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool, dry_run: bool
+) -> int:
+    """Track a video into a folder, or resume it; return the exit code."""
+    from aotlab.engine.tracking.options import TrackerLoader
+    from aotlab.jobs.track import open_job, track_run
 
-    tracker: TrackerOptions
-    options: JobOptions
-    inputs: Mapping[str, Any]
-    """Values of `Job.parse`."""
-    output: Path | None
-    force: bool
-    dry_run: bool
-
-    def track_video(self, video: str) -> int:
-        """Track a video into a folder, or resume it; return the exit code."""
-        from aotlab.jobs.check import check_job, result_settings
-        from aotlab.jobs.job import Job
-        from aotlab.jobs.track import check_run, track_run
-
-        folder = self.output or default_output(video)
-        job = Job.parse(folder.name if is_file_name(folder.name) else "video", video, **self.inputs)
-        require_extra("video")
-        run = check_job(job, folder, self.options, partial(result_settings, self.tracker, self.options))
-        load_tracker = partial(self.tracker.load, job.overrides)
-        header = f"{describe_run(job, run)}, into {folder}"
-        if self.dry_run:
-            action = check_run(run, load_tracker, force=self.force)
-            print(f"{header}\nstatus: {STATUSES[action]}")
-            if action != "reuse":
-                report_disk_space(folder, run.estimate_bytes())
+    with open_job(job, folder, TrackerLoader(tracker), options, force=force) as opened:
+        header = f"{describe_run(job, opened.run)}, into {folder}"
+        if dry_run:
+            print(f"{header}\nstatus: {STATUSES[opened.action]}")
+            if opened.action != "reuse":
+                report_disk_space(folder, opened.run.estimate_bytes())
             return 0
-        is_quiet = not logging.getLogger("aotlab").isEnabledFor(logging.INFO)
-        print_header = (lambda: None) if is_quiet else partial(print, header, flush=True)
-        result = track_run(run, load_tracker, force=self.force, on_start=print_header)
-        if result.reused:
-            print(f"{folder}: already tracked with these inputs; delete it to track it again")
-            return 0
-        return report_result(result, realtime=self.options.realtime)
+        if opened.action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO):
+            print(header, flush=True)
+        result = track_run(opened)
+    if result.reused:
+        print(f"{folder}: already tracked with these inputs; delete it to track it again")
+        return 0
+    return report_result(result, realtime=options.realtime)
 
-    def track_list(self, videos: Sequence[str], job_file: Path | None, shard: Shard | None) -> int:
-        """Track several videos, or a list or a shard of it; return the exit code."""
-        from aotlab.jobs.batch import Batch
-        from aotlab.jobs.job_file import list_video_jobs, read_jobs
-        from aotlab.utils.signals import stop_flag
 
-        refuse_options({"--realtime": self.options.realtime}, "applies to a single video; remove it")
-        # the shell splits "1, 2" into two arguments
-        remedy = "applies to a single video; use a column of --jobs, or separate values by commas without spaces"
-        refuse_options({option: self.inputs[name] for name, option in SINGLE_VIDEO_OPTIONS.items()}, remedy)
-        jobs = read_jobs(job_file) if job_file else list_video_jobs(videos)
-        jobs = [replace(job, segmenter=self.inputs["segmenter"]) for job in jobs]
-        folder = self.output or (default_output(str(job_file)) if job_file else Path(f"videos{RESULTS_SUFFIX}"))
-        batch = Batch(jobs, folder, self.tracker, self.options, force=self.force)
-        if self.dry_run:
-            return report_plan(jobs, batch.preview(), folder)
-        with stop_flag() as stop:
-            result = batch.track(stop, shard)
-        status = report_jobs(result, jobs, folder, shard)
-        if stop.is_set():
-            names = [] if shard else [job.name for job in jobs if job.name not in result.records]
-            remainder = f", not finished: {join_truncated(names)}" if names else ""
-            print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
-            return SIGNAL_EXIT_BASE + stop.signal_number
-        return status
+def track_list(
+    jobs: Sequence[Job],
+    folder: Path,
+    tracker: TrackerOptions,
+    options: JobOptions,
+    shard: Shard | None,
+    *,
+    force: bool,
+    dry_run: bool,
+) -> int:
+    """Track a list of videos or a shard of it; return the exit code."""
+    from aotlab.jobs.batch import Batch
+    from aotlab.utils.signals import stop_flag
+
+    batch = Batch(jobs, folder, tracker, options, force=force)
+    if dry_run:
+        return report_plans(batch.plan(), folder)
+    with stop_flag() as stop:
+        result = batch.track(stop, shard)
+    status = report_jobs(result, jobs, folder, shard)
+    if stop.is_set():
+        names = [] if shard else [job.name for job in jobs if job.name not in result.records]
+        remainder = f", not finished: {join_truncated(names)}" if names else ""
+        print(f"interrupted{remainder}; the same command resumes", file=sys.stderr)
+        return SIGNAL_EXIT_BASE + stop.signal_number
+    return status
 
 
 @command(
@@ -258,7 +244,7 @@ class TrackRequest:
     "many videos",
     option(
         "--jobs",
-        "job_file",
+        "job_list",
         type=ExistingPath,
         help="list of videos (CSV or JSON lines), or a folder of videos with their masks next to them",
     ),
@@ -274,7 +260,7 @@ class TrackRequest:
 def main(
     video: tuple[str, ...],
     *,
-    job_file: Path | None,
+    job_list: Path | None,
     output: Path | None,
     write: tuple[str, ...],
     review: bool,
@@ -288,22 +274,32 @@ def main(
     dry_run: bool,
     **inputs: Any,
 ) -> int:
-    tracker = read_tracker(inputs)  # values of `Job.parse` are left
+    tracker = read_tracker(inputs)  # arguments of `Job` are left
     if "help" in write:
         return print_outputs()
-    require_videos(video, job_file)
+    require_videos(video, job_list)
     if shard is not None and dry_run:
         raise UsageError("--shard and --dry-run: give only one of them")
-    refuse_options({"--shard": shard if len(video) == 1 else None}, "applies to several videos; give --jobs")
-    from aotlab.jobs.job import JobOptions
+    if shard is not None and len(video) == 1:
+        raise UsageError("--shard: applies to several videos; give --jobs")
+    from aotlab.jobs.job import Job, JobOptions
+    from aotlab.jobs.job_list import list_video_jobs, read_jobs
 
     outputs = dict.fromkeys((*(write or JobOptions.write), *["review"] * review))
     options = JobOptions(
         write=tuple(outputs), both_directions=both_directions, realtime=realtime, timeout=timeout,
         removals=remove, by_name=frame_numbers == "file",
     )  # fmt: skip
-    request = TrackRequest(tracker, options, inputs, output, force, dry_run)
-    return request.track_video(*video) if len(video) == 1 else request.track_list(video, job_file, shard)
+    if len(video) == 1:
+        folder = output or default_output(video[0])
+        job = Job(folder.name if is_file_name(folder.name) else "video", video[0], **inputs)
+        require_extra("video")
+        return track_video(job, folder, tracker, options, force=force, dry_run=dry_run)
+    require_no_job_options(inputs, realtime=realtime)
+    jobs = read_jobs(job_list) if job_list else list_video_jobs(video)
+    jobs = [replace(job, segmenter=inputs["segmenter"]) for job in jobs]
+    folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
+    return track_list(jobs, folder, tracker, options, shard, force=force, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -41,20 +41,23 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     return array
 
 
-def convert_mask(mask: MaskLike, size: tuple[int, ...], *, required: bool) -> np.ndarray | None:
+def convert_mask(
+    mask: MaskLike, size: tuple[int, ...], *, required: bool, max_id: int = MAX_COUNT
+) -> np.ndarray | None:
     """Convert a mask to H×W object ids; return None if it has no object.
 
     Args:
         mask: array, palette image, tensor or lists; True is object 1.
         size: (H, W) of its frame.
         required: refuse a mask without objects.
+        max_id: largest allowed object id.
     """
     array = _to_array("mask", mask)
     if array.dtype.kind not in "biu" or array.shape != size:
         raise InputError(f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}")
     array = array.astype(np.uint8) if array.dtype == bool else array
-    if array.min() < 0 or array.max() > MAX_COUNT:
-        raise InputError(f"mask: object ids must be 0 to {MAX_COUNT}, got {array.min()} to {array.max()}")
+    if array.min() < 0 or array.max() > max_id:
+        raise InputError(f"mask: object ids must be 0 to {max_id}, got {array.min()} to {array.max()}")
     if required and not array.any():
         raise InputError("mask is empty: give ids above 0 where the objects are")
     return array if array.any() else None

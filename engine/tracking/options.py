@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.zoo import resolve_checkpoint
+from aotlab.utils.files import sha256
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
@@ -68,3 +71,24 @@ class TrackerOptions:
         return Tracker.from_pretrained(
             self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
         )
+
+
+class TrackerLoader:
+    """Tracker of one or several jobs, loaded when a job needs it and when its overrides are not those of the last."""
+
+    def __init__(self, tracker: TrackerOptions | Tracker) -> None:
+        self._tracker = tracker
+        load = tracker.load if isinstance(tracker, TrackerOptions) else lambda overrides: tracker
+        self.load: Callable[[tuple[str, ...]], Tracker] = lru_cache(1)(load)
+        """Return the tracker, with the overrides of a job if it is loaded from options."""
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """Digest of the weights, and the settings as YAML, without the overrides of a job."""
+        from aotlab.configs.load import to_yaml
+
+        tracker = self._tracker
+        if isinstance(tracker, TrackerOptions):
+            return {"checkpoint": sha256(tracker.resolve_checkpoint()), "settings": tracker.settings_as_yaml()}
+        digest = tracker.checkpoint_digest or tracker.fingerprint["weights"]
+        return {"checkpoint": digest, "settings": to_yaml(tracker.config)}

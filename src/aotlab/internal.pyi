@@ -29,18 +29,16 @@ from .utils.files import SYSTEM_FILES as SYSTEM_FILES, write_bytes as write_byte
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.text import format_count as format_count
 from .jobs.inputs import load_masks as load_masks
-from .jobs.job_file import find_class_variants as find_class_variants, list_videos as list_videos
+from .jobs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
 from .engine.tracking.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     merge_predictions as merge_predictions,
 )
+from .jobs.classes import CLASSES as CLASSES, merge_class_ids as merge_class_ids, read_class_ids as read_class_ids
 from .jobs.outputs import (
-    CLASSES as CLASSES,
     LostObjects as LostObjects,
     VideoFile as VideoFile,
     list_outputs as list_outputs,
-    merge_class_ids as merge_class_ids,
-    read_class_ids as read_class_ids,
 )
 from .jobs.results import list_job_folders as list_job_folders

@@ -32,10 +32,10 @@ from .media.region_matching import match_regions as match_regions
 from .tools.cli.command import command as command
 from .utils.files import atomic_path as atomic_path, reading as reading
 from .utils.plugins import list_mask_formats as list_mask_formats
+from .jobs.classes import ObjectClasses as ObjectClasses
 from .jobs.inputs import FrameSelection as FrameSelection
-from .jobs.job_file import add_masks_beside as add_masks_beside
+from .jobs.job_list import add_masks_beside as add_masks_beside
 from .jobs.outputs import (
-    ObjectClasses as ObjectClasses,
     Output as Output,
     OutputContext as OutputContext,
     StoredPrediction as StoredPrediction,

@@ -9,12 +9,13 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.export.synthetic_clip import draw_clip
-from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.batch import Batch
-from aotlab.jobs.check import check_job, digest_inputs, make_record
+from aotlab.jobs.check import check_job, make_record
+from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.results import remove_results
-from aotlab.jobs.track import track_run
+from aotlab.jobs.track import open_run
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -25,6 +26,7 @@ from tests.limits import make_pipe
 
 INPUTS = {"write": [], "a": 1}
 OPTIONS = (TrackerOptions(), JobOptions(write=("masks",)))
+LOADER = TrackerLoader(TrackerOptions())
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def write_job(folder, name):
     """Write a video of three frames and a mask of all its pixels; return their job."""
     write_images(folder / "a", draw_clip(3, 32, 48, seed=0)[0])
     write_mask(folder / "a.png", np.ones((32, 48), np.uint8))
-    return Job.parse(name, folder / "a", folder / "a.png")
+    return Job(name, folder / "a", folder / "a.png")
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def job(tmp_path):
 def jobs(tmp_path):
     for name in ("run", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"x")
-    return [Job.parse(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
+    return [Job(name, f"{tmp_path}/{name}.mp4", (f"{tmp_path}/{name}.png",)) for name in ("run", "b")]
 
 
 def test_tracker_options_resolve_names_when_read(monkeypatch):
@@ -79,14 +81,15 @@ def test_job_of_another_process_keeps_its_record(output, job):
 
 
 def test_results_written_since_the_plan_stay(output, job):
-    run = check_job(job, output, JobOptions(write="masks"), lambda: INPUTS)
+    run = check_job(job, output, LOADER, JobOptions(write="masks"))
     write_mask(output / "masks" / "00000.png", np.ones((32, 48), np.uint8))
     earlier = JobRecord("a", "other.mp4", {"video": "other"}, frames=1, outputs={"masks": ["*.png"]})
     write_job_record(output, earlier)
-    with pytest.raises(InputError, match="results of other inputs"):
-        track_run(run, None)
+    with pytest.raises(InputError, match="results of other inputs"), open_run(run, LOADER):
+        pass
     write_job_record(output, replace(earlier, input_digests=run.record.input_digests))
-    assert track_run(run, None).reused
+    with open_run(run, LOADER) as opened:
+        assert opened.action == "reuse"
     assert read_job_record(output).frames == 1
 
 
@@ -97,7 +100,7 @@ def test_results_written_since_the_plan_stay(output, job):
     ({"realtime": True}, False),
 ])  # fmt: skip
 def test_run_of_a_stored_video_is_resumable(output, job, options, resumable):
-    run = check_job(job, output, JobOptions(**{"write": ("masks",)} | options), lambda: INPUTS)
+    run = check_job(job, output, LOADER, JobOptions(**{"write": ("masks",)} | options))
     assert run.is_resumable == resumable
 
 
@@ -113,11 +116,11 @@ def test_closed_job_folder_is_a_failed_job(closed_folder):
     assert batch.track_jobs([job], StopFlag()).records[job.name].error == problem
 
 
-def test_preview_does_not_lock_the_list(output, jobs):
-    preview = Batch(jobs, output, *OPTIONS).preview()
-    next(preview)
+def test_plan_does_not_lock_the_list(output, jobs):
+    plans = Batch(jobs, output, *OPTIONS).plan()
+    next(plans)
     with locked(output / LOCK_SUFFIX, 0):
-        assert len([*preview]) == 1
+        assert len([*plans]) == 1
 
 
 def test_two_jobs_with_one_folder_rejected(output, jobs):
@@ -136,7 +139,7 @@ def test_job_folder_inside_another_one_rejected(output, jobs):
 
 def test_folder_of_frames_rejected_as_output_of_a_list(tmp_path):
     write_images(tmp_path / "a", np.zeros((1, 8, 8, 3), np.uint8))
-    jobs = [Job.parse("a", tmp_path / "a", tmp_path / "a.png")]
+    jobs = [Job("a", tmp_path / "a", tmp_path / "a.png")]
     with pytest.raises(InputError, match="is the input folder"):
         Batch(jobs, tmp_path / "a", *OPTIONS).track(StopFlag())
 
@@ -158,12 +161,12 @@ def test_failed_job_resumes_once_its_video_is_back(output, jobs):
 @pytest.mark.parametrize("name", ["classes.json", "Summary.csv"])
 def test_job_named_like_a_file_of_the_list_rejected(output, name):
     with pytest.raises(InputError, match=f"{name}: this name is reserved"):
-        Batch([Job.parse(name, "a.mp4")], output, *OPTIONS)
+        Batch([Job(name, "a.mp4")], output, *OPTIONS)
 
 
 def test_record_of_a_job_is_read_as_saved(output, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = make_record(Job.parse("a", "a.mp4", ("3=a.png", "b.png")))
+    record = make_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     write_job_record(output, record)
@@ -203,13 +206,13 @@ def test_digest_names_missing_masks(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises((InputError, OSError), match=mask):
-            digest_inputs(Job.parse("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), 0)
+            digest_inputs(Job("a", tmp_path, tmp_path / mask), INPUTS, JobRecord("a"), 0)
 
 
 def test_digest_covers_the_frame_of_a_mask(tmp_path):
     write_mask(tmp_path / "a.png", np.ones((4, 4), np.uint8))
     default, first, second = (
-        digest_inputs(Job.parse("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), 0)
+        digest_inputs(Job("a", tmp_path, f"{frame}{tmp_path / 'a.png'}"), INPUTS, JobRecord("a"), 0)
         for frame in ("", "0=", "1=")
     )
     assert default == first != second
@@ -217,7 +220,7 @@ def test_digest_covers_the_frame_of_a_mask(tmp_path):
 
 def test_hidden_files_beside_masks_are_not_digested(tmp_path):
     write_masks(tmp_path / "masks", [np.ones((4, 4), np.uint8)])
-    job = Job.parse("a", tmp_path, tmp_path / "masks")
+    job = Job("a", tmp_path, tmp_path / "masks")
     before = digest_inputs(job, INPUTS, JobRecord("a"), 0)
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "masks" / name).touch()
@@ -232,7 +235,7 @@ def test_summary_that_cannot_be_read_rejected(output, jobs, content):
 
 
 def test_summary_holds_names_that_are_not_unicode(tmp_path):
-    jobs = [Job.parse("a", "\udcff.mp4"), Job.parse("b", "b.mp4")]
+    jobs = [Job("a", "\udcff.mp4"), Job("b", "b.mp4")]
     write_job_record(tmp_path / "a", JobRecord("a", "/\udcff.mp4", frames=3))
     stopped = StopFlag()
     stopped.set()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from aotlab.jobs.outputs import ObjectClasses, merge_class_ids
+from aotlab.jobs.classes import ObjectClasses, merge_class_ids
 from aotlab.media.regions import Annotations, Region
 from aotlab.utils.errors import InputError
 

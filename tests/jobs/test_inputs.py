@@ -229,7 +229,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):
-        Job.parse(**{"name": "a", "video": "a.mp4"} | fields)
+        Job(**{"name": "a", "video": "a.mp4"} | fields)
 
 
 @pytest.mark.parametrize("box", [
@@ -240,18 +240,18 @@ def test_job_names_an_invalid_field(fields, words):
     torch.tensor([[1e-6, 5, 30, 40]]),
 ])  # fmt: skip
 def test_job_takes_prompts_of_any_numbers(box):
-    ((frame, object_id, values),) = Job.parse("a", "a.mp4", boxes=box).boxes
+    ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
 
 
 def test_job_takes_values_of_python():
     mask, boxes = FrameObjectValue(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
     names, levels = {1: "cat", 7: "dog"}, np.array([0, 4095])
-    job = Job.parse("a", "a.tif", mask, boxes=boxes, classes=names, levels=levels, rate=25)
+    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, levels=levels, rate=25)
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
     assert (job.classes, job.levels, job.rate) == (names, "0,4095", "25")
-    assert Job.parse("a", "a.tif", levels=(0, 0.5)).levels == "0,0.5"
+    assert Job("a", "a.tif", levels=(0, 0.5)).levels == "0,0.5"
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

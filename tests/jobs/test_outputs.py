@@ -11,8 +11,9 @@ from PIL import Image
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.jobs.classes import ObjectClasses
 from aotlab.jobs.job import JobOptions
-from aotlab.jobs.outputs import LostObjects, ObjectClasses, OutputContext, TrackedFrame, find_output, list_outputs
+from aotlab.jobs.outputs import LostObjects, OutputContext, TrackedFrame, find_output, list_outputs
 from aotlab.jobs.track import track
 from aotlab.media.annotations import read_annotations
 from aotlab.media.frames import ImageFrames
@@ -42,7 +43,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(models, source, out):
     masks = {0: stripes([4, 300]), 2: stripes([0, 0, 9])}
-    return track(Tracker(*models["aott"]), source, masks, out, EVERYTHING)
+    return track(source, masks, out, Tracker(*models["aott"]), EVERYTHING)
 
 
 def test_all_outputs_agree_with_each_other(report, source, out):
@@ -126,7 +127,7 @@ def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_p
     attributes = {4: {0: {"wild": True}}}
     options = JobOptions(write=("coco",), progress=False)
     classes = ObjectClasses(class_names={4: "fish"}, attributes=attributes)
-    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options, classes=classes)
+    track(source, {0: stripes([4, 300])}, tmp_path, Tracker(*models["aott"]), options, classes=classes)
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])

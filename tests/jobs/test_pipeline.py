@@ -80,7 +80,7 @@ def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     step = RepeatingTracker.step
     monkeypatch.setattr(RepeatingTracker, "step", lambda *args: replace(step(*args), cut=args[1][0, 0, 0] == 4))
     monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
-    assert track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
+    assert track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET).cuts == (104,)
 
 
 def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
@@ -88,7 +88,7 @@ def test_stalled_source_keeps_received_frames(tmp_path, monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: next(minutes) if stalled.is_set() else 0)
     monkeypatch.setattr("aotlab.utils.streaming.time", clock)
     source = Source(at={3: lambda: (stalled.set(), wait_for_event(release))})
-    result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(source, {0: MASK}, tmp_path, RepeatingTracker(), QUIET)
     release.set()
     assert result.error.startswith("fake: no frame for 30 seconds")
     assert read_outputs(tmp_path) == ([0, 1, 2], 3)
@@ -105,7 +105,7 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "write_mask", write_until_full)
     source = Source(60)
     options = JobOptions(write=("masks", "overlay", "coco"), progress=False)
-    result = track(RepeatingTracker(), source, {0: MASK}, str(tmp_path), options)
+    result = track(source, {0: MASK}, str(tmp_path), RepeatingTracker(), options)
     assert "No space left" in result.error
     assert result.frames == 3
     assert read_outputs(tmp_path) == ([0, 1, 2], 3)
@@ -119,7 +119,7 @@ def test_signal_stops_a_silent_source(tmp_path):
     source = Source(
         at={3: lambda: (wait_for_event(tracked), os.kill(os.getpid(), signal.SIGINT), wait_for_event(release))}
     )
-    result = track(make_tracker({2: tracked.set}), source, {0: MASK}, tmp_path, QUIET)
+    result = track(source, {0: MASK}, tmp_path, make_tracker({2: tracked.set}), QUIET)
     release.set()
     assert result.interrupted
     assert read_outputs(tmp_path) == ([0, 1, 2], 3)
@@ -136,7 +136,7 @@ def test_second_interrupt_removes_the_unfinished_video(tmp_path):
 
     # so many that the encoder has begun to write
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        track(make_tracker({99: interrupt_twice}), Source(200), {0: MASK}, tmp_path, QUIET)
+        track(Source(200), {0: MASK}, tmp_path, make_tracker({99: interrupt_twice}), QUIET)
     assert interrupt.traceback  # it holds the writers, which would remove the video when they are collected
     assert len(half_videos) == 1
     assert read_outputs(tmp_path)[1] == 0
@@ -146,7 +146,7 @@ def test_realtime_keeps_annotated_frames_and_the_newest(tmp_path):
     source, seen = Source(30), []
     tracker = RepeatingTracker(lambda frame: seen.append(int(frame[0, 0, 0])) or wait_for_event(source.ended))
     options = JobOptions(realtime=True, progress=False)
-    result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
+    result = track(source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, tracker, options)
     assert seen == [0, 7, 8, 29]
     assert (result.frames, result.dropped_frames) == (4, 26)
     assert read_outputs(tmp_path) == (seen, 4)
@@ -165,7 +165,7 @@ def test_realtime_waits_until_each_frame_is_due(monkeypatch):
 def test_file_that_may_not_grow_keeps_the_masks(tmp_path):
     with limit_file_size(6000):
         options = JobOptions(write=("masks", "coco"), progress=False)
-        result = track(RepeatingTracker(), Source(60), {0: MASK}, tmp_path, options)
+        result = track(Source(60), {0: MASK}, tmp_path, RepeatingTracker(), options)
     assert list(result.written) == ["masks"]
     assert "coco.json" in result.error
     assert len(read_outputs(tmp_path)[0]) >= result.frames
@@ -210,7 +210,7 @@ def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
         (tmp_path / name).write_text(content)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=f"already contains {words}"):
-        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET)
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), QUIET)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -220,7 +220,7 @@ def test_output_folder_of_the_video_rejected(models, tmp_path):
     tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
     for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
         with pytest.raises(InputError, match=words):
-            track(tracker, tmp_path / "masks", {0: stripes([4])}, output, options)
+            track(tmp_path / "masks", {0: stripes([4])}, output, tracker, options)
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
@@ -228,7 +228,7 @@ def test_failed_first_frame_removes_the_output(tmp_path):
     fail = Mock(side_effect=InputError("fake: damaged"))
     folder = tmp_path / "out"
     with pytest.raises(InputError, match="fake: damaged"):
-        track(RepeatingTracker(), Source(at={0: fail}), {0: MASK}, folder, QUIET)
+        track(Source(at={0: fail}), {0: MASK}, folder, RepeatingTracker(), QUIET)
     assert not folder.exists()
 
 
@@ -246,7 +246,7 @@ class TwoFiles(Output):
 def test_side_files_of_an_output_are_replaced_with_it(tmp_path, monkeypatch):
     monkeypatch.setitem(outputs.BUILT_IN_OUTPUTS, "two", TwoFiles)
     for write, names in (("two", {"two.txt", "side.txt"}), ("masks", {"masks"})):
-        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, JobOptions(write=write, progress=False))
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), JobOptions(write=write, progress=False))
         assert {path.name for path in tmp_path.iterdir()} == {JOB_RECORD, *names}
 
 
@@ -255,16 +255,16 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
     options = JobOptions(write=("masks", "objects"), progress=False)
     tracker = Tracker(*models["aott"])
-    assert track(tracker, source, {0: stripes([4, 9])}, out, options).frames == 6
+    assert track(source, {0: stripes([4, 9])}, out, tracker, options).frames == 6
     mine = [out / "notes.txt", out / "masks" / "notes.txt"]
     for path in mine:
         path.write_text("mine")
     with pytest.raises(InputError, match="mask of frame 5: not among"):
-        track(tracker, source, {5: stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+        track(source, {5: stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="mask: expected integer object ids"):
-        track(tracker, source, {0: stripes([4]) / 2}, out, options)
+        track(source, {0: stripes([4]) / 2}, out, tracker, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
-    assert track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames == 3
+    assert track(source, {0: stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2)).frames == 3
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
     assert {path.read_text() for path in mine} == {"mine"}
@@ -275,7 +275,7 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     ({}, None, "masks: expected masks by frame index, with at least one"),
     (MASK, None, "masks: expected masks by frame index, with at least one"),
     ({"0": MASK}, None, "masks: expected masks by frame index, with at least one"),
-    ({0: MASK * np.uint32(70000)}, None, "masks: object ids must be 0 to 65535, got 70000"),
+    ({0: MASK * np.uint32(70000)}, None, "frame 0: mask: object ids must be 0 to 65535, got 0 to 70000"),
     ({-1: MASK}, None, "mask of frame -1: not among the frames to track, 0 to the end"),
     ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
     ({0: MASK * 0}, None, "frame 0: mask is empty"),
@@ -284,42 +284,42 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
 def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words):
     tracker = RepeatingTracker()
     with pytest.raises(InputError, match=words):
-        track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)
+        track(Source(), masks, tmp_path, tracker, QUIET, frames=frames)
     assert (tracker.annotated_ids, [*tmp_path.iterdir()]) == ([], [])
 
 
 def test_video_of_track_may_be_a_path(models, tmp_path):
     write_images(tmp_path / "in", draw_texture(3))
     tracker = Tracker(*models["aott"])
-    assert track(tracker, str(tmp_path / "in"), {0: stripes([4])}, tmp_path / "out", QUIET).frames == 3
+    assert track(str(tmp_path / "in"), {0: stripes([4])}, tmp_path / "out", tracker, QUIET).frames == 3
 
 
 @pytest.mark.parametrize(("run", "words"), [
-    (lambda job, folder: run_job("clip", folder), r"job: expected Job.parse\(name, video, masks\), got 'clip'"),
+    (lambda job, folder: run_job("clip", folder), "job: expected a Job, got 'clip'"),
     (lambda job, folder: run_job(Job("clip", Path("clip"), ("a.png",)), folder), "^clip, a.png: no such file"),
     (lambda job, folder: run_job(replace(job, start="x"), folder), "start x: expected a frame number"),
     (lambda job, folder: run_job(replace(job, start="2", segmenter=("a", "b")), folder), "clip, a.png: no such file"),
     (lambda job, folder: run_job(replace(job, segmenter=5), folder), "segmenter: expected a text or a list of texts"),
     (lambda job, folder: run_job(job, folder, "aott"), "tracker: expected a Tracker or TrackerOptions, got 'aott'"),
     (lambda job, folder: run_job(job, folder, options={"write": "masks"}), "options: expected JobOptions, got {"),
-    (lambda job, folder: track("aott", "clip", {0: MASK}, folder), "tracker: expected a Tracker, got 'aott'"),
-    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, classes={1: 5}),
+    (lambda job, folder: track("clip", {0: MASK}, folder, "aott"), "tracker: expected a Tracker, got 'aott'"),
+    (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={1: 5}),
      "class: expected a text or a list of texts, got {1: 5}"),
-    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, classes={7: "dog"}),
+    (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={7: "dog"}),
      "class dog: no mask or prompt has object 7"),
-    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, {}),
+    (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), {}),
      "options: expected JobOptions, got {}"),
-    (lambda job, folder: track(RepeatingTracker(), Source(), {0: MASK}, folder, frames=(0, 2)),
+    (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), frames=(0, 2)),
      r"frames: expected a FrameSelection, got \(0, 2\)"),
     (lambda job, folder: JobOptions(write=None), "^write: expected a text or a list of texts, got None$"),
     (lambda job, folder: JobOptions(removals=(3, 1)), r"removals: expected pairs of .*, got \(3, 1\)$"),
     (lambda job, folder: JobOptions(removals=[("x", 2)]), "removals: expected pairs"),
     (lambda job, folder: JobOptions(removals=[(1.5, 2)]), "removals: expected pairs"),
-    (lambda job, folder: Job.parse("clip", "clip", segmenter="a.onnx"), "segmenter a.onnx: expected two ONNX files"),
+    (lambda job, folder: Job("clip", "clip", segmenter="a.onnx"), "segmenter a.onnx: expected two ONNX files"),
 ])  # fmt: skip
 def test_arguments_of_other_types_rejected(tmp_path, run, words):
     with pytest.raises(InputError, match=words):
-        run(Job.parse("clip", "clip", "a.png"), tmp_path)
+        run(Job("clip", "clip", "a.png"), tmp_path)
 
 
 def test_options_given_as_lists_are_hashable():
@@ -338,7 +338,7 @@ def test_timeout_is_a_number():
 def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
     for classes in ({1: "koi"}, {"1": "koi"}, ["koi"]):
-        track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, options, classes=classes)
+        track(Source(), {0: MASK}, tmp_path, RepeatingTracker(), options, classes=classes)
         assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
 
 
@@ -347,7 +347,7 @@ def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     tracker = RepeatingTracker()
     options = JobOptions(progress=False, removals=(removal,))
     with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
-        track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
+        track(Source(), {0: MASK, 2: MASK * 2}, tmp_path, tracker, options)
     assert tracker.annotated_ids == []
 
 
@@ -360,7 +360,7 @@ def test_object_with_a_later_mask_is_removed_again():
 def test_second_removal_without_a_mask_between_rejected(tmp_path, mask_frame):
     options = JobOptions(progress=False, removals=((4, 1), (2, 1)))
     with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
-        track(RepeatingTracker(), Source(), {0: MASK, mask_frame: MASK}, tmp_path, options)
+        track(Source(), {0: MASK, mask_frame: MASK}, tmp_path, RepeatingTracker(), options)
 
 
 @pytest.mark.parametrize(("masks", "removals", "words"), [
@@ -368,7 +368,7 @@ def test_second_removal_without_a_mask_between_rejected(tmp_path, mask_frame):
     ({0: MASK}, ((10**6, 1),), "the mask or removal of frame 1000000 was not used"),
 ])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
-    result = track(RepeatingTracker(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
+    result = track(Source(), masks, tmp_path, RepeatingTracker(), JobOptions(progress=False, removals=removals))
     assert result.frames == 6
     assert words in result.error
 
@@ -376,5 +376,5 @@ def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words
 def test_damage_of_the_source_is_reported(tmp_path):
     source = Source()
     source.damaged_frames, source.corrupt_packets = [2, 3], 4
-    result = track(RepeatingTracker(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(source, {0: MASK}, tmp_path, RepeatingTracker(), QUIET)
     assert (result.damaged_frames, result.corrupt_packets, result.error) == ((2, 3), 4, None)

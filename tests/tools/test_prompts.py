@@ -14,9 +14,8 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.dataloaders.benchmarks.sequences import list_frames
-from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.jobs.check import result_settings
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.track import open_segmenter, run_job
 from aotlab.media.masks import read_mask, write_mask
@@ -126,14 +125,14 @@ def test_prompt_without_a_pixel_does_not_make_the_folder(track, tmp_path, monkey
 def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
-    job = Job.parse("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
+    job = Job("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
     run_job(job, tmp_path / "out", options=JobOptions(progress=False))
     assert len(built) == 1
 
 
 def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     tracker, options = Tracker.from_pretrained(), JobOptions(write="masks", progress=False)
-    job = Job.parse("clip", video, boxes="3,3,14,14", end=1)
+    job = Job("clip", video, boxes="3,3,14,14", end=1)
     with monkeypatch.context() as without:
         without.setattr(checkpoints, "build_model", None)
         result = run_job(job, str(tmp_path / "out"), tracker, options)
@@ -144,7 +143,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
-    assert result_settings(other, options)["checkpoint"] == other.fingerprint["weights"]
+    assert TrackerLoader(other).settings["checkpoint"] == other.fingerprint["weights"]
     with pytest.raises(
         InputError, match="already contains results of other inputs \\(different settings or outputs\\)"
     ):
@@ -153,7 +152,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     shutil.copy(min((tmp_path / "out" / "masks").iterdir()), sibling_path(Path(video), ".png"))
-    assert run_job(Job.parse("clip", video, end=1), tmp_path / "beside", tracker, options).frames == 2
+    assert run_job(Job("clip", video, end=1), tmp_path / "beside", tracker, options).frames == 2
 
 
 def test_class_names_of_prompts_are_in_annotations(track, tmp_path, capsys):

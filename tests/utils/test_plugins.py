@@ -7,6 +7,7 @@ import pytest
 
 import aotlab
 from aotlab.configs.files import ROOT
+from aotlab.engine.tracking.options import TrackerLoader, TrackerOptions
 from aotlab.jobs.check import check_job
 from aotlab.jobs.job import Job, JobOptions
 from aotlab.jobs.outputs import find_output
@@ -59,8 +60,8 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
     assert find_output("areas").bytes_per_pixel == 1.5
-    job, options = Job.parse("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
-    assert not check_job(job, tmp_path / "resumed", options, dict).is_resumable
+    job, options = Job("a", clip, tmp_path / "first.box"), JobOptions(("masks", "areas"))
+    assert not check_job(job, tmp_path / "resumed", TrackerLoader(TrackerOptions()), options).is_resumable
 
 
 def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):

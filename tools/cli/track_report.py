@@ -15,16 +15,14 @@ from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
-    from aotlab.jobs.batch import BatchResult
+    from aotlab.jobs.batch import BatchResult, JobPlan
     from aotlab.jobs.check import JobRun
     from aotlab.jobs.job import Job
-    from aotlab.jobs.results import Action
     from aotlab.jobs.shards import Shard
     from aotlab.jobs.track import TrackResult
-    from aotlab.media.job_record import JobRecord
 
-STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
-"""Status of a video in a dry run, by its `Action`."""
+STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected", "fail": "failed"}
+"""Status of a video in a dry run, by the action of its `JobPlan`."""
 
 
 def report_disk_space(output: Path, num_bytes: int) -> None:
@@ -93,29 +91,21 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     return 0
 
 
-def report_plan(
-    jobs: Sequence[Job], plans: Iterable[tuple[JobRun, Action] | JobRecord | InputError], folder: Path
-) -> int:
-    """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0.
-
-    ``plans``: results of `Batch.preview`.
-    """
+def report_plans(plans: Iterable[JobPlan], folder: Path) -> int:
+    """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0."""
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     num_bytes = 0
-    for job, plan in zip(jobs, plans, strict=True):
-        if isinstance(plan, InputError):
-            print(f"error: {job.label}: {plan}", file=sys.stderr)
-            rows.append((job.name, "failed", "", "", "", ""))
-            continue
-        if not isinstance(plan, tuple):
-            rows.append((job.name, "corrected", str(plan.frames), "", "", ""))
-            continue
-        run, action = plan
-        count, (height, width) = run.frames.count, run.source.size
-        frames, rate = "unknown" if count is None else str(count), f"{float(run.source.rate):.5g}"
-        rows.append((job.name, STATUSES[action], frames, rate, f"{width}×{height}", str(len(run.objects))))
-        if action != "reuse":
-            num_bytes += run.estimate_bytes()
+    for plan in plans:
+        frames = "unknown" if plan.frames is None else str(plan.frames)
+        rate, size, objects = "", "", ""
+        if plan.error:
+            print(f"error: {plan.job.label}: {plan.error}", file=sys.stderr)
+            frames = ""
+        if (run := plan.run) is not None:
+            height, width = run.source.size
+            rate, size, objects = f"{float(run.source.rate):.5g}", f"{width}×{height}", str(len(run.objects))
+            num_bytes += 0 if plan.action == "reuse" else run.estimate_bytes()
+        rows.append((plan.job.name, STATUSES[plan.action], frames, rate, size, objects))
     print(*align_columns(rows, right=2), sep="\n")
     counts = Counter(status for _, status, *_ in rows[1:])
     print(", ".join(f"{count} {status}" for status, count in counts.items()))

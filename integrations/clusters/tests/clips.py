@@ -19,7 +19,7 @@ def write_clip(folder: Path, name: str, seed: int, frames: int = 6) -> Job:
     for index, image in enumerate(images):
         PIL.Image.fromarray(image).save(folder / name / f"{index:05d}.png")
     write_mask(folder / f"{name}.png", masks[0])
-    return Job.parse(name, str(folder / name), (str(folder / f"{name}.png"),))
+    return Job(name, str(folder / name), (str(folder / f"{name}.png"),))
 
 
 def run_killed_once(job: Job, output: str, *arguments: object) -> object:

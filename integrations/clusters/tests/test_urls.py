@@ -40,7 +40,7 @@ def put(job, base):
     files, root = fsspec.core.url_to_fs(f"{base}/inputs")
     files.put(job.video, f"{root}/{job.name}", recursive=True)
     files.put_file(job.masks[0].value, f"{root}/{job.name}.png")
-    return Job.parse(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
+    return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
 
 
 def read(files, root):
@@ -110,7 +110,7 @@ def test_changed_mask_replaces_results_of_jobs_only(jobs):
 
 def test_changed_mask_beside_a_local_video_replaces_results(jobs, tmp_path):
     shutil.copytree(jobs[0].video, tmp_path / "clip")
-    job, output = Job.parse("clip", tmp_path / "clip"), "memory://base/results/beside"
+    job, output = Job("clip", tmp_path / "clip"), "memory://base/results/beside"
     for mask in (jobs[0].masks[0].value, jobs[1].masks[0].value):
         shutil.copyfile(mask, tmp_path / "clip.png")
         assert run_job(job, output, options=OPTIONS).frames == 6
@@ -154,14 +154,14 @@ def test_identity_covers_the_segmenter_but_not_the_list_line(jobs, tmp_path):
 
 
 def test_bad_input_is_returned_as_error(jobs):
-    job = Job.parse("missing", "memory://no/video.mp4", jobs[0].masks)
+    job = Job("missing", "memory://no/video.mp4", jobs[0].masks)
     result = run_job(job, "memory://base/results/missing")
     assert result.error == "memory://no/video.mp4: no such file; check the address"
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "srt", "udp"])
 def test_unreachable_stream_is_returned_as_error(jobs, protocol):
-    job = Job.parse("stream", f"{protocol}://127.0.0.1:1/live", jobs[0].masks)
+    job = Job("stream", f"{protocol}://127.0.0.1:1/live", jobs[0].masks)
     result = run_job(job, "memory://base/results/stream", options=replace(OPTIONS, timeout=2))
     assert result.error.startswith(f"{protocol}://127.0.0.1:1/live: ")
 

@@ -34,7 +34,7 @@ METHODS = {
 def repeater(monkeypatch):
     """Commands load the class that is returned."""
     monkeypatch.setattr(engine, "Tracker", Repeater)
-    monkeypatch.setattr("aotlab.jobs.check.sha256", SHA256)
+    monkeypatch.setattr("aotlab.engine.tracking.options.sha256", SHA256)
     for name, method in METHODS.items():
         monkeypatch.setattr(TrackerOptions, name, method)
     monkeypatch.setattr(Repeater, "loads", 0)

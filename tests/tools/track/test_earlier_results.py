@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aotlab.jobs import results, resume
-from aotlab.jobs.check import digest_inputs
+from aotlab.jobs.digests import digest_inputs
 from aotlab.jobs.job import Job
 from aotlab.jobs.outputs import BUILT_IN_OUTPUTS
 from aotlab.jobs.results import STATE_FILE
@@ -192,7 +192,7 @@ def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch
         (out / "masks" / "notes.txt").write_text("mine")
     fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab.jobs.outputs._save_png", fail)
+        patch.setattr(BUILT_IN_OUTPUTS["alpha"], "write", fail)
         assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 2
     assert "No space left" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
@@ -236,7 +236,7 @@ def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     mask, encoder, decoder = (tmp_path / name for name in ("first.png", "encoder.onnx", "decoder.onnx"))
     for path in (mask, encoder, decoder):
         path.write_bytes(b"unchanged")
-    job = Job.parse("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
+    job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
     digests = [digest_job(job)]
     for name in ("legend.json", "labelmap.txt", "first_classes.json", "encoder.onnx.data"):
         (tmp_path / name).write_bytes(b"other")
@@ -266,8 +266,8 @@ def test_equivalent_spellings_have_one_digest(video, mask, tmp_path, monkeypatch
         "name": "out", "video": str(video), "masks": str(mask), "boxes": ("4,8,20,12", ":2=1,2,3,4"),
         "classes": "cat", "levels": "0, 255", "rate": "25",
     }  # fmt: skip
-    before = digest_job(Job.parse(**values))
+    before = digest_job(Job(**values))
     monkeypatch.chdir(tmp_path)
-    assert digest_job(Job.parse(**values | spelling)) == before
+    assert digest_job(Job(**values | spelling)) == before
     for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
-        assert digest_job(Job.parse(**values | other)) != before
+        assert digest_job(Job(**values | other)) != before

@@ -101,8 +101,10 @@ def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path, args)
     assert count_steps(video, tmp_path, mask, *args) == 4
 
 
-def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, caplog):
+def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, caplog, capsys):
     (interrupted_run / STATE_FILE).write_bytes(b"PK damaged")
+    assert track(video, tmp_path, mask, args=[*WRITE, "--dry-run"]) == 0
+    assert "status: to track\n" in capsys.readouterr().out
     assert count_steps(video, tmp_path, mask) == 4
     assert "not readable" in caplog.text
     assert "tracking starts from the first frame" in caplog.text

@@ -65,7 +65,7 @@ def list_video_jobs(videos: Sequence[str], subject: str = "VIDEO") -> list[Job]:
     jobs = []
     for video in videos:
         name = require_file_name(locate_video(video).name, strip_credentials(video))
-        jobs.append(add_masks_beside(Job.parse(name, video)))
+        jobs.append(add_masks_beside(Job(name, video)))
     return _require_different_names(jobs, subject, "rename the files, or name them in a list of jobs")
 
 
@@ -129,7 +129,7 @@ def _read_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 remedy = "put a value with commas in quotes, and write an empty one as in a,,b"
                 raise csv.Error(f"{problem}; {remedy}")
             row = {key: value.strip() for key, value in row.items()}
-            for key in row.keys() & {*LIST_COLUMNS}:
+            for key in row.keys() & LIST_COLUMNS.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
             yield reader.line_num, row
             line = reader.line_num + 1
@@ -149,19 +149,20 @@ def _read_job(row: Any, source_line: str, folder: Path) -> Job:
         with reading("overrides", "close the quotes"):
             values["overrides"] = shlex.split(overrides)
     location = locate_video(video, folder)
-    job = Job.parse(video=location.text, source_line=source_line, **{"name": location.name, **values})
+    job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
     return add_masks_beside(replace(job, masks=masks))
 
 
+LIST_COLUMNS = {
+    "masks": "masks", "box": "boxes", "point": "points", "not_point": "not_points", "class": "classes"
+}  # fmt: skip
+"""Columns whose cells hold several values, separated by ; in a CSV, with the field of `Job` that each sets."""
 COLUMNS = {
-    "video": "video", "masks": "masks", "box": "boxes", "point": "points", "not_point": "not_points",
-    "class": "classes", "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
+    "video": "video", **LIST_COLUMNS, "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
     "start": "start", "end": "end",
 }  # fmt: skip
 """Columns of a list, with the field of `Job` that each sets."""
-LIST_COLUMNS = ("masks", "box", "point", "not_point", "class")
-"""Columns whose cells hold several values, separated by ; in a CSV."""
 
 
 def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list[Job]:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab.jobs.inputs import parse_mask
 from aotlab.jobs.job import Job
-from aotlab.jobs.job_file import list_video_jobs, read_jobs
+from aotlab.jobs.job_list import list_video_jobs, read_jobs
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_plain
@@ -27,7 +27,7 @@ def test_csv_is_read(tmp_path):
         (tmp_path / "jobs.csv").write_bytes(content.encode())
         first, second, third = read_jobs(tmp_path / "jobs.csv")
         masks = (str(tmp_path / "a.png"), f"3={tmp_path / 'b.xml'}")
-        assert first == Job.parse("a", str(tmp_path / "a.mp4"), masks)
+        assert first == Job("a", str(tmp_path / "a.mp4"), masks)
         assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
         assert second.overrides == ("memory.every=2", "memory.frames=4")
         assert (second.levels, third.levels) == ("auto", "0,4095")
@@ -46,7 +46,7 @@ def test_json_lines_are_read(tmp_path):
     assert (third.start, third.end) == (5, 7)
     assert third.overrides == ("a.b=1", "c=2")
     assert first.masks == (parse_mask(tmp_path / "a.png"),)
-    assert second == Job.parse("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
+    assert second == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
 
 
 def test_lists_take_prompts_and_class_names(tmp_path):
@@ -54,7 +54,7 @@ def test_lists_take_prompts_and_class_names(tmp_path):
     (tmp_path / "a.csv").write_text(text)
     row = {"video": "a", "box": ["1,2,30,40", ":2=5,6,9,9"], "point": ":3=7,8", "class": ["cat", ":2=dog"], "fps": 25}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
-    expected = Job.parse(
+    expected = Job(
         "a", tmp_path / "a", boxes=("1,2,30,40", ":2=5,6,9,9"), points=":3=7,8", classes=("cat", ":2=dog"), rate="25"
     )  # fmt: skip
     assert read_jobs(tmp_path / "a.csv") == read_jobs(tmp_path / "a.jsonl") == [expected]
@@ -65,7 +65,7 @@ def test_json_lines_take_numbers(tmp_path):
         '{"video": "a", "box": [1e-7, 2, 30.5, 40], "point": [[5, 6], [7, 8]], "not_point": []}'
     )
     (job,) = read_jobs(tmp_path / "a.json")
-    assert job == Job.parse("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
+    assert job == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
 
 
 def test_folder_with_a_number_as_its_name_is_not_a_camera(tmp_path):
@@ -98,8 +98,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
     (tmp_path / "a.masks").mkdir()
     Image.new("P", (4, 4)).save(tmp_path / "a.masks" / "0.png")
     first, second = read_jobs(tmp_path)
-    assert first == Job.parse("a", tmp_path / "a", (tmp_path / "a.png", tmp_path / "a.masks"))
-    assert second == Job.parse("b", tmp_path / "b.mp4", tmp_path / "b.xml")
+    assert first == Job("a", tmp_path / "a", (tmp_path / "a.png", tmp_path / "a.masks"))
+    assert second == Job("b", tmp_path / "b.mp4", tmp_path / "b.xml")
 
 
 @pytest.mark.parametrize(("name", "text", "words"), [

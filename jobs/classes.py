@@ -1,0 +1,72 @@
+"""Classes of objects, and the file of class ids that the videos of a list share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aotlab.media.regions import Annotations, AttributeTable, add_class_ids
+from aotlab.utils.files import read_json, reading, write_text
+from aotlab.utils.locks import locked, remove_leftovers
+
+CLASSES = "classes.json"
+"""Name of the file with the class ids that the videos of a list share."""
+
+
+@dataclass(frozen=True)
+class ObjectClasses:
+    """Classes and attributes of the objects of a video, for outputs that store them."""
+
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """Class names by object id."""
+    class_ids: Mapping[str, int] = field(default_factory=dict)
+    """Class ids by class name."""
+    attributes: AttributeTable = field(default_factory=dict)
+    """Attributes of the objects, for formats that store them."""
+
+    @classmethod
+    def from_annotations(cls, annotations: Annotations, class_file: Path | None = None) -> ObjectClasses:
+        """Return the classes of a video, with the class ids of ``class_file``, see `merge_class_ids`."""
+        classes = annotations.class_ids()
+        if class_file is not None:  # names without an id in the masks may have any
+            classes = merge_class_ids(class_file, {name: annotations.classes.get(name) for name in classes})
+        return cls(annotations.class_names, classes, annotations.attribute_table())
+
+
+def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
+
+    Args:
+        path: the file; created if missing.
+        classes: class ids of the video by class name; None: no id yet. An id of 0 is kept in a new file only: YOLO's
+            ids begin at 0, so it would change those of earlier videos.
+
+    Raises:
+        InputError: the file is damaged or cannot be written.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        remove_leftovers(path.parent, path.name)
+        shared = read_class_ids(path)
+        if shared:
+            classes = {name: class_id or None for name, class_id in classes.items()}
+        shared = add_class_ids(shared, classes)
+        write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
+    return shared
+
+
+def read_class_ids(path: Path) -> dict[str, int]:
+    """Return the class ids by name in a file of `merge_class_ids`; empty if it is missing.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    advice = "move or delete it"
+    with reading(path, advice):
+        ids: dict[str, int] = dict(read_json(path, advice).items())
+        if len({*ids.values()}) < len(ids) or not all(type(value) is int and value >= 0 for value in ids.values()):
+            raise ValueError("ids are not different whole numbers from 0")
+        return ids
