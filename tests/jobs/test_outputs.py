@@ -55,7 +55,7 @@ def test_all_outputs_agree_with_each_other(report, source, out):
     for index, frame in enumerate(tree["images"]):
         name = f"f{index}"
         labels = read_mask(out / "masks" / f"{name}.png")
-        assert (found.mask(index) == labels).all()
+        np.testing.assert_array_equal(found.mask(index), labels)
         objects = [one for one in tree["annotations"] if one["image_id"] == frame["id"]]
         assert [one["track_id"] for one in objects] == ([4, 300] if index < 2 else [4, 300, 9])
         for one in objects:
@@ -63,7 +63,7 @@ def test_all_outputs_agree_with_each_other(report, source, out):
             with Image.open(out / "objects" / str(number) / f"{name}.png") as image:
                 binary = np.array(image)
             assert set(np.unique(binary)) <= {0, 255}
-            assert ((binary == 255) == (labels == number)).all()
+            np.testing.assert_array_equal(binary == 255, labels == number)
             assert 0 <= one["score"] <= 1
             assert not one["lost"]
 
@@ -84,8 +84,8 @@ def test_alpha_is_the_probability_of_any_object(report, source, out):
     with Image.open(out / "alpha" / "f0.png") as image:
         pixels = np.array(image)
     assert image.mode == "RGBA"
-    assert (pixels[..., :3] == frames[0]).all()
-    assert (pixels[..., 3] == np.where(stripes([4, 300]) > 0, 255, 0)).all()
+    np.testing.assert_array_equal(pixels[..., :3], frames[0])
+    np.testing.assert_array_equal(pixels[..., 3], np.where(stripes([4, 300]) > 0, 255, 0))
 
 
 def test_videos_have_rate_size_and_length_of_the_source(report):

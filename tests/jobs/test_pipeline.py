@@ -68,7 +68,8 @@ def make_tracker(at):
 def read_outputs(tmp_path):
     """Return the frame numbers of the masks, which are all readable, and the number of frames of the overlay."""
     masks = sorted((tmp_path / "masks").iterdir())
-    assert all((read_mask(path) == MASK).all() for path in masks)
+    for path in masks:
+        np.testing.assert_array_equal(read_mask(path), MASK)
     overlay = tmp_path / "overlay.mp4"
     count = len(list(open_frames(overlay))) if overlay.exists() else 0
     left = {path.name for path in tmp_path.iterdir()}

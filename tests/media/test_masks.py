@@ -56,7 +56,7 @@ def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
 def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
     labels = np.arange(40, dtype=np.uint8).reshape(5, 8)
     Image.fromarray(labels).save(tmp_path / "mask", format=kind, **options)
-    assert (read_mask(tmp_path / "mask") == labels).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask"), labels)
 
 
 @pytest.mark.parametrize(("name", "kind", "options"), [
@@ -107,7 +107,7 @@ def test_gray_values_of_few_bits_are_ids(tmp_path, caplog, bits):
 def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     images = [Image.fromarray(np.full((3, 4), value, np.uint8), mode="P") for value in (1, 2)]
     images[0].save(tmp_path / "mask.png", save_all=True, append_images=images[1:])
-    assert (read_mask(tmp_path / "mask.png") == 1).all()
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), 1)
     assert "contains 2 images; the first one is used" in caplog.text
 
 

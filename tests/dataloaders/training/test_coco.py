@@ -71,7 +71,7 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
     expected[20:40] = 255
     expected[:30, :30] = 1
     expected[:30, 20:50] = 2
-    assert np.array_equal(mask, expected)
+    np.testing.assert_array_equal(mask, expected)
 
 
 @pytest.mark.parametrize(("images", "annotations", "split"), [
@@ -127,7 +127,7 @@ def test_polygons_and_run_lengths_are_drawn(root, form):
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
     change_instances(root, lambda tree: tree.update(annotations=[annotation]))
     (image,) = open_images(root)
-    assert np.array_equal(image.read_mask(), expected)
+    np.testing.assert_array_equal(image.read_mask(), expected)
 
 
 def change_instances(root, change):

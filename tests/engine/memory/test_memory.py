@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,7 +23,7 @@ def long_addresses(bank):
 def short_term_frames(bank, block=0):
     """Numbers of the frames in short-term memory, in the order of its tokens."""
     short = bank.read()[block].short
-    assert torch.equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
+    np.testing.assert_array_equal(short.value[0, ::TOKENS, 0], -(short.key[0, ::TOKENS, 0] - block / 10).round() - 1)
     return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 
 
@@ -96,7 +97,7 @@ def test_next_frame_reuses_memory_of_an_evicted_one(place):
     assert (bank.frames, list_long_frames(bank), list_long_frames(bank, block=1)) == (kept, kept, kept)
     assert (count_memory_bytes(bank), long_addresses(bank)) == (before, addresses)
     long = bank.read()[1].long
-    assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
+    np.testing.assert_array_equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
 
 
 def test_unbounded_bank_grows_rarely_and_by_half():
@@ -119,7 +120,7 @@ def test_gradients_reach_frames_of_a_training_bank():
     bank.add(second)
     bank.read()[0].long.key.sum().backward()
     for memory in (first, second):
-        assert torch.equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
+        np.testing.assert_array_equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
 
 
 def test_settings_name_the_policy_and_its_interval():

@@ -64,7 +64,7 @@ def test_relevance_is_the_attention_of_the_foreground(align_corners):
     model = SimpleNamespace(config=SimpleNamespace(align_corners=align_corners), active_blocks=[block])
     propagated = PropagatedFrame([], [KeyValue(query, query)], [(4, 4)])
     shares, keys = compute_relevance(model, propagated, logits, key, num_frames=2, chunk_size=5)
-    assert torch.equal(keys, key.view(2, 16, 8))
+    np.testing.assert_array_equal(keys, key.view(2, 16, 8))
     resized = F.interpolate(logits, (4, 4), mode="bilinear", align_corners=True)
     foreground = 1 - resized.softmax(1)[0, 0].flatten()
     heads = zip(query[0].split(4, 1), key[0].split(4, 1), strict=True)

@@ -78,7 +78,7 @@ def test_no_part_is_reassigned_on_the_frame_after_a_cut(model, monkeypatch):
     frames, searched = shots(), []
     monkeypatch.setattr(TrackerRules, "find_reassignments", lambda _, frame, *__: searched.append(frame) or [])
     run_tracker(Tracker(*model), frames, {0: stripes([1, 2])})
-    assert np.array_equal(searched, frames[[0, 1, 2, 4, 5]])
+    np.testing.assert_array_equal(searched, frames[[0, 1, 2, 4, 5]])
 
 
 def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):

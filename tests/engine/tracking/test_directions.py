@@ -49,9 +49,10 @@ def annotated_clip(models, tmp_path_factory):
 def test_frames_come_once_and_annotated_ones_as_given(annotated_clip):
     frames, masks, results = annotated_clip
     assert [index for index, _, _ in results] == list(range(9))
-    assert all((frame == frames[index]).all() for index, frame, _ in results)
+    for index, frame, _ in results:
+        np.testing.assert_array_equal(frame, frames[index])
     for index, mask in masks.items():
-        assert (results[index][2].labels == mask).all()
+        np.testing.assert_array_equal(results[index][2].labels, mask)
 
 
 def test_one_direction_outside_the_annotations(models, annotated_clip):
@@ -62,7 +63,7 @@ def test_one_direction_outside_the_annotations(models, annotated_clip):
         # probabilities are kept in steps of 1/255, which may turn a pixel that is in doubt
         assert (results[index][2].labels == backward[2 - index].labels).mean() > 0.99
     for index in (7, 8):
-        assert torch.equal(results[index][2].logits, forward[index - 6].logits)
+        np.testing.assert_array_equal(results[index][2].logits, forward[index - 6].logits)
 
 
 def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
@@ -110,7 +111,7 @@ def test_mask_of_one_object_does_not_change_others(models, tmp_path, last, end, 
     for index in range(3, end):
         assert results[index][2].ids == (4, 9, 5)
     for index in kept:  # with the memory of earlier masks
-        assert (results[index][2].labels == forward[index].labels).all()
+        np.testing.assert_array_equal(results[index][2].labels, forward[index].labels)
 
 
 def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
@@ -126,7 +127,7 @@ def test_masks_of_all_but_a_removed_object_reset_the_memory(models, tmp_path):
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9]})
     forward = run_tracker(Tracker(*models["aott"]), frames[3:], {0: masks[3]})
     assert [prediction.ids for _, _, prediction in results[3:]] == [(4,), (4,)]
-    assert torch.equal(results[4][2].logits, forward[1].logits)
+    np.testing.assert_array_equal(results[4][2].logits, forward[1].logits)
 
 
 def test_disagreement_is_measured_for_common_objects():
@@ -151,9 +152,9 @@ def test_later_of_two_neighboring_annotations_tracks_the_rest(models, tmp_path):
     frames, masks = draw_texture(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
     results = track_both(Tracker(*models["aott"]), frames, masks, tmp_path)
     assert [index for index, _, _ in results] == [0, 1, 2]
-    assert (results[1][2].labels == masks[1]).all()
+    np.testing.assert_array_equal(results[1][2].labels, masks[1])
     forward = run_tracker(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
-    assert torch.equal(results[2][2].logits, forward[1].logits)
+    np.testing.assert_array_equal(results[2][2].logits, forward[1].logits)
 
 
 def test_broken_source_is_tracked_forward(models, tmp_path):
@@ -169,7 +170,7 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
         found.extend(track_both_directions(timed, read_until_damage(), masks, {}, tmp_path, stop))
     forward = run_tracker(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]
-    assert torch.equal(found[2][2].logits, forward[2].logits)
+    np.testing.assert_array_equal(found[2][2].logits, forward[2].logits)
 
 
 def test_stop_ends_at_once(models, tmp_path):
@@ -236,6 +237,7 @@ def test_temporary_arrays_in_any_order_and_without_disk_space(tmp_path):
         with TemporaryArrays(tmp_path, compress=compress) as stored_arrays:
             for array in arrays:
                 stored_arrays.append(array)
-            assert all((stored_arrays[index] == arrays[index]).all() for index in (1, 0))
+            for index in (1, 0):
+                np.testing.assert_array_equal(stored_arrays[index], arrays[index])
             with limit_file_size(10), pytest.raises(InputError, match=r"cannot be written \(File too large"):
                 stored_arrays.append(arrays[0])

@@ -40,7 +40,7 @@ def test_tracker_does_not_change_its_model():
         for parameter in model.parameters():
             parameter.zero_()
     tracker.reset()
-    assert (tracker.step(draw_texture()[0], stripes([1, 2])).labels == first).all()
+    np.testing.assert_array_equal(tracker.step(draw_texture()[0], stripes([1, 2])).labels, first)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert model.state_dict().keys() == before
