@@ -45,7 +45,7 @@ def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[s
 
 def completes_in_subprocess(work: Callable[..., object], *args: object) -> bool:
     """Run ``work`` in a new process; return whether it completed, and was not killed by `die_before`."""
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    context: Any = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
         context.set_forkserver_preload([work.__module__])
     process = context.Process(target=work, args=args)

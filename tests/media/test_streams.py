@@ -3,6 +3,7 @@
 import os
 from fractions import Fraction
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -170,7 +171,7 @@ def test_camera_is_closed_before_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(av, "open", recorder)
     source = open_frames("7")
-    frames = iter(source)
+    frames: Any = iter(source)
     next(frames)
     frames.close()
     assert recorder.closed

@@ -10,6 +10,7 @@ from PIL import Image
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.layouts import open_set
+from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.rle import encode_rle
 from aotlab.utils.errors import InputError
 from tests.mutations import change_json
@@ -56,7 +57,9 @@ def make(root, images, annotations, split="train2017"):
 
 
 def open_images(root, split=None):
-    return open_set(root.parent, SourceConfig(root.name, "coco", split)).images
+    source = open_set(root.parent, SourceConfig(root.name, "coco", split))
+    assert isinstance(source, ImageSet)
+    return source.images
 
 
 def test_images_with_large_objects_are_found(root):

@@ -99,7 +99,7 @@ def test_custom_method_is_exported(scaled, tmp_path):
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, 0)._asdict())
+        ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, scale=0)._asdict())
     )
     with pytest.raises(InputError, match=r"SimpleNamespace: to be exported, .* must be a NamedTuple"):
         export_model(*scaled, tmp_path / "export", frame_size=(HEIGHT, WIDTH))

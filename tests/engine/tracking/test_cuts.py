@@ -92,4 +92,4 @@ def test_mask_after_all_objects_are_forgotten_is_not_a_cut(model):
 
 
 def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
-    assert assert_resumes(*model, shots(), {0: stripes([1, 2])}, 3, tmp_path)[0].cut
+    assert assert_resumes(model, shots(), {0: stripes([1, 2])}, 3, tmp_path)[0].cut

@@ -239,7 +239,7 @@ def test_swapped_logits_agree_with_channels():
 
 def test_tracker_with_ownership_resumes(tmp_path):
     model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    assert_resumes(*model, draw_texture(6), {0: stripes([4, 9])}, 3, tmp_path)
+    assert_resumes(model, draw_texture(6), {0: stripes([4, 9])}, 3, tmp_path)
 
 
 def test_tracker_with_ownership_forgets_the_history_of_an_object():

@@ -52,7 +52,7 @@ def test_next_video_is_scaled_by_its_first_mask(model, small_and_large):
 
 
 def test_resumed_video_keeps_its_size(model, small_and_large, tmp_path):
-    assert_resumes(*model, draw_texture(5), {0: small_and_large}, 2, tmp_path)
+    assert_resumes(model, draw_texture(5), {0: small_and_large}, 2, tmp_path)
 
 
 def test_exported_graphs_have_one_size(model):

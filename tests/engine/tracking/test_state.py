@@ -30,8 +30,8 @@ def save_state(tracker, path):
     return torch.load(path, weights_only=True)
 
 
-def resume(model, config, state):
-    tracker = Tracker(model, config)
+def resume(model, state):
+    tracker = Tracker(*model)
     tracker.load_state_dict(state)
     return tracker
 
@@ -41,13 +41,13 @@ def resume(model, config, state):
 )
 def test_resumed_run_equals_whole_run_exactly(bounded_models, tmp_path, policy):
     for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
-        assert_resumes(*bounded_models[policy], draw_texture(9), LATE, split, tmp_path)
+        assert_resumes(bounded_models[policy], draw_texture(9), LATE, split, tmp_path)
 
 
 def test_length_of_the_video_is_stored(bounded_models, tmp_path):
     tracker = Tracker(*bounded_models["every_nth"])
     tracker.reset(np.int64(3000))
-    other = resume(*bounded_models["every_nth"], save_state(tracker, tmp_path / "state.pt"))
+    other = resume(bounded_models["every_nth"], save_state(tracker, tmp_path / "state.pt"))
     assert other.state.length == 3000
 
 
@@ -64,7 +64,7 @@ def test_saved_state_is_independent_of_tracker(bounded_models, policy):
     run_tracker(tracker, frames[:4], {0: stripes([4, 9])})
     state = tracker.state_dict()
     expected = run_tracker(tracker, frames[4:], {})
-    found = run_tracker(resume(*bounded_models[policy], state), frames[4:], {})
+    found = run_tracker(resume(bounded_models[policy], state), frames[4:], {})
     assert_same(found, expected)
 
 
@@ -72,10 +72,10 @@ def test_states_without_mask_or_with_forgotten_objects_resume(bounded_models, tm
     frames = draw_texture(5)
     first = Tracker(*bounded_models["every_nth"])
     first.step(frames[0])
-    second = resume(*bounded_models["every_nth"], save_state(first, tmp_path / "state.pt"))
+    second = resume(bounded_models["every_nth"], save_state(first, tmp_path / "state.pt"))
     run_tracker(second, frames[1:3], LATE)
     second.forget(4)
-    third = resume(*bounded_models["every_nth"], save_state(second, tmp_path / "state.pt"))
+    third = resume(bounded_models["every_nth"], save_state(second, tmp_path / "state.pt"))
     assert third.ids == (9,)
     np.testing.assert_array_equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
 
