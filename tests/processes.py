@@ -37,6 +37,16 @@ def start_python(*words: object, env: Mapping[str, str] | None = None, **options
     return subprocess.Popen(**_prepare(words, env), **pipes | options)
 
 
+def read_line(process: subprocess.Popen[str], stream: str = "stdout") -> str:
+    """Return the next line of a process that `start_python` started; kill it on timeout, which ends the line."""
+    timer = threading.Timer(WAIT_SECONDS, process.kill)
+    timer.start()
+    try:
+        return str(getattr(process, stream).readline())
+    finally:
+        timer.cancel()
+
+
 def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[str, Any]:
     path = os.pathsep.join(str(ROOT / folder) for folder in ("src", "studio/src", "runtime/src", "."))
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})}

@@ -200,15 +200,12 @@ def test_results_never_overwrite_the_video(outputs_folder, source, output, names
         )
 
 
-@pytest.mark.parametrize(("digest", "files", "words"), [
-    ({"video": "digest"}, {}, "results of run_job"),
-    (None, {"overlay.mp4": "mine"}, "overlay.mp4, which aotlab did not write"),
+@pytest.mark.parametrize(("write", "words"), [
+    (lambda folder: write_job_record(folder, JobRecord("a", input_digests={"video": ""})), "results of run_job"),
+    (lambda folder: (folder / "overlay.mp4").write_text("mine"), "overlay.mp4, which aotlab did not write"),
 ])  # fmt: skip
-def test_foreign_files_are_not_overwritten(tmp_path, digest, files, words):
-    if digest is not None:
-        write_job_record(tmp_path, JobRecord("a", input_digests=digest))
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
+def test_foreign_files_are_not_overwritten(tmp_path, write, words):
+    write(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=f"already contains {words}"):
         track(RepeatingTracker(), Source(), {0: MASK}, tmp_path, QUIET)
