@@ -132,7 +132,7 @@ def draw_texture(length=4, height=HEIGHT, width=WIDTH, seed=0):
     return np.stack([wide[:height, index : index + width] for index in range(length)])
 
 
-def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
+def draw_stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
     """Draw vertical stripes, the background and then each object: labels H×W."""
     edges = np.linspace(0, width, len(ids) + 2).astype(int)
     mask = np.zeros((height, width), dtype)

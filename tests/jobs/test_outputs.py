@@ -22,7 +22,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
-from tests.engine.small_model import HEIGHT, WIDTH, draw_texture, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
 
 EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
@@ -41,7 +41,7 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(models, source, out):
-    masks = {0: stripes([4, 300]), 2: stripes([0, 0, 9])}
+    masks = {0: draw_stripes([4, 300]), 2: draw_stripes([0, 0, 9])}
     return track(Tracker(*models["aott"]), source, masks, out, EVERYTHING)
 
 
@@ -85,7 +85,7 @@ def test_alpha_is_the_probability_of_any_object(report, source, out):
         pixels = np.array(image)
     assert image.mode == "RGBA"
     np.testing.assert_array_equal(pixels[..., :3], frames[0])
-    np.testing.assert_array_equal(pixels[..., 3], np.where(stripes([4, 300]) > 0, 255, 0))
+    np.testing.assert_array_equal(pixels[..., 3], np.where(draw_stripes([4, 300]) > 0, 255, 0))
 
 
 def test_videos_have_rate_size_and_length_of_the_source(report):
@@ -126,7 +126,7 @@ def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_p
     attributes = {4: {0: {"wild": True}}}
     options = JobOptions(write=("coco",), progress=False)
     classes = ObjectClasses(class_names={4: "fish"}, attributes=attributes)
-    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options, classes=classes)
+    track(Tracker(*models["aott"]), source, {0: draw_stripes([4, 300])}, tmp_path, options, classes=classes)
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])

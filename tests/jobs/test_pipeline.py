@@ -31,7 +31,7 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
-from tests.engine.small_model import draw_texture, stripes
+from tests.engine.small_model import draw_stripes, draw_texture
 from tests.limits import limit_file_size
 from tests.marks import needs_posix
 from tests.processes import wait_for_event, wait_until
@@ -218,7 +218,7 @@ def test_output_folder_of_the_video_rejected(models, tmp_path):
     tracker, options = Tracker(*models["aott"]), JobOptions(write=("masks",))
     for output, words in ((tmp_path, "would overwrite"), (tmp_path / "masks", "is the input folder")):
         with pytest.raises(InputError, match=words):
-            track(tracker, tmp_path / "masks", {0: stripes([4])}, output, options)
+            track(tracker, tmp_path / "masks", {0: draw_stripes([4])}, output, options)
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
@@ -253,16 +253,18 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     source, out = open_frames(tmp_path / "in"), tmp_path / "out"
     options = JobOptions(write=("masks", "objects"), progress=False)
     tracker = Tracker(*models["aott"])
-    assert track(tracker, source, {0: stripes([4, 9])}, out, options).frames == 6
+    assert track(tracker, source, {0: draw_stripes([4, 9])}, out, options).frames == 6
     mine = [out / "notes.txt", out / "masks" / "notes.txt"]
     for path in mine:
         path.write_text("mine")
     with pytest.raises(InputError, match="mask of frame 5: not among"):
-        track(tracker, source, {5: stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+        track(tracker, source, {5: draw_stripes([4])}, out, options, frames=FrameSelection(source, end=2))
     with pytest.raises(InputError, match="mask: expected integer object ids"):
-        track(tracker, source, {0: stripes([4]) / 2}, out, options)
+        track(tracker, source, {0: draw_stripes([4]) / 2}, out, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
-    assert track(tracker, source, {0: stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames == 3
+    assert (
+        track(tracker, source, {0: draw_stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames == 3
+    )
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
     assert {path.read_text() for path in mine} == {"mine"}
@@ -289,7 +291,7 @@ def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words)
 def test_video_of_track_may_be_a_path(models, tmp_path):
     write_images(tmp_path / "in", draw_texture(3))
     tracker = Tracker(*models["aott"])
-    assert track(tracker, str(tmp_path / "in"), {0: stripes([4])}, tmp_path / "out", QUIET).frames == 3
+    assert track(tracker, str(tmp_path / "in"), {0: draw_stripes([4])}, tmp_path / "out", QUIET).frames == 3
 
 
 @pytest.mark.parametrize(("run", "words"), [

@@ -14,7 +14,7 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.drawn_clips import draw_box
-from tests.engine.small_model import draw_texture, run_tracker, stripes
+from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
 from tests.repeating_tracker import RepeatingTracker
 
 SIZE = (24, 32)
@@ -59,7 +59,7 @@ def test_late_object_over_another_gets_its_own_layer():
 
 
 def test_fresh_ensemble_is_independent(models):
-    tracker, frames, masks = Tracker(*models["aott"]), draw_texture(3), (stripes([1]), stripes([0, 2]))
+    tracker, frames, masks = Tracker(*models["aott"]), draw_texture(3), (draw_stripes([1]), draw_stripes([0, 2]))
     first = Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
     expected = []
     for mask in masks:

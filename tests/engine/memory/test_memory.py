@@ -12,7 +12,7 @@ from aotlab.engine.memory.policies import FIFO, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
-from tests.engine.small_model import build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
 
 
 def long_addresses(bank):
@@ -60,7 +60,7 @@ def test_tracker_reads_configured_short_term_frames():
     model, config = build("aott", "memory.short_term_frames=3")
     seen = []
     model.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[2]))
-    run_tracker(Tracker(model, config, optimize=False), draw_texture(5), {0: stripes([1, 2])})
+    run_tracker(Tracker(model, config, optimize=False), draw_texture(5), {0: draw_stripes([1, 2])})
     tokens = 3 * 4
     assert [read.short.key.shape[1] // tokens for read in seen[1:]] == [1, 2, 3, 3]
     assert {read.long.key.shape[1] for read in seen[1:]} == {tokens}

@@ -16,7 +16,7 @@ from aotlab.engine.rules.ownership import (
 from aotlab.engine.rules.rules import TrackerRules, swap_logits
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.numbers import MAX_COUNT
-from tests.engine.small_model import assert_resumes, build, draw_texture, stripes
+from tests.engine.small_model import assert_resumes, build, draw_stripes, draw_texture
 
 SIZE = (60, 120)
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -239,11 +239,11 @@ def test_swapped_logits_agree_with_channels():
 
 def test_tracker_with_ownership_resumes(tmp_path):
     model = build("aott", "model.max_objects=3", "rules.ownership=true")
-    assert_resumes(model, draw_texture(6), {0: stripes([4, 9])}, 3, tmp_path)
+    assert_resumes(model, draw_texture(6), {0: draw_stripes([4, 9])}, 3, tmp_path)
 
 
 def test_tracker_with_ownership_forgets_the_history_of_an_object():
     tracker = Tracker(*build("aott", "model.max_objects=3", "rules.ownership=true"))
-    tracker.step(draw_texture(1)[0], stripes([4, 9]))
+    tracker.step(draw_texture(1)[0], draw_stripes([4, 9]))
     tracker.forget(9)
     assert [*tracker.state.rules.ownership.objects] == [4]

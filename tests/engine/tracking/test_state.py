@@ -9,10 +9,10 @@ import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_resumes, assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 from tests.marks import slow
 
-LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
+LATE = {0: draw_stripes([4, 9]), 3: draw_stripes([0, 0, 5, 0, 7])}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_length_of_the_video_is_stored(bounded_models, tmp_path):
 
 def test_pickled_tracker_continues_equally(bounded_models):
     frames, tracker = draw_texture(5), Tracker(*bounded_models["restricted"])
-    run_tracker(tracker, frames[:3], {0: stripes([4, 9])})
+    run_tracker(tracker, frames[:3], {0: draw_stripes([4, 9])})
     other = pickle.loads(pickle.dumps(tracker))
     assert_same(run_tracker(other, frames[3:], {}), run_tracker(tracker, frames[3:], {}))
 
@@ -61,7 +61,7 @@ def test_pickled_tracker_continues_equally(bounded_models):
 @pytest.mark.parametrize("policy", ["bounded_fifo", "restricted"])
 def test_saved_state_is_independent_of_tracker(bounded_models, policy):
     frames, tracker = draw_texture(8), Tracker(*bounded_models[policy])
-    run_tracker(tracker, frames[:4], {0: stripes([4, 9])})
+    run_tracker(tracker, frames[:4], {0: draw_stripes([4, 9])})
     state = tracker.state_dict()
     expected = run_tracker(tracker, frames[4:], {})
     found = run_tracker(resume(bounded_models[policy], state), frames[4:], {})
@@ -146,7 +146,7 @@ def test_rejected_state_does_not_change_the_tracker(bounded_models):
     frames = draw_texture(5)
     tracker, other = (Tracker(*bounded_models["restricted"]) for _ in range(2))
     for each in (tracker, other):
-        run_tracker(each, frames[:3], {0: stripes([4, 9])})
+        run_tracker(each, frames[:3], {0: draw_stripes([4, 9])})
     for state in damage_state(other.state_dict()):
         with pytest.raises(InputError, match="tracker state: "):
             tracker.load_state_dict(state)

@@ -15,10 +15,10 @@ from aotlab.engine.rules.rules import TrackerRules
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same, build, draw_texture, run_tracker, stripes
+from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 from tests.processes import WAIT_SECONDS, wait_for_event
 
-FIRST, LATER, NEWEST = stripes([1, 2]), stripes([0, 0, 0, 0, 3, 4, 5, 6]), stripes([7, 8, 9, 1])
+FIRST, LATER, NEWEST = draw_stripes([1, 2]), draw_stripes([0, 0, 0, 0, 3, 4, 5, 6]), draw_stripes([7, 8, 9, 1])
 
 
 @pytest.fixture(scope="module")
