@@ -262,9 +262,8 @@ def test_outputs_of_an_earlier_track_are_replaced(models, tmp_path):
     with pytest.raises(InputError, match="mask: expected integer object ids"):
         track(tracker, source, {0: draw_stripes([4]) / 2}, out, options)
     assert len([*(out / "masks").glob("*.png")]) == 6
-    assert (
-        track(tracker, source, {0: draw_stripes([4])}, out, options, frames=FrameSelection(source, end=2)).frames == 3
-    )
+    result = track(tracker, source, {0: draw_stripes([4])}, out, options, frames=FrameSelection(source, end=2))
+    assert result.frames == 3
     assert len([*(out / "masks").glob("*.png")]) == 3
     assert [path.name for path in (out / "objects").iterdir()] == ["4"]
     assert {path.read_text() for path in mine} == {"mine"}

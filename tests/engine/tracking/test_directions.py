@@ -183,13 +183,8 @@ def test_stop_ends_at_once(models, tmp_path):
                 stop.set()
             return super().step(frame, mask)
 
-    track_both(
-        CountingTracker(*models["aott"]),
-        draw_texture(12),
-        {0: draw_stripes([1]), 11: draw_stripes([1])},
-        tmp_path,
-        stop,
-    )
+    masks = dict.fromkeys((0, 11), draw_stripes([1]))
+    track_both(CountingTracker(*models["aott"]), draw_texture(12), masks, tmp_path, stop)
     assert len(steps) == 4
 
 

@@ -149,7 +149,6 @@ def test_image_is_encoded_once_per_frame(models, monkeypatch):
     model, config = models["three_objects"]
     calls, original = [], model.encode
     monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))
-    run_tracker(
-        Tracker(model, config), draw_texture(3), {0: draw_stripes(range(1, 8)), 1: draw_stripes([0] * 7 + [70])}
-    )
+    masks = {0: draw_stripes(range(1, 8)), 1: draw_stripes([0] * 7 + [70])}
+    run_tracker(Tracker(model, config), draw_texture(3), masks)
     assert calls == [1, 1, 1]

@@ -76,12 +76,8 @@ def test_confidence_is_mean_over_object_pixels():
 
 def test_temperature_changes_confidence_only(models):
     model, config = models["aott"]
-    plain, calibrated = (
-        run_tracker(
-            Tracker(model, replace(config, confidence_temperature=each)), draw_texture(2), {0: draw_stripes([1])}
-        )[1]
-        for each in (1.0, 2.0)
-    )
+    trackers = (Tracker(model, replace(config, confidence_temperature=each)) for each in (1.0, 2.0))
+    plain, calibrated = (run_tracker(tracker, draw_texture(2), {0: draw_stripes([1])})[1] for tracker in trackers)
     np.testing.assert_array_equal(plain.logits, calibrated.logits)
     np.testing.assert_array_equal(plain.probabilities, calibrated.probabilities)
     own = (plain.logits / 2).softmax(0)[1][plain.indices == 1].mean()
